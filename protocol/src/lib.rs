@@ -1,1 +1,15 @@
-//! See the crate's description.
+//! The Redis protocol over bytes, and the command table. No I/O, no async: bytes in, commands out; replies in, bytes out.
+//!
+//! * [`parse`]: the incremental command parser; [`inline`] the quoting rules of a command typed by hand.
+//! * [`args`]: the arguments of one command, borrowed or owned.
+//! * [`reply`]: writes replies in the shape of RESP2 or RESP3; [`number`] how numbers read as text.
+
+pub mod args;
+pub mod inline;
+pub mod number;
+pub mod parse;
+pub mod reply;
+
+pub use args::{Args, OwnedArgs, Span};
+pub use parse::{LARGE_ARG_BYTES, LargeArg, Limits, Parsed, Parser, ProtocolError};
+pub use reply::{Reply, Version};

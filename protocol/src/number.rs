@@ -1,0 +1,141 @@
+//! How numbers read as text: the two forms in which Redis prints a double.
+//!
+//! * [`format_double`]: what `ZSCORE` answers, the fewest digits that read back as the same double.
+//! * [`format_human`]: what a float increment stores, never with an exponent.
+//!
+//! Redis 7.2 finds the digits of the first with Grisu2, which for about one value in a thousand gives a digit more than needed; here they are
+//! always the fewest. Both texts read back as the same double.
+
+use smallvec::SmallVec;
+use std::fmt::Write;
+
+/// A double's text. Nearly all fit without an allocation; only the plain form of a huge one does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoubleText(SmallVec<[u8; 32]>);
+
+impl DoubleText {
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn of(bytes: &[u8]) -> Self {
+        DoubleText(SmallVec::from_slice(bytes))
+    }
+}
+
+impl Write for DoubleText {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Whole numbers up to this size, half of the 64-bit range, print as integers.
+const INTEGER_MAX: f64 = (i64::MAX / 2) as f64;
+
+/// The shortest text that reads back as `value`: `3`, `0.1`, `1e+22`, `inf`, `-0`.
+pub fn format_double(value: f64) -> DoubleText {
+    if value.is_nan() {
+        return DoubleText::of(b"nan");
+    }
+    if value.is_infinite() {
+        return DoubleText::of(if value > 0.0 { b"inf" } else { b"-inf" });
+    }
+    if value == 0.0 {
+        return DoubleText::of(if value.is_sign_negative() {
+            b"-0"
+        } else {
+            b"0"
+        });
+    }
+    if value.abs() <= INTEGER_MAX && value.trunc() == value {
+        return DoubleText::of(itoa::Buffer::new().format(value as i64).as_bytes());
+    }
+    let mut scientific = DoubleText::of(b"");
+    // Writing to memory does not fail.
+    let _ = write!(scientific, "{:e}", value.abs());
+    let mut text = DoubleText::of(if value < 0.0 { b"-" } else { b"" });
+    let (digits, exponent) = decompose(&scientific.0);
+    lay_out(&digits, exponent, &mut text.0);
+    text
+}
+
+/// The digits and the decimal exponent of the last of them, from Rust's `d.ddde[-]x`.
+fn decompose(scientific: &[u8]) -> (SmallVec<[u8; 20]>, i32) {
+    let split = memchr::memchr(b'e', scientific).unwrap_or(scientific.len());
+    let (mantissa, exponent) = scientific.split_at(split);
+    let exponent = exponent
+        .get(1..)
+        .and_then(crate::parse::strict_integer)
+        .and_then(|e| i32::try_from(e).ok())
+        .unwrap_or(0);
+    let digits: SmallVec<[u8; 20]> = mantissa
+        .iter()
+        .copied()
+        .filter(u8::is_ascii_digit)
+        .collect();
+    let fraction = digits.len() as i32 - 1;
+    (digits, exponent - fraction)
+}
+
+/// `digits` times ten to the power of `last`, plain where that is not much longer than the digits, else with an exponent.
+fn lay_out(digits: &[u8], last: i32, text: &mut SmallVec<[u8; 32]>) {
+    let count = digits.len() as i32;
+    let first = last + count - 1;
+    if last >= 0 && first < count + 7 {
+        text.extend_from_slice(digits);
+        text.extend(std::iter::repeat_n(b'0', last.unsigned_abs() as usize));
+    } else if last < 0 && (last > -7 || first.abs() < 4) {
+        let point = count + last;
+        if point <= 0 {
+            text.extend_from_slice(b"0.");
+            text.extend(std::iter::repeat_n(b'0', point.unsigned_abs() as usize));
+            text.extend_from_slice(digits);
+        } else {
+            let (whole, fraction) = digits.split_at(point.unsigned_abs() as usize);
+            text.extend_from_slice(whole);
+            text.push(b'.');
+            text.extend_from_slice(fraction);
+        }
+    } else {
+        text.extend_from_slice(&digits[..1]);
+        if digits.len() > 1 {
+            text.push(b'.');
+            text.extend_from_slice(&digits[1..]);
+        }
+        text.push(b'e');
+        text.push(if first < 0 { b'-' } else { b'+' });
+        text.extend_from_slice(itoa::Buffer::new().format(first.unsigned_abs()).as_bytes());
+    }
+}
+
+/// Decimals after the point in the human form.
+const HUMAN_DECIMALS: usize = 17;
+
+/// `value` without an exponent: up to seventeen decimals, trailing zeros removed. Zero has no sign.
+pub fn format_human(value: f64) -> DoubleText {
+    if !value.is_finite() {
+        return format_double(value);
+    }
+    // The digits beyond those that tell the double apart are noise of its binary form, which Redis's wider floats do not show.
+    let mut text = DoubleText::of(b"");
+    let _ = write!(text, "{value}");
+    if let Some(point) = memchr::memchr(b'.', &text.0) {
+        if text.0.len() - point - 1 > HUMAN_DECIMALS {
+            text.0.clear();
+            let _ = write!(text, "{value:.HUMAN_DECIMALS$}");
+        }
+        while text.0.last() == Some(&b'0') && memchr::memchr(b'.', &text.0).is_some() {
+            text.0.pop();
+        }
+        if text.0.last() == Some(&b'.') {
+            text.0.pop();
+        }
+    }
+    if text.0.as_slice() == b"-0" {
+        DoubleText::of(b"0")
+    } else {
+        text
+    }
+}

@@ -1,0 +1,261 @@
+//! Replies: what the server sends, in the shape of RESP2 or RESP3.
+//!
+//! A [`Reply`] appends to a connection's output. It does not check that an array gets as many elements as it announced: that is the
+//! handler's promise. Where the count is known only at the end, [`Reply::begin`] marks the place and `finish_*` puts the header there.
+
+use crate::number::{self, DoubleText};
+
+/// The protocol's version that a connection speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// Before `HELLO 3`: strings, integers, errors and arrays.
+    #[default]
+    Resp2,
+    /// Maps, sets, doubles, booleans, nulls and pushes too.
+    Resp3,
+}
+
+/// Where in the output a list of yet unknown length begins. See [`Reply::begin`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the header of the list is missing until it is finished"]
+pub struct Mark(usize);
+
+/// Writes one reply in the shape of `version` at the end of a connection's output.
+pub struct Reply<'a> {
+    out: &'a mut Vec<u8>,
+    version: Version,
+}
+
+impl<'a> Reply<'a> {
+    /// A writer at the end of `out`.
+    #[inline]
+    pub fn new(out: &'a mut Vec<u8>, version: Version) -> Self {
+        Reply { out, version }
+    }
+
+    /// The shape in which it writes.
+    #[inline]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Writes in another shape from here on: `HELLO` answers in the version it has just chosen.
+    pub fn set_version(&mut self, version: Version) {
+        self.version = version;
+    }
+
+    /// The length of the output so far, in bytes, what was there before this reply included.
+    #[inline]
+    pub fn written(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back what was written since [`Reply::written`] was `to`: a half-written reply makes room for an error.
+    pub fn truncate(&mut self, to: usize) {
+        self.out.truncate(to);
+    }
+
+    /// Appends bytes that are a whole reply in the right shape already, such as one that another shard wrote.
+    #[inline]
+    pub fn raw(&mut self, encoded: &[u8]) {
+        self.out.extend_from_slice(encoded);
+    }
+
+    /// `+OK`
+    #[inline]
+    pub fn ok(&mut self) {
+        self.raw(b"+OK\r\n");
+    }
+
+    /// `+text`, where `text` is one line of our own.
+    pub fn simple(&mut self, text: &str) {
+        debug_assert!(!text.contains(['\r', '\n']), "a simple string of two lines");
+        self.line(b'+', text.as_bytes());
+    }
+
+    /// `-text`, where `text` begins with its code, such as `ERR` or `WRONGTYPE`. Line ends within, which may stem from the client,
+    /// become blanks.
+    pub fn error(&mut self, text: impl AsRef<[u8]>) {
+        let text = text.as_ref();
+        self.out.reserve(text.len() + 3);
+        self.out.push(b'-');
+        self.out.extend(text.iter().map(|&byte| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                byte
+            }
+        }));
+        self.raw(b"\r\n");
+    }
+
+    /// `:value`
+    #[inline]
+    pub fn integer(&mut self, value: i64) {
+        self.header(b':', value);
+    }
+
+    /// `$len` and the bytes.
+    #[inline]
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        self.out.reserve(bytes.len() + 16);
+        self.count(b'$', bytes.len());
+        self.out.extend_from_slice(bytes);
+        self.raw(b"\r\n");
+    }
+
+    /// The decimal text of `value` as a bulk string.
+    pub fn bulk_integer(&mut self, value: i64) {
+        self.bulk(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// No string: `$-1`, or RESP3's null.
+    #[inline]
+    pub fn null(&mut self) {
+        self.raw(match self.version {
+            Version::Resp2 => b"$-1\r\n".as_slice(),
+            Version::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// No array: `*-1`, or RESP3's null.
+    pub fn null_array(&mut self) {
+        self.raw(match self.version {
+            Version::Resp2 => b"*-1\r\n".as_slice(),
+            Version::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// The header of an array; `len` elements follow.
+    #[inline]
+    pub fn array(&mut self, len: usize) {
+        self.count(b'*', len);
+    }
+
+    /// `*0`
+    pub fn empty_array(&mut self) {
+        self.raw(b"*0\r\n");
+    }
+
+    /// The header of a map; `pairs` times a key and a value follow. In RESP2 an array of both.
+    pub fn map(&mut self, pairs: usize) {
+        match self.version {
+            Version::Resp2 => self.count(b'*', pairs.saturating_mul(2)),
+            Version::Resp3 => self.count(b'%', pairs),
+        }
+    }
+
+    /// The header of a set; `len` members follow. In RESP2 an array.
+    pub fn set(&mut self, len: usize) {
+        match self.version {
+            Version::Resp2 => self.count(b'*', len),
+            Version::Resp3 => self.count(b'~', len),
+        }
+    }
+
+    /// The header of a message that answers no command; `len` elements follow. In RESP2 an array.
+    pub fn push(&mut self, len: usize) {
+        match self.version {
+            Version::Resp2 => self.count(b'*', len),
+            Version::Resp3 => self.count(b'>', len),
+        }
+    }
+
+    /// A double, in RESP2 as a bulk string of its text. See [`number::format_double`].
+    pub fn double(&mut self, value: f64) {
+        let text: DoubleText = number::format_double(value);
+        match self.version {
+            Version::Resp2 => self.bulk(text.as_bytes()),
+            Version::Resp3 => self.line(b',', text.as_bytes()),
+        }
+    }
+
+    /// A truth value, in RESP2 the integer 1 or 0.
+    pub fn boolean(&mut self, value: bool) {
+        self.raw(match (self.version, value) {
+            (Version::Resp2, true) => b":1\r\n",
+            (Version::Resp2, false) => b":0\r\n",
+            (Version::Resp3, true) => b"#t\r\n",
+            (Version::Resp3, false) => b"#f\r\n",
+        });
+    }
+
+    /// An integer of any size, given as its decimal digits. In RESP2 a bulk string of them.
+    pub fn big_number(&mut self, digits: &str) {
+        match self.version {
+            Version::Resp2 => self.bulk(digits.as_bytes()),
+            Version::Resp3 => self.line(b'(', digits.as_bytes()),
+        }
+    }
+
+    /// Text for people, of the kind that the three letters of `extension` name (`txt`, `mkd`). In RESP2 a bulk string.
+    pub fn verbatim(&mut self, extension: &str, text: &[u8]) {
+        debug_assert_eq!(
+            extension.len(),
+            3,
+            "a verbatim string's kind is three letters"
+        );
+        match self.version {
+            Version::Resp2 => self.bulk(text),
+            Version::Resp3 => {
+                self.count(b'=', extension.len() + 1 + text.len());
+                self.raw(extension.as_bytes());
+                self.raw(b":");
+                self.raw(text);
+                self.raw(b"\r\n");
+            }
+        }
+    }
+
+    /// Marks the place of a list whose length is not known yet. Write its elements, then finish it.
+    pub fn begin(&mut self) -> Mark {
+        Mark(self.out.len())
+    }
+
+    /// Puts the header of an array of `len` elements at `mark`. It moves what was written since: for lists that are long and whose
+    /// length can be known, [`Reply::array`] is better.
+    pub fn finish_array(&mut self, mark: Mark, len: usize) {
+        self.insert(mark, |reply| reply.array(len));
+    }
+
+    /// As [`Reply::finish_array`], with the header of a map of `pairs` keys and values.
+    pub fn finish_map(&mut self, mark: Mark, pairs: usize) {
+        self.insert(mark, |reply| reply.map(pairs));
+    }
+
+    /// As [`Reply::finish_array`], with the header of a set of `len` members.
+    pub fn finish_set(&mut self, mark: Mark, len: usize) {
+        self.insert(mark, |reply| reply.set(len));
+    }
+
+    fn insert(&mut self, mark: Mark, header: impl FnOnce(&mut Reply<'_>)) {
+        let end = self.out.len();
+        header(self);
+        let header_len = self.out.len() - end;
+        if let Some(moved) = self.out.get_mut(mark.0..) {
+            moved.rotate_right(header_len);
+        }
+    }
+
+    #[inline]
+    fn line(&mut self, kind: u8, text: &[u8]) {
+        self.out.reserve(text.len() + 3);
+        self.out.push(kind);
+        self.out.extend_from_slice(text);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    #[inline]
+    fn count(&mut self, kind: u8, count: usize) {
+        // A length in memory is far below i64::MAX.
+        self.header(kind, i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    #[inline]
+    fn header(&mut self, kind: u8, number: i64) {
+        match number {
+            0..=9 => self.raw(&[kind, b'0' + number as u8, b'\r', b'\n']),
+            _ => self.line(kind, itoa::Buffer::new().format(number).as_bytes()),
+        }
+    }
+}
