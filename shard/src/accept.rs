@@ -1,0 +1,143 @@
+//! New connections: every shard accepts on listeners of its own and keeps what it accepts.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use monoio::io::AsyncWriteRentExt;
+use monoio::net::{TcpListener, TcpStream, UnixListener};
+use tracing::{debug, warn};
+
+use crate::client::{Client, Peer};
+use crate::connection;
+use crate::shard::Shard;
+
+/// Pause after a failed accept (no descriptors left, say), so that it does not spin.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+
+const PROTECTED: &[u8] = b"-DENIED percore is running in protected mode because no password is set for the default user. In this mode \
+connections are only accepted from the loopback interface. To connect from another host, set a password (--requirepass), or turn the \
+protection off (--protected-mode no, or CONFIG SET protected-mode no from this host) if no untrusted network can reach it.\r\n";
+
+/// Accepts TCP connections for as long as the executor runs.
+pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => admit_tcp(&shard, stream, address),
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+/// Accepts connections of the Unix socket for as long as the executor runs.
+pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
+    let path = shard
+        .borrow()
+        .config
+        .unixsocket
+        .as_ref()
+        .map(|path| path.display().to_string())
+        .unwrap_or_default();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let name: Box<str> = format!("{path}:0").into();
+                let peer = Peer {
+                    address: name.clone(),
+                    local_address: name,
+                    unix: true,
+                    socket: stream.as_raw_fd(),
+                };
+                match open(&shard, peer) {
+                    Some(client) => drop(monoio::spawn(serve(shard.clone(), client, stream))),
+                    None => drop(monoio::spawn(turn_away(stream, TOO_MANY))),
+                }
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+async fn pause(error: &io::Error) {
+    warn!(%error, "could not accept a connection");
+    monoio::time::sleep(RETRY_AFTER).await;
+}
+
+fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr) {
+    if shard.borrow().is_protected_from(address) {
+        shard.borrow_mut().stats.rejected_connections += 1;
+        drop(monoio::spawn(turn_away(stream, PROTECTED)));
+        return;
+    }
+    let keepalive_s = shard.borrow().config.tcp_keepalive_s;
+    let _ = stream.set_nodelay(true);
+    if keepalive_s > 0 {
+        let time = Duration::from_secs(u64::from(keepalive_s));
+        let interval = Duration::from_secs(u64::from((keepalive_s / 3).max(1)));
+        let _ = stream.set_tcp_keepalive(Some(time), Some(interval), Some(3));
+    }
+    let local_address = stream
+        .local_addr()
+        .map(|address| address.to_string())
+        .unwrap_or_default()
+        .into();
+    let peer = Peer {
+        address: address.to_string().into(),
+        local_address,
+        unix: false,
+        socket: stream.as_raw_fd(),
+    };
+    match open(shard, peer) {
+        Some(client) => drop(monoio::spawn(serve(shard.clone(), client, stream))),
+        None => drop(monoio::spawn(turn_away(stream, TOO_MANY))),
+    }
+}
+
+/// Registers a connection, unless there are as many as there may be.
+fn open(shard: &Rc<RefCell<Shard>>, peer: Peer) -> Option<Rc<RefCell<Client>>> {
+    let mut shard = shard.borrow_mut();
+    if shard.process.connections.fetch_add(1, Ordering::Relaxed) >= shard.config.maxclients as usize
+    {
+        shard.process.connections.fetch_sub(1, Ordering::Relaxed);
+        shard.stats.rejected_connections += 1;
+        return None;
+    }
+    shard.stats.connections += 1;
+    let authenticated = shard.config.requirepass.is_none();
+    let client =
+        shard.register(|token, id| Client::new(token, id, peer, authenticated, Instant::now()));
+    debug!(client = client.borrow().session.id, address = %client.borrow().peer.address, "connection opened");
+    Some(client)
+}
+
+async fn serve<S>(shard: Rc<RefCell<Shard>>, client: Rc<RefCell<Client>>, stream: S)
+where
+    S: monoio::io::AsyncReadRent + monoio::io::AsyncWriteRent + monoio::io::Split,
+{
+    connection::serve(shard.clone(), client, stream).await;
+    shard
+        .borrow()
+        .process
+        .connections
+        .fetch_sub(1, Ordering::Relaxed);
+}
+
+async fn turn_away<S: monoio::io::AsyncWriteRent>(mut stream: S, why: &'static [u8]) {
+    // The client is leaving either way.
+    let _ = stream.write_all(why).await;
+}
+
+impl Shard {
+    /// Protected mode: without a password, only this host may connect.
+    fn is_protected_from(&self, address: SocketAddr) -> bool {
+        self.config.protected_mode
+            && self.config.requirepass.is_none()
+            && !address.ip().to_canonical().is_loopback()
+    }
+}

@@ -1,0 +1,149 @@
+//! The batch: all requests of one loop turn from one shard to another, and the room their replies come back in.
+//!
+//! One heap object makes the round trip. The origin appends requests (one copy of the command's bytes, no allocation once the vectors have
+//! grown), the owner runs them in order and appends the encoded replies, and the origin folds those into its connections' pending slots and
+//! keeps the emptied batch for its next turn. Small replies thus cross without an allocation of their own.
+//!
+//! ```text
+//! requests  [client seq command db | end of bytes, of spans, of large, of reply] [..] [..]
+//! bytes     *2\r\n$3\r\nGET\r\n$1\r\na\r\n|*3...
+//! spans     (8,3) (17,1) | ...                       relative to the command's own first byte
+//! replies   $1\r\nx\r\n|+OK\r\n|...                  appended by the owner
+//! ```
+
+use bytes::Bytes;
+use protocol::args::{Args, Span};
+use protocol::command::CommandId;
+use protocol::reply::{Reply, Version};
+use storage::DbIndex;
+
+use crate::context::Caller;
+
+/// A batch this large is sent on and a new one begun, so that no single message holds a shard for long.
+const BATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// A batch whose buffers grew beyond this is freed and not reused.
+const BATCH_KEPT_BYTES_MAX: usize = 256 * 1024;
+
+/// A connection as other shards name it. The generation tells a reused place from the connection that was meant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ClientToken {
+    pub index: u32,
+    pub generation: u32,
+}
+
+/// Where a reply goes: a slot of a connection's ring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplyTo {
+    pub client: ClientToken,
+    pub seq: u32,
+}
+
+/// What travels with a command besides its arguments: looked up once, on the origin.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    pub command: CommandId,
+    pub db: DbIndex,
+    pub version: Version,
+    pub caller: Caller,
+}
+
+/// One command of a batch; its bytes, spans, large arguments and reply end where the next one's begin.
+struct Request {
+    to: ReplyTo,
+    facts: Facts,
+    bytes_end: usize,
+    spans_end: usize,
+    large_end: usize,
+    reply_end: usize,
+    /// The owner could not answer in its turn (a lock, a block): the reply comes alone, later.
+    deferred: bool,
+}
+
+/// Requests of one turn to one shard, then their replies.
+#[derive(Default)]
+pub struct Batch {
+    requests: Vec<Request>,
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+    large: Vec<Bytes>,
+    replies: Vec<u8>,
+}
+
+/// What the owner did with one request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ran {
+    /// The reply stands in the output.
+    Answered,
+    /// The command waits for a lock or an element; its reply will come as a message of its own.
+    Deferred,
+}
+
+impl Batch {
+    /// How many requests it holds.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether it should be sent before more is added.
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() >= BATCH_BYTES_MAX
+    }
+
+    /// Appends one command.
+    pub fn push(&mut self, to: ReplyTo, facts: Facts, args: &Args<'_>) {
+        self.bytes.extend_from_slice(args.bytes());
+        self.spans.extend_from_slice(args.spans());
+        self.large.extend_from_slice(args.large());
+        self.requests.push(Request {
+            to,
+            facts,
+            bytes_end: self.bytes.len(),
+            spans_end: self.spans.len(),
+            large_end: self.large.len(),
+            reply_end: 0,
+            deferred: false,
+        });
+    }
+
+    /// On the owner: runs every request in order; `run` writes each one's reply.
+    pub fn run(&mut self, mut run: impl FnMut(ReplyTo, Facts, &Args<'_>, &mut Reply<'_>) -> Ran) {
+        let (mut bytes, mut spans, mut large) = (0, 0, 0);
+        for request in &mut self.requests {
+            let args = Args::new(
+                &self.bytes[bytes..request.bytes_end],
+                &self.spans[spans..request.spans_end],
+                &self.large[large..request.large_end],
+            );
+            (bytes, spans, large) = (request.bytes_end, request.spans_end, request.large_end);
+            let mut reply = Reply::new(&mut self.replies, request.facts.version);
+            request.deferred = run(request.to, request.facts, &args, &mut reply) == Ran::Deferred;
+            request.reply_end = self.replies.len();
+        }
+    }
+
+    /// Back on the origin: hands each reply to `fold`, then empties the batch.
+    pub fn fold(&mut self, mut fold: impl FnMut(ReplyTo, &[u8])) {
+        let mut start = 0;
+        for request in &self.requests {
+            if !request.deferred {
+                fold(request.to, &self.replies[start..request.reply_end]);
+            }
+            start = request.reply_end;
+        }
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        self.requests.clear();
+        self.bytes.clear();
+        self.spans.clear();
+        self.large.clear();
+        self.replies.clear();
+    }
+
+    /// Whether its buffers are small enough to keep for the next turn.
+    pub fn worth_keeping(&self) -> bool {
+        self.bytes.capacity() + self.replies.capacity() <= BATCH_KEPT_BYTES_MAX
+    }
+}

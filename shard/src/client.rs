@@ -1,0 +1,267 @@
+//! A connection as its shard knows it: the session that commands may read and change, the input that waits, the replies that are due.
+
+use std::task::Waker;
+use std::time::Instant;
+
+use protocol::command::{Command, Flags};
+use protocol::parse::{LargeArg, Parser};
+use protocol::reply::{Reply, Version};
+use storage::DbIndex;
+
+use crate::batch::ClientToken;
+use crate::error::Error;
+use crate::pending::Pending;
+
+/// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
+/// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
+pub const OUTPUT_UNSENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// An output buffer larger than this is not kept for the next reply.
+const OUTPUT_KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// What happens to replies (CLIENT REPLY).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ReplyMode {
+    #[default]
+    On,
+    /// Until CLIENT REPLY ON.
+    Off,
+    /// This command's reply is dropped (CLIENT REPLY SKIP itself), and then the next one's.
+    SkipNext,
+    /// This command's reply is dropped.
+    Skip,
+}
+
+/// Why a connection is to be closed once its output is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closing {
+    /// QUIT, or a protocol error: after the replies before it.
+    AfterReplies,
+    /// Killed, timed out, over a limit: at once.
+    Now,
+}
+
+/// What commands may read and change of their connection.
+pub struct Session {
+    pub id: u64,
+    pub db: DbIndex,
+    pub version: Version,
+    pub authenticated: bool,
+    pub reply_mode: ReplyMode,
+    pub no_evict: bool,
+    pub no_touch: bool,
+    pub name: Option<Box<str>>,
+    pub lib_name: Option<Box<str>>,
+    pub lib_ver: Option<Box<str>>,
+    pub last_command: &'static str,
+}
+
+/// Where the connection comes from.
+pub struct Peer {
+    /// `ip:port` or the socket's path and `:0`.
+    pub address: Box<str>,
+    pub local_address: Box<str>,
+    pub unix: bool,
+    /// The socket, to close it from elsewhere on this shard; the descriptor stays the connection task's.
+    pub socket: i32,
+}
+
+/// One connection.
+pub struct Client {
+    pub token: ClientToken,
+    pub session: Session,
+    pub peer: Peer,
+    pub connected_at: Instant,
+    /// When it last sent a command, on the shard's clock.
+    pub active_at: Instant,
+    pub parser: Parser,
+    /// Received and not run yet.
+    pub input: Vec<u8>,
+    /// A large argument of the command in front, on its way in.
+    pub large: Option<LargeArg>,
+    pub pending: Pending,
+    /// Encoded and not handed to the socket yet.
+    pub out: Vec<u8>,
+    /// An emptied output buffer, kept for the next write.
+    spare: Vec<u8>,
+    /// Bytes in the write that is under way.
+    pub writing_bytes: usize,
+    /// A command that must finish before the next one may begin (a transaction, a gathering, a block).
+    pub stalled: bool,
+    pub closing: Option<Closing>,
+    /// The connection's task.
+    waker: Option<Waker>,
+}
+
+impl Session {
+    /// Whether commands need no further question: authenticated, replies on.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.authenticated && self.reply_mode == ReplyMode::On
+    }
+
+    /// Whether this connection may use `command` in the state it is in.
+    pub fn admits(&self, command: &Command) -> Result<(), Error> {
+        match self.authenticated || command.flags.contains(Flags::NO_AUTH) {
+            true => Ok(()),
+            false => Err(Error::NO_AUTH),
+        }
+    }
+}
+
+impl ReplyMode {
+    /// The mode after a command has run in this one.
+    pub fn after_command(self) -> Self {
+        match self {
+            Self::SkipNext => Self::Skip,
+            Self::Skip => Self::On,
+            same => same,
+        }
+    }
+}
+
+impl Client {
+    /// A connection that has just been accepted.
+    pub fn new(token: ClientToken, id: u64, peer: Peer, authenticated: bool, now: Instant) -> Self {
+        Self {
+            token,
+            session: Session {
+                id,
+                db: DbIndex::default(),
+                version: Version::Resp2,
+                authenticated,
+                reply_mode: ReplyMode::On,
+                no_evict: false,
+                no_touch: false,
+                name: None,
+                lib_name: None,
+                lib_ver: None,
+                last_command: "NULL",
+            },
+            peer,
+            connected_at: now,
+            active_at: now,
+            parser: Parser::default(),
+            input: Vec::new(),
+            large: None,
+            pending: Pending::default(),
+            out: Vec::new(),
+            spare: Vec::new(),
+            writing_bytes: 0,
+            stalled: false,
+            closing: None,
+            waker: None,
+        }
+    }
+
+    /// Writes one reply behind all that are due before it.
+    #[inline]
+    pub fn reply(&mut self, write: impl FnOnce(&mut Reply<'_>)) {
+        let version = self.session.version;
+        if self.pending.is_empty() {
+            write(&mut Reply::new(&mut self.out, version));
+        } else {
+            self.pending
+                .hold(|held| write(&mut Reply::new(held, version)));
+        }
+    }
+
+    /// Takes a slot for a reply that comes later, or for nothing where the client wants none.
+    pub fn wait(&mut self) -> u32 {
+        let muted = self.next_reply_is_muted();
+        self.pending.wait(muted)
+    }
+
+    /// Whether the reply of the command that is about to run is to be dropped.
+    #[inline]
+    pub fn next_reply_is_muted(&self) -> bool {
+        matches!(self.session.reply_mode, ReplyMode::Off | ReplyMode::Skip)
+    }
+
+    /// Folds a reply that came from elsewhere.
+    pub fn fold(&mut self, seq: u32, reply: &[u8]) {
+        self.pending.fold(seq, reply, &mut self.out);
+        self.wake();
+    }
+
+    /// Whether its next command may run now.
+    #[inline]
+    pub fn may_run(&self) -> bool {
+        !self.stalled
+            && self.closing.is_none()
+            && !self.pending.is_full()
+            && self.unsent_bytes() < OUTPUT_UNSENT_BYTES_MAX
+    }
+
+    /// Output that the socket has not taken.
+    #[inline]
+    pub fn unsent_bytes(&self) -> usize {
+        self.out.len() + self.writing_bytes
+    }
+
+    /// Whether the next command's reply may be written straight into `out`, with nothing to check on the way.
+    #[inline]
+    pub fn takes_direct_replies(&self) -> bool {
+        self.pending.is_empty() && self.session.reply_mode == ReplyMode::On
+    }
+
+    /// Takes the output for one write; the emptied buffer comes back through [`Self::written`].
+    pub fn take_output(&mut self) -> Option<Vec<u8>> {
+        if self.out.is_empty() {
+            return None;
+        }
+        let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
+        self.writing_bytes = chunk.len();
+        Some(chunk)
+    }
+
+    /// Gives a written buffer back.
+    pub fn written(&mut self, mut chunk: Vec<u8>) {
+        self.writing_bytes = 0;
+        if chunk.capacity() <= OUTPUT_KEPT_BYTES_MAX {
+            chunk.clear();
+            self.spare = chunk;
+        }
+    }
+
+    /// Remembers the task to wake; called whenever the task is about to wait.
+    pub fn park(&mut self, waker: &Waker) {
+        match &self.waker {
+            Some(kept) if kept.will_wake(waker) => {}
+            _ => self.waker = Some(waker.clone()),
+        }
+    }
+
+    /// Lets the connection's task run again.
+    pub fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Ends the connection.
+    pub fn close(&mut self, how: Closing) {
+        if self.closing != Some(Closing::Now) {
+            self.closing = Some(how);
+        }
+        self.wake();
+    }
+
+    /// Frees what an idle connection need not keep.
+    pub fn shrink(&mut self) {
+        self.spare = Vec::new();
+        if self.out.is_empty() {
+            self.out = Vec::new();
+        }
+        self.pending.shrink();
+    }
+
+    /// Bytes of memory this connection holds.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.input.capacity()
+            + self.out.capacity()
+            + self.spare.capacity()
+            + self.pending.memory_bytes()
+    }
+}

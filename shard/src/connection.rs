@@ -1,0 +1,222 @@
+//! One connection: an async task that receives, lets its shard run what came in, and sends what is due.
+//!
+//! Receiving and sending are two futures polled by the one task, so that replies from other shards leave while a read is in flight. A read
+//! keeps its buffer until it completes and is never dropped before the connection is, so no byte that has arrived is lost.
+//!
+//! Bounds, and what happens at them: a connection whose pending slots, held replies or unsent output are at their limit is not run further
+//! (`Client::may_run`); while it is not run it receives at most [`STALLED_INPUT_BYTES_MAX`] and then stops reading, so the kernel makes the
+//! client wait. A command that grows beyond `client-query-buffer-limit` ends the connection.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use monoio::buf::IoBufMut;
+use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splitable};
+use tracing::debug;
+
+use crate::client::{Client, Closing};
+use crate::shard::Shard;
+
+/// Room for the first read of a connection; one that sends little stays small.
+const READ_BYTES_MIN: usize = 512;
+
+/// Room for a read of a connection that fills its reads.
+const READ_BYTES_MAX: usize = 32 * 1024;
+
+/// Input received while the connection may not run.
+const STALLED_INPUT_BYTES_MAX: usize = 256 * 1024;
+
+/// Serves a connection until either side ends it.
+pub async fn serve<S>(shard: Rc<RefCell<Shard>>, client: Rc<RefCell<Client>>, stream: S)
+where
+    S: AsyncReadRent + AsyncWriteRent + Split,
+{
+    let (mut read_half, mut write_half) = stream.into_split();
+    {
+        let mut receiving = pin!(receive(&shard, &client, &mut read_half));
+        let mut sending = pin!(send(&client, &mut write_half));
+        let mut received = None;
+        let ended: io::Result<()> = poll_fn(|cx| {
+            client.borrow_mut().park(cx.waker());
+            if received.is_none()
+                && let Poll::Ready(result) = receiving.as_mut().poll(cx)
+            {
+                client.borrow_mut().close(if result.is_ok() {
+                    Closing::AfterReplies
+                } else {
+                    Closing::Now
+                });
+                received = Some(result);
+            }
+            let closing = client.borrow().closing;
+            match closing {
+                // Not even a write that the client does not take holds this up.
+                Some(Closing::Now) => Poll::Ready(Ok(())),
+                _ => sending.as_mut().poll(cx),
+            }
+        })
+        .await;
+        let client = client.borrow();
+        match (received, ended) {
+            (Some(Err(error)), _) | (_, Err(error)) => {
+                debug!(client = client.session.id, %error, "connection lost")
+            }
+            _ => debug!(client = client.session.id, "connection closed"),
+        }
+    }
+    let token = client.borrow().token;
+    shard.borrow_mut().forget(token);
+}
+
+/// Reads and runs input until the client ends its side, or is to be closed.
+async fn receive<R: AsyncReadRent>(
+    shard: &RefCell<Shard>,
+    client: &RefCell<Client>,
+    stream: &mut R,
+) -> io::Result<()> {
+    let mut room = READ_BYTES_MIN;
+    loop {
+        let Some((chunk, start, end)) = room_to_read(client, room) else {
+            // Either the client is closing or it has sent more than it may before it is run.
+            let closing = poll_fn(|_| {
+                run(shard, client);
+                let client = client.borrow();
+                match (client.closing, client.input.len() < STALLED_INPUT_BYTES_MAX) {
+                    (Some(_), _) => Poll::Ready(true),
+                    (None, true) => Poll::Ready(false),
+                    _ => Poll::Pending,
+                }
+            })
+            .await;
+            if closing {
+                return Ok(());
+            }
+            continue;
+        };
+        let mut reading = pin!(stream.read(chunk.slice_mut(start..end)));
+        let (result, slice) = poll_fn(|cx| {
+            if let Poll::Ready(done) = reading.as_mut().poll(cx) {
+                return Poll::Ready(done);
+            }
+            // Woken for another reason: perhaps what waits may run now.
+            if !client.borrow().input.is_empty() {
+                run(shard, client);
+            }
+            Poll::Pending
+        })
+        .await;
+        let mut chunk = slice.into_inner();
+        let count = result?;
+        if count == 0 {
+            run_what_is_left(shard, client).await;
+            return Ok(());
+        }
+        chunk.truncate(start + count);
+        room = match count {
+            full if full == end - start => (room * 2).min(READ_BYTES_MAX),
+            little if little < room / 4 => (room / 2).max(READ_BYTES_MIN),
+            _ => room,
+        };
+        let mut shard = shard.borrow_mut();
+        shard.begin_turn();
+        shard.stats.net_input_bytes += count as u64;
+        let mut client = client.borrow_mut();
+        match client.large.take() {
+            Some(mut large) => {
+                *large.buffer() = chunk;
+                match large.missing() {
+                    0 => client.parser.supply_large(large.finish()),
+                    _ => client.large = Some(large),
+                }
+            }
+            None if client.input.is_empty() => client.input = chunk,
+            None => client.input.extend_from_slice(&chunk),
+        }
+        if client.large.is_none() {
+            shard.run_input(&mut client);
+        }
+        if client.closing.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+/// The buffer for the next read, and the range of it to fill; `None` where nothing may be read now.
+fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize, usize)> {
+    let mut client = client.borrow_mut();
+    if client.closing.is_some() {
+        return None;
+    }
+    if let Some(large) = &mut client.large {
+        let count = large.reserve();
+        let chunk = std::mem::take(large.buffer());
+        let start = chunk.len();
+        return Some((chunk, start, start + count));
+    }
+    // What may not run yet stays where it can be run from while the read is in flight.
+    let mut chunk = match client.may_run() {
+        true => std::mem::take(&mut client.input),
+        false if client.input.len() >= STALLED_INPUT_BYTES_MAX => return None,
+        false => Vec::new(),
+    };
+    let start = chunk.len();
+    if chunk.capacity() - start < room || chunk.capacity() > 2 * (start + room) {
+        let mut sized = Vec::with_capacity(start + room);
+        sized.extend_from_slice(&chunk);
+        chunk = sized;
+    }
+    Some((chunk, start, start + room))
+}
+
+/// The client has ended its side: commands that it sent before still run, in their order.
+async fn run_what_is_left(shard: &RefCell<Shard>, client: &RefCell<Client>) {
+    poll_fn(|_| {
+        run(shard, client);
+        let client = client.borrow();
+        match client.closing.is_some() || client.may_run() || client.input.is_empty() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+fn run(shard: &RefCell<Shard>, client: &RefCell<Client>) {
+    let mut shard = shard.borrow_mut();
+    shard.begin_turn();
+    shard.run_input(&mut client.borrow_mut());
+}
+
+/// Writes what is due until the connection is to be closed and nothing is due any more.
+async fn send<W: AsyncWriteRent>(client: &RefCell<Client>, stream: &mut W) -> io::Result<()> {
+    loop {
+        let chunk = poll_fn(|_| {
+            let mut client = client.borrow_mut();
+            match client.closing {
+                Some(Closing::Now) => Poll::Ready(None),
+                Some(Closing::AfterReplies)
+                    if client.out.is_empty() && client.pending.is_empty() =>
+                {
+                    Poll::Ready(None)
+                }
+                _ => client
+                    .take_output()
+                    .map_or(Poll::Pending, |chunk| Poll::Ready(Some(chunk))),
+            }
+        })
+        .await;
+        let Some(chunk) = chunk else { return Ok(()) };
+        let (result, chunk) = stream.write_all(chunk).await;
+        let mut client = client.borrow_mut();
+        client.written(chunk);
+        result?;
+        // The room that this write made may let waiting input run.
+        if !client.input.is_empty() {
+            client.wake();
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! From bytes to the place where a command runs: parse, look the verb up once, then here, on its owner, or through the coordinator.
+
+use protocol::args::{Args, OwnedArgs};
+use protocol::command::{self, Command, CommandId, Flags, KeyShape};
+use protocol::parse::{LargeArg, Limits, Parsed};
+use protocol::reply::Reply;
+use smallvec::SmallVec;
+
+use crate::batch::{Batch, Facts, Ran, ReplyTo};
+use crate::client::{Client, Closing, ReplyMode};
+use crate::context::Caller;
+use crate::error::Error;
+use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
+use crate::message::{Parked, TransactionKey};
+use crate::shard::Shard;
+use crate::slot::ShardId;
+
+impl Shard {
+    /// Runs what stands whole in the client's input, as far as it may run now.
+    pub fn run_input(&mut self, client: &mut Client) {
+        if client.input.is_empty() || !client.may_run() {
+            return;
+        }
+        client.active_at = self.instant;
+        let mut limits = Limits {
+            bulk_len_max: self.config.proto_max_bulk_len,
+            query_len_max: self.config.client_query_buffer_limit,
+            authenticated: client.session.authenticated,
+            ..Limits::default()
+        };
+        let mut input = std::mem::take(&mut client.input);
+        let mut parser = std::mem::take(&mut client.parser);
+        let mut at = 0;
+        while client.may_run() {
+            limits.authenticated = client.session.authenticated;
+            match parser.parse(&input[at..], &limits) {
+                Ok(Parsed::Command { consumed }) => {
+                    let args = parser.args(&input[at..at + consumed]);
+                    self.stats.commands += 1;
+                    self.route(client, &args);
+                    at += consumed;
+                }
+                Ok(Parsed::Skip { consumed }) => at += consumed,
+                Ok(Parsed::Incomplete) => break,
+                Ok(Parsed::Large { have_from, len }) => {
+                    client.large = Some(LargeArg::begin(len, &input[at + have_from..]));
+                    input.truncate(at + have_from);
+                    break;
+                }
+                Err(error) => {
+                    self.stats.protocol_errors += 1;
+                    let text = [b"ERR ".as_slice(), &error.text()].concat();
+                    client.reply(|reply| reply.error(&text));
+                    client.close(Closing::AfterReplies);
+                }
+            }
+        }
+        match at == input.len() {
+            true => input.clear(),
+            false => drop(input.drain(..at)),
+        }
+        client.input = input;
+        client.parser = parser;
+    }
+
+    /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
+    fn route(&mut self, client: &mut Client, args: &Args<'_>) {
+        let id = match resolve(args) {
+            Ok(id) => id,
+            Err(error) => return self.refuse(client, None, &error),
+        };
+        let command = id.command();
+        if client.session.is_plain() {
+            // The common case, with nothing to ask: authenticated, replies on.
+        } else if let Err(error) = client.session.admits(command) {
+            return self.refuse(client, Some(id), &error);
+        }
+        if self.out_of_memory && command.flags.contains(Flags::DENYOOM) {
+            return self.refuse(client, Some(id), &Error::OUT_OF_MEMORY);
+        }
+        match HANDLERS[id.index()] {
+            Handler::Keyed(_) => self.route_keyed(client, id, command, args),
+            Handler::Session(run) => self.run_session(client, id, run, args),
+            Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
+        }
+        client.session.last_command = command.name;
+        if client.session.reply_mode != ReplyMode::On {
+            client.session.reply_mode = client.session.reply_mode.after_command();
+        }
+    }
+
+    #[inline]
+    fn route_keyed(
+        &mut self,
+        client: &mut Client,
+        id: CommandId,
+        command: &'static Command,
+        args: &Args<'_>,
+    ) {
+        let session = &client.session;
+        let caller = Caller {
+            client_id: session.id,
+            no_touch: session.no_touch,
+        };
+        let facts = Facts {
+            command: id,
+            db: session.db,
+            version: session.version,
+            caller,
+        };
+        match command.shape {
+            KeyShape::One => match self.slots.owner(&args[1]) {
+                owner if owner == self.id => self.run_here(client, facts, args),
+                owner => {
+                    let to = ReplyTo {
+                        client: client.token,
+                        seq: client.wait(),
+                    };
+                    self.forward(owner, to, facts, args);
+                }
+            },
+            KeyShape::None => self.run_here(client, facts, args),
+            _ => self.route_many(client, command, facts, args),
+        }
+    }
+
+    /// A command that may have any number of keys.
+    fn route_many(
+        &mut self,
+        client: &mut Client,
+        command: &'static Command,
+        facts: Facts,
+        args: &Args<'_>,
+    ) {
+        if self.slots.shards() == 1 {
+            return self.run_here(client, facts, args);
+        }
+        let positions = key_positions(command, args);
+        let mut owners = positions.iter().map(|&at| self.slots.owner(&args[at]));
+        match owners.next() {
+            None => self.run_here(client, facts, args),
+            Some(first) if owners.all(|owner| owner == first) => match first == self.id {
+                true => self.run_here(client, facts, args),
+                false => {
+                    let to = ReplyTo {
+                        client: client.token,
+                        seq: client.wait(),
+                    };
+                    self.forward(first, to, facts, args);
+                }
+            },
+            Some(_) => {
+                let mut keys = Vec::with_capacity(positions.len());
+                for &at in &positions {
+                    let key = &args[at];
+                    keys.push((
+                        self.slots.owner(key),
+                        TransactionKey {
+                            db: facts.db,
+                            key: key.into(),
+                        },
+                    ));
+                }
+                if let Some((at, db)) = command::other_database(command, args) {
+                    let key = &args[at];
+                    if let Some(db) = self.databases.index(db) {
+                        keys.push((
+                            self.slots.owner(key),
+                            TransactionKey {
+                                db,
+                                key: key.into(),
+                            },
+                        ));
+                    }
+                }
+                self.begin_transaction(client, facts, args, keys);
+            }
+        }
+    }
+
+    /// Runs a data command whose keys are all on this shard, for a connection of this shard.
+    #[inline]
+    fn run_here(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
+        if !self.locks.is_empty() && self.queue_local(client, facts, args) {
+            return;
+        }
+        if client.takes_direct_replies() {
+            self.execute(facts, args, &mut Reply::new(&mut client.out, facts.version));
+        } else if client.next_reply_is_muted() {
+            self.execute(facts, args, &mut Reply::new(&mut Vec::new(), facts.version));
+        } else {
+            client.reply(|reply| self.execute(facts, args, reply));
+        }
+    }
+
+    #[cold]
+    fn queue_local(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) -> bool {
+        let positions = key_positions(facts.command.command(), args);
+        let waits = self.must_queue(self.id, client.token, positions.iter().map(|&at| &args[at]));
+        if waits {
+            let to = ReplyTo {
+                client: client.token,
+                seq: client.wait(),
+            };
+            let keys = positions.iter().map(|&at| args[at].into()).collect();
+            self.park(
+                Parked {
+                    origin: self.id,
+                    to,
+                    facts,
+                    args: OwnedArgs::from(args),
+                },
+                keys,
+            );
+        }
+        waits
+    }
+
+    /// Runs what another shard's connections sent.
+    pub(crate) fn run_batch(&mut self, origin: ShardId, batch: &mut Batch) {
+        batch.run(|to, facts, args, reply| {
+            if !self.locks.is_empty() {
+                let positions = key_positions(facts.command.command(), args);
+                if self.must_queue(origin, to.client, positions.iter().map(|&at| &args[at])) {
+                    let keys = positions.iter().map(|&at| args[at].into()).collect();
+                    self.park(
+                        Parked {
+                            origin,
+                            to,
+                            facts,
+                            args: OwnedArgs::from(args),
+                        },
+                        keys,
+                    );
+                    return Ran::Deferred;
+                }
+            }
+            self.execute(facts, args, reply);
+            Ran::Answered
+        });
+    }
+
+    /// Runs a command about the connection or the process.
+    fn run_session(
+        &mut self,
+        client: &mut Client,
+        id: CommandId,
+        run: SessionCommand,
+        args: &Args<'_>,
+    ) {
+        self.stats.calls[id.index()] += 1;
+        let mut encoded = std::mem::take(&mut self.scratch);
+        encoded.clear();
+        let muted = client.next_reply_is_muted();
+        let mut reply = Reply::new(&mut encoded, client.session.version);
+        match run(self, client, args, &mut reply) {
+            Ok(Answer::Now) => {}
+            Ok(Answer::None) => encoded.clear(),
+            Ok(Answer::Later) => {
+                debug_assert!(
+                    encoded.is_empty(),
+                    "a reply that comes later is not begun now"
+                );
+                encoded.clear();
+            }
+            Err(error) => {
+                self.stats.failed(id.index(), &error);
+                reply.truncate(0);
+                error.write(&mut reply);
+            }
+        }
+        if !encoded.is_empty() && !muted {
+            client.reply(|reply| reply.raw(&encoded));
+        }
+        self.scratch = encoded;
+    }
+
+    /// Answers with an error that stands before any command has run.
+    #[cold]
+    fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
+        self.stats.rejected(id.map(CommandId::index), error);
+        if !client.next_reply_is_muted() {
+            client.reply(|reply| error.write(reply));
+        }
+    }
+}
+
+/// Finds the command and checks the number of its arguments.
+#[inline]
+fn resolve(args: &Args<'_>) -> Result<CommandId, Error> {
+    let Some(mut id) = command::lookup(&args[0]) else {
+        return Err(Error::unknown_command(&args[0], args.iter().skip(1)));
+    };
+    if id.command().is_container()
+        && let Some(sub) = args.get(1)
+    {
+        let name = id.command().name;
+        id = command::lookup_sub(id, sub).ok_or_else(|| Error::unknown_subcommand(name, sub))?;
+    }
+    let command = id.command();
+    match command.arity_fits(args.len()) {
+        true => Ok(id),
+        false => Err(Error::arity(command.name)),
+    }
+}
+
+/// Where the keys stand among the arguments. A command whose arguments are malformed has none: it runs where it is and says so itself.
+fn key_positions(command: &'static Command, args: &Args<'_>) -> SmallVec<[usize; 8]> {
+    let mut positions = SmallVec::new();
+    if command::key_positions(command, args, &mut |at, _| positions.push(at)).is_err() {
+        positions.clear();
+    }
+    positions
+}

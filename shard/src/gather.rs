@@ -1,0 +1,100 @@
+//! What is asked of several shards at once and answered from all their parts: DBSIZE, INFO, CLIENT LIST, FLUSHALL.
+//!
+//! The origin sends a visit to each shard; every shard runs it between two commands and sends its part back; when all parts have come,
+//! they are joined into the reply. The connection stalls meanwhile. These are commands that operators send, so a few boxes do not matter.
+
+use std::any::Any;
+
+use protocol::reply::{Reply, Version};
+
+use crate::batch::ReplyTo;
+use crate::client::Client;
+use crate::error::Outcome;
+use crate::handler::Answer;
+use crate::message::Message;
+use crate::shard::Shard;
+use crate::slot::ShardId;
+
+type BoxedPart = Box<dyn Any + Send>;
+type Finish = Box<dyn FnOnce(&mut Shard, Vec<BoxedPart>, &mut Reply<'_>) -> Outcome>;
+
+/// A gathering under way, on its origin.
+pub struct Gather {
+    to: ReplyTo,
+    version: Version,
+    parts: Vec<Option<BoxedPart>>,
+    missing: usize,
+    finish: Finish,
+}
+
+impl Shard {
+    /// Runs `visit` on every shard, this one included, and `finish` with their parts in the order of the shards.
+    pub fn gather<T: Send + 'static>(
+        &mut self,
+        client: &mut Client,
+        visit: impl Fn(&mut Shard) -> T + Clone + Send + 'static,
+        finish: impl FnOnce(&mut Shard, Vec<T>, &mut Reply<'_>) -> Outcome + 'static,
+    ) -> Answer {
+        let shards = (0..self.slots.shards()).map(ShardId::new).collect();
+        self.gather_from(client, shards, visit, finish)
+    }
+
+    /// The same on some shards only.
+    pub fn gather_from<T: Send + 'static>(
+        &mut self,
+        client: &mut Client,
+        shards: Vec<ShardId>,
+        visit: impl Fn(&mut Shard) -> T + Clone + Send + 'static,
+        finish: impl FnOnce(&mut Shard, Vec<T>, &mut Reply<'_>) -> Outcome + 'static,
+    ) -> Answer {
+        client.stalled = true;
+        let to = ReplyTo {
+            client: client.token,
+            seq: client.wait(),
+        };
+        let index = self.gathers.insert(Gather {
+            to,
+            version: client.session.version,
+            parts: shards.iter().map(|_| None).collect(),
+            missing: shards.len(),
+            finish: Box::new(move |shard, parts, reply| {
+                let parts = parts
+                    .into_iter()
+                    .map(|part| *part.downcast::<T>().expect("a visit's own type"))
+                    .collect();
+                finish(shard, parts, reply)
+            }),
+        });
+        let origin = self.id;
+        for (place, shard) in shards.into_iter().enumerate() {
+            let visit = visit.clone();
+            let there = move |shard: &mut Shard| {
+                let part: BoxedPart = Box::new(visit(shard));
+                shard.send(
+                    origin,
+                    Message::Visit(Box::new(move |home| home.gathered(index, place, part))),
+                );
+            };
+            self.send(shard, Message::Visit(Box::new(there)));
+        }
+        Answer::Later
+    }
+
+    fn gathered(&mut self, index: usize, place: usize, part: BoxedPart) {
+        let gather = &mut self.gathers[index];
+        gather.parts[place] = Some(part);
+        gather.missing -= 1;
+        if gather.missing > 0 {
+            return;
+        }
+        let gather = self.gathers.remove(index);
+        let parts = gather.parts.into_iter().flatten().collect();
+        let mut encoded = Vec::new();
+        let mut reply = Reply::new(&mut encoded, gather.version);
+        if let Err(error) = (gather.finish)(self, parts, &mut reply) {
+            reply.truncate(0);
+            error.write(&mut reply);
+        }
+        self.complete(self.id, gather.to, &encoded);
+    }
+}

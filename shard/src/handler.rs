@@ -1,0 +1,37 @@
+//! The other half of the command table: what runs for each row.
+
+use protocol::args::Args;
+use protocol::reply::Reply;
+
+use crate::client::Client;
+use crate::context::Context;
+use crate::error::{Error, Outcome};
+use crate::shard::Shard;
+
+/// A command on data: it runs where its keys are.
+pub type DataCommand = fn(&mut Context<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
+
+/// A command about the connection, the whole keyspace or the process: it runs on the connection's own shard.
+pub type SessionCommand =
+    fn(&mut Shard, &mut Client, &Args<'_>, &mut Reply<'_>) -> Result<Answer, Error>;
+
+/// When a session command answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// The reply is written.
+    Now,
+    /// It comes through [`Shard::complete`]; the connection stalls until then.
+    Later,
+    /// There is none (CLIENT REPLY OFF).
+    None,
+}
+
+/// What runs for a row of the table.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    Keyed(DataCommand),
+    Session(SessionCommand),
+    /// Only its sub-commands run.
+    Container,
+}
+pub static HANDLERS: [Handler; 0] = [];

@@ -1,0 +1,92 @@
+//! What shards say to one another.
+
+use protocol::args::OwnedArgs;
+use protocol::reply::Version;
+use storage::{DbIndex, Entry};
+
+use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
+use crate::locks::ItemId;
+use crate::shard::Shard;
+use crate::slot::ShardId;
+
+/// One message; each is a pointer, so a ring of them is small.
+pub enum Message {
+    /// Commands for their owner.
+    Requests(Box<Batch>),
+    /// The same batch, run.
+    Replies(Box<Batch>),
+    /// The reply of one command that its batch could not wait for.
+    Late(Box<Late>),
+    /// A transaction asks for locks.
+    Lock(Box<LockRequest>),
+    /// Its locks are granted, and the keys' entries lent.
+    Granted(Box<Grant>),
+    /// Somebody else holds one of the keys, and it did not want to wait.
+    Refused(TransactionId),
+    /// The transaction is over: entries come back, locks go.
+    Release(Box<Release>),
+    /// Work for one shard that is none of the above: what operators ask for.
+    Visit(Box<dyn FnOnce(&mut Shard) + Send>),
+}
+
+/// A transaction, numbered by the shard that coordinates it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TransactionId {
+    pub coordinator: ShardId,
+    pub index: usize,
+}
+
+/// One key of a transaction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TransactionKey {
+    pub db: DbIndex,
+    pub key: Box<[u8]>,
+}
+
+pub struct Late {
+    pub to: ReplyTo,
+    pub reply: Vec<u8>,
+}
+
+pub struct LockRequest {
+    pub transaction: TransactionId,
+    pub client: ClientToken,
+    pub keys: Vec<TransactionKey>,
+    /// Queue where a key is taken. Otherwise refuse, so that a transaction holding locks elsewhere never waits here.
+    pub wait: bool,
+}
+
+pub struct Grant {
+    pub transaction: TransactionId,
+    pub item: ItemId,
+    /// The keys that exist, with their databases.
+    pub entries: Vec<(DbIndex, Entry)>,
+}
+
+pub struct Release {
+    pub item: ItemId,
+    pub entries: Vec<(DbIndex, Entry)>,
+}
+
+/// A command kept until it may run.
+pub struct Parked {
+    pub origin: ShardId,
+    pub to: ReplyTo,
+    pub facts: Facts,
+    pub args: OwnedArgs,
+}
+
+impl Parked {
+    /// The RESP version its reply is due in.
+    pub fn version(&self) -> Version {
+        self.facts.version
+    }
+}
+
+/// What waits in a shard's lock table.
+pub enum Work {
+    /// A command that met a locked key.
+    Command(Box<Parked>),
+    /// A transaction's part.
+    Lend(Box<LockRequest>),
+}

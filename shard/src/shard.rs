@@ -1,0 +1,328 @@
+//! A shard: everything one thread owns. Its methods live with what they are about: `dispatch`, `transaction`, `gather`, `turn`, `cron`.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Instant, SystemTime};
+
+use fastrand::Rng;
+use protocol::args::Args;
+use protocol::reply::Reply;
+use slab::Slab;
+use storage::{Databases, UnixMillis};
+
+use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
+use crate::client::Client;
+use crate::config::Config;
+use crate::context::{Context, Effects};
+use crate::gather::Gather;
+use crate::handler::{HANDLERS, Handler};
+use crate::locks::LockTable;
+use crate::mailbox::{Mailbox, Outlets};
+use crate::message::{Late, Message, Work};
+use crate::process::Process;
+use crate::slot::{ShardId, SlotMap};
+use crate::stats::Stats;
+use crate::transaction::Transaction;
+
+/// Emptied batches a shard keeps for its next turns.
+const SPARE_BATCHES_MAX: usize = 32;
+
+/// Messages to one shard, in order, that its ring has not taken yet.
+#[derive(Default)]
+struct Outbox {
+    sealed: VecDeque<Message>,
+    /// The batch that this turn's commands join.
+    open: Option<Box<Batch>>,
+}
+
+/// A connection in its shard's register.
+pub struct Registered {
+    token: ClientToken,
+    pub client: Rc<RefCell<Client>>,
+}
+
+/// Everything one thread owns.
+pub struct Shard {
+    pub id: ShardId,
+    pub slots: SlotMap,
+    pub databases: Databases,
+    /// Wall time of this turn.
+    pub now: UnixMillis,
+    /// Monotonic time of this turn.
+    pub instant: Instant,
+    pub config: Arc<Config>,
+    /// What all shards share.
+    pub process: Arc<Process>,
+    pub effects: Effects,
+    pub random: Rng,
+    pub stats: Stats,
+    pub clients: Slab<Registered>,
+    pub locks: LockTable<Work>,
+    pub transactions: Slab<Transaction>,
+    pub gathers: Slab<Gather>,
+    /// `used_memory` is above `maxmemory` and nothing could be evicted.
+    pub out_of_memory: bool,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: bool,
+    /// The process is going down: connections close once their replies are out.
+    pub stopping: bool,
+    pub(crate) drained: bool,
+    /// When the shard's thread ends even if connections are left.
+    pub(crate) stop_by: Option<Instant>,
+    pub(crate) stop_waker: Option<Waker>,
+    pub(crate) mailbox: Mailbox<Message>,
+    outlets: Outlets<Message>,
+    outboxes: Vec<Outbox>,
+    /// Messages to itself: what would otherwise recurse, and visits.
+    pub(crate) own: VecDeque<Message>,
+    spare_batches: Vec<Box<Batch>>,
+    /// Room to write the reply of a session command in.
+    pub(crate) scratch: Vec<u8>,
+    /// False from when the turn task announced sleep until somebody begins a turn.
+    pub(crate) awake: bool,
+    pub(crate) turn_waker: Option<Waker>,
+    pub(crate) cron_waker: Option<Waker>,
+}
+
+impl Shard {
+    /// A shard with empty databases.
+    pub fn new(
+        id: ShardId,
+        config: Arc<Config>,
+        process: Arc<Process>,
+        mailbox: Mailbox<Message>,
+        outlets: Outlets<Message>,
+    ) -> Self {
+        let slots = process.slots;
+        Self {
+            id,
+            slots,
+            databases: Databases::new(config.databases, process.hasher.clone()),
+            now: wall_time(),
+            instant: Instant::now(),
+            config,
+            effects: Effects::default(),
+            random: Rng::new(),
+            stats: Stats::default(),
+            clients: Slab::new(),
+            locks: LockTable::default(),
+            transactions: Slab::new(),
+            gathers: Slab::new(),
+            out_of_memory: false,
+            active_expire: true,
+            stopping: false,
+            drained: false,
+            stop_by: None,
+            stop_waker: None,
+            mailbox,
+            outlets,
+            outboxes: (0..slots.shards()).map(|_| Outbox::default()).collect(),
+            own: VecDeque::new(),
+            spare_batches: Vec::new(),
+            scratch: Vec::new(),
+            awake: false,
+            turn_waker: None,
+            cron_waker: None,
+            process,
+        }
+    }
+
+    /// Called by whatever wakes this shard before it does its work: reads the clocks, and promises the other shards a look at the mailbox.
+    #[inline]
+    pub fn begin_turn(&mut self) {
+        self.now = wall_time();
+        if !self.awake {
+            self.awake = true;
+            self.instant = Instant::now();
+            self.mailbox.wake_up();
+            self.schedule_turn();
+            if let Some(waker) = self.cron_waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Lets the turn task run after the tasks that are ready now.
+    pub fn schedule_turn(&self) {
+        if let Some(waker) = &self.turn_waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Runs a data command on this shard's databases and writes its reply.
+    #[inline]
+    pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) {
+        let index = facts.command.index();
+        self.stats.calls[index] += 1;
+        let Handler::Keyed(run) = HANDLERS[index] else {
+            unreachable!("only data commands are sent to data");
+        };
+        let start = reply.written();
+        let mut context = Context {
+            databases: &mut self.databases,
+            selected: facts.db,
+            now: self.now,
+            config: &self.config,
+            caller: facts.caller,
+            effects: &mut self.effects,
+            random: &mut self.random,
+        };
+        if let Err(error) = run(&mut context, args, reply) {
+            reply.truncate(start);
+            error.write(reply);
+            self.stats.failed(index, &error);
+        }
+        if !self.effects.discarded.is_empty() {
+            self.process.undertaker.bury(&mut self.effects.discarded);
+        }
+    }
+
+    /// Sends a message to any shard, this one included. It leaves with the turn.
+    pub fn send(&mut self, to: ShardId, message: Message) {
+        if to == self.id {
+            self.own.push_back(message);
+            self.schedule_turn();
+            return;
+        }
+        let outbox = &mut self.outboxes[to.index()];
+        if let Some(batch) = outbox.open.take() {
+            outbox.sealed.push_back(Message::Requests(batch));
+        }
+        outbox.sealed.push_back(message);
+    }
+
+    /// Adds a command to this turn's batch for its owner.
+    #[inline]
+    pub fn forward(&mut self, owner: ShardId, to: ReplyTo, facts: Facts, args: &Args<'_>) {
+        self.stats.forwarded += 1;
+        let outbox = &mut self.outboxes[owner.index()];
+        let batch = outbox
+            .open
+            .get_or_insert_with(|| self.spare_batches.pop().unwrap_or_default());
+        batch.push(to, facts, args);
+        if batch.is_full()
+            && let Some(batch) = outbox.open.take()
+        {
+            outbox.sealed.push_back(Message::Requests(batch));
+        }
+    }
+
+    /// Hands all that is ready to the other shards and wakes those that sleep. Returns whether a full ring kept something back.
+    pub(crate) fn flush(&mut self) -> bool {
+        let mut kept_back = false;
+        for (index, outbox) in self.outboxes.iter_mut().enumerate() {
+            if outbox.open.is_none() && outbox.sealed.is_empty() {
+                continue;
+            }
+            let to = ShardId::new(index);
+            if let Some(batch) = outbox.open.take() {
+                self.stats.batches += 1;
+                self.stats.batched += batch.len() as u64;
+                outbox.sealed.push_back(Message::Requests(batch));
+            }
+            while let Some(message) = outbox.sealed.pop_front() {
+                if let Err(message) = self.outlets.try_send(to, message) {
+                    outbox.sealed.push_front(message);
+                    kept_back = true;
+                    break;
+                }
+            }
+            if self.outlets.ring(to) {
+                self.stats.wakes += 1;
+            }
+        }
+        kept_back
+    }
+
+    pub(crate) fn announce_stuck(&self) {
+        self.outlets.stuck(self.id);
+    }
+
+    pub(crate) fn relieve(&self, from: ShardId) {
+        self.outlets.relieve(from);
+    }
+
+    /// Keeps an emptied batch for the next turn.
+    pub(crate) fn recycle(&mut self, batch: Box<Batch>) {
+        if self.spare_batches.len() < SPARE_BATCHES_MAX && batch.worth_keeping() {
+            self.spare_batches.push(batch);
+        }
+    }
+
+    /// The connection with this token, if it is still the same one.
+    #[inline]
+    pub fn client(&self, token: ClientToken) -> Option<&Rc<RefCell<Client>>> {
+        self.clients
+            .get(token.index as usize)
+            .filter(|known| known.token == token)
+            .map(|known| &known.client)
+    }
+
+    /// Registers a connection that `make` builds around its token.
+    pub fn register(
+        &mut self,
+        make: impl FnOnce(ClientToken, u64) -> Client,
+    ) -> Rc<RefCell<Client>> {
+        let id = self.process.next_client_id();
+        let entry = self.clients.vacant_entry();
+        // Ids are never reused, so their low half tells one tenant of a place from the next.
+        let token = ClientToken {
+            index: entry.key() as u32,
+            generation: id as u32,
+        };
+        let client = Rc::new(RefCell::new(make(token, id)));
+        entry.insert(Registered {
+            token,
+            client: client.clone(),
+        });
+        client
+    }
+
+    /// Forgets a connection: replies still under way to it are dropped when they come.
+    pub fn forget(&mut self, token: ClientToken) {
+        if self.client(token).is_some() {
+            self.clients.remove(token.index as usize);
+        }
+        if self.stopping {
+            self.wake_main();
+        }
+    }
+
+    /// Brings the reply of a command that was not answered in its turn to its connection, wherever that is; the connection may go on.
+    pub fn complete(&mut self, origin: ShardId, to: ReplyTo, reply: &[u8]) {
+        if origin != self.id {
+            self.send(
+                origin,
+                Message::Late(Box::new(Late {
+                    to,
+                    reply: reply.to_vec(),
+                })),
+            );
+        } else if let Some(client) = self.client(to.client).cloned() {
+            // A connection that is just now running its input has this reply among those it waits for: fold it when it is done.
+            match client.try_borrow_mut() {
+                Ok(mut client) => {
+                    client.stalled = false;
+                    client.fold(to.seq, reply);
+                }
+                Err(_) => self.send(
+                    self.id,
+                    Message::Late(Box::new(Late {
+                        to,
+                        reply: reply.to_vec(),
+                    })),
+                ),
+            }
+        }
+    }
+}
+
+pub(crate) fn wall_time() -> UnixMillis {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixMillis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

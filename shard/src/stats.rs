@@ -1,0 +1,121 @@
+//! What a shard counts: plain numbers that INFO sums over the shards.
+
+use protocol::command::COMMANDS;
+
+use crate::error::Error;
+
+/// Different error codes that are counted apart; more are counted together, as Redis does.
+const ERROR_CODES_MAX: usize = 128;
+
+/// One shard's counters since the last CONFIG RESETSTAT.
+#[derive(Clone)]
+pub struct Stats {
+    pub connections: u64,
+    pub rejected_connections: u64,
+    pub commands: u64,
+    pub net_input_bytes: u64,
+    pub net_output_bytes: u64,
+    pub protocol_errors: u64,
+    pub error_replies: u64,
+    /// Commands sent to another shard.
+    pub forwarded: u64,
+    /// Batches they left in, and how many commands those held.
+    pub batches: u64,
+    pub batched: u64,
+    /// Sleeping shards that were woken by a system call.
+    pub wakes: u64,
+    /// Transactions over several shards, and those that had to queue for their locks.
+    pub transactions: u64,
+    pub transactions_retried: u64,
+    /// Calls of each command, by its place in the table.
+    pub calls: Vec<u64>,
+    pub failed: Vec<u64>,
+    pub rejected: Vec<u64>,
+    /// Error replies by their code.
+    pub errors: Vec<(String, u64)>,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        let each = vec![0; COMMANDS.len()];
+        Self {
+            connections: 0,
+            rejected_connections: 0,
+            commands: 0,
+            net_input_bytes: 0,
+            net_output_bytes: 0,
+            protocol_errors: 0,
+            error_replies: 0,
+            forwarded: 0,
+            batches: 0,
+            batched: 0,
+            wakes: 0,
+            transactions: 0,
+            transactions_retried: 0,
+            calls: each.clone(),
+            failed: each.clone(),
+            rejected: each,
+            errors: Vec::new(),
+        }
+    }
+}
+
+impl Stats {
+    /// A command ran and answered with an error.
+    #[cold]
+    pub fn failed(&mut self, index: usize, error: &Error) {
+        self.failed[index] += 1;
+        self.count_error(error);
+    }
+
+    /// A command was refused before it ran.
+    #[cold]
+    pub fn rejected(&mut self, index: Option<usize>, error: &Error) {
+        if let Some(index) = index {
+            self.rejected[index] += 1;
+        }
+        self.count_error(error);
+    }
+
+    fn count_error(&mut self, error: &Error) {
+        self.error_replies += 1;
+        let code = error.code();
+        if let Some((_, count)) = self.errors.iter_mut().find(|(known, _)| known == code) {
+            *count += 1;
+        } else if self.errors.len() < ERROR_CODES_MAX {
+            self.errors.push((code.to_owned(), 1));
+        }
+    }
+
+    /// Adds another shard's counters to these.
+    pub fn add(&mut self, other: &Stats) {
+        self.connections += other.connections;
+        self.rejected_connections += other.rejected_connections;
+        self.commands += other.commands;
+        self.net_input_bytes += other.net_input_bytes;
+        self.net_output_bytes += other.net_output_bytes;
+        self.protocol_errors += other.protocol_errors;
+        self.error_replies += other.error_replies;
+        self.forwarded += other.forwarded;
+        self.batches += other.batches;
+        self.batched += other.batched;
+        self.wakes += other.wakes;
+        self.transactions += other.transactions;
+        self.transactions_retried += other.transactions_retried;
+        for (mine, theirs) in [
+            (&mut self.calls, &other.calls),
+            (&mut self.failed, &other.failed),
+            (&mut self.rejected, &other.rejected),
+        ] {
+            mine.iter_mut()
+                .zip(theirs)
+                .for_each(|(mine, theirs)| *mine += theirs);
+        }
+        for (code, count) in &other.errors {
+            match self.errors.iter_mut().find(|(known, _)| known == code) {
+                Some((_, mine)) => *mine += count,
+                None => self.errors.push((code.clone(), *count)),
+            }
+        }
+    }
+}

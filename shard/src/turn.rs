@@ -1,0 +1,131 @@
+//! The turn: what a shard does once for all its connections together. It runs what other shards sent, folds the replies they sent back,
+//! sends out this turn's batches, and only then lets the executor wait.
+//!
+//! monoio runs woken tasks first in, first out, and puts a task that wakes itself in front. The turn must come last, after the connections
+//! that the same wake-up made ready; so it is two tasks that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use crate::mailbox::BellReader;
+use crate::message::Message;
+use crate::shard::Shard;
+use crate::slot::ShardId;
+
+/// Messages a turn handles before connections get their chance.
+const TURN_MESSAGES_MAX: usize = 64;
+
+/// What the shard should do after a turn.
+#[derive(PartialEq, Eq)]
+enum After {
+    /// Nothing is left: wait for the bell.
+    Sleep,
+    /// Let the tasks that this turn woke run, then have another one.
+    Again,
+}
+
+/// Runs turns until the process ends; returns only where the bell fails.
+pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> {
+    let echo: Rc<RefCell<Option<Waker>>> = Rc::default();
+    monoio::spawn({
+        let (shard, echo) = (shard.clone(), echo.clone());
+        poll_fn(move |cx| {
+            // Its first poll only registers it; each later one is a wake-up to pass on.
+            if echo.replace(Some(cx.waker().clone())).is_some() {
+                shard.borrow().schedule_turn();
+            }
+            Poll::<()>::Pending
+        })
+    });
+    let mut rung = pin!(bell.rung());
+    poll_fn(|cx| {
+        while let Poll::Ready(result) = rung.as_mut().poll(cx) {
+            if let Err(error) = result {
+                return Poll::Ready(Err(error));
+            }
+            rung.set(bell.rung());
+        }
+        let mut shard = shard.borrow_mut();
+        if shard.turn_waker.is_none() {
+            shard.turn_waker = Some(cx.waker().clone());
+        }
+        if shard.turn() == After::Again {
+            match &*echo.borrow() {
+                Some(echo) => echo.wake_by_ref(),
+                None => cx.waker().wake_by_ref(),
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+impl Shard {
+    fn turn(&mut self) -> After {
+        if !self.awake {
+            self.begin_turn();
+        }
+        self.notice_stop_request();
+        let mut woke_somebody = false;
+        let mut left = TURN_MESSAGES_MAX;
+        loop {
+            while let Some(message) = self.own.pop_front() {
+                woke_somebody = true;
+                self.handle(self.id, message);
+            }
+            let mut idle = true;
+            while left > 0
+                && let Some((from, message)) = self.mailbox.try_recv()
+            {
+                idle = false;
+                left -= 1;
+                woke_somebody |= !matches!(message, Message::Requests(_));
+                self.handle(from, message);
+                self.relieve(from);
+            }
+            let kept_back = self.flush();
+            if !self.own.is_empty() {
+                continue;
+            }
+            if kept_back {
+                self.announce_stuck();
+                // Room may have come before the announcement; if not, whoever makes it rings.
+                self.flush();
+            }
+            if woke_somebody || left == 0 {
+                return After::Again;
+            }
+            if idle && self.mailbox.fall_asleep() {
+                self.awake = false;
+                return After::Sleep;
+            }
+        }
+    }
+
+    fn handle(&mut self, from: ShardId, message: Message) {
+        match message {
+            Message::Requests(mut batch) => {
+                self.run_batch(from, &mut batch);
+                self.send(from, Message::Replies(batch));
+            }
+            Message::Replies(mut batch) => {
+                batch.fold(|to, reply| {
+                    if let Some(client) = self.client(to.client) {
+                        client.borrow_mut().fold(to.seq, reply);
+                    }
+                });
+                self.recycle(batch);
+            }
+            Message::Late(late) => self.complete(self.id, late.to, &late.reply),
+            Message::Lock(request) => self.lock(request),
+            Message::Granted(grant) => self.granted(from, grant),
+            Message::Refused(transaction) => self.refused(transaction),
+            Message::Release(release) => self.release(*release),
+            Message::Visit(visit) => visit(self),
+        }
+    }
+}
