@@ -4,12 +4,21 @@
 //! * [`args`]: the arguments of one command, borrowed or owned.
 //! * [`reply`]: writes replies in the shape of RESP2 or RESP3; [`number`] how numbers read as text.
 
+#[macro_use]
+mod rows;
+
 pub mod args;
+pub mod command;
 pub mod inline;
+pub mod keys;
 pub mod number;
 pub mod parse;
 pub mod reply;
+pub mod table;
 
 pub use args::{Args, OwnedArgs, Span};
+pub use command::{Command, Flags, KeyFlags, KeyShape};
+pub use keys::{KeysError, key_positions};
 pub use parse::{LARGE_ARG_BYTES, LargeArg, Limits, Parsed, Parser, ProtocolError};
 pub use reply::{Reply, Version};
+pub use table::{COMMANDS, CommandId, lookup, lookup_sub};

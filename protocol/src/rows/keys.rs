@@ -1,0 +1,263 @@
+//! Keys of any type: expiry, names, copies, order. See [`crate::table`] for how to read a row.
+
+/// The rows of this family.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
+
+    "copy" => keyed(keys::copy) {
+        arity -3; flags [WRITE DENYOOM]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS, at(2) range(0, 1, 0) OW UPDATE];
+        group Generic; since "6.2.0"; complexity "O(N)";
+        syntax "source destination [DB destination-db] [REPLACE]";
+        summary "Copies the value at a key to another key.";
+    }
+
+    "del" => keyed(keys::del) {
+        arity -2; flags [WRITE]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RM DELETE];
+        tips ["request_policy:multi_shard", "response_policy:agg_sum"];
+        group Generic; since "1.0.0"; complexity "O(N)";
+        syntax "key...";
+        summary "Deletes keys.";
+    }
+
+    "dump" => keyed(keys::dump) {
+        arity 2; flags [READONLY]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS];
+        tips ["nondeterministic_output"];
+        group Generic; since "2.6.0"; complexity "O(1)";
+        syntax "key";
+        summary "The value at a key in the serialized form that RESTORE takes.";
+    }
+
+    "exists" => keyed(keys::exists) {
+        arity -2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RO];
+        tips ["request_policy:multi_shard", "response_policy:agg_sum"];
+        group Generic; since "1.0.0"; complexity "O(N)";
+        syntax "key...";
+        summary "How many of the keys exist; a key named twice counts twice.";
+    }
+
+    "expire" => keyed(keys::expire) {
+        arity -3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW UPDATE];
+        group Generic; since "1.0.0"; complexity "O(1)";
+        syntax "key seconds [NX|XX|GT|LT]";
+        summary "Sets a key's time to live in seconds.";
+    }
+
+    "expireat" => keyed(keys::expireat) {
+        arity -3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW UPDATE];
+        group Generic; since "1.2.0"; complexity "O(1)";
+        syntax "key unix-time-seconds [NX|XX|GT|LT]";
+        summary "Sets the second of the Unix epoch at which a key expires.";
+    }
+
+    "expiretime" => keyed(keys::expiretime) {
+        arity 2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS];
+        group Generic; since "7.0.0"; complexity "O(1)";
+        syntax "key";
+        summary "The second of the Unix epoch at which a key expires.";
+    }
+
+    "keys" => session(keyspace::keys) {
+        arity 2; flags [READONLY]; acl [KEYSPACE DANGEROUS]; keys [];
+        tips ["request_policy:all_shards", "nondeterministic_output_order"];
+        group Generic; since "1.0.0"; complexity "O(N)";
+        syntax "pattern";
+        summary "All keys that match a pattern.";
+    }
+
+    "migrate" => session(migrate::migrate) {
+        arity -6; flags [WRITE]; acl [KEYSPACE DANGEROUS]; keys [at(3) range(0, 1, 0) RW ACCESS DELETE, after("KEYS", -2) range(-1, 1, 0) RW ACCESS DELETE INCOMPLETE];
+        tips ["nondeterministic_output"];
+        group Generic; since "2.6.0"; complexity "O(N)";
+        syntax "host port (key|\"\") destination-db timeout:integer [COPY] [REPLACE] [AUTH password|AUTH2 username password] [KEYS key...]";
+        summary "Moves keys to another server, each atomically.";
+    }
+
+    "move" => keyed(keys::move_) {
+        arity 3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
+        group Generic; since "1.0.0"; complexity "O(1)";
+        syntax "key db";
+        summary "Moves a key to another database.";
+    }
+
+    "object" => container {
+        arity -2; flags []; acl []; keys [];
+        group Generic; since "2.2.3"; complexity "";
+        syntax "";
+        summary "Commands about how a value is kept.";
+    }
+
+    "object|encoding" => keyed(object::encoding) {
+        arity 3; flags [READONLY]; acl [KEYSPACE]; keys [at(2) range(0, 1, 0) RO];
+        tips ["nondeterministic_output"];
+        group Generic; since "2.2.3"; complexity "O(1)";
+        syntax "key";
+        summary "The name of a value's inner representation.";
+    }
+
+    "object|freq" => keyed(object::freq) {
+        arity 3; flags [READONLY]; acl [KEYSPACE]; keys [at(2) range(0, 1, 0) RO];
+        tips ["nondeterministic_output"];
+        group Generic; since "4.0.0"; complexity "O(1)";
+        syntax "key";
+        summary "The logarithmic access counter of a key, under an LFU policy.";
+    }
+
+    "object|help" => session(object::help) {
+        arity 2; flags [LOADING STALE]; acl [KEYSPACE]; keys [];
+        group Generic; since "6.2.0"; complexity "O(1)";
+        syntax "";
+        summary "The sub-commands of OBJECT.";
+    }
+
+    "object|idletime" => keyed(object::idletime) {
+        arity 3; flags [READONLY]; acl [KEYSPACE]; keys [at(2) range(0, 1, 0) RO];
+        tips ["nondeterministic_output"];
+        group Generic; since "2.2.3"; complexity "O(1)";
+        syntax "key";
+        summary "Seconds since a key was last used.";
+    }
+
+    "object|refcount" => keyed(object::refcount) {
+        arity 3; flags [READONLY]; acl [KEYSPACE]; keys [at(2) range(0, 1, 0) RO];
+        tips ["nondeterministic_output"];
+        group Generic; since "2.2.3"; complexity "O(1)";
+        syntax "key";
+        summary "How many references to a value are held.";
+    }
+
+    "persist" => keyed(keys::persist) {
+        arity 2; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW UPDATE];
+        group Generic; since "2.2.0"; complexity "O(1)";
+        syntax "key";
+        summary "Takes a key's expiry away.";
+    }
+
+    "pexpire" => keyed(keys::pexpire) {
+        arity -3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW UPDATE];
+        group Generic; since "2.6.0"; complexity "O(1)";
+        syntax "key milliseconds [NX|XX|GT|LT]";
+        summary "Sets a key's time to live in milliseconds.";
+    }
+
+    "pexpireat" => keyed(keys::pexpireat) {
+        arity -3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW UPDATE];
+        group Generic; since "2.6.0"; complexity "O(1)";
+        syntax "key unix-time-milliseconds [NX|XX|GT|LT]";
+        summary "Sets the millisecond of the Unix epoch at which a key expires.";
+    }
+
+    "pexpiretime" => keyed(keys::pexpiretime) {
+        arity 2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS];
+        group Generic; since "7.0.0"; complexity "O(1)";
+        syntax "key";
+        summary "The millisecond of the Unix epoch at which a key expires.";
+    }
+
+    "pttl" => keyed(keys::pttl) {
+        arity 2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS];
+        tips ["nondeterministic_output"];
+        group Generic; since "2.6.0"; complexity "O(1)";
+        syntax "key";
+        summary "A key's time to live in milliseconds.";
+    }
+
+    "randomkey" => session(keyspace::randomkey) {
+        arity 1; flags [READONLY]; acl [KEYSPACE]; keys [];
+        tips ["request_policy:all_shards", "nondeterministic_output"];
+        group Generic; since "1.0.0"; complexity "O(1)";
+        syntax "";
+        summary "Some key of the database.";
+    }
+
+    "rename" => keyed(keys::rename) {
+        arity 3; flags [WRITE]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) OW UPDATE];
+        group Generic; since "1.0.0"; complexity "O(1)";
+        syntax "key newkey";
+        summary "Renames a key; one that has the new name already is replaced.";
+    }
+
+    "renamenx" => keyed(keys::renamenx) {
+        arity 3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) OW INSERT];
+        group Generic; since "1.0.0"; complexity "O(1)";
+        syntax "key newkey";
+        summary "Renames a key where no other has the new name.";
+    }
+
+    "restore" => keyed(keys::restore) {
+        arity -4; flags [WRITE DENYOOM]; acl [KEYSPACE DANGEROUS]; keys [at(1) range(0, 1, 0) OW UPDATE];
+        group Generic; since "2.6.0"; complexity "O(1)";
+        syntax "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]";
+        summary "Creates a key from the serialized form that DUMP gave.";
+    }
+
+    "scan" => session(keyspace::scan) {
+        arity -2; flags [READONLY]; acl [KEYSPACE]; keys [];
+        tips ["nondeterministic_output", "request_policy:special"];
+        group Generic; since "2.8.0"; complexity "O(1) a call, O(N) the whole iteration";
+        syntax "cursor [MATCH pattern] [COUNT count] [TYPE type]";
+        summary "Some keys of the database, and the cursor from which to go on.";
+    }
+
+    "sort" => keyed(sort::sort) {
+        arity -2; flags [WRITE DENYOOM]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS, anywhere unknown OW UPDATE];
+        group Generic; since "1.0.0"; complexity "O(N+M*log(M))";
+        syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]";
+        summary "The elements of a list, a set or a sorted set in order; STORE keeps them as a list.";
+    }
+
+    "sort_ro" => keyed(sort::sort_ro) {
+        arity -2; flags [READONLY]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS];
+        group Generic; since "7.0.0"; complexity "O(N+M*log(M))";
+        syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA]";
+        summary "As SORT, without STORE.";
+    }
+
+    "touch" => keyed(keys::touch) {
+        arity -2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RO];
+        tips ["request_policy:multi_shard", "response_policy:agg_sum"];
+        group Generic; since "3.2.1"; complexity "O(N)";
+        syntax "key...";
+        summary "Marks keys as used now, and says how many exist.";
+    }
+
+    "ttl" => keyed(keys::ttl) {
+        arity 2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS];
+        tips ["nondeterministic_output"];
+        group Generic; since "1.0.0"; complexity "O(1)";
+        syntax "key";
+        summary "A key's time to live in seconds.";
+    }
+
+    "type" => keyed(keys::type_) {
+        arity 2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO];
+        group Generic; since "1.0.0"; complexity "O(1)";
+        syntax "key";
+        summary "The type of the value at a key.";
+    }
+
+    "unlink" => keyed(keys::unlink) {
+        arity -2; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RM DELETE];
+        tips ["request_policy:multi_shard", "response_policy:agg_sum"];
+        group Generic; since "4.0.0"; complexity "O(1)";
+        syntax "key...";
+        summary "Deletes keys and frees their memory in the background.";
+    }
+
+    "wait" => session(replication::wait) {
+        arity 3; flags [BLOCKING]; acl [CONNECTION]; keys [];
+        tips ["request_policy:all_shards", "response_policy:agg_min"];
+        group Generic; since "3.0.0"; complexity "O(1)";
+        syntax "numreplicas timeout:integer";
+        summary "Waits until replicas have acknowledged this connection's writes.";
+    }
+
+    "waitaof" => session(replication::waitaof) {
+        arity 4; flags [BLOCKING]; acl [CONNECTION]; keys [];
+        tips ["request_policy:all_shards", "response_policy:agg_min"];
+        group Generic; since "7.2.0"; complexity "O(1)";
+        syntax "numlocal numreplicas timeout:integer";
+        summary "Waits until this connection's writes are on disk here and on replicas.";
+    }
+
+} } }

@@ -1,0 +1,30 @@
+//! The rows of the command table, one file a family. See [`crate::table`].
+
+#[macro_use]
+mod bitmap;
+#[macro_use]
+mod connection;
+#[macro_use]
+mod geo;
+#[macro_use]
+mod hash;
+#[macro_use]
+mod hyperloglog;
+#[macro_use]
+mod keys;
+#[macro_use]
+mod list;
+#[macro_use]
+mod pubsub;
+#[macro_use]
+mod server;
+#[macro_use]
+mod set;
+#[macro_use]
+mod sorted_set;
+#[macro_use]
+mod stream;
+#[macro_use]
+mod string;
+#[macro_use]
+mod transaction;
