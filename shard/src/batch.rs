@@ -13,7 +13,7 @@
 
 use bytes::Bytes;
 use protocol::args::{Args, Span};
-use protocol::command::CommandId;
+use protocol::table::CommandId;
 use protocol::reply::{Reply, Version};
 use storage::DbIndex;
 

@@ -1,12 +1,15 @@
 //! From bytes to the place where a command runs: parse, look the verb up once, then here, on its owner, or through the coordinator.
 
 use protocol::args::{Args, OwnedArgs};
-use protocol::command::{self, Command, CommandId, Flags, KeyShape};
+use protocol::command::{Command, Flags, KeyShape};
+use protocol::keys;
+use protocol::table::{CommandId, lookup, lookup_sub};
 use protocol::parse::{LargeArg, Limits, Parsed};
 use protocol::reply::Reply;
 use smallvec::SmallVec;
 
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
+use crate::commands::copy;
 use crate::client::{Client, Closing, ReplyMode};
 use crate::context::Caller;
 use crate::error::Error;
@@ -161,7 +164,7 @@ impl Shard {
                         },
                     ));
                 }
-                if let Some((at, db)) = command::other_database(command, args) {
+                if let Some((at, db)) = copy::other_database(command, args) {
                     let key = &args[at];
                     if let Some(db) = self.databases.index(db) {
                         keys.push((
@@ -288,17 +291,17 @@ impl Shard {
 /// Finds the command and checks the number of its arguments.
 #[inline]
 fn resolve(args: &Args<'_>) -> Result<CommandId, Error> {
-    let Some(mut id) = command::lookup(&args[0]) else {
+    let Some(mut id) = lookup(&args[0]) else {
         return Err(Error::unknown_command(&args[0], args.iter().skip(1)));
     };
-    if id.command().is_container()
+    if id.is_container()
         && let Some(sub) = args.get(1)
     {
         let name = id.command().name;
-        id = command::lookup_sub(id, sub).ok_or_else(|| Error::unknown_subcommand(name, sub))?;
+        id = lookup_sub(id, sub).ok_or_else(|| Error::unknown_subcommand(name, sub))?;
     }
     let command = id.command();
-    match command.arity_fits(args.len()) {
+    match command.accepts(args.len()) {
         true => Ok(id),
         false => Err(Error::arity(command.name)),
     }
@@ -307,7 +310,7 @@ fn resolve(args: &Args<'_>) -> Result<CommandId, Error> {
 /// Where the keys stand among the arguments. A command whose arguments are malformed has none: it runs where it is and says so itself.
 fn key_positions(command: &'static Command, args: &Args<'_>) -> SmallVec<[usize; 8]> {
     let mut positions = SmallVec::new();
-    if command::key_positions(command, args, &mut |at, _| positions.push(at)).is_err() {
+    if keys::key_positions(command, args, &mut |at, _| positions.push(at)).is_err() {
         positions.clear();
     }
     positions

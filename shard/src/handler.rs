@@ -2,8 +2,10 @@
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use protocol::table::COMMANDS;
 
 use crate::client::Client;
+use crate::commands::*;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::shard::Shard;
@@ -34,4 +36,25 @@ pub enum Handler {
     /// Only its sub-commands run.
     Container,
 }
-pub static HANDLERS: [Handler; 0] = [];
+
+macro_rules! handler {
+    (keyed $path:path) => {
+        Handler::Keyed($path)
+    };
+    (session $path:path) => {
+        Handler::Session($path)
+    };
+    (container) => {
+        Handler::Container
+    };
+}
+
+macro_rules! handlers {
+    ($($name:literal => $kind:ident $(($path:path))? { $($row:tt)* })*) => {
+        /// What runs for each command, by its place in the table.
+        pub static HANDLERS: [Handler; COMMANDS.len()] = [$(handler!($kind $($path)?)),*];
+    };
+}
+
+protocol::for_each_command!(handlers);
+

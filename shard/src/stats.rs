@@ -1,6 +1,6 @@
 //! What a shard counts: plain numbers that INFO sums over the shards.
 
-use protocol::command::COMMANDS;
+use protocol::table::COMMANDS;
 
 use crate::error::Error;
 
