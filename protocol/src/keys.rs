@@ -94,6 +94,10 @@ fn by_spec(
         }
         FindKeys::Unknown => return Ok(()),
     };
+    if first == args.len() && last + 1 == first {
+        // A list that may be empty and is: `PFMERGE destination`, of which Redis's COMMAND GETKEYS says that it is invalid.
+        return Ok(());
+    }
     if first > last || last >= args.len() {
         return Err(KeysError);
     }
@@ -190,9 +194,9 @@ fn migrate(args: &Args<'_>, visit: &mut impl FnMut(usize, KeyFlags)) -> Result<(
         at += 1 + match word.to_ascii_lowercase_short().as_slice() {
             b"auth" => 1,
             b"auth2" => 2,
-            b"keys" => {
+            b"keys" if at + 1 < args.len() => {
                 // One key before the options and more behind them contradict each other.
-                if args.get(3).is_none_or(|key| !key.is_empty()) || at + 1 >= args.len() {
+                if args.get(3).is_none_or(|key| !key.is_empty()) {
                     return Err(KeysError);
                 }
                 (at + 1..args.len()).for_each(|position| visit(position, flags));
@@ -214,5 +218,164 @@ trait ShortWord {
 impl ShortWord for &[u8] {
     fn to_ascii_lowercase_short(&self) -> smallvec::SmallVec<[u8; 8]> {
         self.iter().take(8).map(u8::to_ascii_lowercase).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::OwnedArgs;
+    use crate::table::{CommandId, lookup_full};
+
+    /// The keys of a command line, each as `position:flags`, where `container|sub` are two words.
+    fn keys(line: &str) -> Result<String, KeysError> {
+        let words: Vec<&[u8]> = line
+            .split(' ')
+            .map(|word| if word == "''" { b"" } else { word.as_bytes() })
+            .collect();
+        let owned = OwnedArgs::from_parts(words.iter().copied());
+        let full = [words[0], b"|", words.get(1).copied().unwrap_or_default()].concat();
+        let id = lookup_full(&full)
+            .or_else(|| lookup_full(words[0]))
+            .expect("a command");
+        let mut found = Vec::new();
+        key_positions(id.command(), &owned.borrow(), &mut |position, flags| {
+            assert!(position < words.len());
+            found.push(format!(
+                "{position}:{}",
+                flags.names().collect::<Vec<_>>().join("+")
+            ));
+        })?;
+        Ok(found.join(" "))
+    }
+
+    #[track_caller]
+    fn check(line: &str, expected: &str) {
+        assert_eq!(keys(line).as_deref(), Ok(expected), "{line}");
+    }
+
+    /// Asked from a Redis server with COMMAND GETKEYSANDFLAGS.
+    #[test]
+    fn finds_what_redis_finds() {
+        check("PING", "");
+        check("GET k", "1:RO+access");
+        check("MGET a b c", "1:RO+access 2:RO+access 3:RO+access");
+        check("MSET a 1 b 2", "1:OW+update 3:OW+update");
+        check("MSET a 1 b", "1:OW+update 3:OW+update");
+        check("SET k v", "1:OW+update");
+        check("SET k v EX 10 get", "1:RW+access+update");
+        check("BITFIELD k get u8 0", "1:RO+access");
+        check("BITFIELD k overflow sat set u8 0 1", "1:RW+access+update");
+        check("RENAME a b", "1:RW+access+delete 2:OW+update");
+        check("OBJECT ENCODING k", "2:RO");
+        check("ZUNION 2 a b", "2:RO+access 3:RO+access");
+        check(
+            "ZUNIONSTORE d 2 a b WEIGHTS 1 2",
+            "1:OW+update 3:RO+access 4:RO+access",
+        );
+        check(
+            "BLMPOP 0 2 a b LEFT",
+            "3:RW+access+delete 4:RW+access+delete",
+        );
+        check("BLPOP a b 0", "1:RW+access+delete 2:RW+access+delete");
+        check("XREAD COUNT 2 STREAMS a b 0 0", "4:RO+access 5:RO+access");
+        check("XREAD streams a b c", "2:RO+access");
+        check("XREADGROUP GROUP g c streams s >", "5:RO+access");
+        check("SORT k by a store d store e", "1:RO+access 7:OW+update");
+        check("SORT k limit store store get store", "1:RO+access");
+        check("SORT k store", "1:RO+access");
+        check("SORT_RO k BY p", "1:RO+access");
+        check("MIGRATE h p k 0 1", "3:RW+access+delete");
+        check(
+            "MIGRATE h p '' 0 1 keys a b",
+            "7:RW+access+delete 8:RW+access+delete",
+        );
+        check(
+            "MIGRATE h p '' 0 1 auth keys keys a b",
+            "9:RW+access+delete 10:RW+access+delete",
+        );
+        check(
+            "GEORADIUS k 1 2 3 m store d storedist e",
+            "1:RO+access 7:OW+update 9:OW+update",
+        );
+        check("SPUBLISH c m", "");
+        check("XGROUP CREATE s g $", "2:RW+insert");
+        check("LCS a b", "1:RO+access 2:RO+access");
+    }
+
+    #[test]
+    fn refuses_what_redis_refuses() {
+        for line in [
+            "ZUNION 9 a",
+            "ZUNION 0 a",
+            "ZUNION x a",
+            "ZUNION -1 a",
+            "ZUNION 9223372036854775807 a",
+            "MIGRATE h p k 0 1 keys a",
+        ] {
+            assert_eq!(keys(line), Err(KeysError), "{line}");
+        }
+    }
+
+    /// Whatever the arguments are, a key is one of them.
+    #[test]
+    fn stays_within_the_arguments() {
+        for words in 0..6 {
+            for filler in ["a", "1", "7", "STREAMS", "KEYS", "STORE", "-1"] {
+                for id in CommandId::all() {
+                    let command = id.command();
+                    let name = command.name.replace('|', " ");
+                    let line = std::iter::once(name.as_str())
+                        .chain(std::iter::repeat_n(filler, words))
+                        .collect::<Vec<_>>()
+                        .join(" ");
+                    if command.accepts(line.split(' ').count()) {
+                        let _ = keys(&line);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The shape is what the search finds, for every command whose shape is not `Other`.
+    #[test]
+    fn shapes_agree_with_the_specs() {
+        for id in CommandId::all() {
+            let command = id.command();
+            for len in 2..9 {
+                if !command.accepts(len) {
+                    continue;
+                }
+                let owned = OwnedArgs::from_parts(std::iter::repeat_n(b"a".as_slice(), len));
+                let mut found = Vec::new();
+                let searched = search(command, &owned.borrow(), &mut |position, _| {
+                    found.push(position)
+                });
+                let expected: Vec<usize> = match command.shape {
+                    KeyShape::None => vec![],
+                    KeyShape::One => vec![1],
+                    KeyShape::Range { first, last, step } => {
+                        let last = if last < 0 {
+                            len - usize::from(last.unsigned_abs())
+                        } else {
+                            usize::from(last.unsigned_abs())
+                        };
+                        (usize::from(first)..=last)
+                            .step_by(usize::from(step))
+                            .collect()
+                    }
+                    KeyShape::Other => continue,
+                };
+                if searched.is_ok() {
+                    assert_eq!(found, expected, "{} with {len} arguments", command.name);
+                } else {
+                    assert!(
+                        expected.is_empty() || expected.iter().any(|&position| position >= len),
+                        "{}",
+                        command.name
+                    );
+                }
+            }
+        }
     }
 }

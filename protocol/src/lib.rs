@@ -9,11 +9,14 @@ mod rows;
 
 pub mod args;
 pub mod command;
+pub mod docs;
+pub mod glob;
 pub mod inline;
 pub mod keys;
 pub mod number;
 pub mod parse;
 pub mod reply;
+pub mod syntax;
 pub mod table;
 
 pub use args::{Args, OwnedArgs, Span};

@@ -139,3 +139,84 @@ pub fn format_human(value: f64) -> DoubleText {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(value: f64) -> String {
+        String::from_utf8(format_double(value).as_bytes().to_vec()).unwrap()
+    }
+
+    fn human(value: f64) -> String {
+        String::from_utf8(format_human(value).as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_shortest_form() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (3.0, "3"),
+            (-17.0, "-17"),
+            (0.1, "0.1"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (1.0 / 3.0, "0.3333333333333333"),
+            (-2.5, "-2.5"),
+            (std::f64::consts::PI, "3.141592653589793"),
+            (1e15, "1000000000000000"),
+            (1e18, "1000000000000000000"),
+            (4.611686018427388e18, "4611686018427387904"),
+            (1e19, "1e+19"),
+            (1.5e300, "1.5e+300"),
+            (12345678901234568e6, "12345678901234568000000"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
+            (5e-324, "5e-324"),
+            (0.0001, "0.0001"),
+            (0.000001, "0.000001"),
+            (0.0000001, "1e-7"),
+            (0.0012345, "0.0012345"),
+            (0.00012345, "1.2345e-4"),
+            (1.0000000000000002, "1.0000000000000002"),
+            (-1.25e-9, "-1.25e-9"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN, "nan"),
+        ] {
+            assert_eq!(text(value), expected);
+        }
+    }
+
+    #[test]
+    fn the_human_form() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (10.5, "10.5"),
+            (10.6, "10.6"),
+            (-3.0, "-3"),
+            (5200.0, "5200"),
+            (1e-20, "0"),
+            (-1e-20, "0"),
+            (1e21, "1000000000000000000000"),
+            (1.5e-7, "0.00000015"),
+        ] {
+            assert_eq!(human(value), expected);
+        }
+        assert_eq!(human(f64::MAX).len(), 309);
+    }
+
+    proptest! {
+        #[test]
+        fn reads_back_as_the_same_double(bits in any::<u64>(), small in -1e6f64..1e6) {
+            for value in [f64::from_bits(bits), small] {
+                if !value.is_nan() {
+                    prop_assert_eq!(text(value).parse::<f64>().unwrap().to_bits(), value.to_bits());
+                }
+            }
+        }
+    }
+}

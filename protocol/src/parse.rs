@@ -8,6 +8,8 @@
 //! A large argument is not gathered in the read buffer, where growing would copy it again and again. Once its length is known and its
 //! payload has not arrived whole, [`Parsed::Large`] asks the caller to read it into a buffer of its own: see there.
 //!
+//! What is too long does not depend on how the bytes came in pieces; in Redis a line that is too long passes where one read brings its end.
+//!
 //! Like Redis, the parser does not look at the two bytes that end an argument, nor at the one after a header's `\r`.
 //! Unlike Redis, a zero byte in a header or in an inline command is a byte like any other: there the line seems never to end.
 
@@ -374,15 +376,15 @@ impl Parser {
 
     /// One line of words. It ends at `\n`; a `\r` before that belongs to the end.
     fn parse_inline(&mut self, buf: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
-        let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) else {
-            self.scanned = buf.len();
-            return if buf.len() > limits.inline_len_max {
-                Err(ProtocolError::InlineTooLong)
-            } else {
-                Ok(Parsed::Incomplete)
-            };
-        };
-        let end = self.scanned + found;
+        let found = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default());
+        let end = found.map_or(buf.len(), |found| self.scanned + found);
+        if end > limits.inline_len_max {
+            return Err(ProtocolError::InlineTooLong);
+        }
+        if found.is_none() {
+            self.scanned = end;
+            return Ok(Parsed::Incomplete);
+        }
         let line = buf[..end].strip_suffix(b"\r").unwrap_or(&buf[..end]);
         self.is_inline = true;
         inline::split(line, &mut self.inline, &mut self.spans)
@@ -416,22 +418,14 @@ impl Parser {
         too_long: ProtocolError,
     ) -> Result<Option<usize>, ProtocolError> {
         let from = self.scanned.max(self.at);
-        match memchr::memchr(b'\r', buf.get(from..).unwrap_or_default()) {
-            Some(found) if from + found + 1 < buf.len() => Ok(Some(from + found)),
-            // The `\r` itself is looked at again.
-            Some(found) => {
-                self.scanned = from + found;
-                Ok(None)
-            }
-            None => {
-                self.scanned = buf.len();
-                if buf.len().saturating_sub(self.at) > limits.inline_len_max {
-                    Err(too_long)
-                } else {
-                    Ok(None)
-                }
-            }
+        let found = memchr::memchr(b'\r', buf.get(from..).unwrap_or_default());
+        // Where the `\r` has come without the byte behind it, it is looked at again.
+        let end = found.map_or(buf.len(), |found| from + found);
+        self.scanned = end;
+        if end.saturating_sub(self.at) > limits.inline_len_max {
+            return Err(too_long);
         }
+        Ok(found.filter(|_| end + 1 < buf.len()).map(|_| end))
     }
 
     /// The number in `line`, which is to be an argument's header without its end.

@@ -12,9 +12,9 @@ fn feed(
     let (mut parser, mut buf, mut commands) = (Parser::new(), Vec::new(), Vec::new());
     let mut at = 0;
     for &cut in cuts.iter().chain([&input.len()]) {
-        let mut piece = &input[at.min(cut)..cut];
+        // A large argument may have been read beyond this cut.
+        buf.extend_from_slice(&input[at.min(cut)..cut]);
         at = at.max(cut);
-        buf.extend_from_slice(piece);
         loop {
             match parser.parse(&buf, limits) {
                 Err(error) => return (commands, Some(error)),
@@ -49,11 +49,9 @@ fn feed(
                         at += room;
                     }
                     parser.supply_large(large.finish());
-                    piece = &[];
                 }
             }
         }
-        let _ = piece;
     }
     (commands, None)
 }
@@ -117,6 +115,14 @@ fn refuses_what_redis_refuses() {
         "too big bulk count string",
     );
     fails(&[b'a'; 65537], "too big inline request");
+    fails(
+        &[&[b'a'; 65537], b"\n".as_slice()].concat(),
+        "too big inline request",
+    );
+    fails(
+        &[b"*".as_slice(), &[b'1'; 65537], b"\r\n"].concat(),
+        "too big mbulk count string",
+    );
     assert_eq!(
         ProtocolError::ExpectedBulk(0xff).text(),
         b"Protocol error: expected '$', got '\xff'"
@@ -132,8 +138,8 @@ fn runs_what_redis_runs() {
     runs(b"*2147483647\r\n", &[]);
     runs(b"*1\r", &[]);
     runs(&[b'a'; 65536], &[]);
-    let long = [&[b'a'; 65540][..], b"\n"].concat();
-    runs(&long, &[&[&long[..65540]]]);
+    let long = [&[b'a'; 65535][..], b"\r\n"].concat();
+    runs(&long, &[&[&long[..65535]]]);
     // A command typed by hand between others leaves nothing behind.
     runs(
         b"*1\r\n$1\r\na\r\nb 'c'\r\n*1\r\n$1\r\nd\r\n",

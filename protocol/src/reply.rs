@@ -259,3 +259,124 @@ impl<'a> Reply<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(write: impl Fn(&mut Reply<'_>), resp2: &str, resp3: &str) {
+        for (version, expected) in [(Version::Resp2, resp2), (Version::Resp3, resp3)] {
+            let mut out = b"before".to_vec();
+            let mut reply = Reply::new(&mut out, version);
+            assert_eq!(reply.version(), version);
+            write(&mut reply);
+            assert_eq!(
+                String::from_utf8_lossy(&out),
+                format!("before{expected}"),
+                "{version:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_same_in_both_versions() {
+        check(|reply| reply.ok(), "+OK\r\n", "+OK\r\n");
+        check(|reply| reply.simple("PONG"), "+PONG\r\n", "+PONG\r\n");
+        check(
+            |reply| reply.error("ERR a\r\nb"),
+            "-ERR a  b\r\n",
+            "-ERR a  b\r\n",
+        );
+        check(
+            |reply| reply.error([b'E', 0xff]),
+            "-E\u{fffd}\r\n",
+            "-E\u{fffd}\r\n",
+        );
+        for value in [0, 9, 10, -1, i64::MAX, i64::MIN] {
+            let text = format!(":{value}\r\n");
+            check(|reply| reply.integer(value), &text, &text);
+        }
+        check(|reply| reply.bulk(b""), "$0\r\n\r\n", "$0\r\n\r\n");
+        check(
+            |reply| reply.bulk(b"a\r\nb c d e f"),
+            "$12\r\na\r\nb c d e f\r\n",
+            "$12\r\na\r\nb c d e f\r\n",
+        );
+        check(
+            |reply| reply.bulk_integer(-12),
+            "$3\r\n-12\r\n",
+            "$3\r\n-12\r\n",
+        );
+        check(
+            |reply| reply.array(1_000_000),
+            "*1000000\r\n",
+            "*1000000\r\n",
+        );
+        check(|reply| reply.empty_array(), "*0\r\n", "*0\r\n");
+        check(|reply| reply.raw(b":1\r\n"), ":1\r\n", ":1\r\n");
+    }
+
+    #[test]
+    fn the_shapes_of_each_version() {
+        check(|reply| reply.null(), "$-1\r\n", "_\r\n");
+        check(|reply| reply.null_array(), "*-1\r\n", "_\r\n");
+        check(|reply| reply.map(6), "*12\r\n", "%6\r\n");
+        check(|reply| reply.set(2), "*2\r\n", "~2\r\n");
+        check(|reply| reply.push(3), "*3\r\n", ">3\r\n");
+        check(|reply| reply.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
+        check(
+            |reply| reply.double(f64::NEG_INFINITY),
+            "$4\r\n-inf\r\n",
+            ",-inf\r\n",
+        );
+        check(|reply| reply.boolean(true), ":1\r\n", "#t\r\n");
+        check(|reply| reply.boolean(false), ":0\r\n", "#f\r\n");
+        check(|reply| reply.big_number("123"), "$3\r\n123\r\n", "(123\r\n");
+        check(
+            |reply| reply.verbatim("txt", b"hi"),
+            "$2\r\nhi\r\n",
+            "=6\r\ntxt:hi\r\n",
+        );
+    }
+
+    #[test]
+    fn a_count_may_follow_its_elements() {
+        let nested = |reply: &mut Reply<'_>| {
+            let outer = reply.begin();
+            let inner = reply.begin();
+            reply.integer(1);
+            reply.integer(2);
+            reply.finish_map(inner, 1);
+            let empty = reply.begin();
+            reply.finish_set(empty, 0);
+            reply.finish_array(outer, 2);
+        };
+        check(
+            nested,
+            "*2\r\n*2\r\n:1\r\n:2\r\n*0\r\n",
+            "*2\r\n%1\r\n:1\r\n:2\r\n~0\r\n",
+        );
+    }
+
+    #[test]
+    fn an_error_takes_the_place_of_a_half_written_reply() {
+        let write = |reply: &mut Reply<'_>| {
+            let start = reply.written();
+            reply.array(2);
+            reply.integer(1);
+            reply.truncate(start);
+            reply.error("ERR no");
+        };
+        check(write, "-ERR no\r\n", "-ERR no\r\n");
+    }
+
+    #[test]
+    fn hello_changes_the_version_in_mid_reply() {
+        let mut out = Vec::new();
+        let mut reply = Reply::new(&mut out, Version::Resp2);
+        reply.set_version(Version::Resp3);
+        reply.null();
+        assert_eq!(out, b"_\r\n");
+    }
+}
