@@ -1,1 +1,21 @@
-//! See the crate's description.
+//! One shard's data: synchronous, single-threaded, without I/O.
+//!
+//! Bottom up: an [`entry`] is a key with its value in one heap block; a `segment` holds some dozens of entries whose hashes begin alike;
+//! a `region` finds the segment of a hash; a [`keyspace`] is a database of such regions; [`databases`] are a shard's numbered databases.
+//! Values that are not strings are registered in [`value`]. Time comes in as an argument ([`clock`]).
+
+pub mod clock;
+pub mod databases;
+pub mod entry;
+pub mod item;
+pub mod keyspace;
+mod region;
+mod segment;
+pub mod value;
+
+pub use clock::UnixMillis;
+pub use databases::{Databases, DbIndex};
+pub use entry::Entry;
+pub use item::Item;
+pub use keyspace::{Expired, KeyHasher, Keyspace, Position};
+pub use value::{Kind, Object, Value, WrongType};

@@ -1,0 +1,556 @@
+//! A key with its value: one heap block, one pointer.
+//!
+//! Redis spends a dict entry, an object header and a string header on each key. Here all of them are one block whose parts follow one another:
+//!
+//! ```text
+//! 0       8            8 more         8 more                                  key length   rest
+//! header  [deadline]   [key length]   [integer | heap string | object]        key          [inline string]
+//!
+//! header, low bit first:  24 access clock | 2 what the value is | 1 has a deadline | 1 long key | 1 was edited | 3 unused
+//!                         | 16 key length | 16 length of the inline string
+//! ```
+//!
+//! A short string stands behind its key; an integer costs eight bytes; a long string or another value is kept by the three words in the middle.
+//! A key of 16 bytes with a value of 16 bytes is a block of 40 bytes, which every allocator we know rounds to 48; a deadline then costs nothing more.
+//!
+//! This is the one module of the keyspace with `unsafe`. Its invariant: `block` points to a live allocation of `block_bytes(header)` bytes,
+//! aligned to eight, whose first word is a header that truly describes what follows, and which nobody else points to.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+
+use crate::clock::UnixMillis;
+use crate::item::{Item, parse_int};
+use crate::value::{Kind, Object, Value, WrongType};
+
+/// Strings up to this long stand in the key's own block; longer ones can grow without moving the key.
+const INLINE_LEN_MAX: usize = 1024;
+
+/// Strings up to this long are called "embstr" as long as nobody edits them.
+const EMBSTR_LEN_MAX: usize = 44;
+
+/// Blocks are asked for in steps of this many bytes, so that a value may change its length a little and stay where it is.
+const BLOCK_STEP: usize = 16;
+
+/// Bits of the access clock.
+const ACCESS_MASK: u64 = (1 << 24) - 1;
+
+const VOLATILE: u64 = 1 << 26;
+const LONG_KEY: u64 = 1 << 27;
+const EDITED: u64 = 1 << 28;
+
+/// What stands in the middle of a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Int = 0,
+    Inline = 1,
+    Heap = 2,
+    Object = 3,
+}
+
+impl Form {
+    /// Bytes it takes before the key.
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Int => 8,
+            Self::Inline => 0,
+            Self::Heap => size_of::<Vec<u8>>(),
+            Self::Object => size_of::<Object>().next_multiple_of(8),
+        }
+    }
+}
+
+/// The first word of a block.
+#[derive(Clone, Copy)]
+struct Header(u64);
+
+impl Header {
+    fn form(self) -> Form {
+        match self.0 >> 24 & 3 {
+            0 => Form::Int,
+            1 => Form::Inline,
+            2 => Form::Heap,
+            _ => Form::Object,
+        }
+    }
+
+    fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
+    }
+
+    fn short_key_len(self) -> usize {
+        (self.0 >> 32 & 0xffff) as usize
+    }
+
+    fn inline_len(self) -> usize {
+        (self.0 >> 48) as usize
+    }
+
+    fn with_inline_len(self, len: usize) -> Self {
+        debug_assert!(len <= INLINE_LEN_MAX);
+        Self(self.0 & !(0xffff << 48) | (len as u64) << 48)
+    }
+
+    /// Where the value's words begin.
+    fn payload_at(self) -> usize {
+        8 + 8 * (usize::from(self.has(VOLATILE)) + usize::from(self.has(LONG_KEY)))
+    }
+
+    /// Where the key begins.
+    fn key_at(self) -> usize {
+        self.payload_at() + self.form().bytes()
+    }
+}
+
+/// The bytes of a block with `used` bytes in it.
+fn block_bytes(used: usize) -> usize {
+    used.next_multiple_of(BLOCK_STEP)
+}
+
+/// A value on its way into a block.
+enum Payload<'a> {
+    Int(i64),
+    Inline(&'a [u8]),
+    Heap(Vec<u8>),
+    Object(Object),
+}
+
+impl<'a> Payload<'a> {
+    /// How the keyspace stores `text`: as an integer where that gives the same text back.
+    fn of(text: &'a [u8]) -> Self {
+        match parse_int(text) {
+            Some(int) => Self::Int(int),
+            None if text.len() <= INLINE_LEN_MAX => Self::Inline(text),
+            None => Self::Heap(text.to_vec()),
+        }
+    }
+
+    fn of_owned(text: &'a mut Vec<u8>) -> Self {
+        match text.len() <= INLINE_LEN_MAX {
+            true => Self::of(text),
+            false => Self::Heap(std::mem::take(text)),
+        }
+    }
+
+    fn form(&self) -> Form {
+        match self {
+            Self::Int(_) => Form::Int,
+            Self::Inline(_) => Form::Inline,
+            Self::Heap(_) => Form::Heap,
+            Self::Object(_) => Form::Object,
+        }
+    }
+}
+
+/// A key, its value, its deadline and when it was last used.
+pub struct Entry {
+    block: NonNull<u8>,
+}
+
+// SAFETY: an entry owns its block alone, and all that a block holds (bytes, `Vec<u8>`, `Object`) may move between threads.
+unsafe impl Send for Entry where Object: Send {}
+
+impl Entry {
+    /// A key with a string. `text` is stored as an integer where it is the canonical text of one.
+    pub fn string(key: &[u8], text: &[u8], deadline: Option<UnixMillis>) -> Self {
+        Self::build(key, deadline, Payload::of(text), 0)
+    }
+
+    /// The same; a long string is taken over and not copied.
+    pub fn owned_string(key: &[u8], mut text: Vec<u8>, deadline: Option<UnixMillis>) -> Self {
+        Self::build(key, deadline, Payload::of_owned(&mut text), 0)
+    }
+
+    /// A key with a value of another type.
+    pub fn object(key: &[u8], object: Object, deadline: Option<UnixMillis>) -> Self {
+        Self::build(key, deadline, Payload::Object(object), 0)
+    }
+
+    /// A new block. `kept` holds the header bits that outlive a rebuild: the access clock, and whether the string was edited.
+    fn build(key: &[u8], deadline: Option<UnixMillis>, payload: Payload<'_>, kept: u64) -> Self {
+        let inline: &[u8] = match payload {
+            Payload::Inline(text) => text,
+            _ => &[],
+        };
+        let mut header = kept & (ACCESS_MASK | EDITED) | (payload.form() as u64) << 24;
+        if deadline.is_some() {
+            header |= VOLATILE;
+        }
+        match u16::try_from(key.len()) {
+            Ok(len) => header |= u64::from(len) << 32,
+            Err(_) => header |= LONG_KEY,
+        }
+        let header = Header(header).with_inline_len(inline.len());
+        let key_at = header.key_at();
+        let layout = Self::layout(key_at + key.len() + inline.len());
+        // SAFETY: the layout is not empty. Every write below stays in `layout.size()` bytes by the sums just made, at offsets that are
+        // multiples of eight for words; `key` and `inline` cannot overlap a fresh block.
+        unsafe {
+            let Some(block) = NonNull::new(alloc(layout)) else {
+                handle_alloc_error(layout)
+            };
+            let at = |offset: usize| block.as_ptr().add(offset);
+            at(0).cast::<u64>().write(header.0);
+            if let Some(deadline) = deadline {
+                at(8).cast::<u64>().write(deadline.ms());
+            }
+            if header.has(LONG_KEY) {
+                at(header.payload_at() - 8)
+                    .cast::<u64>()
+                    .write(key.len() as u64);
+            }
+            let words = at(header.payload_at());
+            match payload {
+                Payload::Int(int) => words.cast::<i64>().write(int),
+                Payload::Inline(_) => {}
+                Payload::Heap(text) => words.cast::<Vec<u8>>().write(text),
+                Payload::Object(object) => words.cast::<Object>().write(object),
+            }
+            ptr::copy_nonoverlapping(key.as_ptr(), at(key_at), key.len());
+            ptr::copy_nonoverlapping(inline.as_ptr(), at(key_at + key.len()), inline.len());
+            Self { block }
+        }
+    }
+
+    fn layout(used: usize) -> Layout {
+        Layout::from_size_align(block_bytes(used), 8).expect("a key and a short string fit memory")
+    }
+
+    #[inline]
+    fn header(&self) -> Header {
+        // SAFETY: the first word of every block is its header.
+        Header(unsafe { self.block.cast::<u64>().read() })
+    }
+
+    #[inline]
+    fn set_header(&mut self, header: Header) {
+        // SAFETY: as above; callers change only what leaves the description true.
+        unsafe { self.block.cast::<u64>().write(header.0) }
+    }
+
+    /// The word at `offset`, which lies before the key.
+    #[inline]
+    fn word(&self, offset: usize) -> u64 {
+        // SAFETY: callers pass the offset of a word that the header says is there.
+        unsafe { self.block.add(offset).cast::<u64>().read() }
+    }
+
+    #[inline]
+    fn key_len(&self, header: Header) -> usize {
+        match header.has(LONG_KEY) {
+            false => header.short_key_len(),
+            true => self.word(header.payload_at() - 8) as usize,
+        }
+    }
+
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        let header = self.header();
+        // SAFETY: the header tells where the key stands and how long it is; it was written when the block was built.
+        unsafe {
+            std::slice::from_raw_parts(
+                self.block.as_ptr().add(header.key_at()),
+                self.key_len(header),
+            )
+        }
+    }
+
+    /// When the key expires.
+    #[inline]
+    pub fn deadline(&self) -> Option<UnixMillis> {
+        self.header()
+            .has(VOLATILE)
+            .then(|| UnixMillis::new(self.word(8)))
+    }
+
+    /// Whether the key is gone at `now`.
+    #[inline]
+    pub fn is_expired(&self, now: UnixMillis) -> bool {
+        self.header().has(VOLATILE) && UnixMillis::new(self.word(8)).has_passed(now)
+    }
+
+    /// Changes the deadline. The keyspace counts keys that have one: only it may call this.
+    pub(crate) fn set_deadline(&mut self, deadline: Option<UnixMillis>) {
+        match (self.header().has(VOLATILE), deadline) {
+            (false, None) => {}
+            // SAFETY: the header says that the second word is the deadline.
+            (true, Some(deadline)) => unsafe {
+                self.block.add(8).cast::<u64>().write(deadline.ms());
+            },
+            _ => self.rebuild(None, deadline),
+        }
+    }
+
+    /// Gives the entry another key.
+    pub fn rename(&mut self, key: &[u8]) {
+        self.rebuild(Some(key), self.deadline());
+    }
+
+    /// Moves everything to a block of the shape that `key` and `deadline` need.
+    fn rebuild(&mut self, key: Option<&[u8]>, deadline: Option<UnixMillis>) {
+        let header = self.header();
+        let (old_key, inline) = self.key_and_inline();
+        // SAFETY: the form says what stands in the payload. What is read out is moved: the old block is freed below without dropping it,
+        // and nothing in between can unwind.
+        let payload = unsafe {
+            let words = self.block.add(header.payload_at());
+            match header.form() {
+                Form::Int => Payload::Int(words.cast::<i64>().read()),
+                Form::Inline => Payload::Inline(inline),
+                Form::Heap => Payload::Heap(words.cast::<Vec<u8>>().read()),
+                Form::Object => Payload::Object(words.cast::<Object>().read()),
+            }
+        };
+        let new = Self::build(key.unwrap_or(old_key), deadline, payload, header.0);
+        self.replace_block(new);
+    }
+
+    /// Puts the block of `new` in place of this one, whose payload must have been moved out or need no drop.
+    fn replace_block(&mut self, new: Self) {
+        let old = self.block;
+        let layout = self.own_layout();
+        self.block = ManuallyDrop::new(new).block;
+        // SAFETY: `old` was allocated with this layout and nothing points to it any more.
+        unsafe { dealloc(old.as_ptr(), layout) }
+    }
+
+    fn own_layout(&self) -> Layout {
+        let header = self.header();
+        Self::layout(header.key_at() + self.key_len(header) + header.inline_len())
+    }
+
+    fn key_and_inline(&self) -> (&[u8], &[u8]) {
+        let header = self.header();
+        let key_len = self.key_len(header);
+        // SAFETY: key and inline string stand one behind the other, with the lengths the header tells.
+        let both = unsafe {
+            std::slice::from_raw_parts(
+                self.block.as_ptr().add(header.key_at()),
+                key_len + header.inline_len(),
+            )
+        };
+        both.split_at(key_len)
+    }
+
+    /// The heap string, where there is one.
+    fn heap(&self) -> Option<&Vec<u8>> {
+        let header = self.header();
+        // SAFETY: the form says that the payload is a vector.
+        (header.form() == Form::Heap).then(|| unsafe {
+            self.block
+                .add(header.payload_at())
+                .cast::<Vec<u8>>()
+                .as_ref()
+        })
+    }
+
+    fn heap_mut(&mut self) -> Option<&mut Vec<u8>> {
+        let header = self.header();
+        // SAFETY: as above, and the entry is borrowed mutably.
+        (header.form() == Form::Heap).then(|| unsafe {
+            self.block
+                .add(header.payload_at())
+                .cast::<Vec<u8>>()
+                .as_mut()
+        })
+    }
+
+    /// The value that is not a string, where it is not.
+    #[inline]
+    pub fn as_object(&self) -> Option<&Object> {
+        let header = self.header();
+        // SAFETY: the form says that the payload is an object.
+        (header.form() == Form::Object).then(|| unsafe {
+            self.block
+                .add(header.payload_at())
+                .cast::<Object>()
+                .as_ref()
+        })
+    }
+
+    /// The same, to change.
+    #[inline]
+    pub fn as_object_mut(&mut self) -> Option<&mut Object> {
+        let header = self.header();
+        // SAFETY: as above, and the entry is borrowed mutably.
+        (header.form() == Form::Object).then(|| unsafe {
+            self.block
+                .add(header.payload_at())
+                .cast::<Object>()
+                .as_mut()
+        })
+    }
+
+    /// The string.
+    #[inline]
+    pub fn as_string(&self) -> Result<Item<'_>, WrongType> {
+        let header = self.header();
+        match header.form() {
+            Form::Int => Ok(Item::Int(self.word(header.payload_at()) as i64)),
+            Form::Inline => Ok(Item::Bytes(self.key_and_inline().1)),
+            Form::Heap => Ok(Item::Bytes(self.heap().map_or(&[], Vec::as_slice))),
+            Form::Object => Err(WrongType),
+        }
+    }
+
+    /// The value, where it is a `T`.
+    #[inline]
+    pub fn get<T: Value>(&self) -> Result<&T, WrongType> {
+        self.as_object().and_then(T::of).ok_or(WrongType)
+    }
+
+    /// The value to change, where it is a `T`.
+    #[inline]
+    pub fn get_mut<T: Value>(&mut self) -> Result<&mut T, WrongType> {
+        self.as_object_mut().and_then(T::of_mut).ok_or(WrongType)
+    }
+
+    /// Whether the value is a string.
+    pub fn is_string(&self) -> bool {
+        self.header().form() != Form::Object
+    }
+
+    /// The type of the value.
+    pub fn kind(&self) -> Kind {
+        self.as_object().map_or(Kind::String, Object::kind)
+    }
+
+    /// What OBJECT ENCODING answers.
+    pub fn encoding(&self) -> &'static str {
+        let header = self.header();
+        match header.form() {
+            Form::Int => "int",
+            Form::Inline if header.inline_len() <= EMBSTR_LEN_MAX && !header.has(EDITED) => {
+                "embstr"
+            }
+            Form::Inline | Form::Heap => "raw",
+            Form::Object => self.as_object().map_or("", Object::encoding),
+        }
+    }
+
+    /// Puts another string in place of the value, whatever that was, and leaves the deadline.
+    #[inline]
+    pub fn set_string(&mut self, text: &[u8]) {
+        let header = self.header();
+        match (header.form(), Payload::of(text)) {
+            // SAFETY: the payload is the integer's word.
+            (Form::Int, Payload::Int(int)) => unsafe {
+                self.block.add(header.payload_at()).cast::<i64>().write(int);
+            },
+            (Form::Inline, Payload::Inline(text)) => {
+                let at = header.key_at() + self.key_len(header);
+                if block_bytes(at + text.len()) != block_bytes(at + header.inline_len()) {
+                    return self.replace_value(Payload::Inline(text));
+                }
+                self.set_header(Header(header.0 & !EDITED).with_inline_len(text.len()));
+                // SAFETY: the block has room, as the new length rounds to the same size; `text` is not part of it, being borrowed
+                // while the entry is borrowed mutably.
+                unsafe {
+                    ptr::copy_nonoverlapping(
+                        text.as_ptr(),
+                        self.block.as_ptr().add(at),
+                        text.len(),
+                    );
+                }
+            }
+            (_, payload) => self.replace_value(payload),
+        }
+    }
+
+    /// The same; a long string is taken over and not copied.
+    pub fn set_owned_string(&mut self, mut text: Vec<u8>) {
+        match text.len() <= INLINE_LEN_MAX {
+            true => self.set_string(&text),
+            false => self.replace_value(Payload::of_owned(&mut text)),
+        }
+    }
+
+    /// Puts another value in place of what there is, and leaves the deadline.
+    pub fn set_object(&mut self, object: Object) {
+        self.replace_value(Payload::Object(object));
+    }
+
+    fn replace_value(&mut self, payload: Payload<'_>) {
+        let kept = self.header().0 & ACCESS_MASK;
+        *self = Self::build(self.key(), self.deadline(), payload, kept);
+    }
+
+    /// Lets `edit` change the string in place: APPEND, SETRANGE, SETBIT. What was an integer or short becomes bytes that were edited ("raw").
+    /// The string must stay below 4 GB.
+    pub fn edit_string<R>(&mut self, edit: impl FnOnce(&mut Vec<u8>) -> R) -> Result<R, WrongType> {
+        if let Some(text) = self.heap_mut() {
+            return Ok(edit(text));
+        }
+        let mut text = self.as_string()?.to_vec();
+        let result = edit(&mut text);
+        let kept = self.header().0 & ACCESS_MASK | EDITED;
+        let payload = match text.len() <= INLINE_LEN_MAX {
+            true => Payload::Inline(&text),
+            false => Payload::Heap(text),
+        };
+        *self = Self::build(self.key(), self.deadline(), payload, kept);
+        Ok(result)
+    }
+
+    /// When the value was last used, in 24 bits whose meaning is the eviction policy's.
+    #[inline]
+    pub fn access(&self) -> u32 {
+        (self.header().0 & ACCESS_MASK) as u32
+    }
+
+    /// Notes a use. Writes only what changes, so that a read seldom dirties the block.
+    #[inline]
+    pub fn set_access(&mut self, access: u32) {
+        let header = self.header().0;
+        let updated = header & !ACCESS_MASK | u64::from(access) & ACCESS_MASK;
+        if updated != header {
+            self.set_header(Header(updated));
+        }
+    }
+
+    /// Memory of key, value and deadline, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let beside = match self.header().form() {
+            Form::Int | Form::Inline => 0,
+            Form::Heap => self.heap().map_or(0, Vec::capacity),
+            Form::Object => self.as_object().map_or(0, Object::memory_bytes),
+        };
+        self.own_layout().size() + beside
+    }
+
+    /// How many frees it takes to drop the value, about.
+    #[inline]
+    pub fn effort_to_free(&self) -> usize {
+        match self.header().form() {
+            Form::Int | Form::Inline => 1,
+            // Giving many pages back to the system costs as much as many small frees.
+            Form::Heap => 1 + self.heap().map_or(0, Vec::capacity) / (64 * 1024),
+            Form::Object => self.as_object().map_or(1, Object::effort_to_free),
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let header = self.header();
+        let layout = self.own_layout();
+        // SAFETY: the form says what to drop; it is dropped once, as the entry is; the block was allocated with this layout.
+        unsafe {
+            let words = self.block.add(header.payload_at());
+            match header.form() {
+                Form::Int | Form::Inline => {}
+                Form::Heap => words.cast::<Vec<u8>>().drop_in_place(),
+                Form::Object => words.cast::<Object>().drop_in_place(),
+            }
+            dealloc(self.block.as_ptr(), layout);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -1,0 +1,376 @@
+//! The keys of one database on one shard.
+//!
+//! Up to a few thousand keys there is one [`Region`]; a larger keyspace has 256, chosen by the first bits of the hash, so that the largest piece
+//! ever copied is a directory of some kilobytes. Nothing is ever rehashed as a whole.
+//!
+//! SCAN's cursor is a position in the order of hashes, forty bits of it. That order does not change when segments split or merge, so a key that
+//! stays throughout is passed exactly once, whatever the table does meanwhile.
+//!
+//! Invariants: a key stands at most once, in the segment of its hash; `len` and `volatile` count what stands.
+
+use std::hash::BuildHasher;
+
+use foldhash::quality::RandomState;
+
+use crate::clock::UnixMillis;
+use crate::entry::Entry;
+use crate::region::{Place, Region};
+
+/// Hash bits that choose the region of a large keyspace.
+const REGION_BITS: u8 = 8;
+
+/// Directory bits at which the only region becomes 256: about 3,000 keys, moved at once.
+const SINGLE_REGION_DEPTH_MAX: u8 = 6;
+
+/// Bits of a scan position.
+const POSITION_BITS: u32 = 40;
+
+/// Tries to find a segment that is not empty at random before looking at all in turn.
+const RANDOM_TRIES: usize = 128;
+
+/// Segments that one sweep for expired keys looks at.
+const SEGMENTS_PER_SWEEP_MAX: usize = 8192;
+
+/// The keyed hash of all keyspaces of a process: clients cannot aim at a segment.
+#[derive(Clone)]
+pub struct KeyHasher(RandomState);
+
+impl KeyHasher {
+    /// A hasher with a seed of its own.
+    pub fn random() -> Self {
+        Self(RandomState::default())
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        self.0.hash_one(key)
+    }
+}
+
+/// A place in the order of a scan: the first forty bits of a hash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Position(u64);
+
+impl Position {
+    /// The position that a cursor of a client's stands for, if there is one.
+    pub fn new(bits: u64) -> Option<Self> {
+        (bits < 1 << POSITION_BITS).then_some(Self(bits))
+    }
+
+    /// Forty bits.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    fn of(hash: u64) -> Self {
+        Self(hash >> (64 - POSITION_BITS))
+    }
+
+    fn first_hash(self) -> u64 {
+        self.0 << (64 - POSITION_BITS)
+    }
+}
+
+/// What a sweep for expired keys did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    pub removed: usize,
+    /// It stopped at a bound: there may be more.
+    pub more: bool,
+}
+
+/// The keys of one database.
+pub struct Keyspace {
+    /// None before the first key, then 1, then 256.
+    regions: Vec<Region>,
+    region_bits: u8,
+    len: usize,
+    volatile: usize,
+    /// Where the next sweep begins.
+    sweep_region: usize,
+    sweep_segment: usize,
+    hasher: KeyHasher,
+}
+
+impl Keyspace {
+    /// No keys, no memory.
+    pub fn new(hasher: KeyHasher) -> Self {
+        Self {
+            regions: Vec::new(),
+            region_bits: 0,
+            len: 0,
+            volatile: 0,
+            sweep_region: 0,
+            sweep_segment: 0,
+            hasher,
+        }
+    }
+
+    /// Keys, expired ones that are still here included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Keys with a deadline.
+    pub fn volatile_len(&self) -> usize {
+        self.volatile
+    }
+
+    #[inline]
+    fn region_of(&self, hash: u64) -> (usize, u64) {
+        let region = (hash >> 1 >> (63 - self.region_bits)) as usize;
+        (region, hash << self.region_bits)
+    }
+
+    #[inline]
+    fn locate(&self, key: &[u8]) -> Option<(usize, Place)> {
+        if self.len == 0 {
+            return None;
+        }
+        let hash = self.hasher.hash(key);
+        let (region, rest) = self.region_of(hash);
+        let place = self.regions[region].find(rest, hash, key)?;
+        Some((region, place))
+    }
+
+    /// The entry of `key`, expired or not.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Option<&Entry> {
+        let (region, place) = self.locate(key)?;
+        self.regions[region].segments()[place.segment]
+            .entries()
+            .get(place.at)
+    }
+
+    /// The entry of `key` to change, expired or not.
+    #[inline]
+    pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        let (region, place) = self.locate(key)?;
+        self.regions[region]
+            .segment_mut(place.segment)
+            .entry_mut(place.at)
+    }
+
+    /// Puts an entry, in place of the one with its key if there is one, which comes back.
+    pub fn insert(&mut self, entry: Entry) -> Option<Entry> {
+        let old = self.take(entry.key());
+        self.insert_new(entry);
+        old
+    }
+
+    /// Puts an entry whose key is not here, and gives it back to change.
+    pub fn insert_new(&mut self, entry: Entry) -> &mut Entry {
+        if self.regions.is_empty() {
+            self.regions.push(Region::new());
+        }
+        if self.region_bits == 0 && self.regions[0].depth() >= SINGLE_REGION_DEPTH_MAX {
+            self.break_up();
+        }
+        debug_assert!(self.get(entry.key()).is_none(), "a key stands once");
+        self.len += 1;
+        self.volatile += usize::from(entry.deadline().is_some());
+        let hash = self.hasher.hash(entry.key());
+        let (region, rest) = self.region_of(hash);
+        let (hasher, bits) = (&self.hasher, self.region_bits);
+        let region = &mut self.regions[region];
+        let place = region.insert(rest, hash, entry, |key| {
+            let hash = hasher.hash(key);
+            (hash << bits, hash)
+        });
+        region
+            .segment_mut(place.segment)
+            .entry_mut(place.at)
+            .expect("it was just put there")
+    }
+
+    /// One region becomes 256.
+    fn break_up(&mut self) {
+        let old = std::mem::take(&mut self.regions);
+        self.regions = (0..1 << REGION_BITS).map(|_| Region::new()).collect();
+        self.region_bits = REGION_BITS;
+        (self.sweep_region, self.sweep_segment) = (0, 0);
+        let (len, volatile) = (self.len, self.volatile);
+        for mut segment in old.into_iter().flat_map(Region::into_segments) {
+            for entry in segment.take_entries() {
+                self.insert_new(entry);
+            }
+        }
+        (self.len, self.volatile) = (len, volatile);
+    }
+
+    /// Takes the entry of `key` out, expired or not.
+    pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        let (region, place) = self.locate(key)?;
+        Some(self.take_at(region, place))
+    }
+
+    /// Takes the entry of `key` out; one that has expired is dropped and counts as none.
+    pub fn remove(&mut self, key: &[u8], now: UnixMillis) -> Option<Entry> {
+        self.take(key).filter(|entry| !entry.is_expired(now))
+    }
+
+    fn take_at(&mut self, region: usize, place: Place) -> Entry {
+        let (hasher, bits) = (&self.hasher, self.region_bits);
+        let entry = self.regions[region].remove(place, |key| {
+            let hash = hasher.hash(key);
+            (hash << bits, hash)
+        });
+        self.len -= 1;
+        self.volatile -= usize::from(entry.deadline().is_some());
+        entry
+    }
+
+    /// Changes when `key` expires. Returns whether the key is here.
+    pub fn set_deadline(&mut self, key: &[u8], deadline: Option<UnixMillis>) -> bool {
+        let Some((region, place)) = self.locate(key) else {
+            return false;
+        };
+        let region = &mut self.regions[region];
+        if let Some(deadline) = deadline {
+            region.deadline_min = region.deadline_min.min(deadline.ms());
+        }
+        let segment = region.segment_mut(place.segment);
+        let before = segment.volatile();
+        segment.set_deadline(place.at, deadline);
+        self.volatile = self.volatile + segment.volatile() - before;
+        true
+    }
+
+    /// Forgets all keys and gives them back, for whoever frees them.
+    pub fn clear(&mut self) -> Self {
+        let empty = Self::new(self.hasher.clone());
+        std::mem::replace(self, empty)
+    }
+
+    /// All entries, in the order of their segments.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.regions
+            .iter()
+            .flat_map(Region::segments)
+            .flat_map(|segment| segment.entries())
+    }
+
+    /// Visits about `count` entries from `from` on, in the order of their hashes. Returns where to go on, or `None` at the end. Entries whose
+    /// positions are equal are visited together, so none is left out.
+    pub fn scan(
+        &self,
+        from: Position,
+        count: usize,
+        mut visit: impl FnMut(&Entry),
+    ) -> Option<Position> {
+        if self.regions.is_empty() {
+            return None;
+        }
+        let mut from = from;
+        let mut left = count.max(1);
+        let mut in_order: Vec<(Position, &Entry)> = Vec::new();
+        loop {
+            let (region, rest) = self.region_of(from.first_hash());
+            let region = &self.regions[region];
+            let segment = &region.segments()[region.segment_of(rest)];
+            in_order.clear();
+            in_order.extend(
+                segment
+                    .entries()
+                    .iter()
+                    .map(|entry| (Position::of(self.hasher.hash(entry.key())), entry))
+                    .filter(|(position, _)| *position >= from),
+            );
+            in_order.sort_unstable_by_key(|(position, _)| *position);
+            let mut last = None;
+            for &(position, entry) in &in_order {
+                if left == 0 && last != Some(position) {
+                    return Some(position);
+                }
+                visit(entry);
+                left = left.saturating_sub(1);
+                last = Some(position);
+            }
+            // An empty segment counts too: looking at it was work.
+            if in_order.is_empty() {
+                left = left.saturating_sub(1);
+            }
+            let width = POSITION_BITS - u32::from(self.region_bits) - u32::from(segment.depth);
+            from = Position::new(((from.0 >> width) + 1) << width)?;
+            if left == 0 {
+                return Some(from);
+            }
+        }
+    }
+
+    /// Some entry; nearly every one is as likely as every other.
+    pub fn random(&self, random: &mut fastrand::Rng) -> Option<&Entry> {
+        if self.len == 0 {
+            return None;
+        }
+        for _ in 0..RANDOM_TRIES {
+            let (region, rest) = self.region_of(random.u64(..));
+            let region = &self.regions[region];
+            let entries = region.segments()[region.segment_of(rest)].entries();
+            if !entries.is_empty() {
+                return entries.get(random.usize(..entries.len()));
+            }
+        }
+        self.iter().next()
+    }
+
+    /// Removes expired entries, at most `budget`, and hands each to `removed`. Looks only where some key may be due, and at a bounded number of
+    /// segments; the next call goes on where this one stopped.
+    pub fn expire_some(
+        &mut self,
+        now: UnixMillis,
+        budget: usize,
+        mut removed: impl FnMut(Entry),
+    ) -> Expired {
+        let mut expired = Expired::default();
+        if self.volatile == 0 {
+            return expired;
+        }
+        let mut looks = SEGMENTS_PER_SWEEP_MAX;
+        for _ in 0..=self.regions.len() {
+            self.sweep_region %= self.regions.len();
+            let region = self.sweep_region;
+            if self.regions[region].deadline_min < now.ms() {
+                while self.sweep_segment < self.regions[region].segments().len() {
+                    let segment = self.sweep_segment;
+                    if looks == 0 {
+                        expired.more = true;
+                        return expired;
+                    }
+                    looks -= 1;
+                    if self.regions[region].segments()[segment].may_be_due(now)
+                        && let Some(at) =
+                            self.regions[region].segment_mut(segment).find_expired(now)
+                    {
+                        if expired.removed == budget {
+                            expired.more = true;
+                            return expired;
+                        }
+                        // The same segment again: the removal may have put another in its place.
+                        removed(self.take_at(region, Place { segment, at }));
+                        expired.removed += 1;
+                        continue;
+                    }
+                    self.sweep_segment += 1;
+                }
+                let min = self.regions[region]
+                    .segments()
+                    .iter()
+                    .map(|segment| segment.deadline_min())
+                    .min();
+                self.regions[region].deadline_min = min.unwrap_or(u64::MAX);
+            }
+            self.sweep_region += 1;
+            self.sweep_segment = 0;
+        }
+        expired
+    }
+}
+
+#[cfg(test)]
+#[path = "keyspace_tests.rs"]
+mod tests;

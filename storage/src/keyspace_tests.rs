@@ -1,0 +1,203 @@
+use std::collections::{BTreeMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::item::Item;
+
+fn keyspace() -> Keyspace {
+    Keyspace::new(KeyHasher::random())
+}
+
+fn key(number: usize) -> Vec<u8> {
+    format!("key:{number}").into_bytes()
+}
+
+fn put(keyspace: &mut Keyspace, number: usize) {
+    let key = key(number);
+    keyspace.insert(Entry::string(&key, &key, None));
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Put(usize, Option<u64>),
+    Take(usize),
+    Deadline(usize, Option<u64>),
+    Expire(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let number = 0usize..300;
+    let deadline = proptest::option::of(1u64..1000);
+    prop_oneof![
+        4 => (number.clone(), deadline.clone()).prop_map(|(n, d)| Op::Put(n, d)),
+        3 => number.clone().prop_map(Op::Take),
+        1 => (number, deadline).prop_map(|(n, d)| Op::Deadline(n, d)),
+        1 => (1u64..1000).prop_map(Op::Expire),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn behaves_as_a_plain_map(ops in proptest::collection::vec(op(), 1..600)) {
+        let mut keyspace = keyspace();
+        let mut model: BTreeMap<usize, Option<u64>> = BTreeMap::new();
+        for op in ops {
+            match op {
+                Op::Put(number, deadline) => {
+                    let entry = Entry::string(&key(number), b"value", deadline.map(UnixMillis::new));
+                    prop_assert_eq!(keyspace.insert(entry).is_some(), model.insert(number, deadline).is_some());
+                }
+                Op::Take(number) => {
+                    prop_assert_eq!(keyspace.take(&key(number)).is_some(), model.remove(&number).is_some());
+                }
+                Op::Deadline(number, deadline) => {
+                    let known = model.get_mut(&number).map(|known| *known = deadline).is_some();
+                    prop_assert_eq!(keyspace.set_deadline(&key(number), deadline.map(UnixMillis::new)), known);
+                }
+                Op::Expire(now) => {
+                    let mut removed = 0;
+                    while keyspace.expire_some(UnixMillis::new(now), 7, |_| removed += 1).more {}
+                    let before = model.len();
+                    model.retain(|_, deadline| deadline.is_none_or(|deadline| deadline >= now));
+                    prop_assert_eq!(removed, before - model.len());
+                }
+            }
+            prop_assert_eq!(keyspace.len(), model.len());
+            prop_assert_eq!(keyspace.volatile_len(), model.values().flatten().count());
+        }
+        for number in 0..300 {
+            let found = keyspace.get(&key(number)).map(|entry| entry.deadline().map(UnixMillis::ms));
+            prop_assert_eq!(found, model.get(&number).copied());
+        }
+    }
+}
+
+/// Visits all, with `count` a call and `between` between two calls.
+fn scan_all(
+    keyspace: &mut Keyspace,
+    count: usize,
+    mut between: impl FnMut(&mut Keyspace),
+) -> Vec<Vec<u8>> {
+    let mut seen = Vec::new();
+    let mut from = Position::default();
+    loop {
+        let mut visited = 0;
+        let next = keyspace.scan(from, count, |entry| {
+            visited += 1;
+            seen.push(entry.key().to_vec());
+        });
+        assert!(
+            visited <= count + 1,
+            "{visited} entries for a count of {count}"
+        );
+        match next {
+            Some(next) => from = next,
+            None => return seen,
+        }
+        between(keyspace);
+    }
+}
+
+#[test]
+fn a_scan_visits_every_key_once() {
+    for len in [0, 1, 63, 64, 65, 1000, 20_000] {
+        let mut keyspace = keyspace();
+        (0..len).for_each(|number| put(&mut keyspace, number));
+        for count in [1, 10, 1000] {
+            if len / count > 5000 {
+                continue;
+            }
+            let seen = scan_all(&mut keyspace, count, |_| {});
+            assert_eq!(seen.len(), len);
+            assert_eq!(seen.iter().collect::<HashSet<_>>().len(), len);
+        }
+    }
+}
+
+#[test]
+fn a_scan_visits_what_stays_while_the_table_grows_and_shrinks() {
+    let mut keyspace = keyspace();
+    (0..1000).for_each(|number| put(&mut keyspace, number));
+    let mut next = 1000;
+    let mut calls = 0;
+    let seen = scan_all(&mut keyspace, 10, |keyspace| {
+        calls += 1;
+        // Grow twentyfold, then shrink again.
+        if calls % 60 < 30 {
+            (next..next + 600).for_each(|number| put(keyspace, number));
+            next += 600;
+        } else {
+            for number in next.saturating_sub(600).max(1000)..next {
+                keyspace.take(&key(number));
+            }
+            next = next.saturating_sub(600).max(1000);
+        }
+    });
+    let seen: HashSet<_> = seen.into_iter().collect();
+    for number in 0..1000 {
+        assert!(seen.contains(&key(number)), "key {number} was left out");
+    }
+}
+
+#[test]
+fn a_table_that_shrinks_gives_its_directory_back() {
+    let mut keyspace = keyspace();
+    (0..100_000).for_each(|number| put(&mut keyspace, number));
+    let segments = |keyspace: &Keyspace| {
+        keyspace
+            .regions
+            .iter()
+            .map(|region| region.segments().len())
+            .sum::<usize>()
+    };
+    assert!(segments(&keyspace) > 1500);
+    for number in 10..100_000 {
+        assert!(keyspace.take(&key(number)).is_some());
+    }
+    assert_eq!(keyspace.len(), 10);
+    assert!(segments(&keyspace) < 600, "{}", segments(&keyspace));
+    assert!(keyspace.regions.iter().all(|region| region.depth() < 4));
+    for number in 0..10 {
+        let key = key(number);
+        let entry = keyspace.get(&key).expect("it stayed");
+        assert_eq!(entry.as_string(), Ok(Item::Bytes(&key)));
+    }
+}
+
+#[test]
+fn random_entries_are_spread_over_all() {
+    let mut keyspace = keyspace();
+    let mut random = fastrand::Rng::with_seed(7);
+    assert!(keyspace.random(&mut random).is_none());
+    (0..200).for_each(|number| put(&mut keyspace, number));
+    let seen: HashSet<_> = (0..20_000)
+        .filter_map(|_| {
+            keyspace
+                .random(&mut random)
+                .map(|entry| entry.key().to_vec())
+        })
+        .collect();
+    assert_eq!(seen.len(), 200);
+}
+
+#[test]
+fn a_sweep_stops_at_its_budget_and_goes_on_there() {
+    let mut keyspace = keyspace();
+    for number in 0..10_000 {
+        let deadline = (number % 2 == 0).then(|| UnixMillis::new(number as u64));
+        keyspace.insert(Entry::string(&key(number), b"1", deadline));
+    }
+    let now = UnixMillis::new(5000);
+    let mut removed = 0;
+    let mut calls = 0;
+    while keyspace.expire_some(now, 100, |_| removed += 1).more {
+        calls += 1;
+    }
+    assert_eq!(removed, 2500);
+    assert_eq!(calls, 24);
+    assert_eq!(keyspace.expire_some(now, 100, |_| {}), Expired::default());
+    assert_eq!(keyspace.volatile_len(), 2500);
+}
