@@ -4,6 +4,7 @@
 //! a `region` finds the segment of a hash; a [`keyspace`] is a database of such regions; [`databases`] are a shard's numbered databases.
 //! Values that are not strings are registered in [`value`]. Time comes in as an argument ([`clock`]).
 
+pub mod access;
 pub mod clock;
 pub mod databases;
 pub mod entry;
@@ -13,9 +14,10 @@ mod region;
 mod segment;
 pub mod value;
 
+pub use access::AccessPolicy;
 pub use clock::UnixMillis;
 pub use databases::{Databases, DbIndex};
 pub use entry::Entry;
 pub use item::Item;
-pub use keyspace::{Expired, KeyHasher, Keyspace, Position};
+pub use keyspace::{Expired, Found, KeyHasher, Keyspace, Position};
 pub use value::{Kind, Object, Value, WrongType};
