@@ -9,81 +9,73 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Connection, key};
-use crate::placement;
-use crate::report::{Cell, Table};
+use crate::report::Table;
 use crate::servers::{REDIS, Selection, Server, Subject, kevy, percore};
-use crate::{Error, Result};
+use crate::{Error, Result, placement};
 
 const SUBJECTS: &[Subject] = &[REDIS, kevy(1), percore(1)];
-
 /// Keys on their way at once: few, since a probe may wait behind them.
 const BATCH: u64 = 50;
 /// Between two probes.
 const PROBE_INTERVAL: Duration = Duration::from_micros(200);
 
-/// One probe.
-#[derive(Clone, Copy)]
+const FIGURES: &[(&str, usize)] = &[
+    ("probes", 0),
+    ("p50 us", 0),
+    ("p99 us", 0),
+    ("p99.9 us", 0),
+    ("p99.99 us", 0),
+    ("max us", 0),
+    ("keys at max", 0),
+    ("keys/s", 0),
+];
+
+/// One probe, ordered by its latency.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Probe {
-    latency: Duration,
+    latency_us: u64,
     /// Keys held by then.
     keys: u64,
 }
 
 /// Grows each server to `keys` keys at `rate` keys a second.
 pub fn run(selection: &Selection, keys: u64, rate: u64) -> Result<Vec<Table>> {
-    let columns = [
-        "server",
-        "probes",
-        "p50 us",
-        "p99 us",
-        "p99.9 us",
-        "p99.99 us",
-        "max us",
-        "keys at max",
-        "keys/s",
-    ];
-    let mut summary = Table::new(
-        format!("GET while growing from 0 to {keys} keys at {rate} keys/s"),
-        &columns,
-    );
-    let subjects = selection.subjects(SUBJECTS, &mut summary)?;
-    let mut names = vec!["latency us below".to_string()];
-    let mut histograms: Vec<Vec<u64>> = Vec::new();
-    for subject in subjects {
+    let title = format!("GET while growing from 0 to {keys} keys at {rate} keys/s");
+    let mut table = Table::new(title, "server", FIGURES);
+    let mut histograms: Vec<(String, Vec<u64>)> = Vec::new();
+    for subject in selection.subjects(SUBJECTS, &mut table)? {
         eprintln!("growing {subject}");
         let server = Server::start(selection, subject)?;
         placement::pin_self(subject.placement().client)?;
         let (mut probes, filling) = grow(&server, keys, rate)?;
-        probes.sort_by_key(|probe| probe.latency);
+        probes.sort_unstable();
         let worst = *probes
             .last()
             .ok_or_else(|| Error::from("too few keys for a single probe"))?;
-        let mut cells = vec![
-            subject.to_string().into(),
-            Cell::Figure(probes.len() as f64, 0),
+        let at =
+            |quantile: f64| probes[(probes.len() as f64 * quantile) as usize].latency_us as f64;
+        let mut figures = vec![
+            probes.len() as f64,
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            at(0.9999),
         ];
-        cells.extend(
-            [0.5, 0.99, 0.999, 0.9999]
-                .map(|quantile| Cell::Figure(micros(at(&probes, quantile)), 0)),
-        );
-        cells.extend([
-            Cell::Figure(micros(worst.latency), 0),
-            Cell::Figure(worst.keys as f64, 0),
-            Cell::Figure(keys as f64 / filling.as_secs_f64(), 0),
+        figures.extend([
+            worst.latency_us as f64,
+            worst.keys as f64,
+            keys as f64 / filling.as_secs_f64(),
         ]);
-        summary.row(cells);
-        names.push(subject.to_string());
-        histograms.push(octaves(&probes));
+        table.row(&[&subject], &figures);
+        histograms.push((subject.to_string(), octaves(&probes)));
     }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    Ok(vec![summary, histogram(&names, &histograms)])
+    Ok(vec![table, histogram(&histograms)])
 }
 
 /// Fills and probes at once; the probes, and the time that filling took.
 fn grow(server: &Server, keys: u64, rate: u64) -> Result<(Vec<Probe>, Duration)> {
     let held = AtomicU64::new(0);
-    let mut filler = server.connect()?;
-    let mut prober = server.connect()?;
+    let (mut filler, mut prober) = (server.connect()?, server.connect()?);
     thread::scope(|scope| {
         let filling = scope.spawn(|| fill(&mut filler, keys, rate, &held));
         let mut probes = Vec::new();
@@ -98,10 +90,8 @@ fn grow(server: &Server, keys: u64, rate: u64) -> Result<(Vec<Probe>, Duration)>
             };
             let keys = held.load(Ordering::Relaxed);
             prober.ask(&[b"GET", key(fastrand::u64(0..keys.max(1))).as_bytes()])?;
-            probes.push(Probe {
-                latency: from.elapsed(),
-                keys,
-            });
+            let latency_us = u64::try_from(from.elapsed().as_micros())?;
+            probes.push(Probe { latency_us, keys });
             planned += PROBE_INTERVAL;
         }
         let filling = filling
@@ -125,45 +115,31 @@ fn fill(connection: &mut Connection, keys: u64, rate: u64, held: &AtomicU64) -> 
     Ok(started.elapsed())
 }
 
-/// The latency at `quantile` of probes sorted by it; `probes` is not empty.
-fn at(probes: &[Probe], quantile: f64) -> Duration {
-    let index = (probes.len() as f64 * quantile) as usize;
-    probes[index.min(probes.len() - 1)].latency
-}
-
-fn micros(latency: Duration) -> f64 {
-    latency.as_secs_f64() * 1e6
-}
-
 /// How many probes took below 1 us, 2 us, 4 us, ...: place `n` counts from 2^(n-1) up to 2^n us.
 fn octaves(probes: &[Probe]) -> Vec<u64> {
-    let mut counts = Vec::new();
+    let mut counts = vec![0; u64::BITS as usize + 1];
     for probe in probes {
-        let octave = (u128::BITS - probe.latency.as_micros().leading_zeros()) as usize;
-        if counts.len() <= octave {
-            counts.resize(octave + 1, 0);
-        }
-        counts[octave] += 1;
+        counts[(u64::BITS - probe.latency_us.leading_zeros()) as usize] += 1;
     }
     counts
 }
 
-fn histogram(names: &[&str], histograms: &[Vec<u64>]) -> Table {
-    let mut table = Table::new("Histogram of those latencies: probes in each octave", names);
-    let first = histograms
-        .iter()
-        .filter_map(|counts| counts.iter().position(|&count| count > 0))
-        .min()
-        .unwrap_or(0);
-    let end = histograms.iter().map(Vec::len).max().unwrap_or(0);
-    for octave in first..end {
-        let mut cells = vec![Cell::Figure((octave as f64).exp2(), 0)];
-        cells.extend(
-            histograms
-                .iter()
-                .map(|counts| Cell::Figure(counts.get(octave).copied().unwrap_or(0) as f64, 0)),
-        );
-        table.row(cells);
+fn histogram(histograms: &[(String, Vec<u64>)]) -> Table {
+    let mut columns = vec![("latency us below", 0)];
+    columns.extend(histograms.iter().map(|(name, _)| (name.as_str(), 0)));
+    let mut table = Table::new(
+        "Histogram of those latencies: probes in each octave",
+        "",
+        &columns,
+    );
+    for octave in 0..=u64::BITS as usize {
+        let counts: Vec<f64> = histograms
+            .iter()
+            .map(|(_, counts)| counts[octave] as f64)
+            .collect();
+        if counts.iter().any(|&count| count > 0.0) {
+            table.row(&[], &[vec![(octave as f64).exp2()], counts].concat());
+        }
     }
     table
 }
@@ -173,15 +149,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn octaves_and_quantiles() {
-        let probes: Vec<Probe> = [0, 1, 3, 4, 7]
-            .map(|us| Probe {
-                latency: Duration::from_micros(us),
-                keys: 0,
-            })
-            .to_vec();
-        assert_eq!(octaves(&probes), [1, 1, 1, 2]);
-        assert_eq!(at(&probes, 0.5), Duration::from_micros(3));
-        assert_eq!(at(&probes, 0.9999), Duration::from_micros(7));
+    fn octaves_are_powers_of_two() {
+        let probes = [0, 1, 3, 4, 7].map(|latency_us| Probe {
+            latency_us,
+            keys: 0,
+        });
+        assert_eq!(octaves(&probes)[..5], [1, 1, 1, 2, 0]);
+        assert_eq!(
+            octaves(&[Probe {
+                latency_us: u64::MAX,
+                keys: 0
+            }])[64],
+            1
+        );
     }
 }

@@ -6,57 +6,45 @@ use std::thread;
 use std::time::Duration;
 
 use crate::client::Connection;
-use crate::report::{Cell, Table};
+use crate::report::Table;
 use crate::servers::{REDIS, Selection, Server, Subject, kevy, percore};
 use crate::{Result, placement};
 
 const SUBJECTS: &[Subject] = &[REDIS, kevy(1), kevy(2), percore(1), percore(2)];
-
 /// Time for a server to shrink buffers that fell idle.
 const SETTLE: Duration = Duration::from_secs(5);
+/// Files that this program or a server has open besides connections.
+const OTHER_FILES: u64 = 100;
 
 /// Opens `connections` to each server and watches it for `watch`, before and after.
-pub fn run(selection: &Selection, connections: u32, watch: Duration) -> Result<Vec<Table>> {
-    placement::allow_open_files(u64::from(connections) + 100)?;
-    let columns = [
-        "server",
-        "before MiB",
-        "after MiB",
-        "bytes/connection",
-        "cpu ms/s alone",
-        "cpu ms/s with idle connections",
+pub fn run(selection: &Selection, connections: u64, watch: Duration) -> Result<Vec<Table>> {
+    placement::allow_open_files(connections + OTHER_FILES)?;
+    let figures = [
+        ("bytes/connection", 0),
+        ("cpu ms/s alone", 2),
+        ("cpu ms/s with them", 2),
     ];
-    let mut table = Table::new(
-        format!(
-            "{connections} idle connections; CPU over {} s",
-            watch.as_secs()
-        ),
-        &columns,
+    let title = format!(
+        "{connections} idle connections; CPU over {} s",
+        watch.as_secs()
     );
+    let mut table = Table::new(title, "server", &figures);
     for subject in selection.subjects(SUBJECTS, &mut table)? {
         eprintln!("connecting to {subject}");
         let server = Server::start(selection, subject)?;
-        server.connect()?.ask(&[b"PING"])?;
         let alone = cpu_ms_per_s(&server, watch)?;
         let before = server.process.resident_bytes()?;
         let held: Vec<Connection> = (0..connections)
             .map(|_| greet(&server))
             .collect::<Result<_>>()?;
         thread::sleep(SETTLE);
-        let after = server.process.resident_bytes()?;
+        let grown = server.process.resident_bytes()?.saturating_sub(before);
         let with_idle = cpu_ms_per_s(&server, watch)?;
         drop(held);
-        table.row(vec![
-            subject.to_string().into(),
-            Cell::Figure(before as f64 / f64::from(1 << 20), 1),
-            Cell::Figure(after as f64 / f64::from(1 << 20), 1),
-            Cell::Figure(
-                after.saturating_sub(before) as f64 / f64::from(connections),
-                0,
-            ),
-            Cell::Figure(alone, 2),
-            Cell::Figure(with_idle, 2),
-        ]);
+        table.row(
+            &[&subject],
+            &[grown as f64 / connections as f64, alone, with_idle],
+        );
     }
     Ok(vec![table])
 }

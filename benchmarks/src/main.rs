@@ -12,9 +12,10 @@ mod placement;
 mod process;
 mod redis_benchmark;
 mod report;
+mod series;
 mod servers;
-mod spread;
 
+use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -48,50 +49,56 @@ enum Benchmark {
     /// CPU time an operation, throughput and latency, with redis-benchmark as the client; judges the project's bounds.
     Compare {
         /// Rounds of all servers [default: 5, quick: 2].
-        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        rounds: Option<u32>,
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
         /// Commands of a run without a pipeline; 16-deep ones get ten times as many [default: 300000, quick: 50000].
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
-        requests: Option<u64>,
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
     },
     /// Resident bytes a key.
     Memory {
         /// Keys [default: 2000000, quick: 200000].
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
-        keys: Option<u64>,
+        #[arg(long)]
+        keys: Option<NonZeroU64>,
     },
     /// Latency of GET while the keyspace grows.
     Growth {
         /// Keys at the end [default: 5000000, quick: 500000].
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
-        keys: Option<u64>,
-        /// Keys set a second.
-        #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
-        rate: u64,
+        #[arg(long)]
+        keys: Option<NonZeroU64>,
+        /// Keys set a second [default: 200000].
+        #[arg(long)]
+        rate: Option<NonZeroU64>,
     },
     /// Memory of idle connections, and CPU time of an idle server.
     Idle {
         /// Connections [default: 10000, quick: 1000].
-        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(CONNECTIONS_MAX) - 100))]
-        connections: Option<u32>,
+        #[arg(long)]
+        connections: Option<NonZeroU64>,
         /// Seconds to watch the CPU [default: 10, quick: 2].
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3600))]
-        seconds: Option<u64>,
+        #[arg(long)]
+        seconds: Option<NonZeroU64>,
     },
 }
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
     match run(&flags) {
-        Ok(tables) if flags.json => {
-            let tables: Vec<String> = tables.iter().map(Table::to_json).collect();
-            println!("[{}]", tables.join(",\n"));
-            ExitCode::SUCCESS
-        }
         Ok(tables) => {
-            for table in tables {
-                println!("{}", table.to_text());
-            }
+            let shown = if flags.json {
+                Table::to_json
+            } else {
+                Table::to_text
+            };
+            let tables: Vec<String> = tables.iter().map(shown).collect();
+            println!(
+                "{}",
+                if flags.json {
+                    format!("[{}]", tables.join(",\n"))
+                } else {
+                    tables.join("\n")
+                }
+            );
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -103,31 +110,31 @@ fn main() -> ExitCode {
 
 fn run(flags: &Flags) -> Result<Vec<Table>> {
     let selection = &flags.selection;
-    let small = flags.quick;
+    let pick = |asked: Option<NonZeroU64>, full, quick| {
+        asked.map_or(if flags.quick { quick } else { full }, NonZeroU64::get)
+    };
     match flags.benchmark {
-        Benchmark::Compare { rounds, requests } => {
-            let effort = compare::Effort {
-                rounds: rounds.unwrap_or(if small { 2 } else { 5 }),
-                requests: requests.unwrap_or(if small { 50_000 } else { 300_000 }),
-            };
-            compare::run(selection, &effort)
-        }
-        Benchmark::Memory { keys } => memory::run(
+        Benchmark::Compare { rounds, requests } => compare::run(
             selection,
-            keys.unwrap_or(if small { 200_000 } else { 2_000_000 }),
+            pick(rounds, 5, 2),
+            pick(requests, 300_000, 50_000),
         ),
+        Benchmark::Memory { keys } => memory::run(selection, pick(keys, 2_000_000, 200_000)),
         Benchmark::Growth { keys, rate } => growth::run(
             selection,
-            keys.unwrap_or(if small { 500_000 } else { 5_000_000 }),
-            rate,
+            pick(keys, 5_000_000, 500_000),
+            pick(rate, 200_000, 200_000),
         ),
         Benchmark::Idle {
             connections,
             seconds,
-        } => idle::run(
-            selection,
-            connections.unwrap_or(if small { 1_000 } else { 10_000 }),
-            Duration::from_secs(seconds.unwrap_or(if small { 2 } else { 10 })),
-        ),
+        } => {
+            let watch = Duration::from_secs(pick(seconds, 10, 2));
+            idle::run(
+                selection,
+                pick(connections, 10_000, 1_000).min(CONNECTIONS_MAX),
+                watch,
+            )
+        }
     }
 }

@@ -9,12 +9,8 @@ use crate::process::{self, Process};
 use crate::servers::{self, Placement};
 use crate::{Error, Result};
 
-/// Connections, as in redis-benchmark's own default.
-pub const CONNECTIONS: u32 = 50;
 /// Keys asked for, chosen uniformly.
 pub const KEYS: u64 = 100_000;
-/// Bytes of a value.
-pub const VALUE_BYTES: u32 = 16;
 /// A run that lasts longer has hung.
 const RUN_MAX: Duration = Duration::from_secs(120);
 
@@ -46,23 +42,15 @@ pub fn run(port: u16, placement: Placement, workload: Workload) -> Result<Seen> 
     let directory = tempfile::tempdir()?;
     let log = directory.path().join("log");
     let mut command = process::pinned(&program, placement.client);
-    for (flag, value) in [
-        ("-p", u64::from(port)),
-        ("-c", u64::from(CONNECTIONS)),
-        ("-d", u64::from(VALUE_BYTES)),
-        ("-r", KEYS),
-        ("-n", workload.requests),
-        ("-P", u64::from(workload.pipeline)),
-        ("--precision", 3),
-    ] {
-        command.args([flag, &value.to_string()]);
-    }
-    command.args([
-        "-h",
-        "127.0.0.1",
-        "-t",
-        &workload.command.to_ascii_lowercase(),
-    ]);
+    let Workload {
+        command: test,
+        pipeline,
+        requests,
+    } = workload;
+    let flags = format!(
+        "-h 127.0.0.1 -p {port} -t {test} -c 50 -d 16 -r {KEYS} -n {requests} -P {pipeline} --precision 3"
+    );
+    command.args(flags.split(' '));
     let mut process = Process::start(name, command, &log)?;
     let started = Instant::now();
     let status = loop {

@@ -1,58 +1,44 @@
-//! Results as tables for people, or as JSON for programs. One JSON object a table; a row is an object keyed by the columns' names.
+//! Results as tables for people, or as JSON for programs: one object a table, its rows objects keyed by the columns' names.
+//!
+//! A row is words and then figures. A figure that was not measured is NaN: `-` in text, null in JSON.
 
 use std::fmt::Write;
 
-/// One figure or word.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
-    /// A word.
-    Text(String),
-    /// A figure, shown with so many decimals; JSON has it in full.
-    Figure(f64, usize),
-    /// Not measured.
-    Absent,
-}
-
-/// Rows under named columns. A name ends with its unit.
-#[derive(Debug, Default)]
+/// Rows under named columns. A figure's name has its unit.
 pub struct Table {
     title: String,
-    columns: Vec<String>,
-    rows: Vec<Vec<Cell>>,
+    words: Vec<&'static str>,
+    figures: Vec<(String, usize)>,
+    rows: Vec<(Vec<String>, Vec<f64>)>,
     notes: Vec<String>,
 }
 
-impl From<&str> for Cell {
-    fn from(text: &str) -> Cell {
-        Cell::Text(text.to_string())
-    }
-}
-
-impl From<String> for Cell {
-    fn from(text: String) -> Cell {
-        Cell::Text(text)
-    }
-}
-
 impl Table {
-    /// An empty table.
-    pub fn new(title: impl Into<String>, columns: &[&str]) -> Table {
+    /// An empty table with columns of words, named with a blank between them, and of figures, each with the decimals to show.
+    pub fn new(title: impl Into<String>, words: &'static str, figures: &[(&str, usize)]) -> Table {
+        let figures = figures
+            .iter()
+            .map(|&(name, decimals)| (name.to_string(), decimals));
+        let (words, figures) = (words.split_whitespace().collect(), figures.collect());
         Table {
             title: title.into(),
-            columns: columns.iter().map(ToString::to_string).collect(),
-            ..Table::default()
+            words,
+            figures,
+            rows: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
-    /// Adds a row, a cell for each column.
-    pub fn row(&mut self, cells: Vec<Cell>) {
+    /// Adds a row, with a word or a figure for each column.
+    pub fn row(&mut self, words: &[&dyn ToString], figures: &[f64]) {
+        let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
         assert_eq!(
-            cells.len(),
-            self.columns.len(),
-            "a cell for each column of {}",
+            (words.len(), figures.len()),
+            (self.words.len(), self.figures.len()),
+            "{}",
             self.title
         );
-        self.rows.push(cells);
+        self.rows.push((words, figures.to_vec()));
     }
 
     /// Adds a sentence below the table.
@@ -60,47 +46,46 @@ impl Table {
         self.notes.push(sentence.into());
     }
 
+    fn names(&self) -> Vec<String> {
+        let figures = self.figures.iter().map(|(name, _)| name.clone());
+        self.words
+            .iter()
+            .map(ToString::to_string)
+            .chain(figures)
+            .collect()
+    }
+
     /// The table in columns, words to the left and figures to the right.
     pub fn to_text(&self) -> String {
-        let shown: Vec<Vec<String>> = self
-            .rows
-            .iter()
-            .map(|row| row.iter().map(Cell::to_text).collect())
-            .collect();
-        let width = |column: usize| {
-            shown
+        let mut lines = vec![self.names()];
+        for (words, figures) in &self.rows {
+            let figures = figures
                 .iter()
-                .map(|row| row[column].chars().count())
-                .chain([self.columns[column].chars().count()])
-                .max()
-                .unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+                .zip(&self.figures)
+                .map(|(figure, (_, decimals))| {
+                    if figure.is_nan() {
+                        "-".to_string()
+                    } else {
+                        format!("{figure:.decimals$}")
+                    }
+                });
+            lines.push(words.iter().cloned().chain(figures).collect());
+        }
         let mut text = format!("{}\n", self.title);
-        for (index, cells) in std::iter::once(&self.columns).chain(&shown).enumerate() {
+        for cells in &lines {
             let mut line = String::new();
             for (column, cell) in cells.iter().enumerate() {
-                // The first data row decides for its whole column.
-                let figures = matches!(
-                    self.rows.first().map(|row| &row[column]),
-                    Some(Cell::Figure(..) | Cell::Absent)
-                );
-                let width = widths[column];
-                let _ = if figures {
-                    write!(line, "  {cell:>width$}")
-                } else {
-                    write!(line, "  {cell:<width$}")
+                let width = lines
+                    .iter()
+                    .map(|cells| cells[column].len())
+                    .max()
+                    .unwrap_or(0);
+                let _ = match column < self.words.len() {
+                    true => write!(line, "  {cell:<width$}"),
+                    false => write!(line, "  {cell:>width$}"),
                 };
             }
-            text.push_str(line.trim_end());
-            text.push('\n');
-            if index == 0 {
-                let _ = writeln!(
-                    text,
-                    "  {}",
-                    "-".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1))
-                );
-            }
+            let _ = writeln!(text, "{}", line.trim_end());
         }
         for note in &self.notes {
             let _ = writeln!(text, "  * {note}");
@@ -110,41 +95,26 @@ impl Table {
 
     /// The table as a JSON object: `title`, `rows`, `notes`.
     pub fn to_json(&self) -> String {
-        let row = |cells: &Vec<Cell>| {
-            let members: Vec<String> = self
-                .columns
-                .iter()
-                .zip(cells)
-                .map(|(name, cell)| format!("{}:{}", quoted(name), cell.to_json()))
+        let row = |(words, figures): &(Vec<String>, Vec<f64>)| {
+            let words = words.iter().map(|word| quoted(word));
+            let figures = figures.iter().map(|figure| match figure.is_finite() {
+                true => figure.to_string(),
+                false => "null".to_string(),
+            });
+            let cells = self.names().into_iter().zip(words.chain(figures));
+            let members: Vec<String> = cells
+                .map(|(name, cell)| format!("{}:{cell}", quoted(&name)))
                 .collect();
             format!("{{{}}}", members.join(","))
         };
         let rows: Vec<String> = self.rows.iter().map(row).collect();
         let notes: Vec<String> = self.notes.iter().map(|note| quoted(note)).collect();
+        let title = quoted(&self.title);
         format!(
-            "{{\"title\":{},\"rows\":[{}],\"notes\":[{}]}}",
-            quoted(&self.title),
+            "{{\"title\":{title},\"rows\":[{}],\"notes\":[{}]}}",
             rows.join(","),
             notes.join(",")
         )
-    }
-}
-
-impl Cell {
-    fn to_text(&self) -> String {
-        match self {
-            Cell::Text(text) => text.clone(),
-            Cell::Figure(value, decimals) => format!("{value:.decimals$}"),
-            Cell::Absent => "-".to_string(),
-        }
-    }
-
-    fn to_json(&self) -> String {
-        match self {
-            Cell::Text(text) => quoted(text),
-            Cell::Figure(value, _) if value.is_finite() => value.to_string(),
-            Cell::Figure(..) | Cell::Absent => "null".to_string(),
-        }
     }
 }
 
@@ -152,13 +122,11 @@ impl Cell {
 fn quoted(text: &str) -> String {
     let mut json = String::from('"');
     for c in text.chars() {
-        match c {
-            '"' | '\\' => json.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(json, "\\u{:04x}", u32::from(c));
-            }
-            c => json.push(c),
-        }
+        let _ = match c {
+            '"' | '\\' => write!(json, "\\{c}"),
+            c if c.is_control() => write!(json, "\\u{:04x}", u32::from(c)),
+            c => write!(json, "{c}"),
+        };
     }
     json.push('"');
     json
@@ -169,24 +137,26 @@ mod tests {
     use super::*;
 
     fn sample() -> Table {
-        let mut table = Table::new("cost \"x\"", &["server", "us"]);
-        table.row(vec!["redis".into(), Cell::Figure(1.5, 2)]);
-        table.row(vec!["percore-4".into(), Cell::Absent]);
+        let mut table = Table::new("cost \"x\"", "server", &[("us", 2)]);
+        table.row(&[&"redis"], &[1.5]);
+        table.row(&[&"percore-4"], &[f64::NAN]);
         table.note("a\nb");
         table
     }
 
     #[test]
     fn text_lines_up() {
-        assert_eq!(
-            sample().to_text(),
-            "cost \"x\"\n  server       us\n  ---------------\n  redis      1.50\n  percore-4     -\n  * a\nb\n"
-        );
+        let text =
+            "cost \"x\"\n  server       us\n  redis      1.50\n  percore-4     -\n  * a\nb\n";
+        assert_eq!(sample().to_text(), text);
     }
 
     #[test]
     fn json_is_escaped() {
-        let expected = r#"{"title":"cost \"x\"","rows":[{"server":"redis","us":1.5},{"server":"percore-4","us":null}],"notes":["a\u000ab"]}"#;
-        assert_eq!(sample().to_json(), expected);
+        let rows = r#"[{"server":"redis","us":1.5},{"server":"percore-4","us":null}]"#;
+        assert_eq!(
+            sample().to_json(),
+            format!(r#"{{"title":"cost \"x\"","rows":{rows},"notes":["a\u000ab"]}}"#)
+        );
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::client::{Connection, Reply};
+use crate::client::Connection;
 use crate::process::{self, Cores, Process};
 use crate::report::Table;
 use crate::{Error, Result};
@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// A server that has not answered PING for so long after its start has failed.
 const START_MAX: Duration = Duration::from_secs(20);
 /// More connections than any benchmark here opens.
-pub const CONNECTIONS_MAX: u32 = 15_000;
+pub const CONNECTIONS_MAX: u64 = 15_000;
 
 /// A program that speaks Redis's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,11 +105,8 @@ impl FromStr for Subject {
     type Err = String;
 
     fn from_str(name: &str) -> std::result::Result<Subject, String> {
-        let unknown = || {
-            format!(
-                "no server is called {name:?}: redis, kevy-N or percore-N with N shards, 1 to 64"
-            )
-        };
+        let unknown =
+            || format!("no server is called {name:?}: redis, kevy-N or percore-N, N from 1 to 64");
         if name == "redis" {
             return Ok(REDIS);
         }
@@ -128,7 +125,7 @@ impl FromStr for Subject {
 }
 
 /// Where to look for the programs, and whom to run.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub struct Selection {
     /// Only these servers, such as `redis,kevy-2,percore-1`.
     #[arg(long, global = true, value_delimiter = ',')]
@@ -136,61 +133,53 @@ pub struct Selection {
     /// The Redis server's program.
     #[arg(long, global = true, default_value = "redis-server")]
     redis: PathBuf,
-    /// kevy's program; by default in the PATH or in ~/.cargo/bin.
+    /// kevy's program [default: in the PATH or in ~/.cargo/bin].
     #[arg(long, global = true)]
     kevy: Option<PathBuf>,
-    /// percore's program; by default the release build beside this one.
+    /// percore's program [default: target/release/percore].
     #[arg(long, global = true)]
     percore: Option<PathBuf>,
 }
 
 impl Selection {
     fn program(&self, product: Product) -> Option<PathBuf> {
-        match product {
-            Product::Redis => found(&self.redis),
-            Product::Kevy => match &self.kevy {
-                Some(path) => found(path),
-                None => found(Path::new("kevy"))
-                    .or_else(|| found(&env::home_dir()?.join(".cargo/bin/kevy"))),
-            },
-            Product::Percore => match &self.percore {
-                Some(path) => found(path),
-                // From target/release/ or target/debug/ alike: an unoptimised server is worth no figure.
-                None => found(
-                    &env::current_exe()
-                        .ok()?
-                        .parent()?
-                        .parent()?
-                        .join("release/percore"),
-                ),
-            },
+        match (product, &self.kevy, &self.percore) {
+            (Product::Redis, ..) => found(&self.redis),
+            (Product::Kevy, Some(path), _) | (Product::Percore, _, Some(path)) => found(path),
+            (Product::Kevy, None, _) => {
+                let installed = || found(&env::home_dir()?.join(".cargo/bin/kevy"));
+                found(Path::new("kevy")).or_else(installed)
+            }
+            // Beside target/release/ or target/debug/ alike: an unoptimised server is worth no figure.
+            (Product::Percore, _, None) => {
+                let program = env::current_exe().ok()?;
+                found(&program.parent()?.parent()?.join("release/percore"))
+            }
         }
     }
 
-    /// Those of `usual` (or of `--servers`) whose programs are here. `table` is told the versions, and what to install for the others.
+    /// Those of `usual` (or of `--servers`) whose programs are here. `table` is told the versions, what to install for the others, and how busy the machine is.
     pub fn subjects(&self, usual: &[Subject], table: &mut Table) -> Result<Vec<Subject>> {
-        let wanted = self.servers.as_deref().unwrap_or(usual);
+        let mut subjects = self.servers.as_deref().unwrap_or(usual).to_vec();
         for product in [Product::Redis, Product::Kevy, Product::Percore] {
-            if wanted.iter().any(|subject| subject.product == product) {
-                match self.program(product) {
-                    Some(program) => table.note(version(&program)),
-                    None => {
-                        let missing = missing(product);
-                        eprintln!("{missing}");
-                        table.note(missing);
-                    }
-                }
+            if !subjects.iter().any(|subject| subject.product == product) {
+                continue;
+            }
+            if let Some(program) = self.program(product) {
+                table.note(version(&program));
+            } else {
+                eprintln!("{}", missing(product));
+                table.note(missing(product));
+                subjects.retain(|subject| subject.product != product);
             }
         }
-        let here: Vec<Subject> = wanted
-            .iter()
-            .copied()
-            .filter(|subject| self.program(subject.product).is_some())
-            .collect();
-        if here.is_empty() {
+        let load = fs::read_to_string("/proc/loadavg")?;
+        let load = load.split(' ').next().unwrap_or_default();
+        table.note(format!("load average of the machine at the start: {load}; above 0.3, figures are those of a shared machine"));
+        if subjects.is_empty() {
             Err("no server to measure".into())
         } else {
-            Ok(here)
+            Ok(subjects)
         }
     }
 }
@@ -199,13 +188,11 @@ impl Selection {
 fn missing(product: Product) -> &'static str {
     match product {
         Product::Redis => {
-            "redis-server is not here: `apt-get install redis-server redis-tools`, or --redis PATH"
+            "no redis-server: `apt-get install redis-server redis-tools`, or --redis PATH"
         }
-        Product::Kevy => {
-            "kevy is not here: `cargo install kevy --version 5.4.0 --locked`, or --kevy PATH"
-        }
+        Product::Kevy => "no kevy: `cargo install kevy --version 5.4.0 --locked`, or --kevy PATH",
         Product::Percore => {
-            "percore is not here: `cargo build --release` in the root of the workspace, or --percore PATH"
+            "no percore: `cargo build --release` in the workspace's root, or --percore PATH"
         }
     }
 }
@@ -223,13 +210,14 @@ pub fn found(program: &Path) -> Option<PathBuf> {
 /// The first line of what `program --version` prints.
 fn version(program: &Path) -> String {
     let output = Command::new(program).arg("--version").output();
-    let text = output
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let line = text
+        .ok()
+        .and_then(|text| text.lines().next().map(str::to_string));
     format!(
         "{}: {}",
         program.display(),
-        text.lines().next().unwrap_or("of unknown version")
+        line.as_deref().unwrap_or("of unknown version")
     )
 }
 
@@ -252,11 +240,8 @@ impl Server {
         let directory = tempfile::tempdir()?;
         let port = free_port()?;
         let log = directory.path().join("log");
-        let process = Process::start(
-            &subject.to_string(),
-            command(&program, subject, port, directory.path()),
-            &log,
-        )?;
+        let command = command(&program, subject, port, directory.path());
+        let process = Process::start(&subject.to_string(), command, &log)?;
         let mut server = Server {
             process,
             port,
@@ -264,13 +249,15 @@ impl Server {
         };
         let started = Instant::now();
         loop {
-            if matches!(server.connect().and_then(|mut connection| connection.ask(&[b"PING"])), Ok(Reply::Status(pong)) if pong == "PONG")
-            {
+            let pong = server
+                .connect()
+                .and_then(|mut connection| connection.ask(&[b"PING"]));
+            if pong.is_ok_and(|pong| pong == "PONG") {
                 return Ok(server);
             }
             let exited = server.process.exited()?;
             if exited.is_some() || started.elapsed() > START_MAX {
-                let how = exited.map_or("does not answer".to_string(), |status| {
+                let how = exited.map_or("does not answer".into(), |status| {
                     format!("ended with {status}")
                 });
                 let log = fs::read_to_string(&log).unwrap_or_default();
@@ -288,28 +275,21 @@ impl Server {
 
 fn command(program: &Path, subject: Subject, port: u16, directory: &Path) -> Command {
     let mut command = process::pinned(program, subject.placement().server);
+    let (port, clients, shards) = (
+        port.to_string(),
+        CONNECTIONS_MAX.to_string(),
+        subject.shards.to_string(),
+    );
     command
         .current_dir(directory)
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"])
-        .arg(directory);
+        .args(["--bind", "127.0.0.1", "--port", &port]);
+    command.arg("--dir").arg(directory);
     match subject.product {
-        Product::Redis => command.args([
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--maxclients",
-            &CONNECTIONS_MAX.to_string(),
-        ]),
-        Product::Kevy => command.args(["--no-aof", "--threads", &subject.shards.to_string()]),
-        Product::Percore => command.args([
-            "--save",
-            "",
-            "--maxclients",
-            &CONNECTIONS_MAX.to_string(),
-            "--shards",
-            &subject.shards.to_string(),
-        ]),
+        Product::Redis => command.args(["--save", "", "--maxclients", &clients]),
+        Product::Kevy => command.args(["--no-aof", "--threads", &shards]),
+        Product::Percore => {
+            command.args(["--save", "", "--maxclients", &clients, "--shards", &shards])
+        }
     };
     command
 }
