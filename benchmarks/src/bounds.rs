@@ -4,7 +4,7 @@
 
 use crate::redis_benchmark::Workload;
 use crate::series::{Series, Spread};
-use crate::servers::{REDIS, Subject, kevy, percore};
+use crate::subject::{REDIS, Subject, kevy, percore};
 
 /// percore's cost over another's is to stay within this.
 pub struct Bound {

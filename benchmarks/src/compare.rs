@@ -7,7 +7,8 @@ use crate::bounds::BOUNDS;
 use crate::redis_benchmark::{self, KEYS, Workload};
 use crate::report::Table;
 use crate::series::{Series, Spread};
-use crate::servers::{REDIS, Selection, Server, Subject, kevy, percore};
+use crate::servers::{Selection, Server};
+use crate::subject::{REDIS, Subject, kevy, percore};
 use crate::{Error, Result};
 
 const SUBJECTS: &[Subject] = &[REDIS, kevy(1), kevy(2), percore(1), percore(2), percore(4)];

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Connection, key};
 use crate::report::Table;
-use crate::servers::{REDIS, Selection, Server, Subject, kevy, percore};
+use crate::servers::{Selection, Server};
+use crate::subject::{REDIS, Subject, kevy, percore};
 use crate::{Error, Result, placement};
 
 const SUBJECTS: &[Subject] = &[REDIS, kevy(1), percore(1)];

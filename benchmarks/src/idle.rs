@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::client::Connection;
 use crate::report::Table;
-use crate::servers::{REDIS, Selection, Server, Subject, kevy, percore};
+use crate::servers::{Selection, Server};
+use crate::subject::{REDIS, Subject, kevy, percore};
 use crate::{Result, placement};
 
 const SUBJECTS: &[Subject] = &[REDIS, kevy(1), kevy(2), percore(1), percore(2)];

@@ -14,6 +14,7 @@ mod redis_benchmark;
 mod report;
 mod series;
 mod servers;
+mod subject;
 
 use std::num::NonZeroU64;
 use std::process::ExitCode;
@@ -85,20 +86,13 @@ fn main() -> ExitCode {
     let flags = Flags::parse();
     match run(&flags) {
         Ok(tables) => {
-            let shown = if flags.json {
-                Table::to_json
+            if flags.json {
+                let tables: Vec<String> = tables.iter().map(Table::to_json).collect();
+                println!("[{}]", tables.join(",\n"));
             } else {
-                Table::to_text
-            };
-            let tables: Vec<String> = tables.iter().map(shown).collect();
-            println!(
-                "{}",
-                if flags.json {
-                    format!("[{}]", tables.join(",\n"))
-                } else {
-                    tables.join("\n")
-                }
-            );
+                let tables: Vec<String> = tables.iter().map(Table::to_text).collect();
+                println!("{}", tables.join("\n"));
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

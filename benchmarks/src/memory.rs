@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::report::Table;
-use crate::servers::{Product, REDIS, Selection, Server, Subject, kevy, percore};
+use crate::servers::{Selection, Server};
+use crate::subject::{Product, REDIS, Subject, kevy, percore};
 
 const SUBJECTS: &[Subject] = &[REDIS, kevy(1), kevy(2), percore(1), percore(2), percore(4)];
 /// What percore promises for a 16-byte key with a 16-byte value.

@@ -1,12 +1,12 @@
 //! redis-benchmark as the client: everyone has it, and it favours no server here.
 
 use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::process::{self, Process};
-use crate::servers::{self, Placement};
+use crate::servers::{self};
+use crate::subject::Placement;
 use crate::{Error, Result};
 
 /// Keys asked for, chosen uniformly.
@@ -37,7 +37,7 @@ pub struct Seen {
 /// Runs `workload` against the server on `port`.
 pub fn run(port: u16, placement: Placement, workload: Workload) -> Result<Seen> {
     let name = "redis-benchmark";
-    let program = servers::found(Path::new(name))
+    let program = servers::found(name)
         .ok_or_else(|| Error::from("redis-benchmark is not here: `apt-get install redis-tools`"))?;
     let directory = tempfile::tempdir()?;
     let log = directory.path().join("log");

@@ -1,7 +1,7 @@
 //! Figures of several rounds of one server under one workload, told by their median and how far they spread.
 
 use crate::redis_benchmark::{Seen, Workload};
-use crate::servers::Subject;
+use crate::subject::Subject;
 
 /// The rounds of one server under one workload.
 pub struct Series {

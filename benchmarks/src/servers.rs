@@ -1,160 +1,56 @@
-//! The servers compared: where their programs are, how each is started for a fair run, and which cores it and its client get.
+//! The servers compared: where their programs are, and how each is started for a fair run.
 //!
 //! All run in memory only, without persistence, on a free port of 127.0.0.1, in a directory of their own that goes away with them.
 
 use std::env;
-use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::Result;
 use crate::client::Connection;
-use crate::process::{self, Cores, Process};
+use crate::process::{self, Process};
 use crate::report::Table;
-use crate::{Error, Result};
+use crate::subject::{Product, Subject};
 
 /// A server that has not answered PING for so long after its start has failed.
 const START_MAX: Duration = Duration::from_secs(20);
+/// Both output streams of a server, in its directory.
+const LOG: &str = "log";
 /// More connections than any benchmark here opens.
 pub const CONNECTIONS_MAX: u64 = 15_000;
 
-/// A program that speaks Redis's protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Product {
-    /// The reference, one thread for commands.
-    Redis,
-    /// The cheapest other sharded server known.
-    Kevy,
-    /// Ours.
-    Percore,
-}
-
-/// A product with a number of shards: what one line of a report is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// The program.
-    pub product: Product,
-    /// Its shards; 1 for Redis.
-    pub shards: u8,
-}
-
-/// Redis, one thread.
-pub const REDIS: Subject = Subject {
-    product: Product::Redis,
-    shards: 1,
-};
-
-/// kevy with `shards`.
-pub const fn kevy(shards: u8) -> Subject {
-    Subject {
-        product: Product::Kevy,
-        shards,
-    }
-}
-
-/// percore with `shards`.
-pub const fn percore(shards: u8) -> Subject {
-    Subject {
-        product: Product::Percore,
-        shards,
-    }
-}
-
-/// Who runs where.
-#[derive(Clone, Copy, Debug)]
-pub struct Placement {
-    /// The server's cores.
-    pub server: Cores,
-    /// The client's cores.
-    pub client: Cores,
-}
-
-impl Subject {
-    /// One shard has core 0 to itself and the client core 1; with more shards both share the two cores.
-    pub fn placement(self) -> Placement {
-        match self.shards {
-            1 => Placement {
-                server: "0",
-                client: "1",
-            },
-            _ => Placement {
-                server: "0,1",
-                client: "0,1",
-            },
-        }
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.product {
-            Product::Redis => f.write_str("redis"),
-            Product::Kevy => write!(f, "kevy-{}", self.shards),
-            Product::Percore => write!(f, "percore-{}", self.shards),
-        }
-    }
-}
-
-impl FromStr for Subject {
-    type Err = String;
-
-    fn from_str(name: &str) -> std::result::Result<Subject, String> {
-        let unknown =
-            || format!("no server is called {name:?}: redis, kevy-N or percore-N, N from 1 to 64");
-        if name == "redis" {
-            return Ok(REDIS);
-        }
-        let (product, shards) = name.split_once('-').ok_or_else(unknown)?;
-        let shards = shards
-            .parse()
-            .ok()
-            .filter(|shards| (1..=64).contains(shards))
-            .ok_or_else(unknown)?;
-        match product {
-            "kevy" => Ok(kevy(shards)),
-            "percore" => Ok(percore(shards)),
-            _ => Err(unknown()),
-        }
-    }
-}
-
-/// Where to look for the programs, and whom to run.
+/// Whom to run, and where their programs are.
 #[derive(clap::Args)]
 pub struct Selection {
     /// Only these servers, such as `redis,kevy-2,percore-1`.
     #[arg(long, global = true, value_delimiter = ',')]
     servers: Option<Vec<Subject>>,
-    /// The Redis server's program.
-    #[arg(long, global = true, default_value = "redis-server")]
-    redis: PathBuf,
-    /// kevy's program [default: in the PATH or in ~/.cargo/bin].
+    /// A directory to look in for the servers' programs before target/release, the PATH and ~/.cargo/bin.
     #[arg(long, global = true)]
-    kevy: Option<PathBuf>,
-    /// percore's program [default: target/release/percore].
-    #[arg(long, global = true)]
-    percore: Option<PathBuf>,
+    programs: Option<PathBuf>,
 }
 
 impl Selection {
-    fn program(&self, product: Product) -> Option<PathBuf> {
-        match (product, &self.kevy, &self.percore) {
-            (Product::Redis, ..) => found(&self.redis),
-            (Product::Kevy, Some(path), _) | (Product::Percore, _, Some(path)) => found(path),
-            (Product::Kevy, None, _) => {
-                let installed = || found(&env::home_dir()?.join(".cargo/bin/kevy"));
-                found(Path::new("kevy")).or_else(installed)
-            }
-            // Beside target/release/ or target/debug/ alike: an unoptimised server is worth no figure.
-            (Product::Percore, _, None) => {
-                let program = env::current_exe().ok()?;
-                found(&program.parent()?.parent()?.join("release/percore"))
-            }
+    /// The program of `product`; `Err` says what to install.
+    fn program(&self, product: Product) -> Result<PathBuf> {
+        let (name, remedy) = match product {
+            Product::Redis => ("redis-server", "apt-get install redis-server redis-tools"),
+            Product::Kevy => ("kevy", "cargo install kevy --version 5.4.0 --locked"),
+            Product::Percore => ("percore", "cargo build --release"),
+        };
+        let chosen = self.programs.as_ref().map(|directory| directory.join(name));
+        match chosen
+            .filter(|program| program.is_file())
+            .or_else(|| found(name))
+        {
+            Some(program) => Ok(program.canonicalize()?),
+            None => Err(format!("{name} is not here: `{remedy}`, or --programs DIR").into()),
         }
     }
 
@@ -165,12 +61,13 @@ impl Selection {
             if !subjects.iter().any(|subject| subject.product == product) {
                 continue;
             }
-            if let Some(program) = self.program(product) {
-                table.note(version(&program));
-            } else {
-                eprintln!("{}", missing(product));
-                table.note(missing(product));
-                subjects.retain(|subject| subject.product != product);
+            match self.program(product) {
+                Ok(program) => table.note(version(&program)),
+                Err(missing) => {
+                    eprintln!("{missing}");
+                    table.note(missing.to_string());
+                    subjects.retain(|subject| subject.product != product);
+                }
             }
         }
         let load = fs::read_to_string("/proc/loadavg")?;
@@ -184,41 +81,27 @@ impl Selection {
     }
 }
 
-/// How to get a product that is not here.
-fn missing(product: Product) -> &'static str {
-    match product {
-        Product::Redis => {
-            "no redis-server: `apt-get install redis-server redis-tools`, or --redis PATH"
-        }
-        Product::Kevy => "no kevy: `cargo install kevy --version 5.4.0 --locked`, or --kevy PATH",
-        Product::Percore => {
-            "no percore: `cargo build --release` in the workspace's root, or --percore PATH"
-        }
-    }
-}
-
-/// The absolute path of a program named by path, or by name in the PATH.
-pub fn found(program: &Path) -> Option<PathBuf> {
-    if program.components().count() > 1 {
-        return program.canonicalize().ok().filter(|path| path.is_file());
-    }
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|directory| directory.join(program))
-        .find(|path| path.is_file())
+/// The program called `name`. The release build comes first, whichever build runs this: an unoptimised server is worth no figure.
+pub fn found(name: &str) -> Option<PathBuf> {
+    let release = env::current_exe().ok()?.parent()?.with_file_name("release");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let cargo = env::home_dir()?.join(".cargo/bin");
+    let directories = [release]
+        .into_iter()
+        .chain(env::split_paths(&path))
+        .chain([cargo]);
+    directories
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file())
 }
 
 /// The first line of what `program --version` prints.
 fn version(program: &Path) -> String {
     let output = Command::new(program).arg("--version").output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let line = text
-        .ok()
-        .and_then(|text| text.lines().next().map(str::to_string));
-    format!(
-        "{}: {}",
-        program.display(),
-        line.as_deref().unwrap_or("of unknown version")
-    )
+    let text = text.unwrap_or_default();
+    let line = text.lines().next().unwrap_or("of unknown version");
+    format!("{}: {line}", program.display())
 }
 
 /// A running server, stopped when dropped.
@@ -228,43 +111,34 @@ pub struct Server {
     pub process: Process,
     /// Its port on 127.0.0.1.
     pub port: u16,
-    _directory: TempDir,
+    subject: Subject,
+    directory: TempDir,
 }
 
 impl Server {
     /// Starts `subject` on its cores, empty, and waits until it answers.
     pub fn start(selection: &Selection, subject: Subject) -> Result<Server> {
-        let program = selection
-            .program(subject.product)
-            .ok_or_else(|| Error::from(missing(subject.product)))?;
-        let directory = tempfile::tempdir()?;
-        let port = free_port()?;
-        let log = directory.path().join("log");
+        let program = selection.program(subject.product)?;
+        let (directory, port) = (tempfile::tempdir()?, free_port()?);
         let command = command(&program, subject, port, directory.path());
-        let process = Process::start(&subject.to_string(), command, &log)?;
+        let process = Process::start(&subject.to_string(), command, &directory.path().join(LOG))?;
         let mut server = Server {
             process,
             port,
-            _directory: directory,
+            subject,
+            directory,
         };
         let started = Instant::now();
-        loop {
+        while started.elapsed() < START_MAX && server.process.exited()?.is_none() {
             let pong = server
                 .connect()
                 .and_then(|mut connection| connection.ask(&[b"PING"]));
             if pong.is_ok_and(|pong| pong == "PONG") {
                 return Ok(server);
             }
-            let exited = server.process.exited()?;
-            if exited.is_some() || started.elapsed() > START_MAX {
-                let how = exited.map_or("does not answer".into(), |status| {
-                    format!("ended with {status}")
-                });
-                let log = fs::read_to_string(&log).unwrap_or_default();
-                return Err(format!("{subject} {how}; its output:\n{log}").into());
-            }
             thread::sleep(Duration::from_millis(20));
         }
+        Err(format!("{subject} did not start").into())
     }
 
     /// A new connection.
@@ -273,17 +147,24 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    /// Whatever failed first, a server that ended by itself is the reason, and its last words tell more than its client's.
+    fn drop(&mut self) {
+        if let Ok(Some(status)) = self.process.exited() {
+            let output = fs::read_to_string(self.directory.path().join(LOG)).unwrap_or_default();
+            eprintln!(
+                "{} ended by itself, {status}; its output:\n{output}",
+                self.subject
+            );
+        }
+    }
+}
+
 fn command(program: &Path, subject: Subject, port: u16, directory: &Path) -> Command {
     let mut command = process::pinned(program, subject.placement().server);
-    let (port, clients, shards) = (
-        port.to_string(),
-        CONNECTIONS_MAX.to_string(),
-        subject.shards.to_string(),
-    );
-    command
-        .current_dir(directory)
-        .args(["--bind", "127.0.0.1", "--port", &port]);
-    command.arg("--dir").arg(directory);
+    let (shards, clients) = (subject.shards.to_string(), CONNECTIONS_MAX.to_string());
+    command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+    command.arg("--dir").arg(directory).current_dir(directory);
     match subject.product {
         Product::Redis => command.args(["--save", "", "--maxclients", &clients]),
         Product::Kevy => command.args(["--no-aof", "--threads", &shards]),
@@ -296,22 +177,6 @@ fn command(program: &Path, subject: Subject, port: u16, directory: &Path) -> Com
 
 /// A port that nobody listens on now.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_go_both_ways() {
-        for subject in [REDIS, kevy(2), percore(4)] {
-            assert_eq!(subject.to_string().parse(), Ok(subject));
-        }
-        for wrong in ["", "redis-2", "kevy", "percore-0", "percore-300", "other-1"] {
-            assert!(wrong.parse::<Subject>().is_err(), "{wrong}");
-        }
-    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
 }
