@@ -5,7 +5,7 @@
 use std::env;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,7 +49,8 @@ impl Selection {
             .filter(|program| program.is_file())
             .or_else(|| found(name))
         {
-            Some(program) => Ok(program.canonicalize()?),
+            // Not made canonical: redis-server may be a link, and acts by the name it is called by.
+            Some(program) => Ok(path::absolute(program)?),
             None => Err(format!("{name} is not here: `{remedy}`, or --programs DIR").into()),
         }
     }
