@@ -67,8 +67,7 @@ impl AccessPolicy {
             } => {
                 let counter = decayed(entry.access(), now, decay_time_min);
                 let base = counter.saturating_sub(LFU_INITIAL);
-                let grows =
-                    counter < 255 && random.f64() * f64::from(base * log_factor + 1) < 1.0;
+                let grows = counter < 255 && random.f64() * f64::from(base * log_factor + 1) < 1.0;
                 entry.set_access(minutes(now) << 8 | (counter + u32::from(grows)));
             }
         }
