@@ -136,15 +136,22 @@ impl Shard {
     /// Called by whatever wakes this shard before it does its work: reads the clocks, and promises the other shards a look at the mailbox.
     #[inline]
     pub fn begin_turn(&mut self) {
-        self.now = wall_time();
-        if !self.awake {
-            self.awake = true;
-            self.instant = Instant::now();
-            self.mailbox.wake_up();
+        if self.awake {
+            self.now = wall_time();
+        } else {
+            self.wake_up();
             self.schedule_turn();
-            if let Some(waker) = self.cron_waker.take() {
-                waker.wake();
-            }
+        }
+    }
+
+    /// The same from the turn itself, which need not be scheduled.
+    pub(crate) fn wake_up(&mut self) {
+        self.now = wall_time();
+        self.awake = true;
+        self.instant = Instant::now();
+        self.mailbox.wake_up();
+        if let Some(waker) = self.cron_waker.take() {
+            waker.wake();
         }
     }
 

@@ -67,7 +67,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
 impl Shard {
     fn turn(&mut self) -> After {
         if !self.awake {
-            self.begin_turn();
+            self.wake_up();
         }
         self.notice_stop_request();
         let mut woke_somebody = false;
