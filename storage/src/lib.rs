@@ -2,7 +2,7 @@
 //!
 //! Bottom up: an [`entry`] is a key with its value in one heap block; a `segment` holds some dozens of entries whose hashes begin alike;
 //! a `region` finds the segment of a hash; a [`keyspace`] is a database of such regions; [`databases`] are a shard's numbered databases.
-//! Values that are not strings are registered in [`value`]. Time comes in as an argument ([`clock`]).
+//! Values that are not strings are registered in [`value`]; the small ones are a [`listpack`] over [`thin_bytes`]. Time comes in as an argument ([`clock`]).
 
 pub mod access;
 pub mod clock;
@@ -10,8 +10,10 @@ pub mod databases;
 pub mod entry;
 pub mod item;
 pub mod keyspace;
+pub mod listpack;
 mod region;
 mod segment;
+pub mod thin_bytes;
 pub mod value;
 
 pub use access::AccessPolicy;
@@ -20,4 +22,5 @@ pub use databases::{Databases, DbIndex};
 pub use entry::Entry;
 pub use item::Item;
 pub use keyspace::{Expired, Found, KeyHasher, Keyspace, Position};
+pub use listpack::Listpack;
 pub use value::{Kind, Object, Value, WrongType};
