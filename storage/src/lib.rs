@@ -11,6 +11,11 @@ pub mod item;
 pub mod keyspace;
 mod region;
 mod segment;
+pub mod stream;
+pub mod stream_group;
+pub mod stream_id;
+pub mod stream_log;
+mod stream_node;
 pub mod value;
 
 pub use clock::UnixMillis;
@@ -18,4 +23,6 @@ pub use databases::{Databases, DbIndex};
 pub use entry::Entry;
 pub use item::Item;
 pub use keyspace::{Expired, KeyHasher, Keyspace, Position};
+pub use stream::Stream;
+pub use stream_id::{NewId, StreamId};
 pub use value::{Kind, Object, Value, WrongType};
