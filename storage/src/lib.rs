@@ -4,6 +4,7 @@
 //! a `region` finds the segment of a hash; a [`keyspace`] is a database of such regions; [`databases`] are a shard's numbered databases.
 //! Values that are not strings are registered in [`value`]. Time comes in as an argument ([`clock`]).
 
+pub mod bits;
 pub mod clock;
 pub mod databases;
 pub mod entry;
