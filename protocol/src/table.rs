@@ -45,12 +45,7 @@ use crate::command::{
 macro_rules! for_each_command {
     ($($callback:ident)::+) => {
         $crate::join_commands! { [$($callback)::+] [
-            connection_commands
-            keys_commands
             string_commands
-            transaction_commands
-            pubsub_commands
-            server_commands
         ] }
     };
 }
@@ -61,6 +56,7 @@ macro_rules! for_each_known_command {
     ($callback:ident) => {
         join_commands! { [$callback] [
             connection_commands
+            planned_commands
             keys_commands
             string_commands
             list_commands

@@ -1,12 +1,20 @@
-//! What a data command sees: the databases, the time, the configuration, and one place to say what it changed.
+//! What a data command sees: the keys, the time, the configuration, and one place to say what it changed.
 //!
 //! Nothing about shards, sockets or logs is here. The same command runs on the keys of its own shard and, inside a transaction over several
 //! shards, on databases that hold just the keys lent to it; it cannot tell which.
+//!
+//! Lookups come in three strengths. [`Context::peek`] only looks (EXISTS, TTL, TYPE). [`Context::find`] also notes the use, for commands that
+//! write. [`Context::read`], and [`Context::string`] and [`Context::get`] on top of it, count a hit or a miss besides, for commands that read.
+//! All of them remove a key whose time has come and say so.
 
 use fastrand::Rng;
-use storage::{Database, Databases, DbIndex, Entry, UnixMillis};
+use storage::{
+    AccessPolicy, Databases, DbIndex, Entry, Found, Item, Keyspace, Object, UnixMillis, Value,
+    WrongType,
+};
 
 use crate::config::Config;
+use crate::error::Error;
 use crate::event::Event;
 
 /// Values worth more than this many frees are dropped on a thread of their own.
@@ -19,6 +27,14 @@ pub struct Caller {
     pub client_id: u64,
     /// `CLIENT NO-TOUCH` is on: reads leave the LRU and LFU clocks alone.
     pub no_touch: bool,
+}
+
+/// What a write does to the deadline its key may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deadline {
+    Keep,
+    Clear,
+    At(UnixMillis),
 }
 
 /// What commands did, gathered for those who must know.
@@ -34,38 +50,109 @@ pub struct Effects {
     pub discarded: Vec<Entry>,
 }
 
+impl Effects {
+    /// The one place that watchers, waiters, notifications and logs learn of a change from.
+    #[inline]
+    fn changed(&mut self, _db: DbIndex, _key: &[u8], _event: Event) {
+        self.dirty += 1;
+    }
+
+    /// A key's time had come; its entry is out of the keyspace.
+    #[cold]
+    pub fn expired(&mut self, db: DbIndex, entry: Entry) {
+        self.expired_keys += 1;
+        self.changed(db, entry.key(), Event::EXPIRED);
+        self.discard(entry);
+    }
+
+    /// Drops what was deleted: at once where that is cheap, elsewhere where it is not.
+    #[inline]
+    fn discard(&mut self, entry: Entry) {
+        if entry.effort_to_free() > FREE_EFFORT_MAX {
+            self.discarded.push(entry);
+        }
+    }
+}
+
 /// Passed to every data command.
 pub struct Context<'a> {
     pub databases: &'a mut Databases,
     pub selected: DbIndex,
     pub now: UnixMillis,
     pub config: &'a Config,
+    /// What the lookups note of a key's use.
+    pub access: AccessPolicy,
     pub caller: Caller,
     pub effects: &'a mut Effects,
     pub random: &'a mut Rng,
 }
 
 impl Context<'_> {
-    /// The selected database.
+    /// The selected database, as it stands: expired keys may still be in it.
     #[inline]
-    pub fn db(&mut self) -> &mut Database {
+    pub fn db(&mut self) -> &mut Keyspace {
         self.databases.get_mut(self.selected)
     }
 
-    /// Says that `key` of the selected database changed: the one place that watchers, waiters, notifications and logs learn it from.
+    /// The entry of `key`, if it is there, without any trace of the look.
     #[inline]
-    pub fn changed(&mut self, key: &[u8], event: Event) {
-        self.changed_in(self.selected, key, event);
+    pub fn peek(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        let db = self.selected;
+        self.peek_in(db, key)
     }
 
-    /// The same for a key of another database (COPY, MOVE).
-    #[inline]
-    pub fn changed_in(&mut self, _db: DbIndex, _key: &[u8], _event: Event) {
-        self.effects.dirty += 1;
+    /// The same in another database.
+    pub fn peek_in(&mut self, db: DbIndex, key: &[u8]) -> Option<&mut Entry> {
+        match self.databases.get_mut(db).find(key, self.now) {
+            Found::Live(entry) => Some(entry),
+            Found::Missing => None,
+            Found::Expired(entry) => {
+                self.effects.expired(db, entry);
+                None
+            }
+        }
     }
 
-    /// Counts a read that found its key, or did not.
+    /// The entry of `key`, to change it.
     #[inline]
+    pub fn find(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        match self.databases.get_mut(self.selected).find(key, self.now) {
+            Found::Live(entry) => {
+                self.access.touch(entry, self.now, self.random);
+                Some(entry)
+            }
+            Found::Missing => None,
+            Found::Expired(entry) => {
+                self.effects.expired(self.selected, entry);
+                None
+            }
+        }
+    }
+
+    /// The entry of `key`, to read it: counts a hit or a miss.
+    #[inline]
+    pub fn read(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        match self.databases.get_mut(self.selected).find(key, self.now) {
+            Found::Live(entry) => {
+                self.effects.keyspace_hits += 1;
+                if !self.caller.no_touch {
+                    self.access.touch(entry, self.now, self.random);
+                }
+                Some(entry)
+            }
+            Found::Missing => {
+                self.effects.keyspace_misses += 1;
+                None
+            }
+            Found::Expired(entry) => {
+                self.effects.keyspace_misses += 1;
+                self.effects.expired(self.selected, entry);
+                None
+            }
+        }
+    }
+
+    /// Counts the hit or miss of a command that reads no value (EXISTS).
     pub fn looked_up(&mut self, found: bool) {
         match found {
             true => self.effects.keyspace_hits += 1,
@@ -73,11 +160,160 @@ impl Context<'_> {
         }
     }
 
-    /// Drops what was deleted: at once where that is cheap, elsewhere where it is not.
+    /// The string at `key`, to read it.
     #[inline]
+    pub fn string(&mut self, key: &[u8]) -> Result<Option<Item<'_>>, WrongType> {
+        self.read(key).map(|entry| entry.as_string()).transpose()
+    }
+
+    /// The value at `key`, to read it.
+    #[inline]
+    pub fn get<T: Value>(&mut self, key: &[u8]) -> Result<Option<&T>, WrongType> {
+        self.read(key).map(|entry| entry.get()).transpose()
+    }
+
+    /// The value at `key`, to change it.
+    #[inline]
+    pub fn get_mut<T: Value>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
+        self.find(key).map(Entry::get_mut).transpose()
+    }
+
+    /// The value at `key`, to change it; `new` makes it where there is none. Whoever makes one puts something in it.
+    #[inline]
+    pub fn get_or_insert<T: Value>(
+        &mut self,
+        key: &[u8],
+        new: impl FnOnce() -> T,
+    ) -> Result<&mut T, WrongType> {
+        if self.find(key).is_none() {
+            self.insert(Entry::object(key, new().into_object(), None));
+        }
+        match self.db().get_mut(key) {
+            Some(entry) => entry.get_mut(),
+            None => Err(WrongType),
+        }
+    }
+
+    /// Puts a string at `key`, whatever was there before.
+    #[inline]
+    pub fn set_string(&mut self, key: &[u8], text: &[u8], deadline: Deadline) {
+        match self.find(key) {
+            Some(entry) => {
+                if entry.effort_to_free() > FREE_EFFORT_MAX {
+                    return self.replace(key, deadline, |key, at| Entry::string(key, text, at));
+                }
+                let before = entry.deadline();
+                entry.set_string(text);
+                self.set_deadline(key, before, deadline);
+            }
+            None => {
+                let at = deadline.of_new();
+                self.insert(Entry::string(key, text, at));
+            }
+        }
+    }
+
+    /// The same with a string that is taken over and not copied.
+    pub fn set_owned_string(&mut self, key: &[u8], text: Vec<u8>, deadline: Deadline) {
+        self.replace(key, deadline, |key, at| Entry::owned_string(key, text, at));
+    }
+
+    /// Puts a value at `key`, whatever was there before, without a deadline.
+    pub fn set_value<T: Value>(&mut self, key: &[u8], value: T) {
+        self.set_object(key, value.into_object(), Deadline::Clear);
+    }
+
+    /// The same with any object and deadline.
+    pub fn set_object(&mut self, key: &[u8], object: Object, deadline: Deadline) {
+        self.replace(key, deadline, |key, at| Entry::object(key, object, at));
+    }
+
+    fn replace(
+        &mut self,
+        key: &[u8],
+        deadline: Deadline,
+        make: impl FnOnce(&[u8], Option<UnixMillis>) -> Entry,
+    ) {
+        let old = self.take(key);
+        let at = match deadline {
+            Deadline::Keep => old.as_ref().and_then(Entry::deadline),
+            _ => deadline.of_new(),
+        };
+        if let Some(old) = old {
+            self.effects.discard(old);
+        }
+        self.insert(make(key, at));
+    }
+
+    /// Brings the deadline of `key`, which was `before`, in line.
+    #[inline]
+    fn set_deadline(&mut self, key: &[u8], before: Option<UnixMillis>, deadline: Deadline) {
+        let after = match deadline {
+            Deadline::Keep => before,
+            _ => deadline.of_new(),
+        };
+        if after != before {
+            self.db().set_deadline(key, after);
+        }
+    }
+
+    /// Puts an entry whose key is not in the selected database, and notes its first use.
+    pub fn insert(&mut self, mut entry: Entry) {
+        entry.set_access(self.access.fresh(self.now));
+        self.db().insert_new(entry);
+    }
+
+    /// Takes the entry of `key` out, if it is there.
+    pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        let entry = self.db().take(key)?;
+        match entry.is_expired(self.now) {
+            false => Some(entry),
+            true => {
+                self.effects.expired(self.selected, entry);
+                None
+            }
+        }
+    }
+
+    /// Deletes `key`. Returns whether it was there. What watches the key hears of it through [`Self::changed`] only.
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        let taken = self.take(key);
+        let was_there = taken.is_some();
+        if let Some(entry) = taken {
+            self.effects.discard(entry);
+        }
+        was_there
+    }
+
+    /// Says that `key` of the selected database changed.
+    #[inline]
+    pub fn changed(&mut self, key: &[u8], event: Event) {
+        self.effects.changed(self.selected, key, event);
+    }
+
+    /// The same for a key of another database (COPY, MOVE).
+    #[inline]
+    pub fn changed_in(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        self.effects.changed(db, key, event);
+    }
+
+    /// Drops what was taken out.
     pub fn discard(&mut self, entry: Entry) {
-        if entry.effort_to_free() > FREE_EFFORT_MAX {
-            self.effects.discarded.push(entry);
+        self.effects.discard(entry);
+    }
+
+    /// The error of a command that wants an existing key.
+    pub fn expect_key(&mut self, key: &[u8]) -> Result<&mut Entry, Error> {
+        self.peek(key).ok_or(Error::NO_SUCH_KEY)
+    }
+}
+
+impl Deadline {
+    /// The deadline of a key that had none.
+    fn of_new(self) -> Option<UnixMillis> {
+        match self {
+            Self::Keep | Self::Clear => None,
+            Self::At(at) => Some(at),
         }
     }
 }

@@ -70,8 +70,12 @@ impl Shard {
             return false;
         }
         self.now = crate::shard::wall_time();
-        let expired = self.databases.expire_some(self.now, EXPIRED_PER_STEP_MAX);
-        self.effects.expired_keys += expired.removed as u64;
+        let expired = self
+            .databases
+            .expire_some(self.now, EXPIRED_PER_STEP_MAX, |db, entry| {
+                self.effects.expired(db, entry);
+            });
+        self.bury();
         expired.more
     }
 

@@ -11,7 +11,7 @@ use fastrand::Rng;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use slab::Slab;
-use storage::{Databases, UnixMillis};
+use storage::{AccessPolicy, Databases, UnixMillis};
 
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::client::Client;
@@ -56,6 +56,8 @@ pub struct Shard {
     pub config: Arc<Config>,
     /// What all shards share.
     pub process: Arc<Process>,
+    /// What the use of a key notes, from `maxmemory-policy`.
+    pub access: AccessPolicy,
     pub effects: Effects,
     pub random: Rng,
     pub stats: Stats,
@@ -104,6 +106,7 @@ impl Shard {
             now: wall_time(),
             instant: Instant::now(),
             config,
+            access: AccessPolicy::default(),
             effects: Effects::default(),
             random: Rng::new(),
             stats: Stats::default(),
@@ -166,6 +169,7 @@ impl Shard {
             selected: facts.db,
             now: self.now,
             config: &self.config,
+            access: self.access,
             caller: facts.caller,
             effects: &mut self.effects,
             random: &mut self.random,
@@ -175,6 +179,12 @@ impl Shard {
             error.write(reply);
             self.stats.failed(index, &error);
         }
+        self.bury();
+    }
+
+    /// Hands big deleted values to the thread that frees them.
+    #[inline]
+    pub(crate) fn bury(&mut self) {
         if !self.effects.discarded.is_empty() {
             self.process.undertaker.bury(&mut self.effects.discarded);
         }

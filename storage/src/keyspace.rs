@@ -71,6 +71,14 @@ impl Position {
     }
 }
 
+/// What a lookup found.
+pub enum Found<'a> {
+    Missing,
+    Live(&'a mut Entry),
+    /// Its time has come, and it is out of the keyspace now.
+    Expired(Entry),
+}
+
 /// What a sweep for expired keys did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
@@ -153,6 +161,25 @@ impl Keyspace {
         self.regions[region]
             .segment_mut(place.segment)
             .entry_mut(place.at)
+    }
+
+    /// Looks `key` up, and takes its entry out where it has expired.
+    #[inline]
+    pub fn find(&mut self, key: &[u8], now: UnixMillis) -> Found<'_> {
+        let Some((region, place)) = self.locate(key) else {
+            return Found::Missing;
+        };
+        let entries = self.regions[region].segments()[place.segment].entries();
+        if entries[place.at].is_expired(now) {
+            return Found::Expired(self.take_at(region, place));
+        }
+        match self.regions[region]
+            .segment_mut(place.segment)
+            .entry_mut(place.at)
+        {
+            Some(entry) => Found::Live(entry),
+            None => Found::Missing,
+        }
     }
 
     /// Puts an entry, in place of the one with its key if there is one, which comes back.

@@ -4,10 +4,12 @@
 //! a `region` finds the segment of a hash; a [`keyspace`] is a database of such regions; [`databases`] are a shard's numbered databases.
 //! Values that are not strings are registered in [`value`]. Time comes in as an argument ([`clock`]).
 
+pub mod access;
 pub mod bits;
 pub mod clock;
 pub mod databases;
 pub mod entry;
+pub mod hyperloglog;
 pub mod item;
 pub mod keyspace;
 mod region;
@@ -19,11 +21,12 @@ pub mod stream_log;
 mod stream_node;
 pub mod value;
 
+pub use access::AccessPolicy;
 pub use clock::UnixMillis;
 pub use databases::{Databases, DbIndex};
 pub use entry::Entry;
 pub use item::Item;
-pub use keyspace::{Expired, KeyHasher, Keyspace, Position};
+pub use keyspace::{Expired, Found, KeyHasher, Keyspace, Position};
 pub use stream::Stream;
 pub use stream_id::{NewId, StreamId};
 pub use value::{Kind, Object, Value, WrongType};

@@ -11,7 +11,7 @@ use crate::stream_log::StreamLog;
 const GROUP_BYTES: usize = 176;
 
 /// The value of a key of type stream. Kept in a box: eight bytes where it is stored.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Stream {
     /// The entries.
     pub log: StreamLog,

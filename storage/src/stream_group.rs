@@ -32,7 +32,7 @@ pub struct Pending {
 }
 
 /// Someone who reads for a group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Consumer {
     name: Box<[u8]>,
     /// Unix milliseconds of the last command that named it.
@@ -54,7 +54,7 @@ impl Consumer {
 }
 
 /// See the file's head.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Group {
     last_id: StreamId,
     entries_read: Option<u64>,

@@ -99,6 +99,18 @@ pub struct StreamLog {
     entries_added: u64,
 }
 
+impl Clone for StreamLog {
+    fn clone(&self) -> Self {
+        let nodes = self.nodes.clone();
+        StreamLog {
+            // A copied buffer has no slack, so its memory is another.
+            bytes: nodes.values().map(Node::memory_bytes).sum(),
+            nodes,
+            ..*self
+        }
+    }
+}
+
 impl StreamLog {
     pub fn len(&self) -> u64 {
         self.len

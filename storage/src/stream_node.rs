@@ -30,7 +30,7 @@ const SQUEEZE_BYTES_MIN: u32 = 512;
 const VARINT_BYTES_MAX: usize = 10;
 
 /// A packed run of entries. Its first id, the master id, is known to the owner and passed in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     bytes: Vec<u8>,
     head: u32,

@@ -19,25 +19,11 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "Commands about connections.";
     }
 
-    "client|caching" => session(client::caching) {
-        arity 3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.0.0"; complexity "O(1)";
-        syntax "(YES|NO)";
-        summary "Whether the next command's keys are tracked, in the OPTIN and OPTOUT modes.";
-    }
-
     "client|getname" => session(client::getname) {
         arity 2; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
         group Connection; since "2.6.9"; complexity "O(1)";
         syntax "";
         summary "The connection's name.";
-    }
-
-    "client|getredir" => session(client::getredir) {
-        arity 2; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.0.0"; complexity "O(1)";
-        syntax "";
-        summary "The client that gets this connection's invalidation messages.";
     }
 
     "client|help" => session(client::help) {
@@ -91,13 +77,6 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "Leaves the access times of keys alone when this connection reads them.";
     }
 
-    "client|pause" => session(client::pause) {
-        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "2.9.50"; complexity "O(1)";
-        syntax "timeout:integer [WRITE|ALL]";
-        summary "Holds back commands of clients for a time.";
-    }
-
     "client|reply" => session(client::reply) {
         arity 3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
         group Connection; since "3.2.0"; complexity "O(1)";
@@ -118,34 +97,6 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         group Connection; since "2.6.9"; complexity "O(1)";
         syntax "connection-name";
         summary "Names the connection.";
-    }
-
-    "client|tracking" => session(client::tracking) {
-        arity -3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.0.0"; complexity "O(1)";
-        syntax "(ON|OFF) [REDIRECT client-id] [PREFIX prefix]... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]";
-        summary "Turns messages about changed keys on or off, for caches on the client's side.";
-    }
-
-    "client|trackinginfo" => session(client::trackinginfo) {
-        arity 2; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.2.0"; complexity "O(1)";
-        syntax "";
-        summary "How this connection's tracking is set.";
-    }
-
-    "client|unblock" => session(client::unblock) {
-        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "5.0.0"; complexity "O(log N)";
-        syntax "client-id [TIMEOUT|ERROR]";
-        summary "Wakes a client that waits in a blocking command.";
-    }
-
-    "client|unpause" => session(client::unpause) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.2.0"; complexity "O(N)";
-        syntax "";
-        summary "Lets paused clients go on.";
     }
 
     "echo" => session(connection::echo) {
@@ -190,5 +141,4 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         syntax "index";
         summary "Chooses the connection's database.";
     }
-
 } } }

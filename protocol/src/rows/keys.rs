@@ -20,14 +20,6 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "Deletes keys.";
     }
 
-    "dump" => keyed(keys::dump) {
-        arity 2; flags [READONLY]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS];
-        tips ["nondeterministic_output"];
-        group Generic; since "2.6.0"; complexity "O(1)";
-        syntax "key";
-        summary "The value at a key in the serialized form that RESTORE takes.";
-    }
-
     "exists" => keyed(keys::exists) {
         arity -2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RO];
         tips ["request_policy:multi_shard", "response_policy:agg_sum"];
@@ -63,14 +55,6 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         group Generic; since "1.0.0"; complexity "O(N)";
         syntax "pattern";
         summary "All keys that match a pattern.";
-    }
-
-    "migrate" => session(migrate::migrate) {
-        arity -6; flags [WRITE]; acl [KEYSPACE DANGEROUS]; keys [at(3) range(0, 1, 0) RW ACCESS DELETE, after("KEYS", -2) range(-1, 1, 0) RW ACCESS DELETE INCOMPLETE];
-        tips ["nondeterministic_output"];
-        group Generic; since "2.6.0"; complexity "O(N)";
-        syntax "host port (key|\"\") destination-db timeout:integer [COPY] [REPLACE] [AUTH password|AUTH2 username password] [KEYS key...]";
-        summary "Moves keys to another server, each atomically.";
     }
 
     "move" => keyed(keys::move_) {
@@ -184,33 +168,12 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "Renames a key where no other has the new name.";
     }
 
-    "restore" => keyed(keys::restore) {
-        arity -4; flags [WRITE DENYOOM]; acl [KEYSPACE DANGEROUS]; keys [at(1) range(0, 1, 0) OW UPDATE];
-        group Generic; since "2.6.0"; complexity "O(1)";
-        syntax "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]";
-        summary "Creates a key from the serialized form that DUMP gave.";
-    }
-
     "scan" => session(keyspace::scan) {
         arity -2; flags [READONLY]; acl [KEYSPACE]; keys [];
         tips ["nondeterministic_output", "request_policy:special"];
         group Generic; since "2.8.0"; complexity "O(1) a call, O(N) the whole iteration";
         syntax "cursor [MATCH pattern] [COUNT count] [TYPE type]";
         summary "Some keys of the database, and the cursor from which to go on.";
-    }
-
-    "sort" => keyed(sort::sort) {
-        arity -2; flags [WRITE DENYOOM]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS, anywhere unknown OW UPDATE];
-        group Generic; since "1.0.0"; complexity "O(N+M*log(M))";
-        syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]";
-        summary "The elements of a list, a set or a sorted set in order; STORE keeps them as a list.";
-    }
-
-    "sort_ro" => keyed(sort::sort_ro) {
-        arity -2; flags [READONLY]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS];
-        group Generic; since "7.0.0"; complexity "O(N+M*log(M))";
-        syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA]";
-        summary "As SORT, without STORE.";
     }
 
     "touch" => keyed(keys::touch) {
@@ -243,21 +206,4 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         syntax "key...";
         summary "Deletes keys and frees their memory in the background.";
     }
-
-    "wait" => session(replication::wait) {
-        arity 3; flags [BLOCKING]; acl [CONNECTION]; keys [];
-        tips ["request_policy:all_shards", "response_policy:agg_min"];
-        group Generic; since "3.0.0"; complexity "O(1)";
-        syntax "numreplicas timeout:integer";
-        summary "Waits until replicas have acknowledged this connection's writes.";
-    }
-
-    "waitaof" => session(replication::waitaof) {
-        arity 4; flags [BLOCKING]; acl [CONNECTION]; keys [];
-        tips ["request_policy:all_shards", "response_policy:agg_min"];
-        group Generic; since "7.2.0"; complexity "O(1)";
-        syntax "numlocal numreplicas timeout:integer";
-        summary "Waits until this connection's writes are on disk here and on replicas.";
-    }
-
 } } }

@@ -15,6 +15,8 @@ mod keys;
 #[macro_use]
 mod list;
 #[macro_use]
+mod planned;
+#[macro_use]
 mod pubsub;
 #[macro_use]
 mod server;

@@ -5,118 +5,6 @@
 #[macro_export]
 macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
 
-    "acl" => container {
-        arity -2; flags []; acl []; keys [];
-        group Server; since "6.0.0"; complexity "";
-        syntax "";
-        summary "Commands about users and what they may do.";
-    }
-
-    "acl|cat" => session(acl::cat) {
-        arity -2; flags [NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(1)";
-        syntax "[categoryname]";
-        summary "The categories of commands, or the commands of one.";
-    }
-
-    "acl|deluser" => session(acl::deluser) {
-        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(1)";
-        syntax "username...";
-        summary "Deletes users and closes their connections.";
-    }
-
-    "acl|dryrun" => session(acl::dryrun) {
-        arity -4; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "7.0.0"; complexity "O(1)";
-        syntax "username command [arg]...";
-        summary "Whether a user could run a command.";
-    }
-
-    "acl|genpass" => session(acl::genpass) {
-        arity -2; flags [NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(1)";
-        syntax "[bits]";
-        summary "A random password.";
-    }
-
-    "acl|getuser" => session(acl::getuser) {
-        arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(N)";
-        syntax "username";
-        summary "A user's rules.";
-    }
-
-    "acl|help" => session(acl::help) {
-        arity 2; flags [LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(1)";
-        syntax "";
-        summary "The sub-commands of ACL.";
-    }
-
-    "acl|list" => session(acl::list) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(N)";
-        syntax "";
-        summary "All users with their rules.";
-    }
-
-    "acl|load" => session(acl::load) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(N)";
-        syntax "";
-        summary "Reads the users from the ACL file.";
-    }
-
-    "acl|log" => session(acl::log) {
-        arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(N)";
-        syntax "[count|RESET]";
-        summary "The latest refused commands and logins.";
-    }
-
-    "acl|save" => session(acl::save) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(N)";
-        syntax "";
-        summary "Writes the users to the ACL file.";
-    }
-
-    "acl|setuser" => session(acl::setuser) {
-        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(N)";
-        syntax "username [rule]...";
-        summary "Creates a user or changes its rules.";
-    }
-
-    "acl|users" => session(acl::users) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(N)";
-        syntax "";
-        summary "The names of all users.";
-    }
-
-    "acl|whoami" => session(acl::whoami) {
-        arity 2; flags [NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "6.0.0"; complexity "O(1)";
-        syntax "";
-        summary "The connection's user.";
-    }
-
-    "bgrewriteaof" => session(persistence::bgrewriteaof) {
-        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "O(1)";
-        syntax "";
-        summary "Rewrites the append-only log in the background.";
-    }
-
-    "bgsave" => session(persistence::bgsave) {
-        arity -1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "O(1)";
-        syntax "[SCHEDULE]";
-        summary "Writes a snapshot in the background.";
-    }
-
     "command" => session(command::command) {
         arity -1; flags [LOADING STALE]; acl [CONNECTION]; keys [];
         tips ["nondeterministic_output_order"];
@@ -259,76 +147,6 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "The server's state and statistics.";
     }
 
-    "lastsave" => session(persistence::lastsave) {
-        arity 1; flags [LOADING STALE FAST]; acl [ADMIN DANGEROUS]; keys [];
-        tips ["nondeterministic_output"];
-        group Server; since "1.0.0"; complexity "O(1)";
-        syntax "";
-        summary "When the last snapshot was written, in seconds of the Unix epoch.";
-    }
-
-    "latency" => container {
-        arity -2; flags []; acl []; keys [];
-        group Server; since "2.8.13"; complexity "";
-        syntax "";
-        summary "Commands about latency spikes.";
-    }
-
-    "latency|doctor" => session(latency::doctor) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "";
-        summary "A report about latency for people.";
-    }
-
-    "latency|graph" => session(latency::graph) {
-        arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "event";
-        summary "The latencies of an event, drawn.";
-    }
-
-    "latency|help" => session(latency::help) {
-        arity 2; flags [LOADING STALE]; acl []; keys [];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "";
-        summary "The sub-commands of LATENCY.";
-    }
-
-    "latency|histogram" => session(latency::histogram) {
-        arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
-        group Server; since "7.0.0"; complexity "O(N)";
-        syntax "[command]...";
-        summary "How the latencies of commands are distributed.";
-    }
-
-    "latency|history" => session(latency::history) {
-        arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "event";
-        summary "The latencies of an event with their times.";
-    }
-
-    "latency|latest" => session(latency::latest) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "";
-        summary "The latest latency of each event.";
-    }
-
-    "latency|reset" => session(latency::reset) {
-        arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "[event]...";
-        summary "Forgets the latencies of events.";
-    }
-
     "lolwut" => session(server::lolwut) {
         arity -1; flags [READONLY FAST]; acl []; keys [];
         group Server; since "5.0.0"; complexity "";
@@ -389,63 +207,11 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Bytes of memory that a key and its value take.";
     }
 
-    "monitor" => session(server::monitor) {
-        arity 1; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "";
-        syntax "";
-        summary "Shows all commands as they run.";
-    }
-
-    "save" => session(persistence::save) {
-        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING NO_MULTI]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "O(N)";
-        syntax "";
-        summary "Writes a snapshot, and answers when it is written.";
-    }
-
     "shutdown" => session(server::shutdown) {
         arity -1; flags [ADMIN NOSCRIPT LOADING STALE NO_MULTI ALLOW_BUSY]; acl []; keys [];
         group Server; since "1.0.0"; complexity "O(N) when saving";
         syntax "[NOSAVE|SAVE] [NOW] [FORCE] [ABORT]";
         summary "Ends the server, after saving where so configured.";
-    }
-
-    "slowlog" => container {
-        arity -2; flags []; acl []; keys [];
-        group Server; since "2.2.12"; complexity "";
-        syntax "";
-        summary "Commands about slow commands.";
-    }
-
-    "slowlog|get" => session(slowlog::get) {
-        arity -2; flags [ADMIN LOADING STALE]; acl []; keys [];
-        tips ["request_policy:all_nodes", "nondeterministic_output"];
-        group Server; since "2.2.12"; complexity "O(N)";
-        syntax "[count]";
-        summary "The latest slow commands.";
-    }
-
-    "slowlog|help" => session(slowlog::help) {
-        arity 2; flags [LOADING STALE]; acl []; keys [];
-        group Server; since "6.2.0"; complexity "O(1)";
-        syntax "";
-        summary "The sub-commands of SLOWLOG.";
-    }
-
-    "slowlog|len" => session(slowlog::len) {
-        arity 2; flags [ADMIN LOADING STALE]; acl []; keys [];
-        tips ["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"];
-        group Server; since "2.2.12"; complexity "O(1)";
-        syntax "";
-        summary "How many slow commands are recorded.";
-    }
-
-    "slowlog|reset" => session(slowlog::reset) {
-        arity 2; flags [ADMIN LOADING STALE]; acl []; keys [];
-        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
-        group Server; since "2.2.12"; complexity "O(N)";
-        syntax "";
-        summary "Forgets the recorded slow commands.";
     }
 
     "swapdb" => session(keyspace::swapdb) {
@@ -462,5 +228,4 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         syntax "";
         summary "The server's clock: seconds of the Unix epoch, and microseconds.";
     }
-
 } } }

@@ -1,0 +1,349 @@
+//! Commands that are known and not written yet: not enabled, so that no client is told that they exist. See [`crate::table`].
+
+/// The rows of this family.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
+
+    "dump" => keyed(keys::dump) {
+        arity 2; flags [READONLY]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS];
+        tips ["nondeterministic_output"];
+        group Generic; since "2.6.0"; complexity "O(1)";
+        syntax "key";
+        summary "The value at a key in the serialized form that RESTORE takes.";
+    }
+
+    "restore" => keyed(keys::restore) {
+        arity -4; flags [WRITE DENYOOM]; acl [KEYSPACE DANGEROUS]; keys [at(1) range(0, 1, 0) OW UPDATE];
+        group Generic; since "2.6.0"; complexity "O(1)";
+        syntax "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]";
+        summary "Creates a key from the serialized form that DUMP gave.";
+    }
+
+    "migrate" => session(migrate::migrate) {
+        arity -6; flags [WRITE]; acl [KEYSPACE DANGEROUS]; keys [at(3) range(0, 1, 0) RW ACCESS DELETE, after("KEYS", -2) range(-1, 1, 0) RW ACCESS DELETE INCOMPLETE];
+        tips ["nondeterministic_output"];
+        group Generic; since "2.6.0"; complexity "O(N)";
+        syntax "host port (key|\"\") destination-db timeout:integer [COPY] [REPLACE] [AUTH password|AUTH2 username password] [KEYS key...]";
+        summary "Moves keys to another server, each atomically.";
+    }
+
+    "sort" => keyed(sort::sort) {
+        arity -2; flags [WRITE DENYOOM]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS, anywhere unknown OW UPDATE];
+        group Generic; since "1.0.0"; complexity "O(N+M*log(M))";
+        syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]";
+        summary "The elements of a list, a set or a sorted set in order; STORE keeps them as a list.";
+    }
+
+    "sort_ro" => keyed(sort::sort_ro) {
+        arity -2; flags [READONLY]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS];
+        group Generic; since "7.0.0"; complexity "O(N+M*log(M))";
+        syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA]";
+        summary "As SORT, without STORE.";
+    }
+
+    "wait" => session(replication::wait) {
+        arity 3; flags [BLOCKING]; acl [CONNECTION]; keys [];
+        tips ["request_policy:all_shards", "response_policy:agg_min"];
+        group Generic; since "3.0.0"; complexity "O(1)";
+        syntax "numreplicas timeout:integer";
+        summary "Waits until replicas have acknowledged this connection's writes.";
+    }
+
+    "waitaof" => session(replication::waitaof) {
+        arity 4; flags [BLOCKING]; acl [CONNECTION]; keys [];
+        tips ["request_policy:all_shards", "response_policy:agg_min"];
+        group Generic; since "7.2.0"; complexity "O(1)";
+        syntax "numlocal numreplicas timeout:integer";
+        summary "Waits until this connection's writes are on disk here and on replicas.";
+    }
+
+    "acl" => container {
+        arity -2; flags []; acl []; keys [];
+        group Server; since "6.0.0"; complexity "";
+        syntax "";
+        summary "Commands about users and what they may do.";
+    }
+
+    "acl|cat" => session(acl::cat) {
+        arity -2; flags [NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(1)";
+        syntax "[categoryname]";
+        summary "The categories of commands, or the commands of one.";
+    }
+
+    "acl|deluser" => session(acl::deluser) {
+        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(1)";
+        syntax "username...";
+        summary "Deletes users and closes their connections.";
+    }
+
+    "acl|dryrun" => session(acl::dryrun) {
+        arity -4; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "7.0.0"; complexity "O(1)";
+        syntax "username command [arg]...";
+        summary "Whether a user could run a command.";
+    }
+
+    "acl|genpass" => session(acl::genpass) {
+        arity -2; flags [NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(1)";
+        syntax "[bits]";
+        summary "A random password.";
+    }
+
+    "acl|getuser" => session(acl::getuser) {
+        arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(N)";
+        syntax "username";
+        summary "A user's rules.";
+    }
+
+    "acl|help" => session(acl::help) {
+        arity 2; flags [LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(1)";
+        syntax "";
+        summary "The sub-commands of ACL.";
+    }
+
+    "acl|list" => session(acl::list) {
+        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(N)";
+        syntax "";
+        summary "All users with their rules.";
+    }
+
+    "acl|load" => session(acl::load) {
+        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(N)";
+        syntax "";
+        summary "Reads the users from the ACL file.";
+    }
+
+    "acl|log" => session(acl::log) {
+        arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(N)";
+        syntax "[count|RESET]";
+        summary "The latest refused commands and logins.";
+    }
+
+    "acl|save" => session(acl::save) {
+        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(N)";
+        syntax "";
+        summary "Writes the users to the ACL file.";
+    }
+
+    "acl|setuser" => session(acl::setuser) {
+        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(N)";
+        syntax "username [rule]...";
+        summary "Creates a user or changes its rules.";
+    }
+
+    "acl|users" => session(acl::users) {
+        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(N)";
+        syntax "";
+        summary "The names of all users.";
+    }
+
+    "acl|whoami" => session(acl::whoami) {
+        arity 2; flags [NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "6.0.0"; complexity "O(1)";
+        syntax "";
+        summary "The connection's user.";
+    }
+
+    "bgrewriteaof" => session(persistence::bgrewriteaof) {
+        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
+        group Server; since "1.0.0"; complexity "O(1)";
+        syntax "";
+        summary "Rewrites the append-only log in the background.";
+    }
+
+    "bgsave" => session(persistence::bgsave) {
+        arity -1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
+        group Server; since "1.0.0"; complexity "O(1)";
+        syntax "[SCHEDULE]";
+        summary "Writes a snapshot in the background.";
+    }
+
+    "lastsave" => session(persistence::lastsave) {
+        arity 1; flags [LOADING STALE FAST]; acl [ADMIN DANGEROUS]; keys [];
+        tips ["nondeterministic_output"];
+        group Server; since "1.0.0"; complexity "O(1)";
+        syntax "";
+        summary "When the last snapshot was written, in seconds of the Unix epoch.";
+    }
+
+    "latency" => container {
+        arity -2; flags []; acl []; keys [];
+        group Server; since "2.8.13"; complexity "";
+        syntax "";
+        summary "Commands about latency spikes.";
+    }
+
+    "latency|doctor" => session(latency::doctor) {
+        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "";
+        summary "A report about latency for people.";
+    }
+
+    "latency|graph" => session(latency::graph) {
+        arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "event";
+        summary "The latencies of an event, drawn.";
+    }
+
+    "latency|help" => session(latency::help) {
+        arity 2; flags [LOADING STALE]; acl []; keys [];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "";
+        summary "The sub-commands of LATENCY.";
+    }
+
+    "latency|histogram" => session(latency::histogram) {
+        arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        group Server; since "7.0.0"; complexity "O(N)";
+        syntax "[command]...";
+        summary "How the latencies of commands are distributed.";
+    }
+
+    "latency|history" => session(latency::history) {
+        arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "event";
+        summary "The latencies of an event with their times.";
+    }
+
+    "latency|latest" => session(latency::latest) {
+        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "";
+        summary "The latest latency of each event.";
+    }
+
+    "latency|reset" => session(latency::reset) {
+        arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "[event]...";
+        summary "Forgets the latencies of events.";
+    }
+
+    "monitor" => session(server::monitor) {
+        arity 1; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "1.0.0"; complexity "";
+        syntax "";
+        summary "Shows all commands as they run.";
+    }
+
+    "save" => session(persistence::save) {
+        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING NO_MULTI]; acl []; keys [];
+        group Server; since "1.0.0"; complexity "O(N)";
+        syntax "";
+        summary "Writes a snapshot, and answers when it is written.";
+    }
+
+    "slowlog" => container {
+        arity -2; flags []; acl []; keys [];
+        group Server; since "2.2.12"; complexity "";
+        syntax "";
+        summary "Commands about slow commands.";
+    }
+
+    "slowlog|get" => session(slowlog::get) {
+        arity -2; flags [ADMIN LOADING STALE]; acl []; keys [];
+        tips ["request_policy:all_nodes", "nondeterministic_output"];
+        group Server; since "2.2.12"; complexity "O(N)";
+        syntax "[count]";
+        summary "The latest slow commands.";
+    }
+
+    "slowlog|help" => session(slowlog::help) {
+        arity 2; flags [LOADING STALE]; acl []; keys [];
+        group Server; since "6.2.0"; complexity "O(1)";
+        syntax "";
+        summary "The sub-commands of SLOWLOG.";
+    }
+
+    "slowlog|len" => session(slowlog::len) {
+        arity 2; flags [ADMIN LOADING STALE]; acl []; keys [];
+        tips ["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"];
+        group Server; since "2.2.12"; complexity "O(1)";
+        syntax "";
+        summary "How many slow commands are recorded.";
+    }
+
+    "slowlog|reset" => session(slowlog::reset) {
+        arity 2; flags [ADMIN LOADING STALE]; acl []; keys [];
+        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
+        group Server; since "2.2.12"; complexity "O(N)";
+        syntax "";
+        summary "Forgets the recorded slow commands.";
+    }
+} } }
+
+/// Sub-commands to be: their rows must follow `client`'s own, so the tests do not see them here.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! planned_client_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
+
+    "client|caching" => session(client::caching) {
+        arity 3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "6.0.0"; complexity "O(1)";
+        syntax "(YES|NO)";
+        summary "Whether the next command's keys are tracked, in the OPTIN and OPTOUT modes.";
+    }
+
+    "client|getredir" => session(client::getredir) {
+        arity 2; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "6.0.0"; complexity "O(1)";
+        syntax "";
+        summary "The client that gets this connection's invalidation messages.";
+    }
+
+    "client|pause" => session(client::pause) {
+        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "2.9.50"; complexity "O(1)";
+        syntax "timeout:integer [WRITE|ALL]";
+        summary "Holds back commands of clients for a time.";
+    }
+
+    "client|tracking" => session(client::tracking) {
+        arity -3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "6.0.0"; complexity "O(1)";
+        syntax "(ON|OFF) [REDIRECT client-id] [PREFIX prefix]... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]";
+        summary "Turns messages about changed keys on or off, for caches on the client's side.";
+    }
+
+    "client|trackinginfo" => session(client::trackinginfo) {
+        arity 2; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "6.2.0"; complexity "O(1)";
+        syntax "";
+        summary "How this connection's tracking is set.";
+    }
+
+    "client|unblock" => session(client::unblock) {
+        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "5.0.0"; complexity "O(log N)";
+        syntax "client-id [TIMEOUT|ERROR]";
+        summary "Wakes a client that waits in a blocking command.";
+    }
+
+    "client|unpause" => session(client::unpause) {
+        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "6.2.0"; complexity "O(N)";
+        syntax "";
+        summary "Lets paused clients go on.";
+    }
+} } }
