@@ -5,14 +5,22 @@
 //! Values that are not strings are registered in [`value`]; the small ones are a [`listpack`] over [`thin_bytes`]. Time comes in as an argument ([`clock`]).
 
 pub mod access;
+pub mod bits;
 pub mod clock;
 pub mod databases;
 pub mod entry;
+pub mod hyperloglog;
 pub mod item;
 pub mod keyspace;
 pub mod listpack;
 mod region;
 mod segment;
+
+pub mod stream;
+pub mod stream_group;
+pub mod stream_id;
+pub mod stream_log;
+mod stream_node;
 pub mod thin_bytes;
 pub mod value;
 
@@ -23,4 +31,6 @@ pub use entry::Entry;
 pub use item::Item;
 pub use keyspace::{Expired, Found, KeyHasher, Keyspace, Position};
 pub use listpack::Listpack;
+pub use stream::Stream;
+pub use stream_id::{NewId, StreamId};
 pub use value::{Kind, Object, Value, WrongType};

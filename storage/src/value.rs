@@ -112,6 +112,8 @@ macro_rules! values {
     };
 }
 
-values! {}
+values! {
+    Stream(Box<crate::stream::Stream>)
+}
 
 const _: () = assert!(size_of::<Object>() <= 24 && align_of::<Object>() <= 8);
