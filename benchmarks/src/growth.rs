@@ -18,7 +18,7 @@ const SUBJECTS: &[Subject] = &[REDIS, kevy(1), percore(1)];
 /// Keys on their way at once: few, since a probe may wait behind them.
 const BATCH: u64 = 50;
 /// Between two probes.
-const PROBE_INTERVAL: Duration = Duration::from_micros(200);
+const PROBE_INTERVAL: Duration = Duration::from_millis(1);
 
 const FIGURES: &[(&str, usize)] = &[
     ("probes", 0),

@@ -121,7 +121,7 @@ impl Server {
     pub fn start(selection: &Selection, subject: Subject) -> Result<Server> {
         let program = selection.program(subject.product)?;
         let (directory, port) = (tempfile::tempdir()?, free_port()?);
-        let command = command(&program, subject, port, directory.path());
+        let command = command(&program, subject, port, directory.path())?;
         let process = Process::start(&subject.to_string(), command, &directory.path().join(LOG))?;
         let mut server = Server {
             process,
@@ -161,19 +161,24 @@ impl Drop for Server {
     }
 }
 
-fn command(program: &Path, subject: Subject, port: u16, directory: &Path) -> Command {
+fn command(program: &Path, subject: Subject, port: u16, directory: &Path) -> Result<Command> {
     let mut command = process::pinned(program, subject.placement().server);
     let (shards, clients) = (subject.shards.to_string(), CONNECTIONS_MAX.to_string());
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
     command.arg("--dir").arg(directory).current_dir(directory);
     match subject.product {
         Product::Redis => command.args(["--save", "", "--maxclients", &clients]),
-        Product::Kevy => command.args(["--no-aof", "--threads", &shards]),
+        Product::Kevy => {
+            // It has no flag for this, and finds the file in its working directory.
+            let configuration = format!("[server]\nmax_clients = {clients}\n");
+            fs::write(directory.join("kevy.toml"), configuration)?;
+            command.args(["--no-aof", "--threads", &shards])
+        }
         Product::Percore => {
             command.args(["--save", "", "--maxclients", &clients, "--shards", &shards])
         }
     };
-    command
+    Ok(command)
 }
 
 /// A port that nobody listens on now.
