@@ -9,6 +9,7 @@ use crate::commands::*;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::shard::Shard;
+use crate::world::World;
 
 /// A command on data: it runs where its keys are.
 pub type DataCommand = fn(&mut Context<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
@@ -16,6 +17,9 @@ pub type DataCommand = fn(&mut Context<'_>, &Args<'_>, &mut Reply<'_>) -> Outcom
 /// A command about the connection, the whole keyspace or the process: it runs on the connection's own shard.
 pub type SessionCommand =
     fn(&mut Shard, &mut Client, &Args<'_>, &mut Reply<'_>) -> Result<Answer, Error>;
+
+/// A command on the whole keyspace: it runs on what all shards lend.
+pub type WholeCommand = fn(&mut World<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
 
 /// When a session command answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +37,7 @@ pub enum Answer {
 pub enum Handler {
     Keyed(DataCommand),
     Session(SessionCommand),
+    Whole(WholeCommand),
     /// Only its sub-commands run.
     Container,
 }
@@ -43,6 +48,9 @@ macro_rules! handler {
     };
     (session $path:path) => {
         Handler::Session($path)
+    };
+    (whole $path:path) => {
+        Handler::Whole($path)
     };
     (container) => {
         Handler::Container

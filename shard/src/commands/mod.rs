@@ -6,3 +6,4 @@ pub mod keys;
 pub mod lcs;
 pub mod options;
 pub mod string;
+pub mod transaction;
