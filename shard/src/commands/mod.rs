@@ -1,5 +1,6 @@
 //! The commands, one file a family.
 
+pub mod config;
 pub mod copy;
 pub mod expiry;
 pub mod keys;
