@@ -41,7 +41,7 @@ const COUNT_ELSEWHERE: u16 = u16::MAX;
 /// Bytes of the count that then stands behind the terminator.
 const WIDE_COUNT: usize = size_of::<u32>();
 /// The empty pack, as [`Listpack::as_bytes`] shows it.
-const EMPTY: [u8; HEADER + 1] = [7, 0, 0, 0, 0, 0, END];
+const EMPTY: [u8; Listpack::FRAME] = [7, 0, 0, 0, 0, 0, END];
 /// The most that head, or integer, takes.
 const HEAD_MAX: usize = 9;
 /// The most that a back-length takes.
@@ -66,6 +66,13 @@ impl Cursor {
     const fn at(self) -> usize {
         self.0 as usize
     }
+}
+
+/// An end of a sequence. As a direction: from there towards the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Front,
+    Back,
 }
 
 /// Why bytes are not a listpack.
@@ -94,6 +101,8 @@ impl std::error::Error for Malformed {}
 impl Listpack {
     /// The largest pack, in bytes: 1 GiB, as in Redis. Growing one beyond it panics, so a caller that may asks [`Self::has_room_for`].
     pub const BYTES_MAX: usize = 1 << 30;
+    /// Bytes of a pack that are no entry's.
+    pub const FRAME: usize = HEADER + 1;
 
     /// The empty pack, without a block.
     pub const fn new() -> Self {
@@ -149,6 +158,19 @@ impl Listpack {
             front: HEADER,
             back: self.end(),
             left: self.len(),
+        }
+    }
+
+    /// The elements of these indexes that there are.
+    pub fn range(&self, range: Range<usize>) -> Iter<'_> {
+        let len = self.len();
+        let stop = range.end.min(len);
+        let start = range.start.min(stop);
+        Iter {
+            bytes: self.as_bytes(),
+            front: self.offset(start, len),
+            back: self.offset(stop, len),
+            left: stop - start,
         }
     }
 
@@ -287,6 +309,35 @@ impl Listpack {
             }
         }
         None
+    }
+
+    /// Removes elements equal to `needle`, the first `max` of them from this end; how many.
+    pub fn remove_equal(&mut self, needle: &[u8], end: End, max: usize) -> usize {
+        let item = Item::parse(needle);
+        let mut removed = 0;
+        let mut at = match end {
+            End::Front => self.first(),
+            End::Back => self.last(),
+        };
+        while let Some(cursor) = at
+            && removed < max
+        {
+            match end {
+                End::Front => {
+                    let found = self.find(needle, cursor, 0);
+                    removed += usize::from(found.is_some());
+                    at = found.and_then(|found| self.remove(found));
+                }
+                End::Back => {
+                    at = self.prev(cursor);
+                    if self.get(cursor) == item {
+                        self.remove(cursor);
+                        removed += 1;
+                    }
+                }
+            }
+        }
+        removed
     }
 
     /// Keeps the first `index` elements and returns the rest.

@@ -1,5 +1,7 @@
 //! What a key can hold besides a string, and how the keyspace finds out which.
 
+use crate::list::List;
+
 /// The type of a value, as TYPE names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Kind {
@@ -112,6 +114,8 @@ macro_rules! values {
     };
 }
 
-values! {}
+values! {
+    List(List)
+}
 
 const _: () = assert!(size_of::<Object>() <= 24 && align_of::<Object>() <= 8);
