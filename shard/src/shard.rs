@@ -80,6 +80,8 @@ pub struct Shard {
     outboxes: Vec<Outbox>,
     /// Messages to itself: what would otherwise recurse, and visits.
     pub(crate) own: VecDeque<Message>,
+    /// Boxed as they travel: a batch keeps its box for life.
+    #[allow(clippy::vec_box)]
     spare_batches: Vec<Box<Batch>>,
     /// Room to write the reply of a session command in.
     pub(crate) scratch: Vec<u8>,
@@ -237,7 +239,7 @@ impl Shard {
             let to = ShardId::new(index);
             if let Some(batch) = outbox.open.take() {
                 self.stats.batches += 1;
-                self.stats.batched += batch.len() as u64;
+                self.stats.batched += batch.count() as u64;
                 outbox.sealed.push_back(Message::Requests(batch));
             }
             while let Some(message) = outbox.sealed.pop_front() {

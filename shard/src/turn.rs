@@ -122,7 +122,7 @@ impl Shard {
             }
             Message::Late(late) => self.complete(self.id, late.to, &late.reply),
             Message::Lock(request) => self.lock(request),
-            Message::Granted(grant) => self.granted(from, grant),
+            Message::Granted(grant) => self.granted(from, *grant),
             Message::Refused(transaction) => self.refused(transaction),
             Message::Release(release) => self.release(*release),
             Message::Visit(visit) => visit(self),

@@ -5,9 +5,11 @@
 //! Values that are not strings are registered in [`value`]; the small ones are a [`listpack`] over [`thin_bytes`]. Time comes in as an argument ([`clock`]).
 
 pub mod access;
+pub mod bits;
 pub mod clock;
 pub mod databases;
 pub mod entry;
+pub mod hyperloglog;
 pub mod item;
 pub mod keyspace;
 pub mod list;
@@ -15,6 +17,12 @@ pub mod listpack;
 mod quicklist;
 mod region;
 mod segment;
+
+pub mod stream;
+pub mod stream_group;
+pub mod stream_id;
+pub mod stream_log;
+mod stream_node;
 pub mod thin_bytes;
 pub mod value;
 
@@ -26,4 +34,7 @@ pub use item::Item;
 pub use keyspace::{Expired, Found, KeyHasher, Keyspace, Position};
 pub use list::{List, ListLimits};
 pub use listpack::{End, Listpack};
+pub use listpack::Listpack;
+pub use stream::Stream;
+pub use stream_id::{NewId, StreamId};
 pub use value::{Kind, Object, Value, WrongType};

@@ -116,6 +116,7 @@ macro_rules! values {
 
 values! {
     List(List)
+    Stream(Box<crate::stream::Stream>)
 }
 
 const _: () = assert!(size_of::<Object>() <= 24 && align_of::<Object>() <= 8);
