@@ -46,6 +46,7 @@ macro_rules! for_each_command {
     ($($callback:ident)::+) => {
         $crate::join_commands! { [$($callback)::+] [
             string_commands
+            list_commands
         ] }
     };
 }
@@ -60,6 +61,7 @@ macro_rules! for_each_known_command {
             keys_commands
             string_commands
             list_commands
+            list_blocking_commands
             hash_commands
             set_commands
             sorted_set_commands

@@ -90,6 +90,9 @@ impl Default for List {
 }
 
 impl List {
+    /// The largest element, in bytes: Redis's own limit for a string. Who takes elements from clients refuses larger ones.
+    pub const ELEMENT_BYTES_MAX: usize = 512 << 20;
+
     pub const fn new() -> Self {
         Self {
             form: Form::Packed(Listpack::new()),
@@ -177,13 +180,22 @@ impl List {
     }
 
     pub fn pop(&mut self, end: End, limits: ListLimits) -> Option<Vec<u8>> {
-        let element = match (&mut self.form, end) {
-            (Form::Packed(pack), End::Front) => pack.pop_front(),
-            (Form::Packed(pack), End::Back) => pack.pop_back(),
-            (Form::Quick(quick), _) => quick.pop(end),
+        self.pop_with(end, limits, |item| item.to_vec())
+    }
+
+    /// Removes the element at an end, once `read` has seen it.
+    pub fn pop_with<T>(
+        &mut self,
+        end: End,
+        limits: ListLimits,
+        read: impl FnOnce(Item<'_>) -> T,
+    ) -> Option<T> {
+        let result = match &mut self.form {
+            Form::Packed(pack) => pack.pop_with(end, read),
+            Form::Quick(quick) => quick.pop_with(end, read),
         };
         self.shrink(limits);
-        element
+        result
     }
 
     pub fn get(&self, index: usize) -> Option<Item<'_>> {

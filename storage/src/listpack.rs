@@ -226,20 +226,25 @@ impl Listpack {
         self.insert_at(HEADER, element);
     }
 
+    /// Removes the element at an end, once `read` has seen it.
+    pub fn pop_with<T>(&mut self, end: End, read: impl FnOnce(Item<'_>) -> T) -> Option<T> {
+        let cursor = match end {
+            End::Front => self.first(),
+            End::Back => self.last(),
+        }?;
+        let result = read(self.get(cursor));
+        self.remove(cursor);
+        Some(result)
+    }
+
     /// Removes the last element.
     pub fn pop_back(&mut self) -> Option<Vec<u8>> {
-        let cursor = self.last()?;
-        let element = self.get(cursor).to_vec();
-        self.remove(cursor);
-        Some(element)
+        self.pop_with(End::Back, |item| item.to_vec())
     }
 
     /// Removes the first element.
     pub fn pop_front(&mut self) -> Option<Vec<u8>> {
-        let cursor = self.first()?;
-        let element = self.get(cursor).to_vec();
-        self.remove(cursor);
-        Some(element)
+        self.pop_with(End::Front, |item| item.to_vec())
     }
 
     /// The new element's place; the one at `cursor` comes after it.

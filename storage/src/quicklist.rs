@@ -125,12 +125,9 @@ impl Quicklist {
         }
     }
 
-    pub fn pop(&mut self, end: End) -> Option<Vec<u8>> {
+    pub fn pop_with<T>(&mut self, end: End, read: impl FnOnce(Item<'_>) -> T) -> Option<T> {
         let place = self.end_place(end)?;
-        self.edit(place, |pack| match end {
-            End::Front => pack.pop_front(),
-            End::Back => pack.pop_back(),
-        })
+        self.edit(place, |pack| pack.pop_with(end, read))
     }
 
     pub fn get(&self, index: usize) -> Option<Item<'_>> {

@@ -4,5 +4,6 @@ pub mod copy;
 pub mod expiry;
 pub mod keys;
 pub mod lcs;
+pub mod list;
 pub mod options;
 pub mod string;
