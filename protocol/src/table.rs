@@ -47,6 +47,7 @@ macro_rules! for_each_command {
         $crate::join_commands! { [$($callback)::+] [
             string_commands
             transaction_commands
+            list_commands
         ] }
     };
 }
@@ -61,6 +62,7 @@ macro_rules! for_each_known_command {
             keys_commands
             string_commands
             list_commands
+            list_blocking_commands
             hash_commands
             set_commands
             sorted_set_commands

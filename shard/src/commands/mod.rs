@@ -5,6 +5,7 @@ pub mod copy;
 pub mod expiry;
 pub mod keys;
 pub mod lcs;
+pub mod list;
 pub mod options;
 pub mod string;
 pub mod transaction;
