@@ -46,6 +46,9 @@ macro_rules! for_each_command {
     ($($callback:ident)::+) => {
         $crate::join_commands! { [$($callback)::+] [
             string_commands
+            stream_commands
+            bitmap_commands
+            hyperloglog_commands
         ] }
     };
 }
