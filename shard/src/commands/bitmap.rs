@@ -43,7 +43,7 @@ fn edit<R>(
         ctx.set_string(key, b"", Deadline::Clear);
     }
     // It is there: it was made just now where it was not.
-    let entry = ctx.find(key).ok_or(Error::NO_SUCH_KEY)?;
+    let entry = ctx.peek(key).ok_or(Error::NO_SUCH_KEY)?;
     let result = entry.edit_string(|text| {
         let grown = len > text.len();
         if grown {
@@ -114,14 +114,18 @@ impl Interval {
         }))
     }
 
+    /// Both ends count from the back, the first from further ahead. BITCOUNT finds nothing then, while BITPOS, where both lie before the
+    /// string, looks at its beginning.
+    fn is_reversed(&self) -> bool {
+        let end = self.end.unwrap_or(-1);
+        self.start < 0 && end < 0 && self.start > end
+    }
+
     /// The bits it means in a string of `len` bytes; `None` where there are none.
     fn bits(&self, len: usize) -> Option<Range<u64>> {
         let unit = if self.in_bits { 1 } else { 8 };
         let total = i64::try_from(len).ok()?.checked_mul(8 / unit)?;
         let end = self.end.unwrap_or(-1);
-        if self.start < 0 && end < 0 && self.start > end {
-            return None;
-        }
         let from_back = |at: i64| {
             if at < 0 {
                 at.saturating_add(total).max(0)
@@ -146,10 +150,13 @@ pub fn bitcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     let mut digits = itoa::Buffer::new();
     let text = ctx.string(&args[1])?;
     let text = text.map_or(&[][..], |item| item.text(&mut digits));
-    let count = match interval.map(|interval| interval.bits(text.len())) {
+    let count = match interval {
         None => bits::count(text),
-        Some(None) => 0,
-        Some(Some(range)) => bits::count_bits(text, range),
+        Some(interval) if interval.is_reversed() => 0,
+        Some(interval) => match interval.bits(text.len()) {
+            None => 0,
+            Some(range) => bits::count_bits(text, range),
+        },
     };
     reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
     Ok(())

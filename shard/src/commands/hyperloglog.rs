@@ -39,7 +39,9 @@ pub fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     let sparse_bytes_max = ctx.config.hll_sparse_max_bytes;
     let found = read(ctx, key)?.is_some();
     if !found {
-        ctx.set_string(key, &hll::empty(), Deadline::Clear);
+        let mut empty = hll::empty();
+        hll::mark_stale(&mut empty);
+        ctx.set_string(key, &empty, Deadline::Clear);
     }
     let mut changed = !found;
     if let Some(entry) = ctx.peek(key).filter(|_| args.len() > 2) {

@@ -247,8 +247,7 @@ pub fn xadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         return Err(ID_ZERO);
     }
     let (limits, now_ms) = (limits(ctx), ctx.now.ms());
-    let missing = ctx.get_mut::<StreamValue>(key)?.is_none();
-    if missing && !options.make_stream {
+    if !options.make_stream && ctx.get_mut::<StreamValue>(key)?.is_none() {
         reply.null();
         return Ok(());
     }
@@ -259,7 +258,7 @@ pub fn xadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     let id = match appended {
         Ok(id) => id,
         Err(error) => {
-            if missing {
+            if stream.is_pristine() {
                 ctx.delete(key);
             }
             return Err(append_error(error));

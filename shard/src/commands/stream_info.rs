@@ -100,7 +100,7 @@ fn write_full(reply: &mut Reply<'_>, stream: &Stream, count: usize) {
         reply.bulk(name);
         write_position(reply, group, &counts);
         field(reply, "pel-count", group.pending().len() as u64);
-        reply.bulk(b"pel");
+        reply.bulk(b"pending");
         reply.array(group.pending().len().min(count));
         for (id, pending) in group.pending().iter().take(count) {
             reply.array(4);
@@ -124,7 +124,7 @@ fn write_full_consumers(reply: &mut Reply<'_>, group: &Group, count: usize) {
         reply.bulk(b"active-time");
         reply.integer(consumer.active_ms.map_or(-1, int));
         field(reply, "pel-count", consumer.pending().len() as u64);
-        reply.bulk(b"pel");
+        reply.bulk(b"pending");
         reply.array(consumer.pending().len().min(count));
         for id in consumer.pending().iter().take(count) {
             let pending = group.pending().get(id);

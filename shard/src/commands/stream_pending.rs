@@ -51,9 +51,6 @@ impl<'a> PendingOptions<'a> {
         else {
             return Err(Error::SYNTAX);
         };
-        if args.len() > at + 4 {
-            return Err(Error::SYNTAX);
-        }
         Ok(Some(PendingOptions {
             count: at_least_zero(options::integer(count)?),
             ids: parse_start(start)?..=parse_end(end)?,
@@ -211,10 +208,6 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let idle_ms_min = idle_ms_min(&args[4], "XCLAIM")?;
     let ids = args.iter().skip(5).map_while(|text| parse_id(text, 0).ok());
     let options_at = 5 + ids.clone().count();
-    if options_at == 5 {
-        // The first must be an id; its error is the one to give.
-        parse_id(&args[5], 0)?;
-    }
     let options = ClaimOptions::parse(args, options_at, now_ms)?;
 
     let stream = claimed_stream(ctx, key, name)?;
@@ -275,11 +268,11 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
     let mut options = Options::new(args, 6);
     while let Some(word) = options.next() {
         if is(word, "COUNT") && options.left() > 0 {
-            let given = options::integer(options.value()?)?;
-            if !(1..=AUTOCLAIM_COUNT_MAX).contains(&given) {
-                return Err(Error::new("ERR COUNT must be > 0"));
-            }
-            count = given as u64;
+            count = options::integer(options.value()?)
+                .ok()
+                .filter(|count| (1..=AUTOCLAIM_COUNT_MAX).contains(count))
+                .and_then(|count| u64::try_from(count).ok())
+                .ok_or(Error::new("ERR COUNT must be > 0"))?;
         } else if is(word, "JUSTID") {
             ids_only = true;
         } else {
