@@ -361,3 +361,34 @@ fn read_fields(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::args::OwnedArgs;
+
+    use super::*;
+
+    fn bits_of(words: &str, len: usize) -> Option<Range<u64>> {
+        let args = OwnedArgs::from_parts(words.split(' ').map(str::as_bytes));
+        let interval = Interval::parse(&args.borrow(), 0).ok().flatten();
+        interval.and_then(|interval| interval.bits(len))
+    }
+
+    #[test]
+    fn intervals_count_bytes_or_bits_from_both_ends() {
+        for (words, expected) in [
+            ("0 -1", Some(0..24)),
+            ("1", Some(8..24)),
+            ("-2 -2 BYTE", Some(8..16)),
+            ("5 9 bit", Some(5..10)),
+            ("-3 100 BIT", Some(21..24)),
+            ("2 1", None),
+            ("3 9", None),
+            ("-9223372036854775808 9223372036854775807", Some(0..24)),
+            ("0 1 NIBBLE", None),
+        ] {
+            assert_eq!(bits_of(words, 3), expected, "{words}");
+        }
+        assert_eq!(bits_of("0 -1", 0), None);
+    }
+}

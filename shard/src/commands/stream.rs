@@ -424,3 +424,27 @@ fn range_count(args: &Args<'_>) -> Result<Option<usize>, Error> {
 pub fn at_least_zero(count: i64) -> usize {
     usize::try_from(count.max(0)).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_may_leave_their_ends_out() {
+        let id = StreamId::new;
+        assert_eq!(parse_start(b"-"), Ok(StreamId::MIN));
+        assert_eq!(parse_end(b"+"), Ok(StreamId::MAX));
+        assert_eq!(parse_start(b"7"), Ok(id(7, 0)));
+        assert_eq!(parse_end(b"7"), Ok(id(7, u64::MAX)));
+        assert_eq!(parse_start(b"(7"), Ok(id(7, 1)));
+        assert_eq!(parse_end(b"(7"), Ok(id(7, u64::MAX - 1)));
+        assert_eq!(parse_end(b"(7-0"), Ok(id(6, u64::MAX)));
+        let last = "(18446744073709551615-18446744073709551615";
+        assert_eq!(parse_start(last.as_bytes()), Err(INVALID_START));
+        assert_eq!(parse_end(b"(0-0"), Err(INVALID_END));
+        for bad in [&b"("[..], b"(-", b"", b"7-", b"x"] {
+            assert_eq!(parse_start(bad), Err(INVALID_ID));
+        }
+        assert_eq!(parse_id(&[b'0'; ID_BYTES_MAX + 1], 0), Err(INVALID_ID));
+    }
+}

@@ -336,3 +336,48 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
     changed_quietly(ctx, claimed as u64 + deleted.len() as u64);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::args::OwnedArgs;
+
+    use super::*;
+
+    fn parse<R>(words: &str, look: impl FnOnce(&Args<'_>) -> R) -> R {
+        look(&OwnedArgs::from_parts(words.split(' ').map(str::as_bytes)).borrow())
+    }
+
+    #[test]
+    fn pending_has_a_short_and_a_long_form() {
+        let count = |words| {
+            parse(words, |args| {
+                PendingOptions::parse(args).map(|long| long.map(|long| long.count))
+            })
+        };
+        assert_eq!(count("XPENDING k g"), Ok(None));
+        assert_eq!(count("XPENDING k g - + 10"), Ok(Some(10)));
+        assert_eq!(count("XPENDING k g - + -10 me"), Ok(Some(0)));
+        assert_eq!(count("XPENDING k g IDLE 9 - + 10 me"), Ok(Some(10)));
+        assert_eq!(count("XPENDING k g - +"), Err(Error::SYNTAX));
+        assert_eq!(count("XPENDING k g IDLE 9 - +"), Err(Error::SYNTAX));
+    }
+
+    #[test]
+    fn claimed_entries_were_delivered_in_the_past() {
+        const NOW_MS: u64 = 1_000_000;
+        let delivered = |words| {
+            parse(words, |args| {
+                ClaimOptions::parse(args, 0, NOW_MS).map(|options| options.delivered_ms)
+            })
+        };
+        assert_eq!(delivered("JUSTID"), Ok(NOW_MS));
+        assert_eq!(delivered("IDLE 400"), Ok(NOW_MS - 400));
+        assert_eq!(delivered("IDLE -400"), Ok(NOW_MS));
+        assert_eq!(delivered("IDLE -9223372036854775808"), Ok(NOW_MS));
+        assert_eq!(delivered("IDLE 9223372036854775807"), Ok(NOW_MS));
+        assert_eq!(delivered("TIME 77"), Ok(77));
+        assert_eq!(delivered("TIME -1"), Ok(NOW_MS));
+        assert!(delivered("IDLE x").is_err());
+        assert!(delivered("TIME").is_err());
+    }
+}
