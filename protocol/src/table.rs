@@ -48,6 +48,9 @@ macro_rules! for_each_command {
             string_commands
             transaction_commands
             list_commands
+            stream_commands
+            bitmap_commands
+            hyperloglog_commands
         ] }
     };
 }
