@@ -48,13 +48,31 @@ fn at_root(path: PathBuf) -> PathBuf {
     }
 }
 
-fn build() -> PathBuf {
+/// `target/<profile>`, where this test was built.
+fn profile_directory() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
-    // target/<profile>/deps/<test>
-    let profile = test
-        .ancestors()
-        .nth(2)
-        .expect("a test lies in target/<profile>/deps");
+    let directory = test.ancestors().nth(2);
+    directory
+        .expect("a test lies in target/<profile>/deps")
+        .to_path_buf()
+}
+
+/// The Python of the environment that `tests/run` prepares, with redis-py in it.
+///
+/// # Panics
+/// Where there is none.
+pub fn python() -> PathBuf {
+    let python = profile_directory().with_file_name("venv/bin/python");
+    assert!(
+        python.exists(),
+        "there is no {}: tests/run prepares it",
+        python.display()
+    );
+    python
+}
+
+fn build() -> PathBuf {
+    let profile = profile_directory();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(root())

@@ -114,7 +114,9 @@ impl Oracle {
     /// # Panics
     /// Where there is none to start: a comparison with nothing would pass.
     pub fn start() -> Oracle {
-        Oracle(Server::launch(Program::Reference, Options::shards(1)))
+        // It looks at blocked clients' times once a tick: with ten ticks a second a test would mostly wait.
+        let options = Options::shards(1).flags("--hz 500");
+        Oracle(Server::launch(Program::Reference, options))
     }
 }
 

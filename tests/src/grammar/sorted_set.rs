@@ -121,7 +121,9 @@ pub fn draw(draw: &mut Draw) -> Command {
         44 => {
             let scan = command("ZSCAN").arg(draw.key()).arg("0");
             let pattern = format!("MATCH {}", draw.pattern());
-            draw.option(scan, &[&pattern, "COUNT 1000", "COUNT 0"])
+            draw.option(scan, &[&pattern, "COUNT 0"])
+                // One page, however it is encoded.
+                .args(["COUNT", "1000"])
                 .compare(Compare::ScanPageOfPairs)
                 .rigid()
         }
