@@ -114,9 +114,7 @@ impl Oracle {
     /// # Panics
     /// Where there is none to start: a comparison with nothing would pass.
     pub fn start() -> Oracle {
-        // It looks at blocked clients' times once a tick: with ten ticks a second a test would mostly wait.
-        let options = Options::shards(1).flags("--hz 500");
-        Oracle(Server::launch(Program::Reference, options))
+        Oracle(Server::launch(Program::Reference, Options::shards(1)))
     }
 }
 
@@ -316,7 +314,10 @@ fn spawn(program: Program, options: &Options, port: u16, directory: &Path) -> Ch
         .args(["--save", ""])
         .arg("--dir")
         .arg(directory);
-    if !program.is_redis() {
+    if program.is_redis() {
+        // It looks at blocked clients' times once a tick: with ten ticks a second a test would mostly wait.
+        command.args(["--hz", "500"]);
+    } else {
         command.args(["--shards", &options.shards.to_string()]);
     }
     if options.unix_socket {

@@ -137,24 +137,21 @@ fn condition(draw: &mut Draw, expire: Command) -> Command {
     )
 }
 
+/// Where two elements are equal in what is sorted by, a set's order is chance: only numbers fall back on the elements themselves.
 fn sort(draw: &mut Draw) -> Command {
     let verb = draw.pick(&["SORT", "SORT", "SORT_RO"]);
-    let limit = format!("LIMIT {} {}", draw.index(), draw.index());
     let sort = command(verb).arg(draw.key());
-    let sort = draw.option(
-        sort,
-        &[
-            "BY m*",
-            "BY nosort",
-            "GET #",
-            "GET # GET *",
-            &limit,
-            "BY foo->*",
-        ],
-    );
-    let sort = draw.option(sort, &["ALPHA", "ALPHA DESC", "ASC", "DESC", "LIMIT 0 x"]);
+    let sort = match draw.random.u8(..6) {
+        0 => return sort.args(["BY", "nosort"]).any_order().rigid(),
+        1 => sort.args(["BY", draw.pick(&["key:000*", "m*", "foo->*"])]),
+        2 => sort,
+        _ => sort.arg("ALPHA"),
+    };
+    let limit = format!("LIMIT {} {}", draw.index(), draw.index());
+    let sort = draw.option(sort, &["GET #", "GET # GET *", &limit, "LIMIT 0 x", "GET"]);
+    let sort = draw.option(sort, &["ASC", "DESC", "desc"]);
     match draw.one_in(5) {
         true => sort.arg("STORE").arg(draw.key()),
-        false => sort.arg("ALPHA"),
+        false => sort,
     }
 }
