@@ -13,8 +13,8 @@
 
 use bytes::Bytes;
 use protocol::args::{Args, Span};
-use protocol::table::CommandId;
 use protocol::reply::{Reply, Version};
+use protocol::table::CommandId;
 use storage::DbIndex;
 
 use crate::context::Caller;
@@ -81,7 +81,7 @@ pub enum Ran {
 
 impl Batch {
     /// How many requests it holds.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.requests.len()
     }
 

@@ -152,6 +152,14 @@ impl Context<'_> {
         }
     }
 
+    /// Counts the hit or miss of a command that reads no value (EXISTS).
+    pub fn looked_up(&mut self, found: bool) {
+        match found {
+            true => self.effects.keyspace_hits += 1,
+            false => self.effects.keyspace_misses += 1,
+        }
+    }
+
     /// The string at `key`, to read it.
     #[inline]
     pub fn string(&mut self, key: &[u8]) -> Result<Option<Item<'_>>, WrongType> {

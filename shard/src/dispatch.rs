@@ -3,14 +3,14 @@
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
 use protocol::keys;
-use protocol::table::{CommandId, lookup, lookup_sub};
 use protocol::parse::{LargeArg, Limits, Parsed};
 use protocol::reply::Reply;
+use protocol::table::{CommandId, lookup, lookup_sub};
 use smallvec::SmallVec;
 
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
-use crate::commands::copy;
 use crate::client::{Client, Closing, ReplyMode};
+use crate::commands::copy;
 use crate::context::Caller;
 use crate::error::Error;
 use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};

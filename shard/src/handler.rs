@@ -57,4 +57,3 @@ macro_rules! handlers {
 }
 
 protocol::for_each_command!(handlers);
-

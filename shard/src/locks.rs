@@ -5,6 +5,8 @@
 //! Because all its places are taken at once, two items stand in the same order wherever they meet: no cycle can form on one shard.
 //! (Across shards see `transaction`.) Order of arrival is order of service, so nobody starves.
 //!
+//! An item may also lock the whole shard: a *barrier*. It runs when everything before it has ended, and everything after it waits for it.
+//!
 //! A client with a waiting command is itself a key, so that its later commands on this shard queue behind that one and keep their order.
 //! While nothing is locked the table is empty, and its one cost to a command is that look.
 
@@ -50,8 +52,10 @@ pub struct ItemId(usize);
 
 struct Item<W> {
     names: SmallVec<[LockName; 2]>,
-    /// Queues in which somebody stands before it.
+    /// Queues in which somebody stands before it, and items that a barrier waits for, or it for a barrier.
     behind: usize,
+    /// Items that wait for this one beyond its queues: the next barrier, or what came after this barrier.
+    before: SmallVec<[ItemId; 1]>,
     /// What runs when `behind` reaches zero; taken out then.
     work: Option<W>,
 }
@@ -60,6 +64,8 @@ struct Item<W> {
 pub struct LockTable<W> {
     queues: HashMap<LockName, VecDeque<ItemId>, foldhash::fast::RandomState>,
     items: Slab<Item<W>>,
+    /// The latest barrier that has not ended: what comes now waits for it.
+    barrier: Option<ItemId>,
 }
 
 impl<W> Default for LockTable<W> {
@@ -67,6 +73,7 @@ impl<W> Default for LockTable<W> {
         Self {
             queues: HashMap::default(),
             items: Slab::new(),
+            barrier: None,
         }
     }
 }
@@ -83,9 +90,14 @@ impl<W> LockTable<W> {
         self.items.len()
     }
 
-    /// Whether somebody holds or waits for `key`.
+    /// Whether somebody holds or waits for `key`, or for the whole shard.
     pub fn holds_key(&self, key: &[u8]) -> bool {
-        self.queues.contains_key(&Name::Key(key))
+        self.barrier.is_some() || self.queues.contains_key(&Name::Key(key))
+    }
+
+    /// Whether somebody holds or waits for the whole shard.
+    pub fn holds_all(&self) -> bool {
+        self.barrier.is_some()
     }
 
     /// Whether a command of this connection waits here.
@@ -112,17 +124,32 @@ impl<W> LockTable<W> {
             queue.push_back(id);
             unique.push(name);
         }
-        let runs = behind == 0;
-        let (kept, now) = if runs {
-            (None, Some(work))
-        } else {
-            (Some(work), None)
+        if let Some(barrier) = self.barrier {
+            behind += 1;
+            // The borrow of the vacant entry ends with its insertion below.
+            entry.insert(Item::new(unique, behind, work));
+            self.items[barrier.0].before.push(id);
+            return (id, None);
+        }
+        let item = entry.insert(Item::new(unique, behind, work));
+        let now = if behind == 0 { item.work.take() } else { None };
+        (id, now)
+    }
+
+    /// Queues a barrier, which locks the whole shard. Returns `Some(work)` where it may run at once.
+    pub fn enqueue_barrier(&mut self, work: W) -> (ItemId, Option<W>) {
+        let behind = self.items.len();
+        let id = ItemId(self.items.insert(Item::new(SmallVec::new(), behind, work)));
+        for (at, item) in &mut self.items {
+            if at != id.0 {
+                item.before.push(id);
+            }
+        }
+        self.barrier = Some(id);
+        let now = match behind {
+            0 => self.items[id.0].work.take(),
+            _ => None,
         };
-        entry.insert(Item {
-            names: unique,
-            behind,
-            work: kept,
-        });
         (id, now)
     }
 
@@ -130,6 +157,9 @@ impl<W> LockTable<W> {
     pub fn release(&mut self, id: ItemId, mut run: impl FnMut(ItemId, W)) {
         let item = self.items.remove(id.0);
         debug_assert_eq!(item.behind, 0, "only a running item is released");
+        if self.barrier == Some(id) {
+            self.barrier = None;
+        }
         for name in item.names {
             let Some(queue) = self.queues.get_mut(&name) else {
                 continue;
@@ -140,16 +170,33 @@ impl<W> LockTable<W> {
                 None => {
                     self.queues.remove(&name);
                 }
-                Some(next) => {
-                    let waiting = &mut self.items[next.0];
-                    waiting.behind -= 1;
-                    if waiting.behind == 0
-                        && let Some(work) = waiting.work.take()
-                    {
-                        run(next, work);
-                    }
-                }
+                Some(next) => self.step(next, &mut run),
             }
+        }
+        for next in item.before {
+            self.step(next, &mut run);
+        }
+    }
+
+    /// One of the things that `next` waits for has ended.
+    fn step(&mut self, next: ItemId, run: &mut impl FnMut(ItemId, W)) {
+        let waiting = &mut self.items[next.0];
+        waiting.behind -= 1;
+        if waiting.behind == 0
+            && let Some(work) = waiting.work.take()
+        {
+            run(next, work);
+        }
+    }
+}
+
+impl<W> Item<W> {
+    fn new(names: SmallVec<[LockName; 2]>, behind: usize, work: W) -> Self {
+        Self {
+            names,
+            behind,
+            before: SmallVec::new(),
+            work: Some(work),
         }
     }
 }
@@ -185,6 +232,29 @@ mod tests {
     }
 
     #[test]
+    fn a_barrier_waits_for_all_and_holds_up_all() {
+        let mut table = LockTable::default();
+        let (a, _) = table.enqueue([key("a")], 1);
+        let (b, _) = table.enqueue([key("b")], 2);
+        let (barrier, ran) = table.enqueue_barrier(3);
+        assert_eq!(ran, None);
+        let (_, ran) = table.enqueue([key("c")], 4);
+        assert_eq!(ran, None, "behind the barrier, though nobody holds c");
+        assert!(table.holds_key(b"never named"));
+        table.release(a, |_, _| unreachable!());
+        let mut ready = Vec::new();
+        table.release(b, |id, work| ready.push((id, work)));
+        assert_eq!(ready, [(barrier, 3)]);
+        ready.clear();
+        table.release(barrier, |id, work| ready.push((id, work)));
+        assert_eq!(ready[0].1, 4);
+        assert!(!table.holds_all());
+        table.release(ready[0].0, |_, _| unreachable!());
+        assert!(table.is_empty());
+        assert_eq!(table.enqueue_barrier(5).1, Some(5));
+    }
+
+    #[test]
     fn random_work_always_finishes_and_never_overlaps() {
         let mut random = fastrand::Rng::with_seed(7);
         let mut table = LockTable::default();
@@ -196,8 +266,18 @@ mod tests {
             let mine: Vec<usize> = (0..random.usize(1..4))
                 .map(|_| random.usize(0..names.len()))
                 .collect();
-            let (id, now) = table.enqueue(mine.iter().map(|&i| names[i].clone()), work);
-            wants.push(mine);
+            let (id, now) = match random.u8(..20) {
+                // The whole shard: every key, for the check below.
+                0 => {
+                    wants.push((0..names.len()).collect());
+                    table.enqueue_barrier(work)
+                }
+                _ => {
+                    let ready = table.enqueue(mine.iter().map(|&i| names[i].clone()), work);
+                    wants.push(mine);
+                    ready
+                }
+            };
             running.extend(now.map(|work| (id, work)));
             while running.len() > 2 || (random.bool() && !running.is_empty()) {
                 let (id, _) = running.swap_remove(random.usize(0..running.len()));

@@ -80,6 +80,8 @@ pub struct Shard {
     outboxes: Vec<Outbox>,
     /// Messages to itself: what would otherwise recurse, and visits.
     pub(crate) own: VecDeque<Message>,
+    /// Boxed as they travel: a batch keeps its box for life.
+    #[allow(clippy::vec_box)]
     spare_batches: Vec<Box<Batch>>,
     /// Room to write the reply of a session command in.
     pub(crate) scratch: Vec<u8>,
@@ -136,15 +138,22 @@ impl Shard {
     /// Called by whatever wakes this shard before it does its work: reads the clocks, and promises the other shards a look at the mailbox.
     #[inline]
     pub fn begin_turn(&mut self) {
-        self.now = wall_time();
-        if !self.awake {
-            self.awake = true;
-            self.instant = Instant::now();
-            self.mailbox.wake_up();
+        if self.awake {
+            self.now = wall_time();
+        } else {
+            self.wake_up();
             self.schedule_turn();
-            if let Some(waker) = self.cron_waker.take() {
-                waker.wake();
-            }
+        }
+    }
+
+    /// The same from the turn itself, which need not be scheduled.
+    pub(crate) fn wake_up(&mut self) {
+        self.now = wall_time();
+        self.awake = true;
+        self.instant = Instant::now();
+        self.mailbox.wake_up();
+        if let Some(waker) = self.cron_waker.take() {
+            waker.wake();
         }
     }
 
@@ -230,7 +239,7 @@ impl Shard {
             let to = ShardId::new(index);
             if let Some(batch) = outbox.open.take() {
                 self.stats.batches += 1;
-                self.stats.batched += batch.len() as u64;
+                self.stats.batched += batch.count() as u64;
                 outbox.sealed.push_back(Message::Requests(batch));
             }
             while let Some(message) = outbox.sealed.pop_front() {

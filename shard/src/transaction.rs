@@ -160,7 +160,7 @@ impl Shard {
         if let (item, Some(Work::Lend(request))) = self.locks.enqueue(names, Work::Lend(request)) {
             let grant = self.lend(item, &request);
             match id.coordinator == self.id {
-                true => self.granted(self.id, grant),
+                true => self.granted(self.id, *grant),
                 false => self.send(id.coordinator, Message::Granted(grant)),
             }
         }
@@ -182,7 +182,7 @@ impl Shard {
     }
 
     /// On the coordinator: one part has its locks.
-    pub fn granted(&mut self, from: ShardId, grant: Box<Grant>) {
+    pub fn granted(&mut self, from: ShardId, grant: Grant) {
         let id = grant.transaction;
         let transaction = &mut self.transactions[id.index];
         let part = transaction

@@ -67,7 +67,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
 impl Shard {
     fn turn(&mut self) -> After {
         if !self.awake {
-            self.begin_turn();
+            self.wake_up();
         }
         self.notice_stop_request();
         let mut woke_somebody = false;
@@ -122,7 +122,7 @@ impl Shard {
             }
             Message::Late(late) => self.complete(self.id, late.to, &late.reply),
             Message::Lock(request) => self.lock(request),
-            Message::Granted(grant) => self.granted(from, grant),
+            Message::Granted(grant) => self.granted(from, *grant),
             Message::Refused(transaction) => self.refused(transaction),
             Message::Release(release) => self.release(*release),
             Message::Visit(visit) => visit(self),

@@ -5,11 +5,8 @@ use std::thread;
 
 use storage::{Entry, Keyspace};
 
-/// What is to be freed.
-enum Remains {
-    Entries(Vec<Entry>),
-    Keyspaces(Vec<Keyspace>),
-}
+/// What is to be freed: anything at all.
+type Remains = Box<dyn Send>;
 
 /// The sending side; each shard has a clone.
 #[derive(Clone)]
@@ -29,12 +26,12 @@ impl Undertaker {
 
     /// Frees `entries` elsewhere and leaves the vector empty.
     pub fn bury(&self, entries: &mut Vec<Entry>) {
-        self.send(Remains::Entries(std::mem::take(entries)));
+        self.send(Box::new(std::mem::take(entries)));
     }
 
     /// Frees whole databases' contents elsewhere.
     pub fn bury_keyspaces(&self, keyspaces: Vec<Keyspace>) {
-        self.send(Remains::Keyspaces(keyspaces));
+        self.send(Box::new(keyspaces));
     }
 
     fn send(&self, remains: Remains) {

@@ -38,7 +38,7 @@ fn lru_clock(now: UnixMillis) -> u32 {
 }
 
 fn minutes(now: UnixMillis) -> u32 {
-    (now.seconds() / 60 & LFU_MINUTES_MASK) as u32
+    ((now.seconds() / 60) & LFU_MINUTES_MASK) as u32
 }
 
 impl AccessPolicy {
@@ -52,7 +52,7 @@ impl AccessPolicy {
     pub fn fresh(self, now: UnixMillis) -> u32 {
         match self {
             Self::Lru => lru_clock(now),
-            Self::Lfu { .. } => minutes(now) << 8 | LFU_INITIAL,
+            Self::Lfu { .. } => (minutes(now) << 8) | LFU_INITIAL,
         }
     }
 
@@ -67,9 +67,8 @@ impl AccessPolicy {
             } => {
                 let counter = decayed(entry.access(), now, decay_time_min);
                 let base = counter.saturating_sub(LFU_INITIAL);
-                let grows =
-                    counter < 255 && random.f64() * f64::from(base * log_factor + 1) < 1.0;
-                entry.set_access(minutes(now) << 8 | (counter + u32::from(grows)));
+                let grows = counter < 255 && random.f64() * f64::from(base * log_factor + 1) < 1.0;
+                entry.set_access((minutes(now) << 8) | (counter + u32::from(grows)));
             }
         }
     }

@@ -461,6 +461,19 @@ impl Entry {
         }
     }
 
+    /// Puts an integer in place of the value.
+    #[inline]
+    pub fn set_int(&mut self, int: i64) {
+        let header = self.header();
+        match header.form() {
+            // SAFETY: the payload is the integer's word.
+            Form::Int => unsafe {
+                self.block.add(header.payload_at()).cast::<i64>().write(int);
+            },
+            _ => self.replace_value(Payload::Int(int)),
+        }
+    }
+
     /// The same; a long string is taken over and not copied.
     pub fn set_owned_string(&mut self, mut text: Vec<u8>) {
         match text.len() <= INLINE_LEN_MAX {
@@ -494,6 +507,20 @@ impl Entry {
         };
         *self = Self::build(self.key(), self.deadline(), payload, kept);
         Ok(result)
+    }
+
+    /// The same value and deadline under another key.
+    pub fn duplicate(&self, key: &[u8]) -> Self {
+        let payload = match (self.as_object(), self.heap()) {
+            (Some(object), _) => Payload::Object(object.clone()),
+            (None, Some(text)) => Payload::Heap(text.clone()),
+            (None, None) => match self.as_string() {
+                Ok(Item::Int(int)) => Payload::Int(int),
+                Ok(Item::Bytes(text)) => Payload::Inline(text),
+                Err(WrongType) => Payload::Inline(&[]),
+            },
+        };
+        Self::build(key, self.deadline(), payload, self.header().0)
     }
 
     /// When the value was last used, in 24 bits whose meaning is the eviction policy's.

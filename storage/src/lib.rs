@@ -2,16 +2,26 @@
 //!
 //! Bottom up: an [`entry`] is a key with its value in one heap block; a `segment` holds some dozens of entries whose hashes begin alike;
 //! a `region` finds the segment of a hash; a [`keyspace`] is a database of such regions; [`databases`] are a shard's numbered databases.
-//! Values that are not strings are registered in [`value`]. Time comes in as an argument ([`clock`]).
+//! Values that are not strings are registered in [`value`]; the small ones are a [`listpack`] over [`thin_bytes`]. Time comes in as an argument ([`clock`]).
 
 pub mod access;
+pub mod bits;
 pub mod clock;
 pub mod databases;
 pub mod entry;
+pub mod hyperloglog;
 pub mod item;
 pub mod keyspace;
+pub mod listpack;
 mod region;
 mod segment;
+
+pub mod stream;
+pub mod stream_group;
+pub mod stream_id;
+pub mod stream_log;
+mod stream_node;
+pub mod thin_bytes;
 pub mod value;
 
 pub use access::AccessPolicy;
@@ -20,4 +30,7 @@ pub use databases::{Databases, DbIndex};
 pub use entry::Entry;
 pub use item::Item;
 pub use keyspace::{Expired, Found, KeyHasher, Keyspace, Position};
+pub use listpack::Listpack;
+pub use stream::Stream;
+pub use stream_id::{NewId, StreamId};
 pub use value::{Kind, Object, Value, WrongType};

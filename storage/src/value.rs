@@ -57,6 +57,7 @@ pub trait Value: Sized {
 macro_rules! values {
     ($($kind:ident($type:ty))*) => {
         /// A value that is not a string. At most three words, which stand in the key's own block.
+        #[derive(Clone)]
         pub enum Object {
             $($kind($type),)*
         }
@@ -111,6 +112,8 @@ macro_rules! values {
     };
 }
 
-values! {}
+values! {
+    Stream(Box<crate::stream::Stream>)
+}
 
 const _: () = assert!(size_of::<Object>() <= 24 && align_of::<Object>() <= 8);

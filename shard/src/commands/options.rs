@@ -1,0 +1,109 @@
+//! Reading the arguments of a command: numbers and words, with Redis's errors.
+
+use protocol::args::Args;
+use storage::item::parse_int;
+
+use crate::error::Error;
+
+/// The integer in `text`.
+pub fn integer(text: &[u8]) -> Result<i64, Error> {
+    parse_int(text).ok_or(Error::NOT_AN_INTEGER)
+}
+
+/// The integer in `text`, which may not be negative.
+pub fn count(text: &[u8]) -> Result<usize, Error> {
+    usize::try_from(integer(text)?).map_err(|_| Error::MUST_BE_POSITIVE)
+}
+
+/// The float in `text`: finite or infinite, never NaN, nothing around it.
+pub fn float(text: &[u8]) -> Result<f64, Error> {
+    parse_float(text).ok_or(Error::NOT_A_FLOAT)
+}
+
+/// The same, `None` where there is none.
+pub fn parse_float(text: &[u8]) -> Option<f64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+    if let Some(hex) = digits
+        .strip_prefix(b"0x")
+        .or_else(|| digits.strip_prefix(b"0X"))
+    {
+        // C's strtod reads these too; whole ones are all that anybody has been seen to send.
+        let hex = std::str::from_utf8(hex).ok()?;
+        let magnitude = u64::from_str_radix(hex, 16).ok()? as f64;
+        return Some(match text.starts_with(b"-") {
+            true => -magnitude,
+            false => magnitude,
+        });
+    }
+    let text = std::str::from_utf8(text).ok()?;
+    text.parse::<f64>().ok().filter(|value| !value.is_nan())
+}
+
+/// Walks over the options behind a command's fixed arguments.
+pub struct Options<'a> {
+    args: Args<'a>,
+    next: usize,
+}
+
+impl<'a> Options<'a> {
+    /// The options from argument `from` on.
+    pub fn new(args: &Args<'a>, from: usize) -> Self {
+        Self {
+            args: *args,
+            next: from,
+        }
+    }
+
+    /// The value that follows the option just read.
+    pub fn value(&mut self) -> Result<&'a [u8], Error> {
+        self.next().ok_or(Error::SYNTAX)
+    }
+
+    /// How many arguments are left.
+    pub fn left(&self) -> usize {
+        self.args.len().saturating_sub(self.next)
+    }
+
+    /// The number of the argument that comes next.
+    pub fn position(&self) -> usize {
+        self.next
+    }
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let arg = self.args.get(self.next)?;
+        self.next += 1;
+        Some(arg)
+    }
+}
+
+/// Whether `arg` is `word`, in any case.
+pub fn is(arg: &[u8], word: &str) -> bool {
+    arg.eq_ignore_ascii_case(word.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_float_is_a_number_and_nothing_else() {
+        for (text, value) in [
+            ("1", 1.0),
+            ("-1.5e3", -1500.0),
+            ("+.5", 0.5),
+            ("inf", f64::INFINITY),
+            ("-INFINITY", f64::NEG_INFINITY),
+            ("0x10", 16.0),
+        ] {
+            assert_eq!(parse_float(text.as_bytes()), Some(value), "{text}");
+        }
+        for text in ["", " 1", "1 ", "nan", "1,5", "0x", "--1", "e5"] {
+            assert_eq!(parse_float(text.as_bytes()), None, "{text}");
+        }
+    }
+}

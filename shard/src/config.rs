@@ -1,0 +1,150 @@
+//! The configuration: one table of parameters, from which everything that reads or writes one comes.
+//!
+//! [`Config`] is a struct of plain fields, because commands read it on hot paths; a shard holds it in an `Arc` and gets a new one when CONFIG
+//! SET changes it. The rows are in [`table`], the kinds of value in [`kind`], [`choice`] and [`list`], files in [`file`].
+//!
+//! Names are compared in any case. Values come as text and are checked by the row, with Redis's words when they are refused.
+
+pub mod absent;
+pub mod choice;
+pub mod file;
+pub mod kind;
+pub mod list;
+pub mod rewrite;
+pub mod table;
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub use choice::{IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
+pub use file::{FileError, Loader};
+pub use kind::Kind;
+pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint, SavePoints};
+pub use table::{Config, Flag, PARAMETERS, Section};
+
+/// Why a parameter was not changed. Shown in Redis's words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConfigError {
+    /// There is no such parameter.
+    Unknown,
+    /// It cannot change while the server runs.
+    Immutable,
+    /// It cannot change while the server runs unless `enable-protected-configs` allows.
+    Protected,
+    /// The value is not allowed.
+    Argument(Cow<'static, str>),
+}
+
+impl ConfigError {
+    fn argument(text: String) -> Self {
+        Self::Argument(text.into())
+    }
+}
+
+impl From<&'static str> for ConfigError {
+    fn from(text: &'static str) -> Self {
+        Self::Argument(text.into())
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "there is no such parameter",
+            Self::Immutable => "can't set immutable config",
+            Self::Protected => "can't set protected config",
+            Self::Argument(text) => text,
+        })
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A row of the table.
+pub struct Parameter {
+    /// The name in files and in CONFIG, in lower case.
+    pub name: &'static str,
+    /// Older names of the same parameter.
+    pub aliases: &'static [&'static str],
+    pub kind: Kind,
+    pub flags: &'static [Flag],
+    pub section: Section,
+    /// A sentence or two for `--help`.
+    pub help: &'static str,
+    read: fn(&Config) -> String,
+    write: fn(&mut Config, Kind, &str) -> Result<(), ConfigError>,
+}
+
+impl Parameter {
+    /// The parameter of this name or older name, in any case.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        PARAMETERS
+            .iter()
+            .find(|row| row.names().any(|known| known.eq_ignore_ascii_case(name)))
+    }
+
+    /// Its name, then its older names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// Whether the row has `flag`.
+    pub fn is(&self, flag: Flag) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    /// Its value as CONFIG GET shows it.
+    pub fn show(&self, config: &Config) -> String {
+        (self.read)(config)
+    }
+
+    fn set(&self, config: &mut Config, value: &str) -> Result<(), ConfigError> {
+        (self.write)(config, self.kind, value)
+    }
+}
+
+impl Config {
+    /// Gives the parameter `name` a value, as a file or the command line does: whatever its flags.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        Parameter::find(name)
+            .ok_or(ConfigError::Unknown)?
+            .set(self, value)
+    }
+
+    /// Gives the parameter `name` a value, as CONFIG SET does: its flags count. `local` tells whether the client is on this machine.
+    pub fn change(&mut self, name: &str, value: &str, local: bool) -> Result<(), ConfigError> {
+        let row = Parameter::find(name).ok_or(ConfigError::Unknown)?;
+        if row.is(Flag::Immutable) {
+            return Err(ConfigError::Immutable);
+        }
+        if row.is(Flag::Protected) && !self.enable_protected_configs.allows(local) {
+            return Err(ConfigError::Protected);
+        }
+        row.set(self, value)
+    }
+
+    /// The value of the parameter `name`. `None` where there is no such parameter.
+    pub fn get(&self, name: &str) -> Option<String> {
+        Some(Parameter::find(name)?.show(self))
+    }
+
+    /// What `CONFIG GET glob` shows: names, older names included, and values. Hidden ones only when named exactly.
+    pub fn matching(&self, glob: &[u8]) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        for row in PARAMETERS {
+            for name in row.names() {
+                let matches = match row.is(Flag::Hidden) {
+                    true => glob.eq_ignore_ascii_case(name.as_bytes()),
+                    false => protocol::glob::matches(glob, name.as_bytes(), true),
+                };
+                if matches {
+                    found.push((name, row.show(self)));
+                }
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Parameters whose value is one of a few names.
+
+use super::ConfigError;
+use super::kind::{Kind, Setting};
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $choice:ident { $($(#[$variant_doc:meta])* $variant:ident $name:literal),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum $choice { $($(#[$variant_doc])* $variant),* }
+
+        impl $choice {
+            /// The names in the order in which an error lists them.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+            /// What the table says of such a parameter.
+            pub(super) const KIND: Kind = Kind::OneOf(Self::NAMES);
+
+            /// The name that files and CONFIG GET show.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+
+        impl Setting for $choice {
+            fn parse(_: Kind, text: &str, _: &Self) -> Result<Self, ConfigError> {
+                $(if text.eq_ignore_ascii_case($name) {
+                    return Ok(Self::$variant);
+                })*
+                Err(ConfigError::argument(format!("argument(s) must be one of the following: {}", Self::NAMES.join(", "))))
+            }
+
+            fn show(&self) -> String {
+                self.name().into()
+            }
+        }
+    )*};
+}
+
+choices! {
+    /// How a shard waits for input and output.
+    IoDriver {
+        /// io_uring where the kernel has it, else epoll.
+        Auto "auto",
+        Uring "uring",
+        Epoll "epoll",
+    }
+
+    /// How much is logged. Each level holds those after it.
+    LogLevel {
+        Debug "debug",
+        Verbose "verbose",
+        Notice "notice",
+        Warning "warning",
+        Nothing "nothing",
+    }
+
+    /// The shape of a line of the log.
+    LogFormat {
+        Text "text",
+        Json "json",
+    }
+
+    /// What goes when `maxmemory` is reached.
+    MaxmemoryPolicy {
+        VolatileLru "volatile-lru",
+        VolatileLfu "volatile-lfu",
+        VolatileRandom "volatile-random",
+        VolatileTtl "volatile-ttl",
+        AllkeysLru "allkeys-lru",
+        AllkeysLfu "allkeys-lfu",
+        AllkeysRandom "allkeys-random",
+        Noeviction "noeviction",
+    }
+
+    /// Who may use a guarded command or parameter.
+    Permission {
+        No "no",
+        Yes "yes",
+        /// Only connections from this machine.
+        Local "local",
+    }
+
+    /// When the append-only log is forced to disk.
+    AppendFsync {
+        Always "always",
+        EverySecond "everysec",
+        No "no",
+    }
+
+    /// How thoroughly data that comes with RESTORE is looked over.
+    SanitizeDump {
+        No "no",
+        Yes "yes",
+        Clients "clients",
+    }
+
+    /// What happens when a replicated command errs.
+    PropagationError {
+        Ignore "ignore",
+        Panic "panic",
+        PanicOnReplicas "panic-on-replicas",
+    }
+}
+
+impl Permission {
+    /// Whether a client may, that is `local` or not.
+    pub fn allows(self, local: bool) -> bool {
+        match self {
+            Self::No => false,
+            Self::Yes => true,
+            Self::Local => local,
+        }
+    }
+}
+
+impl MaxmemoryPolicy {
+    /// Whether only keys with an expiry may go.
+    pub fn spares_persistent(self) -> bool {
+        matches!(
+            self,
+            Self::VolatileLru | Self::VolatileLfu | Self::VolatileRandom | Self::VolatileTtl
+        )
+    }
+}

@@ -1,0 +1,596 @@
+//! HyperLogLog: how many different elements were seen, within 0.81%, in 12 KiB or less.
+//!
+//! The value is an ordinary string in Redis's own format, so that data files, GET/SET and clients that keep such strings work:
+//!
+//! ```text
+//! header  "HYLL" [0 dense | 1 sparse] [unused: 3] [cached count: u64 le; its top bit says that it is stale]
+//! dense   16384 registers of 6 bits, the lowest bits of each byte first
+//! sparse  runs:  00nnnnnn            n+1 registers of 0
+//!                01nnnnnn nnnnnnnn   n+1 registers of 0
+//!                1vvvvvnn            n+1 registers of v+1
+//! ```
+//!
+//! As anybody can SET such a string, nothing here trusts it: a header that is not one is [`NotHyperLogLog`], runs that do not add up to 16384
+//! registers are [`Corrupt`], and neither can lead outside of the string. The estimator is Ertl's (arXiv:1702.01284), as in Redis
+//! since 5.0; the hash is MurmurHash64A with Redis's seed, or old strings would count everything twice.
+
+/// Registers, 2 to the `INDEX_BITS`.
+pub const REGISTERS: usize = 1 << INDEX_BITS;
+const INDEX_BITS: u32 = 14;
+/// Bits of the hash left for the run of zeros.
+const RUN_BITS: u32 = 64 - INDEX_BITS;
+const HEADER_BYTES: usize = 16;
+const DENSE_BYTES: usize = HEADER_BYTES + REGISTERS * 6 / 8;
+/// Greatest register that a sparse run can say.
+const SPARSE_VALUE_MAX: u8 = 32;
+const HASH_SEED: u64 = 0xadc8_3b19;
+/// Where the byte with the stale bit stands.
+const STALE_AT: usize = 15;
+
+/// The string does not begin like a HyperLogLog, or has not a dense one's length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotHyperLogLog;
+
+/// The runs of a sparse HyperLogLog do not add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Corrupt;
+
+/// How the registers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Dense,
+    Sparse,
+}
+
+/// An empty HyperLogLog: sparse, with a count of 0 cached.
+pub fn empty() -> Vec<u8> {
+    let mut value = header(Encoding::Sparse);
+    push_zeros(&mut value, REGISTERS);
+    value
+}
+
+fn header(encoding: Encoding) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEADER_BYTES + 2);
+    value.extend_from_slice(b"HYLL");
+    value.push(u8::from(encoding == Encoding::Sparse));
+    value.resize(HEADER_BYTES, 0);
+    value
+}
+
+/// Looks at the header, and at the length where that is fixed.
+pub fn encoding(value: &[u8]) -> Result<Encoding, NotHyperLogLog> {
+    match value {
+        [b'H', b'Y', b'L', b'L', 1, ..] if value.len() >= HEADER_BYTES => Ok(Encoding::Sparse),
+        [b'H', b'Y', b'L', b'L', 0, ..] if value.len() == DENSE_BYTES => Ok(Encoding::Dense),
+        _ => Err(NotHyperLogLog),
+    }
+}
+
+/// The count as of the last [`cache_count`], unless registers have changed since.
+pub fn cached_count(value: &[u8]) -> Option<u64> {
+    let bytes = value.get(8..HEADER_BYTES)?.try_into().ok()?;
+    let count = u64::from_le_bytes(bytes);
+    (count >> 63 == 0).then_some(count)
+}
+
+/// Writes a count into the header.
+pub fn cache_count(value: &mut [u8], count: u64) {
+    if let Some(cache) = value.get_mut(8..HEADER_BYTES) {
+        cache.copy_from_slice(&(count & (u64::MAX >> 1)).to_le_bytes());
+    }
+}
+
+/// Says in the header that registers changed.
+pub fn mark_stale(value: &mut [u8]) {
+    if let Some(byte) = value.get_mut(STALE_AT) {
+        *byte |= 0x80;
+    }
+}
+
+/// Adds `element` to a string that [`encoding`] accepted. True where a register changed; the cached count is stale then.
+/// A sparse string that would grow beyond `sparse_bytes_max` (header not counted) becomes dense.
+pub fn add(value: &mut Vec<u8>, element: &[u8], sparse_bytes_max: usize) -> Result<bool, Corrupt> {
+    let (register, run) = place(element);
+    let changed = match encoding(value) {
+        Ok(Encoding::Dense) => raise_dense(value, register, run),
+        _ => raise_sparse(value, register, run, sparse_bytes_max)?,
+    };
+    if changed {
+        mark_stale(value);
+    }
+    Ok(changed)
+}
+
+/// Adds `element` to a dense string where it lies. True where a register changed.
+pub fn add_dense(value: &mut [u8], element: &[u8]) -> bool {
+    let (register, run) = place(element);
+    let changed = raise_dense(value, register, run);
+    if changed {
+        mark_stale(value);
+    }
+    changed
+}
+
+/// Turns a sparse string into a dense one; a dense one stays as it is. The cached count stays.
+pub fn make_dense(value: &mut Vec<u8>) -> Result<(), Corrupt> {
+    if encoding(value) == Ok(Encoding::Dense) {
+        return Ok(());
+    }
+    let mut dense = vec![0; DENSE_BYTES];
+    let (head, registers) = dense.split_at_mut(HEADER_BYTES);
+    head.copy_from_slice(value.get(..HEADER_BYTES).ok_or(Corrupt)?);
+    head[4] = 0;
+    for run in runs(value) {
+        let run = run?;
+        if run.value > 0 {
+            for register in run.first..run.first + run.length {
+                set_dense(registers, register, run.value);
+            }
+        }
+    }
+    *value = dense;
+    Ok(())
+}
+
+/// The estimate of how many elements a string that [`encoding`] accepted has seen, reckoned from its registers.
+pub fn count(value: &[u8]) -> Result<u64, Corrupt> {
+    let mut histogram = [0u32; 64];
+    if encoding(value) == Ok(Encoding::Dense) {
+        each_dense(value, |_, register| {
+            histogram[usize::from(register & 63)] += 1
+        });
+    } else {
+        for run in runs(value) {
+            let run = run?;
+            histogram[usize::from(run.value & 63)] += run.length as u32;
+        }
+    }
+    Ok(estimate(&histogram))
+}
+
+/// Registers unpacked, to merge many strings.
+pub struct Registers(Box<[u8]>);
+
+impl Default for Registers {
+    fn default() -> Self {
+        Registers(vec![0; REGISTERS].into_boxed_slice())
+    }
+}
+
+impl Registers {
+    /// Raises each register to that of `value`, a string that [`encoding`] accepted.
+    pub fn merge(&mut self, value: &[u8]) -> Result<(), Corrupt> {
+        if encoding(value) == Ok(Encoding::Dense) {
+            each_dense(value, |n, register| {
+                if let Some(mine) = self.0.get_mut(n) {
+                    *mine = (*mine).max(register);
+                }
+            });
+            return Ok(());
+        }
+        for run in runs(value) {
+            let run = run?;
+            for mine in self.0.iter_mut().skip(run.first).take(run.length) {
+                *mine = (*mine).max(run.value);
+            }
+        }
+        Ok(())
+    }
+
+    /// The estimate of how many elements were seen.
+    pub fn count(&self) -> u64 {
+        let mut histogram = [0u32; 64];
+        for register in &self.0 {
+            histogram[usize::from(register & 63)] += 1;
+        }
+        estimate(&histogram)
+    }
+
+    /// Each register's value.
+    pub fn values(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As a string, its count stale: sparse where `sparse` and it fits `sparse_bytes_max` (header not counted), dense elsewhere.
+    pub fn to_value(&self, sparse: bool, sparse_bytes_max: usize) -> Vec<u8> {
+        let fits = sparse && self.0.iter().all(|r| *r <= SPARSE_VALUE_MAX);
+        let packed = fits.then(|| self.to_sparse(sparse_bytes_max)).flatten();
+        let mut value = packed.unwrap_or_else(|| {
+            let mut dense = header(Encoding::Dense);
+            dense.resize(DENSE_BYTES, 0);
+            let (_, registers) = dense.split_at_mut(HEADER_BYTES);
+            for (n, register) in self.0.iter().enumerate() {
+                set_dense(registers, n, *register);
+            }
+            dense
+        });
+        mark_stale(&mut value);
+        value
+    }
+
+    fn to_sparse(&self, sparse_bytes_max: usize) -> Option<Vec<u8>> {
+        let mut value = header(Encoding::Sparse);
+        for run in self.0.chunk_by(|a, b| a == b) {
+            match run.first() {
+                None | Some(0) => push_zeros(&mut value, run.len()),
+                Some(register) => push_values(&mut value, *register, run.len()),
+            }
+            if value.len() > sparse_bytes_max.saturating_add(HEADER_BYTES) {
+                return None;
+            }
+        }
+        Some(value)
+    }
+}
+
+/// The register of an element and the length of its run of zeros, 1 to 51.
+fn place(element: &[u8]) -> (usize, u8) {
+    let hash = murmur64a(element, HASH_SEED);
+    let register = hash as usize & (REGISTERS - 1);
+    let rest = hash >> INDEX_BITS | 1 << RUN_BITS;
+    (register, rest.trailing_zeros() as u8 + 1)
+}
+
+// Dense.
+
+fn get_dense(registers: &[u8], n: usize) -> u8 {
+    let (byte, shift) = (n * 6 / 8, n * 6 % 8);
+    let low = registers.get(byte).copied().unwrap_or(0);
+    let high = registers.get(byte + 1).copied().unwrap_or(0);
+    (u16::from_le_bytes([low, high]) >> shift) as u8 & 63
+}
+
+fn set_dense(registers: &mut [u8], n: usize, value: u8) {
+    let (byte, shift) = (n * 6 / 8, n * 6 % 8);
+    let clear = !(63u16 << shift).to_le_bytes()[0];
+    let [low, high] = (u16::from(value & 63) << shift).to_le_bytes();
+    if let Some(at) = registers.get_mut(byte) {
+        *at = *at & clear | low;
+    }
+    let clear_high = !((63u16 << shift) >> 8) as u8;
+    if let Some(at) = registers.get_mut(byte + 1) {
+        *at = *at & clear_high | high;
+    }
+}
+
+fn raise_dense(value: &mut [u8], n: usize, to: u8) -> bool {
+    let Some(registers) = value.get_mut(HEADER_BYTES..) else {
+        return false;
+    };
+    let higher = get_dense(registers, n) < to;
+    if higher {
+        set_dense(registers, n, to);
+    }
+    higher
+}
+
+/// Eight registers stand in six bytes.
+fn each_dense(value: &[u8], mut visit: impl FnMut(usize, u8)) {
+    let (groups, _) = value.get(HEADER_BYTES..).unwrap_or(&[]).as_chunks::<6>();
+    for (n, &[a, b, c, d, e, f]) in groups.iter().enumerate() {
+        let mut word = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+        for register in 8 * n..8 * n + 8 {
+            visit(register, word as u8 & 63);
+            word >>= 6;
+        }
+    }
+}
+
+// Sparse.
+
+/// A run of equal registers as it stands in the string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// What each register holds.
+    pub value: u8,
+    /// The first register.
+    pub first: usize,
+    /// How many registers.
+    pub length: usize,
+    at: usize,
+    width: usize,
+}
+
+/// The runs of a sparse string. Stops with an error where they do not add up to all registers.
+pub fn runs(value: &[u8]) -> Runs<'_> {
+    Runs {
+        value,
+        at: HEADER_BYTES,
+        register: 0,
+    }
+}
+
+/// See [`runs`].
+pub struct Runs<'a> {
+    value: &'a [u8],
+    at: usize,
+    register: usize,
+}
+
+impl Iterator for Runs<'_> {
+    type Item = Result<Run, Corrupt>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.value.get(self.at..).unwrap_or(&[]);
+        let (value, length, width) = match *rest {
+            [] if self.register == REGISTERS => return None,
+            [one, ..] if one & 0xc0 == 0 => (0, usize::from(one) + 1, 1),
+            [one, two, ..] if one & 0xc0 == 0x40 => {
+                (0, (usize::from(one & 0x3f) << 8 | usize::from(two)) + 1, 2)
+            }
+            [one, ..] if one & 0x80 != 0 => ((one >> 2 & 0x1f) + 1, usize::from(one & 3) + 1, 1),
+            _ => (0, REGISTERS + 1, 0),
+        };
+        let run = Run {
+            value,
+            first: self.register,
+            length,
+            at: self.at,
+            width,
+        };
+        if self.register + length > REGISTERS {
+            // Nothing follows an error: the next call finds the end.
+            self.at = usize::MAX;
+            self.register = REGISTERS;
+            return Some(Err(Corrupt));
+        }
+        self.at += width;
+        self.register += length;
+        Some(Ok(run))
+    }
+}
+
+fn push_zeros(out: &mut impl Extend<u8>, length: usize) {
+    match length {
+        0 => {}
+        1..=64 => out.extend([(length - 1) as u8]),
+        _ => {
+            let length = (length - 1) as u16 & 0x3fff;
+            out.extend([0x40 | (length >> 8) as u8, length as u8]);
+        }
+    }
+}
+
+/// `value` is 1 to 32.
+fn push_values(out: &mut impl Extend<u8>, value: u8, mut length: usize) {
+    while length > 0 {
+        let now = length.min(4);
+        out.extend([0x80 | ((value - 1) & 0x1f) << 2 | (now - 1) as u8]);
+        length -= now;
+    }
+}
+
+/// Replaces the run that holds register `n` by up to three, and joins what became equal with its neighbours.
+fn raise_sparse(value: &mut Vec<u8>, n: usize, to: u8, bytes_max: usize) -> Result<bool, Corrupt> {
+    let mut before: Option<Run> = None;
+    let mut hit = None;
+    let mut all = runs(value);
+    for run in all.by_ref() {
+        let run = run?;
+        if n < run.first + run.length {
+            hit = Some(run);
+            break;
+        }
+        before = Some(run);
+    }
+    let hit = hit.ok_or(Corrupt)?;
+    if hit.value >= to {
+        return Ok(false);
+    }
+    let after = match all.next() {
+        Some(run) => Some(run?),
+        None => None,
+    };
+    if to > SPARSE_VALUE_MAX {
+        make_dense(value)?;
+        return Ok(raise_dense(value, n, to));
+    }
+    // As (value, length), with a neighbour drawn in where it holds values too: joined runs are shorter.
+    let before = before.filter(|run| run.value > 0);
+    let after = after.filter(|run| run.value > 0);
+    let (left, right) = (n - hit.first, hit.first + hit.length - n - 1);
+    let parts = [
+        before.map_or((0, 0), |run| (run.value, run.length)),
+        (hit.value, left),
+        (to, 1),
+        (hit.value, right),
+        after.map_or((0, 0), |run| (run.value, run.length)),
+    ];
+    let mut joined: smallvec::SmallVec<[(u8, usize); 5]> = smallvec::SmallVec::new();
+    for (value, length) in parts.into_iter().filter(|(_, length)| *length > 0) {
+        match joined.last_mut() {
+            Some(last) if last.0 == value => last.1 += length,
+            _ => joined.push((value, length)),
+        }
+    }
+    let mut written: smallvec::SmallVec<[u8; 16]> = smallvec::SmallVec::new();
+    for (value, length) in joined {
+        match value {
+            0 => push_zeros(&mut written, length),
+            _ => push_values(&mut written, value, length),
+        }
+    }
+    let from = before.unwrap_or(hit).at;
+    let last = after.unwrap_or(hit);
+    let replaced = from..last.at + last.width;
+    let grown = value.len() - replaced.len() + written.len();
+    if grown > value.len() && grown > bytes_max.saturating_add(HEADER_BYTES) {
+        make_dense(value)?;
+        return Ok(raise_dense(value, n, to));
+    }
+    value.splice(replaced, written);
+    Ok(true)
+}
+
+// Arithmetic.
+
+/// Ertl's improved raw estimator over how many registers hold each value.
+fn estimate(histogram: &[u32; 64]) -> u64 {
+    const ALPHA_INF: f64 = 0.721_347_520_444_481_7;
+    let m = REGISTERS as f64;
+    let of = |n: usize| f64::from(histogram.get(n).copied().unwrap_or(0));
+    let top = RUN_BITS as usize + 1;
+    let mut z = m * tau((m - of(top)) / m);
+    for n in (1..top).rev() {
+        z = (z + of(n)) * 0.5;
+    }
+    z += m * sigma(of(0) / m);
+    (ALPHA_INF * m * m / z).round() as u64
+}
+
+fn tau(mut x: f64) -> f64 {
+    if x == 0.0 || x == 1.0 {
+        return 0.0;
+    }
+    let (mut weight, mut sum) = (1.0, 1.0 - x);
+    loop {
+        x = x.sqrt();
+        weight *= 0.5;
+        let next = sum - (1.0 - x).powi(2) * weight;
+        if next == sum || !next.is_finite() {
+            return sum / 3.0;
+        }
+        sum = next;
+    }
+}
+
+fn sigma(mut x: f64) -> f64 {
+    if x == 1.0 {
+        return f64::INFINITY;
+    }
+    let (mut weight, mut sum) = (1.0, x);
+    loop {
+        x *= x;
+        let next = sum + x * weight;
+        if next == sum || !next.is_finite() {
+            return sum;
+        }
+        sum = next;
+        weight += weight;
+    }
+}
+
+/// Austin Appleby's MurmurHash2, 64-bit variant A.
+fn murmur64a(bytes: &[u8], seed: u64) -> u64 {
+    const M: u64 = 0xc6a4_a793_5bd1_e995;
+    const R: u32 = 47;
+    let mut hash = seed ^ (bytes.len() as u64).wrapping_mul(M);
+    let (words, tail) = bytes.as_chunks::<8>();
+    for word in words {
+        let mut k = u64::from_le_bytes(*word).wrapping_mul(M);
+        k = (k ^ k >> R).wrapping_mul(M);
+        hash = (hash ^ k).wrapping_mul(M);
+    }
+    if !tail.is_empty() {
+        let mut word = [0; 8];
+        for (to, from) in word.iter_mut().zip(tail) {
+            *to = *from;
+        }
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(M);
+    }
+    hash = (hash ^ hash >> R).wrapping_mul(M);
+    hash ^ hash >> R
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn registers(value: &[u8]) -> Vec<u8> {
+        let mut all = Registers::default();
+        all.merge(value).unwrap();
+        all.values().to_vec()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn sparse_and_dense_agree_with_an_array(raises in prop::collection::vec((0usize..40, 1u8..=40, 0usize..4), 1..150), bytes_max in 0usize..120) {
+            let mut model = vec![0u8; REGISTERS];
+            let mut value = empty();
+            for (n, to, spread) in raises {
+                let n = [n, n * 400, REGISTERS - 1 - n, 8192 + n % 5][spread];
+                let changed = if encoding(&value) == Ok(Encoding::Dense) {
+                    raise_dense(&mut value, n, to)
+                } else {
+                    raise_sparse(&mut value, n, to, bytes_max).unwrap()
+                };
+                prop_assert_eq!(changed, model[n] < to);
+                model[n] = model[n].max(to);
+                if encoding(&value) == Ok(Encoding::Sparse) {
+                    prop_assert!(value.len() <= bytes_max.max(2) + HEADER_BYTES);
+                }
+            }
+            prop_assert_eq!(&registers(&value), &model);
+            let mut all = Registers::default();
+            all.merge(&value).unwrap();
+            prop_assert_eq!(count(&value).unwrap(), all.count());
+            for sparse in [true, false] {
+                prop_assert_eq!(registers(&all.to_value(sparse, 3000)), model.clone());
+            }
+            make_dense(&mut value).unwrap();
+            prop_assert_eq!(registers(&value), model);
+        }
+
+        #[test]
+        fn any_bytes_are_an_error_at_worst(tail in prop::collection::vec(any::<u8>(), 0..60), element in any::<[u8; 4]>()) {
+            let mut value = header(Encoding::Sparse);
+            value.extend_from_slice(&tail);
+            let _ = count(&value);
+            let _ = Registers::default().merge(&value);
+            let _ = add(&mut value.clone(), &element, 3000);
+            let _ = make_dense(&mut value);
+        }
+    }
+
+    #[test]
+    fn estimates_within_its_error() {
+        let mut value = empty();
+        assert_eq!(cached_count(&value), Some(0));
+        let mut next = 1;
+        for n in 0..100_000u32 {
+            add(&mut value, &n.to_le_bytes(), 3000).unwrap();
+            if n + 1 == next {
+                let error = count(&value).unwrap() as f64 / f64::from(next) - 1.0;
+                assert!(error.abs() < 0.03, "{next}: {error}");
+                next *= 10;
+            }
+        }
+        assert_eq!(encoding(&value), Ok(Encoding::Dense));
+        assert_eq!(cached_count(&value), None);
+    }
+
+    #[test]
+    fn the_cache_is_the_headers_last_eight_bytes() {
+        let mut value = empty();
+        cache_count(&mut value, 513);
+        assert_eq!(value[8..16], [1, 2, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(cached_count(&value), Some(513));
+        mark_stale(&mut value);
+        assert_eq!(cached_count(&value), None);
+    }
+
+    #[test]
+    fn writes_what_redis_writes() {
+        // As redis-server 7.0 answers GET after PFADD k a b c.
+        let mut value = empty();
+        for element in [b"a", b"b", b"c"] {
+            add(&mut value, element, 3000).unwrap();
+        }
+        let want = b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80`\xf3\x80P\xb1\x84K\xfb\x80BZ";
+        assert_eq!(value, want);
+        assert_eq!(count(&value), Ok(3));
+    }
+    #[test]
+    fn headers_are_checked() {
+        assert_eq!(encoding(b"HYLL"), Err(NotHyperLogLog));
+        assert_eq!(encoding(&[b'x'; 18]), Err(NotHyperLogLog));
+        let mut short = header(Encoding::Dense);
+        short.resize(DENSE_BYTES - 1, 0);
+        assert_eq!(encoding(&short), Err(NotHyperLogLog));
+        short.push(0);
+        assert_eq!(encoding(&short), Ok(Encoding::Dense));
+    }
+}

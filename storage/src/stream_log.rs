@@ -1,0 +1,597 @@
+//! The entries of a stream, and the counters about them that outlive the entries.
+//!
+//! Entries lie packed in nodes, and the nodes in a B-tree by the id of the entry that opened them. A deque of nodes would be a little smaller
+//! and as quick at the ends, but a deletion in the middle of a stream of a million nodes would move megabytes; here nothing is ever
+//! worse than one node and the tree's height.
+//!
+//! Invariants: no node without a living entry; `len` is the sum of what lives; every id is at most `last_id`; `bytes` is the sum of the nodes'.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use crate::stream_id::{NewId, StreamId};
+use crate::stream_node::{Fields, Node};
+
+/// No node, and no entry, grows beyond this, whatever the configuration says.
+pub const NODE_BYTES_CAP: usize = 1 << 30;
+/// What a node costs in the tree besides its buffer: key, value and the tree's slack.
+const NODE_OVERHEAD_BYTES: usize = 80;
+
+/// How full a node gets. Zero means unlimited, up to [`NODE_BYTES_CAP`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// `stream-node-max-bytes`
+    pub node_bytes_max: usize,
+    /// `stream-node-max-entries`
+    pub node_entries_max: usize,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        StreamLimits {
+            node_bytes_max: 4096,
+            node_entries_max: 100,
+        }
+    }
+}
+
+/// Why an entry was not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendError {
+    /// `0-0` is below every entry.
+    IdZero,
+    /// The id is not above the last one.
+    IdNotGreater,
+    /// The last id is the greatest there can be.
+    Exhausted,
+    /// The fields would not fit a node.
+    TooLarge,
+}
+
+/// What trimming keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// The newest so many.
+    Newest(u64),
+    /// Those at or above an id.
+    From(StreamId),
+}
+
+/// How hard trimming tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// To the entry.
+    Exact,
+    /// Whole nodes only, and no more than so many entries; 0 is no limit.
+    Nodes { entries_max: u64 },
+}
+
+/// The figures of a stream that groups reckon with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Entries there are.
+    pub len: u64,
+    /// The lowest entry's id, or `0-0`.
+    pub first_id: StreamId,
+    /// The greatest id ever given.
+    pub last_id: StreamId,
+    /// The greatest id ever deleted by name, or `0-0`.
+    pub max_deleted_id: StreamId,
+    /// Entries ever appended.
+    pub entries_added: u64,
+}
+
+/// One entry, read in place.
+#[derive(Clone)]
+pub struct StreamEntry<'a> {
+    pub id: StreamId,
+    pub fields: Fields<'a>,
+}
+
+/// See the file's head.
+#[derive(Debug, Default)]
+pub struct StreamLog {
+    nodes: BTreeMap<StreamId, Node>,
+    len: u64,
+    bytes: usize,
+    last_id: StreamId,
+    max_deleted_id: StreamId,
+    entries_added: u64,
+}
+
+impl Clone for StreamLog {
+    fn clone(&self) -> Self {
+        let nodes = self.nodes.clone();
+        StreamLog {
+            // A copied buffer has no slack, so its memory is another.
+            bytes: nodes.values().map(Node::memory_bytes).sum(),
+            nodes,
+            ..*self
+        }
+    }
+}
+
+impl StreamLog {
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The greatest id ever given.
+    pub fn last_id(&self) -> StreamId {
+        self.last_id
+    }
+
+    /// The greatest id deleted by name.
+    pub fn max_deleted_id(&self) -> StreamId {
+        self.max_deleted_id
+    }
+
+    /// Entries ever appended.
+    pub fn entries_added(&self) -> u64 {
+        self.entries_added
+    }
+
+    /// Nodes, which is what freeing costs.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Heap bytes, slack included.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes + self.nodes.len() * NODE_OVERHEAD_BYTES
+    }
+
+    /// For XSETID and loading. The caller sees to it that no entry is above.
+    pub fn set_last_id(&mut self, id: StreamId) {
+        self.last_id = id;
+    }
+
+    /// For XSETID and loading.
+    pub fn set_max_deleted_id(&mut self, id: StreamId) {
+        self.max_deleted_id = id;
+    }
+
+    /// For XSETID and loading.
+    pub fn set_entries_added(&mut self, count: u64) {
+        self.entries_added = count;
+    }
+
+    pub fn first(&self) -> Option<StreamEntry<'_>> {
+        self.range(StreamId::MIN..=StreamId::MAX).next()
+    }
+
+    pub fn last(&self) -> Option<StreamEntry<'_>> {
+        self.range_back(StreamId::MIN..=StreamId::MAX).next()
+    }
+
+    /// The counters, free of any borrow.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            len: self.len,
+            first_id: self.first().map_or(StreamId::MIN, |e| e.id),
+            last_id: self.last_id,
+            max_deleted_id: self.max_deleted_id,
+            entries_added: self.entries_added,
+        }
+    }
+
+    /// The id that `new` comes to now.
+    pub fn resolve(&self, new: NewId, now_ms: u64) -> Result<StreamId, AppendError> {
+        if self.last_id == StreamId::MAX {
+            return Err(AppendError::Exhausted);
+        }
+        match new {
+            NewId::Auto if now_ms > self.last_id.ms => Ok(StreamId::new(now_ms, 0)),
+            NewId::Auto => self.last_id.next().ok_or(AppendError::Exhausted),
+            NewId::AutoSeq(ms) if ms == self.last_id.ms => {
+                let seq = self.last_id.seq.checked_add(1);
+                seq.map(|seq| StreamId::new(ms, seq))
+                    .ok_or(AppendError::IdNotGreater)
+            }
+            NewId::AutoSeq(ms) if ms > self.last_id.ms => Ok(StreamId::new(ms, 0)),
+            NewId::AutoSeq(_) => Err(AppendError::IdNotGreater),
+            NewId::Exact(StreamId::MIN) => Err(AppendError::IdZero),
+            NewId::Exact(id) if id <= self.last_id => Err(AppendError::IdNotGreater),
+            NewId::Exact(id) => Ok(id),
+        }
+    }
+
+    /// Adds an entry at the end, counts it, and answers its id. `fields` are pairs of name and value, at least one.
+    pub fn append<'f>(
+        &mut self,
+        limits: &StreamLimits,
+        new: NewId,
+        now_ms: u64,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+    ) -> Result<StreamId, AppendError> {
+        let id = self.resolve(new, now_ms)?;
+        let added_bytes = fields.clone().fold(0usize, |sum, (n, v)| {
+            sum.saturating_add(n.len()).saturating_add(v.len())
+        });
+        if added_bytes > NODE_BYTES_CAP {
+            return Err(AppendError::TooLarge);
+        }
+        let bytes_max = match limits.node_bytes_max {
+            0 => NODE_BYTES_CAP,
+            max => max.min(NODE_BYTES_CAP),
+        };
+        let entries_max = match limits.node_entries_max {
+            0 => usize::MAX,
+            max => max,
+        };
+        let mut last = self.nodes.last_entry();
+        let full = last.as_mut().is_none_or(|last| {
+            let node = last.get_mut();
+            let full = node.held() >= entries_max
+                || node.bytes_used().saturating_add(added_bytes) >= bytes_max;
+            if full {
+                self.bytes -= node.memory_bytes();
+                node.seal();
+                self.bytes += node.memory_bytes();
+            }
+            full
+        });
+        match last {
+            Some(mut last) if !full => {
+                let master = *last.key();
+                let node = last.get_mut();
+                self.bytes -= node.memory_bytes();
+                node.push(master, id, fields);
+                self.bytes += node.memory_bytes();
+            }
+            _ => {
+                let mut node = Node::new(fields.clone().map(|(name, _)| name));
+                node.push(id, id, fields);
+                self.bytes += node.memory_bytes();
+                self.nodes.insert(id, node);
+            }
+        }
+        self.len += 1;
+        self.entries_added = self.entries_added.saturating_add(1);
+        self.last_id = id;
+        Ok(id)
+    }
+
+    /// The entry named `id`.
+    pub fn get(&self, id: StreamId) -> Option<StreamEntry<'_>> {
+        let (master, node) = self.nodes.range(..=id).next_back()?;
+        let entry = node.find(*master, id)?;
+        Some(StreamEntry {
+            id,
+            fields: node.fields(&entry),
+        })
+    }
+
+    pub fn contains(&self, id: StreamId) -> bool {
+        self.get(id).is_some()
+    }
+
+    /// Deletes the entry named `id` and remembers the greatest id so deleted. False where there is none.
+    pub fn delete(&mut self, id: StreamId) -> bool {
+        let Some((&master, node)) = self.nodes.range_mut(..=id).next_back() else {
+            return false;
+        };
+        let Some(start) = node.find(master, id).map(|e| e.start) else {
+            return false;
+        };
+        self.bytes -= node.memory_bytes();
+        node.bury(master, start);
+        if node.live() == 0 {
+            self.nodes.remove(&master);
+        } else {
+            self.bytes += node.memory_bytes();
+        }
+        self.len -= 1;
+        self.max_deleted_id = self.max_deleted_id.max(id);
+        true
+    }
+
+    /// Cuts entries off the old end. Answers how many.
+    pub fn trim(&mut self, keep: Keep, precision: Precision) -> u64 {
+        let before = self.len;
+        while let Some(mut first) = self.nodes.first_entry() {
+            let master = *first.key();
+            let node = first.get_mut();
+            let live = node.live() as u64;
+            if let Precision::Nodes { entries_max } = precision
+                && entries_max > 0
+                && before - self.len + live > entries_max
+            {
+                break;
+            }
+            let whole = match keep {
+                Keep::Newest(count) => self.len - live >= count,
+                Keep::From(id) => node
+                    .live_before(master, node.tail())
+                    .is_none_or(|e| e.id < id),
+            };
+            if whole {
+                self.bytes -= node.memory_bytes();
+                self.len -= live;
+                first.remove();
+                continue;
+            }
+            if precision == Precision::Exact {
+                self.bytes -= node.memory_bytes();
+                while let Some(entry) = node.live_from(master, node.head()) {
+                    let go = match keep {
+                        Keep::Newest(count) => self.len > count,
+                        Keep::From(id) => entry.id < id,
+                    };
+                    if !go {
+                        break;
+                    }
+                    let start = entry.start;
+                    node.bury(master, start);
+                    self.len -= 1;
+                }
+                self.bytes += node.memory_bytes();
+            }
+            break;
+        }
+        before - self.len
+    }
+
+    /// The entries with ids in `ids`, lowest first.
+    pub fn range(&self, ids: RangeInclusive<StreamId>) -> Forward<'_> {
+        let (from, to) = ids.into_inner();
+        let mut range = Forward {
+            nodes: None,
+            at: None,
+            from,
+            to,
+        };
+        if from <= to {
+            // The node that may hold `from` opened at or before it.
+            let opened = self
+                .nodes
+                .range(..=from)
+                .next_back()
+                .map_or(from, |(id, _)| *id);
+            let mut nodes = self.nodes.range(opened..=to);
+            range.at = nodes
+                .next()
+                .map(|(master, node)| (*master, node, node.head()));
+            range.nodes = Some(nodes);
+        }
+        range
+    }
+
+    /// The entries with ids in `ids`, highest first.
+    pub fn range_back(&self, ids: RangeInclusive<StreamId>) -> Backward<'_> {
+        let (from, to) = ids.into_inner();
+        let mut nodes = self.nodes.range(..=to);
+        Backward {
+            at: nodes
+                .next_back()
+                .map(|(master, node)| (*master, node, node.tail())),
+            nodes,
+            from,
+            to,
+        }
+    }
+}
+
+type Nodes<'a> = std::collections::btree_map::Range<'a, StreamId, Node>;
+
+/// Entries of a range, lowest first.
+#[derive(Clone)]
+pub struct Forward<'a> {
+    nodes: Option<Nodes<'a>>,
+    at: Option<(StreamId, &'a Node, usize)>,
+    from: StreamId,
+    to: StreamId,
+}
+
+impl<'a> Iterator for Forward<'a> {
+    type Item = StreamEntry<'a>;
+
+    fn next(&mut self) -> Option<StreamEntry<'a>> {
+        loop {
+            let (master, node, at) = self.at?;
+            match node.live_from(master, at) {
+                None => self.at = self.nodes.as_mut()?.next().map(|(m, n)| (*m, n, n.head())),
+                Some(entry) if entry.id > self.to => self.at = None,
+                Some(entry) => {
+                    self.at = Some((master, node, entry.end));
+                    if entry.id >= self.from {
+                        return Some(StreamEntry {
+                            id: entry.id,
+                            fields: node.fields(&entry),
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Entries of a range, highest first.
+#[derive(Clone)]
+pub struct Backward<'a> {
+    nodes: Nodes<'a>,
+    at: Option<(StreamId, &'a Node, usize)>,
+    from: StreamId,
+    to: StreamId,
+}
+
+impl<'a> Iterator for Backward<'a> {
+    type Item = StreamEntry<'a>;
+
+    fn next(&mut self) -> Option<StreamEntry<'a>> {
+        loop {
+            let (master, node, end) = self.at?;
+            match node.live_before(master, end) {
+                None => self.at = self.nodes.next_back().map(|(m, n)| (*m, n, n.tail())),
+                Some(entry) if entry.id < self.from => self.at = None,
+                Some(entry) => {
+                    self.at = Some((master, node, entry.start));
+                    if entry.id <= self.to {
+                        return Some(StreamEntry {
+                            id: entry.id,
+                            fields: node.fields(&entry),
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap as Model;
+
+    type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append(u64, u64, Pairs),
+        Delete(u64, u64),
+        Trim(Keep, Precision),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let text = prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            any::<i64>().prop_map(|n| n.to_string().into_bytes()),
+            (0..30i64).prop_map(|n| n.to_string().into_bytes()),
+        ];
+        let name = prop_oneof![
+            Just(b"a".to_vec()),
+            Just(b"b".to_vec()),
+            Just(b"7".to_vec())
+        ];
+        let keep = prop_oneof![
+            (0u64..60).prop_map(Keep::Newest),
+            (0u64..150, 0u64..5).prop_map(|(ms, seq)| Keep::From(StreamId::new(ms, seq))),
+        ];
+        let precision = prop_oneof![
+            Just(Precision::Exact),
+            (0u64..20).prop_map(|entries_max| Precision::Nodes { entries_max }),
+        ];
+        prop_oneof![
+            8 => (0u64..3, 0u64..5, prop::collection::vec((name, text), 1..4)).prop_map(|(a, b, c)| Step::Append(a, b, c)),
+            3 => (0u64..150, 0u64..5).prop_map(|(a, b)| Step::Delete(a, b)),
+            1 => (keep, precision).prop_map(|(a, b)| Step::Trim(a, b)),
+        ]
+    }
+
+    fn pairs(entry: &StreamEntry<'_>) -> Pairs {
+        entry
+            .fields
+            .clone()
+            .map(|(n, v)| (n.to_vec(), v.to_vec()))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn agrees_with_a_map(steps in prop::collection::vec(step(), 1..250), entries_max in 0usize..12, bytes_max in 0usize..200) {
+            let limits = StreamLimits { node_bytes_max: bytes_max, node_entries_max: entries_max };
+            let mut log = StreamLog::default();
+            let mut model: Model<StreamId, Pairs> = Model::new();
+            for step in steps {
+                match step {
+                    Step::Append(ms, seq, fields) => {
+                        let id = StreamId::new(log.last_id().ms + ms, if ms == 0 { log.last_id().seq + seq } else { seq });
+                        let above = id > log.last_id();
+                        let answer = log.append(&limits, NewId::Exact(id), 0, fields.iter().map(|(n, v)| (&n[..], &v[..])));
+                        prop_assert_eq!(answer.is_ok(), above);
+                        if above { model.insert(id, fields); }
+                    }
+                    Step::Delete(ms, seq) => {
+                        let id = StreamId::new(ms, seq);
+                        prop_assert_eq!(log.delete(id), model.remove(&id).is_some());
+                    }
+                    Step::Trim(keep, precision) => {
+                        let removed = log.trim(keep, precision) as usize;
+                        let due = match keep {
+                            Keep::Newest(n) => model.len().saturating_sub(n as usize),
+                            Keep::From(id) => model.range(..id).count(),
+                        };
+                        match precision {
+                            Precision::Exact => prop_assert_eq!(removed, due),
+                            Precision::Nodes { entries_max: 0 } => prop_assert!(removed <= due),
+                            Precision::Nodes { entries_max } => prop_assert!(removed <= due.min(entries_max as usize)),
+                        }
+                        for _ in 0..removed { model.pop_first(); }
+                    }
+                }
+            }
+            prop_assert_eq!(log.len() as usize, model.len());
+            prop_assert_eq!(log.bytes, log.nodes.values().map(Node::memory_bytes).sum::<usize>());
+            prop_assert!(log.nodes.values().all(|n| n.live() > 0));
+            let whole = StreamId::MIN..=StreamId::MAX;
+            let all: Vec<_> = log.range(whole.clone()).map(|e| (e.id, pairs(&e))).collect();
+            let mut back: Vec<_> = log.range_back(whole).map(|e| (e.id, pairs(&e))).collect();
+            back.reverse();
+            prop_assert_eq!(&all, &back);
+            prop_assert_eq!(all, model.clone().into_iter().collect::<Vec<_>>());
+            for (from, to) in [(3, 20), (10, 10), (50, 90), (9, 3)] {
+                let (from, to) = (StreamId::new(from, 2), StreamId::new(to, 2));
+                let want: Vec<StreamId> = model.keys().copied().filter(|id| *id >= from && *id <= to).collect();
+                let got: Vec<StreamId> = log.range(from..=to).map(|e| e.id).collect();
+                let mut back: Vec<StreamId> = log.range_back(from..=to).map(|e| e.id).collect();
+                back.reverse();
+                prop_assert_eq!(&got, &want);
+                prop_assert_eq!(&back, &want);
+            }
+            for id in model.keys() { prop_assert!(log.contains(*id)); }
+        }
+    }
+
+    #[test]
+    fn ids_follow_the_rules() {
+        let mut log = StreamLog::default();
+        let limits = StreamLimits::default();
+        let one = || [(&b"f"[..], &b"v"[..])].into_iter();
+        let mut add = |new, now| log.append(&limits, new, now, one());
+        assert_eq!(
+            add(NewId::Exact(StreamId::MIN), 0),
+            Err(AppendError::IdZero)
+        );
+        assert_eq!(add(NewId::AutoSeq(0), 0), Ok(StreamId::new(0, 1)));
+        assert_eq!(add(NewId::Auto, 5), Ok(StreamId::new(5, 0)));
+        assert_eq!(add(NewId::Auto, 4), Ok(StreamId::new(5, 1)));
+        assert_eq!(add(NewId::AutoSeq(5), 0), Ok(StreamId::new(5, 2)));
+        assert_eq!(add(NewId::AutoSeq(4), 0), Err(AppendError::IdNotGreater));
+        let edge = StreamId::new(9, u64::MAX);
+        assert_eq!(add(NewId::Exact(edge), 0), Ok(edge));
+        assert_eq!(add(NewId::AutoSeq(9), 0), Err(AppendError::IdNotGreater));
+        assert_eq!(add(NewId::Auto, 0), Ok(StreamId::new(10, 0)));
+        assert_eq!(add(NewId::Exact(StreamId::MAX), 0), Ok(StreamId::MAX));
+        assert_eq!(add(NewId::Auto, 0), Err(AppendError::Exhausted));
+    }
+
+    #[test]
+    fn a_small_entry_is_small() {
+        let mut log = StreamLog::default();
+        for ms in 1..=100_000u64 {
+            let value = (ms % 1000).to_string();
+            let fields = [
+                (&b"sensor"[..], value.as_bytes()),
+                (b"temperature", b"1234"),
+            ];
+            log.append(
+                &StreamLimits::default(),
+                NewId::AutoSeq(ms),
+                0,
+                fields.into_iter(),
+            )
+            .unwrap();
+        }
+        assert!(
+            log.memory_bytes() / 100_000 <= 12,
+            "{}",
+            log.memory_bytes() / 100_000
+        );
+    }
+}
