@@ -47,6 +47,19 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        name: "shortest-scores",
+        reason: "since 7.2 a score is written with as few digits as tell it from all others (0.1), before with 17 (0.10000000000000001)",
+        explains: |command, old, new| {
+            let verb = command.verb();
+            (verb.starts_with('Z') || verb.starts_with("BZ")) && same_scores(old, new)
+        },
+    },
+    Difference {
+        name: "lag-is-known",
+        reason: "since 7.2 XINFO GROUPS knows a group's lag in more cases, as with an empty stream, where it was null before",
+        explains: |command, old, new| command.verb() == "XINFO" && same_but_lag(old, new),
+    },
+    Difference {
         name: "rank-with-score",
         reason: "since 7.2 ZRANK and ZREVRANK take WITHSCORE, so that a fourth argument is a syntax error and no wrong arity",
         explains: |command, old, new| {
@@ -99,6 +112,48 @@ fn encoding(command: &Command, old: &Value, new: &Value, was: &str, is: &str) ->
         && *new == Value::Bulk(is.as_bytes().to_vec())
 }
 
+/// The same trees but for scores that are equal as numbers, and not longer in the newer one.
+fn same_scores(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Array(old), Value::Array(new)) => {
+            old.len() == new.len()
+                && std::iter::zip(old, new).all(|(old, new)| same_scores(old, new))
+        }
+        (Value::Bulk(older), Value::Bulk(newer)) | (Value::Double(older), Value::Double(newer)) => {
+            let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok();
+            old == new
+                || (number(older).is_some()
+                    && number(older) == number(newer)
+                    && newer.len() <= older.len())
+        }
+        _ => old == new,
+    }
+}
+
+/// The same groups, but for `lag` where it was null.
+fn same_but_lag(old: &Value, new: &Value) -> bool {
+    let (Value::Array(old), Value::Array(new)) = (old, new) else {
+        return false;
+    };
+    let without_lag = |group: &Value, unknown: bool| -> Option<Vec<Value>> {
+        let mut fields = group.elements()?;
+        let lag = fields
+            .iter()
+            .position(|field| matches!(field, Value::Bulk(name) if name == b"lag"))?
+            + 1;
+        let value = fields.get_mut(lag)?;
+        (!unknown || matches!(value, Value::Null(_))).then(|| *value = Value::Null("lag"))?;
+        Some(fields)
+    };
+    old.len() == new.len()
+        && std::iter::zip(old, new).all(|(old, new)| {
+            old == new || {
+                let (old, new) = (without_lag(old, true), without_lag(new, false));
+                old.is_some() && old == new
+            }
+        })
+}
+
 fn starts(value: &Value, with: &str) -> bool {
     matches!(value, Value::Error(text) if text.starts_with(with.as_bytes()))
 }
@@ -116,5 +171,14 @@ mod tests {
                 .any(|other| other.name == difference.name);
             assert!(!again, "{} twice", difference.name);
         }
+    }
+
+    #[test]
+    fn scores_may_be_shorter_and_not_other() {
+        let score =
+            |text: &str| Value::Array(vec![Value::Bulk(b"m".to_vec()), Value::Bulk(text.into())]);
+        assert!(same_scores(&score("0.10000000000000001"), &score("0.1")));
+        assert!(!same_scores(&score("0.1"), &score("0.10000000000000001")));
+        assert!(!same_scores(&score("0.10000000000000001"), &score("0.2")));
     }
 }

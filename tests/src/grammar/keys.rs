@@ -63,7 +63,7 @@ pub fn draw(draw: &mut Draw) -> Command {
             .rigid()
         }
         29 => command("SCAN")
-            .arg(draw.pick(&["x", "", "1x"]))
+            .arg(draw.pick(&["x", "1x"]))
             .compare(Compare::ScanPage)
             .rigid(),
         30 => command("OBJECT ENCODING").arg(draw.key()),
