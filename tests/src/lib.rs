@@ -1,1 +1,24 @@
-//! See the crate's description.
+//! What every black-box test stands on: servers that start on a port of their own and die with the test, a connection that deals
+//! in raw bytes, and random commands by family.
+//!
+//! The binary under test is `percore`, or whatever `PERCORE_BINARY` names; the reference is `redis-server` from the `PATH`.
+//! Setting `PERCORE_BINARY=redis-server` tests the tests. Nothing here skips: what is missing fails, saying what to install.
+//!
+//! * [`server`]: [`Server`](server::Server) and the reference, [`Oracle`](server::Oracle).
+//! * [`wire`]: [`Wire`](wire::Wire), a connection.
+//! * [`reply`]: where a reply ends, and what it says.
+//! * [`compare`]: when two replies count as the same.
+//! * [`grammar`]: random commands, a file a family.
+//! * [`duel`]: runs sequences of them against both servers, and shrinks those that differ.
+
+pub mod binary;
+pub mod compare;
+pub mod differences;
+pub mod duel;
+pub mod grammar;
+pub mod reply;
+pub mod server;
+pub mod wire;
+
+pub use server::{Options, Oracle, Server};
+pub use wire::Wire;

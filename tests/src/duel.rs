@@ -1,0 +1,249 @@
+//! The same commands to the reference and to the server under test, in one pipeline each, and the replies side by side.
+//!
+//! Where two replies differ the sequence is shrunk to few commands before it is reported, with the seed that draws it again:
+//! `PERCORE_SEED=... PERCORE_SEQUENCES=1 cargo test -p tests --test differential FAMILY`. Without those variables the seeds are
+//! the same in every run: a test that was green stays green until the code changes. `PERCORE_SEQUENCES=10000` looks further.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::differences;
+use crate::grammar::{Command, Draw, Family};
+use crate::reply::show;
+use crate::server::{Options, Oracle, Server};
+use crate::wire::{Wire, encode};
+
+/// Numbers of shards a family is tested with.
+const SHARDS: [u16; 3] = [1, 2, 4];
+
+/// Sequences a family, each run with both protocols on all of [`SHARDS`].
+const SEQUENCES: u64 = 40;
+
+/// Commands a sequence.
+const LENGTH: usize = 60;
+
+/// A shrinking sequence is run so often at most.
+const SHRINKS_MAX: usize = 300;
+
+/// For one reply. Nothing drawn blocks for longer than hundredths of a second.
+const REPLY_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The version of RESP a sequence begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Replies of RESP2.
+    Resp2,
+    /// Replies of RESP3.
+    Resp3,
+}
+
+impl Protocol {
+    fn hello(self) -> Option<&'static [&'static str]> {
+        match self {
+            Protocol::Resp2 => None,
+            Protocol::Resp3 => Some(&["HELLO", "3"]),
+        }
+    }
+}
+
+/// The reference and the servers under test, all running.
+#[derive(Debug)]
+pub struct Duel {
+    oracle: Oracle,
+    tested: Vec<(u16, Server)>,
+}
+
+/// The first reply of a sequence that differs.
+#[derive(Debug)]
+struct Mismatch {
+    /// Which command.
+    at: usize,
+    reference: String,
+    tested: String,
+}
+
+impl Duel {
+    /// Starts them.
+    ///
+    /// # Panics
+    /// Where one does not start.
+    pub fn start() -> Duel {
+        Duel {
+            oracle: Oracle::start(),
+            tested: SHARDS
+                .iter()
+                .map(|&shards| (shards, Server::start(Options::shards(shards))))
+                .collect(),
+        }
+    }
+
+    /// Runs all sequences of a family.
+    ///
+    /// # Panics
+    /// At the first reply that differs, with a short sequence that shows it.
+    pub fn family(&self, family: &Family) {
+        let count = from_environment("PERCORE_SEQUENCES").unwrap_or(SEQUENCES);
+        let first = from_environment("PERCORE_SEED").unwrap_or(1);
+        for seed in first..first + count {
+            let mut draw = Draw::new(seed);
+            let sequence: Vec<Command> = (0..LENGTH).map(|_| draw.command(family)).collect();
+            for protocol in [Protocol::Resp2, Protocol::Resp3] {
+                let reference = replies(&self.oracle, protocol, &sequence);
+                for (shards, tested) in &self.tested {
+                    let Some(mismatch) =
+                        compare(&sequence, &reference, &replies(tested, protocol, &sequence))
+                    else {
+                        continue;
+                    };
+                    let (sequence, mismatch) = self.shrink(tested, protocol, sequence, mismatch);
+                    panic!(
+                        "{} differs with {shards} shards in {protocol:?}, PERCORE_SEED={seed}:\n{}",
+                        family.name,
+                        report(&sequence, &mismatch)
+                    );
+                }
+            }
+        }
+    }
+
+    /// The shortest sequence found that still differs: pieces are left out, large ones first.
+    fn shrink(
+        &self,
+        tested: &Server,
+        protocol: Protocol,
+        mut sequence: Vec<Command>,
+        mut mismatch: Mismatch,
+    ) -> (Vec<Command>, Mismatch) {
+        sequence.truncate(mismatch.at + 1);
+        let mut runs = 0;
+        let mut piece = sequence.len().div_ceil(2);
+        loop {
+            let mut start = 0;
+            let before = sequence.len();
+            while start < sequence.len() && runs < SHRINKS_MAX {
+                let end = (start + piece).min(sequence.len());
+                let rest = [&sequence[..start], &sequence[end..]].concat();
+                runs += 1;
+                let reference = replies(&self.oracle, protocol, &rest);
+                match compare(&rest, &reference, &replies(tested, protocol, &rest)) {
+                    Some(smaller) => {
+                        sequence = rest;
+                        sequence.truncate(smaller.at + 1);
+                        mismatch = smaller;
+                    }
+                    None => start = end,
+                }
+            }
+            if runs >= SHRINKS_MAX || (piece == 1 && sequence.len() == before) {
+                return (sequence, mismatch);
+            }
+            piece = piece.div_ceil(2);
+        }
+    }
+}
+
+/// The replies of a server, whose data is removed before, each or the reason why there is none; after one such there are no more.
+fn replies(
+    server: &Server,
+    protocol: Protocol,
+    sequence: &[Command],
+) -> Vec<Result<Vec<u8>, String>> {
+    let mut all = Vec::with_capacity(sequence.len());
+    let pipeline = || -> Result<Wire, String> {
+        let text = |error: std::io::Error| error.to_string();
+        let mut wire = Wire::connect(server.address()).map_err(text)?;
+        wire.time_limit(REPLY_TIME_MAX).map_err(text)?;
+        let before = [Some(&["FLUSHALL"][..]), protocol.hello()];
+        for command in before.into_iter().flatten() {
+            let mut bytes = Vec::new();
+            encode(command, &mut bytes);
+            wire.try_send(&bytes).map_err(text)?;
+            let reply = wire.try_reply().map_err(text)?.ok_or("closed")?;
+            if reply.starts_with(b"-") {
+                return Err(format!("{command:?}: {}", show(&reply)));
+            }
+        }
+        let mut bytes = Vec::new();
+        for command in sequence {
+            encode(&command.arguments, &mut bytes);
+        }
+        wire.try_send(&bytes).map_err(text)?;
+        Ok(wire)
+    };
+    let mut wire = match pipeline() {
+        Ok(wire) => wire,
+        Err(reason) => return vec![Err(reason)],
+    };
+    for _ in sequence {
+        match wire.try_reply() {
+            Ok(Some(reply)) => all.push(Ok(reply)),
+            Ok(None) => {
+                all.push(Err("closed".to_owned()));
+                break;
+            }
+            Err(error) => {
+                all.push(Err(error.to_string()));
+                break;
+            }
+        }
+    }
+    all
+}
+
+fn compare(
+    sequence: &[Command],
+    reference: &[Result<Vec<u8>, String>],
+    tested: &[Result<Vec<u8>, String>],
+) -> Option<Mismatch> {
+    for (at, command) in sequence.iter().enumerate() {
+        let pair = (reference.get(at), tested.get(at));
+        let same = match pair {
+            (Some(Ok(reference)), Some(Ok(tested))) => {
+                command.compare.same(reference, tested)
+                    || differences::explanation(command, reference, tested).is_some()
+            }
+            // Both have closed: on QUIT, say.
+            (Some(Err(_)), Some(Err(_))) => return None,
+            _ => false,
+        };
+        if !same {
+            let text = |reply: Option<&Result<Vec<u8>, String>>| match reply {
+                Some(Ok(reply)) => show(reply),
+                Some(Err(reason)) => format!("no reply: {reason}"),
+                None => "no reply".to_owned(),
+            };
+            return Some(Mismatch {
+                at,
+                reference: text(pair.0),
+                tested: text(pair.1),
+            });
+        }
+    }
+    None
+}
+
+fn report(sequence: &[Command], mismatch: &Mismatch) -> String {
+    let mut text = String::new();
+    for command in sequence {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "    {command:?}");
+    }
+    let _ = write!(
+        text,
+        "the last one is answered\n    by the reference: {}\n    here:             {}",
+        mismatch.reference, mismatch.tested
+    );
+    text
+}
+
+/// A number from the environment.
+///
+/// # Panics
+/// Where it is set to something else.
+fn from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+    )
+}

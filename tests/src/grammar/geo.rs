@@ -1,0 +1,124 @@
+//! Places: added, measured, searched by circle and box from a member or a point.
+
+use super::{Command, Draw, command};
+
+const PLACES: &[&str] = &["m0", "m1", "m2", "m3", "Palermo", "Catania", "nowhere"];
+
+pub fn draw(draw: &mut Draw) -> Command {
+    match draw.random.u8(..24) {
+        0..7 => {
+            let add = command("GEOADD").arg(draw.key());
+            let mut add = draw.option(add, &["NX", "XX", "CH", "NX XX", "XX CH"]);
+            for _ in 0..draw.random.u8(1..4) {
+                add = add.args(point(draw)).arg(draw.pick(PLACES));
+            }
+            add
+        }
+        7..9 => command("GEOPOS")
+            .arg(draw.key())
+            .arg(draw.pick(PLACES))
+            .arg(draw.pick(PLACES)),
+        9..11 => command("GEOHASH")
+            .arg(draw.key())
+            .arg(draw.pick(PLACES))
+            .arg(draw.pick(PLACES)),
+        11..14 => {
+            let distance = command("GEODIST")
+                .arg(draw.key())
+                .arg(draw.pick(PLACES))
+                .arg(draw.pick(PLACES));
+            draw.option(distance, &["m", "km", "mi", "ft", "KM", "x"])
+        }
+        14..19 => search(draw, None),
+        19 => {
+            let to = draw.key();
+            search(draw, Some(to))
+        }
+        20 => {
+            let radius = command(draw.pick(&["GEORADIUS", "GEORADIUS_RO"]))
+                .arg(draw.key())
+                .args(point(draw))
+                .arg("500")
+                .arg("km");
+            draw.option(
+                radius,
+                &[
+                    "ASC WITHDIST",
+                    "ASC COUNT 2",
+                    "DESC WITHCOORD",
+                    "ASC WITHHASH",
+                    "COUNT 0",
+                ],
+            )
+            .arg("ASC")
+        }
+        21 => {
+            let radius = command(draw.pick(&["GEORADIUSBYMEMBER", "GEORADIUSBYMEMBER_RO"]))
+                .arg(draw.key())
+                .arg(draw.pick(PLACES))
+                .arg("500")
+                .arg("km");
+            draw.option(
+                radius,
+                &[
+                    "WITHDIST",
+                    "COUNT 2",
+                    "STORE foo",
+                    "STOREDIST foo",
+                    "STORE foo WITHDIST",
+                ],
+            )
+            .arg("ASC")
+        }
+        22 => command("ZRANGE")
+            .arg(draw.key())
+            .args(["0", "-1", "WITHSCORES"]),
+        _ => command("ZREM").arg(draw.key()).arg(draw.pick(PLACES)),
+    }
+}
+
+fn point(draw: &mut Draw) -> [String; 2] {
+    match draw.one_in(12) {
+        true => [draw.float(), draw.float()],
+        false => [
+            (f64::from(draw.random.i16(-700..700)) / 100.0).to_string(),
+            (f64::from(draw.random.i16(-700..700)) / 100.0).to_string(),
+        ],
+    }
+}
+
+fn search(draw: &mut Draw, to: Option<&str>) -> Command {
+    let verb = match to {
+        Some(_) => "GEOSEARCHSTORE",
+        None => "GEOSEARCH",
+    };
+    let search = command(verb).args(to).arg(draw.key());
+    let search = match draw.random.bool() {
+        true => search.arg("FROMMEMBER").arg(draw.pick(PLACES)),
+        false => search.arg("FROMLONLAT").args(point(draw)),
+    };
+    let search = match draw.random.u8(..8) {
+        0..4 => search.args([
+            "BYRADIUS",
+            draw.pick(&["500", "10", "0", "-1", "x", "100000"]),
+            draw.pick(&["km", "m", "mi", "x"]),
+        ]),
+        4..7 => search.args(["BYBOX", "700", draw.pick(&["500", "-1", "x"]), "km"]),
+        _ => search,
+    };
+    let search = draw.option(
+        search,
+        &[
+            "WITHDIST",
+            "WITHCOORD",
+            "WITHHASH",
+            "WITHDIST WITHCOORD",
+            "STOREDIST",
+            "COUNT 0",
+        ],
+    );
+    // Without an order, which of equal answers comes first is chance.
+    search
+        .arg(draw.pick(&["ASC", "DESC"]))
+        .args(draw.pick(&["", "COUNT 1", "COUNT 3"]).split_whitespace())
+}

@@ -1,0 +1,389 @@
+//! Servers that belong to one test: each on a free port, in a directory of its own, ended when the value is dropped.
+//!
+//! When a test fails, the end of the log of each of its servers is printed.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::binary::binary;
+use crate::wire::Wire;
+
+/// How long a server may take from its start to its first PONG, and from a signal to its end.
+pub const START_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Between two looks at something that has no event to wait for.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(2);
+
+/// How many ports are tried when others take them at the last moment.
+const PORT_TRIES_MAX: usize = 5;
+
+const LOG_LINES_SHOWN: usize = 40;
+
+/// How to start a server.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Threads, each owning a part of the keys.
+    pub shards: u16,
+    /// More flags, as on the command line.
+    pub flags: Vec<String>,
+    /// Whether to listen on a Unix socket too.
+    pub unix_socket: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            shards: 2,
+            flags: Vec::new(),
+            unix_socket: false,
+        }
+    }
+}
+
+impl Options {
+    /// Nothing special, with so many shards.
+    pub fn shards(shards: u16) -> Options {
+        Options {
+            shards,
+            ..Options::default()
+        }
+    }
+
+    /// With these flags too: words with blanks between.
+    #[must_use]
+    pub fn flags(mut self, words: &str) -> Options {
+        self.flags
+            .extend(words.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// Listening on a Unix socket too.
+    #[must_use]
+    pub fn unix_socket(mut self) -> Options {
+        self.unix_socket = true;
+        self
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    port: u16,
+    options: Options,
+    program: Program,
+    /// Held for its drop, which removes it.
+    directory: TempDir,
+}
+
+/// Redis itself: what it answers is right.
+#[derive(Debug)]
+pub struct Oracle(Server);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    UnderTest,
+    Reference,
+}
+
+impl Program {
+    fn path(self) -> &'static Path {
+        match self {
+            Program::UnderTest => &binary().path,
+            Program::Reference => Path::new("redis-server"),
+        }
+    }
+
+    fn is_redis(self) -> bool {
+        match self {
+            Program::UnderTest => binary().is_redis,
+            Program::Reference => true,
+        }
+    }
+}
+
+impl Oracle {
+    /// Starts the reference server.
+    ///
+    /// # Panics
+    /// Where there is none to start: a comparison with nothing would pass.
+    pub fn start() -> Oracle {
+        Oracle(Server::launch(Program::Reference, Options::shards(1)))
+    }
+}
+
+impl std::ops::Deref for Oracle {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
+}
+
+impl Server {
+    /// Starts the binary under test, and returns when it answers.
+    ///
+    /// # Panics
+    /// Where it does not; the panic has its log.
+    pub fn start(options: Options) -> Server {
+        Server::launch(Program::UnderTest, options)
+    }
+
+    fn launch(program: Program, options: Options) -> Server {
+        let mut directory = tempfile::tempdir().expect("a temporary directory");
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let port = free_port();
+            let child = spawn(program, &options, port, directory.path());
+            let mut server = Server {
+                child,
+                port,
+                options: options.clone(),
+                program,
+                directory,
+            };
+            match server.wait_until_ready() {
+                Ok(()) => return server,
+                Err(reason) if tries == PORT_TRIES_MAX || !server.port_was_taken() => {
+                    panic!("{}: {reason}", program.path().display())
+                }
+                Err(_) => {
+                    directory = std::mem::replace(
+                        &mut server.directory,
+                        tempfile::tempdir().expect("a temporary directory"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + START_TIME_MAX;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("asking after a child") {
+                return Err(format!("ended with {status} before it answered"));
+            }
+            if let Ok(mut wire) = Wire::connect(self.address())
+                && wire.try_send(b"*1\r\n$4\r\nPING\r\n").is_ok()
+                && matches!(wire.try_reply(), Ok(Some(reply)) if reply == b"+PONG\r\n")
+            {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("does not answer within {START_TIME_MAX:?}"));
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    fn port_was_taken(&self) -> bool {
+        let log = self.log().to_lowercase();
+        log.contains("in use") || log.contains("eaddrinuse")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// The port where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its working directory, where its files lie.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Its Unix socket, if it was asked for one.
+    pub fn unix_socket(&self) -> PathBuf {
+        unix_socket(self.directory.path())
+    }
+
+    /// What it has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(log_path(self.directory.path())).unwrap_or_default()
+    }
+
+    /// A new connection.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.address())
+            .unwrap_or_else(|error| panic!("connecting to port {}: {error}", self.port))
+    }
+
+    /// Sends a signal by its name, as `TERM`.
+    ///
+    /// # Panics
+    /// Where it cannot be sent.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.pid().to_string()])
+            .status()
+            .expect("running kill");
+        assert!(status.success(), "kill -{name} {}", self.pid());
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Panics
+    /// Where it does not within [`START_TIME_MAX`].
+    pub fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.child).unwrap_or_else(|| panic!("still running after {START_TIME_MAX:?}"))
+    }
+
+    /// Kills it without warning, and starts it again on the same port and directory.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn kill_and_restart(&mut self) {
+        self.child.kill().expect("killing a child");
+        self.child.wait().expect("waiting for a child");
+        self.restart();
+    }
+
+    /// Starts it again after its end, on the same port and directory.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn restart(&mut self) {
+        self.child = spawn(
+            self.program,
+            &self.options,
+            self.port,
+            self.directory.path(),
+        );
+        if let Err(reason) = self.wait_until_ready() {
+            panic!("restarting: {reason}");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Either fails only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let shown = lines.len().saturating_sub(LOG_LINES_SHOWN);
+            eprintln!(
+                "--- log of {} on port {}, its last lines:\n{}\n---",
+                self.program.path().display(),
+                self.port,
+                lines[shown..].join("\n")
+            );
+        }
+    }
+}
+
+fn log_path(directory: &Path) -> PathBuf {
+    directory.join("log")
+}
+
+fn unix_socket(directory: &Path) -> PathBuf {
+    directory.join("socket")
+}
+
+fn spawn(program: Program, options: &Options, port: u16, directory: &Path) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log_path(directory))
+        .expect("a log file");
+    let mut command = Command::new(program.path());
+    command
+        .args(["--port", &port.to_string()])
+        .args(["--bind", "127.0.0.1"])
+        .args(["--save", ""])
+        .arg("--dir")
+        .arg(directory);
+    if program.is_redis() {
+        // It looks at blocked clients' times once a tick: with ten ticks a second a test would mostly wait.
+        command.args(["--hz", "500"]);
+    } else {
+        command.args(["--shards", &options.shards.to_string()]);
+    }
+    if options.unix_socket {
+        command.arg("--unixsocket").arg(unix_socket(directory));
+    }
+    command
+        .args(&options.flags)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle on the log"))
+        .stderr(log);
+    match command.spawn() {
+        Ok(child) => child,
+        Err(error) if program == Program::Reference => panic!(
+            "redis-server does not start ({error}); these tests compare with it: install the package redis-server"
+        ),
+        Err(error) => panic!("{} does not start: {error}", program.path().display()),
+    }
+}
+
+/// Waits for a child's end, `None` where it is still running after [`START_TIME_MAX`].
+///
+/// # Panics
+/// Where the child cannot be asked after.
+pub fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let deadline = Instant::now() + START_TIME_MAX;
+    loop {
+        if let Some(status) = child.try_wait().expect("asking after a child") {
+            return Some(status);
+        }
+        if Instant::now() > deadline {
+            return None;
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// A port nobody listens on.
+///
+/// Below the range from which the system gives ports to outgoing connections, of which some tests open thousands.
+///
+/// # Panics
+/// Where a thousand in a row are taken.
+pub fn free_port() -> u16 {
+    const FIRST: u16 = 12_000;
+    const COUNT: u16 = 18_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test binaries run beside one another: each begins somewhere else.
+    let start = u16::try_from(std::process::id() * 37 % u32::from(COUNT)).expect("below COUNT");
+    for _ in 0..1_000 {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST + (u32::from(start) + u32::from(step)).rem_euclid(u32::from(COUNT)) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port in a thousand");
+}
+
+/// Polls until `done` holds.
+///
+/// # Panics
+/// Where it does not within `limit`, saying what was waited for.
+pub fn eventually(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !done() {
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}

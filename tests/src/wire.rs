@@ -1,0 +1,222 @@
+//! A connection that deals in bytes: it sends what it is told, whole or cut, and hands back replies exactly as they came.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::reply::{Scan, Value, show};
+
+/// How long any one reply may take. Generous, for a debug build on a busy machine: a test that meets it has found a reply that never came.
+pub const REPLY_TIME_MAX: Duration = Duration::from_secs(20);
+
+const READ_SIZE: usize = 64 * 1024;
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A connection to a server. Every wait is bounded by [`REPLY_TIME_MAX`] a read.
+#[derive(Debug)]
+pub struct Wire {
+    socket: Socket,
+    /// What has arrived and was not asked for yet.
+    arrived: Vec<u8>,
+}
+
+impl Wire {
+    /// Connects over TCP.
+    ///
+    /// # Errors
+    /// Where nobody listens.
+    pub fn connect(address: SocketAddr) -> std::io::Result<Wire> {
+        let socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        Wire::over(Socket::Tcp(socket))
+    }
+
+    /// Connects to a Unix socket.
+    ///
+    /// # Errors
+    /// Where nobody listens.
+    pub fn connect_unix(path: &Path) -> std::io::Result<Wire> {
+        Wire::over(Socket::Unix(UnixStream::connect(path)?))
+    }
+
+    fn over(socket: Socket) -> std::io::Result<Wire> {
+        let wire = Wire {
+            socket,
+            arrived: Vec::new(),
+        };
+        wire.time_limit(REPLY_TIME_MAX)?;
+        Ok(wire)
+    }
+
+    /// How long reads and writes wait from now on.
+    ///
+    /// # Errors
+    /// Where the socket refuses.
+    pub fn time_limit(&self, limit: Duration) -> std::io::Result<()> {
+        match &self.socket {
+            Socket::Tcp(socket) => {
+                socket.set_read_timeout(Some(limit))?;
+                socket.set_write_timeout(Some(limit))
+            }
+            Socket::Unix(socket) => {
+                socket.set_read_timeout(Some(limit))?;
+                socket.set_write_timeout(Some(limit))
+            }
+        }
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// Where the server has closed or does not read.
+    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match &mut self.socket {
+            Socket::Tcp(socket) => socket.write_all(bytes),
+            Socket::Unix(socket) => socket.write_all(bytes),
+        }
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Panics
+    /// Where the server has closed or does not read.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.try_send(bytes)
+            .unwrap_or_else(|error| panic!("sending {}: {error}", show(bytes)));
+    }
+
+    /// The bytes of the next whole reply, `None` where the server has closed.
+    ///
+    /// # Errors
+    /// Where it does not come in time, or the connection breaks.
+    pub fn try_reply(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        let mut scan = Scan::default();
+        loop {
+            if let Some(end) = scan.end(&self.arrived) {
+                let rest = self.arrived.split_off(end);
+                return Ok(Some(std::mem::replace(&mut self.arrived, rest)));
+            }
+            if self.fill()? == 0 {
+                return match self.arrived.is_empty() {
+                    true => Ok(None),
+                    false => Err(std::io::Error::new(
+                        ErrorKind::UnexpectedEof,
+                        format!("closed within a reply: {}", show(&self.arrived)),
+                    )),
+                };
+            }
+        }
+    }
+
+    /// The bytes of the next whole reply.
+    ///
+    /// # Panics
+    /// Where it does not come.
+    pub fn reply(&mut self) -> Vec<u8> {
+        match self.try_reply() {
+            Ok(Some(reply)) => reply,
+            Ok(None) => panic!("the server closed where a reply was due"),
+            Err(error) => panic!("no reply: {error}; so far {}", show(&self.arrived)),
+        }
+    }
+
+    /// The next reply as a tree.
+    ///
+    /// # Panics
+    /// Where it does not come.
+    pub fn value(&mut self) -> Value {
+        Value::parse(&self.reply())
+    }
+
+    /// Sends one command.
+    ///
+    /// # Panics
+    /// Where the server has closed.
+    pub fn send_command<A: AsRef<[u8]>>(&mut self, arguments: &[A]) {
+        let mut bytes = Vec::new();
+        encode(arguments, &mut bytes);
+        self.send(&bytes);
+    }
+
+    /// Sends one command and waits for its reply.
+    ///
+    /// # Panics
+    /// Where none comes.
+    pub fn command<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> Value {
+        self.send_command(arguments);
+        self.value()
+    }
+
+    /// Sends a command written as words with blanks between, and waits for its reply.
+    ///
+    /// # Panics
+    /// Where none comes.
+    pub fn ask(&mut self, words: &str) -> Value {
+        let arguments: Vec<&str> = words.split_whitespace().collect();
+        self.command(&arguments)
+    }
+
+    /// Everything that arrives until the server closes. A reset counts as a close: the server may have had unread bytes.
+    ///
+    /// # Panics
+    /// Where the server does not close in time.
+    pub fn until_closed(&mut self) -> Vec<u8> {
+        loop {
+            match self.fill() {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+                Err(error) => panic!("not closed: {error}; so far {}", show(&self.arrived)),
+            }
+        }
+        std::mem::take(&mut self.arrived)
+    }
+
+    /// Tells the server that nothing more will be sent; replies can still be read.
+    ///
+    /// # Panics
+    /// Where the socket refuses.
+    pub fn finish_sending(&mut self) {
+        match &self.socket {
+            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
+        }
+        .expect("shutting down the sending half");
+    }
+
+    fn fill(&mut self) -> std::io::Result<usize> {
+        let before = self.arrived.len();
+        // Grow with what is there, so that a reply of many megabytes takes few reads.
+        self.arrived.resize(before + READ_SIZE.max(before / 4), 0);
+        let read = loop {
+            let result = match &mut self.socket {
+                Socket::Tcp(socket) => socket.read(&mut self.arrived[before..]),
+                Socket::Unix(socket) => socket.read(&mut self.arrived[before..]),
+            };
+            match result {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.arrived.truncate(before + *read.as_ref().unwrap_or(&0));
+        read
+    }
+}
+
+/// Appends a command as an array of bulk strings.
+pub fn encode<A: AsRef<[u8]>>(arguments: &[A], bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(format!("*{}\r\n", arguments.len()).as_bytes());
+    for argument in arguments {
+        let argument = argument.as_ref();
+        bytes.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
+        bytes.extend_from_slice(argument);
+        bytes.extend_from_slice(b"\r\n");
+    }
+}

@@ -1,0 +1,373 @@
+//! What Redis does at once happens at once here too, also where the keys lie on several shards.
+//!
+//! Many clients write and read at the same time, and every reader checks what it sees against what can only be seen whole.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use tests::reply::Value;
+use tests::{Options, Server, Wire};
+
+const SHARDS: [u16; 3] = [1, 2, 4];
+
+/// For each test and number of shards.
+const DURATION: Duration = Duration::from_millis(700);
+
+/// Spread over all shards.
+const KEYS: [&str; 6] = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"];
+
+/// Runs writers and readers beside one another for [`DURATION`], each with a connection of its own. The closures are called again
+/// and again, with the number of the call.
+fn contend(
+    server: &Server,
+    writers: usize,
+    write: impl Fn(&mut Wire, usize, usize) + Sync,
+    readers: usize,
+    read: impl Fn(&mut Wire, usize, usize) + Sync,
+) {
+    let end = Instant::now() + DURATION;
+    let until_end = |work: &(dyn Fn(&mut Wire, usize, usize) + Sync), client: usize| {
+        let mut wire = server.connect();
+        let mut call = 0;
+        while Instant::now() < end {
+            work(&mut wire, client, call);
+            call += 1;
+        }
+        assert!(call > 0, "no call was made");
+    };
+    std::thread::scope(|scope| {
+        for client in 0..writers {
+            let write = &write;
+            scope.spawn(move || until_end(write, client));
+        }
+        for client in 0..readers {
+            let read = &read;
+            scope.spawn(move || until_end(read, client));
+        }
+    });
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let all = value
+        .elements()
+        .unwrap_or_else(|| panic!("not an array: {value:?}"));
+    all.iter()
+        .map(|text| String::from_utf8_lossy(text.text()).into_owned())
+        .collect()
+}
+
+fn all_equal(seen: &[String]) -> bool {
+    seen.iter().all(|value| *value == seen[0])
+}
+
+fn set_all(verb: &str, value: &str) -> Vec<String> {
+    let pairs = KEYS
+        .iter()
+        .flat_map(|key| [(*key).to_owned(), value.to_owned()]);
+    std::iter::once(verb.to_owned()).chain(pairs).collect()
+}
+
+fn get_all() -> Vec<&'static str> {
+    std::iter::once("MGET").chain(KEYS).collect()
+}
+
+#[test]
+fn a_read_of_many_keys_sees_all_of_a_write_or_none() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        server.connect().command(&set_all("MSET", "start"));
+        contend(
+            &server,
+            3,
+            |wire, client, call| {
+                assert_eq!(
+                    wire.command(&set_all("MSET", &format!("{client}.{call}")))
+                        .text(),
+                    b"OK"
+                );
+            },
+            3,
+            |wire, _, _| {
+                let seen = texts(&wire.command(&get_all()));
+                assert!(all_equal(&seen), "torn with {shards} shards: {seen:?}");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_transaction_is_seen_whole() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        server.connect().command(&set_all("MSET", "start"));
+        contend(
+            &server,
+            2,
+            |wire, client, call| {
+                wire.send(b"MULTI\r\n");
+                for key in KEYS {
+                    wire.send_command(&["SET", key, &format!("{client}.{call}")]);
+                }
+                wire.send(b"EXEC\r\n");
+                let replies: Vec<Value> = (0..KEYS.len() + 2).map(|_| wire.value()).collect();
+                assert!(!replies[KEYS.len() + 1].is_error(), "{replies:?}");
+            },
+            3,
+            |wire, client, _| {
+                let seen = match client % 2 {
+                    0 => texts(&wire.command(&get_all())),
+                    _ => {
+                        wire.send(b"MULTI\r\n");
+                        for key in KEYS {
+                            wire.send_command(&["GET", key]);
+                        }
+                        wire.send(b"EXEC\r\n");
+                        let mut replies: Vec<Value> =
+                            (0..KEYS.len() + 2).map(|_| wire.value()).collect();
+                        texts(&replies.remove(KEYS.len() + 1))
+                    }
+                };
+                assert!(all_equal(&seen), "torn with {shards} shards: {seen:?}");
+            },
+        );
+    }
+}
+
+#[test]
+fn of_many_that_set_what_is_not_there_one_wins_wholly() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        contend(
+            &server,
+            3,
+            |wire, client, call| {
+                let set = wire.command(&set_all("MSETNX", &format!("{client}.{call}")));
+                if set == Value::Integer(1) {
+                    let delete: Vec<&str> = std::iter::once("DEL").chain(KEYS).collect();
+                    assert_eq!(wire.command(&delete), Value::Integer(KEYS.len() as i64));
+                }
+            },
+            2,
+            |wire, _, _| {
+                let Value::Array(seen) = wire.command(&get_all()) else {
+                    panic!("MGET answers with an array")
+                };
+                assert!(
+                    seen.iter().all(|value| *value == seen[0]),
+                    "torn with {shards} shards: {seen:?}"
+                );
+            },
+        );
+    }
+}
+
+#[test]
+fn a_renamed_key_is_never_nowhere_nor_twice() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        server.connect().ask("SET alpha treasure");
+        contend(
+            &server,
+            2,
+            |wire, client, call| {
+                let (from, to) = (KEYS[(client + call) % 6], KEYS[(client + 5 * call + 1) % 6]);
+                // It may lie elsewhere: then there is no such key.
+                wire.command(&["RENAME", from, to]);
+            },
+            3,
+            |wire, _, _| {
+                let exists: Vec<&str> = std::iter::once("EXISTS").chain(KEYS).collect();
+                assert_eq!(
+                    wire.command(&exists),
+                    Value::Integer(1),
+                    "with {shards} shards"
+                );
+            },
+        );
+    }
+}
+
+#[test]
+fn a_watched_key_that_changed_stops_the_transaction() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let done = AtomicUsize::new(0);
+        contend(
+            &server,
+            4,
+            |wire, client, call| {
+                let (one, two) = (KEYS[(client + call) % 6], KEYS[(client + call * 3 + 1) % 6]);
+                wire.command(&["WATCH", one, two]);
+                let number = |value: Value| match value {
+                    Value::Null(_) => 0,
+                    value => value.integer(),
+                };
+                let sum = number(wire.command(&["GET", one])) + 1;
+                wire.ask("MULTI");
+                wire.command(&["SET", one, &sum.to_string()]);
+                wire.ask("INCR total");
+                match wire.ask("EXEC") {
+                    Value::Null(_) => {}
+                    Value::Array(replies) => {
+                        assert_eq!(replies.len(), 2);
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
+                    other => panic!("EXEC answers with {other:?}"),
+                }
+            },
+            0,
+            |_, _, _| {},
+        );
+        let mut wire = server.connect();
+        let counted: i64 = KEYS
+            .iter()
+            .map(|key| match wire.command(&["GET", key]) {
+                Value::Null(_) => 0,
+                value => value.integer(),
+            })
+            .sum();
+        let done = i64::try_from(done.into_inner()).expect("small");
+        assert!(done > 0, "no transaction went through with {shards} shards");
+        assert_eq!(counted, done, "increments were lost with {shards} shards");
+        assert_eq!(wire.ask("GET total").integer(), done);
+    }
+}
+
+#[test]
+fn a_flush_leaves_nothing_of_before() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        contend(
+            &server,
+            2,
+            |wire, client, call| {
+                match (client, call % 8) {
+                    (0, 7) => wire.ask("FLUSHALL"),
+                    _ => wire.command(&set_all("MSET", &format!("{client}.{call}"))),
+                };
+            },
+            3,
+            |wire, _, _| {
+                let Value::Array(seen) = wire.command(&get_all()) else {
+                    panic!("MGET answers with an array")
+                };
+                assert!(
+                    seen.iter().all(|value| *value == seen[0]),
+                    "torn with {shards} shards: {seen:?}"
+                );
+            },
+        );
+    }
+}
+
+#[test]
+fn each_element_is_popped_once_by_one_who_waits() {
+    const CLIENTS: usize = 8;
+    const ELEMENTS: usize = 2_000;
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let popped: Vec<Vec<String>> = std::thread::scope(|scope| {
+            let waiters: Vec<_> = (0..CLIENTS)
+                .map(|client| {
+                    let mut wire = server.connect();
+                    scope.spawn(move || {
+                        let mut popped = Vec::new();
+                        let mut random = Rng::with_seed(client as u64);
+                        loop {
+                            // In any order of keys, on any shards.
+                            let mut keys = KEYS;
+                            random.shuffle(&mut keys);
+                            let pop: Vec<&str> =
+                                std::iter::once("BLPOP").chain(keys).chain(["0"]).collect();
+                            let element = texts(&wire.command(&pop)).remove(1);
+                            if element == "end" {
+                                return popped;
+                            }
+                            popped.push(element);
+                        }
+                    })
+                })
+                .collect();
+            let mut wire = server.connect();
+            for index in 0..ELEMENTS {
+                wire.command(&["RPUSH", KEYS[index % KEYS.len()], &index.to_string()]);
+            }
+            for index in 0..CLIENTS {
+                wire.command(&["RPUSH", KEYS[index % KEYS.len()], "end"]);
+            }
+            waiters
+                .into_iter()
+                .map(|waiter| waiter.join().expect("a waiter"))
+                .collect()
+        });
+        let all: Vec<&String> = popped.iter().flatten().collect();
+        let distinct: BTreeSet<&String> = all.iter().copied().collect();
+        assert_eq!(
+            (all.len(), distinct.len()),
+            (ELEMENTS, ELEMENTS),
+            "with {shards} shards"
+        );
+    }
+}
+
+#[test]
+fn who_waits_longest_is_served_first() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        for key in KEYS {
+            let mut waiting: Vec<Wire> = Vec::new();
+            for position in 1..=5 {
+                let mut next = server.connect();
+                next.send_command(&["BLPOP", "elsewhere", key, "0"]);
+                tests::server::eventually("it waits", Duration::from_secs(10), || {
+                    let info = wire.ask("INFO clients");
+                    String::from_utf8_lossy(info.text())
+                        .contains(&format!("blocked_clients:{position}\r\n"))
+                });
+                waiting.push(next);
+            }
+            wire.command(&["RPUSH", key, "1", "2", "3", "4", "5"]);
+            for (index, waiter) in waiting.iter_mut().enumerate() {
+                assert_eq!(
+                    texts(&waiter.value()),
+                    [key.to_owned(), (index + 1).to_string()],
+                    "with {shards} shards"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_moved_element_is_never_nowhere_nor_twice() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        server.connect().ask("RPUSH alpha treasure");
+        contend(
+            &server,
+            2,
+            |wire, client, call| {
+                let (from, to) = (KEYS[(client + call) % 6], KEYS[(client + 5 * call + 1) % 6]);
+                wire.command(&["LMOVE", from, to, "LEFT", "RIGHT"]);
+            },
+            2,
+            |wire, _, _| {
+                wire.send(b"MULTI\r\n");
+                for key in KEYS {
+                    wire.send_command(&["LLEN", key]);
+                }
+                wire.send(b"EXEC\r\n");
+                let mut replies: Vec<Value> = (0..KEYS.len() + 2).map(|_| wire.value()).collect();
+                let lengths = replies
+                    .remove(KEYS.len() + 1)
+                    .elements()
+                    .expect("EXEC's replies");
+                let sum: i64 = lengths.iter().map(Value::integer).sum();
+                assert_eq!(sum, 1, "with {shards} shards: {lengths:?}");
+            },
+        );
+    }
+}

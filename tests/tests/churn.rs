@@ -1,0 +1,117 @@
+//! Connections by the thousand, opened and closed: none refused, none left behind, the counts right after.
+
+use std::time::Duration;
+
+use tests::server::eventually;
+use tests::{Options, Server, Wire};
+
+const CONNECTIONS: usize = 5_000;
+const AT_ONCE: usize = 250;
+const GONE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A field of INFO.
+fn info(wire: &mut Wire, section: &str, field: &str) -> i64 {
+    let reply = wire.ask(&format!("INFO {section}"));
+    let text = String::from_utf8(reply.text().to_vec()).expect("INFO is text");
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+        .unwrap_or_else(|| panic!("no {field} in INFO {section}:\n{text}"));
+    line.parse().expect("a number")
+}
+
+fn connected(wire: &mut Wire) -> i64 {
+    info(wire, "clients", "connected_clients")
+}
+
+#[test]
+fn five_thousand_connections_come_and_go() {
+    let server = Server::start(Options::shards(4));
+    let mut watch = server.connect();
+    eventually("the starting connections are gone", GONE_TIME_MAX, || {
+        connected(&mut watch) == 1
+    });
+    let received = info(&mut watch, "stats", "total_connections_received");
+    let files = open_files(&server);
+    for round in 0..CONNECTIONS / AT_ONCE {
+        let mut wires: Vec<Wire> = (0..AT_ONCE).map(|_| server.connect()).collect();
+        for (index, wire) in wires.iter_mut().enumerate() {
+            match index % 4 {
+                0 => wire.send(b"PING\r\n"),
+                1 => wire.send(format!("INCR n{}\r\n", index % 7).as_bytes()),
+                // Left in the middle of a command.
+                2 => wire.send(b"*2\r\n$4\r\nECHO\r\n$10\r\nhal"),
+                _ => wire.send(b"QUIT\r\n"),
+            }
+        }
+        for (index, wire) in wires.iter_mut().enumerate() {
+            if index % 4 != 2 {
+                let reply = wire.reply();
+                assert!(
+                    b"+:".contains(&reply[0]),
+                    "round {round}, connection {index}"
+                );
+            }
+        }
+    }
+    eventually("all connections are gone", GONE_TIME_MAX, || {
+        connected(&mut watch) == 1
+    });
+    let all = info(&mut watch, "stats", "total_connections_received");
+    assert_eq!(all - received, CONNECTIONS as i64);
+    let sum: i64 = (0..7)
+        .map(|key| watch.ask(&format!("GET n{key}")).integer())
+        .sum();
+    assert_eq!(
+        sum,
+        (CONNECTIONS / AT_ONCE * (0..AT_ONCE).filter(|index| index % 4 == 1).count()) as i64
+    );
+    eventually("their files are closed", GONE_TIME_MAX, || {
+        open_files(&server) <= files
+    });
+}
+
+fn open_files(server: &Server) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", server.pid()))
+        .expect("a running process")
+        .count()
+}
+
+#[test]
+fn connections_that_wait_are_forgotten_when_they_close() {
+    let server = Server::start(Options::shards(4));
+    let mut watch = server.connect();
+    for _ in 0..200 {
+        let mut wire = server.connect();
+        wire.send(b"BLPOP one two three 0\r\n");
+    }
+    eventually("the waiting connections are gone", GONE_TIME_MAX, || {
+        info(&mut watch, "clients", "blocked_clients") == 0 && connected(&mut watch) == 1
+    });
+    // An element that comes now is nobody's.
+    assert_eq!(watch.ask("RPUSH two x").integer(), 1);
+    assert_eq!(watch.ask("LLEN two").integer(), 1);
+}
+
+#[test]
+fn more_than_maxclients_are_told_so() {
+    let server = Server::start(Options::shards(2).flags("--maxclients 20"));
+    let mut watch = server.connect();
+    eventually("the starting connections are gone", GONE_TIME_MAX, || {
+        connected(&mut watch) == 1
+    });
+    let mut wires: Vec<Wire> = (0..19).map(|_| server.connect()).collect();
+    for wire in &mut wires {
+        assert_eq!(wire.ask("PING").text(), b"PONG");
+    }
+    let mut refused = server.connect();
+    assert_eq!(
+        refused.until_closed(),
+        b"-ERR max number of clients reached\r\n"
+    );
+    drop(wires);
+    eventually("there is room again", GONE_TIME_MAX, || {
+        connected(&mut watch) == 1
+    });
+    assert_eq!(server.connect().ask("PING").text(), b"PONG");
+}

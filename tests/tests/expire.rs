@@ -1,0 +1,131 @@
+//! Keys that die in time: not before, not seen after, gone from memory without being asked for.
+
+use std::time::{Duration, Instant};
+
+use tests::server::eventually;
+use tests::wire::encode;
+use tests::{Options, Server};
+
+const SHARDS: [u16; 3] = [1, 2, 4];
+const GONE_TIME_MAX: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_key_lives_until_its_time_and_no_longer() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        for key in ["a", "b", "c", "d"] {
+            let start = Instant::now();
+            assert_eq!(wire.ask(&format!("SET {key} v PX 60")).text(), b"OK");
+            loop {
+                let reply = wire.ask(&format!("GET {key}"));
+                // Measured around the whole exchange: what the clock says after the reply is the latest it can have been made.
+                let elapsed = start.elapsed();
+                match reply {
+                    tests::reply::Value::Null(_) => {
+                        assert!(
+                            elapsed >= Duration::from_millis(59),
+                            "gone after {elapsed:?}"
+                        );
+                        break;
+                    }
+                    _ => assert!(elapsed < GONE_TIME_MAX, "there after {elapsed:?}"),
+                }
+            }
+            assert_eq!(wire.ask(&format!("PTTL {key}")).integer(), -2);
+            assert_eq!(wire.ask(&format!("EXISTS {key}")).integer(), 0);
+        }
+    }
+}
+
+#[test]
+fn keys_that_nobody_asks_for_are_removed() {
+    const KEYS: usize = 2_000;
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        let mut pipeline = Vec::new();
+        for index in 0..KEYS {
+            encode(
+                &["SET", &format!("dies:{index}"), "v", "PX", "100"],
+                &mut pipeline,
+            );
+        }
+        encode(&["SET", "stays", "v"], &mut pipeline);
+        wire.send(&pipeline);
+        for _ in 0..=KEYS {
+            assert_eq!(wire.reply(), b"+OK\r\n");
+        }
+        // DBSIZE counts what is in memory, dead or not.
+        eventually("only one key is left", GONE_TIME_MAX, || {
+            wire.ask("DBSIZE").integer() == 1
+        });
+        assert_eq!(wire.ask("GET stays").text(), b"v");
+        let info = wire.ask("INFO stats");
+        let expired = format!("expired_keys:{KEYS}\r\n");
+        let text = String::from_utf8_lossy(info.text()).into_owned();
+        assert!(text.contains(&expired), "no {expired} in\n{text}");
+    }
+}
+
+#[test]
+fn a_time_is_kept_replaced_and_lost_as_the_manual_says() {
+    let server = Server::start(Options::shards(2));
+    let mut wire = server.connect();
+    let mut ttl = |commands: &[&str]| {
+        wire.ask("SET k 1 EX 100");
+        for command in commands {
+            assert!(!wire.ask(command).is_error(), "{command}");
+        }
+        wire.ask("TTL k").integer()
+    };
+    let kept = 90..=100;
+    assert!(kept.contains(&ttl(&["INCR k"])));
+    assert!(kept.contains(&ttl(&["APPEND k 1"])));
+    assert!(kept.contains(&ttl(&["SET k 2 KEEPTTL"])));
+    assert!(kept.contains(&ttl(&["SETRANGE k 0 x"])));
+    assert!(kept.contains(&ttl(&["RENAME k other", "RENAME other k"])));
+    assert!(kept.contains(&ttl(&["COPY k other", "RENAME other k"])));
+    assert!(kept.contains(&ttl(&["EXPIRE k 50 GT"])));
+    assert_eq!(ttl(&["SET k 2"]), -1);
+    assert_eq!(ttl(&["GETSET k 2"]), -1);
+    assert_eq!(ttl(&["MSET k 2"]), -1);
+    assert_eq!(ttl(&["PERSIST k"]), -1);
+    assert_eq!(ttl(&["GETEX k PERSIST"]), -1);
+    assert_eq!(ttl(&["SET other 1", "RENAME other k"]), -1);
+    assert_eq!(ttl(&["EXPIRE k 0"]), -2);
+    assert_eq!(ttl(&["EXPIREAT k 1"]), -2);
+}
+
+#[test]
+fn a_dead_key_is_no_key_to_any_command() {
+    let server = Server::start(Options::shards(4));
+    let mut wire = server.connect();
+    let mut dead = |command: &str| {
+        wire.ask("SET dead 1 PX 1");
+        eventually("the key is dead", GONE_TIME_MAX, || {
+            wire.ask("PTTL dead").integer() == -2
+        });
+        wire.ask("DEL dead other");
+        wire.ask("SET dead 1 PX 1");
+        let born = Instant::now();
+        while born.elapsed() < Duration::from_millis(3) {
+            std::hint::spin_loop();
+        }
+        format!("{:?}", wire.ask(command))
+    };
+    assert_eq!(dead("INCR dead"), ":1");
+    assert_eq!(dead("SETNX dead 2"), ":1");
+    assert_eq!(dead("RPUSH dead x"), ":1");
+    assert_eq!(dead("APPEND dead x"), ":1");
+    assert_eq!(dead("DEL dead"), ":0");
+    assert_eq!(dead("EXISTS dead dead"), ":0");
+    assert_eq!(dead("TYPE dead"), "+\"none\"");
+    assert_eq!(dead("KEYS *"), "*[]");
+    assert_eq!(dead("MGET dead dead"), "*[null($-1), null($-1)]");
+    assert_eq!(dead("RENAME dead other"), "-\"ERR no such key\"");
+    assert_eq!(dead("COPY dead other"), ":0");
+    assert_eq!(dead("RANDOMKEY"), "null($-1)");
+    assert_eq!(dead("MSETNX dead 1 other 1"), ":1");
+    assert_eq!(dead("SINTERSTORE other dead"), ":0");
+}

@@ -1,0 +1,166 @@
+//! Replies come in the order of their commands, whichever shards they come from, in pipelines of any length and cut.
+
+use fastrand::Rng;
+use tests::reply::show;
+use tests::wire::encode;
+use tests::{Options, Server, Wire};
+
+const SHARDS: [u16; 3] = [1, 2, 4];
+const KEYS: u32 = 32;
+const PIPELINES: usize = 30;
+const COMMANDS_MAX: usize = 400;
+
+/// What one connection's own keys hold, to foretell every reply.
+struct Model {
+    owner: usize,
+    random: Rng,
+    values: Vec<Option<String>>,
+    written: u32,
+}
+
+impl Model {
+    fn new(owner: usize, seed: u64) -> Model {
+        Model {
+            owner,
+            random: Rng::with_seed(seed),
+            values: vec![None; KEYS as usize],
+            written: 0,
+        }
+    }
+
+    fn key(&self, index: usize) -> String {
+        format!("{}:{index}", self.owner)
+    }
+
+    /// Appends a command, and the reply it must have.
+    fn step(&mut self, pipeline: &mut Vec<u8>) -> Vec<u8> {
+        let index = self.random.usize(..self.values.len());
+        let key = self.key(index);
+        match self.random.u8(..12) {
+            0..4 => {
+                self.written += 1;
+                let value = format!("{}.{}", self.owner, self.written);
+                encode(&["SET", &key, &value], pipeline);
+                self.values[index] = Some(value);
+                b"+OK\r\n".to_vec()
+            }
+            4..8 => {
+                encode(&["GET", &key], pipeline);
+                bulk(self.values[index].as_deref())
+            }
+            8 => {
+                encode(&["STRLEN", &key], pipeline);
+                let length = self.values[index].as_ref().map_or(0, String::len);
+                format!(":{length}\r\n").into_bytes()
+            }
+            9 => {
+                let indices: Vec<usize> = (0..4)
+                    .map(|_| self.random.usize(..self.values.len()))
+                    .collect();
+                let mut arguments = vec!["MGET".to_owned()];
+                arguments.extend(indices.iter().map(|&index| self.key(index)));
+                encode(&arguments, pipeline);
+                let values = indices
+                    .iter()
+                    .map(|&index| bulk(self.values[index].as_deref()));
+                [b"*4\r\n".to_vec(), values.collect::<Vec<_>>().concat()].concat()
+            }
+            10 => {
+                encode(&["DEL", &key], pipeline);
+                let removed = i32::from(self.values[index].take().is_some());
+                format!(":{removed}\r\n").into_bytes()
+            }
+            _ => {
+                self.written += 1;
+                let tag = self.written.to_string();
+                match self.random.bool() {
+                    true => encode(&["ECHO", &tag], pipeline),
+                    false => pipeline.extend_from_slice(format!("ECHO {tag}\r\n").as_bytes()),
+                }
+                bulk(Some(&tag))
+            }
+        }
+    }
+}
+
+fn bulk(value: Option<&str>) -> Vec<u8> {
+    match value {
+        None => b"$-1\r\n".to_vec(),
+        Some(value) => format!("${}\r\n{value}\r\n", value.len()).into_bytes(),
+    }
+}
+
+fn converse(mut wire: Wire, mut model: Model) {
+    for _ in 0..PIPELINES {
+        let mut pipeline = Vec::new();
+        let count = model.random.usize(1..=COMMANDS_MAX);
+        let expected: Vec<Vec<u8>> = (0..count).map(|_| model.step(&mut pipeline)).collect();
+        let mut rest = pipeline.as_slice();
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(model.random.usize(1..=rest.len()));
+            wire.send(piece);
+            rest = later;
+        }
+        for (index, expected) in expected.iter().enumerate() {
+            let reply = wire.reply();
+            assert!(
+                reply == *expected,
+                "client {}, reply {index} of {count}: {} instead of {}",
+                model.owner,
+                show(&reply),
+                show(expected)
+            );
+        }
+    }
+}
+
+#[test]
+fn replies_come_in_order_from_all_shards() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        std::thread::scope(|scope| {
+            for client in 0..6 {
+                let wire = server.connect();
+                scope.spawn(move || converse(wire, Model::new(client, client as u64 + 1)));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_blocked_command_holds_back_those_behind_it() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let (mut blocked, mut other) = (server.connect(), server.connect());
+        blocked.send(b"SET before 1\r\nBLPOP list 0\r\nGET before\r\nECHO last\r\n");
+        assert_eq!(blocked.reply(), b"+OK\r\n");
+        // The pop may not have begun to wait: the element serves it either way.
+        assert_eq!(other.ask("RPUSH list x").integer(), 1);
+        assert_eq!(blocked.reply(), b"*2\r\n$4\r\nlist\r\n$1\r\nx\r\n");
+        assert_eq!(blocked.reply(), b"$1\r\n1\r\n");
+        assert_eq!(blocked.reply(), b"$4\r\nlast\r\n");
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_every_reply() {
+    const VALUE_LENGTH: usize = 64 * 1024;
+    const READS: usize = 1_000;
+    let server = Server::start(Options::shards(2));
+    let mut wire = server.connect();
+    let value = "v".repeat(VALUE_LENGTH);
+    for key in ["a", "b", "c"] {
+        wire.command(&["SET", key, &value]);
+    }
+    // Far more than sockets hold: the server must stop reading or keep the replies, and lose none.
+    let mut pipeline = Vec::new();
+    for index in 0..READS {
+        encode(&["GET", ["a", "b", "c"][index % 3]], &mut pipeline);
+        encode(&["ECHO", &index.to_string()], &mut pipeline);
+    }
+    wire.send(&pipeline);
+    for index in 0..READS {
+        assert_eq!(wire.reply().len(), VALUE_LENGTH + "$65536\r\n\r\n".len());
+        assert_eq!(wire.value().integer(), i64::try_from(index).expect("small"));
+    }
+}

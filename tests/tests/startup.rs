@@ -1,0 +1,264 @@
+//! Starting and ending: what is wrong is said in one line, a signal ends it cleanly, a kill leaves nothing that hinders the next start.
+//!
+//! The first tests here are of percore's own manners: Redis, given as `PERCORE_BINARY`, fails them.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tests::binary::binary;
+use tests::reply::{Scan, show};
+use tests::server::{self, eventually, free_port};
+use tests::wire::encode;
+use tests::{Options, Server};
+
+/// How it ended, and what it said on both outputs.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs the binary with flags that end it.
+fn run(flags: &[&str]) -> Ended {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut child = Command::new(&binary().path)
+        .args(flags)
+        .current_dir(&directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starting the binary");
+    if server::wait(&mut child).is_none() {
+        child.kill().expect("killing a child");
+        panic!("with {flags:?} it starts and stays");
+    }
+    let output = child.wait_with_output().expect("the child's output");
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("text"),
+        stderr: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+/// It must say in one line, naming these words, why it does not start.
+fn refused(flags: &[&str], words: &[&str]) {
+    let ended = run(flags);
+    let said = format!(
+        "{flags:?}: code {:?}, on stderr:\n{}",
+        ended.code, ended.stderr
+    );
+    assert_eq!(ended.code, Some(1), "{said}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{said}");
+    for word in words {
+        assert!(ended.stderr.contains(word), "no {word:?} with {said}");
+    }
+    assert!(!ended.stderr.contains("panicked"), "{said}");
+}
+
+#[test]
+fn help_and_version_are_told_and_all_is_well() {
+    let help = run(&["--help"]);
+    assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
+    for flag in [
+        "--port",
+        "--shards",
+        "--io-driver",
+        "--unixsocket",
+        "--maxmemory",
+        "--dir",
+    ] {
+        assert!(help.stdout.contains(flag), "no {flag} in\n{}", help.stdout);
+    }
+    let version = run(&["--version"]);
+    assert_eq!((version.code, version.stderr.as_str()), (Some(0), ""));
+    assert!(version.stdout.contains("percore"), "{}", version.stdout);
+}
+
+#[test]
+fn wrong_flags_are_told_in_one_line() {
+    for (flag, value) in [
+        ("--port", "many"),
+        ("--port", "70000"),
+        ("--port", "-1"),
+        ("--shards", "0"),
+        ("--shards", "few"),
+        ("--io-driver", "steam"),
+        ("--maxmemory", "1quart"),
+        ("--maxmemory-policy", "whatever"),
+        ("--databases", "0"),
+        ("--tcp-keepalive", "soon"),
+        ("--loglevel", "loud"),
+    ] {
+        refused(&[flag, value], &[flag.trim_start_matches('-')]);
+    }
+    refused(&["--nonsense", "1"], &["nonsense"]);
+    refused(&["/nowhere/percore.conf"], &["/nowhere/percore.conf"]);
+    refused(
+        &["--bind", "256.1.1.1", "--port", &free_port().to_string()],
+        &["256.1.1.1"],
+    );
+}
+
+#[test]
+fn a_taken_port_is_told_in_one_line() {
+    let port = free_port();
+    let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
+    let port = port.to_string();
+    refused(&["--bind", "127.0.0.1", "--port", &port], &[&port]);
+}
+
+#[test]
+fn a_port_of_another_percore_is_taken_too() {
+    // Several listeners may share a port within a process: between two of them that would split the clients.
+    let server = Server::start(Options::default());
+    let port = server.port().to_string();
+    refused(&["--bind", "127.0.0.1", "--port", &port], &[&port]);
+    assert_eq!(server.connect().ask("PING").text(), b"PONG");
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_told_in_one_line() {
+    let port = free_port().to_string();
+    refused(
+        &["--port", &port, "--dir", "/nowhere/at/all"],
+        &["/nowhere/at/all"],
+    );
+    refused(&["--port", &port, "--dir", "/dev/null"], &["/dev/null"]);
+}
+
+#[test]
+fn a_configuration_file_is_read_and_flags_come_after_it() {
+    let server = Server::start(Options::default());
+    let path = server.directory().join("my.conf");
+    let port = free_port();
+    std::fs::write(&path, "# mine\nmaxclients 77\nport 1\n\ndatabases 4\n")
+        .expect("writing a file");
+    let log = std::fs::File::create(server.directory().join("second.log")).expect("a file");
+    let mut child = Command::new(&binary().path)
+        .arg(&path)
+        .args(["--port", &port.to_string(), "--save", ""])
+        .current_dir(server.directory())
+        .stdin(Stdio::null())
+        .stdout(log)
+        .spawn()
+        .expect("starting the binary");
+    let mut wire = None;
+    eventually("it answers", server::START_TIME_MAX, || {
+        wire = tests::Wire::connect((Ipv4Addr::LOCALHOST, port).into()).ok();
+        wire.is_some()
+    });
+    let mut wire = wire.expect("connected");
+    let settings = format!(
+        "{:?} {:?}",
+        wire.ask("CONFIG GET maxclients"),
+        wire.ask("SELECT 4")
+    );
+    child.kill().expect("killing a child");
+    child.wait().expect("waiting for a child");
+    assert_eq!(
+        settings,
+        "*[$\"maxclients\", $\"77\"] -\"ERR DB index is out of range\""
+    );
+}
+
+#[test]
+fn signals_end_it_cleanly() {
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::start(Options::shards(4).unix_socket());
+        let mut idle = server.connect();
+        let mut waiting = server.connect();
+        waiting.send(b"BLPOP nothing 0\r\n");
+        assert_eq!(idle.ask("PING").text(), b"PONG");
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0), "after SIG{signal}");
+        assert_eq!(idle.until_closed(), b"");
+        waiting.until_closed();
+        assert!(
+            !server.unix_socket().exists(),
+            "the socket file is left after SIG{signal}"
+        );
+    }
+}
+
+#[test]
+fn a_client_in_mid_pipeline_gets_whole_replies_or_a_close() {
+    for round in 0..4 {
+        let mut server = Server::start(Options::shards(4));
+        let mut wires: Vec<_> = (0..4).map(|_| server.connect()).collect();
+        let mut pipeline = Vec::new();
+        for index in 0..2_000 {
+            encode(&["SET", &format!("key:{index}"), "value"], &mut pipeline);
+            encode(&["GET", &format!("key:{index}")], &mut pipeline);
+        }
+        for wire in &mut wires {
+            wire.send(&pipeline);
+        }
+        // A different moment each round: after that many replies.
+        for _ in 0..round * 300 {
+            wires[0].reply();
+        }
+        server.signal("TERM");
+        for wire in &mut wires {
+            let bytes = wire.until_closed();
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                let end = Scan::default().end(rest);
+                let end =
+                    end.unwrap_or_else(|| panic!("half a reply before the close: {}", show(rest)));
+                rest = &rest[end..];
+            }
+        }
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn shutdown_ends_it_too() {
+    let mut server = Server::start(Options::default());
+    let mut wire = server.connect();
+    wire.send(b"SHUTDOWN NOSAVE\r\n");
+    assert_eq!(wire.until_closed(), b"");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn after_a_kill_it_starts_again() {
+    let mut server = Server::start(Options::shards(4).unix_socket());
+    let mut wire = server.connect();
+    assert_eq!(wire.ask("SET a 1").text(), b"OK");
+    server.kill_and_restart();
+    wire.until_closed();
+    assert_eq!(server.connect().ask("SET a 2").text(), b"OK");
+    let mut unix =
+        tests::Wire::connect_unix(&server.unix_socket()).expect("the socket is there again");
+    assert_eq!(unix.ask("GET a").text(), b"2");
+}
+
+#[test]
+fn an_idle_server_sleeps() {
+    let server = Server::start(Options::shards(4));
+    let _idle: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    let before = cpu_ticks(server.pid());
+    std::thread::sleep(Duration::from_secs(1));
+    let used = cpu_ticks(server.pid()) - before;
+    // Ticks are hundredths of a second: housekeeping is allowed a twentieth of one core, a busy loop takes all.
+    assert!(
+        used <= 5,
+        "{used} hundredths of a second of CPU while idle for one"
+    );
+}
+
+/// CPU time of a process so far, user's and system's, in ticks.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
+    // The name in brackets may hold blanks: count from behind it. utime and stime are fields 14 and 15.
+    let fields = stat.rsplit_once(')').expect("a name in brackets").1;
+    fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u64>().expect("a number"))
+        .sum()
+}
