@@ -90,11 +90,11 @@ impl SlotMap {
     }
 
     /// Those of `keys` that `shard` owns.
-    pub fn owned<'k>(
+    pub fn owned(
         self,
         shard: ShardId,
-        keys: &'k [Box<[u8]>],
-    ) -> impl Iterator<Item = &'k [u8]> {
+        keys: &[Box<[u8]>],
+    ) -> impl Iterator<Item = &[u8]> {
         keys.iter()
             .map(|key| &**key)
             .filter(move |key| self.owner(key) == shard)
