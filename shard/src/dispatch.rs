@@ -85,7 +85,9 @@ impl Shard {
         }
         match HANDLERS[id.index()] {
             Handler::Keyed(_) => self.route_keyed(client, id, command, args),
-            Handler::Session(run) => self.run_session(client, id, run, args),
+            Handler::Session(run) | Handler::Roaming(run, _) => {
+                self.run_session(client, id, run, args);
+            }
             Handler::Whole(run) => self.begin_whole(client, client.facts(id), args, run),
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
         }

@@ -134,7 +134,10 @@ impl Shard {
             for key in self.keys_of(facts, &args) {
                 scopes.key(self.slots.owner(&key.key), key);
             }
-            whole |= matches!(HANDLERS[queued.id.index()], Handler::Whole(_));
+            whole |= matches!(
+                HANDLERS[queued.id.index()],
+                Handler::Whole(_) | Handler::Roaming(..)
+            );
         }
         for watched in &watched {
             scopes.watched(self.slots.owner(&watched.key.key), watched.clone());
@@ -227,7 +230,7 @@ impl Shard {
             let facts = client.borrow().facts(queued.id);
             match HANDLERS[queued.id.index()] {
                 Handler::Keyed(_) => self.run_on(&mut held.stage, facts, &args, &mut reply),
-                Handler::Whole(run) => {
+                Handler::Whole(run) | Handler::Roaming(_, run) => {
                     self.run_whole(&mut held.stage, facts, run, &args, &mut reply);
                 }
                 Handler::Session(run) => {

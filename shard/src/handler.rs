@@ -37,7 +37,10 @@ pub enum Answer {
 pub enum Handler {
     Keyed(DataCommand),
     Session(SessionCommand),
+    /// A command on the whole keyspace, at one instant.
     Whole(WholeCommand),
+    /// A command that goes from shard to shard; inside EXEC it runs on what all lend.
+    Roaming(SessionCommand, WholeCommand),
     /// Only its sub-commands run.
     Container,
 }
@@ -52,15 +55,18 @@ macro_rules! handler {
     (whole $path:path) => {
         Handler::Whole($path)
     };
+    (roaming $path:path, $at_once:path) => {
+        Handler::Roaming($path, $at_once)
+    };
     (container) => {
         Handler::Container
     };
 }
 
 macro_rules! handlers {
-    ($($name:literal => $kind:ident $(($path:path))? { $($row:tt)* })*) => {
+    ($($name:literal => $kind:ident $(($($path:path),+))? { $($row:tt)* })*) => {
         /// What runs for each command, by its place in the table.
-        pub static HANDLERS: [Handler; COMMANDS.len()] = [$(handler!($kind $($path)?)),*];
+        pub static HANDLERS: [Handler; COMMANDS.len()] = [$(handler!($kind $($($path),+)?)),*];
     };
 }
 

@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 
 use fastrand::Rng;
 use protocol::args::Args;
-use protocol::reply::Reply;
+use protocol::reply::{Reply, Version};
 use slab::Slab;
 use storage::{AccessPolicy, Databases, UnixMillis};
 
@@ -283,6 +283,13 @@ impl Shard {
             .get(token.index as usize)
             .filter(|known| known.token == token)
             .map(|known| &known.client)
+    }
+
+    /// The RESP version of a connection of this shard.
+    pub fn version_of(&self, token: ClientToken) -> Version {
+        self.client(token)
+            .map(|client| client.borrow().session.version)
+            .unwrap_or_default()
     }
 
     /// Registers a connection that `make` builds around its token.

@@ -90,11 +90,7 @@ impl SlotMap {
     }
 
     /// Those of `keys` that `shard` owns.
-    pub fn owned(
-        self,
-        shard: ShardId,
-        keys: &[Box<[u8]>],
-    ) -> impl Iterator<Item = &[u8]> {
+    pub fn owned(self, shard: ShardId, keys: &[Box<[u8]>]) -> impl Iterator<Item = &[u8]> {
         keys.iter()
             .map(|key| &**key)
             .filter(move |key| self.owner(key) == shard)

@@ -212,7 +212,8 @@ impl Shard {
         self.begin(client, parts, Job::Exec(exec));
     }
 
-    fn stall(&self, client: &mut Client) -> ReplyTo {
+    /// Takes a place for the reply of a command that takes longer, and runs nothing else of its connection until it is there.
+    pub fn stall(&self, client: &mut Client) -> ReplyTo {
         client.stalled = true;
         ReplyTo {
             client: client.token,

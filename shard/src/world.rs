@@ -29,7 +29,13 @@ pub struct World<'a> {
 }
 
 impl World<'_> {
-    /// How many databases each shard has.
+    /// All databases' numbers.
+    pub fn databases(&self) -> Vec<DbIndex> {
+        let first = self.shards.first();
+        first.map_or_else(Vec::new, |lent| lent.databases.indices().collect())
+    }
+
+    /// The database with this number, if it exists.
     pub fn database(&self, number: u16) -> Option<DbIndex> {
         self.shards
             .first()

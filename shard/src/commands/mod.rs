@@ -1,11 +1,12 @@
 //! The commands, one file a family.
 
-pub mod config;
 pub mod bitmap;
+pub mod config;
 pub mod copy;
 pub mod expiry;
 pub mod hyperloglog;
 pub mod keys;
+pub mod keyspace;
 pub mod lcs;
 pub mod list;
 pub mod options;
