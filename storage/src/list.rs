@@ -12,6 +12,12 @@ use crate::listpack::Listpack;
 pub use crate::quicklist::Elements;
 use crate::quicklist::Quicklist;
 
+/// Redis's rule weighs the bare text of what one command adds, so that a million empty elements are nothing to it; pushing them in front
+/// of one pack would move a megabyte each. Beyond this, well over what any setting allows of elements that have some text, they are weighed.
+const PACKED_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of an entry besides its text, at the least.
+const ENTRY_OVERHEAD_MIN: usize = 2;
+
 /// How large a node, and so a list in its packed form, may be: `list-max-listpack-size`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ListLimits {
@@ -299,9 +305,14 @@ impl List {
 
     /// Leaves the packed form if elements of so many bytes and number would take it over the limit.
     fn make_room(&mut self, bytes: usize, count: usize, limits: ListLimits) {
-        if let Form::Packed(pack) = &mut self.form
-            && limits.exceeded(pack.byte_len().saturating_add(bytes), pack.len() + count)
-        {
+        if let Form::Packed(pack) = &mut self.form {
+            let bytes = pack.byte_len().saturating_add(bytes);
+            let encoded = count
+                .saturating_mul(ENTRY_OVERHEAD_MIN)
+                .saturating_add(bytes);
+            if encoded <= PACKED_BYTES_MAX && !limits.exceeded(bytes, pack.len() + count) {
+                return;
+            }
             let mut quick = Box::<Quicklist>::default();
             quick.push_pack(std::mem::take(pack));
             self.form = Form::Quick(quick);

@@ -72,6 +72,15 @@ fn settings_mean_what_redis_says() {
     assert_eq!(ListLimits::default(), ListLimits::Bytes(8192));
 }
 
+#[test]
+fn many_elements_without_text_are_no_pack() {
+    let limits = ListLimits::default();
+    let mut list = List::new();
+    list.push_all(End::Front, std::iter::repeat_n(&b""[..], 300_000), limits);
+    assert_eq!((list.len(), list.encoding()), (300_000, "quicklist"));
+    assert!(list.packs().all(|pack| pack.byte_len() <= 8192));
+}
+
 /// Nodes of one element make chunks overflow soon.
 #[test]
 fn many_chunks_hold_together() {

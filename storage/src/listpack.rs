@@ -23,7 +23,7 @@
 //!
 //! Invariants: the empty pack has no block. Any other is well formed, every element stands in its one shortest encoding, and an
 //! integer's canonical text is always stored as an integer. Equal elements have thus equal bytes, which is what makes [`Listpack::find`]
-//! a comparison of bytes. [`Listpack::from_bytes`] is the only way in for foreign bytes and re-encodes what is not so.
+//! a comparison of bytes; one entry's are made and read in `listpack_entry`. [`Listpack::from_bytes`] is the only way in for foreign bytes and re-encodes what is not so.
 
 use std::fmt;
 use std::iter::FusedIterator;
