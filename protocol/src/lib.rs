@@ -15,6 +15,7 @@ pub mod inline;
 pub mod keys;
 pub mod number;
 pub mod parse;
+pub mod peek;
 pub mod reply;
 pub mod syntax;
 pub mod table;

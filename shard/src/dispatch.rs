@@ -4,9 +4,11 @@ use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
 use protocol::keys;
 use protocol::parse::{LargeArg, Limits, Parsed};
+use protocol::peek::Peek;
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
 use smallvec::SmallVec;
+use storage::Keyspace;
 
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
 use crate::client::{Client, Closing, ReplyMode};
@@ -17,6 +19,9 @@ use crate::message::{Parked, TransactionKey};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::Scopes;
+
+/// Commands of a pipeline whose keys are fetched ahead.
+const FETCHED_AHEAD: usize = 4;
 
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
@@ -34,7 +39,11 @@ impl Shard {
         let mut input = std::mem::take(&mut client.input);
         let mut parser = std::mem::take(&mut client.parser);
         let mut at = 0;
+        let mut glance = Glance::default();
         while client.may_run() {
+            if self.slots.shards() == 1 {
+                glance.fetch(self.databases.get(client.session.db), &input, at);
+            }
             limits.authenticated = client.session.authenticated;
             match parser.parse(&input[at..], &limits) {
                 Ok(Parsed::Command { consumed }) => {
@@ -279,6 +288,35 @@ impl Shard {
         }
         if !client.next_reply_is_muted() {
             client.reply(|reply| error.write(reply));
+        }
+    }
+}
+
+/// Commands ahead of the one that runs whose keys are on their way from memory.
+#[derive(Default)]
+struct Glance {
+    peek: Option<Peek>,
+    ahead: usize,
+}
+
+impl Glance {
+    /// Called before the command at `at` runs.
+    #[inline]
+    fn fetch(&mut self, keyspace: &Keyspace, input: &[u8], at: usize) {
+        self.ahead = self.ahead.saturating_sub(1);
+        if self.ahead == 0 {
+            self.peek = Some(Peek::new(at));
+        }
+        while self.ahead < FETCHED_AHEAD
+            && let Some(peek) = &mut self.peek
+        {
+            match peek.next_key(input) {
+                Some(key) => {
+                    keyspace.prefetch(key);
+                    self.ahead += 1;
+                }
+                None => self.peek = None,
+            }
         }
     }
 }

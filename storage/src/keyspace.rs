@@ -28,6 +28,9 @@ const POSITION_BITS: u32 = 40;
 /// Tries to find a segment that is not empty at random before looking at all in turn.
 const RANDOM_TRIES: usize = 128;
 
+/// Keyspaces with fewer keys stay in the processor's caches: fetching ahead would cost more than it saves.
+const PREFETCH_LEN_MIN: usize = 10_000;
+
 /// Segments that one sweep for expired keys looks at.
 const SEGMENTS_PER_SWEEP_MAX: usize = 8192;
 
@@ -143,6 +146,18 @@ impl Keyspace {
         let (region, rest) = self.region_of(hash);
         let place = self.regions[region].find(rest, hash, key)?;
         Some((region, place))
+    }
+
+    /// Lets the entry of `key` be on its way from memory: it will be asked for soon.
+    #[inline]
+    pub fn prefetch(&self, key: &[u8]) {
+        if self.len < PREFETCH_LEN_MIN {
+            return;
+        }
+        let hash = self.hasher.hash(key);
+        let (region, rest) = self.region_of(hash);
+        let region = &self.regions[region];
+        region.segments()[region.segment_of(rest)].prefetch(hash);
     }
 
     /// The entry of `key`, expired or not.

@@ -100,6 +100,22 @@ impl Segment {
         self.find_beyond(key)
     }
 
+    /// Fetches the entries whose fingerprints match.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        let wanted = LOW_BITS.wrapping_mul(u64::from(fingerprint(hash)));
+        for (word, &eight) in self.fingerprints.iter().enumerate() {
+            let differs = eight ^ wanted;
+            let found = differs.wrapping_sub(LOW_BITS) & !differs & HIGH_BITS;
+            if found != 0 {
+                let at = word * 8 + (found.trailing_zeros() / 8) as usize;
+                if let Some(entry) = self.entries.get(at) {
+                    entry.prefetch();
+                }
+            }
+        }
+    }
+
     /// Entries without a fingerprint: there are none but in a segment that may not split.
     #[inline]
     fn find_beyond(&self, key: &[u8]) -> Option<usize> {
