@@ -70,6 +70,18 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        name: "least-rank",
+        reason: "since 7.2 LPOS refuses the RANK -2^63, which has no opposite, before it was searched for",
+        explains: |command, _, new| {
+            command.verb() == "LPOS"
+                && command
+                    .arguments
+                    .iter()
+                    .any(|word| word == b"-9223372036854775808")
+                && starts(new, "ERR value is out of range")
+        },
+    },
+    Difference {
         name: "scan-without-values",
         reason: "since 7.4 HSCAN takes NOVALUES",
         explains: |command, old, new| {

@@ -132,7 +132,7 @@ fn watching() {
     compare(include_str!("conversations/watching.txt"));
 }
 
-/// Redis 7.0 says otherwise here: since 7.2 a client that is woken has its command run again, as if it came now.
+/// Redis's versions say it in other words, with the same code.
 #[test]
 fn who_reads_for_a_group_that_goes_is_told() {
     for shards in SHARDS {
