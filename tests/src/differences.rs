@@ -100,8 +100,7 @@ pub const DIFFERENCES: &[Difference] = &[
         explains: |command, old, new| {
             command.verb() == "XREAD"
                 && command.arguments.iter().any(|word| word == b"+")
-                && old.is_error()
-                && !new.is_error()
+                && starts(old, "ERR Invalid stream ID")
         },
     },
 ];
@@ -118,10 +117,21 @@ pub fn explanation(
         .find(|difference| (difference.explains)(command, &old, &new))
 }
 
+/// Told by OBJECT ENCODING, also within a transaction.
 fn encoding(command: &Command, old: &Value, new: &Value, was: &str, is: &str) -> bool {
-    command.verb() == "OBJECT"
-        && *old == Value::Bulk(was.as_bytes().to_vec())
-        && *new == Value::Bulk(is.as_bytes().to_vec())
+    fn same(old: &Value, new: &Value, was: &str, is: &str) -> bool {
+        match (old, new) {
+            (Value::Array(old), Value::Array(new)) => {
+                old.len() == new.len()
+                    && std::iter::zip(old, new).all(|(old, new)| same(old, new, was, is))
+            }
+            (Value::Bulk(older), Value::Bulk(newer)) => {
+                old == new || (older == was.as_bytes() && newer == is.as_bytes())
+            }
+            _ => old == new,
+        }
+    }
+    matches!(command.verb().as_str(), "OBJECT" | "EXEC") && same(old, new, was, is)
 }
 
 /// The same trees but for scores that are equal as numbers, and not longer in the newer one.
