@@ -97,7 +97,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         name: "read-the-last",
         reason: "since 7.4 XREAD takes + for the last entry of a stream",
-        explains: |command, old, new| {
+        explains: |command, old, _| {
             command.verb() == "XREAD"
                 && command.arguments.iter().any(|word| word == b"+")
                 && starts(old, "ERR Invalid stream ID")
