@@ -72,13 +72,22 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         name: "least-rank",
         reason: "since 7.2 LPOS refuses the RANK -2^63, which has no opposite, before it was searched for",
-        explains: |command, _, new| {
-            command.verb() == "LPOS"
-                && command
-                    .arguments
-                    .iter()
-                    .any(|word| word == b"-9223372036854775808")
-                && starts(new, "ERR value is out of range")
+        explains: |command, old, new| match (command.verb().as_str(), old, new) {
+            ("LPOS", _, new) => refuses_rank(new),
+            ("EXEC", Value::Array(old), Value::Array(new)) => {
+                old.len() == new.len()
+                    && std::iter::zip(old, new).all(|(old, new)| old == new || refuses_rank(new))
+            }
+            _ => false,
+        },
+    },
+    Difference {
+        name: "id-below-the-deleted",
+        reason: "since 7.2 XSETID refuses an id below that of an entry which was deleted",
+        explains: |command, old, new| {
+            command.verb() == "XSETID"
+                && !old.is_error()
+                && starts(new, "ERR The ID specified in XSETID is smaller")
         },
     },
     Difference {
@@ -174,6 +183,10 @@ fn same_but_lag(old: &Value, new: &Value) -> bool {
                 old.is_some() && old == new
             }
         })
+}
+
+fn refuses_rank(reply: &Value) -> bool {
+    starts(reply, "ERR value is out of range, value must between")
 }
 
 fn starts(value: &Value, with: &str) -> bool {
