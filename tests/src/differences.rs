@@ -91,6 +91,18 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        name: "fields-expire",
+        reason: "since 7.4 the fields of a hash can have times to live",
+        explains: |command, old, _| {
+            command.verb().starts_with('H') && starts(old, "ERR unknown command 'H")
+        },
+    },
+    Difference {
+        name: "listpack-with-times",
+        reason: "since 7.4 a small hash whose fields have times to live is a listpackex",
+        explains: |command, old, new| encoding(command, old, new, "listpack", "listpackex"),
+    },
+    Difference {
         name: "scan-without-values",
         reason: "since 7.4 HSCAN takes NOVALUES",
         explains: |command, old, new| {
