@@ -1,1 +1,134 @@
-fn main() {}
+//! Side-by-side measurements of percore and other servers that speak Redis's protocol. README.md says how to repeat them and what each figure means.
+//!
+//! Every server and client started here ends with this program, however it ends (see `process`). All sockets are on 127.0.0.1.
+
+mod bounds;
+mod client;
+mod compare;
+mod growth;
+mod idle;
+mod memory;
+mod placement;
+mod process;
+mod redis_benchmark;
+mod report;
+mod series;
+mod servers;
+mod subject;
+
+use std::num::NonZeroU64;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use report::Table;
+use servers::{CONNECTIONS_MAX, Selection};
+
+/// What went wrong, in words for whoever runs the benchmark.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Error>;
+
+/// Measures percore beside other servers.
+#[derive(Parser)]
+#[command(version)]
+struct Flags {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+    /// Print JSON: an array with an object for each table.
+    #[arg(long, global = true)]
+    json: bool,
+    /// A small run, to see that it works; its figures are rough.
+    #[arg(long, global = true)]
+    quick: bool,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+#[derive(Subcommand)]
+enum Benchmark {
+    /// CPU time an operation, throughput and latency, with redis-benchmark as the client; judges the project's bounds.
+    Compare {
+        /// Rounds of all servers [default: 5, quick: 2].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Commands of a run without a pipeline; 16-deep ones get ten times as many [default: 300000, quick: 50000].
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
+    },
+    /// Resident bytes a key.
+    Memory {
+        /// Keys [default: 2000000, quick: 200000].
+        #[arg(long)]
+        keys: Option<NonZeroU64>,
+    },
+    /// Latency of GET while the keyspace grows.
+    Growth {
+        /// Keys at the end [default: 5000000, quick: 500000].
+        #[arg(long)]
+        keys: Option<NonZeroU64>,
+        /// Keys set a second [default: 200000].
+        #[arg(long)]
+        rate: Option<NonZeroU64>,
+    },
+    /// Memory of idle connections, and CPU time of an idle server.
+    Idle {
+        /// Connections [default: 10000, quick: 1000].
+        #[arg(long)]
+        connections: Option<NonZeroU64>,
+        /// Seconds to watch the CPU [default: 10, quick: 2].
+        #[arg(long)]
+        seconds: Option<NonZeroU64>,
+    },
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    match run(&flags) {
+        Ok(tables) => {
+            if flags.json {
+                let tables: Vec<String> = tables.iter().map(Table::to_json).collect();
+                println!("[{}]", tables.join(",\n"));
+            } else {
+                let tables: Vec<String> = tables.iter().map(Table::to_text).collect();
+                println!("{}", tables.join("\n"));
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("benchmarks: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: &Flags) -> Result<Vec<Table>> {
+    let selection = &flags.selection;
+    let pick = |asked: Option<NonZeroU64>, full, quick| {
+        asked.map_or(if flags.quick { quick } else { full }, NonZeroU64::get)
+    };
+    match flags.benchmark {
+        Benchmark::Compare { rounds, requests } => compare::run(
+            selection,
+            pick(rounds, 5, 2),
+            pick(requests, 300_000, 50_000),
+        ),
+        Benchmark::Memory { keys } => memory::run(selection, pick(keys, 2_000_000, 200_000)),
+        Benchmark::Growth { keys, rate } => growth::run(
+            selection,
+            pick(keys, 5_000_000, 500_000),
+            pick(rate, 200_000, 200_000),
+        ),
+        Benchmark::Idle {
+            connections,
+            seconds,
+        } => {
+            let watch = Duration::from_secs(pick(seconds, 10, 2));
+            idle::run(
+                selection,
+                pick(connections, 10_000, 1_000).min(CONNECTIONS_MAX),
+                watch,
+            )
+        }
+    }
+}

@@ -46,6 +46,11 @@ macro_rules! for_each_command {
     ($($callback:ident)::+) => {
         $crate::join_commands! { [$($callback)::+] [
             string_commands
+            transaction_commands
+            list_commands
+            stream_commands
+            bitmap_commands
+            hyperloglog_commands
         ] }
     };
 }
@@ -60,6 +65,7 @@ macro_rules! for_each_known_command {
             keys_commands
             string_commands
             list_commands
+            list_blocking_commands
             hash_commands
             set_commands
             sorted_set_commands

@@ -1,1 +1,115 @@
-fn main() {}
+//! The binary: flags and files become a configuration, sockets are opened, shards start, and signals end them.
+//!
+//! It knows no command and no data. What keeps it from starting is one line on standard error that says what to do, and exit code 1.
+
+mod descriptors;
+mod flags;
+mod listeners;
+mod logs;
+mod memory;
+mod signals;
+
+use std::fmt;
+use std::fs;
+use std::process::ExitCode;
+
+use shard::{Server, Setup};
+use tracing::{info, warn};
+
+use crate::flags::Start;
+use crate::listeners::{Listeners, UnixSocketFile};
+
+/// Why percore does not start: a line for the one who started it.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("percore: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let Some(start) = flags::read(std::env::args_os().skip(1))? else {
+        return Ok(());
+    };
+    let Start {
+        mut config,
+        file,
+        passed_over,
+    } = start;
+    fs::read_dir(&config.dir).map_err(|error| {
+        Failure(format!(
+            "cannot read the directory {}: {error}; make it readable or choose another with --dir",
+            config.dir.display()
+        ))
+    })?;
+    let log_level = logs::start(&config)?;
+    logs::abort_on_panic();
+    info!(
+        version = shard::process::VERSION,
+        redis_version = shard::process::REDIS_VERSION,
+        pid = std::process::id(),
+        config_file = file.as_deref().unwrap_or("none"),
+        "percore is starting"
+    );
+    for name in passed_over {
+        warn!(
+            name,
+            "percore has no use for this parameter of Redis and passes it over"
+        );
+    }
+    config.maxclients = descriptors::raise(config.maxclients, config.shards)?;
+
+    let Listeners { tcp, unix } = listeners::open(&config)?;
+    let (unix, socket_file) = unix.unzip();
+    let pid_file = write_pid_file(&config)?;
+    let server = Server::start(Setup {
+        config,
+        config_file: file,
+        tcp,
+        unix,
+        used_memory: memory::of_this_thread,
+        log_level,
+    })
+    .map_err(|error| {
+        Failure(format!(
+            "the shards did not start: {error}; if the kernel refuses io_uring, try --io-driver epoll"
+        ))
+    })?;
+    signals::stop_on(server.stop_handle())
+        .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
+    let ended = server.wait();
+
+    drop::<Option<UnixSocketFile>>(socket_file);
+    if let Some(path) = pid_file {
+        // Whoever has removed it already is right.
+        let _ = fs::remove_file(path);
+    }
+    info!("percore has ended");
+    ended.map_err(|error| Failure(format!("a shard failed: {error}")))
+}
+
+fn write_pid_file(config: &shard::config::Config) -> Result<Option<std::path::PathBuf>, Failure> {
+    let Some(path) = &config.pidfile else {
+        return Ok(None);
+    };
+    let path = config.dir.join(path);
+    fs::write(&path, format!("{}\n", std::process::id())).map_err(|error| {
+        Failure(format!(
+            "cannot write the process id to {}: {error}; choose another file with --pidfile",
+            path.display()
+        ))
+    })?;
+    Ok(Some(path))
+}

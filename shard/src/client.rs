@@ -6,11 +6,15 @@ use std::time::Instant;
 use protocol::command::{Command, Flags};
 use protocol::parse::{LargeArg, Parser};
 use protocol::reply::{Reply, Version};
+use protocol::table::CommandId;
 use storage::DbIndex;
 
-use crate::batch::ClientToken;
+use crate::batch::{ClientToken, Facts};
+use crate::context::Caller;
 use crate::error::Error;
+use crate::exec::{Queue, Suspended};
 use crate::pending::Pending;
+use crate::watch::Watched;
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
@@ -54,6 +58,14 @@ pub struct Session {
     pub lib_name: Option<Box<str>>,
     pub lib_ver: Option<Box<str>>,
     pub last_command: &'static str,
+    /// Commands since MULTI.
+    pub queue: Option<Box<Queue>>,
+    /// Keys since WATCH.
+    pub watched: Vec<Watched>,
+    /// The same, while EXEC takes its locks.
+    pub exec_watched: Vec<Watched>,
+    /// A command of EXEC is running: it takes no slot of its own for its reply.
+    pub in_exec: bool,
 }
 
 /// Where the connection comes from.
@@ -89,6 +101,8 @@ pub struct Client {
     /// A command that must finish before the next one may begin (a transaction, a gathering, a block).
     pub stalled: bool,
     pub closing: Option<Closing>,
+    /// An EXEC that waits for the reply of one of its commands.
+    pub suspended: Option<Box<Suspended>>,
     /// The connection's task.
     waker: Option<Waker>,
 }
@@ -97,7 +111,7 @@ impl Session {
     /// Whether commands need no further question: authenticated, replies on.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.authenticated && self.reply_mode == ReplyMode::On
+        self.authenticated && self.reply_mode == ReplyMode::On && self.queue.is_none()
     }
 
     /// Whether this connection may use `command` in the state it is in.
@@ -137,6 +151,10 @@ impl Client {
                 lib_name: None,
                 lib_ver: None,
                 last_command: "NULL",
+                queue: None,
+                watched: Vec::new(),
+                exec_watched: Vec::new(),
+                in_exec: false,
             },
             peer,
             connected_at: now,
@@ -150,6 +168,7 @@ impl Client {
             writing_bytes: 0,
             stalled: false,
             closing: None,
+            suspended: None,
             waker: None,
         }
     }
@@ -168,6 +187,9 @@ impl Client {
 
     /// Takes a slot for a reply that comes later, or for nothing where the client wants none.
     pub fn wait(&mut self) -> u32 {
+        if self.session.in_exec {
+            return 0;
+        }
         let muted = self.next_reply_is_muted();
         self.pending.wait(muted)
     }
@@ -176,6 +198,21 @@ impl Client {
     #[inline]
     pub fn next_reply_is_muted(&self) -> bool {
         matches!(self.session.reply_mode, ReplyMode::Off | ReplyMode::Skip)
+    }
+
+    /// What travels with a command of this connection.
+    #[inline]
+    pub fn facts(&self, command: CommandId) -> Facts {
+        let session = &self.session;
+        Facts {
+            command,
+            db: session.db,
+            version: session.version,
+            caller: Caller {
+                client_id: session.id,
+                no_touch: session.no_touch,
+            },
+        }
     }
 
     /// Folds a reply that came from elsewhere.

@@ -16,11 +16,16 @@ pub mod table;
 use std::borrow::Cow;
 use std::fmt;
 
+use storage::AccessPolicy;
+
 pub use choice::{IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
 pub use file::{FileError, Loader};
 pub use kind::Kind;
 pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint, SavePoints};
 pub use table::{Config, Flag, PARAMETERS, Section};
+
+/// Beyond this the counter of LFU does not move any more, and its arithmetic would overflow.
+const LFU_LOG_FACTOR_MAX: u32 = 1 << 23;
 
 /// Why a parameter was not changed. Shown in Redis's words.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -111,8 +116,8 @@ impl Config {
             .set(self, value)
     }
 
-    /// Gives the parameter `name` a value, as CONFIG SET does: its flags count. `local` tells whether the client is on this machine.
-    pub fn change(&mut self, name: &str, value: &str, local: bool) -> Result<(), ConfigError> {
+    /// Whether CONFIG SET may change the parameter `name` now, as far as its flags say. `local` tells whether the client is on this machine.
+    pub fn may_change(&self, name: &str, local: bool) -> Result<(), ConfigError> {
         let row = Parameter::find(name).ok_or(ConfigError::Unknown)?;
         if row.is(Flag::Immutable) {
             return Err(ConfigError::Immutable);
@@ -120,7 +125,18 @@ impl Config {
         if row.is(Flag::Protected) && !self.enable_protected_configs.allows(local) {
             return Err(ConfigError::Protected);
         }
-        row.set(self, value)
+        Ok(())
+    }
+
+    /// What the use of a key notes: the clock of LRU unless the policy goes by LFU's counter.
+    pub fn access_policy(&self) -> AccessPolicy {
+        match self.maxmemory_policy {
+            MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu => AccessPolicy::Lfu {
+                log_factor: self.lfu_log_factor.min(LFU_LOG_FACTOR_MAX),
+                decay_time_min: self.lfu_decay_time_min,
+            },
+            _ => AccessPolicy::Lru,
+        }
     }
 
     /// The value of the parameter `name`. `None` where there is no such parameter.

@@ -16,6 +16,7 @@ use storage::{
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::Event;
+use crate::watch::WatchTable;
 
 /// Values worth more than this many frees are dropped on a thread of their own.
 const FREE_EFFORT_MAX: usize = 64;
@@ -37,9 +38,22 @@ pub enum Deadline {
     At(UnixMillis),
 }
 
+/// A change to a key that its owner does not know of yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    pub db: DbIndex,
+    pub key: Box<[u8]>,
+    /// What it is called; nothing where a whole database went.
+    pub event: Option<Event>,
+}
+
 /// What commands did, gathered for those who must know.
 #[derive(Default)]
 pub struct Effects {
+    /// The keys that somebody watches on this shard.
+    pub watches: WatchTable,
+    /// Changes to keys of other shards, while a transaction runs on what they lent: these go home with the entries.
+    pub away: Option<Vec<Change>>,
     /// Changes to keys since start: Redis's `dirty`.
     pub dirty: u64,
     pub keyspace_hits: u64,
@@ -53,8 +67,30 @@ pub struct Effects {
 impl Effects {
     /// The one place that watchers, waiters, notifications and logs learn of a change from.
     #[inline]
-    fn changed(&mut self, _db: DbIndex, _key: &[u8], _event: Event) {
+    fn changed(&mut self, db: DbIndex, key: &[u8], event: Event) {
         self.dirty += 1;
+        if self.away.is_none() && self.watches.is_empty() {
+            // The common case: nobody wants to know.
+            return;
+        }
+        self.tell(db, key, event);
+    }
+
+    #[cold]
+    fn tell(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        match &mut self.away {
+            Some(away) => away.push(Change {
+                db,
+                key: key.into(),
+                event: Some(event),
+            }),
+            None => self.watches.touch(db, key),
+        }
+    }
+
+    /// A change that another shard made to a key of this one.
+    pub fn came_home(&mut self, change: &Change) {
+        self.watches.touch(change.db, &change.key);
     }
 
     /// A key's time had come; its entry is out of the keyspace.

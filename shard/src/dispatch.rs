@@ -11,12 +11,12 @@ use smallvec::SmallVec;
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::copy;
-use crate::context::Caller;
 use crate::error::Error;
 use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::message::{Parked, TransactionKey};
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::transaction::Scopes;
 
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
@@ -77,13 +77,18 @@ impl Shard {
             // The common case, with nothing to ask: authenticated, replies on.
         } else if let Err(error) = client.session.admits(command) {
             return self.refuse(client, Some(id), &error);
+        } else if self.queue_for_exec(client, id, args) {
+            return;
         }
         if self.out_of_memory && command.flags.contains(Flags::DENYOOM) {
             return self.refuse(client, Some(id), &Error::OUT_OF_MEMORY);
         }
         match HANDLERS[id.index()] {
             Handler::Keyed(_) => self.route_keyed(client, id, command, args),
-            Handler::Session(run) => self.run_session(client, id, run, args),
+            Handler::Session(run) | Handler::Roaming(run, _) => {
+                self.run_session(client, id, run, args);
+            }
+            Handler::Whole(run) => self.begin_whole(client, client.facts(id), args, run),
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
         }
         client.session.last_command = command.name;
@@ -100,17 +105,7 @@ impl Shard {
         command: &'static Command,
         args: &Args<'_>,
     ) {
-        let session = &client.session;
-        let caller = Caller {
-            client_id: session.id,
-            no_touch: session.no_touch,
-        };
-        let facts = Facts {
-            command: id,
-            db: session.db,
-            version: session.version,
-            caller,
-        };
+        let facts = client.facts(id);
         match command.shape {
             KeyShape::One => match self.slots.owner(&args[1]) {
                 owner if owner == self.id => self.run_here(client, facts, args),
@@ -153,32 +148,29 @@ impl Shard {
                 }
             },
             Some(_) => {
-                let mut keys = Vec::with_capacity(positions.len());
-                for &at in &positions {
-                    let key = &args[at];
-                    keys.push((
-                        self.slots.owner(key),
-                        TransactionKey {
-                            db: facts.db,
-                            key: key.into(),
-                        },
-                    ));
+                let mut scopes = Scopes::default();
+                for key in self.keys_of(facts, args) {
+                    scopes.key(self.slots.owner(&key.key), key);
                 }
-                if let Some((at, db)) = copy::other_database(command, args) {
-                    let key = &args[at];
-                    if let Some(db) = self.databases.index(db) {
-                        keys.push((
-                            self.slots.owner(key),
-                            TransactionKey {
-                                db,
-                                key: key.into(),
-                            },
-                        ));
-                    }
-                }
-                self.begin_transaction(client, facts, args, keys);
+                self.begin_transaction(client, facts, args, scopes);
             }
         }
+    }
+
+    /// The keys that a command works on, with their databases.
+    pub(crate) fn keys_of(&self, facts: Facts, args: &Args<'_>) -> Vec<TransactionKey> {
+        let command = facts.command.command();
+        let here = key_positions(command, args)
+            .into_iter()
+            .map(|at| (facts.db, at));
+        let there = copy::other_database(command, args)
+            .and_then(|(at, db)| Some((self.databases.index(db)?, at)));
+        here.chain(there)
+            .filter_map(|(db, at)| {
+                let key = args.get(at)?.into();
+                Some(TransactionKey { db, key })
+            })
+            .collect()
     }
 
     /// Runs a data command whose keys are all on this shard, for a connection of this shard.
@@ -282,6 +274,9 @@ impl Shard {
     #[cold]
     fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
         self.stats.rejected(id.map(CommandId::index), error);
+        if let Some(queue) = &mut client.session.queue {
+            queue.abort();
+        }
         if !client.next_reply_is_muted() {
             client.reply(|reply| error.write(reply));
         }

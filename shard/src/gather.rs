@@ -4,6 +4,7 @@
 //! they are joined into the reply. The connection stalls meanwhile. These are commands that operators send, so a few boxes do not matter.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use protocol::reply::{Reply, Version};
 
@@ -17,6 +18,16 @@ use crate::slot::ShardId;
 
 type BoxedPart = Box<dyn Any + Send>;
 type Finish = Box<dyn FnOnce(&mut Shard, Vec<BoxedPart>, &mut Reply<'_>) -> Outcome>;
+
+/// What a visit waits for.
+#[derive(Clone)]
+pub enum Until {
+    Now,
+    /// None of these keys, of which each shard looks at its own, is lent to a transaction.
+    Home(Arc<[Box<[u8]>]>),
+    /// No key at all is.
+    AllHome,
+}
 
 /// A gathering under way, on its origin.
 pub struct Gather {
@@ -47,6 +58,18 @@ impl Shard {
         visit: impl Fn(&mut Shard) -> T + Clone + Send + 'static,
         finish: impl FnOnce(&mut Shard, Vec<T>, &mut Reply<'_>) -> Outcome + 'static,
     ) -> Answer {
+        self.gather_when(client, shards, Until::Now, visit, finish)
+    }
+
+    /// The same, once on each shard no transaction holds what `until` names.
+    pub fn gather_when<T: Send + 'static>(
+        &mut self,
+        client: &mut Client,
+        shards: Vec<ShardId>,
+        until: Until,
+        visit: impl Fn(&mut Shard) -> T + Clone + Send + 'static,
+        finish: impl FnOnce(&mut Shard, Vec<T>, &mut Reply<'_>) -> Outcome + 'static,
+    ) -> Answer {
         client.stalled = true;
         let to = ReplyTo {
             client: client.token,
@@ -70,12 +93,19 @@ impl Shard {
             let visit = visit.clone();
             let there = move |shard: &mut Shard| {
                 let part: BoxedPart = Box::new(visit(shard));
-                shard.send(
-                    origin,
-                    Message::Visit(Box::new(move |home| home.gathered(index, place, part))),
-                );
+                let home = move |home: &mut Shard| home.gathered(index, place, part);
+                shard.send(origin, Message::Visit(Box::new(home)));
             };
-            self.send(shard, Message::Visit(Box::new(there)));
+            let until = until.clone();
+            let arrive = move |shard: &mut Shard| match until {
+                Until::Now => there(shard),
+                Until::Home(keys) => {
+                    let own: Vec<&[u8]> = shard.slots.owned(shard.id, &keys).collect();
+                    shard.when_home(&own, Box::new(there));
+                }
+                Until::AllHome => shard.when_all_home(Box::new(there)),
+            };
+            self.send(shard, Message::Visit(Box::new(arrive)));
         }
         Answer::Later
     }

@@ -21,6 +21,7 @@ pub mod cron;
 pub mod dispatch;
 pub mod error;
 pub mod event;
+pub mod exec;
 pub mod executor;
 pub mod gather;
 pub mod handler;
@@ -37,6 +38,8 @@ pub mod stop;
 pub mod transaction;
 pub mod turn;
 pub mod undertaker;
+pub mod watch;
+pub mod world;
 
 pub use server::{Server, Setup};
 pub use stop::StopHandle;

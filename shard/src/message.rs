@@ -5,9 +5,12 @@ use protocol::reply::Version;
 use storage::{DbIndex, Entry};
 
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
+use crate::context::Change;
 use crate::locks::ItemId;
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::watch::Watched;
+use crate::world::Lent;
 
 /// One message; each is a pointer, so a ring of them is small.
 pub enum Message {
@@ -26,8 +29,11 @@ pub enum Message {
     /// The transaction is over: entries come back, locks go.
     Release(Box<Release>),
     /// Work for one shard that is none of the above: what operators ask for.
-    Visit(Box<dyn FnOnce(&mut Shard) + Send>),
+    Visit(Visit),
 }
+
+/// Something to do on a shard.
+pub type Visit = Box<dyn FnOnce(&mut Shard) + Send>;
 
 /// A transaction, numbered by the shard that coordinates it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +43,7 @@ pub struct TransactionId {
 }
 
 /// One key of a transaction.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TransactionKey {
     pub db: DbIndex,
     pub key: Box<[u8]>,
@@ -51,21 +57,44 @@ pub struct Late {
 pub struct LockRequest {
     pub transaction: TransactionId,
     pub client: ClientToken,
-    pub keys: Vec<TransactionKey>,
+    pub scope: Scope,
     /// Queue where a key is taken. Otherwise refuse, so that a transaction holding locks elsewhere never waits here.
     pub wait: bool,
+}
+
+/// What a transaction locks on one shard.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// These keys, of which some are watched and must be unchanged.
+    Keys {
+        keys: Vec<TransactionKey>,
+        watched: Vec<Watched>,
+    },
+    /// All there is.
+    Whole { watched: Vec<Watched> },
 }
 
 pub struct Grant {
     pub transaction: TransactionId,
     pub item: ItemId,
-    /// The keys that exist, with their databases.
-    pub entries: Vec<(DbIndex, Entry)>,
+    pub lent: Lending,
+    /// No watched key has changed.
+    pub unchanged: bool,
+}
+
+/// What goes from an owner to a coordinator and back.
+pub enum Lending {
+    /// Those of the keys that exist, with their databases.
+    Entries(Vec<(DbIndex, Entry)>),
+    /// Everything.
+    World(Box<Lent>),
 }
 
 pub struct Release {
     pub item: ItemId,
-    pub entries: Vec<(DbIndex, Entry)>,
+    pub lent: Lending,
+    /// Keys of this shard that the transaction changed.
+    pub changes: Vec<Change>,
 }
 
 /// A command kept until it may run.
@@ -89,4 +118,6 @@ pub enum Work {
     Command(Box<Parked>),
     /// A transaction's part.
     Lend(Box<LockRequest>),
+    /// Work for this shard that must not see keys lent away.
+    Visit(Visit),
 }

@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 
 use fastrand::Rng;
 use protocol::args::Args;
-use protocol::reply::Reply;
+use protocol::reply::{Reply, Version};
 use slab::Slab;
 use storage::{AccessPolicy, Databases, UnixMillis};
 
@@ -213,6 +213,11 @@ impl Shard {
         outbox.sealed.push_back(message);
     }
 
+    /// Does something as this turn's next thing, when no connection is in use.
+    pub fn post(&mut self, work: impl FnOnce(&mut Shard) + Send + 'static) {
+        self.send(self.id, Message::Visit(Box::new(work)));
+    }
+
     /// Adds a command to this turn's batch for its owner.
     #[inline]
     pub fn forward(&mut self, owner: ShardId, to: ReplyTo, facts: Facts, args: &Args<'_>) {
@@ -280,6 +285,13 @@ impl Shard {
             .map(|known| &known.client)
     }
 
+    /// The RESP version of a connection of this shard.
+    pub fn version_of(&self, token: ClientToken) -> Version {
+        self.client(token)
+            .map(|client| client.borrow().session.version)
+            .unwrap_or_default()
+    }
+
     /// Registers a connection that `make` builds around its token.
     pub fn register(
         &mut self,
@@ -302,8 +314,15 @@ impl Shard {
 
     /// Forgets a connection: replies still under way to it are dropped when they come.
     pub fn forget(&mut self, token: ClientToken) {
-        if self.client(token).is_some() {
+        if let Some(client) = self.client(token).cloned() {
             self.clients.remove(token.index as usize);
+            let client = &mut *client.borrow_mut();
+            self.discard_queue(client);
+            self.unwatch(std::mem::take(&mut client.session.exec_watched));
+            // An EXEC that waits for a reply holds locks.
+            if let Some(suspended) = client.suspended.take() {
+                self.abandon_exec(*suspended);
+            }
         }
         if self.stopping {
             self.wake_main();
@@ -324,6 +343,9 @@ impl Shard {
             // A connection that is just now running its input has this reply among those it waits for: fold it when it is done.
             match client.try_borrow_mut() {
                 Ok(mut client) => {
+                    if let Some(suspended) = client.suspended.take() {
+                        return self.resume_exec(suspended, reply);
+                    }
                     client.stalled = false;
                     client.fold(to.seq, reply);
                 }

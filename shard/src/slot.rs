@@ -88,6 +88,21 @@ impl SlotMap {
             self.shard_of_slot(slot_of(key))
         }
     }
+
+    /// Those of `keys` that `shard` owns.
+    pub fn owned(self, shard: ShardId, keys: &[Box<[u8]>]) -> impl Iterator<Item = &[u8]> {
+        keys.iter()
+            .map(|key| &**key)
+            .filter(move |key| self.owner(key) == shard)
+    }
+
+    /// The shards that own any of `keys`, in order.
+    pub fn owners(self, keys: &[Box<[u8]>]) -> Vec<ShardId> {
+        let mut owners: Vec<_> = keys.iter().map(|key| self.owner(key)).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The coordinator of commands whose keys live on several shards.
+//! The coordinator of what must happen at one instant on several shards.
 //!
 //! A transaction locks its keys where they live; each owner then *lends* the entries, which move to the coordinator by pointer. There the
 //! ordinary command runs, as if it had found all its keys at home, on databases that hold just what was lent; the entries go back with the
 //! release of the locks. No command knows about it, so every command with several keys is atomic, and there is one mechanism to get right.
+//! What concerns the whole keyspace locks whole shards and is lent their databases (see `world`); EXEC may need either (see `exec`).
 //!
 //! Locks are first tried on all shards at once: one round trip. A shard that would have to queue refuses instead; then everything is given
 //! back and the locks are taken one shard after the other in ascending order, waiting in each queue.
@@ -17,23 +18,29 @@
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 use smallvec::SmallVec;
-use storage::{Databases, DbIndex, Entry};
+use storage::{Databases, DbIndex, Entry, Found};
 
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
+use crate::context::Change;
+use crate::exec::Exec;
+use crate::handler::WholeCommand;
 use crate::locks::{ItemId, LockName};
 use crate::message::{
-    Grant, LockRequest, Message, Parked, Release, TransactionId, TransactionKey, Work,
+    Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionId, TransactionKey,
+    Visit, Work,
 };
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::watch::Watched;
+use crate::world::{Lent, World};
 
 /// One shard's share of a transaction.
 struct Part {
     shard: ShardId,
-    keys: Vec<TransactionKey>,
+    scope: Scope,
     granted: Option<ItemId>,
-    lent: Vec<(DbIndex, Entry)>,
+    lent: Option<Lending>,
 }
 
 /// How it takes its locks.
@@ -44,14 +51,113 @@ enum Pass {
     Ordered { at: usize },
 }
 
+/// What runs once all locks are held.
+enum Job {
+    /// A command on its keys.
+    Command {
+        to: ReplyTo,
+        facts: Facts,
+        args: OwnedArgs,
+    },
+    /// A command on everything.
+    Whole {
+        to: ReplyTo,
+        facts: Facts,
+        args: OwnedArgs,
+        run: WholeCommand,
+    },
+    /// The commands between MULTI and EXEC.
+    Exec(Box<Exec>),
+}
+
 /// A transaction under way, on its coordinator.
 pub struct Transaction {
-    to: ReplyTo,
-    facts: Facts,
-    args: OwnedArgs,
+    client: ClientToken,
     /// In ascending order of their shards.
     parts: SmallVec<[Part; 4]>,
     pass: Pass,
+    /// All watched keys are unchanged, as far as is known.
+    unchanged: bool,
+    job: Job,
+}
+
+/// Collects what a transaction locks, shard by shard.
+#[derive(Default)]
+pub struct Scopes {
+    keys: Vec<(ShardId, TransactionKey)>,
+    watched: Vec<(ShardId, Watched)>,
+}
+
+impl Scopes {
+    pub fn key(&mut self, owner: ShardId, key: TransactionKey) {
+        self.keys.push((owner, key));
+    }
+
+    /// A watched key is locked too, so that it stays as it is until the end.
+    pub fn watched(&mut self, owner: ShardId, watched: Watched) {
+        self.keys.push((owner, watched.key.clone()));
+        self.watched.push((owner, watched));
+    }
+
+    fn into_parts(mut self) -> SmallVec<[Part; 4]> {
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        let mut parts: SmallVec<[Part; 4]> = SmallVec::new();
+        for (shard, key) in self.keys {
+            match parts.last_mut() {
+                Some(Part {
+                    shard: last,
+                    scope: Scope::Keys { keys, .. },
+                    ..
+                }) if *last == shard => keys.push(key),
+                _ => parts.push(Part::new(
+                    shard,
+                    Scope::Keys {
+                        keys: vec![key],
+                        watched: Vec::new(),
+                    },
+                )),
+            }
+        }
+        assign_watched(&mut parts, self.watched);
+        parts
+    }
+
+    /// Every shard as a whole.
+    fn into_whole(self, shards: usize) -> SmallVec<[Part; 4]> {
+        let mut parts = (0..shards)
+            .map(|index| {
+                Part::new(
+                    ShardId::new(index),
+                    Scope::Whole {
+                        watched: Vec::new(),
+                    },
+                )
+            })
+            .collect();
+        assign_watched(&mut parts, self.watched);
+        parts
+    }
+}
+
+fn assign_watched(parts: &mut SmallVec<[Part; 4]>, watched: Vec<(ShardId, Watched)>) {
+    for (shard, item) in watched {
+        if let Some(part) = parts.iter_mut().find(|part| part.shard == shard) {
+            let (Scope::Keys { watched, .. } | Scope::Whole { watched }) = &mut part.scope;
+            watched.push(item);
+        }
+    }
+}
+
+impl Part {
+    fn new(shard: ShardId, scope: Scope) -> Self {
+        Self {
+            shard,
+            scope,
+            granted: None,
+            lent: None,
+        }
+    }
 }
 
 impl Shard {
@@ -61,42 +167,76 @@ impl Shard {
         client: &mut Client,
         facts: Facts,
         args: &Args<'_>,
-        keys: Vec<(ShardId, TransactionKey)>,
+        scopes: Scopes,
     ) {
-        let mut parts: SmallVec<[Part; 4]> = SmallVec::new();
-        for (shard, key) in keys {
-            let part = match parts.iter_mut().find(|part| part.shard == shard) {
-                Some(part) => part,
-                None => {
-                    parts.push(Part {
-                        shard,
-                        keys: Vec::new(),
-                        granted: None,
-                        lent: Vec::new(),
-                    });
-                    parts.last_mut().expect("just pushed")
-                }
-            };
-            if !part.keys.contains(&key) {
-                part.keys.push(key);
-            }
-        }
-        parts.sort_unstable_by_key(|part| part.shard);
-        client.stalled = true;
-        let to = ReplyTo {
-            client: client.token,
-            seq: client.wait(),
-        };
-        let pass = Pass::Try {
-            missing: parts.len(),
-            refused: false,
-        };
-        let index = self.transactions.insert(Transaction {
+        let to = self.stall(client);
+        let job = Job::Command {
             to,
             facts,
             args: OwnedArgs::from(args),
+        };
+        self.begin(client.token, scopes.into_parts(), job);
+    }
+
+    /// The same for a command on the whole keyspace.
+    pub fn begin_whole(
+        &mut self,
+        client: &mut Client,
+        facts: Facts,
+        args: &Args<'_>,
+        run: WholeCommand,
+    ) {
+        let to = self.stall(client);
+        let job = Job::Whole {
+            to,
+            facts,
+            args: OwnedArgs::from(args),
+            run,
+        };
+        let parts = Scopes::default().into_whole(self.slots.shards());
+        self.begin(client.token, parts, job);
+    }
+
+    /// The same for EXEC, whose client stalls already. `whole` where some command of it is on the whole keyspace.
+    pub fn begin_exec(
+        &mut self,
+        client: ClientToken,
+        exec: Box<Exec>,
+        scopes: Scopes,
+        whole: bool,
+    ) {
+        let parts = match whole {
+            true => scopes.into_whole(self.slots.shards()),
+            false => scopes.into_parts(),
+        };
+        self.begin(client, parts, Job::Exec(exec));
+    }
+
+    /// Takes a place for the reply of a command that takes longer, and runs nothing else of its connection until it is there.
+    pub fn stall(&self, client: &mut Client) -> ReplyTo {
+        client.stalled = true;
+        ReplyTo {
+            client: client.token,
+            seq: client.wait(),
+        }
+    }
+
+    fn begin(&mut self, client: ClientToken, parts: SmallVec<[Part; 4]>, job: Job) {
+        // With one part there is nothing to hold while it waits: it queues at once.
+        let pass = match parts.len() {
+            1 => Pass::Ordered { at: 0 },
+            missing => Pass::Try {
+                missing,
+                refused: false,
+            },
+        };
+        let wait = parts.len() == 1;
+        let index = self.transactions.insert(Transaction {
+            client,
             parts,
             pass,
+            unchanged: true,
+            job,
         });
         let id = TransactionId {
             coordinator: self.id,
@@ -105,15 +245,18 @@ impl Shard {
         self.stats.transactions += 1;
         // The local part goes last: it may complete the pass at once.
         let count = self.transactions[index].parts.len();
+        if count == 0 {
+            return self.run_soon(id);
+        }
         let mut local = None;
         for at in 0..count {
             match self.transactions[index].parts[at].shard == self.id {
                 true => local = Some(at),
-                false => self.request_locks(id, at, false),
+                false => self.request_locks(id, at, wait),
             }
         }
         if let Some(at) = local {
-            self.request_locks(id, at, false);
+            self.request_locks(id, at, wait);
         }
     }
 
@@ -123,8 +266,8 @@ impl Shard {
         let shard = part.shard;
         let request = Box::new(LockRequest {
             transaction: id,
-            client: transaction.to.client,
-            keys: part.keys.clone(),
+            client: transaction.client,
+            scope: part.scope.clone(),
             wait,
         });
         match shard == self.id {
@@ -136,49 +279,102 @@ impl Shard {
     /// On an owner: takes the locks of one part, or queues for them, or refuses.
     pub fn lock(&mut self, request: Box<LockRequest>) {
         let id = request.transaction;
-        let client = LockName::Client(id.coordinator, request.client);
-        if !request.wait
-            && !self.locks.is_empty()
-            && (self.locks.holds_client(id.coordinator, request.client)
-                || request
-                    .keys
-                    .iter()
-                    .any(|key| self.locks.holds_key(&key.key)))
-        {
+        if !request.wait && self.is_taken(&request) {
             match id.coordinator == self.id {
                 true => self.refused(id),
                 false => self.send(id.coordinator, Message::Refused(id)),
             }
             return;
         }
-        let names: SmallVec<[LockName; 8]> = request
-            .keys
-            .iter()
-            .map(|key| LockName::Key(key.key.clone()))
-            .chain([client])
-            .collect();
-        if let (item, Some(Work::Lend(request))) = self.locks.enqueue(names, Work::Lend(request)) {
+        let queued = match &request.scope {
+            Scope::Whole { .. } => self.locks.enqueue_barrier(Work::Lend(request)),
+            Scope::Keys { keys, .. } => {
+                let client = LockName::Client(id.coordinator, request.client);
+                let names: SmallVec<[LockName; 8]> = keys
+                    .iter()
+                    .map(|key| LockName::Key(key.key.clone()))
+                    .chain([client])
+                    .collect();
+                self.locks.enqueue(names, Work::Lend(request))
+            }
+        };
+        if let (item, Some(Work::Lend(request))) = queued {
             let grant = self.lend(item, &request);
             match id.coordinator == self.id {
-                true => self.granted(self.id, *grant),
-                false => self.send(id.coordinator, Message::Granted(grant)),
+                true => self.granted(self.id, grant),
+                false => self.send(id.coordinator, Message::Granted(Box::new(grant))),
             }
         }
     }
 
-    /// On an owner: the locks are held, so the entries go to the coordinator.
-    fn lend(&mut self, item: ItemId, request: &LockRequest) -> Box<Grant> {
-        let mut entries = Vec::with_capacity(request.keys.len());
-        for TransactionKey { db, key } in &request.keys {
-            if let Some(entry) = self.databases.get_mut(*db).remove(key, self.now) {
-                entries.push((*db, entry));
+    fn is_taken(&self, request: &LockRequest) -> bool {
+        if self.locks.is_empty() {
+            return false;
+        }
+        match &request.scope {
+            Scope::Whole { .. } => true,
+            Scope::Keys { keys, .. } => {
+                let coordinator = request.transaction.coordinator;
+                self.locks.holds_client(coordinator, request.client)
+                    || keys.iter().any(|key| self.locks.holds_key(&key.key))
             }
         }
-        Box::new(Grant {
+    }
+
+    /// On an owner: the locks are held, so what they cover goes to the coordinator.
+    fn lend(&mut self, item: ItemId, request: &LockRequest) -> Grant {
+        let (Scope::Keys { watched, .. } | Scope::Whole { watched }) = &request.scope;
+        let unchanged = watched.iter().all(|watched| self.is_unchanged(watched));
+        let lent = match &request.scope {
+            Scope::Whole { .. } => {
+                let empty = Databases::new(self.databases.count(), self.databases.hasher());
+                Lending::World(Box::new(Lent {
+                    databases: std::mem::replace(&mut self.databases, empty),
+                    watched: self.effects.watches.keys(),
+                    changes: Vec::new(),
+                }))
+            }
+            Scope::Keys { keys, .. } => {
+                let mut entries = Vec::with_capacity(keys.len());
+                for TransactionKey { db, key } in keys {
+                    if let Some(entry) = self.take_home(*db, key) {
+                        entries.push((*db, entry));
+                    }
+                }
+                Lending::Entries(entries)
+            }
+        };
+        Grant {
             transaction: request.transaction,
             item,
-            entries,
-        })
+            lent,
+            unchanged,
+        }
+    }
+
+    /// Takes an entry out of this shard's databases; one whose time has come expires.
+    fn take_home(&mut self, db: DbIndex, key: &[u8]) -> Option<Entry> {
+        match self.databases.get_mut(db).find(key, self.now) {
+            Found::Missing => None,
+            Found::Live(_) => self.databases.get_mut(db).take(key),
+            Found::Expired(entry) => {
+                self.effects.expired(db, entry);
+                None
+            }
+        }
+    }
+
+    /// Whether a key of this shard is as its watcher saw it. One that has expired meanwhile is not.
+    pub fn is_unchanged(&mut self, watched: &Watched) -> bool {
+        self.expire_if_due(watched.key.db, &watched.key.key);
+        self.effects.watches.is_unchanged(watched)
+    }
+
+    /// Removes a key of this shard whose time has come.
+    pub(crate) fn expire_if_due(&mut self, db: DbIndex, key: &[u8]) {
+        if let Found::Expired(entry) = self.databases.get_mut(db).find(key, self.now) {
+            self.effects.expired(db, entry);
+        }
     }
 
     /// On the coordinator: one part has its locks.
@@ -191,7 +387,8 @@ impl Shard {
             .find(|part| part.shard == from)
             .expect("only a part's shard grants");
         part.granted = Some(grant.item);
-        part.lent = grant.entries;
+        part.lent = Some(grant.lent);
+        transaction.unchanged &= grant.unchanged;
         match &mut transaction.pass {
             Pass::Try { missing, .. } => {
                 *missing -= 1;
@@ -202,7 +399,7 @@ impl Shard {
                 let at = *at;
                 match at < transaction.parts.len() {
                     true => self.request_locks(id, at, true),
-                    false => self.run_transaction(id),
+                    false => self.run_soon(id),
                 }
             }
         }
@@ -222,19 +419,28 @@ impl Shard {
             Pass::Try {
                 missing: 0,
                 refused: false,
-            } => self.run_transaction(id),
+            } => self.run_soon(id),
             Pass::Try {
                 missing: 0,
                 refused: true,
             } => {
                 self.stats.transactions_retried += 1;
-                self.transactions[id.index].pass = Pass::Ordered { at: 0 };
-                for at in 0..self.transactions[id.index].parts.len() {
+                let transaction = &mut self.transactions[id.index];
+                transaction.pass = Pass::Ordered { at: 0 };
+                transaction.unchanged = true;
+                for at in 0..transaction.parts.len() {
                     let part = &mut self.transactions[id.index].parts[at];
-                    let entries = std::mem::take(&mut part.lent);
-                    if let Some(item) = part.granted.take() {
+                    if let (Some(item), Some(lent)) = (part.granted.take(), part.lent.take()) {
                         let shard = part.shard;
-                        self.give_back(shard, Release { item, entries });
+                        let changes = Vec::new();
+                        self.give_back(
+                            shard,
+                            Release {
+                                item,
+                                lent,
+                                changes,
+                            },
+                        );
                     }
                 }
                 self.request_locks(id, 0, true);
@@ -243,39 +449,147 @@ impl Shard {
         }
     }
 
-    /// All locks are held: the instant at which the transaction happens.
-    fn run_transaction(&mut self, id: TransactionId) {
-        let mut transaction = self.transactions.remove(id.index);
-        let mut lent = Databases::new(self.databases.count(), self.databases.hasher());
-        for part in &mut transaction.parts {
-            for (db, entry) in part.lent.drain(..) {
-                lent.get_mut(db).insert(entry);
+    /// All locks are held: the transaction happens now, or as this turn's next thing where it needs its connection, which may be in use.
+    fn run_soon(&mut self, id: TransactionId) {
+        match self.transactions[id.index].job {
+            Job::Exec(_) => {
+                let run = move |shard: &mut Shard| shard.run_transaction(id);
+                self.send(self.id, Message::Visit(Box::new(run)));
             }
+            _ => self.run_transaction(id),
         }
-        let mut encoded = Vec::new();
-        std::mem::swap(&mut self.databases, &mut lent);
-        let args = transaction.args.borrow();
-        self.execute(
-            transaction.facts,
-            &args,
-            &mut Reply::new(&mut encoded, transaction.facts.version),
-        );
-        std::mem::swap(&mut self.databases, &mut lent);
-        for part in transaction.parts {
-            let entries = part
-                .keys
-                .iter()
-                .filter_map(|TransactionKey { db, key }| Some((*db, lent.get_mut(*db).take(key)?)))
-                .collect();
-            if let Some(item) = part.granted {
-                self.give_back(part.shard, Release { item, entries });
+    }
+
+    fn run_transaction(&mut self, id: TransactionId) {
+        let transaction = self.transactions.remove(id.index);
+        let Transaction {
+            mut parts,
+            unchanged,
+            job,
+            ..
+        } = transaction;
+        let mut stage = Stage::set(&mut parts, &self.databases);
+        match job {
+            Job::Command { to, facts, args } => {
+                let mut encoded = Vec::new();
+                let mut reply = Reply::new(&mut encoded, facts.version);
+                self.run_on(&mut stage, facts, &args.borrow(), &mut reply);
+                self.strike(stage, parts);
+                self.complete(self.id, to, &encoded);
             }
+            Job::Whole {
+                to,
+                facts,
+                args,
+                run,
+            } => {
+                let mut encoded = Vec::new();
+                let mut reply = Reply::new(&mut encoded, facts.version);
+                self.run_whole(&mut stage, facts, run, &args.borrow(), &mut reply);
+                self.strike(stage, parts);
+                self.complete(self.id, to, &encoded);
+            }
+            Job::Exec(exec) => self.run_exec(exec, unchanged, Held { stage, parts }),
+        }
+    }
+
+    /// Runs a data command on what was lent.
+    pub(crate) fn run_on(
+        &mut self,
+        stage: &mut Stage,
+        facts: Facts,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) {
+        if !stage.world.is_empty() {
+            stage.borrow_keys(self, facts, args);
+        }
+        std::mem::swap(&mut self.databases, &mut stage.entries);
+        self.effects.away = Some(std::mem::take(&mut stage.changes));
+        self.execute(facts, args, reply);
+        stage.changes = self.effects.away.take().unwrap_or_default();
+        std::mem::swap(&mut self.databases, &mut stage.entries);
+        if !stage.world.is_empty() {
+            stage.return_keys(self, facts, args);
+        }
+    }
+
+    /// Runs a command on the databases of all shards.
+    pub(crate) fn run_whole(
+        &mut self,
+        stage: &mut Stage,
+        facts: Facts,
+        run: WholeCommand,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) {
+        let start = reply.written();
+        self.stats.calls[facts.command.index()] += 1;
+        let mut world = World {
+            shards: stage
+                .world
+                .iter_mut()
+                .map(|(_, lent)| lent.as_mut())
+                .collect(),
+            selected: facts.db,
+            now: self.now,
+            discarded: Vec::new(),
+            dirty: 0,
+        };
+        let result = run(&mut world, args, reply);
+        let (discarded, dirty) = (world.discarded, world.dirty);
+        self.effects.dirty += dirty;
+        if !discarded.is_empty() {
+            self.process.undertaker.bury_keyspaces(discarded);
+        }
+        if let Err(error) = result {
+            reply.truncate(start);
+            error.write(reply);
+            self.stats.failed(facts.command.index(), &error);
+        }
+    }
+
+    /// The transaction has happened: everything goes home, and the locks are free.
+    fn strike(&mut self, mut stage: Stage, parts: SmallVec<[Part; 4]>) {
+        for part in parts {
+            let Some(item) = part.granted else {
+                continue;
+            };
+            let shard = part.shard;
+            let owned = |change: &Change| self.slots.owner(&change.key) == shard;
+            let mut changes: Vec<Change> = stage.changes.extract_if(.., |it| owned(it)).collect();
+            let lent = match &part.scope {
+                Scope::Keys { keys, .. } => Lending::Entries(
+                    keys.iter()
+                        .filter_map(|TransactionKey { db, key }| {
+                            Some((*db, stage.entries.get_mut(*db).take(key)?))
+                        })
+                        .collect(),
+                ),
+                Scope::Whole { .. } => {
+                    let at = stage.world.iter().position(|(of, _)| *of == shard);
+                    match at.map(|at| stage.world.swap_remove(at)) {
+                        Some((_, mut lent)) => {
+                            changes.append(&mut lent.changes);
+                            Lending::World(lent)
+                        }
+                        None => continue,
+                    }
+                }
+            };
+            self.give_back(
+                shard,
+                Release {
+                    item,
+                    lent,
+                    changes,
+                },
+            );
         }
         debug_assert!(
-            lent.is_empty(),
+            stage.entries.is_empty(),
             "a transaction wrote a key it had not locked"
         );
-        self.complete(self.id, transaction.to, &encoded);
     }
 
     fn give_back(&mut self, shard: ShardId, release: Release) {
@@ -285,12 +599,25 @@ impl Shard {
         }
     }
 
-    /// On an owner: the entries are home again and whoever waited goes on.
+    /// On an owner: what was lent is home again and whoever waited goes on.
     pub fn release(&mut self, release: Release) {
-        for (db, entry) in release.entries {
-            self.databases.get_mut(db).insert(entry);
+        match release.lent {
+            Lending::Entries(entries) => {
+                for (db, entry) in entries {
+                    self.databases.get_mut(db).insert_new(entry);
+                }
+            }
+            Lending::World(lent) => self.databases = lent.databases,
         }
-        let mut freed = vec![release.item];
+        for change in &release.changes {
+            self.effects.came_home(change);
+        }
+        self.unlock(release.item);
+    }
+
+    /// On an owner: frees an item's locks and lets those go on who waited for them.
+    fn unlock(&mut self, item: ItemId) {
+        let mut freed = vec![item];
         while let Some(item) = freed.pop() {
             let mut ready: SmallVec<[(ItemId, Work); 4]> = SmallVec::new();
             self.locks
@@ -300,10 +627,15 @@ impl Shard {
                     // Through the queue even to this very shard: running it here would recurse once a waiting transaction.
                     Work::Lend(request) => {
                         let grant = self.lend(item, &request);
-                        self.send(request.transaction.coordinator, Message::Granted(grant));
+                        let coordinator = request.transaction.coordinator;
+                        self.send(coordinator, Message::Granted(Box::new(grant)));
                     }
                     Work::Command(parked) => {
                         self.run_parked(*parked);
+                        freed.push(item);
+                    }
+                    Work::Visit(visit) => {
+                        visit(self);
                         freed.push(item);
                     }
                 }
@@ -330,10 +662,33 @@ impl Shard {
         let (item, ready) = self.locks.enqueue(names, Work::Command(Box::new(parked)));
         if let Some(Work::Command(parked)) = ready {
             self.run_parked(*parked);
-            self.release(Release {
-                item,
-                entries: Vec::new(),
-            });
+            self.unlock(item);
+        }
+    }
+
+    /// Does something on this shard as soon as none of `keys` is lent away.
+    pub fn when_home(&mut self, keys: &[&[u8]], visit: Visit) {
+        if self.locks.is_empty() {
+            return visit(self);
+        }
+        let names = keys.iter().map(|key| LockName::Key((*key).into()));
+        let queued = self.locks.enqueue(names, Work::Visit(visit));
+        self.run_visit(queued);
+    }
+
+    /// Does something on this shard as soon as nothing at all is lent away.
+    pub fn when_all_home(&mut self, visit: Visit) {
+        if self.locks.is_empty() {
+            return visit(self);
+        }
+        let queued = self.locks.enqueue_barrier(Work::Visit(visit));
+        self.run_visit(queued);
+    }
+
+    fn run_visit(&mut self, queued: (ItemId, Option<Work>)) {
+        if let (item, Some(Work::Visit(visit))) = queued {
+            visit(self);
+            self.unlock(item);
         }
     }
 
@@ -345,5 +700,78 @@ impl Shard {
             &mut Reply::new(&mut encoded, parked.version()),
         );
         self.complete(parked.origin, parked.to, &encoded);
+    }
+}
+
+/// Where a transaction's commands run: what was lent, put together.
+pub struct Stage {
+    /// The keys lent one by one, of all shards.
+    entries: Databases,
+    /// The shards lent as a whole.
+    world: Vec<(ShardId, Box<Lent>)>,
+    /// Keys that the commands changed.
+    changes: Vec<Change>,
+}
+
+/// A transaction's locks and what they hold, while it runs.
+pub struct Held {
+    pub(crate) stage: Stage,
+    parts: SmallVec<[Part; 4]>,
+}
+
+impl Held {
+    /// Gives all back.
+    pub(crate) fn end(self, shard: &mut Shard) {
+        shard.strike(self.stage, self.parts);
+    }
+}
+
+impl Stage {
+    fn set(parts: &mut SmallVec<[Part; 4]>, like: &Databases) -> Self {
+        let mut stage = Self {
+            entries: Databases::new(like.count(), like.hasher()),
+            world: Vec::new(),
+            changes: Vec::new(),
+        };
+        for part in parts {
+            match part.lent.take() {
+                Some(Lending::Entries(entries)) => {
+                    for (db, entry) in entries {
+                        stage.entries.get_mut(db).insert_new(entry);
+                    }
+                }
+                Some(Lending::World(lent)) => stage.world.push((part.shard, lent)),
+                None => {}
+            }
+        }
+        stage
+    }
+
+    fn lent_by(&mut self, owner: ShardId) -> Option<&mut Lent> {
+        self.world
+            .iter_mut()
+            .find(|(shard, _)| *shard == owner)
+            .map(|(_, lent)| lent.as_mut())
+    }
+
+    /// Takes the keys of one command out of the whole shards, for it to find them in one place.
+    fn borrow_keys(&mut self, shard: &Shard, facts: Facts, args: &Args<'_>) {
+        for key in shard.keys_of(facts, args) {
+            if let Some(lent) = self.lent_by(shard.slots.owner(&key.key))
+                && let Some(entry) = lent.databases.get_mut(key.db).take(&key.key)
+            {
+                self.entries.get_mut(key.db).insert_new(entry);
+            }
+        }
+    }
+
+    fn return_keys(&mut self, shard: &Shard, facts: Facts, args: &Args<'_>) {
+        for key in shard.keys_of(facts, args) {
+            if let Some(entry) = self.entries.get_mut(key.db).take(&key.key)
+                && let Some(lent) = self.lent_by(shard.slots.owner(&key.key))
+            {
+                lent.databases.get_mut(key.db).insert_new(entry);
+            }
+        }
     }
 }

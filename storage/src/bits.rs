@@ -228,6 +228,14 @@ impl FieldType {
         self.bits
     }
 
+    /// What SET means by the integer `value`: unsigned types take it modulo 2^64 first, so that -1 is their greatest value.
+    pub fn given(self, value: i64) -> i128 {
+        match self.signed {
+            true => value.into(),
+            false => (value as u64).into(),
+        }
+    }
+
     fn bounds(self) -> (i128, i128) {
         match self.signed {
             true => (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1),

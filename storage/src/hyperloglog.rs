@@ -300,6 +300,13 @@ pub fn runs(value: &[u8]) -> Runs<'_> {
     }
 }
 
+impl Run {
+    /// A run of zeros written in two bytes.
+    pub fn is_long(&self) -> bool {
+        self.width == 2
+    }
+}
+
 /// See [`runs`].
 pub struct Runs<'a> {
     value: &'a [u8],

@@ -23,30 +23,25 @@
 //!
 //! Invariants: the empty pack has no block. Any other is well formed, every element stands in its one shortest encoding, and an
 //! integer's canonical text is always stored as an integer. Equal elements have thus equal bytes, which is what makes [`Listpack::find`]
-//! a comparison of bytes. [`Listpack::from_bytes`] is the only way in for foreign bytes and re-encodes what is not so.
+//! a comparison of bytes; one entry's are made and read in `listpack_entry`. [`Listpack::from_bytes`] is the only way in for foreign bytes and re-encodes what is not so.
 
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Range;
 
 use crate::item::Item;
+use crate::listpack_entry::{
+    BACK_MAX, END, Encoded, HEAD_MAX, HEADER, array, check_entry, decode, entry_after,
+    entry_before, is_shortest,
+};
 use crate::thin_bytes::ThinBytes;
 
-/// Bytes in front of the first entry.
-const HEADER: usize = 6;
-/// The byte behind the last entry.
-const END: u8 = 0xFF;
 /// What the header's count says when it is too large for sixteen bits.
 const COUNT_ELSEWHERE: u16 = u16::MAX;
 /// Bytes of the count that then stands behind the terminator.
 const WIDE_COUNT: usize = size_of::<u32>();
 /// The empty pack, as [`Listpack::as_bytes`] shows it.
-const EMPTY: [u8; HEADER + 1] = [7, 0, 0, 0, 0, 0, END];
-/// The most that head, or integer, takes.
-const HEAD_MAX: usize = 9;
-/// The most that a back-length takes.
-const BACK_MAX: usize = 5;
-
+const EMPTY: [u8; Listpack::FRAME] = [7, 0, 0, 0, 0, 0, END];
 /// A packed sequence. See the module for its shape.
 #[derive(Clone, Default)]
 pub struct Listpack {
@@ -66,6 +61,13 @@ impl Cursor {
     const fn at(self) -> usize {
         self.0 as usize
     }
+}
+
+/// An end of a sequence. As a direction: from there towards the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Front,
+    Back,
 }
 
 /// Why bytes are not a listpack.
@@ -94,6 +96,8 @@ impl std::error::Error for Malformed {}
 impl Listpack {
     /// The largest pack, in bytes: 1 GiB, as in Redis. Growing one beyond it panics, so a caller that may asks [`Self::has_room_for`].
     pub const BYTES_MAX: usize = 1 << 30;
+    /// Bytes of a pack that are no entry's.
+    pub const FRAME: usize = HEADER + 1;
 
     /// The empty pack, without a block.
     pub const fn new() -> Self {
@@ -149,6 +153,19 @@ impl Listpack {
             front: HEADER,
             back: self.end(),
             left: self.len(),
+        }
+    }
+
+    /// The elements of these indexes that there are.
+    pub fn range(&self, range: Range<usize>) -> Iter<'_> {
+        let len = self.len();
+        let stop = range.end.min(len);
+        let start = range.start.min(stop);
+        Iter {
+            bytes: self.as_bytes(),
+            front: self.offset(start, len),
+            back: self.offset(stop, len),
+            left: stop - start,
         }
     }
 
@@ -209,20 +226,25 @@ impl Listpack {
         self.insert_at(HEADER, element);
     }
 
+    /// Removes the element at an end, once `read` has seen it.
+    pub fn pop_with<T>(&mut self, end: End, read: impl FnOnce(Item<'_>) -> T) -> Option<T> {
+        let cursor = match end {
+            End::Front => self.first(),
+            End::Back => self.last(),
+        }?;
+        let result = read(self.get(cursor));
+        self.remove(cursor);
+        Some(result)
+    }
+
     /// Removes the last element.
     pub fn pop_back(&mut self) -> Option<Vec<u8>> {
-        let cursor = self.last()?;
-        let element = self.get(cursor).to_vec();
-        self.remove(cursor);
-        Some(element)
+        self.pop_with(End::Back, |item| item.to_vec())
     }
 
     /// Removes the first element.
     pub fn pop_front(&mut self) -> Option<Vec<u8>> {
-        let cursor = self.first()?;
-        let element = self.get(cursor).to_vec();
-        self.remove(cursor);
-        Some(element)
+        self.pop_with(End::Front, |item| item.to_vec())
     }
 
     /// The new element's place; the one at `cursor` comes after it.
@@ -287,6 +309,35 @@ impl Listpack {
             }
         }
         None
+    }
+
+    /// Removes elements equal to `needle`, the first `max` of them from this end; how many.
+    pub fn remove_equal(&mut self, needle: &[u8], end: End, max: usize) -> usize {
+        let item = Item::parse(needle);
+        let mut removed = 0;
+        let mut at = match end {
+            End::Front => self.first(),
+            End::Back => self.last(),
+        };
+        while let Some(cursor) = at
+            && removed < max
+        {
+            match end {
+                End::Front => {
+                    let found = self.find(needle, cursor, 0);
+                    removed += usize::from(found.is_some());
+                    at = found.and_then(|found| self.remove(found));
+                }
+                End::Back => {
+                    at = self.prev(cursor);
+                    if self.get(cursor) == item {
+                        self.remove(cursor);
+                        removed += 1;
+                    }
+                }
+            }
+        }
+        removed
     }
 
     /// Keeps the first `index` elements and returns the rest.
@@ -476,219 +527,6 @@ impl DoubleEndedIterator for Iter<'_> {
 
 impl ExactSizeIterator for Iter<'_> {}
 impl FusedIterator for Iter<'_> {}
-
-/// A few bytes on the stack.
-struct Short<const MAX: usize> {
-    bytes: [u8; MAX],
-    len: usize,
-}
-
-impl<const MAX: usize> Short<MAX> {
-    fn of(parts: &[&[u8]]) -> Self {
-        let mut short = Self {
-            bytes: [0; MAX],
-            len: 0,
-        };
-        for part in parts {
-            short.bytes[short.len..short.len + part.len()].copy_from_slice(part);
-            short.len += part.len();
-        }
-        short
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-/// An element in its one encoding.
-struct Encoded<'a> {
-    head: Short<HEAD_MAX>,
-    payload: &'a [u8],
-}
-
-impl<'a> Encoded<'a> {
-    fn new(element: &'a [u8]) -> Self {
-        match Item::parse(element) {
-            Item::Int(int) => Self {
-                head: encode_int(int),
-                payload: &[],
-            },
-            Item::Bytes(payload) => Self {
-                head: encode_text_head(payload.len()),
-                payload,
-            },
-        }
-    }
-
-    /// Bytes of the whole entry.
-    fn len(&self) -> usize {
-        let len = self.head.len + self.payload.len();
-        len + back_size(len)
-    }
-
-    /// Calls `f` with the parts of the whole entry.
-    fn with_parts<T>(&self, f: impl FnOnce(&[&[u8]]) -> T) -> T {
-        let back = encode_back(self.head.len + self.payload.len());
-        f(&[self.head.as_slice(), self.payload, back.as_slice()])
-    }
-}
-
-fn encode_int(int: i64) -> Short<HEAD_MAX> {
-    let wide = int.to_le_bytes();
-    match int {
-        0..=127 => Short::of(&[&wide[..1]]),
-        -4096..=4095 => Short::of(&[&[0xC0 | (wide[1] & 0x1F), wide[0]]]),
-        -0x8000..=0x7FFF => Short::of(&[&[0xF1], &wide[..2]]),
-        -0x80_0000..=0x7F_FFFF => Short::of(&[&[0xF2], &wide[..3]]),
-        -0x8000_0000..=0x7FFF_FFFF => Short::of(&[&[0xF3], &wide[..4]]),
-        _ => Short::of(&[&[0xF4], &wide]),
-    }
-}
-
-fn encode_text_head(len: usize) -> Short<HEAD_MAX> {
-    // A length above BYTES_MAX is cut here, and stopped by `splice`.
-    let wide = (len as u32).to_le_bytes();
-    match len {
-        0..=0x3F => Short::of(&[&[0x80 | wide[0]]]),
-        0x40..=0xFFF => Short::of(&[&[0xE0 | wide[1], wide[0]]]),
-        _ => Short::of(&[&[0xF0], &wide]),
-    }
-}
-
-/// Bytes of the back-length of an entry whose head and payload take `len`. (One below each power, from the second on, is Redis's rule.)
-#[inline]
-fn back_size(len: usize) -> usize {
-    match len {
-        0..=127 => 1,
-        128..16_383 => 2,
-        16_383..2_097_151 => 3,
-        2_097_151..268_435_455 => 4,
-        _ => 5,
-    }
-}
-
-fn encode_back(len: usize) -> Short<BACK_MAX> {
-    let mut back = Short {
-        bytes: [0; BACK_MAX],
-        len: back_size(len),
-    };
-    let mut rest = len;
-    for byte in back.bytes[..back.len].iter_mut().rev() {
-        *byte = 0x80 | (rest & 0x7F) as u8;
-        rest >>= 7;
-    }
-    back.bytes[0] &= 0x7F;
-    back
-}
-
-/// Bytes of the head, and of head and payload, of the entry at `at`. Needs only as much of the entry as its length stands in.
-#[inline]
-fn extent(bytes: &[u8], at: usize) -> (usize, usize) {
-    let first = bytes[at];
-    match first {
-        0..=0x7F => (1, 1),
-        0x80..=0xBF => (1, 1 + usize::from(first & 0x3F)),
-        0xC0..=0xDF => (2, 2),
-        0xE0..=0xEF => {
-            let len = usize::from(first & 0x0F) << 8 | usize::from(bytes[at + 1]);
-            (2, 2 + len)
-        }
-        0xF0 => (5, 5 + u32::from_le_bytes(array(bytes, at + 1)) as usize),
-        0xF1 => (3, 3),
-        0xF2 => (4, 4),
-        0xF3 => (5, 5),
-        _ => (9, 9),
-    }
-}
-
-/// Where the entry after the one at `at` stands, or the terminator.
-#[inline]
-fn entry_after(bytes: &[u8], at: usize) -> usize {
-    let (_, len) = extent(bytes, at);
-    at + len + back_size(len)
-}
-
-/// Where the entry that ends before `end` stands.
-#[inline]
-fn entry_before(bytes: &[u8], end: usize) -> usize {
-    let (len, size) = decode_back(&bytes[HEADER..end]);
-    end - size - len
-}
-
-/// The back-length at the end of `bytes` and how many bytes it takes.
-#[inline]
-fn decode_back(bytes: &[u8]) -> (usize, usize) {
-    let (mut len, mut size) = (0, 0);
-    for &byte in bytes.iter().rev().take(BACK_MAX) {
-        len |= usize::from(byte & 0x7F) << (7 * size);
-        size += 1;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    (len, size)
-}
-
-#[inline]
-fn decode(bytes: &[u8], at: usize) -> Item<'_> {
-    let first = bytes[at];
-    let int = match first {
-        0..=0x7F => i64::from(first),
-        0x80..=0xBF | 0xE0..=0xF0 => {
-            let (head, len) = extent(bytes, at);
-            return Item::Bytes(&bytes[at + head..at + len]);
-        }
-        0xC0..=0xDF => {
-            i64::from(i16::from_be_bytes([first << 3, 0]) >> 3 | i16::from(bytes[at + 1]))
-        }
-        0xF1 => i64::from(i16::from_le_bytes(array(bytes, at + 1))),
-        0xF2 => {
-            let [a, b, c] = array(bytes, at + 1);
-            i64::from(i32::from_le_bytes([0, a, b, c]) >> 8)
-        }
-        0xF3 => i64::from(i32::from_le_bytes(array(bytes, at + 1))),
-        _ => i64::from_le_bytes(array(bytes, at + 1)),
-    };
-    Item::Int(int)
-}
-
-/// Where the entry at `at` ends, if it is whole within `bytes`, which end before the terminator, and its back-length tells its length.
-fn check_entry(bytes: &[u8], at: usize) -> Option<usize> {
-    if bytes[at] > 0xF4 {
-        return None;
-    }
-    let head_bytes = match bytes[at] {
-        0xE0..=0xEF => 2,
-        0xF0 => 5,
-        _ => 1,
-    };
-    bytes.get(at..at + head_bytes)?;
-    let (_, len) = extent(bytes, at);
-    let end = at + len + back_size(len);
-    let back = bytes.get(at + len..end)?;
-    (back == encode_back(len).as_slice()).then_some(end)
-}
-
-/// Whether the checked entry at `at` is encoded as this module would.
-fn is_shortest(bytes: &[u8], at: usize) -> bool {
-    let (head, _) = extent(bytes, at);
-    let head = &bytes[at..at + head];
-    match decode(bytes, at) {
-        Item::Int(int) => encode_int(int).as_slice() == head,
-        Item::Bytes(text) => {
-            matches!(Item::parse(text), Item::Bytes(_))
-                && encode_text_head(text.len()).as_slice() == head
-        }
-    }
-}
-
-#[inline]
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(&bytes[at..at + N]);
-    array
-}
 
 #[cfg(test)]
 #[path = "listpack_tests.rs"]

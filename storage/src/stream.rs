@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::stream_group::Group;
-use crate::stream_log::StreamLog;
+use crate::stream_log::{Counts, StreamLog};
 
 /// A group's share of the tree it stands in, besides name and content.
 const GROUP_BYTES: usize = 176;
@@ -19,6 +19,11 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Nothing was ever put in it.
+    pub fn is_pristine(&self) -> bool {
+        self.groups.is_empty() && self.log.counts() == Counts::default()
+    }
+
     pub fn group(&self, name: &[u8]) -> Option<&Group> {
         self.groups.get(name)
     }

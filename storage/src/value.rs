@@ -1,5 +1,7 @@
 //! What a key can hold besides a string, and how the keyspace finds out which.
 
+use crate::list::List;
+
 /// The type of a value, as TYPE names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Kind {
@@ -113,6 +115,7 @@ macro_rules! values {
 }
 
 values! {
+    List(List)
     Stream(Box<crate::stream::Stream>)
 }
 

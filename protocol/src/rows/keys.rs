@@ -49,7 +49,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "The second of the Unix epoch at which a key expires.";
     }
 
-    "keys" => session(keyspace::keys) {
+    "keys" => whole(keyspace::keys) {
         arity 2; flags [READONLY]; acl [KEYSPACE DANGEROUS]; keys [];
         tips ["request_policy:all_shards", "nondeterministic_output_order"];
         group Generic; since "1.0.0"; complexity "O(N)";
@@ -146,7 +146,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "A key's time to live in milliseconds.";
     }
 
-    "randomkey" => session(keyspace::randomkey) {
+    "randomkey" => roaming(keyspace::randomkey, keyspace::randomkey_at_once) {
         arity 1; flags [READONLY]; acl [KEYSPACE]; keys [];
         tips ["request_policy:all_shards", "nondeterministic_output"];
         group Generic; since "1.0.0"; complexity "O(1)";
@@ -168,7 +168,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "Renames a key where no other has the new name.";
     }
 
-    "scan" => session(keyspace::scan) {
+    "scan" => roaming(keyspace::scan, keyspace::scan_at_once) {
         arity -2; flags [READONLY]; acl [KEYSPACE]; keys [];
         tips ["nondeterministic_output", "request_policy:special"];
         group Generic; since "2.8.0"; complexity "O(1) a call, O(N) the whole iteration";

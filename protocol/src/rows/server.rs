@@ -108,7 +108,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Changes parameters while the server runs.";
     }
 
-    "dbsize" => session(keyspace::dbsize) {
+    "dbsize" => whole(keyspace::dbsize) {
         arity 1; flags [READONLY FAST]; acl [KEYSPACE]; keys [];
         tips ["request_policy:all_shards", "response_policy:agg_sum"];
         group Server; since "1.0.0"; complexity "O(1)";
@@ -123,7 +123,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Tools for testing the server itself.";
     }
 
-    "flushall" => session(keyspace::flushall) {
+    "flushall" => whole(keyspace::flushall) {
         arity -1; flags [WRITE]; acl [KEYSPACE DANGEROUS]; keys [];
         tips ["request_policy:all_shards", "response_policy:all_succeeded"];
         group Server; since "1.0.0"; complexity "O(N)";
@@ -131,7 +131,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Deletes all keys of all databases.";
     }
 
-    "flushdb" => session(keyspace::flushdb) {
+    "flushdb" => whole(keyspace::flushdb) {
         arity -1; flags [WRITE]; acl [KEYSPACE DANGEROUS]; keys [];
         tips ["request_policy:all_shards", "response_policy:all_succeeded"];
         group Server; since "1.0.0"; complexity "O(N)";
@@ -214,7 +214,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Ends the server, after saving where so configured.";
     }
 
-    "swapdb" => session(keyspace::swapdb) {
+    "swapdb" => whole(keyspace::swapdb) {
         arity 3; flags [WRITE FAST]; acl [KEYSPACE DANGEROUS]; keys [];
         group Server; since "4.0.0"; complexity "O(N)";
         syntax "index1 index2";

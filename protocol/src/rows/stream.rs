@@ -5,7 +5,7 @@
 #[macro_export]
 macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
 
-    "xack" => keyed(stream::xack) {
+    "xack" => keyed(stream_group::xack) {
         arity -4; flags [WRITE FAST]; acl [STREAM]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key group id...";
@@ -20,7 +20,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Appends an entry to a stream.";
     }
 
-    "xautoclaim" => keyed(stream::xautoclaim) {
+    "xautoclaim" => keyed(stream_pending::xautoclaim) {
         arity -6; flags [WRITE FAST]; acl [STREAM]; keys [at(1) range(0, 1, 0) RW DELETE];
         tips ["nondeterministic_output"];
         group Stream; since "6.2.0"; complexity "O(1)";
@@ -28,7 +28,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Takes over entries that have been pending for long.";
     }
 
-    "xclaim" => keyed(stream::xclaim) {
+    "xclaim" => keyed(stream_pending::xclaim) {
         arity -6; flags [WRITE FAST]; acl [STREAM]; keys [at(1) range(0, 1, 0) RW UPDATE];
         tips ["nondeterministic_output"];
         group Stream; since "5.0.0"; complexity "O(log N)";
@@ -50,42 +50,42 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Commands about a stream's consumer groups.";
     }
 
-    "xgroup|create" => keyed(stream::xgroup_create) {
+    "xgroup|create" => keyed(stream_group::xgroup_create) {
         arity -5; flags [WRITE DENYOOM]; acl [STREAM]; keys [at(2) range(0, 1, 0) RW INSERT];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key groupname (id|$) [MKSTREAM] [ENTRIESREAD entries_read]";
         summary "Creates a consumer group.";
     }
 
-    "xgroup|createconsumer" => keyed(stream::xgroup_createconsumer) {
+    "xgroup|createconsumer" => keyed(stream_group::xgroup_createconsumer) {
         arity 5; flags [WRITE DENYOOM]; acl [STREAM]; keys [at(2) range(0, 1, 0) RW INSERT];
         group Stream; since "6.2.0"; complexity "O(1)";
         syntax "key groupname consumername";
         summary "Creates a consumer in a group.";
     }
 
-    "xgroup|delconsumer" => keyed(stream::xgroup_delconsumer) {
+    "xgroup|delconsumer" => keyed(stream_group::xgroup_delconsumer) {
         arity 5; flags [WRITE]; acl [STREAM]; keys [at(2) range(0, 1, 0) RW DELETE];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key groupname consumername";
         summary "Deletes a consumer and forgets what it has pending.";
     }
 
-    "xgroup|destroy" => keyed(stream::xgroup_destroy) {
+    "xgroup|destroy" => keyed(stream_group::xgroup_destroy) {
         arity 4; flags [WRITE]; acl [STREAM]; keys [at(2) range(0, 1, 0) RW DELETE];
         group Stream; since "5.0.0"; complexity "O(N)";
         syntax "key groupname";
         summary "Deletes a consumer group.";
     }
 
-    "xgroup|help" => session(stream::xgroup_help) {
+    "xgroup|help" => session(stream_group::xgroup_help) {
         arity 2; flags [LOADING STALE]; acl [STREAM]; keys [];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "";
         summary "The sub-commands of XGROUP.";
     }
 
-    "xgroup|setid" => keyed(stream::xgroup_setid) {
+    "xgroup|setid" => keyed(stream_group::xgroup_setid) {
         arity -5; flags [WRITE]; acl [STREAM]; keys [at(2) range(0, 1, 0) RW UPDATE];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key groupname (id|$) [ENTRIESREAD entries_read]";
@@ -99,7 +99,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Commands that describe a stream.";
     }
 
-    "xinfo|consumers" => keyed(stream::xinfo_consumers) {
+    "xinfo|consumers" => keyed(stream_info::xinfo_consumers) {
         arity 4; flags [READONLY]; acl [STREAM]; keys [at(2) range(0, 1, 0) RO ACCESS];
         tips ["nondeterministic_output"];
         group Stream; since "5.0.0"; complexity "O(1)";
@@ -107,21 +107,21 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "The consumers of a group.";
     }
 
-    "xinfo|groups" => keyed(stream::xinfo_groups) {
+    "xinfo|groups" => keyed(stream_info::xinfo_groups) {
         arity 3; flags [READONLY]; acl [STREAM]; keys [at(2) range(0, 1, 0) RO ACCESS];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key";
         summary "The consumer groups of a stream.";
     }
 
-    "xinfo|help" => session(stream::xinfo_help) {
+    "xinfo|help" => session(stream_info::xinfo_help) {
         arity 2; flags [LOADING STALE]; acl [STREAM]; keys [];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "";
         summary "The sub-commands of XINFO.";
     }
 
-    "xinfo|stream" => keyed(stream::xinfo_stream) {
+    "xinfo|stream" => keyed(stream_info::xinfo_stream) {
         arity -3; flags [READONLY]; acl [STREAM]; keys [at(2) range(0, 1, 0) RO ACCESS];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key [FULL [COUNT count]]";
@@ -135,7 +135,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "How many entries a stream has.";
     }
 
-    "xpending" => keyed(stream::xpending) {
+    "xpending" => keyed(stream_pending::xpending) {
         arity -3; flags [READONLY]; acl [STREAM]; keys [at(1) range(0, 1, 0) RO ACCESS];
         tips ["nondeterministic_output"];
         group Stream; since "5.0.0"; complexity "O(N)";
@@ -150,14 +150,14 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "The entries in a range of ids.";
     }
 
-    "xread" => session(blocking::xread) {
+    "xread" => keyed(stream_read::xread) {
         arity -4; flags [READONLY BLOCKING]; acl [STREAM]; keys [after("STREAMS", 1) range(-1, 1, 2) RO ACCESS];
         group Stream; since "5.0.0"; complexity "O(M), M entries answered";
         syntax "[COUNT count] [BLOCK milliseconds] STREAMS key... id...";
         summary "Entries of streams that follow given ids; may wait for them.";
     }
 
-    "xreadgroup" => session(blocking::xreadgroup) {
+    "xreadgroup" => keyed(stream_read::xreadgroup) {
         arity -7; flags [WRITE BLOCKING]; acl [STREAM]; keys [after("STREAMS", 4) range(-1, 1, 2) RO ACCESS];
         group Stream; since "5.0.0"; complexity "O(M), M entries answered";
         syntax "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key... id...";

@@ -1,8 +1,19 @@
 //! The commands, one file a family.
 
+pub mod bitmap;
+pub mod config;
 pub mod copy;
 pub mod expiry;
+pub mod hyperloglog;
 pub mod keys;
+pub mod keyspace;
 pub mod lcs;
+pub mod list;
 pub mod options;
+pub mod stream;
+pub mod stream_group;
+pub mod stream_info;
+pub mod stream_pending;
+pub mod stream_read;
 pub mod string;
+pub mod transaction;

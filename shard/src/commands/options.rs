@@ -15,6 +15,24 @@ pub fn count(text: &[u8]) -> Result<usize, Error> {
     usize::try_from(integer(text)?).map_err(|_| Error::MUST_BE_POSITIVE)
 }
 
+/// The integer in `text`, which may not be `i64::MIN`: where its sign gives a direction, it must have an opposite.
+pub fn signed(text: &[u8]) -> Result<i64, Error> {
+    match integer(text)? {
+        i64::MIN => Err(Error::new(
+            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+        )),
+        value => Ok(value),
+    }
+}
+
+/// The integer in `text`; `refusal` where it is none or below `min`.
+pub fn at_least(min: usize, text: &[u8], refusal: Error) -> Result<usize, Error> {
+    parse_int(text)
+        .and_then(|value| usize::try_from(value).ok())
+        .filter(|&value| value >= min)
+        .ok_or(refusal)
+}
+
 /// The float in `text`: finite or infinite, never NaN, nothing around it.
 pub fn float(text: &[u8]) -> Result<f64, Error> {
     parse_float(text).ok_or(Error::NOT_A_FLOAT)

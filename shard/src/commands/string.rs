@@ -18,14 +18,15 @@ const GROWTH_BYTES_MAX: usize = 1024 * 1024;
 
 /// Writes a string's text.
 #[inline]
-fn write(reply: &mut Reply<'_>, item: Item<'_>) {
+pub fn write(reply: &mut Reply<'_>, item: Item<'_>) {
     match item {
         Item::Bytes(bytes) => reply.bulk(bytes),
         Item::Int(int) => reply.bulk_integer(int),
     }
 }
 
-fn write_or_null(reply: &mut Reply<'_>, item: Option<Item<'_>>) {
+/// The same; null where there is none.
+pub fn write_or_null(reply: &mut Reply<'_>, item: Option<Item<'_>>) {
     match item {
         Some(item) => write(reply, item),
         None => reply.null(),

@@ -1,0 +1,146 @@
+//! The least of a Redis client: enough to fill a server through a pipeline and to time one reply.
+//!
+//! An error reply is an `Err` here: no benchmark may take a refused command for a done one.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::Result;
+
+/// Commands on their way at once while filling: deep enough that the socket is not what is measured.
+const FILL_DEPTH: u64 = 256;
+/// A server that is silent for so long has failed.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// The bytes of each value.
+const VALUE: &[u8; 16] = b"abcdefghijklmnop";
+
+/// A blocking connection to a server on this machine.
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+    output: Vec<u8>,
+    line: String,
+}
+
+/// The name of key `n`, 16 bytes for any `n` below 10^12. redis-benchmark names its keys the same way, so that it finds what was filled here.
+pub fn key(n: u64) -> String {
+    format!("key:{n:012}")
+}
+
+impl Connection {
+    /// Connects to `port` of 127.0.0.1.
+    pub fn open(port: u16) -> Result<Connection> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SILENCE_MAX))?;
+        stream.set_write_timeout(Some(SILENCE_MAX))?;
+        Ok(Connection {
+            stream: BufReader::new(stream),
+            output: Vec::new(),
+            line: String::new(),
+        })
+    }
+
+    /// Adds a command to those that `flush` will send.
+    pub fn queue(&mut self, words: &[&[u8]]) {
+        self.output
+            .extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+        for word in words {
+            self.output
+                .extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            self.output.extend_from_slice(word);
+            self.output.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Sends what is queued.
+    pub fn flush(&mut self) -> Result<()> {
+        self.stream.get_mut().write_all(&self.output)?;
+        self.output.clear();
+        Ok(())
+    }
+
+    /// Sends one command and waits for its reply.
+    pub fn ask(&mut self, words: &[&[u8]]) -> Result<String> {
+        self.queue(words);
+        self.flush()?;
+        self.reply()
+    }
+
+    /// The next reply as text: a status, an integer, or a key's value, empty where there is none.
+    pub fn reply(&mut self) -> Result<String> {
+        self.line.clear();
+        self.stream.read_line(&mut self.line)?;
+        match self.line.trim_end().split_at_checked(1) {
+            Some(("+" | ":", text)) => Ok(text.to_string()),
+            Some(("$", "-1")) => Ok(String::new()),
+            Some(("$", text)) => {
+                let length: u16 = text.parse()?;
+                let mut bulk = vec![0; usize::from(length) + 2];
+                self.stream.read_exact(&mut bulk)?;
+                bulk.truncate(length.into());
+                Ok(String::from_utf8(bulk)?)
+            }
+            _ => Err(format!("unexpected reply: {:?}", self.line).into()),
+        }
+    }
+
+    /// Sets the keys of `range`, all in one pipeline's depth, and waits until the server has done so.
+    pub fn set_batch(&mut self, range: Range<u64>) -> Result<()> {
+        for n in range.clone() {
+            self.queue(&[b"SET", key(n).as_bytes(), VALUE]);
+        }
+        self.flush()?;
+        for _ in range {
+            self.reply()?;
+        }
+        Ok(())
+    }
+
+    /// Sets the keys from 0 up to `keys`, at least one, and checks that the last is there.
+    pub fn fill(&mut self, keys: u64) -> Result<()> {
+        let mut next = 0;
+        while next < keys {
+            let end = keys.min(next + FILL_DEPTH);
+            self.set_batch(next..end)?;
+            next = end;
+        }
+        let last = self.ask(&[b"GET", key(keys - 1).as_bytes()])?;
+        if last.as_bytes() == VALUE {
+            Ok(())
+        } else {
+            Err("the last key filled is not there".into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_sixteen_bytes() {
+        assert_eq!(key(0).len(), 16);
+        assert_eq!(key(4_999_999), "key:000004999999");
+    }
+
+    #[test]
+    fn replies_are_told_apart() {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut connection = Connection::open(listener.local_addr().unwrap().port()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server
+            .write_all(b"+OK\r\n:7\r\n$-1\r\n$4\r\na\r\nb\r\n-ERR no\r\n")
+            .unwrap();
+        for expected in ["OK", "7", "", "a\r\nb"] {
+            assert_eq!(connection.reply().unwrap(), expected);
+        }
+        assert!(connection.reply().is_err());
+        drop(server);
+        assert!(
+            connection.reply().is_err(),
+            "a closed connection is no reply"
+        );
+    }
+}

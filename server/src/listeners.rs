@@ -1,0 +1,279 @@
+//! The sockets: for each address one listener a shard, which share the port through SO_REUSEPORT so that the kernel spreads connections, and
+//! one Unix socket for all.
+//!
+//! SO_REUSEPORT would let a second percore of the same user take half of the connections unnoticed. So each address is first bound without it.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use shard::config::Config;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tracing::{info, warn};
+
+use crate::Failure;
+
+/// Everything that clients may connect to.
+pub struct Listeners {
+    /// Of each shard, one an address.
+    pub tcp: Vec<Vec<TcpListener>>,
+    pub unix: Option<(UnixListener, UnixSocketFile)>,
+}
+
+/// The Unix socket's file, which is removed when this is dropped.
+pub struct UnixSocketFile(PathBuf);
+
+impl Drop for UnixSocketFile {
+    fn drop(&mut self) {
+        // Whoever has removed it already is right.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Opens what the configuration asks for.
+pub fn open(config: &Config) -> Result<Listeners, Failure> {
+    let mut tcp: Vec<Vec<TcpListener>> = (0..config.shards).map(|_| Vec::new()).collect();
+    let addresses = match config.port {
+        0 => Vec::new(),
+        port => bindable(config, port)?,
+    };
+    for address in &addresses {
+        for listeners in &mut tcp {
+            listeners.push(
+                listen(*address, config.tcp_backlog, true)
+                    .map_err(|error| refused(*address, &error))?,
+            );
+        }
+        info!(%address, "listening");
+    }
+    let unix = config
+        .unixsocket
+        .as_ref()
+        .map(|path| open_unix(config, &config.dir.join(path)))
+        .transpose()?;
+    if addresses.is_empty() && unix.is_none() {
+        return Err(Failure(
+            "there is nothing to listen on; give a --port, a --bind address or a --unixsocket"
+                .into(),
+        ));
+    }
+    Ok(Listeners { tcp, unix })
+}
+
+/// The addresses of `bind` that can be had. Those with a `-` may be missing, and so may those of a family that this machine lacks.
+fn bindable(config: &Config, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    let mut found = Vec::new();
+    for text in &config.bind.0 {
+        let (optional, name) = match text.strip_prefix('-') {
+            Some(name) => (true, name),
+            None => (false, text.as_str()),
+        };
+        for address in resolve(name, port, optional)? {
+            match listen(address, 1, false) {
+                Ok(_) => found.push(address),
+                Err(error) if is_missing(&error, optional) => {
+                    info!(%address, %error, "this address is not on this machine, doing without");
+                }
+                Err(error) => return Err(refused(address, &error)),
+            }
+        }
+    }
+    if found.is_empty() && !config.bind.0.is_empty() {
+        return Err(Failure(format!(
+            "none of the addresses '{}' is on this machine; choose others with --bind",
+            config.bind.0.join(" ")
+        )));
+    }
+    Ok(found)
+}
+
+fn resolve(name: &str, port: u16, optional: bool) -> Result<Vec<SocketAddr>, Failure> {
+    let ip: Option<IpAddr> = match name {
+        "*" => Some(Ipv4Addr::UNSPECIFIED.into()),
+        "::*" => Some(Ipv6Addr::UNSPECIFIED.into()),
+        _ => name.parse().ok(),
+    };
+    if let Some(ip) = ip {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    match (name, port).to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.collect()),
+        Err(_) if optional => Ok(Vec::new()),
+        Err(error) => Err(Failure(format!(
+            "cannot find the address '{name}' to listen on: {error}; correct --bind"
+        ))),
+    }
+}
+
+fn is_missing(error: &io::Error, optional: bool) -> bool {
+    match Errno::from_io_error(error) {
+        Some(Errno::ADDRNOTAVAIL) => optional,
+        Some(
+            Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::PFNOSUPPORT | Errno::NOPROTOOPT,
+        ) => true,
+        _ => false,
+    }
+}
+
+fn refused(address: SocketAddr, error: &io::Error) -> Failure {
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "another server has it; stop that one or choose another port with --port"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "it is not an address of this machine; correct --bind, or put a - before it if it may be missing"
+        }
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 need privileges; choose another with --port"
+        }
+        _ => "choose others with --bind and --port",
+    };
+    Failure(format!("cannot listen on {address}: {error}; {advice}"))
+}
+
+fn listen(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        // `*` and `::*` are two addresses, as in Redis.
+        socket.set_only_v6(true)?;
+    }
+    // A port that closed connections still linger on is free.
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&SockAddr::from(address))?;
+    // Without this a bind beside another listener's would pass where that one has SO_REUSEADDR only.
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+fn open_unix(config: &Config, path: &Path) -> Result<(UnixListener, UnixSocketFile), Failure> {
+    remove_stale(path)?;
+    let failed = |what: &str, error: io::Error| {
+        Failure(format!(
+            "cannot {what} the Unix socket {}: {error}; choose another path with --unixsocket",
+            path.display()
+        ))
+    };
+    let socket =
+        Socket::new(Domain::UNIX, Type::STREAM, None).map_err(|error| failed("create", error))?;
+    let address = SockAddr::unix(path).map_err(|error| failed("name", error))?;
+    socket
+        .bind(&address)
+        .map_err(|error| failed("bind", error))?;
+    let file = UnixSocketFile(path.into());
+    if config.unixsocketperm.0 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(config.unixsocketperm.0))
+            .map_err(|error| failed("set the access rights of", error))?;
+    }
+    // Only now, so that nobody connects before the access rights are right.
+    socket
+        .listen(config.tcp_backlog)
+        .map_err(|error| failed("listen on", error))?;
+    info!(path = %path.display(), "listening");
+    Ok((socket.into(), file))
+}
+
+/// Removes the file that a server left which did not end cleanly; a living one's, or anything else, is left alone.
+fn remove_stale(path: &Path) -> Result<(), Failure> {
+    let advice = "choose another path with --unixsocket";
+    let shown = path.display();
+    match fs::symlink_metadata(path) {
+        Err(_) => return Ok(()),
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(Failure(format!(
+                "{shown} is there and is no socket; {advice}"
+            )));
+        }
+        Ok(_) => {}
+    }
+    if UnixStream::connect(path).is_ok() {
+        return Err(Failure(format!(
+            "another server listens on {shown}; stop that one or {advice}"
+        )));
+    }
+    warn!(path = %shown, "removing the socket of a server that is gone");
+    fs::remove_file(path)
+        .map_err(|error| Failure(format!("cannot remove the old {shown}: {error}; {advice}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(bind: &str, port: u16) -> Config {
+        let mut config = Config {
+            shards: 2,
+            port,
+            ..Config::default()
+        };
+        config.set("bind", bind).expect("allowed");
+        config
+    }
+
+    fn free_port() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address").port()
+    }
+
+    #[test]
+    fn each_shard_gets_a_listener_of_each_address_and_a_second_server_none() {
+        let config = on("127.0.0.1 -203.0.113.7", free_port());
+        let first = open(&config).expect("free");
+        assert_eq!(first.tcp.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
+        let error = open(&config).err().expect("taken").to_string();
+        assert!(
+            error.contains("--port") && error.contains("another server"),
+            "{error}"
+        );
+        drop(first);
+        open(&config).expect("free again");
+    }
+
+    #[test]
+    fn an_address_that_must_be_there_is_missed() {
+        let error = open(&on("203.0.113.7", free_port()))
+            .err()
+            .expect("missing");
+        assert!(
+            error.to_string().contains("not an address of this machine"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn port_zero_is_no_port() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut config = on("*", 0);
+        assert!(open(&config).is_err());
+        config.dir = dir.path().into();
+        config.set("unixsocket", "percore.sock").expect("allowed");
+        config.set("unixsocketperm", "700").expect("allowed");
+        let path = dir.path().join("percore.sock");
+
+        // A socket that nobody listens on any more does not hinder.
+        drop(UnixListener::bind(&path).expect("bound"));
+        let first = open(&config).expect("free");
+        assert!(first.tcp.iter().all(Vec::is_empty));
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let error = open(&config).err().expect("taken").to_string();
+        assert!(error.contains("another server"), "{error}");
+        drop(first);
+        assert!(!path.exists());
+
+        fs::write(&path, "a file").expect("written");
+        let error = open(&config).err().expect("in the way").to_string();
+        assert!(error.contains("is no socket"), "{error}");
+        assert!(path.exists());
+    }
+}

@@ -1,0 +1,39 @@
+//! SIGTERM and SIGINT end the server cleanly; a second one at once. SIGHUP is ignored, as Redis does: a terminal that closes ends nothing.
+
+use std::io;
+use std::thread;
+
+use shard::StopHandle;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::{info, warn};
+
+/// Lets signals end the server that `stop` belongs to, for as long as the process lives.
+pub fn stop_on(stop: StopHandle) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            let mut asked = false;
+            for signal in signals.forever() {
+                match signal {
+                    SIGHUP => info!("SIGHUP is ignored"),
+                    _ if asked => {
+                        warn!("asked to stop a second time: ending at once");
+                        std::process::exit(1);
+                    }
+                    _ => {
+                        let name = if signal == SIGINT {
+                            "SIGINT"
+                        } else {
+                            "SIGTERM"
+                        };
+                        info!(signal = name, "asked to stop");
+                        asked = true;
+                        stop.stop();
+                    }
+                }
+            }
+        })?;
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! XGROUP and XACK: who reads a stream together, and what they are done with.
+
+use protocol::args::Args;
+use protocol::reply::Reply;
+use storage::StreamId;
+use storage::stream_group::Group;
+
+use crate::client::Client;
+use crate::commands::options::{self, Options, is};
+use crate::commands::stream::{StreamValue, changed_quietly, int, parse_id};
+use crate::context::Context;
+use crate::error::{Error, Outcome};
+use crate::event::Event;
+use crate::handler::Answer;
+use crate::shard::Shard;
+
+const KEY_MISSING: Error = Error::new(
+    "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.",
+);
+
+/// `NOGROUP No such consumer group 'group' for key name 'key'`
+pub fn no_group(key: &[u8], group: &[u8]) -> Error {
+    Error::from_bytes(
+        [
+            b"NOGROUP No such consumer group '",
+            group,
+            b"' for key name '",
+            key,
+            b"'",
+        ]
+        .concat(),
+    )
+}
+
+/// `NOGROUP No such key 'key' or consumer group 'group'`
+pub fn no_key_or_group(key: &[u8], group: &[u8]) -> Error {
+    Error::from_bytes(
+        [
+            b"NOGROUP No such key '",
+            key,
+            b"' or consumer group '",
+            group,
+            b"'",
+        ]
+        .concat(),
+    )
+}
+
+/// `ERR unknown subcommand or wrong number of arguments for 'sub'. Try NAME HELP.`
+pub fn bad_subcommand(sub: &[u8], container: &str) -> Error {
+    const ECHOED_BYTES_MAX: usize = 128;
+    let sub = sub.get(..ECHOED_BYTES_MAX).unwrap_or(sub);
+    Error::from_bytes(
+        [
+            b"ERR unknown subcommand or wrong number of arguments for '",
+            sub,
+            b"'. Try ",
+            container.as_bytes(),
+            b" HELP.",
+        ]
+        .concat(),
+    )
+}
+
+/// The options behind `XGROUP CREATE | SETID key group id`.
+struct PositionOptions {
+    make_stream: bool,
+    entries_read: Option<u64>,
+}
+
+impl PositionOptions {
+    fn parse(args: &Args<'_>, of_create: bool) -> Result<PositionOptions, Error> {
+        let mut parsed = PositionOptions {
+            make_stream: false,
+            entries_read: None,
+        };
+        let mut options = Options::new(args, 5);
+        while let Some(word) = options.next() {
+            if of_create && is(word, "MKSTREAM") {
+                parsed.make_stream = true;
+            } else if is(word, "ENTRIESREAD") && options.left() > 0 {
+                parsed.entries_read = match options::integer(options.value()?)? {
+                    -1 => None,
+                    count => Some(u64::try_from(count).map_err(|_| {
+                        Error::new("ERR value for ENTRIESREAD must be positive or -1")
+                    })?),
+                };
+            } else {
+                return Err(bad_subcommand(&args[1], "XGROUP"));
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// `XGROUP CREATE key group id | $ [MKSTREAM] [ENTRIESREAD entries-read]`
+pub fn xgroup_create(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let (key, name) = (&args[2], &args[3]);
+    let options = PositionOptions::parse(args, true)?;
+    let last_id = ctx.get_mut::<StreamValue>(key)?.map(|s| s.log.last_id());
+    if last_id.is_none() && !options.make_stream {
+        return Err(KEY_MISSING);
+    }
+    let id = match &args[4] {
+        b"$" => last_id.unwrap_or(StreamId::MIN),
+        text => parse_id(text, 0)?,
+    };
+    let stream = ctx.get_or_insert(key, StreamValue::default)?;
+    if !stream.add_group(name, Group::new(id, options.entries_read)) {
+        return Err(Error::new("BUSYGROUP Consumer Group name already exists"));
+    }
+    ctx.changed(key, Event::XGROUP_CREATE);
+    reply.ok();
+    Ok(())
+}
+
+/// `XGROUP SETID key group id | $ [ENTRIESREAD entries-read]`
+pub fn xgroup_setid(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let (key, name) = (&args[2], &args[3]);
+    let options = PositionOptions::parse(args, false)?;
+    let stream = ctx.get_mut::<StreamValue>(key)?.ok_or(KEY_MISSING)?;
+    let last_id = stream.log.last_id();
+    let group = stream.group_mut(name).ok_or_else(|| no_group(key, name))?;
+    let id = match &args[4] {
+        b"$" => last_id,
+        text => parse_id(text, 0)?,
+    };
+    group.set_position(id, options.entries_read);
+    ctx.changed(key, Event::XGROUP_SETID);
+    reply.ok();
+    Ok(())
+}
+
+/// `XGROUP DESTROY key group`: 1 where there was one.
+pub fn xgroup_destroy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let key = &args[2];
+    let stream = ctx.get_mut::<StreamValue>(key)?.ok_or(KEY_MISSING)?;
+    let destroyed = stream.remove_group(&args[3]).is_some();
+    if destroyed {
+        ctx.changed(key, Event::XGROUP_DESTROY);
+    }
+    reply.integer(i64::from(destroyed));
+    Ok(())
+}
+
+/// `XGROUP CREATECONSUMER key group consumer`: 1 where there was none.
+pub fn xgroup_createconsumer(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Outcome {
+    let (key, name, now_ms) = (&args[2], &args[3], ctx.now.ms());
+    let stream = ctx.get_mut::<StreamValue>(key)?.ok_or(KEY_MISSING)?;
+    let group = stream.group_mut(name).ok_or_else(|| no_group(key, name))?;
+    let created = group.add_consumer(&args[4], now_ms).is_some();
+    if created {
+        ctx.changed(key, Event::XGROUP_CREATECONSUMER);
+    }
+    reply.integer(i64::from(created));
+    Ok(())
+}
+
+/// `XGROUP DELCONSUMER key group consumer`: how many entries it had pending.
+pub fn xgroup_delconsumer(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Outcome {
+    let (key, name) = (&args[2], &args[3]);
+    let stream = ctx.get_mut::<StreamValue>(key)?.ok_or(KEY_MISSING)?;
+    let group = stream.group_mut(name).ok_or_else(|| no_group(key, name))?;
+    let removed = group.remove_consumer(&args[4]);
+    if removed.is_some() {
+        ctx.changed(key, Event::XGROUP_DELCONSUMER);
+    }
+    reply.integer(int(removed.unwrap_or(0) as u64));
+    Ok(())
+}
+
+/// `XGROUP HELP`
+pub fn xgroup_help(
+    _: &mut Shard,
+    _: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    help(
+        reply,
+        &[
+            "XGROUP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+            "CREATE <key> <group> <id|$> [MKSTREAM] [ENTRIESREAD <count>]",
+            "    Make a group whose first entry is the one after <id>; $ is the last entry there is.",
+            "    MKSTREAM makes the stream too; ENTRIESREAD says how many entries <id> stands for.",
+            "CREATECONSUMER <key> <group> <consumer>",
+            "    Make a consumer that has read nothing.",
+            "DELCONSUMER <key> <group> <consumer>",
+            "    Remove a consumer, and forget what it has pending.",
+            "DESTROY <key> <group>",
+            "    Remove a group with all its consumers.",
+            "SETID <key> <group> <id|$> [ENTRIESREAD <count>]",
+            "    Go on after <id>.",
+            "HELP",
+            "    Print this.",
+        ],
+    )
+}
+
+/// Lines of text for people.
+pub fn help(reply: &mut Reply<'_>, lines: &[&str]) -> Result<Answer, Error> {
+    reply.array(lines.len());
+    for line in lines {
+        reply.simple(line);
+    }
+    Ok(Answer::Now)
+}
+
+/// `XACK key group id [id ...]`: how many were pending.
+pub fn xack(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let stream = ctx.get_mut::<StreamValue>(&args[1])?;
+    let Some(group) = stream.and_then(|stream| stream.group_mut(&args[2])) else {
+        reply.integer(0);
+        return Ok(());
+    };
+    let ids = args.tail(3);
+    for text in ids {
+        parse_id(text, 0)?;
+    }
+    let mut acknowledged = 0;
+    for text in ids {
+        acknowledged += u64::from(group.acknowledge(parse_id(text, 0)?));
+    }
+    changed_quietly(ctx, acknowledged);
+    reply.integer(int(acknowledged));
+    Ok(())
+}

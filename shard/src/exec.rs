@@ -1,0 +1,325 @@
+//! MULTI and EXEC: commands that queue, and then run as one transaction.
+//!
+//! Where every queued command works on keys of this shard and nothing is locked, EXEC runs them in place. Otherwise it is a transaction over
+//! all their keys. Commands about the connection or the process run in between; where one of them must ask other shards, the transaction waits
+//! for the answer with its locks held and goes on from there.
+
+use std::mem::take;
+use std::sync::Arc;
+
+use protocol::args::{Args, OwnedArgs};
+use protocol::command::Flags;
+use protocol::reply::{Reply, Version};
+use protocol::table::CommandId;
+
+use crate::batch::{Facts, ReplyTo};
+use crate::client::{Client, Closing};
+use crate::error::Error;
+use crate::gather::Until;
+use crate::handler::{Answer, HANDLERS, Handler};
+use crate::message::{Message, TransactionKey};
+use crate::shard::Shard;
+use crate::transaction::{Held, Scopes};
+use crate::watch::Watched;
+
+/// A command between MULTI and EXEC.
+struct Queued {
+    id: CommandId,
+    args: OwnedArgs,
+}
+
+/// What a connection has queued since MULTI.
+#[derive(Default)]
+pub struct Queue {
+    commands: Vec<Queued>,
+    bytes: usize,
+    /// A command was refused when it came: EXEC will refuse all.
+    aborted: bool,
+}
+
+/// An EXEC under way.
+pub struct Exec {
+    to: ReplyTo,
+    version: Version,
+    commands: Vec<Queued>,
+    /// How many of them have run.
+    done: usize,
+    replies: Vec<u8>,
+}
+
+/// An EXEC that waits for the reply of one of its commands.
+pub struct Suspended {
+    exec: Box<Exec>,
+    held: Held,
+}
+
+impl Queue {
+    /// Refuses the whole transaction when EXEC comes.
+    pub fn abort(&mut self) {
+        self.aborted = true;
+    }
+}
+
+/// Commands that run at once, though MULTI has been called.
+fn runs_inside_multi(name: &str) -> bool {
+    matches!(
+        name,
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    )
+}
+
+impl Shard {
+    /// Queues a command where its connection is between MULTI and EXEC. Returns whether it did.
+    pub(crate) fn queue_for_exec(
+        &mut self,
+        client: &mut Client,
+        id: CommandId,
+        args: &Args<'_>,
+    ) -> bool {
+        let Some(queue) = &mut client.session.queue else {
+            return false;
+        };
+        let command = id.command();
+        if runs_inside_multi(command.name) {
+            return false;
+        }
+        if command.flags.contains(Flags::NO_MULTI) {
+            queue.abort();
+            let error = Error::new("ERR Command not allowed inside a transaction");
+            client.reply(|reply| error.write(reply));
+            return true;
+        }
+        let args = OwnedArgs::from(args);
+        queue.bytes += args.memory_bytes();
+        if queue.bytes > self.config.client_query_buffer_limit {
+            client.close(Closing::Now);
+            return true;
+        }
+        queue.commands.push(Queued { id, args });
+        client.reply(|reply| reply.simple("QUEUED"));
+        true
+    }
+
+    /// EXEC.
+    pub fn exec(&mut self, client: &mut Client, reply: &mut Reply<'_>) -> Result<Answer, Error> {
+        let Some(queue) = client.session.queue.take() else {
+            return Err(Error::new("ERR EXEC without MULTI"));
+        };
+        let watched = take(&mut client.session.watched);
+        if queue.aborted {
+            self.unwatch(watched);
+            return Err(Error::new(
+                "EXECABORT Transaction discarded because of previous errors.",
+            ));
+        }
+        if self.may_exec_here(client, &queue, &watched) {
+            self.exec_here(client, queue.commands, &watched, reply);
+            self.unwatch(watched);
+            return Ok(Answer::Now);
+        }
+        let mut scopes = Scopes::default();
+        let mut whole = false;
+        let mut db = client.session.db;
+        for queued in &queue.commands {
+            let args = queued.args.borrow();
+            if queued.id.command().name == "select"
+                && let Some(selected) = args.get(1).and_then(|text| self.database_named(text))
+            {
+                db = selected;
+            }
+            let facts = Facts {
+                db,
+                ..client.facts(queued.id)
+            };
+            for key in self.keys_of(facts, &args) {
+                scopes.key(self.slots.owner(&key.key), key);
+            }
+            whole |= matches!(
+                HANDLERS[queued.id.index()],
+                Handler::Whole(_) | Handler::Roaming(..)
+            );
+        }
+        for watched in &watched {
+            scopes.watched(self.slots.owner(&watched.key.key), watched.clone());
+        }
+        client.stalled = true;
+        let to = ReplyTo {
+            client: client.token,
+            seq: client.wait(),
+        };
+        let exec = Box::new(Exec {
+            to,
+            version: client.session.version,
+            commands: queue.commands,
+            done: 0,
+            replies: Vec::new(),
+        });
+        client.session.exec_watched = watched;
+        self.begin_exec(client.token, exec, scopes, whole);
+        Ok(Answer::Later)
+    }
+
+    fn database_named(&self, text: &[u8]) -> Option<storage::DbIndex> {
+        let number = storage::item::parse_int(text)?;
+        self.databases.index(u16::try_from(number).ok()?)
+    }
+
+    /// Whether everything is on this shard, and free.
+    fn may_exec_here(&self, client: &Client, queue: &Queue, watched: &[Watched]) -> bool {
+        let free = self.locks.is_empty() || !self.locks.holds_client(self.id, client.token);
+        let is_mine = |key: &[u8]| {
+            self.slots.owner(key) == self.id
+                && (self.locks.is_empty() || !self.locks.holds_key(key))
+        };
+        free && !self.locks.holds_all()
+            && watched.iter().all(|watched| is_mine(&watched.key.key))
+            && queue.commands.iter().all(|queued| {
+                matches!(HANDLERS[queued.id.index()], Handler::Keyed(_))
+                    && self
+                        .keys_of(client.facts(queued.id), &queued.args.borrow())
+                        .iter()
+                        .all(|key| is_mine(&key.key))
+            })
+    }
+
+    fn exec_here(
+        &mut self,
+        client: &Client,
+        commands: Vec<Queued>,
+        watched: &[Watched],
+        reply: &mut Reply<'_>,
+    ) {
+        if !watched.iter().all(|watched| self.is_unchanged(watched)) {
+            reply.null_array();
+            return;
+        }
+        reply.array(commands.len());
+        for queued in commands {
+            let facts = client.facts(queued.id);
+            self.execute(facts, &queued.args.borrow(), reply);
+        }
+    }
+
+    /// All locks are held.
+    pub(crate) fn run_exec(&mut self, mut exec: Box<Exec>, unchanged: bool, held: Held) {
+        let Some(client) = self.client(exec.to.client).cloned() else {
+            // The connection is gone, and with it the wish.
+            return held.end(self);
+        };
+        let watched = take(&mut client.borrow_mut().session.exec_watched);
+        self.unwatch(watched);
+        let mut reply = Reply::new(&mut exec.replies, exec.version);
+        if !unchanged {
+            reply.null_array();
+            held.end(self);
+            return self.complete(self.id, exec.to, &exec.replies);
+        }
+        reply.array(exec.commands.len());
+        self.continue_exec(exec, held);
+    }
+
+    /// Runs what is left of it, until the end or until a command has to wait for its reply.
+    fn continue_exec(&mut self, mut exec: Box<Exec>, mut held: Held) {
+        let Some(client) = self.client(exec.to.client).cloned() else {
+            return held.end(self);
+        };
+        while let Some(queued) = exec.commands.get(exec.done) {
+            exec.done += 1;
+            let args = queued.args.borrow();
+            let mut reply = Reply::new(&mut exec.replies, exec.version);
+            let facts = client.borrow().facts(queued.id);
+            match HANDLERS[queued.id.index()] {
+                Handler::Keyed(_) => self.run_on(&mut held.stage, facts, &args, &mut reply),
+                Handler::Whole(run) | Handler::Roaming(_, run) => {
+                    self.run_whole(&mut held.stage, facts, run, &args, &mut reply);
+                }
+                Handler::Session(run) => {
+                    let client = &mut *client.borrow_mut();
+                    client.session.in_exec = true;
+                    let start = reply.written();
+                    self.stats.calls[queued.id.index()] += 1;
+                    let answer = run(self, client, &args, &mut reply);
+                    exec.version = client.session.version;
+                    match answer {
+                        Ok(Answer::Now | Answer::None) => {}
+                        Ok(Answer::Later) => {
+                            client.suspended = Some(Box::new(Suspended { exec, held }));
+                            return;
+                        }
+                        Err(error) => {
+                            self.stats.failed(queued.id.index(), &error);
+                            reply.truncate(start);
+                            error.write(&mut reply);
+                        }
+                    }
+                }
+                Handler::Container => Error::arity(queued.id.command().name).write(&mut reply),
+            }
+        }
+        client.borrow_mut().session.in_exec = false;
+        held.end(self);
+        self.complete(self.id, exec.to, &exec.replies);
+    }
+
+    /// The reply that a suspended EXEC waits for. It goes on as this turn's next thing.
+    pub(crate) fn resume_exec(&mut self, mut suspended: Box<Suspended>, reply: &[u8]) {
+        suspended.exec.replies.extend_from_slice(reply);
+        let go_on = move |shard: &mut Shard| shard.continue_exec(suspended.exec, suspended.held);
+        self.post(go_on);
+    }
+
+    /// Its connection is gone: the locks go too.
+    pub(crate) fn abandon_exec(&mut self, suspended: Suspended) {
+        suspended.held.end(self);
+    }
+
+    /// DISCARD, and what ends a connection's wish to EXEC in other ways.
+    pub fn discard_queue(&mut self, client: &mut Client) -> bool {
+        let watched = take(&mut client.session.watched);
+        self.unwatch(watched);
+        client.session.queue.take().is_some()
+    }
+
+    /// WATCH: notes each key's state where it lives.
+    pub fn watch(&mut self, client: &mut Client, args: &Args<'_>) -> Answer {
+        let db = client.session.db;
+        let keys: Arc<[Box<[u8]>]> = args.iter().skip(1).map(Into::into).collect();
+        let owners = self.slots.owners(&keys);
+        let token = client.token;
+        let until = Until::Home(keys.clone());
+        let visit = move |shard: &mut Shard| -> Vec<Watched> {
+            let own: Vec<&[u8]> = shard.slots.owned(shard.id, &keys).collect();
+            let watch = |key: &[u8]| {
+                shard.expire_if_due(db, key);
+                let version = shard.effects.watches.watch(db, key);
+                let key = TransactionKey {
+                    db,
+                    key: key.into(),
+                };
+                Watched { key, version }
+            };
+            own.into_iter().map(watch).collect()
+        };
+        self.gather_when(client, owners, until, visit, move |shard, parts, reply| {
+            let watched = parts.into_iter().flatten();
+            match shard.client(token).cloned() {
+                Some(client) => client.borrow_mut().session.watched.extend(watched),
+                None => shard.unwatch(watched.collect()),
+            }
+            reply.ok();
+            Ok(())
+        })
+    }
+
+    /// Ends the watch on these keys, wherever they live.
+    pub fn unwatch(&mut self, watched: Vec<Watched>) {
+        for Watched { key, .. } in watched {
+            let owner = self.slots.owner(&key.key);
+            let end = move |shard: &mut Shard| shard.effects.watches.unwatch(key.db, &key.key);
+            match owner == self.id {
+                true => end(self),
+                false => self.send(owner, Message::Visit(Box::new(end))),
+            }
+        }
+    }
+}
