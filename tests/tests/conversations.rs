@@ -152,3 +152,24 @@ fn who_reads_for_a_group_that_goes_is_told() {
         );
     }
 }
+
+/// Since 7.2 a client that is woken has its command run again, as if it came now: the order of its keys counts, not that in which
+/// they became ready.
+#[test]
+fn who_is_woken_asks_again() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let (mut waiter, mut other) = (server.connect(), server.connect());
+        waiter.send(b"BLPOP first second 0\r\n");
+        eventually("the client waits", BLOCKED_TIME_MAX, || {
+            blocked(&mut other) == 1
+        });
+        other.send(b"MULTI\r\nRPUSH second b\r\nRPUSH first a\r\nEXEC\r\n");
+        let reply = waiter.reply();
+        assert_eq!(
+            show(&reply),
+            show(b"*2\r\n$5\r\nfirst\r\n$1\r\na\r\n"),
+            "{shards} shards"
+        );
+    }
+}
