@@ -71,6 +71,18 @@ pub fn python() -> PathBuf {
     python
 }
 
+/// The reference: the Redis 7.4 that `tests/run` prepares, or else the one that is installed, whose age `differences` knows.
+pub fn reference() -> &'static Path {
+    static REFERENCE: OnceLock<PathBuf> = OnceLock::new();
+    REFERENCE.get_or_init(|| {
+        let prepared = profile_directory().with_file_name("reference/redis-server");
+        match prepared.exists() {
+            true => prepared,
+            false => PathBuf::from("redis-server"),
+        }
+    })
+}
+
 fn build() -> PathBuf {
     let profile = profile_directory();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

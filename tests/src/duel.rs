@@ -17,7 +17,7 @@ use crate::wire::{Wire, encode};
 const SHARDS: [u16; 3] = [1, 2, 4];
 
 /// Sequences a family, each run with both protocols on all of [`SHARDS`].
-const SEQUENCES: u64 = 40;
+const SEQUENCES: u64 = 100;
 
 /// Commands a sequence.
 const LENGTH: usize = 60;

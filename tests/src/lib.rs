@@ -1,7 +1,8 @@
 //! What every black-box test stands on: servers that start on a port of their own and die with the test, a connection that deals
 //! in raw bytes, and random commands by family.
 //!
-//! The binary under test is `percore`, or whatever `PERCORE_BINARY` names; the reference is `redis-server` from the `PATH`.
+//! The binary under test is `percore`, or whatever `PERCORE_BINARY` names; the reference is the Redis 7.4 that `tests/run` prepares,
+//! or else `redis-server` from the `PATH`.
 //! Setting `PERCORE_BINARY=redis-server` tests the tests. Nothing here skips: what is missing fails, saying what to install.
 //!
 //! * [`server`]: [`Server`](server::Server) and the reference, [`Oracle`](server::Oracle).

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::binary::binary;
+use crate::binary::{binary, reference};
 use crate::wire::Wire;
 
 /// How long a server may take from its start to its first PONG, and from a signal to its end.
@@ -96,7 +96,7 @@ impl Program {
     fn path(self) -> &'static Path {
         match self {
             Program::UnderTest => &binary().path,
-            Program::Reference => Path::new("redis-server"),
+            Program::Reference => reference(),
         }
     }
 

@@ -87,7 +87,7 @@ const GROWTHS: &[(&str, Growth)] = &[
         "hash",
         Growth {
             fill: |wire, count| add(wire, "HSET", (0..count).map(|index| format!("f{index} v"))),
-            before: 128,
+            before: 512,
             small: "listpack",
             grow: "HSET k field v",
             large: "hashtable",

@@ -1,14 +1,19 @@
-//! Hashes: fields set, read, counted and removed. Fields that expire have no reference here: the Redis at hand is older than they are.
+//! Hashes: fields set, read, counted and removed, and given times to live.
+//!
+//! The times are all far off: a field that goes at once would leave a reference behind that is older than 7.4.
 
 use super::{Command, Draw, command};
 use crate::compare::Compare;
+
+/// What a debug build on a busy machine takes between the two servers at most.
+const SECONDS_APART: i64 = 15;
 
 pub fn seed(draw: &mut Draw) -> Command {
     fields(draw, "HSET")
 }
 
 pub fn draw(draw: &mut Draw) -> Command {
-    match draw.random.u8(..32) {
+    match draw.random.u8(..40) {
         0..6 => seed(draw),
         6 => fields(draw, "HMSET"),
         7 => command("HSETNX")
@@ -61,6 +66,22 @@ pub fn draw(draw: &mut Draw) -> Command {
             .arg(draw.key())
             .compare(Compare::Kind)
             .rigid(),
+        31..34 => {
+            let verb = draw.pick(&["HEXPIRE", "HPEXPIRE"]);
+            let time = draw.pick(&["1000000", "2000000", "-1", "x", "9223372036854775807"]);
+            let expire = command(verb).arg(draw.key()).arg(time);
+            let expire = draw.option(expire, &["NX", "XX", "GT", "LT", "lt"]);
+            named(draw, expire)
+        }
+        34 => {
+            let expire = command("HEXPIREAT").arg(draw.key()).arg("4102444800");
+            named(draw, expire)
+        }
+        35..37 => {
+            let verb = draw.pick(&["HTTL", "HEXPIRETIME", "HPERSIST"]);
+            let left = command(verb).arg(draw.key());
+            named(draw, left).compare(Compare::Within(SECONDS_APART))
+        }
         _ => command("OBJECT ENCODING").arg(draw.key()),
     }
 }
@@ -71,4 +92,15 @@ fn fields(draw: &mut Draw, verb: &str) -> Command {
         set = set.arg(field).arg(draw.value());
     }
     set
+}
+
+/// With the fields that a command on times names, mostly as many as it says.
+fn named(draw: &mut Draw, command: Command) -> Command {
+    let fields = draw.members(3);
+    let count = match draw.one_in(10) {
+        true => draw.integer(),
+        false => fields.len().to_string(),
+    };
+    let word = draw.pick(&["FIELDS", "FIELDS", "FIELDS", "fields", "FIELD"]);
+    command.arg(word).arg(count).args(fields).rigid()
 }

@@ -25,10 +25,10 @@ pub fn draw(draw: &mut Draw) -> Command {
             .arg(draw.key())
             .arg(draw.index())
             .arg(draw.index()),
-        20..22 => command("LINDEX").arg(draw.key()).arg(draw.index()),
+        20..22 => command("LINDEX").arg(draw.key()).arg(position(draw)),
         22..24 => command("LSET")
             .arg(draw.key())
-            .arg(draw.index())
+            .arg(position(draw))
             .arg(draw.value()),
         24..26 => {
             let place = draw.pick(&["BEFORE", "AFTER", "before", "BESIDE"]);
@@ -109,5 +109,22 @@ pub fn draw(draw: &mut Draw) -> Command {
             draw.option(pop, &["COUNT 2", "COUNT 0"]).rigid()
         }
         _ => command("OBJECT ENCODING").arg(draw.key()),
+    }
+}
+
+/// Within 32 bits: beyond them Redis takes a large index for a small one, depending on how the list is encoded.
+fn position(draw: &mut Draw) -> String {
+    match draw.one_in(12) {
+        true => draw
+            .pick(&[
+                "2147483647",
+                "-2147483648",
+                "x",
+                "",
+                "1.0",
+                "9223372036854775808",
+            ])
+            .to_owned(),
+        false => draw.random.i8(-7..8).to_string(),
     }
 }
