@@ -45,6 +45,8 @@ use crate::command::{
 macro_rules! for_each_command {
     ($($callback:ident)::+) => {
         $crate::join_commands! { [$($callback)::+] [
+            connection_commands
+            keys_commands
             string_commands
             transaction_commands
             list_commands

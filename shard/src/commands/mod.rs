@@ -1,7 +1,11 @@
 //! The commands, one file a family.
 
 pub mod bitmap;
+pub mod client;
+pub mod client_kill;
+pub mod command;
 pub mod config;
+pub mod connection;
 pub mod copy;
 pub mod expiry;
 pub mod hyperloglog;
@@ -9,6 +13,7 @@ pub mod keys;
 pub mod keyspace;
 pub mod lcs;
 pub mod list;
+pub mod object;
 pub mod options;
 pub mod stream;
 pub mod stream_group;
