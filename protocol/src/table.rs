@@ -46,6 +46,7 @@ macro_rules! for_each_command {
     ($($callback:ident)::+) => {
         $crate::join_commands! { [$($callback)::+] [
             connection_commands
+            server_commands
             keys_commands
             string_commands
             transaction_commands
