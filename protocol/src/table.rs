@@ -45,6 +45,9 @@ use crate::command::{
 macro_rules! for_each_command {
     ($($callback:ident)::+) => {
         $crate::join_commands! { [$($callback)::+] [
+            connection_commands
+            server_commands
+            keys_commands
             string_commands
             transaction_commands
             list_commands

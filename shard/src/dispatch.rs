@@ -255,7 +255,6 @@ impl Shard {
         self.stats.calls[id.index()] += 1;
         let mut encoded = std::mem::take(&mut self.scratch);
         encoded.clear();
-        let muted = client.next_reply_is_muted();
         let mut reply = Reply::new(&mut encoded, client.session.version);
         match run(self, client, args, &mut reply) {
             Ok(Answer::Now) => {}
@@ -273,7 +272,8 @@ impl Shard {
                 error.write(&mut reply);
             }
         }
-        if !encoded.is_empty() && !muted {
+        // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off.
+        if !encoded.is_empty() && !client.next_reply_is_muted() {
             client.reply(|reply| reply.raw(&encoded));
         }
         self.scratch = encoded;

@@ -58,6 +58,21 @@ impl Queue {
     pub fn abort(&mut self) {
         self.aborted = true;
     }
+
+    /// How many commands are queued.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// What they take.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 /// Commands that run at once, though MULTI has been called.

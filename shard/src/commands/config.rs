@@ -17,7 +17,6 @@ use crate::config::{Config, ConfigError, Parameter};
 use crate::error::Error;
 use crate::handler::Answer;
 use crate::shard::Shard;
-use crate::stats::Stats;
 
 const HELP: &[&str] = &[
     "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -89,8 +88,7 @@ pub fn resetstat(
     _: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    let reset = |shard: &mut Shard| shard.stats = Stats::default();
-    Ok(shard.gather(client, reset, |_, _, reply| {
+    Ok(shard.gather(client, Shard::reset_stats, |_, _, reply| {
         reply.ok();
         Ok(())
     }))
@@ -206,7 +204,7 @@ fn refused(name: &str, error: &ConfigError) -> Error {
 }
 
 /// Whether the client is on this machine.
-fn is_local(peer: &Peer) -> bool {
+pub fn is_local(peer: &Peer) -> bool {
     peer.unix
         || peer
             .address

@@ -1,0 +1,416 @@
+//! CLIENT: connections, this one and the others.
+//!
+//! Connections live on all shards, so LIST and KILL (in `client_kill`) ask each of them, and LIST puts the lines in the order of the ids.
+
+use std::time::Instant;
+
+use protocol::args::Args;
+use protocol::reply::Reply;
+use storage::item::parse_int;
+
+use crate::client::{Client, Closing, ReplyMode};
+use crate::commands::connection::version_number;
+use crate::commands::options::is;
+use crate::error::Error;
+use crate::handler::Answer;
+use crate::shard::Shard;
+
+pub use crate::commands::client_kill::kill;
+
+const HELP: &[&str] = &[
+    "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GETNAME",
+    "    The name of this connection.",
+    "ID",
+    "    The number of this connection.",
+    "INFO",
+    "    This connection as LIST shows it.",
+    "KILL <ip:port>",
+    "    Close the connection from this address.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Close the connections that all options fit. Options are:",
+    "    * ADDR (<ip:port>|<unixsocket>:0)",
+    "    * LADDR (<ip:port>|<unixsocket>:0)",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "    * USER <username>",
+    "    * SKIPME (YES|NO)",
+    "    * ID <client-id>",
+    "    * MAXAGE <seconds>",
+    "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> [...]]",
+    "    The open connections, one a line.",
+    "NO-EVICT (ON|OFF)",
+    "    Spare this connection when clients are evicted.",
+    "NO-TOUCH (ON|OFF)",
+    "    Leave the access times of keys alone when this connection reads them.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Whether this connection's commands are answered.",
+    "SETINFO (LIB-NAME|LIB-VER) <text>",
+    "    Record the name or version of the client library.",
+    "SETNAME <name>",
+    "    Name this connection.",
+    "HELP",
+    "    Show this help.",
+];
+
+/// The kinds of connection that LIST and KILL tell apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientType {
+    Normal,
+    Master,
+    Replica,
+    Pubsub,
+}
+
+impl ClientType {
+    /// The type of this name, in any case.
+    pub fn parse(name: &[u8]) -> Result<Self, Error> {
+        [
+            ("normal", Self::Normal),
+            ("slave", Self::Replica),
+            ("replica", Self::Replica),
+            ("pubsub", Self::Pubsub),
+            ("master", Self::Master),
+        ]
+        .into_iter()
+        .find(|(known, _)| is(name, known))
+        .map(|(_, found)| found)
+        .ok_or_else(|| {
+            let name = &name[..name.len().min(ECHOED_BYTES_MAX)];
+            Error::from_bytes([b"ERR Unknown client type '", name, b"'"].concat())
+        })
+    }
+
+    /// What `client` is. There are neither replicas nor masters yet.
+    pub fn of(_: &Client) -> Self {
+        Self::Normal
+    }
+}
+
+/// Bytes of an argument that an error repeats at the most.
+const ECHOED_BYTES_MAX: usize = 128;
+
+/// `CLIENT ID`
+pub fn id(
+    _: &mut Shard,
+    client: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    reply.integer(client.session.id.cast_signed());
+    Ok(Answer::Now)
+}
+
+/// `CLIENT GETNAME`: nil where it has none.
+pub fn getname(
+    _: &mut Shard,
+    client: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    match &client.session.name {
+        Some(name) => reply.bulk(name.as_bytes()),
+        None => reply.null(),
+    }
+    Ok(Answer::Now)
+}
+
+/// `CLIENT SETNAME name`: an empty one takes the name away.
+pub fn setname(
+    _: &mut Shard,
+    client: &mut Client,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    client.session.name = attribute("Client names", &args[2])?;
+    reply.ok();
+    Ok(Answer::Now)
+}
+
+/// `CLIENT SETINFO LIB-NAME name | LIB-VER version`
+pub fn setinfo(
+    _: &mut Shard,
+    client: &mut Client,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    let option = &args[2];
+    if is(option, "lib-name") {
+        client.session.lib_name = attribute("lib-name", &args[3])?;
+    } else if is(option, "lib-ver") {
+        client.session.lib_ver = attribute("lib-ver", &args[3])?;
+    } else {
+        let option = &option[..option.len().min(ECHOED_BYTES_MAX)];
+        return Err(Error::from_bytes(
+            [b"ERR Unrecognized option '", option, b"'"].concat(),
+        ));
+    }
+    reply.ok();
+    Ok(Answer::Now)
+}
+
+/// A name that CLIENT LIST can show in one word: visible ASCII. None where it is empty.
+pub fn attribute(what: &str, text: &[u8]) -> Result<Option<Box<str>>, Error> {
+    let visible = text.iter().all(u8::is_ascii_graphic);
+    match std::str::from_utf8(text) {
+        Ok("") => Ok(None),
+        Ok(text) if visible => Ok(Some(text.into())),
+        _ => Err(Error::from_text(format!(
+            "ERR {what} cannot contain spaces, newlines or special characters."
+        ))),
+    }
+}
+
+/// `CLIENT INFO`
+pub fn info(
+    shard: &mut Shard,
+    client: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    client.session.last_command = "client|info";
+    let mut text = line(client, shard.instant);
+    text.push('\n');
+    reply.verbatim("txt", text.as_bytes());
+    Ok(Answer::Now)
+}
+
+/// `CLIENT LIST [TYPE type | ID id ...]`
+pub fn list(
+    shard: &mut Shard,
+    client: &mut Client,
+    args: &Args<'_>,
+    _: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    let mut wanted_type = None;
+    let mut wanted_ids = None;
+    match args.get(2) {
+        None => {}
+        Some(word) if is(word, "TYPE") && args.len() == 4 => {
+            wanted_type = Some(ClientType::parse(&args[3])?);
+        }
+        Some(word) if is(word, "ID") && args.len() > 3 => {
+            let parse = |text: &[u8]| {
+                parse_int(text)
+                    .and_then(|id| u64::try_from(id).ok())
+                    .filter(|&id| id > 0)
+                    .ok_or(Error::new("ERR Invalid client ID"))
+            };
+            let ids: Result<Vec<u64>, Error> = args.iter().skip(3).map(parse).collect();
+            wanted_ids = Some(ids?);
+        }
+        Some(_) => return Err(Error::SYNTAX),
+    }
+    let visit = move |shard: &mut Shard| {
+        let wanted = |client: &Client| {
+            wanted_type.is_none_or(|wanted| ClientType::of(client) == wanted)
+                && wanted_ids
+                    .as_ref()
+                    .is_none_or(|ids| ids.contains(&client.session.id))
+        };
+        let mut lines = Vec::new();
+        for (_, known) in &shard.clients {
+            if let Ok(client) = known.client.try_borrow()
+                && wanted(&client)
+            {
+                lines.push((client.session.id, line(&client, shard.instant)));
+            }
+        }
+        lines
+    };
+    Ok(shard.gather(client, visit, |_, parts, reply| {
+        let mut lines: Vec<(u64, String)> = parts.into_iter().flatten().collect();
+        lines.sort_unstable_by_key(|(id, _)| *id);
+        let mut text = String::new();
+        for (_, line) in lines {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        reply.verbatim("txt", text.as_bytes());
+        Ok(())
+    }))
+}
+
+/// A connection as LIST and INFO show it, in the fields and the order of Redis 7.4.
+fn line(client: &Client, now: Instant) -> String {
+    let session = &client.session;
+    let since = |then: Instant| now.saturating_duration_since(then).as_secs();
+    let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+    let (multi, multi_bytes) = match &session.queue {
+        Some(queue) => (queue.len() as i64, queue.memory_bytes()),
+        None => (-1, 0),
+    };
+    format!(
+        "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} flags={flags} db={db} sub=0 psub=0 ssub=0 \
+         multi={multi} watch={watch} qbuf={qbuf} qbuf-free={qbuf_free} argv-mem=0 multi-mem={multi_bytes} rbs={rbs} rbp={rbs} obl={obl} \
+         oll=0 omem=0 tot-mem={total} events={events} cmd={cmd} user=default redir=-1 resp={resp} lib-name={lib_name} lib-ver={lib_ver}",
+        id = session.id,
+        addr = client.peer.address,
+        laddr = client.peer.local_address,
+        fd = client.peer.socket,
+        name = text(&session.name),
+        age = since(client.connected_at),
+        idle = since(client.active_at),
+        flags = flags(client),
+        db = session.db.number(),
+        watch = session.watched.len(),
+        qbuf = client.input.len(),
+        qbuf_free = client.input.capacity() - client.input.len(),
+        rbs = client.out.capacity(),
+        obl = client.unsent_bytes(),
+        total = client.memory_bytes(),
+        events = if client.unsent_bytes() > 0 { "rw" } else { "r" },
+        cmd = session.last_command,
+        resp = version_number(session.version),
+        lib_name = text(&session.lib_name),
+        lib_ver = text(&session.lib_ver),
+    )
+}
+
+/// The letters of a connection's state; `N` where there is nothing to say.
+fn flags(client: &Client) -> String {
+    let session = &client.session;
+    let flags: String = [
+        (session.queue.is_some(), 'x'),
+        (client.closing == Some(Closing::AfterReplies), 'c'),
+        (client.closing == Some(Closing::Now), 'A'),
+        (client.peer.unix, 'U'),
+        (session.no_evict, 'e'),
+        (session.no_touch, 'T'),
+    ]
+    .into_iter()
+    .filter_map(|(holds, letter)| holds.then_some(letter))
+    .collect();
+    match flags.is_empty() {
+        true => "N".into(),
+        false => flags,
+    }
+}
+
+/// `CLIENT NO-EVICT ON | OFF`
+pub fn no_evict(
+    _: &mut Shard,
+    client: &mut Client,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    client.session.no_evict = switch(&args[2])?;
+    reply.ok();
+    Ok(Answer::Now)
+}
+
+/// `CLIENT NO-TOUCH ON | OFF`
+pub fn no_touch(
+    _: &mut Shard,
+    client: &mut Client,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    client.session.no_touch = switch(&args[2])?;
+    reply.ok();
+    Ok(Answer::Now)
+}
+
+fn switch(word: &[u8]) -> Result<bool, Error> {
+    match word {
+        word if is(word, "on") => Ok(true),
+        word if is(word, "off") => Ok(false),
+        _ => Err(Error::SYNTAX),
+    }
+}
+
+/// `CLIENT REPLY ON | OFF | SKIP`: only ON is answered. SKIP while replies are off changes nothing.
+pub fn reply(
+    _: &mut Shard,
+    client: &mut Client,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    let mode = &mut client.session.reply_mode;
+    if is(&args[2], "on") {
+        *mode = ReplyMode::On;
+        reply.ok();
+        return Ok(Answer::Now);
+    }
+    if is(&args[2], "off") {
+        *mode = ReplyMode::Off;
+    } else if !is(&args[2], "skip") {
+        return Err(Error::SYNTAX);
+    } else if *mode != ReplyMode::Off {
+        *mode = ReplyMode::SkipNext;
+    }
+    Ok(Answer::None)
+}
+
+/// `CLIENT HELP`
+pub fn help(
+    _: &mut Shard,
+    _: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    write_help(HELP, reply);
+    Ok(Answer::Now)
+}
+
+/// The answer of a HELP sub-command: one simple string a line.
+pub fn write_help(lines: &[&str], reply: &mut Reply<'_>) {
+    reply.array(lines.len());
+    lines.iter().for_each(|line| reply.simple(line));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::batch::ClientToken;
+    use crate::client::Peer;
+
+    use super::*;
+
+    fn client() -> Client {
+        let token = ClientToken {
+            index: 0,
+            generation: 7,
+        };
+        let peer = Peer {
+            address: "127.0.0.1:50000".into(),
+            local_address: "127.0.0.1:6379".into(),
+            unix: false,
+            socket: 9,
+        };
+        Client::new(token, 7, peer, true, Instant::now())
+    }
+
+    #[test]
+    fn a_line_has_the_fields_of_redis_in_their_order() {
+        let mut client = client();
+        client.session.name = Some("worker".into());
+        client.session.lib_name = Some("lib".into());
+        let line = line(&client, client.connected_at);
+        let names: Vec<_> = line
+            .split(' ')
+            .filter_map(|field| field.split('=').next())
+            .collect();
+        let expected = "id addr laddr fd name age idle flags db sub psub ssub multi watch qbuf qbuf-free argv-mem multi-mem rbs rbp obl oll \
+                        omem tot-mem events cmd user redir resp lib-name lib-ver";
+        assert_eq!(names, expected.split_ascii_whitespace().collect::<Vec<_>>());
+        assert!(line.starts_with("id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=9 name=worker age=0 idle=0 flags=N db=0 "));
+        assert!(line.ends_with(" resp=2 lib-name=lib lib-ver="));
+    }
+
+    #[test]
+    fn flags_tell_the_state() {
+        let mut client = client();
+        client.session.queue = Some(Box::default());
+        client.session.no_touch = true;
+        client.close(Closing::AfterReplies);
+        assert_eq!(flags(&client), "xcT");
+    }
+
+    #[test]
+    fn names_are_one_visible_word() {
+        assert_eq!(attribute("Client names", b""), Ok(None));
+        assert_eq!(attribute("Client names", b"a!~"), Ok(Some("a!~".into())));
+        for refused in [b"a b".as_slice(), b"a\n", "\u{e9}".as_bytes(), b"\xff"] {
+            assert!(attribute("lib-ver", refused).is_err());
+        }
+    }
+}

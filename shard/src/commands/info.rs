@@ -1,0 +1,458 @@
+//! INFO: the server's state, in Redis's sections and under Redis's names.
+//!
+//! Every shard gives its part once, and the sections are written from the sum. A figure that nobody measures is left out; one that is
+//! shown is true. Figures of what percore does not do (forks, replicas, an append-only log) are shown as Redis shows them when unused,
+//! where tools are known to look for them.
+
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+use std::{env, fs, process};
+
+use protocol::args::Args;
+use protocol::reply::Reply;
+use protocol::table::CommandId;
+
+use crate::client::Client;
+use crate::commands::options::is;
+use crate::error::Error;
+use crate::handler::Answer;
+use crate::process::{REDIS_VERSION, VERSION};
+use crate::shard::Shard;
+use crate::stats::Stats;
+
+/// A section: its name as a client asks for it, its heading, whether a bare INFO shows it, and what writes its lines.
+struct Section {
+    name: &'static str,
+    heading: &'static str,
+    by_default: bool,
+    write: fn(&Report<'_>, &mut String) -> std::fmt::Result,
+}
+
+macro_rules! sections {
+    ($($name:literal $heading:literal $by_default:literal $write:ident)*) => {
+        [$(Section { name: $name, heading: $heading, by_default: $by_default, write: $write }),*]
+    };
+}
+
+/// All of them, in the order in which they are shown.
+const SECTIONS: [Section; 12] = sections! {
+    "server" "Server" true server
+    "clients" "Clients" true clients
+    "memory" "Memory" true memory
+    "persistence" "Persistence" true persistence
+    "stats" "Stats" true stats
+    "replication" "Replication" true replication
+    "cpu" "CPU" true cpu
+    "modules" "Modules" true nothing
+    "commandstats" "Commandstats" false commandstats
+    "errorstats" "Errorstats" true errorstats
+    "cluster" "Cluster" true cluster
+    "keyspace" "Keyspace" true keyspace
+};
+
+/// What one shard gives, and the sum of it.
+#[derive(Clone, Default)]
+pub struct Part {
+    stats: Stats,
+    clients: u64,
+    keyspace_hits: u64,
+    keyspace_misses: u64,
+    expired_keys: u64,
+    dirty: u64,
+    /// Keys, and keys with a deadline, of each database.
+    databases: Vec<(u64, u64)>,
+}
+
+impl Part {
+    fn of(shard: &mut Shard) -> Self {
+        shard.publish_memory();
+        let databases = &shard.databases;
+        Self {
+            stats: shard.stats.clone(),
+            clients: shard.clients.len() as u64,
+            keyspace_hits: shard.effects.keyspace_hits,
+            keyspace_misses: shard.effects.keyspace_misses,
+            expired_keys: shard.effects.expired_keys,
+            dirty: shard.effects.dirty,
+            databases: databases
+                .indices()
+                .map(|index| databases.get(index))
+                .map(|keyspace| (keyspace.len() as u64, keyspace.volatile_len() as u64))
+                .collect(),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.stats.add(&other.stats);
+        self.clients += other.clients;
+        self.keyspace_hits += other.keyspace_hits;
+        self.keyspace_misses += other.keyspace_misses;
+        self.expired_keys += other.expired_keys;
+        self.dirty += other.dirty;
+        self.databases
+            .resize(self.databases.len().max(other.databases.len()), (0, 0));
+        for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
+            mine.0 += theirs.0;
+            mine.1 += theirs.1;
+        }
+    }
+}
+
+/// What the sections are written from.
+struct Report<'a> {
+    shard: &'a Shard,
+    sum: Part,
+}
+
+/// `INFO [section ...]`
+pub fn info(
+    shard: &mut Shard,
+    client: &mut Client,
+    args: &Args<'_>,
+    _: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    let wanted: Vec<bool> = SECTIONS
+        .iter()
+        .map(|section| wants(args, section))
+        .collect();
+    Ok(shard.gather(client, Part::of, move |shard, parts, reply| {
+        let mut sum = Part::default();
+        parts.iter().for_each(|part| sum.add(part));
+        let report = Report { shard, sum };
+        let mut text = String::new();
+        for (section, _) in SECTIONS.iter().zip(wanted).filter(|(_, wanted)| *wanted) {
+            if !text.is_empty() {
+                text.push_str("\r\n");
+            }
+            // Writing to a string does not fail.
+            let _ = write!(text, "# {}\r\n", section.heading);
+            let _ = (section.write)(&report, &mut text);
+        }
+        reply.verbatim("txt", text.as_bytes());
+        Ok(())
+    }))
+}
+
+/// Whether the words behind INFO ask for a section.
+fn wants(args: &Args<'_>, section: &Section) -> bool {
+    let asks = |word: &[u8]| {
+        is(word, section.name)
+            || is(word, "all")
+            || is(word, "everything")
+            || (section.by_default && is(word, "default"))
+    };
+    match args.len() {
+        1 => section.by_default,
+        _ => args.iter().skip(1).any(asks),
+    }
+}
+
+/// Writes `name:value` lines.
+macro_rules! lines {
+    ($out:ident, $($name:literal: $value:expr),* $(,)?) => {{
+        $(write!($out, concat!($name, ":{}\r\n"), $value)?;)*
+        Ok(())
+    }};
+}
+
+fn nothing(_: &Report<'_>, _: &mut String) -> std::fmt::Result {
+    Ok(())
+}
+
+fn server(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    let shared = &report.shard.process;
+    let uptime = shared.started_at.elapsed().as_secs();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let executable = env::current_exe().unwrap_or_default();
+    lines!(out,
+        "redis_version": REDIS_VERSION,
+        "percore_version": VERSION,
+        "redis_git_sha1": "00000000",
+        "redis_git_dirty": 0,
+        "redis_mode": "standalone",
+        "os": format_args!("{} {} {}", os_name(), kernel.trim(), env::consts::ARCH),
+        "arch_bits": usize::BITS,
+        "multiplexing_api": shared.driver.name(),
+        "process_id": process::id(),
+        "run_id": shared.run_id,
+        "tcp_port": report.shard.config.port,
+        "server_time_usec": unix_micros(),
+        "uptime_in_seconds": uptime,
+        "uptime_in_days": uptime / (24 * 60 * 60),
+        "hz": report.shard.config.hz,
+        "configured_hz": report.shard.config.hz,
+        "executable": executable.display(),
+        "config_file": shared.config_file.as_deref().unwrap_or_default(),
+        "shards": shared.slots.shards(),
+    )
+}
+
+fn os_name() -> &'static str {
+    match env::consts::OS {
+        "linux" => "Linux",
+        other => other,
+    }
+}
+
+fn unix_micros() -> u128 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_micros()
+}
+
+fn clients(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    lines!(out,
+        "connected_clients": report.sum.clients,
+        "cluster_connections": 0,
+        "maxclients": report.shard.config.maxclients,
+        "blocked_clients": 0,
+        "tracking_clients": 0,
+    )
+}
+
+fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    let shared = &report.shard.process;
+    let config = &report.shard.config;
+    let used = shared.used_memory_bytes();
+    let peak = shared.peak_memory.load(Ordering::Relaxed);
+    let rss = resident_bytes();
+    let total = kilobytes_of("/proc/meminfo", "MemTotal:");
+    lines!(out,
+        "used_memory": used,
+        "used_memory_human": human(used),
+        "used_memory_rss": rss,
+        "used_memory_rss_human": human(rss),
+        "used_memory_peak": peak,
+        "used_memory_peak_human": human(peak),
+        "used_memory_peak_perc": format_args!("{:.2}%", 100.0 * ratio(used, peak)),
+        "total_system_memory": total,
+        "total_system_memory_human": human(total),
+        "maxmemory": config.maxmemory,
+        "maxmemory_human": human(config.maxmemory as u64),
+        "maxmemory_policy": config.get("maxmemory-policy").unwrap_or_default(),
+        "mem_fragmentation_ratio": format_args!("{:.2}", ratio(rss, used)),
+        "mem_fragmentation_bytes": rss.cast_signed() - used.cast_signed(),
+    )
+}
+
+/// Memory of the process that is in RAM, in bytes; 0 where the system does not tell.
+pub fn resident_bytes() -> u64 {
+    kilobytes_of("/proc/self/status", "VmRSS:")
+}
+
+/// `part / whole`, 0 where there is no whole.
+pub fn ratio(part: u64, whole: u64) -> f64 {
+    match whole {
+        0 => 0.0,
+        _ => part as f64 / whole as f64,
+    }
+}
+
+/// The bytes behind `name` in a file of `name: N kB` lines.
+fn kilobytes_of(file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let kilobytes = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next());
+    kilobytes
+        .and_then(|text| text.parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
+}
+
+/// A size for people: `1.50M`.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["K", "M", "G", "T", "P"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.2}{}", UNITS[unit])
+}
+
+fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    lines!(out,
+        "loading": 0,
+        "async_loading": 0,
+        "rdb_changes_since_last_save": report.sum.dirty,
+        "rdb_bgsave_in_progress": 0,
+        "rdb_last_save_time": report.shard.process.started_unix_s,
+        "rdb_last_bgsave_status": "ok",
+        "rdb_last_bgsave_time_sec": -1,
+        "rdb_current_bgsave_time_sec": -1,
+        "aof_enabled": 0,
+        "aof_rewrite_in_progress": 0,
+        "aof_rewrite_scheduled": 0,
+        "aof_last_bgrewrite_status": "ok",
+        "aof_last_write_status": "ok",
+    )
+}
+
+fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    let sum = &report.sum;
+    let stats = &sum.stats;
+    lines!(out,
+        "total_connections_received": stats.connections,
+        "total_commands_processed": stats.commands,
+        "total_net_input_bytes": stats.net_input_bytes,
+        "total_net_output_bytes": stats.net_output_bytes,
+        "rejected_connections": stats.rejected_connections,
+        "expired_keys": sum.expired_keys,
+        "keyspace_hits": sum.keyspace_hits,
+        "keyspace_misses": sum.keyspace_misses,
+        "latest_fork_usec": 0,
+        "total_forks": 0,
+        "total_error_replies": stats.error_replies,
+        "protocol_errors": stats.protocol_errors,
+        "shard_commands_forwarded": stats.forwarded,
+        "shard_batches": stats.batches,
+        "shard_commands_batched": stats.batched,
+        "shard_wakes": stats.wakes,
+        "shard_transactions": stats.transactions,
+        "shard_transactions_retried": stats.transactions_retried,
+    )
+}
+
+fn replication(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    lines!(out,
+        "role": "master",
+        "connected_slaves": 0,
+        "master_failover_state": "no-failover",
+        "master_replid": report.shard.process.run_id,
+        "master_replid2": "0".repeat(40),
+        "master_repl_offset": 0,
+        "second_repl_offset": -1,
+        "repl_backlog_active": 0,
+    )
+}
+
+fn cpu(_: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let (user, system) = cpu_seconds(&text).unwrap_or_default();
+    lines!(out,
+        "used_cpu_sys": format_args!("{system:.6}"),
+        "used_cpu_user": format_args!("{user:.6}"),
+    )
+}
+
+/// Seconds of CPU in user and in kernel mode, from the text of `/proc/self/stat`.
+fn cpu_seconds(text: &str) -> Option<(f64, f64)> {
+    /// The kernel counts for user space in hundredths, on every architecture that this is built for.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    // The name of the program may hold anything but ends with the last parenthesis. User time is field 14 of the line, twelve behind it.
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace().skip(11);
+    let mut seconds = || Some(fields.next()?.parse::<f64>().ok()? / TICKS_PER_SECOND);
+    Some((seconds()?, seconds()?))
+}
+
+fn commandstats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    let stats = &report.sum.stats;
+    let counts = stats.calls.iter().zip(&stats.rejected).zip(&stats.failed);
+    for (id, ((calls, rejected), failed)) in CommandId::all().zip(counts) {
+        if calls + rejected > 0 {
+            write!(
+                out,
+                "cmdstat_{}:calls={calls},rejected_calls={rejected},failed_calls={failed}\r\n",
+                id.command().name
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn errorstats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    let mut errors: Vec<_> = report.sum.stats.errors.iter().collect();
+    errors.sort_unstable();
+    for (code, count) in errors {
+        write!(out, "errorstat_{code}:count={count}\r\n")?;
+    }
+    Ok(())
+}
+
+fn cluster(_: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    lines!(out, "cluster_enabled": 0)
+}
+
+fn keyspace(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    for (number, (keys, expires)) in report.sum.databases.iter().enumerate() {
+        if *keys > 0 {
+            // Redis shows 0 while it has no average yet.
+            write!(
+                out,
+                "db{number}:keys={keys},expires={expires},avg_ttl=0\r\n"
+            )?;
+        }
+    }
+    Ok(())
+}
+
+impl Shard {
+    /// Begins to count anew what INFO shows as statistics.
+    pub fn reset_stats(&mut self) {
+        self.stats = Stats::default();
+        self.effects.keyspace_hits = 0;
+        self.effects.keyspace_misses = 0;
+        self.effects.expired_keys = 0;
+        self.effects.expired_fields = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::args::OwnedArgs;
+
+    use super::*;
+
+    fn shown(words: &str) -> Vec<&'static str> {
+        let args = OwnedArgs::from_parts(words.split(' ').map(str::as_bytes));
+        SECTIONS
+            .iter()
+            .filter(|section| wants(&args.borrow(), section))
+            .map(|section| section.name)
+            .collect()
+    }
+
+    #[test]
+    fn sections_are_chosen_by_name() {
+        assert_eq!(shown("info").len(), SECTIONS.len() - 1);
+        assert_eq!(shown("info default"), shown("info"));
+        assert_eq!(shown("info all").len(), SECTIONS.len());
+        assert_eq!(shown("info CPU memory"), ["memory", "cpu"]);
+        assert!(shown("info nonsense").is_empty());
+    }
+
+    #[test]
+    fn sizes_for_people() {
+        assert_eq!(human(0), "0B");
+        assert_eq!(human(1536), "1.50K");
+        assert_eq!(human(3 << 30), "3.00G");
+        assert_eq!(human(u64::MAX), "16384.00P");
+    }
+
+    #[test]
+    fn cpu_time_is_found_behind_any_name() {
+        let text = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 125 0";
+        assert_eq!(cpu_seconds(text), Some((2.5, 1.25)));
+        assert_eq!(cpu_seconds(""), None);
+    }
+
+    #[test]
+    fn parts_add_up() {
+        let mut sum = Part::default();
+        let part = Part {
+            clients: 2,
+            databases: vec![(1, 0), (3, 2)],
+            ..Part::default()
+        };
+        sum.add(&part);
+        sum.add(&part);
+        assert_eq!((sum.clients, sum.databases), (4, vec![(2, 0), (6, 4)]));
+    }
+}

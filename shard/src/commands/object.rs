@@ -1,0 +1,89 @@
+//! OBJECT: how a value is kept, and how long since or how often its key was used. Looking does not count as a use.
+
+use protocol::args::Args;
+use protocol::reply::Reply;
+use storage::AccessPolicy;
+
+use crate::client::Client;
+use crate::commands::client::write_help;
+use crate::context::Context;
+use crate::error::{Error, Outcome};
+use crate::handler::Answer;
+use crate::shard::Shard;
+
+const HELP: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    The name of a value's inner representation.",
+    "FREQ <key>",
+    "    The logarithmic access counter of a key, under an LFU policy.",
+    "IDLETIME <key>",
+    "    Seconds since a key was last used.",
+    "REFCOUNT <key>",
+    "    How many references to a value are held.",
+    "HELP",
+    "    Show this help.",
+];
+
+/// `OBJECT ENCODING key`
+pub fn encoding(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    match ctx.peek(&args[2]) {
+        Some(entry) => reply.bulk(entry.encoding().as_bytes()),
+        None => reply.null(),
+    }
+    Ok(())
+}
+
+/// `OBJECT FREQ key`
+pub fn freq(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let (access, now) = (ctx.access, ctx.now);
+    match ctx.peek(&args[2]) {
+        None => reply.null(),
+        Some(entry) => {
+            let frequency = access.frequency(entry, now).ok_or(Error::new(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
+                 policies at runtime LRU and LFU data will take some time to adjust.",
+            ))?;
+            reply.integer(i64::from(frequency));
+        }
+    }
+    Ok(())
+}
+
+/// `OBJECT IDLETIME key`
+pub fn idletime(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let (access, now) = (ctx.access, ctx.now);
+    match ctx.peek(&args[2]) {
+        None => reply.null(),
+        Some(_) if access.is_lfu() => {
+            return Err(Error::new(
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at \
+                 runtime LRU and LFU data will take some time to adjust.",
+            ));
+        }
+        Some(entry) => {
+            reply.integer(AccessPolicy::idle_time(entry, now).as_secs().cast_signed());
+        }
+    }
+    Ok(())
+}
+
+/// `OBJECT REFCOUNT key`: values are never shared.
+pub fn refcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    match ctx.peek(&args[2]) {
+        Some(_) => reply.integer(1),
+        None => reply.null(),
+    }
+    Ok(())
+}
+
+/// `OBJECT HELP`
+pub fn help(
+    _: &mut Shard,
+    _: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    write_help(HELP, reply);
+    Ok(Answer::Now)
+}
