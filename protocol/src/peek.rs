@@ -74,7 +74,14 @@ mod tests {
         assert_eq!(peek.next_key(buf), Some(&b"bc"[..]));
         assert_eq!(peek.next_key(buf), None, "PING has no key");
         assert_eq!(peek.next_key(buf), None, "not whole");
-        for bad in ["", "*", "*x\r\n", "PING\r\n", "*2\r\n$-1\r\n", "*9999999999999\r\n"] {
+        for bad in [
+            "",
+            "*",
+            "*x\r\n",
+            "PING\r\n",
+            "*2\r\n$-1\r\n",
+            "*9999999999999\r\n",
+        ] {
             assert_eq!(Peek::new(0).next_key(bad.as_bytes()), None);
         }
     }
