@@ -248,7 +248,7 @@ mod tests {
                 "ERR Invalid number of arguments specified for command",
             ),
             (
-                "command getkeys xread streams a",
+                "command getkeys xread count 1 x",
                 "ERR Invalid arguments specified for command",
             ),
         ] {
