@@ -10,6 +10,7 @@ use protocol::table::CommandId;
 use storage::DbIndex;
 
 use crate::batch::{ClientToken, Facts};
+use crate::blocking::BlockedAt;
 use crate::context::Caller;
 use crate::error::Error;
 use crate::exec::{Queue, Suspended};
@@ -101,6 +102,8 @@ pub struct Client {
     /// A command that must finish before the next one may begin (a transaction, a gathering, a block).
     pub stalled: bool,
     pub closing: Option<Closing>,
+    /// Where its command waits, if it may.
+    pub blocked: Option<BlockedAt>,
     /// An EXEC that waits for the reply of one of its commands.
     pub suspended: Option<Box<Suspended>>,
     /// The connection's task.
@@ -168,6 +171,7 @@ impl Client {
             writing_bytes: 0,
             stalled: false,
             closing: None,
+            blocked: None,
             suspended: None,
             waker: None,
         }

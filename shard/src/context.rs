@@ -7,15 +7,19 @@
 //! write. [`Context::read`], and [`Context::string`] and [`Context::get`] on top of it, count a hit or a miss besides, for commands that read.
 //! All of them remove a key whose time has come and say so.
 
+use std::time::Duration;
+
 use fastrand::Rng;
+use protocol::args::OwnedArgs;
 use storage::{
     AccessPolicy, Databases, DbIndex, Entry, Found, Item, Keyspace, Object, UnixMillis, Value,
     WrongType,
 };
 
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
+use crate::waiting::{Null, Wait, WaitTable};
 use crate::watch::WatchTable;
 
 /// Values worth more than this many frees are dropped on a thread of their own.
@@ -52,6 +56,10 @@ pub struct Change {
 pub struct Effects {
     /// The keys that somebody watches on this shard.
     pub watches: WatchTable,
+    /// Who waits for which key of this shard.
+    pub waits: WaitTable,
+    /// The command found nothing and wants to wait.
+    pub wait: Option<Wait>,
     /// Changes to keys of other shards, while a transaction runs on what they lent: these go home with the entries.
     pub away: Option<Vec<Change>>,
     /// Changes to keys since start: Redis's `dirty`.
@@ -69,7 +77,7 @@ impl Effects {
     #[inline]
     fn changed(&mut self, db: DbIndex, key: &[u8], event: Event) {
         self.dirty += 1;
-        if self.away.is_none() && self.watches.is_empty() {
+        if self.away.is_none() && self.watches.is_empty() && self.waits.is_empty() {
             // The common case: nobody wants to know.
             return;
         }
@@ -84,13 +92,17 @@ impl Effects {
                 key: key.into(),
                 event: Some(event),
             }),
-            None => self.watches.touch(db, key),
+            None => {
+                self.watches.touch(db, key);
+                self.waits.note(db, key);
+            }
         }
     }
 
     /// A change that another shard made to a key of this one.
     pub fn came_home(&mut self, change: &Change) {
         self.watches.touch(change.db, &change.key);
+        self.waits.note(change.db, &change.key);
     }
 
     /// A key's time had come; its entry is out of the keyspace.
@@ -331,6 +343,31 @@ impl Context<'_> {
     #[inline]
     pub fn changed_in(&mut self, db: DbIndex, key: &[u8], event: Event) {
         self.effects.changed(db, key, event);
+    }
+
+    /// There is nothing to answer with yet: waits until a key of the command changes, or for `timeout` (for ever where there is none).
+    /// What answers then is the command, run again; nothing may be written before this.
+    pub fn wait(&mut self, timeout: Option<Duration>, null: Null) -> Outcome {
+        self.wait_for(None, timeout, null)
+    }
+
+    /// The same, where what is to be run again is not the command as it came.
+    pub fn wait_as(&mut self, args: OwnedArgs, timeout: Option<Duration>, null: Null) -> Outcome {
+        self.wait_for(Some(args), timeout, null)
+    }
+
+    fn wait_for(
+        &mut self,
+        args: Option<OwnedArgs>,
+        timeout: Option<Duration>,
+        null: Null,
+    ) -> Outcome {
+        let until = timeout.map(|timeout| {
+            let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            UnixMillis::new(self.now.ms().saturating_add(ms))
+        });
+        self.effects.wait = Some(Wait { until, null, args });
+        Ok(())
     }
 
     /// Drops what was taken out.

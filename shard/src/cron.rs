@@ -76,6 +76,7 @@ impl Shard {
                 self.effects.expired(db, entry);
             });
         self.bury();
+        self.serve_ready();
         expired.more
     }
 

@@ -11,14 +11,14 @@ use smallvec::SmallVec;
 use storage::Keyspace;
 
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
+use crate::blocking::BlockedAt;
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::copy;
 use crate::error::Error;
 use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
-use crate::message::{Parked, TransactionKey};
+use crate::message::{Message, Parked, TransactionKey};
 use crate::shard::Shard;
 use crate::slot::ShardId;
-use crate::transaction::Scopes;
 
 /// Commands of a pipeline whose keys are fetched ahead.
 const FETCHED_AHEAD: usize = 4;
@@ -115,6 +115,9 @@ impl Shard {
         args: &Args<'_>,
     ) {
         let facts = client.facts(id);
+        if command.flags.contains(Flags::BLOCKING) {
+            return self.route_blocking(client, facts, args);
+        }
         match command.shape {
             KeyShape::One => match self.slots.owner(&args[1]) {
                 owner if owner == self.id => self.run_here(client, facts, args),
@@ -129,6 +132,48 @@ impl Shard {
             KeyShape::None => self.run_here(client, facts, args),
             _ => self.route_many(client, command, facts, args),
         }
+    }
+
+    /// A command that may wait. Its connection runs nothing else until it has its reply.
+    #[cold]
+    fn route_blocking(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
+        let positions = key_positions(facts.command.command(), args);
+        let mut owners: SmallVec<[ShardId; 4]> = positions
+            .iter()
+            .map(|&at| self.slots.owner(&args[at]))
+            .collect();
+        owners.sort_unstable();
+        owners.dedup();
+        if owners.len() > 1 {
+            let scopes = self.scopes_of(facts, args);
+            return self.begin_transaction(client, facts, args, scopes);
+        }
+        let owner = owners.first().copied().unwrap_or(self.id);
+        client.blocked = Some(BlockedAt::Owner(owner));
+        let parked = Parked {
+            origin: self.id,
+            to: self.stall(client),
+            facts,
+            args: OwnedArgs::from(args),
+        };
+        self.send(owner, Message::Command(Box::new(parked)));
+    }
+
+    /// On the owner of its keys: runs a command that came alone.
+    pub(crate) fn run_command(&mut self, parked: Parked) {
+        let keys: Vec<Box<[u8]>> = self
+            .keys_of(parked.facts, &parked.args.borrow())
+            .into_iter()
+            .map(|key| key.key)
+            .collect();
+        let client = parked.to.client;
+        if !self.locks.is_empty()
+            && self.must_queue(parked.origin, client, keys.iter().map(|key| &**key))
+        {
+            return self.park(parked, keys);
+        }
+        self.run_parked(parked);
+        self.serve_ready();
     }
 
     /// A command that may have any number of keys.
@@ -157,10 +202,7 @@ impl Shard {
                 }
             },
             Some(_) => {
-                let mut scopes = Scopes::default();
-                for key in self.keys_of(facts, args) {
-                    scopes.key(self.slots.owner(&key.key), key);
-                }
+                let scopes = self.scopes_of(facts, args);
                 self.begin_transaction(client, facts, args, scopes);
             }
         }
@@ -193,8 +235,11 @@ impl Shard {
         } else if client.next_reply_is_muted() {
             self.execute(facts, args, &mut Reply::new(&mut Vec::new(), facts.version));
         } else {
-            client.reply(|reply| self.execute(facts, args, reply));
+            client.reply(|reply| {
+                self.execute(facts, args, reply);
+            });
         }
+        self.serve_ready();
     }
 
     #[cold]
@@ -240,6 +285,7 @@ impl Shard {
                 }
             }
             self.execute(facts, args, reply);
+            self.serve_ready();
             Ran::Answered
         });
     }

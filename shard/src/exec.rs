@@ -211,8 +211,9 @@ impl Shard {
         reply.array(commands.len());
         for queued in commands {
             let facts = client.facts(queued.id);
-            self.execute(facts, &queued.args.borrow(), reply);
+            self.execute_at_once(facts, &queued.args.borrow(), reply);
         }
+        self.serve_ready();
     }
 
     /// All locks are held.
@@ -244,7 +245,12 @@ impl Shard {
             let mut reply = Reply::new(&mut exec.replies, exec.version);
             let facts = client.borrow().facts(queued.id);
             match HANDLERS[queued.id.index()] {
-                Handler::Keyed(_) => self.run_on(&mut held.stage, facts, &args, &mut reply),
+                Handler::Keyed(_) => {
+                    self.run_on(&mut held.stage, facts, &args, &mut reply);
+                    if let Some(wait) = self.effects.wait.take() {
+                        wait.null.write(&mut reply);
+                    }
+                }
                 Handler::Whole(run) | Handler::Roaming(_, run) => {
                     self.run_whole(&mut held.stage, facts, run, &args, &mut reply);
                 }

@@ -12,6 +12,7 @@
 
 pub mod accept;
 pub mod batch;
+pub mod blocking;
 pub mod client;
 pub mod commands;
 pub mod config;
@@ -38,6 +39,7 @@ pub mod stop;
 pub mod transaction;
 pub mod turn;
 pub mod undertaker;
+pub mod waiting;
 pub mod watch;
 pub mod world;
 

@@ -1,7 +1,6 @@
 //! What shards say to one another.
 
 use protocol::args::OwnedArgs;
-use protocol::reply::Version;
 use storage::{DbIndex, Entry};
 
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
@@ -9,6 +8,7 @@ use crate::context::Change;
 use crate::locks::ItemId;
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::waiting::{Ticket, WaiterId};
 use crate::watch::Watched;
 use crate::world::Lent;
 
@@ -26,6 +26,10 @@ pub enum Message {
     Granted(Box<Grant>),
     /// Somebody else holds one of the keys, and it did not want to wait.
     Refused(TransactionId),
+    /// One command that may wait, for its owner.
+    Command(Box<Parked>),
+    /// A blocked command's turn has come.
+    Claim(Box<Claim>),
     /// The transaction is over: entries come back, locks go.
     Release(Box<Release>),
     /// Work for one shard that is none of the above: what operators ask for.
@@ -95,6 +99,35 @@ pub struct Release {
     pub lent: Lending,
     /// Keys of this shard that the transaction changed.
     pub changes: Vec<Change>,
+    /// The command found nothing: it waits for these keys from now on.
+    pub enroll: Option<(Ticket, Vec<TransactionKey>)>,
+    /// A blocked command waits no longer.
+    pub leave: Option<Ticket>,
+    /// It had its turn at these keys: those behind it have theirs.
+    pub resume: Option<(WaiterId, Vec<TransactionKey>)>,
+}
+
+impl Release {
+    /// Gives back what was lent as it was.
+    pub fn unused(item: ItemId, lent: Lending) -> Self {
+        Self {
+            item,
+            lent,
+            changes: Vec::new(),
+            enroll: None,
+            leave: None,
+            resume: None,
+        }
+    }
+}
+
+/// A key is ready for a blocked command, whose keys on this shard are locked for it and lent.
+pub struct Claim {
+    pub ticket: Ticket,
+    pub waiter: WaiterId,
+    pub item: ItemId,
+    pub keys: Vec<TransactionKey>,
+    pub lent: Vec<(DbIndex, Entry)>,
 }
 
 /// A command kept until it may run.
@@ -105,19 +138,14 @@ pub struct Parked {
     pub args: OwnedArgs,
 }
 
-impl Parked {
-    /// The RESP version its reply is due in.
-    pub fn version(&self) -> Version {
-        self.facts.version
-    }
-}
-
 /// What waits in a shard's lock table.
 pub enum Work {
     /// A command that met a locked key.
     Command(Box<Parked>),
     /// A transaction's part.
     Lend(Box<LockRequest>),
+    /// A waiter's turn.
+    Claim(WaiterId),
     /// Work for this shard that must not see keys lent away.
     Visit(Visit),
 }

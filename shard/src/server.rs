@@ -22,7 +22,7 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
 use crate::undertaker::Undertaker;
-use crate::{accept, cron, turn};
+use crate::{accept, blocking, cron, turn};
 
 /// What the process brings along.
 pub struct Setup {
@@ -157,6 +157,7 @@ impl Seat {
         )));
         let mut turns = monoio::spawn(turn::run(shard.clone(), bell));
         drop(monoio::spawn(cron::run(shard.clone())));
+        drop(monoio::spawn(blocking::run_timer(shard.clone())));
         for listener in self.tcp {
             listener.set_nonblocking(true)?;
             let listener = monoio::net::TcpListener::from_std(listener)?;

@@ -1,7 +1,7 @@
 //! A shard: everything one thread owns. Its methods live with what they are about: `dispatch`, `transaction`, `gather`, `turn`, `cron`.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -14,6 +14,7 @@ use slab::Slab;
 use storage::{AccessPolicy, Databases, UnixMillis};
 
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
+use crate::blocking::{End, Ticketed};
 use crate::client::Client;
 use crate::config::Config;
 use crate::context::{Context, Effects};
@@ -26,6 +27,7 @@ use crate::process::Process;
 use crate::slot::{ShardId, SlotMap};
 use crate::stats::Stats;
 use crate::transaction::Transaction;
+use crate::waiting::Ticket;
 
 /// Emptied batches a shard keeps for its next turns.
 const SPARE_BATCHES_MAX: usize = 32;
@@ -65,6 +67,9 @@ pub struct Shard {
     pub locks: LockTable<Work>,
     pub transactions: Slab<Transaction>,
     pub gathers: Slab<Gather>,
+    /// Blocked commands of this shard's connections with keys on several shards.
+    pub tickets: BTreeMap<Ticket, Ticketed>,
+    pub(crate) last_ticket: u64,
     /// `used_memory` is above `maxmemory` and nothing could be evicted.
     pub out_of_memory: bool,
     /// DEBUG SET-ACTIVE-EXPIRE.
@@ -89,6 +94,7 @@ pub struct Shard {
     pub(crate) awake: bool,
     pub(crate) turn_waker: Option<Waker>,
     pub(crate) cron_waker: Option<Waker>,
+    pub(crate) timer_waker: Option<Waker>,
 }
 
 impl Shard {
@@ -116,6 +122,8 @@ impl Shard {
             locks: LockTable::default(),
             transactions: Slab::new(),
             gathers: Slab::new(),
+            tickets: BTreeMap::new(),
+            last_ticket: 0,
             out_of_memory: false,
             active_expire: true,
             stopping: false,
@@ -131,6 +139,7 @@ impl Shard {
             awake: false,
             turn_waker: None,
             cron_waker: None,
+            timer_waker: None,
             process,
         }
     }
@@ -164,9 +173,10 @@ impl Shard {
         }
     }
 
-    /// Runs a data command on this shard's databases and writes its reply.
+    /// Runs a data command on this shard's databases and writes its reply, unless it wants to wait: then `effects.wait` says so, and the
+    /// caller takes that. Returns false where it failed.
     #[inline]
-    pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) {
+    pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
         let index = facts.command.index();
         self.stats.calls[index] += 1;
         let Handler::Keyed(run) = HANDLERS[index] else {
@@ -183,12 +193,25 @@ impl Shard {
             effects: &mut self.effects,
             random: &mut self.random,
         };
-        if let Err(error) = run(&mut context, args, reply) {
-            reply.truncate(start);
-            error.write(reply);
-            self.stats.failed(index, &error);
-        }
+        let result = run(&mut context, args, reply);
         self.bury();
+        match result {
+            Ok(()) => true,
+            Err(error) => {
+                reply.truncate(start);
+                error.write(reply);
+                self.stats.failed(index, &error);
+                false
+            }
+        }
+    }
+
+    /// The same where nothing may wait (inside EXEC): what would is answered in vain.
+    pub fn execute_at_once(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) {
+        self.execute(facts, args, reply);
+        if let Some(wait) = self.effects.wait.take() {
+            wait.null.write(reply);
+        }
     }
 
     /// Hands big deleted values to the thread that frees them.
@@ -319,6 +342,9 @@ impl Shard {
             let client = &mut *client.borrow_mut();
             self.discard_queue(client);
             self.unwatch(std::mem::take(&mut client.session.exec_watched));
+            if let Some(at) = client.blocked.take() {
+                self.end_wait(token, at, End::Gone);
+            }
             // An EXEC that waits for a reply holds locks.
             if let Some(suspended) = client.suspended.take() {
                 self.abandon_exec(*suspended);
@@ -347,6 +373,7 @@ impl Shard {
                         return self.resume_exec(suspended, reply);
                     }
                     client.stalled = false;
+                    client.blocked = None;
                     client.fold(to.seq, reply);
                 }
                 Err(_) => self.send(

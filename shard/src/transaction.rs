@@ -27,11 +27,12 @@ use crate::exec::Exec;
 use crate::handler::WholeCommand;
 use crate::locks::{ItemId, LockName};
 use crate::message::{
-    Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionId, TransactionKey,
-    Visit, Work,
+    Claim, Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionId,
+    TransactionKey, Visit, Work,
 };
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::waiting::{Ticket, Waiter, WaiterId};
 use crate::watch::Watched;
 use crate::world::{Lent, World};
 
@@ -41,6 +42,8 @@ struct Part {
     scope: Scope,
     granted: Option<ItemId>,
     lent: Option<Lending>,
+    /// It began with this waiter's turn here: those behind it have theirs when it is over.
+    claimed_by: Option<WaiterId>,
 }
 
 /// How it takes its locks.
@@ -68,6 +71,18 @@ enum Job {
     },
     /// The commands between MULTI and EXEC.
     Exec(Box<Exec>),
+    /// A blocked command, one of whose keys is ready.
+    Retry(Ticket),
+}
+
+/// What the owners are told at the end besides.
+#[derive(Clone, Copy)]
+enum Ending {
+    Plain,
+    /// It found nothing and waits from now on.
+    Enroll(Ticket),
+    /// It waits no longer.
+    Leave(Ticket),
 }
 
 /// A transaction under way, on its coordinator.
@@ -156,6 +171,7 @@ impl Part {
             scope,
             granted: None,
             lent: None,
+            claimed_by: None,
         }
     }
 }
@@ -212,6 +228,25 @@ impl Shard {
         self.begin(client, parts, Job::Exec(exec));
     }
 
+    /// Begins the transaction that tries to serve a blocked command; a claim is a part of it that is granted already.
+    pub(crate) fn begin_retry(
+        &mut self,
+        client: ClientToken,
+        ticket: Ticket,
+        scopes: Scopes,
+        claim: Option<(ShardId, Claim)>,
+    ) {
+        let mut parts = scopes.into_parts();
+        if let Some((from, claim)) = claim
+            && let Some(part) = parts.iter_mut().find(|part| part.shard == from)
+        {
+            part.granted = Some(claim.item);
+            part.lent = Some(Lending::Entries(claim.lent));
+            part.claimed_by = Some(claim.waiter);
+        }
+        self.begin(client, parts, Job::Retry(ticket));
+    }
+
     /// Takes a place for the reply of a command that takes longer, and runs nothing else of its connection until it is there.
     pub fn stall(&self, client: &mut Client) -> ReplyTo {
         client.stalled = true;
@@ -223,14 +258,15 @@ impl Shard {
 
     fn begin(&mut self, client: ClientToken, parts: SmallVec<[Part; 4]>, job: Job) {
         // With one part there is nothing to hold while it waits: it queues at once.
-        let pass = match parts.len() {
-            1 => Pass::Ordered { at: 0 },
-            missing => Pass::Try {
+        let missing = parts.iter().filter(|part| part.granted.is_none()).count();
+        let wait = parts.len() == 1 && missing == 1;
+        let pass = match wait {
+            true => Pass::Ordered { at: 0 },
+            false => Pass::Try {
                 missing,
                 refused: false,
             },
         };
-        let wait = parts.len() == 1;
         let index = self.transactions.insert(Transaction {
             client,
             parts,
@@ -244,12 +280,14 @@ impl Shard {
         };
         self.stats.transactions += 1;
         // The local part goes last: it may complete the pass at once.
-        let count = self.transactions[index].parts.len();
-        if count == 0 {
+        if missing == 0 {
             return self.run_soon(id);
         }
         let mut local = None;
-        for at in 0..count {
+        for at in 0..self.transactions[index].parts.len() {
+            if self.transactions[index].parts[at].granted.is_some() {
+                continue;
+            }
             match self.transactions[index].parts[at].shard == self.id {
                 true => local = Some(at),
                 false => self.request_locks(id, at, wait),
@@ -334,15 +372,7 @@ impl Shard {
                     changes: Vec::new(),
                 }))
             }
-            Scope::Keys { keys, .. } => {
-                let mut entries = Vec::with_capacity(keys.len());
-                for TransactionKey { db, key } in keys {
-                    if let Some(entry) = self.take_home(*db, key) {
-                        entries.push((*db, entry));
-                    }
-                }
-                Lending::Entries(entries)
-            }
+            Scope::Keys { keys, .. } => Lending::Entries(self.lend_entries(keys)),
         };
         Grant {
             transaction: request.transaction,
@@ -350,6 +380,17 @@ impl Shard {
             lent,
             unchanged,
         }
+    }
+
+    /// Takes those of `keys` out that exist.
+    pub(crate) fn lend_entries(&mut self, keys: &[TransactionKey]) -> Vec<(DbIndex, Entry)> {
+        let mut entries = Vec::with_capacity(keys.len());
+        for TransactionKey { db, key } in keys {
+            if let Some(entry) = self.take_home(*db, key) {
+                entries.push((*db, entry));
+            }
+        }
+        entries
     }
 
     /// Takes an entry out of this shard's databases; one whose time has come expires.
@@ -432,15 +473,7 @@ impl Shard {
                     let part = &mut self.transactions[id.index].parts[at];
                     if let (Some(item), Some(lent)) = (part.granted.take(), part.lent.take()) {
                         let shard = part.shard;
-                        let changes = Vec::new();
-                        self.give_back(
-                            shard,
-                            Release {
-                                item,
-                                lent,
-                                changes,
-                            },
-                        );
+                        self.give_back(shard, Release::unused(item, lent));
                     }
                 }
                 self.request_locks(id, 0, true);
@@ -469,13 +502,22 @@ impl Shard {
             ..
         } = transaction;
         let mut stage = Stage::set(&mut parts, &self.databases);
+        let mut encoded = Vec::new();
         match job {
             Job::Command { to, facts, args } => {
-                let mut encoded = Vec::new();
                 let mut reply = Reply::new(&mut encoded, facts.version);
                 self.run_on(&mut stage, facts, &args.borrow(), &mut reply);
-                self.strike(stage, parts);
-                self.complete(self.id, to, &encoded);
+                match self.effects.wait.take() {
+                    None => {
+                        self.strike(stage, parts, Ending::Plain);
+                        self.complete(self.id, to, &encoded);
+                    }
+                    Some(wait) => {
+                        let ticket = self.issue_ticket(to, facts, args, wait);
+                        let ending = ticket.map_or(Ending::Plain, Ending::Enroll);
+                        self.strike(stage, parts, ending);
+                    }
+                }
             }
             Job::Whole {
                 to,
@@ -483,13 +525,34 @@ impl Shard {
                 args,
                 run,
             } => {
-                let mut encoded = Vec::new();
                 let mut reply = Reply::new(&mut encoded, facts.version);
                 self.run_whole(&mut stage, facts, run, &args.borrow(), &mut reply);
-                self.strike(stage, parts);
+                self.strike(stage, parts, Ending::Plain);
                 self.complete(self.id, to, &encoded);
             }
             Job::Exec(exec) => self.run_exec(exec, unchanged, Held { stage, parts }),
+            Job::Retry(ticket) => {
+                let served = match self.ticketed_command(ticket) {
+                    None => false,
+                    Some((facts, args)) => {
+                        let mut reply = Reply::new(&mut encoded, facts.version);
+                        stage.open(self);
+                        let served = self.execute_for_waiter(facts, &args.borrow(), &mut reply);
+                        stage.close(self);
+                        served
+                    }
+                };
+                match served {
+                    true => {
+                        self.strike(stage, parts, Ending::Leave(ticket));
+                        self.ticket_served(ticket, &encoded);
+                    }
+                    false => {
+                        self.strike(stage, parts, Ending::Plain);
+                        self.ticket_not_served(ticket);
+                    }
+                }
+            }
         }
     }
 
@@ -504,11 +567,9 @@ impl Shard {
         if !stage.world.is_empty() {
             stage.borrow_keys(self, facts, args);
         }
-        std::mem::swap(&mut self.databases, &mut stage.entries);
-        self.effects.away = Some(std::mem::take(&mut stage.changes));
+        stage.open(self);
         self.execute(facts, args, reply);
-        stage.changes = self.effects.away.take().unwrap_or_default();
-        std::mem::swap(&mut self.databases, &mut stage.entries);
+        stage.close(self);
         if !stage.world.is_empty() {
             stage.return_keys(self, facts, args);
         }
@@ -550,7 +611,7 @@ impl Shard {
     }
 
     /// The transaction has happened: everything goes home, and the locks are free.
-    fn strike(&mut self, mut stage: Stage, parts: SmallVec<[Part; 4]>) {
+    fn strike(&mut self, mut stage: Stage, parts: SmallVec<[Part; 4]>, ending: Ending) {
         for part in parts {
             let Some(item) = part.granted else {
                 continue;
@@ -558,33 +619,30 @@ impl Shard {
             let shard = part.shard;
             let owned = |change: &Change| self.slots.owner(&change.key) == shard;
             let mut changes: Vec<Change> = stage.changes.extract_if(.., |it| owned(it)).collect();
-            let lent = match &part.scope {
-                Scope::Keys { keys, .. } => Lending::Entries(
-                    keys.iter()
-                        .filter_map(|TransactionKey { db, key }| {
-                            Some((*db, stage.entries.get_mut(*db).take(key)?))
-                        })
-                        .collect(),
-                ),
+            let (lent, keys) = match part.scope {
+                Scope::Keys { keys, .. } => (stage.return_to_owner(&keys), keys),
                 Scope::Whole { .. } => {
                     let at = stage.world.iter().position(|(of, _)| *of == shard);
-                    match at.map(|at| stage.world.swap_remove(at)) {
-                        Some((_, mut lent)) => {
-                            changes.append(&mut lent.changes);
-                            Lending::World(lent)
-                        }
-                        None => continue,
-                    }
+                    let Some((_, mut lent)) = at.map(|at| stage.world.swap_remove(at)) else {
+                        continue;
+                    };
+                    changes.append(&mut lent.changes);
+                    (Lending::World(lent), Vec::new())
                 }
             };
-            self.give_back(
-                shard,
-                Release {
-                    item,
-                    lent,
-                    changes,
-                },
-            );
+            let mut release = Release {
+                changes,
+                ..Release::unused(item, lent)
+            };
+            if let Ending::Leave(ticket) = ending {
+                release.leave = Some(ticket);
+            }
+            if let Some(waiter) = part.claimed_by {
+                release.resume = Some((waiter, keys));
+            } else if let Ending::Enroll(ticket) = ending {
+                release.enroll = Some((ticket, keys));
+            }
+            self.give_back(shard, release);
         }
         debug_assert!(
             stage.entries.is_empty(),
@@ -592,7 +650,7 @@ impl Shard {
         );
     }
 
-    fn give_back(&mut self, shard: ShardId, release: Release) {
+    pub(crate) fn give_back(&mut self, shard: ShardId, release: Release) {
         match shard == self.id {
             true => self.release(release),
             false => self.send(shard, Message::Release(Box::new(release))),
@@ -612,11 +670,20 @@ impl Shard {
         for change in &release.changes {
             self.effects.came_home(change);
         }
+        if let Some((ticket, keys)) = release.enroll {
+            self.effects.waits.enroll(Waiter::Elsewhere(ticket), keys);
+        }
+        if let Some(ticket) = release.leave {
+            self.leave(ticket);
+        }
+        if let Some((waiter, keys)) = release.resume {
+            self.resume_behind(waiter, keys);
+        }
         self.unlock(release.item);
     }
 
     /// On an owner: frees an item's locks and lets those go on who waited for them.
-    fn unlock(&mut self, item: ItemId) {
+    pub(crate) fn unlock(&mut self, item: ItemId) {
         let mut freed = vec![item];
         while let Some(item) = freed.pop() {
             let mut ready: SmallVec<[(ItemId, Work); 4]> = SmallVec::new();
@@ -638,9 +705,23 @@ impl Shard {
                         visit(self);
                         freed.push(item);
                     }
+                    Work::Claim(waiter) => match self.effects.waits.get(waiter) {
+                        Some(_) => self.send_claim(item, waiter),
+                        None => freed.push(item),
+                    },
                 }
             }
         }
+        self.serve_ready();
+    }
+
+    /// Queues work for locks on keys of this shard.
+    pub(crate) fn lock_keys(
+        &mut self,
+        names: impl Iterator<Item = Box<[u8]>>,
+        work: Work,
+    ) -> (ItemId, Option<Work>) {
+        self.locks.enqueue(names.map(LockName::Key), work)
     }
 
     /// Whether a command of this client on these keys must queue. Callers ask only where the table is not empty.
@@ -692,14 +773,16 @@ impl Shard {
         }
     }
 
-    fn run_parked(&mut self, parked: Parked) {
+    /// Runs a command that came alone, or had to wait for its keys.
+    pub(crate) fn run_parked(&mut self, parked: Parked) {
         let mut encoded = Vec::new();
-        self.execute(
-            parked.facts,
-            &parked.args.borrow(),
-            &mut Reply::new(&mut encoded, parked.version()),
-        );
-        self.complete(parked.origin, parked.to, &encoded);
+        let args = parked.args.borrow();
+        let mut reply = Reply::new(&mut encoded, parked.facts.version);
+        self.execute(parked.facts, &args, &mut reply);
+        match self.effects.wait.take() {
+            None => self.complete(parked.origin, parked.to, &encoded),
+            Some(wait) => self.enroll_here(parked.origin, parked.to, parked.facts, &args, wait),
+        }
     }
 }
 
@@ -722,7 +805,7 @@ pub struct Held {
 impl Held {
     /// Gives all back.
     pub(crate) fn end(self, shard: &mut Shard) {
-        shard.strike(self.stage, self.parts);
+        shard.strike(self.stage, self.parts, Ending::Plain);
     }
 }
 
@@ -745,6 +828,26 @@ impl Stage {
             }
         }
         stage
+    }
+
+    /// Puts what was lent in the shard's place for its databases: the next command finds it there.
+    fn open(&mut self, shard: &mut Shard) {
+        std::mem::swap(&mut shard.databases, &mut self.entries);
+        shard.effects.away = Some(std::mem::take(&mut self.changes));
+    }
+
+    /// Undoes [`Self::open`].
+    fn close(&mut self, shard: &mut Shard) {
+        self.changes = shard.effects.away.take().unwrap_or_default();
+        std::mem::swap(&mut shard.databases, &mut self.entries);
+    }
+
+    /// Those of `keys` that exist now.
+    fn return_to_owner(&mut self, keys: &[TransactionKey]) -> Lending {
+        let exists = |TransactionKey { db, key }: &TransactionKey| {
+            Some((*db, self.entries.get_mut(*db).take(key)?))
+        };
+        Lending::Entries(keys.iter().filter_map(exists).collect())
     }
 
     fn lent_by(&mut self, owner: ShardId) -> Option<&mut Lent> {

@@ -123,6 +123,8 @@ impl Shard {
             Message::Late(late) => self.complete(self.id, late.to, &late.reply),
             Message::Lock(request) => self.lock(request),
             Message::Granted(grant) => self.granted(from, *grant),
+            Message::Command(parked) => self.run_command(*parked),
+            Message::Claim(claim) => self.claimed(from, *claim),
             Message::Refused(transaction) => self.refused(transaction),
             Message::Release(release) => self.release(*release),
             Message::Visit(visit) => visit(self),

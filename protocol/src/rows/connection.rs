@@ -99,6 +99,13 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "Names the connection.";
     }
 
+    "client|unblock" => session(blocking::unblock) {
+        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "5.0.0"; complexity "O(log N)";
+        syntax "client-id [TIMEOUT|ERROR]";
+        summary "Wakes a client that waits in a blocking command.";
+    }
+
     "echo" => session(connection::echo) {
         arity 2; flags [LOADING STALE FAST]; acl [CONNECTION]; keys [];
         group Connection; since "1.0.0"; complexity "O(1)";

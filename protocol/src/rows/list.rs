@@ -131,35 +131,35 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 #[macro_export]
 macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
 
-    "blmove" => session(blocking::blmove) {
+    "blmove" => keyed(blocking::blmove) {
         arity 6; flags [WRITE DENYOOM NOSCRIPT BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
         group List; since "6.2.0"; complexity "O(1)";
         syntax "source destination (LEFT|RIGHT) (LEFT|RIGHT) timeout";
         summary "As LMOVE; waits for an element.";
     }
 
-    "blmpop" => session(blocking::blmpop) {
+    "blmpop" => keyed(blocking::blmpop) {
         arity -5; flags [WRITE BLOCKING]; acl [LIST]; keys [at(2) keynum(0, 1, 1) RW ACCESS DELETE];
         group List; since "7.0.0"; complexity "O(N+M)";
         syntax "timeout numkeys key... (LEFT|RIGHT) [COUNT count]";
         summary "As LMPOP; waits for an element.";
     }
 
-    "blpop" => session(blocking::blpop) {
+    "blpop" => keyed(blocking::blpop) {
         arity -3; flags [WRITE NOSCRIPT BLOCKING]; acl [LIST]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
         group List; since "2.0.0"; complexity "O(N)";
         syntax "key... timeout";
         summary "Pops the first element of the first list that has one; waits for it.";
     }
 
-    "brpop" => session(blocking::brpop) {
+    "brpop" => keyed(blocking::brpop) {
         arity -3; flags [WRITE NOSCRIPT BLOCKING]; acl [LIST]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
         group List; since "2.0.0"; complexity "O(N)";
         syntax "key... timeout";
         summary "Pops the last element of the first list that has one; waits for it.";
     }
 
-    "brpoplpush" => session(blocking::brpoplpush) {
+    "brpoplpush" => keyed(blocking::brpoplpush) {
         arity 4; flags [WRITE DENYOOM NOSCRIPT BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
         group List; since "2.2.0"; complexity "O(1)";
         syntax "source destination timeout";

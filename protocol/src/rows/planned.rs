@@ -333,13 +333,6 @@ macro_rules! planned_client_commands { ($($so_far:tt)*) => { $crate::join_comman
         summary "How this connection's tracking is set.";
     }
 
-    "client|unblock" => session(client::unblock) {
-        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "5.0.0"; complexity "O(log N)";
-        syntax "client-id [TIMEOUT|ERROR]";
-        summary "Wakes a client that waits in a blocking command.";
-    }
-
     "client|unpause" => session(client::unpause) {
         arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
         group Connection; since "6.2.0"; complexity "O(N)";

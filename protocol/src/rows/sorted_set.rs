@@ -5,21 +5,21 @@
 #[macro_export]
 macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
 
-    "bzmpop" => session(blocking::bzmpop) {
+    "bzmpop" => keyed(blocking::bzmpop) {
         arity -5; flags [WRITE BLOCKING]; acl [SORTEDSET]; keys [at(2) keynum(0, 1, 1) RW ACCESS DELETE];
         group SortedSet; since "7.0.0"; complexity "O(K) + O(M*log(N))";
         syntax "timeout numkeys key... (MIN|MAX) [COUNT count]";
         summary "As ZMPOP; waits for a member.";
     }
 
-    "bzpopmax" => session(blocking::bzpopmax) {
+    "bzpopmax" => keyed(blocking::bzpopmax) {
         arity -3; flags [WRITE NOSCRIPT BLOCKING FAST]; acl [SORTEDSET]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
         group SortedSet; since "5.0.0"; complexity "O(log(N))";
         syntax "key... timeout";
         summary "Takes the highest member of the first sorted set that has one; waits for it.";
     }
 
-    "bzpopmin" => session(blocking::bzpopmin) {
+    "bzpopmin" => keyed(blocking::bzpopmin) {
         arity -3; flags [WRITE NOSCRIPT BLOCKING FAST]; acl [SORTEDSET]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
         group SortedSet; since "5.0.0"; complexity "O(log(N))";
         syntax "key... timeout";

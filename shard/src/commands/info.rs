@@ -55,6 +55,7 @@ const SECTIONS: [Section; 12] = sections! {
 pub struct Part {
     stats: Stats,
     clients: u64,
+    blocked_clients: u64,
     keyspace_hits: u64,
     keyspace_misses: u64,
     expired_keys: u64,
@@ -70,6 +71,7 @@ impl Part {
         Self {
             stats: shard.stats.clone(),
             clients: shard.clients.len() as u64,
+            blocked_clients: shard.blocked_clients() as u64,
             keyspace_hits: shard.effects.keyspace_hits,
             keyspace_misses: shard.effects.keyspace_misses,
             expired_keys: shard.effects.expired_keys,
@@ -85,6 +87,7 @@ impl Part {
     fn add(&mut self, other: &Self) {
         self.stats.add(&other.stats);
         self.clients += other.clients;
+        self.blocked_clients += other.blocked_clients;
         self.keyspace_hits += other.keyspace_hits;
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
@@ -206,7 +209,7 @@ fn clients(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "connected_clients": report.sum.clients,
         "cluster_connections": 0,
         "maxclients": report.shard.config.maxclients,
-        "blocked_clients": 0,
+        "blocked_clients": report.sum.blocked_clients,
         "tracking_clients": 0,
     )
 }
@@ -448,6 +451,7 @@ mod tests {
         let mut sum = Part::default();
         let part = Part {
             clients: 2,
+            blocked_clients: 0,
             databases: vec![(1, 0), (3, 2)],
             ..Part::default()
         };

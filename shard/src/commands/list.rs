@@ -248,6 +248,19 @@ pub fn multi_pop(
     Ok(true)
 }
 
+/// Answers with an element popped from a list that there is.
+pub fn pop_one(ctx: &mut Context<'_>, key: &[u8], from: End, reply: &mut Reply<'_>) -> Outcome {
+    let limits = limits(ctx);
+    if let Some(list) = ctx.get_mut::<List>(key)?
+        && let Some(element) = list.pop(from, limits)
+    {
+        let now_empty = list.is_empty();
+        reply.bulk(&element);
+        removed(ctx, key, popped(from), now_empty);
+    }
+    Ok(())
+}
+
 /// `LLEN key`
 pub fn llen(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let list = ctx.get::<List>(&args[1])?;

@@ -1,6 +1,7 @@
 //! The commands, one file a family.
 
 pub mod bitmap;
+pub mod blocking;
 pub mod client;
 pub mod client_kill;
 pub mod command;

@@ -1,9 +1,11 @@
 //! XREAD and XREADGROUP: entries after given ids, of several streams at once.
 //!
 //! A [`Request`] is parsed, then resolved (`$` becomes the last id there is now), then served. They are apart because a client that waits is
-//! served again and again by the same resolved request. BLOCK is read and kept; waiting itself is not here.
+//! served again and again by the same resolved request (see [`crate::blocking`]).
 
-use protocol::args::Args;
+use std::time::Duration;
+
+use protocol::args::{Args, OwnedArgs};
 use protocol::reply::{Reply, Version};
 use storage::StreamId;
 
@@ -14,6 +16,7 @@ use crate::commands::stream::{
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
+use crate::waiting::Null;
 
 /// What XREAD or XREADGROUP asks for.
 pub struct Request<'a> {
@@ -138,6 +141,20 @@ impl<'a> Request<'a> {
                 id => Ok(After::Id(id)),
             },
         }
+    }
+
+    /// The command with the ids that its own stood for when it came.
+    fn resolved(&self, args: &Args<'_>) -> OwnedArgs {
+        let ids: Vec<Vec<u8>> = self
+            .streams
+            .iter()
+            .map(|(_, after)| match after {
+                After::Id(id) => id.text().to_vec(),
+                After::Delivered => b">".to_vec(),
+            })
+            .collect();
+        let before = args.len().saturating_sub(ids.len());
+        OwnedArgs::from_parts(args.iter().take(before).chain(ids.iter().map(|id| &**id)))
     }
 
     /// Writes what there is, and answers whether there was anything; nothing is written where not.
@@ -300,8 +317,13 @@ pub fn xreadgroup(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
 
 fn read(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, of_group: bool) -> Outcome {
     let request = Request::parse(ctx, args, of_group)?;
-    if !request.serve(ctx, reply)? {
-        reply.null_array();
+    if request.serve(ctx, reply)? {
+        return Ok(());
     }
-    Ok(())
+    let Some(block_ms) = request.block_ms else {
+        reply.null_array();
+        return Ok(());
+    };
+    let timeout = (block_ms > 0).then(|| Duration::from_millis(block_ms));
+    ctx.wait_as(request.resolved(args), timeout, Null::Array)
 }

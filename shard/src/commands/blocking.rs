@@ -1,0 +1,149 @@
+//! The commands that wait for an element: each is its quiet sibling, asked again and again. How they wait is in [`crate::blocking`].
+
+use std::time::Duration;
+
+use protocol::args::Args;
+use protocol::reply::Reply;
+use storage::item::parse_int;
+use storage::list::List;
+use storage::listpack::End;
+
+use crate::blocking::End as WaitEnd;
+use crate::client::Client;
+use crate::commands::list::{self, end, move_element, multi_pop, multi_pop_arguments};
+use crate::commands::options::{is, parse_float};
+use crate::context::Context;
+use crate::error::{Error, Outcome};
+use crate::handler::Answer;
+use crate::shard::Shard;
+use crate::waiting::Null;
+
+/// The time to wait that an argument means, in seconds with a fraction; none where it is 0: for ever.
+pub fn timeout(text: &[u8]) -> Result<Option<Duration>, Error> {
+    let seconds = parse_float(text).ok_or(Error::TIMEOUT_NOT_A_FLOAT)?;
+    if seconds < 0.0 {
+        return Err(Error::TIMEOUT_NEGATIVE);
+    }
+    let ms = (seconds * 1000.0).ceil();
+    if ms >= i64::MAX as f64 {
+        return Err(Error::new("ERR timeout is out of range"));
+    }
+    Ok((ms > 0.0).then(|| Duration::from_millis(ms as u64)))
+}
+
+/// `BLPOP key [key ...] timeout`
+pub fn blpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    pop(ctx, args, reply, End::Front)
+}
+
+/// `BRPOP key [key ...] timeout`
+pub fn brpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    pop(ctx, args, reply, End::Back)
+}
+
+fn pop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, from: End) -> Outcome {
+    let last = args.len() - 1;
+    let timeout = timeout(&args[last])?;
+    for at in 1..last {
+        let key = &args[at];
+        if ctx.get_mut::<List>(key)?.is_some() {
+            reply.array(2);
+            reply.bulk(key);
+            return list::pop_one(ctx, key, from, reply);
+        }
+    }
+    ctx.wait(timeout, Null::Array)
+}
+
+/// `BLMPOP timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]`
+pub fn blmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let timeout = timeout(&args[1])?;
+    let (keys, from, count) = multi_pop_arguments(&args.tail(1))?;
+    for key in keys.iter() {
+        if multi_pop(ctx, key, from, count, reply)? {
+            return Ok(());
+        }
+    }
+    ctx.wait(timeout, Null::Array)
+}
+
+/// `BLMOVE source destination LEFT | RIGHT LEFT | RIGHT timeout`
+pub fn blmove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let (from, to) = (end(&args[3])?, end(&args[4])?);
+    let timeout = timeout(&args[5])?;
+    match move_element(ctx, &args[1], &args[2], from, to, reply)? {
+        true => Ok(()),
+        false => ctx.wait(timeout, Null::Bulk),
+    }
+}
+
+/// `BRPOPLPUSH source destination timeout`
+pub fn brpoplpush(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let timeout = timeout(&args[3])?;
+    match move_element(ctx, &args[1], &args[2], End::Back, End::Front, reply)? {
+        true => Ok(()),
+        false => ctx.wait(timeout, Null::Bulk),
+    }
+}
+
+/// `CLIENT UNBLOCK id [TIMEOUT | ERROR]`: 1 where that connection was waiting.
+///
+/// The shard of that connection answers: 1 where its command may be waiting. Where the command is being served on another shard at this very
+/// moment, the connection gets its element and this answer is 1 all the same.
+pub fn unblock(
+    shard: &mut Shard,
+    client: &mut Client,
+    args: &Args<'_>,
+    _: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    let id = parse_int(&args[2]).ok_or(Error::NOT_AN_INTEGER)?;
+    let how = match args.get(3) {
+        None => WaitEnd::TimedOut,
+        Some(word) if is(word, "TIMEOUT") => WaitEnd::TimedOut,
+        Some(word) if is(word, "ERROR") => WaitEnd::Unblocked,
+        Some(_) => {
+            return Err(Error::new(
+                "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+            ));
+        }
+    };
+    let visit = move |shard: &mut Shard| shard.unblock(id, how);
+    Ok(shard.gather(client, visit, |_, ended, reply| {
+        reply.integer(i64::from(ended.into_iter().any(|ended| ended)));
+        Ok(())
+    }))
+}
+
+impl Shard {
+    /// Ends the wait of the connection with this id, if it is here and waits.
+    fn unblock(&mut self, id: i64, how: WaitEnd) -> bool {
+        let found = self.clients.iter().find_map(|(_, known)| {
+            let client = known.client.try_borrow().ok()?;
+            let is_it = u64::try_from(id) == Ok(client.session.id);
+            let at = client.blocked.filter(|_| is_it)?;
+            Some((client.token, at))
+        });
+        match found {
+            Some((token, at)) if self.may_be_waiting(token, at) => {
+                self.end_wait(token, at, how);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_rounded_up_to_the_millisecond() {
+        assert_eq!(timeout(b"0"), Ok(None));
+        assert_eq!(timeout(b"0.0001"), Ok(Some(Duration::from_millis(1))));
+        assert_eq!(timeout(b"1.5"), Ok(Some(Duration::from_millis(1500))));
+        assert_eq!(timeout(b"-1"), Err(Error::TIMEOUT_NEGATIVE));
+        assert_eq!(timeout(b"soon"), Err(Error::TIMEOUT_NOT_A_FLOAT));
+        assert!(timeout(b"1e300").is_err());
+    }
+}
