@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
-use storage::UnixMillis;
+use storage::{Kind, UnixMillis};
 
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::error::Error;
@@ -192,8 +192,22 @@ impl Shard {
     ) -> bool {
         let failed = !self.execute(facts, args, reply);
         let waits = self.effects.wait.take().is_some();
-        // A group's reader is told that its group or stream is gone.
-        !waits && (!failed || facts.command.command().name == "xreadgroup")
+        !waits && (!failed || self.is_told_of_failure(facts, args))
+    }
+
+    /// Whether a waiter is answered with the error of its command. A source that holds something else is no error but a reason to go on waiting.
+    fn is_told_of_failure(&self, facts: Facts, args: &Args<'_>) -> bool {
+        match facts.command.command().name {
+            // Its group or its stream is gone.
+            "xreadgroup" => true,
+            // The destination holds something else.
+            "blmove" | "brpoplpush" => self
+                .databases
+                .get(facts.db)
+                .get(&args[1])
+                .is_some_and(|source| source.kind() == Kind::List),
+            _ => false,
+        }
     }
 
     /// Locks a waiter's keys for it and lends them to its origin.
