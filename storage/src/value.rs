@@ -116,6 +116,7 @@ macro_rules! values {
 
 values! {
     List(List)
+    SortedSet(crate::sorted_set::SortedSet)
     Stream(Box<crate::stream::Stream>)
 }
 

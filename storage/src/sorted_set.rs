@@ -1,0 +1,494 @@
+//! The sorted set type: pairs of member and score in one [`Listpack`] while small, a [`RankTree`] from then on.
+//!
+//! Entries stand by score, and by their bytes where scores are equal. Ranks, ranges of scores and ranges of names all come down to two
+//! ranks, so that whoever walks or removes a range first asks [`SortedSet::partition_point`] (or a method on top of it) for its ends.
+//!
+//! The packed form is Redis's own, so that an RDB file holds it as it is: member, score, member, score; a whole score is an integer there,
+//! and any other its shortest decimal text. A set never goes back to the packed form, as in Redis.
+
+use std::cmp::Ordering;
+use std::io::Write;
+use std::ops::Range;
+
+use fastrand::Rng;
+
+use crate::item::Item;
+use crate::listpack::{self, Listpack};
+use crate::rank_tree::{RankTree, Walk};
+
+/// A score: any double but NaN. The two zeros are equal.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Score(f64);
+
+impl Score {
+    pub const ZERO: Self = Self(0.0);
+
+    /// The score, unless it is NaN.
+    pub fn new(value: f64) -> Option<Self> {
+        (!value.is_nan()).then_some(Self(value))
+    }
+
+    pub fn get(self) -> f64 {
+        self.0
+    }
+
+    /// As the packed form holds it. What cannot be read, which only a damaged file could bring, is zero.
+    fn of(item: Item<'_>) -> Self {
+        match item {
+            Item::Int(int) => Self(int as f64),
+            Item::Bytes(text) => std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .and_then(Self::new)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// What the packed form holds: an integer up to 2^52, as Redis does, else the shortest decimal.
+    fn packed(self) -> PackedScore {
+        const WHOLE_MAX: f64 = (1u64 << 52) as f64;
+        let mut packed = PackedScore {
+            bytes: [0; PackedScore::BYTES_MAX],
+            len: 0,
+        };
+        let mut room = &mut packed.bytes[..];
+        // The longest, a sign, 17 digits, a point and an exponent, fits.
+        let _ = if self.0.abs() < WHOLE_MAX && self.0.trunc() == self.0 {
+            write!(room, "{}", self.0 as i64)
+        } else {
+            write!(room, "{:e}", self.0)
+        };
+        packed.len = PackedScore::BYTES_MAX - room.len();
+        packed
+    }
+}
+
+impl PartialEq for Score {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Score {}
+
+impl PartialOrd for Score {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Score {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // There is no NaN, so there is always an order.
+        self.0.partial_cmp(&other.0).unwrap_or(Ordering::Equal)
+    }
+}
+
+struct PackedScore {
+    bytes: [u8; Self::BYTES_MAX],
+    len: usize,
+}
+
+impl PackedScore {
+    const BYTES_MAX: usize = 32;
+
+    fn text(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Which way a walk goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// From low to high.
+    Forward,
+    /// From high to low.
+    Backward,
+}
+
+/// How large the packed form may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SortedSetLimits {
+    /// Members: `zset-max-listpack-entries`.
+    pub entries: usize,
+    /// Bytes of a member: `zset-max-listpack-value`.
+    pub value: usize,
+}
+
+impl Default for SortedSetLimits {
+    fn default() -> Self {
+        Self {
+            entries: 128,
+            value: 64,
+        }
+    }
+}
+
+/// What [`SortedSet::insert`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Inserted {
+    /// The member was not there.
+    New,
+    /// It was, with this other score.
+    Rescored(Score),
+    /// It was, with an equal score.
+    Same,
+}
+
+#[derive(Clone)]
+enum Form {
+    Packed(Listpack),
+    Ranked(Box<RankTree>),
+}
+
+/// Members with scores, in their order.
+#[derive(Clone)]
+pub struct SortedSet {
+    form: Form,
+}
+
+impl Default for SortedSet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SortedSet {
+    pub const fn new() -> Self {
+        Self {
+            form: Form::Packed(Listpack::new()),
+        }
+    }
+
+    /// An empty set about to take `members`, none longer than `member_bytes`: at once in the form that they will need.
+    pub fn for_members(members: usize, member_bytes: usize, limits: SortedSetLimits) -> Self {
+        /// Room made on somebody's word.
+        const ROOM_MAX: usize = 1 << 16;
+        if members <= limits.entries && member_bytes <= limits.value {
+            return Self::new();
+        }
+        Self {
+            form: Form::Ranked(Box::new(RankTree::with_capacity(members.min(ROOM_MAX)))),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        match &self.form {
+            Form::Packed(pack) => pack.len() / 2,
+            Form::Ranked(tree) => tree.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What OBJECT ENCODING answers.
+    pub fn encoding(&self) -> &'static str {
+        match self.form {
+            Form::Packed(_) => "listpack",
+            Form::Ranked(_) => "skiplist",
+        }
+    }
+
+    /// The packed form, as an RDB file holds it.
+    pub fn pack(&self) -> Option<&Listpack> {
+        match &self.form {
+            Form::Packed(pack) => Some(pack),
+            Form::Ranked(_) => None,
+        }
+    }
+
+    /// Heap memory, in bytes; estimated where the set is large.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.form {
+            Form::Packed(pack) => pack.memory_bytes(),
+            Form::Ranked(tree) => size_of::<RankTree>() + tree.memory_bytes(),
+        }
+    }
+
+    /// How many frees it takes to drop the set, about.
+    pub fn effort_to_free(&self) -> usize {
+        match &self.form {
+            Form::Packed(_) => 1,
+            Form::Ranked(tree) => tree.len() + 3,
+        }
+    }
+
+    /// The score of a member.
+    pub fn score(&self, member: &[u8]) -> Option<Score> {
+        match &self.form {
+            Form::Packed(pack) => position(pack, member).map(|(_, score)| score),
+            Form::Ranked(tree) => tree.score(member),
+        }
+    }
+
+    /// Puts a member at that score, wherever it was.
+    pub fn insert(&mut self, member: &[u8], score: Score, limits: SortedSetLimits) -> Inserted {
+        let before = match &mut self.form {
+            Form::Packed(pack) => {
+                let found = position(pack, member);
+                if let Some((_, before)) = found
+                    && before == score
+                {
+                    return Inserted::Same;
+                }
+                if let Some((index, before)) = found {
+                    pack.remove_range(index * 2, 2);
+                    insert_packed(pack, member, score);
+                    Some(before)
+                } else {
+                    let fits = pack.len() / 2 < limits.entries
+                        && member.len() <= limits.value
+                        && pack.has_room_for(member.len() + PackedScore::BYTES_MAX, 2);
+                    if fits {
+                        insert_packed(pack, member, score);
+                    } else {
+                        self.unpack().add(member, score);
+                    }
+                    None
+                }
+            }
+            Form::Ranked(tree) => {
+                let before = tree.rescore(member, score);
+                if before.is_none() {
+                    tree.add(member, score);
+                }
+                before
+            }
+        };
+        match before {
+            None => Inserted::New,
+            Some(before) if before == score => Inserted::Same,
+            Some(before) => Inserted::Rescored(before),
+        }
+    }
+
+    /// Removes a member. Returns its score, nothing where it is not there.
+    pub fn remove(&mut self, member: &[u8]) -> Option<Score> {
+        match &mut self.form {
+            Form::Packed(pack) => {
+                let (index, score) = position(pack, member)?;
+                pack.remove_range(index * 2, 2);
+                Some(score)
+            }
+            Form::Ranked(tree) => tree.remove(member),
+        }
+    }
+
+    /// Removes the members of these ranks, as far as there are such.
+    pub fn remove_range(&mut self, ranks: Range<usize>) {
+        let end = ranks.end.min(self.len());
+        let count = end.saturating_sub(ranks.start);
+        if count == 0 {
+            return;
+        }
+        match &mut self.form {
+            Form::Packed(pack) => pack.remove_range(ranks.start * 2, count * 2),
+            Form::Ranked(tree) => tree.remove_range(ranks.start, count),
+        }
+    }
+
+    /// Takes the first entry out (forward) or the last (backward).
+    pub fn pop(&mut self, from: Direction) -> Option<(Vec<u8>, Score)> {
+        let rank = match from {
+            Direction::Forward => 0,
+            Direction::Backward => self.len().checked_sub(1)?,
+        };
+        let (member, score) = self.iter_from(rank, from).next()?;
+        let popped = (member.to_vec(), score);
+        self.remove_range(rank..rank + 1);
+        Some(popped)
+    }
+
+    /// How many members stand before this one.
+    pub fn rank(&self, member: &[u8]) -> Option<usize> {
+        match &self.form {
+            Form::Packed(pack) => position(pack, member).map(|(index, _)| index),
+            Form::Ranked(tree) => tree.rank(member),
+        }
+    }
+
+    /// How many members, from the first on, `is_before` holds for; it must hold for none after one that it does not hold for.
+    pub fn partition_point(&self, mut is_before: impl FnMut(Score, Item<'_>) -> bool) -> usize {
+        match &self.form {
+            Form::Packed(_) => self
+                .iter()
+                .take_while(|&(member, score)| is_before(score, member))
+                .count(),
+            Form::Ranked(tree) => {
+                tree.partition_point(|score, member| is_before(score, Item::Bytes(member)))
+            }
+        }
+    }
+
+    /// The rank of the first member whose score is at least `score`.
+    pub fn first_from_score(&self, score: Score) -> usize {
+        self.partition_point(|other, _| other < score)
+    }
+
+    /// The rank of the first member whose score is above `score`.
+    pub fn first_above_score(&self, score: Score) -> usize {
+        self.partition_point(|other, _| other <= score)
+    }
+
+    /// The rank of the first member that is not before `name`, where all scores are equal.
+    pub fn first_from_name(&self, name: &[u8]) -> usize {
+        self.partition_point(|_, member| compare(member, name) == Ordering::Less)
+    }
+
+    /// The rank of the first member that is after `name`, where all scores are equal.
+    pub fn first_after_name(&self, name: &[u8]) -> usize {
+        self.partition_point(|_, member| compare(member, name) != Ordering::Greater)
+    }
+
+    /// All entries in order.
+    pub fn iter(&self) -> Entries<'_> {
+        self.iter_from(0, Direction::Forward)
+    }
+
+    /// The entries from that rank on; none where there is no such rank.
+    pub fn iter_from(&self, rank: usize, direction: Direction) -> Entries<'_> {
+        Entries(match &self.form {
+            Form::Packed(pack) => {
+                let (start, end) = (rank.saturating_mul(2), pack.len());
+                match direction {
+                    _ if start >= end => Source::Forward(pack.range(end..end)),
+                    Direction::Forward => Source::Forward(pack.range(start..end)),
+                    Direction::Backward => Source::Backward(pack.range(0..start + 2)),
+                }
+            }
+            Form::Ranked(tree) => Source::Ranked(tree.iter_from(rank, direction)),
+        })
+    }
+
+    /// An entry, each as likely as any other.
+    pub fn random(&self, rng: &mut Rng) -> Option<(Item<'_>, Score)> {
+        let len = self.len();
+        if len == 0 {
+            return None;
+        }
+        let index = rng.usize(..len);
+        match &self.form {
+            Form::Packed(_) => self.iter_from(index, Direction::Forward).next(),
+            Form::Ranked(tree) => tree
+                .in_slot(index)
+                .map(|(member, score)| (Item::Bytes(member), score)),
+        }
+    }
+
+    /// Shows about `count` entries from `cursor` on; all of them in the packed form. Returns where to go on, 0 at the end. Entries that stay
+    /// in the set from the first call (with 0) to the last are all shown, some perhaps twice.
+    pub fn scan(&self, cursor: u64, count: usize, mut show: impl FnMut(Item<'_>, Score)) -> u64 {
+        match &self.form {
+            Form::Packed(_) => {
+                self.iter().for_each(|(member, score)| show(member, score));
+                0
+            }
+            Form::Ranked(tree) => {
+                // The cursor is the lowest slot shown so far; the first call begins at the top.
+                let top = match usize::try_from(cursor) {
+                    Ok(0) | Err(_) => tree.len(),
+                    Ok(cursor) => cursor.min(tree.len()),
+                };
+                let bottom = top.saturating_sub(count.max(1));
+                for index in (bottom..top).rev() {
+                    if let Some((member, score)) = tree.in_slot(index) {
+                        show(Item::Bytes(member), score);
+                    }
+                }
+                bottom as u64
+            }
+        }
+    }
+
+    /// The set in its large form from here on.
+    fn unpack(&mut self) -> &mut RankTree {
+        if let Form::Packed(_) = self.form {
+            let mut tree = Box::new(RankTree::with_capacity(self.len() + 1));
+            let mut digits = itoa::Buffer::new();
+            for (member, score) in self.iter() {
+                tree.add(member.text(&mut digits), score);
+            }
+            self.form = Form::Ranked(tree);
+        }
+        match &mut self.form {
+            Form::Ranked(tree) => tree,
+            Form::Packed(_) => unreachable!("it was given its large form above"),
+        }
+    }
+}
+
+/// How the text of an item compares with other text.
+pub fn compare(item: Item<'_>, text: &[u8]) -> Ordering {
+    item.text(&mut itoa::Buffer::new()).cmp(text)
+}
+
+/// The rank and score of a member in the packed form.
+fn position(pack: &Listpack, member: &[u8]) -> Option<(usize, Score)> {
+    let wanted = Item::parse(member);
+    let mut items = pack.iter();
+    let mut rank = 0;
+    while let (Some(item), Some(score)) = (items.next(), items.next()) {
+        if item == wanted {
+            return Some((rank, Score::of(score)));
+        }
+        rank += 1;
+    }
+    None
+}
+
+/// Puts a pair where its order wants it.
+fn insert_packed(pack: &mut Listpack, member: &[u8], score: Score) {
+    let packed = score.packed();
+    let mut next = pack.first();
+    while let Some(cursor) = next {
+        let Some(score_at) = pack.next(cursor) else {
+            break;
+        };
+        let order = Score::of(pack.get(score_at)).cmp(&score);
+        if order.then_with(|| compare(pack.get(cursor), member)) == Ordering::Greater {
+            pack.insert_before(cursor, packed.text());
+            pack.insert_before(cursor, member);
+            return;
+        }
+        next = pack.next(score_at);
+    }
+    pack.push_back(member);
+    pack.push_back(packed.text());
+}
+
+enum Source<'a> {
+    Forward(listpack::Iter<'a>),
+    Backward(listpack::Iter<'a>),
+    Ranked(Walk<'a>),
+}
+
+/// Entries of a sorted set, one after the other.
+pub struct Entries<'a>(Source<'a>);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (Item<'a>, Score);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Source::Forward(items) => {
+                let member = items.next()?;
+                Some((member, Score::of(items.next()?)))
+            }
+            Source::Backward(items) => {
+                let score = Score::of(items.next_back()?);
+                Some((items.next_back()?, score))
+            }
+            Source::Ranked(walk) => walk
+                .next()
+                .map(|(member, score)| (Item::Bytes(member), score)),
+        }
+    }
+}
+
+const _: () = assert!(size_of::<SortedSet>() <= 16);
+
+#[cfg(test)]
+#[path = "sorted_set_tests.rs"]
+mod tests;
