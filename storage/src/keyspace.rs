@@ -288,6 +288,27 @@ impl Keyspace {
         std::mem::replace(self, empty)
     }
 
+    /// Memory of all entries and of the table itself, in bytes: estimated from some of them where they are many.
+    pub fn memory_bytes(&self) -> usize {
+        /// Entries that are measured.
+        const MEASURED: usize = 64;
+        let measured = self.len.min(MEASURED);
+        let sum: usize = self
+            .iter()
+            .take(measured)
+            .map(|entry| entry.memory_bytes() + size_of::<Entry>())
+            .sum();
+        let segments: usize = self.regions.iter().map(|it| it.segments().len()).sum();
+        let each = sum / measured.max(1);
+        each * self.len + segments * Region::SEGMENT_BYTES
+    }
+
+    /// When the next entry may expire: no later than any does.
+    pub fn next_deadline(&self) -> Option<UnixMillis> {
+        let min = self.regions.iter().map(|it| it.deadline_min).min();
+        min.filter(|min| *min != u64::MAX).map(UnixMillis::new)
+    }
+
     /// All entries, in the order of their segments.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.regions
@@ -410,6 +431,16 @@ impl Keyspace {
             self.sweep_segment = 0;
         }
         expired
+    }
+}
+
+impl Clone for Keyspace {
+    fn clone(&self) -> Self {
+        let mut copy = Self::new(self.hasher.clone());
+        for entry in self.iter() {
+            copy.insert_new(entry.duplicate(entry.key()));
+        }
+        copy
     }
 }
 

@@ -40,6 +40,9 @@ fn first_bits(hash: u64, bits: u8) -> usize {
 }
 
 impl Region {
+    /// Bytes of a segment, its entries aside.
+    pub(crate) const SEGMENT_BYTES: usize = size_of::<Segment>();
+
     pub(crate) fn new() -> Self {
         Self {
             depth: 0,

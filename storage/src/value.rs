@@ -115,6 +115,7 @@ macro_rules! values {
 }
 
 values! {
+    Set(crate::set::Set)
     List(List)
     SortedSet(crate::sorted_set::SortedSet)
     Stream(Box<crate::stream::Stream>)

@@ -1,0 +1,339 @@
+//! Sets: integers packed while they are few, members packed while they are few and short, and else a table.
+//!
+//! The table is a [`Keyspace`] whose entries have no value: the same segments that split one at a time, so that no SADD pays for the whole set,
+//! and the same scan that survives growing and shrinking. A 16-byte member costs one block of 32 bytes and nine for its place.
+
+use crate::entry::Entry;
+use crate::intset::Intset;
+use crate::item::{Item, parse_int};
+use crate::keyspace::{KeyHasher, Keyspace, Position};
+use crate::listpack::Listpack;
+
+/// Up to where a set stays packed (`set-max-*` in the configuration).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetLimits {
+    /// Integers of an intset.
+    pub intset_entries: usize,
+    /// Members of a listpack.
+    pub listpack_entries: usize,
+    /// Bytes of a member of a listpack.
+    pub listpack_value: usize,
+}
+
+impl Default for SetLimits {
+    fn default() -> Self {
+        Self {
+            intset_entries: 512,
+            listpack_entries: 128,
+            listpack_value: 64,
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Form {
+    Ints(Intset),
+    Packed(Listpack),
+    Table(Box<Keyspace>),
+}
+
+/// A set of byte strings.
+#[derive(Clone)]
+pub struct Set(Form);
+
+impl Default for Set {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Set {
+    /// The empty set; what it holds first decides on its form.
+    pub const fn new() -> Self {
+        Self(Form::Ints(Intset::new()))
+    }
+
+    /// An empty set in the form that `len` members will need, so that it is not converted on the way.
+    pub fn for_members(len: usize, limits: SetLimits) -> Self {
+        match len > limits.intset_entries.max(limits.listpack_entries) {
+            true => Self(Form::Table(new_table())),
+            false => Self::new(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Form::Ints(ints) => ints.len(),
+            Form::Packed(pack) => pack.len(),
+            Form::Table(table) => table.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn contains(&self, member: &[u8]) -> bool {
+        match &self.0 {
+            Form::Ints(ints) => parse_int(member).is_some_and(|int| ints.contains(int)),
+            Form::Packed(pack) => pack
+                .first()
+                .is_some_and(|first| pack.find(member, first, 0).is_some()),
+            Form::Table(table) => table.get(member).is_some(),
+        }
+    }
+
+    /// Adds a member. Returns whether it is new.
+    pub fn insert(&mut self, member: &[u8], limits: SetLimits) -> bool {
+        match &mut self.0 {
+            Form::Ints(ints) => match parse_int(member) {
+                Some(int) => {
+                    if !ints.insert(int) {
+                        return false;
+                    }
+                    if ints.len() > limits.intset_entries {
+                        self.leave_ints(limits, 0, 0);
+                    }
+                    true
+                }
+                None => {
+                    self.leave_ints(limits, 1, member.len());
+                    self.insert(member, limits)
+                }
+            },
+            Form::Packed(pack) => {
+                if let Some(first) = pack.first()
+                    && pack.find(member, first, 0).is_some()
+                {
+                    return false;
+                }
+                if pack.len() < limits.listpack_entries
+                    && member.len() <= limits.listpack_value
+                    && pack.has_room_for(member.len(), 1)
+                {
+                    pack.push_back(member);
+                    return true;
+                }
+                self.become_table();
+                self.insert(member, limits)
+            }
+            Form::Table(table) => {
+                let is_new = table.get(member).is_none();
+                if is_new {
+                    table.insert_new(Entry::string(member, b"", None));
+                }
+                is_new
+            }
+        }
+    }
+
+    /// Gives the integers up: for a listpack where they and what comes fit, else for a table.
+    fn leave_ints(&mut self, limits: SetLimits, more: usize, more_bytes: usize) {
+        let Form::Ints(ints) = &self.0 else {
+            return;
+        };
+        let longest = |int: Option<i64>| int.map_or(0, |int| Item::Int(int).text_len());
+        let widest = longest(ints.get(0)).max(longest(ints.iter().next_back()));
+        if ints.len() + more <= limits.listpack_entries
+            && widest.max(more_bytes) <= limits.listpack_value
+        {
+            let mut pack = Listpack::new();
+            for int in ints.iter() {
+                pack.push_back(itoa::Buffer::new().format(int).as_bytes());
+            }
+            self.0 = Form::Packed(pack);
+        } else {
+            self.become_table();
+        }
+    }
+
+    fn become_table(&mut self) {
+        let mut table = new_table();
+        self.for_each(|item| {
+            let mut digits = itoa::Buffer::new();
+            table.insert_new(Entry::string(item.text(&mut digits), b"", None));
+        });
+        self.0 = Form::Table(table);
+    }
+
+    /// Removes a member. Returns whether it was there.
+    pub fn remove(&mut self, member: &[u8]) -> bool {
+        match &mut self.0 {
+            Form::Ints(ints) => parse_int(member).is_some_and(|int| ints.remove(int)),
+            Form::Packed(pack) => {
+                let found = pack.first().and_then(|first| pack.find(member, first, 0));
+                if let Some(cursor) = found {
+                    pack.remove(cursor);
+                }
+                found.is_some()
+            }
+            Form::Table(table) => table.take(member).is_some(),
+        }
+    }
+
+    /// Shows every member.
+    pub fn for_each(&self, mut show: impl FnMut(Item<'_>)) {
+        self.iter().for_each(&mut show);
+    }
+
+    /// Every member.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = Item<'_>> + '_> {
+        match &self.0 {
+            Form::Ints(ints) => Box::new(ints.iter().map(Item::Int)),
+            Form::Packed(pack) => Box::new(pack.iter()),
+            Form::Table(table) => Box::new(table.iter().map(|entry| Item::Bytes(entry.key()))),
+        }
+    }
+
+    /// Some member, each as likely as any other (nearly so in a table).
+    pub fn random(&self, random: &mut fastrand::Rng) -> Option<Item<'_>> {
+        if self.is_empty() {
+            return None;
+        }
+        let index = random.usize(..self.len());
+        match &self.0 {
+            Form::Ints(ints) => ints.get(index).map(Item::Int),
+            Form::Packed(pack) => pack.seek(index).map(|cursor| pack.get(cursor)),
+            Form::Table(table) => table.random(random).map(|entry| Item::Bytes(entry.key())),
+        }
+    }
+
+    /// Shows about `count` members from `from` on; returns where to go on, or `None` at the end. Packed forms are shown whole. A member that
+    /// stays throughout a scan is shown, whatever happens to the others.
+    pub fn scan(
+        &self,
+        from: Position,
+        count: usize,
+        mut show: impl FnMut(Item<'_>),
+    ) -> Option<Position> {
+        match &self.0 {
+            Form::Table(table) => {
+                table.scan(from, count, |entry| show(Item::Bytes(entry.key())))
+            }
+            _ => {
+                self.for_each(show);
+                None
+            }
+        }
+    }
+
+    /// The intset, where it is one: a dump holds it as it is.
+    pub fn as_intset(&self) -> Option<&Intset> {
+        match &self.0 {
+            Form::Ints(ints) => Some(ints),
+            _ => None,
+        }
+    }
+
+    /// The listpack, where it is one: a dump holds it as it is.
+    pub fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Form::Packed(pack) => Some(pack),
+            _ => None,
+        }
+    }
+
+    /// What OBJECT ENCODING answers.
+    pub fn encoding(&self) -> &'static str {
+        match &self.0 {
+            Form::Ints(_) => "intset",
+            Form::Packed(_) => "listpack",
+            Form::Table(_) => "hashtable",
+        }
+    }
+
+    /// Bytes of heap memory; of a table an estimate from some of its entries.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Ints(ints) => ints.memory_bytes(),
+            Form::Packed(pack) => pack.memory_bytes(),
+            Form::Table(table) => table.memory_bytes(),
+        }
+    }
+
+    /// How many frees it takes to drop the set, about.
+    pub fn effort_to_free(&self) -> usize {
+        match &self.0 {
+            Form::Ints(_) | Form::Packed(_) => 1,
+            Form::Table(table) => table.len(),
+        }
+    }
+}
+
+fn new_table() -> Box<Keyspace> {
+    Box::new(Keyspace::new(KeyHasher::random()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SMALL: SetLimits = SetLimits {
+        intset_entries: 8,
+        listpack_entries: 6,
+        listpack_value: 10,
+    };
+
+    fn member() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            4 => (0i64..30).prop_map(|int| int.to_string().into_bytes()),
+            2 => "[a-f]{0,3}".prop_map(String::into_bytes),
+            1 => "[a-c]{9,12}".prop_map(String::into_bytes),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn behaves_as_a_set(ops in proptest::collection::vec((0u8..3, member()), 0..120)) {
+            let (mut set, mut model) = (Set::new(), BTreeSet::new());
+            for (op, member) in ops {
+                match op {
+                    0 => prop_assert_eq!(set.remove(&member), model.remove(&member)),
+                    _ => prop_assert_eq!(set.insert(&member, SMALL), model.insert(member.clone())),
+                }
+                prop_assert_eq!(set.contains(&member), model.contains(&member));
+                prop_assert_eq!(set.len(), model.len());
+            }
+            let all: BTreeSet<_> = set.iter().map(Item::to_vec).collect();
+            prop_assert_eq!(&all, &model);
+            let mut scanned = BTreeSet::new();
+            let mut from = Some(Position::default());
+            while let Some(at) = from {
+                from = set.scan(at, 3, |item| { scanned.insert(item.to_vec()); });
+            }
+            prop_assert_eq!(&scanned, &model);
+        }
+    }
+
+    #[test]
+    fn forms_change_at_redis_limits() {
+        let limits = SetLimits::default();
+        let mut set = Set::new();
+        for int in 0..512 {
+            set.insert(int.to_string().as_bytes(), limits);
+        }
+        assert_eq!(set.encoding(), "intset");
+        set.insert(b"512", limits);
+        assert_eq!(set.encoding(), "hashtable");
+
+        let mut set = Set::new();
+        set.insert(b"1", limits);
+        set.insert(b"a", limits);
+        assert_eq!(set.encoding(), "listpack");
+        set.insert(&[b'x'; 65], limits);
+        assert_eq!(set.encoding(), "hashtable");
+
+        let mut set = Set::new();
+        for int in 0..128 {
+            set.insert(int.to_string().as_bytes(), limits);
+        }
+        set.insert(b"a", limits);
+        assert_eq!(set.encoding(), "hashtable", "129 members are too many for a listpack");
+    }
+}
