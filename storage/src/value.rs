@@ -115,6 +115,7 @@ macro_rules! values {
 }
 
 values! {
+    Hash(crate::hash::Hash)
     Set(crate::set::Set)
     List(List)
     SortedSet(crate::sorted_set::SortedSet)

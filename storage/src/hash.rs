@@ -1,0 +1,436 @@
+//! Hashes: pairs of field and value, packed while they are few and short, else a table; fields may expire.
+//!
+//! ```text
+//! listpack     field value field value ...
+//! listpackex   field value deadline ...        deadline in Unix milliseconds, 0 for none; from the first HEXPIRE on
+//! hashtable    a Keyspace: an entry for each field, with its value and deadline
+//! ```
+//!
+//! The table is the keyspace's own: segments split one at a time, the scan survives growing and shrinking, and expired fields are found without
+//! walking over the others. An expired field is no field to readers; it is still counted until it is removed, as in Redis.
+
+use crate::clock::UnixMillis;
+use crate::entry::Entry;
+use crate::item::Item;
+use crate::keyspace::{KeyHasher, Keyspace, Position};
+use crate::listpack::{Cursor, Listpack};
+
+/// Up to where a hash stays packed (`hash-max-listpack-*`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HashLimits {
+    /// Fields.
+    pub entries: usize,
+    /// Bytes of a field or a value.
+    pub value: usize,
+}
+
+impl Default for HashLimits {
+    fn default() -> Self {
+        Self {
+            entries: 128,
+            value: 64,
+        }
+    }
+}
+
+/// What writing a field does to its deadline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FieldDeadline {
+    Keep,
+    Clear,
+}
+
+#[derive(Clone)]
+enum Form {
+    Packed(Listpack),
+    /// With deadlines.
+    PackedEx(Listpack),
+    Table(Box<Keyspace>),
+}
+
+/// A map from fields to values.
+#[derive(Clone)]
+pub struct Hash(Form);
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A field as it stands in the hash.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    pub name: Item<'a>,
+    pub value: Item<'a>,
+    pub deadline: Option<UnixMillis>,
+}
+
+impl Field<'_> {
+    fn is_live(&self, now: UnixMillis) -> bool {
+        self.deadline.is_none_or(|deadline| deadline > now)
+    }
+}
+
+/// The deadline that an element of a listpack stands for.
+fn deadline_of(item: Item<'_>) -> Option<UnixMillis> {
+    let ms = u64::try_from(item.as_int()?).ok()?;
+    (ms > 0).then(|| UnixMillis::new(ms))
+}
+
+/// Its opposite.
+fn deadline_text(deadline: Option<UnixMillis>, digits: &mut itoa::Buffer) -> &[u8] {
+    let ms = deadline.map_or(0, UnixMillis::ms);
+    digits.format(i64::try_from(ms).unwrap_or(i64::MAX)).as_bytes()
+}
+
+fn of_entry(entry: &Entry) -> Field<'_> {
+    Field {
+        name: Item::Bytes(entry.key()),
+        value: entry.as_string().unwrap_or(Item::Bytes(b"")),
+        deadline: entry.deadline(),
+    }
+}
+
+impl Hash {
+    /// No fields.
+    pub const fn new() -> Self {
+        Self(Form::Packed(Listpack::new()))
+    }
+
+    /// Elements that a field takes in a listpack.
+    fn stride(&self) -> usize {
+        match self.0 {
+            Form::PackedEx(_) => 3,
+            _ => 2,
+        }
+    }
+
+    /// Fields, expired ones that are still here included.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Form::Packed(pack) | Form::PackedEx(pack) => pack.len() / self.stride(),
+            Form::Table(table) => table.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn find(pack: &Listpack, stride: usize, name: &[u8]) -> Option<Cursor> {
+        pack.find(name, pack.first()?, stride - 1)
+    }
+
+    /// The field at `at` of a listpack.
+    fn read(pack: &Listpack, stride: usize, at: Cursor) -> Field<'_> {
+        let value_at = pack.next(at);
+        let deadline_at = value_at
+            .filter(|_| stride == 3)
+            .and_then(|at| pack.next(at));
+        Field {
+            name: pack.get(at),
+            value: value_at.map_or(Item::Bytes(b""), |at| pack.get(at)),
+            deadline: deadline_at.and_then(|at| deadline_of(pack.get(at))),
+        }
+    }
+
+    /// The field, expired or not.
+    fn field(&self, name: &[u8]) -> Option<Field<'_>> {
+        let stride = self.stride();
+        match &self.0 {
+            Form::Packed(pack) | Form::PackedEx(pack) => {
+                let at = Self::find(pack, stride, name)?;
+                Some(Self::read(pack, stride, at))
+            }
+            Form::Table(table) => table.get(name).map(of_entry),
+        }
+    }
+
+    /// The value of a field.
+    pub fn get(&self, name: &[u8], now: UnixMillis) -> Option<Item<'_>> {
+        self.field(name)
+            .filter(|field| field.is_live(now))
+            .map(|field| field.value)
+    }
+
+    /// When a field expires; `None` where there is no such field.
+    pub fn deadline(&self, name: &[u8], now: UnixMillis) -> Option<Option<UnixMillis>> {
+        self.field(name)
+            .filter(|field| field.is_live(now))
+            .map(|field| field.deadline)
+    }
+
+    /// Writes a field. Returns whether there was none; an expired one counts as none, and its deadline is gone.
+    pub fn set(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        deadline: FieldDeadline,
+        limits: HashLimits,
+        now: UnixMillis,
+    ) -> bool {
+        if let Form::Packed(pack) | Form::PackedEx(pack) = &self.0 {
+            let longest = name.len().max(value.len());
+            if longest > limits.value || !pack.has_room_for(name.len() + value.len(), 3) {
+                self.become_table();
+            }
+        }
+        let stride = self.stride();
+        match &mut self.0 {
+            Form::Packed(pack) | Form::PackedEx(pack) => {
+                let Some(at) = Self::find(pack, stride, name) else {
+                    if pack.len() / stride >= limits.entries {
+                        self.become_table();
+                        return self.set(name, value, deadline, limits, now);
+                    }
+                    pack.push_back(name);
+                    pack.push_back(value);
+                    if stride == 3 {
+                        pack.push_back(b"0");
+                    }
+                    return true;
+                };
+                let old = Self::read(pack, stride, at);
+                let was_live = old.is_live(now);
+                let clears = old.deadline.is_some()
+                    && (deadline == FieldDeadline::Clear || !was_live);
+                if let Some(value_at) = pack.next(at) {
+                    pack.replace(value_at, value);
+                    if clears && let Some(deadline_at) = pack.next(value_at) {
+                        pack.replace(deadline_at, b"0");
+                    }
+                }
+                !was_live
+            }
+            Form::Table(table) => match table.get_mut(name) {
+                None => {
+                    table.insert_new(Entry::string(name, value, None));
+                    true
+                }
+                Some(entry) => {
+                    let was_live = of_entry(entry).is_live(now);
+                    let clears = entry.deadline().is_some()
+                        && (deadline == FieldDeadline::Clear || !was_live);
+                    entry.set_string(value);
+                    if clears {
+                        table.set_deadline(name, None);
+                    }
+                    !was_live
+                }
+            },
+        }
+    }
+
+    /// Removes a field, expired or not. Returns whether it was there and live.
+    pub fn remove(&mut self, name: &[u8], now: UnixMillis) -> bool {
+        let stride = self.stride();
+        match &mut self.0 {
+            Form::Packed(pack) | Form::PackedEx(pack) => {
+                let Some(at) = Self::find(pack, stride, name) else {
+                    return false;
+                };
+                let was_live = Self::read(pack, stride, at).is_live(now);
+                let mut next = Some(at);
+                for _ in 0..stride {
+                    next = next.and_then(|at| pack.remove(at));
+                }
+                was_live
+            }
+            Form::Table(table) => table
+                .take(name)
+                .is_some_and(|entry| of_entry(&entry).is_live(now)),
+        }
+    }
+
+    /// Changes when a field expires. Returns whether there is such a field.
+    pub fn set_deadline(&mut self, name: &[u8], deadline: Option<UnixMillis>) -> bool {
+        if let Form::Packed(pack) = &self.0
+            && deadline.is_some()
+        {
+            let mut with_deadlines = Listpack::new();
+            for (index, item) in pack.iter().enumerate() {
+                with_deadlines.push_back(item.text(&mut itoa::Buffer::new()));
+                if index % 2 == 1 {
+                    with_deadlines.push_back(b"0");
+                }
+            }
+            self.0 = Form::PackedEx(with_deadlines);
+        }
+        match &mut self.0 {
+            Form::Packed(pack) => Self::find(pack, 2, name).is_some(),
+            Form::PackedEx(pack) => {
+                let found = Self::find(pack, 3, name);
+                if let Some(at) = found
+                    && let Some(value_at) = pack.next(at)
+                    && let Some(deadline_at) = pack.next(value_at)
+                {
+                    let mut digits = itoa::Buffer::new();
+                    pack.replace(deadline_at, deadline_text(deadline, &mut digits));
+                }
+                found.is_some()
+            }
+            Form::Table(table) => table.set_deadline(name, deadline),
+        }
+    }
+
+    /// When the next field may expire: no later than any does. `None` where none does.
+    pub fn next_deadline(&self) -> Option<UnixMillis> {
+        match &self.0 {
+            Form::Packed(_) => None,
+            Form::PackedEx(_) => self.fields().filter_map(|field| field.deadline).min(),
+            Form::Table(table) if table.volatile_len() == 0 => None,
+            Form::Table(table) => table.next_deadline(),
+        }
+    }
+
+    /// Removes expired fields, at most `budget`, and shows each one's name. Returns how many.
+    pub fn expire(
+        &mut self,
+        now: UnixMillis,
+        budget: usize,
+        mut show: impl FnMut(&[u8]),
+    ) -> usize {
+        if let Form::Table(table) = &mut self.0 {
+            // The keyspace keeps a key through the millisecond of its deadline; a field is gone with it.
+            let due = UnixMillis::new(now.ms().saturating_add(1));
+            return table
+                .expire_some(due, budget, |entry| show(entry.key()))
+                .removed;
+        }
+        let due: Vec<Vec<u8>> = self
+            .fields()
+            .filter(|field| !field.is_live(now))
+            .take(budget)
+            .map(|field| field.name.to_vec())
+            .collect();
+        for name in &due {
+            self.remove(name, now);
+            show(name);
+        }
+        due.len()
+    }
+
+    fn become_table(&mut self) {
+        let mut table = Box::new(Keyspace::new(KeyHasher::random()));
+        for field in self.fields() {
+            let (mut name, mut value) = (itoa::Buffer::new(), itoa::Buffer::new());
+            table.insert_new(Entry::string(
+                field.name.text(&mut name),
+                field.value.text(&mut value),
+                field.deadline,
+            ));
+        }
+        self.0 = Form::Table(table);
+    }
+
+    /// All fields, expired ones included.
+    pub fn fields(&self) -> Box<dyn Iterator<Item = Field<'_>> + '_> {
+        match &self.0 {
+            Form::Packed(pack) => {
+                let mut items = pack.iter();
+                Box::new(std::iter::from_fn(move || {
+                    Some(Field {
+                        name: items.next()?,
+                        value: items.next()?,
+                        deadline: None,
+                    })
+                }))
+            }
+            Form::PackedEx(pack) => {
+                let mut items = pack.iter();
+                Box::new(std::iter::from_fn(move || {
+                    Some(Field {
+                        name: items.next()?,
+                        value: items.next()?,
+                        deadline: deadline_of(items.next()?),
+                    })
+                }))
+            }
+            Form::Table(table) => Box::new(table.iter().map(of_entry)),
+        }
+    }
+
+    /// The fields that have not expired.
+    pub fn live(&self, now: UnixMillis) -> impl Iterator<Item = Field<'_>> {
+        self.fields().filter(move |field| field.is_live(now))
+    }
+
+    /// Some live field, each as likely as any other (nearly so in a table).
+    pub fn random(&self, random: &mut fastrand::Rng, now: UnixMillis) -> Option<Field<'_>> {
+        /// Expired fields drawn in a row before looking at all.
+        const TRIES: usize = 32;
+        if let Form::Table(table) = &self.0 {
+            for _ in 0..TRIES {
+                let field = of_entry(table.random(random)?);
+                if field.is_live(now) {
+                    return Some(field);
+                }
+            }
+        }
+        let count = self.live(now).count();
+        match count {
+            0 => None,
+            _ => self.live(now).nth(random.usize(..count)),
+        }
+    }
+
+    /// Shows about `count` fields from `from` on; returns where to go on, or `None` at the end. Packed forms are shown whole.
+    pub fn scan(
+        &self,
+        from: Position,
+        count: usize,
+        now: UnixMillis,
+        mut show: impl FnMut(Field<'_>),
+    ) -> Option<Position> {
+        match &self.0 {
+            Form::Table(table) => table.scan(from, count, |entry| {
+                let field = of_entry(entry);
+                if field.is_live(now) {
+                    show(field);
+                }
+            }),
+            _ => {
+                self.live(now).for_each(show);
+                None
+            }
+        }
+    }
+
+    /// The listpack of pairs, where it is one: a dump holds it as it is.
+    pub fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Form::Packed(pack) => Some(pack),
+            _ => None,
+        }
+    }
+
+    /// What OBJECT ENCODING answers.
+    pub fn encoding(&self) -> &'static str {
+        match &self.0 {
+            Form::Packed(_) => "listpack",
+            Form::PackedEx(_) => "listpackex",
+            Form::Table(_) => "hashtable",
+        }
+    }
+
+    /// Bytes of heap memory; of a table an estimate from some of its entries.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Packed(pack) | Form::PackedEx(pack) => pack.memory_bytes(),
+            Form::Table(table) => table.memory_bytes(),
+        }
+    }
+
+    /// How many frees it takes to drop the hash, about.
+    pub fn effort_to_free(&self) -> usize {
+        match &self.0 {
+            Form::Packed(_) | Form::PackedEx(_) => 1,
+            Form::Table(table) => table.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "hash_tests.rs"]
+mod tests;
