@@ -19,7 +19,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
         summary "How many members a set has.";
     }
 
-    "sdiff" => keyed(set::sdiff) {
+    "sdiff" => keyed(set_algebra::sdiff) {
         arity -2; flags [READONLY]; acl [SET]; keys [at(1) range(-1, 1, 0) RO ACCESS];
         tips ["nondeterministic_output_order"];
         group Set; since "1.0.0"; complexity "O(N)";
@@ -27,14 +27,14 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
         summary "The members of the first set that are in none of the others.";
     }
 
-    "sdiffstore" => keyed(set::sdiffstore) {
+    "sdiffstore" => keyed(set_algebra::sdiffstore) {
         arity -3; flags [WRITE DENYOOM]; acl [SET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) range(-1, 1, 0) RO ACCESS];
         group Set; since "1.0.0"; complexity "O(N)";
         syntax "destination key...";
         summary "Stores what SDIFF answers.";
     }
 
-    "sinter" => keyed(set::sinter) {
+    "sinter" => keyed(set_algebra::sinter) {
         arity -2; flags [READONLY]; acl [SET]; keys [at(1) range(-1, 1, 0) RO ACCESS];
         tips ["nondeterministic_output_order"];
         group Set; since "1.0.0"; complexity "O(N*M)";
@@ -42,14 +42,14 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
         summary "The members that all the sets have.";
     }
 
-    "sintercard" => keyed(set::sintercard) {
+    "sintercard" => keyed(set_algebra::sintercard) {
         arity -3; flags [READONLY]; acl [SET]; keys [at(1) keynum(0, 1, 1) RO ACCESS];
         group Set; since "7.0.0"; complexity "O(N*M)";
         syntax "numkeys key... [LIMIT limit]";
         summary "How many members all the sets share.";
     }
 
-    "sinterstore" => keyed(set::sinterstore) {
+    "sinterstore" => keyed(set_algebra::sinterstore) {
         arity -3; flags [WRITE DENYOOM]; acl [SET]; keys [at(1) range(0, 1, 0) RW UPDATE, at(2) range(-1, 1, 0) RO ACCESS];
         group Set; since "1.0.0"; complexity "O(N*M)";
         syntax "destination key...";
@@ -116,7 +116,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
         summary "Some members of a set, and the cursor from which to go on.";
     }
 
-    "sunion" => keyed(set::sunion) {
+    "sunion" => keyed(set_algebra::sunion) {
         arity -2; flags [READONLY]; acl [SET]; keys [at(1) range(-1, 1, 0) RO ACCESS];
         tips ["nondeterministic_output_order"];
         group Set; since "1.0.0"; complexity "O(N)";
@@ -124,7 +124,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
         summary "The members that any of the sets has.";
     }
 
-    "sunionstore" => keyed(set::sunionstore) {
+    "sunionstore" => keyed(set_algebra::sunionstore) {
         arity -3; flags [WRITE DENYOOM]; acl [SET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) range(-1, 1, 0) RO ACCESS];
         group Set; since "1.0.0"; complexity "O(N)";
         syntax "destination key...";

@@ -1,0 +1,270 @@
+//! Sets: members, random members, moves. What combines several sets is in [`super::set_algebra`].
+//!
+//! A set that loses its last member loses its key.
+
+use protocol::args::Args;
+use protocol::reply::Reply;
+use storage::{Item, Set, SetLimits};
+
+use crate::commands::options::{self, integer};
+use crate::commands::scan::{ElementScan, cursor, write_cursor};
+use crate::commands::string::write;
+use crate::context::Context;
+use crate::error::{Error, Outcome};
+use crate::event::Event;
+
+/// Up to where sets stay packed.
+pub fn limits(ctx: &Context<'_>) -> SetLimits {
+    SetLimits {
+        intset_entries: ctx.config.set_max_intset_entries,
+        listpack_entries: ctx.config.set_max_listpack_entries,
+        listpack_value: ctx.config.set_max_listpack_value,
+    }
+}
+
+/// Says that members of the set at `key` are gone, and the key if they were the last.
+fn removed(ctx: &mut Context<'_>, key: &[u8], event: Event, now_empty: bool) {
+    ctx.changed(key, event);
+    if now_empty {
+        ctx.delete(key);
+        ctx.changed(key, Event::DEL);
+    }
+}
+
+/// `SADD key member...`: how many were new.
+pub fn sadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let (key, limits) = (&args[1], limits(ctx));
+    let count = args.len() - 2;
+    let set = ctx.get_or_insert(key, || Set::for_members(count, limits))?;
+    let added = args
+        .iter()
+        .skip(2)
+        .filter(|member| set.insert(member, limits))
+        .count();
+    if added > 0 {
+        ctx.changed(key, Event::SADD);
+    }
+    reply.integer(added as i64);
+    Ok(())
+}
+
+/// `SREM key member...`: how many were there.
+pub fn srem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let key = &args[1];
+    let Some(set) = ctx.get_mut::<Set>(key)? else {
+        reply.integer(0);
+        return Ok(());
+    };
+    let count = args
+        .iter()
+        .skip(2)
+        .filter(|member| set.remove(member))
+        .count();
+    let now_empty = set.is_empty();
+    if count > 0 {
+        removed(ctx, key, Event::SREM, now_empty);
+    }
+    reply.integer(count as i64);
+    Ok(())
+}
+
+/// `SCARD key`
+pub fn scard(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let len = ctx.get::<Set>(&args[1])?.map_or(0, Set::len);
+    reply.integer(len as i64);
+    Ok(())
+}
+
+/// `SISMEMBER key member`
+pub fn sismember(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let set = ctx.get::<Set>(&args[1])?;
+    reply.integer(i64::from(set.is_some_and(|set| set.contains(&args[2]))));
+    Ok(())
+}
+
+/// `SMISMEMBER key member...`
+pub fn smismember(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let set = ctx.get::<Set>(&args[1])?;
+    reply.array(args.len() - 2);
+    for member in args.iter().skip(2) {
+        reply.integer(i64::from(set.is_some_and(|set| set.contains(member))));
+    }
+    Ok(())
+}
+
+/// `SMEMBERS key`
+pub fn smembers(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    match ctx.get::<Set>(&args[1])? {
+        None => reply.set(0),
+        Some(set) => {
+            reply.set(set.len());
+            set.for_each(|item| write(reply, item));
+        }
+    }
+    Ok(())
+}
+
+/// `SMOVE source destination member`: 1 where it was moved.
+pub fn smove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let (source, destination, member) = (&args[1], &args[2], &args[3]);
+    let limits = limits(ctx);
+    if ctx.find(source).is_none() {
+        reply.integer(0);
+        return Ok(());
+    }
+    ctx.get_mut::<Set>(source)?;
+    ctx.get_mut::<Set>(destination)?;
+    let Some(set) = ctx.get_mut::<Set>(source)? else {
+        reply.integer(0);
+        return Ok(());
+    };
+    if source == destination {
+        reply.integer(i64::from(set.contains(member)));
+        return Ok(());
+    }
+    if !set.remove(member) {
+        reply.integer(0);
+        return Ok(());
+    }
+    let now_empty = set.is_empty();
+    removed(ctx, source, Event::SREM, now_empty);
+    let is_new = ctx
+        .get_or_insert(destination, Set::new)?
+        .insert(member, limits);
+    if is_new {
+        ctx.changed(destination, Event::SADD);
+    }
+    reply.integer(1);
+    Ok(())
+}
+
+/// `SPOP key [count]`
+pub fn spop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let key = &args[1];
+    let count = match args.len() {
+        2 => None,
+        3 => Some(options::at_least(0, &args[2], Error::MUST_BE_POSITIVE)?),
+        _ => return Err(Error::SYNTAX),
+    };
+    let mut random = ctx.random.fork();
+    let Some(set) = ctx.get_mut::<Set>(key)? else {
+        match count {
+            Some(_) => reply.set(0),
+            None => reply.null(),
+        }
+        return Ok(());
+    };
+    let wanted = count.unwrap_or(1).min(set.len());
+    if count.is_some() {
+        reply.set(wanted);
+    }
+    if wanted == set.len() {
+        set.for_each(|item| write(reply, item));
+        removed(ctx, key, Event::SPOP, true);
+        return Ok(());
+    }
+    for _ in 0..wanted {
+        let Some(member) = set.random(&mut random).map(Item::to_vec) else {
+            break;
+        };
+        reply.bulk(&member);
+        set.remove(&member);
+    }
+    if wanted > 0 {
+        removed(ctx, key, Event::SPOP, false);
+    }
+    Ok(())
+}
+
+/// `SRANDMEMBER key [count]`: different members, or, where `count` is negative, any as often as they come.
+pub fn srandmember(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let count = match args.len() {
+        2 => None,
+        3 => {
+            let count = integer(&args[2])?;
+            if count < -(i64::MAX / 2) {
+                return Err(Error::OUT_OF_RANGE);
+            }
+            Some(count)
+        }
+        _ => return Err(Error::SYNTAX),
+    };
+    let mut random = ctx.random.fork();
+    let set = ctx.get::<Set>(&args[1])?;
+    let (set, count) = match (set, count) {
+        (None, None) => {
+            reply.null();
+            return Ok(());
+        }
+        (None, Some(_)) => {
+            reply.empty_array();
+            return Ok(());
+        }
+        (Some(set), None) => {
+            match set.random(&mut random) {
+                Some(item) => write(reply, item),
+                None => reply.null(),
+            }
+            return Ok(());
+        }
+        (Some(set), Some(count)) => (set, count),
+    };
+    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    if count < 0 {
+        reply.array(wanted);
+        for _ in 0..wanted {
+            if let Some(item) = set.random(&mut random) {
+                write(reply, item);
+            }
+        }
+        return Ok(());
+    }
+    let wanted = wanted.min(set.len());
+    reply.array(wanted);
+    for item in sample(set.iter(), set.len(), wanted, &mut random) {
+        write(reply, item);
+    }
+    Ok(())
+}
+
+/// `wanted` of `len` elements, in their order, every choice as likely as every other (Knuth's selection sampling).
+pub fn sample<'a, T: 'a>(
+    elements: impl Iterator<Item = T> + 'a,
+    len: usize,
+    wanted: usize,
+    random: &'a mut fastrand::Rng,
+) -> impl Iterator<Item = T> + 'a {
+    let (mut left, mut wanted) = (len, wanted);
+    elements.filter(move |_| {
+        let chosen = left > 0 && random.usize(..left) < wanted;
+        left = left.saturating_sub(1);
+        wanted -= usize::from(chosen);
+        chosen
+    })
+}
+
+/// `SSCAN key cursor [MATCH pattern] [COUNT count]`
+pub fn sscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let from = cursor(&args[2])?;
+    let Some(set) = ctx.get::<Set>(&args[1])? else {
+        write_cursor(reply, None);
+        reply.empty_array();
+        return Ok(());
+    };
+    let scan = ElementScan::parse(from, args, false)?;
+    let mut shown: Vec<Vec<u8>> = Vec::new();
+    let next = scan.from.and_then(|from| {
+        set.scan(from, scan.count, |item| {
+            let member = item.to_vec();
+            if scan.wants(&member) {
+                shown.push(member);
+            }
+        })
+    });
+    write_cursor(reply, next);
+    reply.array(shown.len());
+    for member in shown {
+        reply.bulk(&member);
+    }
+    Ok(())
+}
