@@ -51,6 +51,7 @@ macro_rules! for_each_command {
             string_commands
             transaction_commands
             list_commands
+            hash_commands
             set_commands
             list_blocking_commands
             stream_commands

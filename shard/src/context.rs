@@ -19,6 +19,7 @@ use storage::{
 use crate::config::Config;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
+use crate::field_expiry::FieldClock;
 use crate::waiting::{Null, Wait, WaitTable};
 use crate::watch::WatchTable;
 
@@ -56,6 +57,8 @@ pub struct Change {
 pub struct Effects {
     /// The keys that somebody watches on this shard.
     pub watches: WatchTable,
+    /// Hashes of this shard with fields that expire.
+    pub fields: FieldClock,
     /// Who waits for which key of this shard.
     pub waits: WaitTable,
     /// The command found nothing and wants to wait.
@@ -75,9 +78,11 @@ pub struct Effects {
 impl Effects {
     /// The one place that watchers, waiters, notifications and logs learn of a change from.
     #[inline]
-    fn changed(&mut self, db: DbIndex, key: &[u8], event: Event) {
+    pub(crate) fn changed(&mut self, db: DbIndex, key: &[u8], event: Event) {
         self.dirty += 1;
-        if self.away.is_none() && self.watches.is_empty() && self.waits.is_empty() {
+        let nobody_listens =
+            self.away.is_none() && self.watches.is_empty() && self.waits.is_empty();
+        if nobody_listens && !event.may_set_field_deadlines() {
             // The common case: nobody wants to know.
             return;
         }
@@ -92,17 +97,21 @@ impl Effects {
                 key: key.into(),
                 event: Some(event),
             }),
-            None => {
-                self.watches.touch(db, key);
-                self.waits.note(db, key);
-            }
+            None => self.heed(db, key, Some(event)),
+        }
+    }
+
+    fn heed(&mut self, db: DbIndex, key: &[u8], event: Option<Event>) {
+        self.watches.touch(db, key);
+        self.waits.note(db, key);
+        if event.is_some_and(Event::may_set_field_deadlines) {
+            self.fields.note(db, key);
         }
     }
 
     /// A change that another shard made to a key of this one.
     pub fn came_home(&mut self, change: &Change) {
-        self.watches.touch(change.db, &change.key);
-        self.waits.note(change.db, &change.key);
+        self.heed(change.db, &change.key, change.event);
     }
 
     /// A key's time had come; its entry is out of the keyspace.

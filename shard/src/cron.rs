@@ -75,9 +75,10 @@ impl Shard {
             .expire_some(self.now, EXPIRED_PER_STEP_MAX, |db, entry| {
                 self.effects.expired(db, entry);
             });
+        let more_fields = self.expire_fields();
         self.bury();
         self.serve_ready();
-        expired.more
+        expired.more || more_fields
     }
 
     /// Tells the process how much memory this shard's thread has in use.
@@ -110,6 +111,7 @@ impl Shard {
     fn has_nothing_to_watch(&self) -> bool {
         !self.stopping
             && self.databases.volatile_len() == 0
+            && self.effects.fields.is_empty()
             && (self.clients.is_empty() || self.config.timeout_s == 0)
     }
 }

@@ -24,6 +24,7 @@ pub mod error;
 pub mod event;
 pub mod exec;
 pub mod executor;
+pub mod field_expiry;
 pub mod gather;
 pub mod handler;
 pub mod locks;

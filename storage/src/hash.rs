@@ -81,7 +81,9 @@ fn deadline_of(item: Item<'_>) -> Option<UnixMillis> {
 /// Its opposite.
 fn deadline_text(deadline: Option<UnixMillis>, digits: &mut itoa::Buffer) -> &[u8] {
     let ms = deadline.map_or(0, UnixMillis::ms);
-    digits.format(i64::try_from(ms).unwrap_or(i64::MAX)).as_bytes()
+    digits
+        .format(i64::try_from(ms).unwrap_or(i64::MAX))
+        .as_bytes()
 }
 
 fn of_entry(entry: &Entry) -> Field<'_> {
@@ -193,8 +195,8 @@ impl Hash {
                 };
                 let old = Self::read(pack, stride, at);
                 let was_live = old.is_live(now);
-                let clears = old.deadline.is_some()
-                    && (deadline == FieldDeadline::Clear || !was_live);
+                let clears =
+                    old.deadline.is_some() && (deadline == FieldDeadline::Clear || !was_live);
                 if let Some(value_at) = pack.next(at) {
                     pack.replace(value_at, value);
                     if clears && let Some(deadline_at) = pack.next(value_at) {
@@ -285,12 +287,7 @@ impl Hash {
     }
 
     /// Removes expired fields, at most `budget`, and shows each one's name. Returns how many.
-    pub fn expire(
-        &mut self,
-        now: UnixMillis,
-        budget: usize,
-        mut show: impl FnMut(&[u8]),
-    ) -> usize {
+    pub fn expire(&mut self, now: UnixMillis, budget: usize, mut show: impl FnMut(&[u8])) -> usize {
         if let Form::Table(table) = &mut self.0 {
             // The keyspace keeps a key through the millisecond of its deadline; a field is gone with it.
             let due = UnixMillis::new(now.ms().saturating_add(1));

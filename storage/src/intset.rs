@@ -172,7 +172,10 @@ impl Intset {
         };
         let (width, len) = (set.word(0), set.word(4));
         let fits = [2, 4, 8].contains(&width)
-            && len.checked_mul(width).and_then(|body| body.checked_add(HEADER)) == Some(bytes.len());
+            && len
+                .checked_mul(width)
+                .and_then(|body| body.checked_add(HEADER))
+                == Some(bytes.len());
         if !fits || !set.iter().is_sorted_by(|a, b| a < b) {
             return Err(Malformed);
         }

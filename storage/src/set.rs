@@ -207,9 +207,7 @@ impl Set {
         mut show: impl FnMut(Item<'_>),
     ) -> Option<Position> {
         match &self.0 {
-            Form::Table(table) => {
-                table.scan(from, count, |entry| show(Item::Bytes(entry.key())))
-            }
+            Form::Table(table) => table.scan(from, count, |entry| show(Item::Bytes(entry.key()))),
             _ => {
                 self.for_each(show);
                 None
@@ -334,6 +332,10 @@ mod tests {
             set.insert(int.to_string().as_bytes(), limits);
         }
         set.insert(b"a", limits);
-        assert_eq!(set.encoding(), "hashtable", "129 members are too many for a listpack");
+        assert_eq!(
+            set.encoding(),
+            "hashtable",
+            "129 members are too many for a listpack"
+        );
     }
 }

@@ -19,21 +19,21 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "Whether a hash has a field.";
     }
 
-    "hexpire" => keyed(hash::hexpire) {
+    "hexpire" => keyed(hash_expire::hexpire) {
         arity -6; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group Hash; since "7.4.0"; complexity "O(N)";
         syntax "key seconds [NX|XX|GT|LT] FIELDS numfields field...";
         summary "Sets the time to live of fields in seconds.";
     }
 
-    "hexpireat" => keyed(hash::hexpireat) {
+    "hexpireat" => keyed(hash_expire::hexpireat) {
         arity -6; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group Hash; since "7.4.0"; complexity "O(N)";
         syntax "key unix-time-seconds [NX|XX|GT|LT] FIELDS numfields field...";
         summary "Sets the second of the Unix epoch at which fields expire.";
     }
 
-    "hexpiretime" => keyed(hash::hexpiretime) {
+    "hexpiretime" => keyed(hash_expire::hexpiretime) {
         arity -5; flags [READONLY FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group Hash; since "7.4.0"; complexity "O(N)";
         syntax "key FIELDS numfields field...";
@@ -55,14 +55,14 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "All fields of a hash with their values.";
     }
 
-    "hgetdel" => keyed(hash::hgetdel) {
+    "hgetdel" => keyed(hash_expire::hgetdel) {
         arity -5; flags [WRITE FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE];
         group Hash; since "8.0.0"; complexity "O(N)";
         syntax "key FIELDS numfields field...";
         summary "The values of fields, which are deleted.";
     }
 
-    "hgetex" => keyed(hash::hgetex) {
+    "hgetex" => keyed(hash_expire::hgetex) {
         arity -5; flags [WRITE FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
         group Hash; since "8.0.0"; complexity "O(N)";
         syntax "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST] FIELDS numfields field...";
@@ -112,35 +112,35 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "As HSET, but answers OK.";
     }
 
-    "hpersist" => keyed(hash::hpersist) {
+    "hpersist" => keyed(hash_expire::hpersist) {
         arity -5; flags [WRITE FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group Hash; since "7.4.0"; complexity "O(N)";
         syntax "key FIELDS numfields field...";
         summary "Takes the expiry of fields away.";
     }
 
-    "hpexpire" => keyed(hash::hpexpire) {
+    "hpexpire" => keyed(hash_expire::hpexpire) {
         arity -6; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group Hash; since "7.4.0"; complexity "O(N)";
         syntax "key milliseconds [NX|XX|GT|LT] FIELDS numfields field...";
         summary "Sets the time to live of fields in milliseconds.";
     }
 
-    "hpexpireat" => keyed(hash::hpexpireat) {
+    "hpexpireat" => keyed(hash_expire::hpexpireat) {
         arity -6; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group Hash; since "7.4.0"; complexity "O(N)";
         syntax "key unix-time-milliseconds [NX|XX|GT|LT] FIELDS numfields field...";
         summary "Sets the millisecond of the Unix epoch at which fields expire.";
     }
 
-    "hpexpiretime" => keyed(hash::hpexpiretime) {
+    "hpexpiretime" => keyed(hash_expire::hpexpiretime) {
         arity -5; flags [READONLY FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group Hash; since "7.4.0"; complexity "O(N)";
         syntax "key FIELDS numfields field...";
         summary "The millisecond of the Unix epoch at which fields expire.";
     }
 
-    "hpttl" => keyed(hash::hpttl) {
+    "hpttl" => keyed(hash_expire::hpttl) {
         arity -5; flags [READONLY FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RO ACCESS];
         tips ["nondeterministic_output"];
         group Hash; since "7.4.0"; complexity "O(N)";
@@ -171,7 +171,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "Sets fields of a hash.";
     }
 
-    "hsetex" => keyed(hash::hsetex) {
+    "hsetex" => keyed(hash_expire::hsetex) {
         arity -6; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group Hash; since "8.0.0"; complexity "O(N)";
         syntax "key [FNX|FXX] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL] FIELDS numfields (field value)...";
@@ -192,7 +192,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "The length of a field's value.";
     }
 
-    "httl" => keyed(hash::httl) {
+    "httl" => keyed(hash_expire::httl) {
         arity -5; flags [READONLY FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RO ACCESS];
         tips ["nondeterministic_output"];
         group Hash; since "7.4.0"; complexity "O(N)";

@@ -10,6 +10,8 @@ pub mod connection;
 pub mod copy;
 pub mod debug;
 pub mod expiry;
+pub mod hash;
+pub mod hash_expire;
 pub mod hyperloglog;
 pub mod info;
 pub mod keys;

@@ -141,7 +141,13 @@ pub fn sdiff(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
 
 /// `SINTERSTORE destination key...`
 pub fn sinterstore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    store(ctx, args, reply, Combination::Intersection, Event::SINTERSTORE)
+    store(
+        ctx,
+        args,
+        reply,
+        Combination::Intersection,
+        Event::SINTERSTORE,
+    )
 }
 
 /// `SUNIONSTORE destination key...`

@@ -1,0 +1,123 @@
+//! When fields of hashes are to be removed: an index by time of the hashes of one shard that have fields which expire.
+//!
+//! Readers do not see an expired field, so the index only has to find them some time. It may name a key that is no such hash any more, and it
+//! learns of a hash with deadlines through the events that can bring one about. Each hash stands in it once for each time it was noted.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use storage::{DbIndex, Hash, UnixMillis};
+
+use crate::event::Event;
+use crate::message::TransactionKey;
+use crate::shard::Shard;
+
+/// Hashes looked at in one go.
+const HASHES_PER_STEP_MAX: usize = 64;
+
+/// Fields removed from one hash in one go.
+const FIELDS_PER_HASH_MAX: usize = 256;
+
+/// How long a hash that is lent away is left alone.
+const LATER: Duration = Duration::from_millis(100);
+
+/// The index.
+#[derive(Default)]
+pub struct FieldClock {
+    /// Keys whose hash may have a new deadline.
+    noted: Vec<TransactionKey>,
+    due: BTreeSet<(UnixMillis, TransactionKey)>,
+}
+
+impl FieldClock {
+    /// Whether no field of this shard expires, as far as is known.
+    pub fn is_empty(&self) -> bool {
+        self.noted.is_empty() && self.due.is_empty()
+    }
+
+    /// Something happened to a key that can give it fields with deadlines.
+    pub fn note(&mut self, db: DbIndex, key: &[u8]) {
+        let key = key.into();
+        self.noted.push(TransactionKey { db, key });
+    }
+}
+
+impl Event {
+    /// Whether it can bring about a hash with fields that expire.
+    #[inline]
+    pub fn may_set_field_deadlines(self) -> bool {
+        use crate::event::Class::{Generic, Hash};
+        matches!(self.class, Generic | Hash)
+            && [
+                Self::HEXPIRE,
+                Self::RENAME_TO,
+                Self::COPY_TO,
+                Self::MOVE_TO,
+                Self::RESTORE,
+            ]
+            .contains(&self)
+    }
+}
+
+impl Shard {
+    /// Removes fields whose time has come. True where more may be due.
+    pub(crate) fn expire_fields(&mut self) -> bool {
+        let noted = std::mem::take(&mut self.effects.fields.noted);
+        for key in noted {
+            self.index_fields(key);
+        }
+        for _ in 0..HASHES_PER_STEP_MAX {
+            let is_due = |(at, _): &&(UnixMillis, TransactionKey)| *at <= self.now;
+            if self.effects.fields.due.first().filter(is_due).is_none() {
+                return false;
+            }
+            if let Some((_, key)) = self.effects.fields.due.pop_first() {
+                self.expire_fields_of(key);
+            }
+        }
+        true
+    }
+
+    fn expire_fields_of(&mut self, key: TransactionKey) {
+        if self.locks.holds_key(&key.key) {
+            let later = self.now.ms().saturating_add(LATER.as_millis() as u64);
+            self.effects
+                .fields
+                .due
+                .insert((UnixMillis::new(later), key));
+            return;
+        }
+        let now = self.now;
+        let Some(hash) = self
+            .databases
+            .get_mut(key.db)
+            .get_mut(&key.key)
+            .and_then(|entry| entry.get_mut::<Hash>().ok())
+        else {
+            return;
+        };
+        let removed = hash.expire(now, FIELDS_PER_HASH_MAX, |_| {});
+        let is_empty = hash.is_empty();
+        if removed > 0 {
+            self.effects.expired_fields += removed as u64;
+            self.effects.changed(key.db, &key.key, Event::HEXPIRED);
+        }
+        if is_empty {
+            drop(self.databases.get_mut(key.db).take(&key.key));
+            self.effects.changed(key.db, &key.key, Event::DEL);
+        } else {
+            self.index_fields(key);
+        }
+    }
+
+    fn index_fields(&mut self, key: TransactionKey) {
+        let entry = self.databases.get(key.db).get(&key.key);
+        let hash = entry.and_then(|entry| entry.get::<Hash>().ok());
+        if let Some(at) = hash.and_then(Hash::next_deadline) {
+            self.effects.fields.due.insert((at, key));
+        } else if self.locks.holds_key(&key.key) {
+            // Lent away: it may come home with deadlines.
+            self.effects.fields.noted.push(key);
+        }
+    }
+}
