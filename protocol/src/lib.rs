@@ -13,6 +13,7 @@ pub mod docs;
 pub mod glob;
 pub mod inline;
 pub mod keys;
+pub mod long_double;
 pub mod number;
 pub mod parse;
 pub mod peek;

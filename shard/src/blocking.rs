@@ -84,7 +84,6 @@ impl Shard {
             facts,
             args,
             until: wait.until,
-            null: wait.null,
         };
         self.effects
             .waits
@@ -113,7 +112,6 @@ impl Shard {
             facts,
             args: wait.args.unwrap_or(args),
             until: wait.until,
-            null: wait.null,
         };
         self.tickets.insert(
             ticket,
@@ -366,7 +364,8 @@ impl Shard {
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, blocked.facts.version);
         match end {
-            End::TimedOut => blocked.null.write(&mut reply),
+            // Whatever the command answers else.
+            End::TimedOut => reply.null_array(),
             End::Unblocked => {
                 Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK").write(&mut reply);
             }

@@ -79,7 +79,7 @@ impl Shard {
     fn route(&mut self, client: &mut Client, args: &Args<'_>) {
         let id = match resolve(args) {
             Ok(id) => id,
-            Err(error) => return self.refuse(client, None, &error),
+            Err((id, error)) => return self.refuse(client, id, &error),
         };
         let command = id.command();
         if client.session.is_plain() {
@@ -329,7 +329,12 @@ impl Shard {
     #[cold]
     fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
         self.stats.rejected(id.map(CommandId::index), error);
-        if let Some(queue) = &mut client.session.queue {
+        let mut error = std::borrow::Cow::Borrowed(error);
+        if id.is_some_and(|id| id.command().name == "exec") {
+            // A bad EXEC ends the transaction.
+            self.discard_queue(client);
+            error = std::borrow::Cow::Owned(error.of_exec());
+        } else if let Some(queue) = &mut client.session.queue {
             queue.abort();
         }
         if !client.next_reply_is_muted() {
@@ -369,20 +374,21 @@ impl Glance {
 
 /// Finds the command and checks the number of its arguments.
 #[inline]
-fn resolve(args: &Args<'_>) -> Result<CommandId, Error> {
+fn resolve(args: &Args<'_>) -> Result<CommandId, (Option<CommandId>, Error)> {
     let Some(mut id) = lookup(&args[0]) else {
-        return Err(Error::unknown_command(&args[0], args.iter().skip(1)));
+        let error = Error::unknown_command(&args[0], args.iter().skip(1));
+        return Err((None, error));
     };
     if id.is_container()
         && let Some(sub) = args.get(1)
     {
         let name = id.command().name;
-        id = lookup_sub(id, sub).ok_or_else(|| Error::unknown_subcommand(name, sub))?;
+        id = lookup_sub(id, sub).ok_or_else(|| (None, Error::unknown_subcommand(name, sub)))?;
     }
     let command = id.command();
     match command.accepts(args.len()) {
         true => Ok(id),
-        false => Err(Error::arity(command.name)),
+        false => Err((Some(id), Error::arity(command.name))),
     }
 }
 

@@ -57,6 +57,23 @@ impl Error {
         ))
     }
 
+    /// The same, where EXEC itself was refused.
+    pub fn of_exec(&self) -> Self {
+        let text = self.text();
+        let message = text.strip_prefix("ERR ").unwrap_or(&text);
+        Self::from_text(format!(
+            "EXECABORT Transaction discarded because of: {message}"
+        ))
+    }
+
+    /// A count that has no opposite.
+    pub fn beyond_long() -> Self {
+        Self::from_text(format!(
+            "ERR value is out of range, value must between -{0} and {0}",
+            i64::MAX
+        ))
+    }
+
     /// `ERR invalid expire time in 'name' command`.
     pub fn invalid_expire(name: &str) -> Self {
         Self::from_text(format!("ERR invalid expire time in '{name}' command"))
@@ -74,7 +91,7 @@ impl Error {
             shown.extend_from_slice(&arg[..arg.len().min(room)]);
             shown.extend_from_slice(b"' ");
         }
-        let verb = &verb[..verb.len().min(ECHOED_BYTES_MAX)];
+        let verb = echoed(verb);
         Self::from_bytes(
             [
                 b"ERR unknown command '",
@@ -88,7 +105,7 @@ impl Error {
 
     /// `ERR unknown subcommand 'sub'. Try NAME HELP.`
     pub fn unknown_subcommand(container: &str, sub: &[u8]) -> Self {
-        let sub = &sub[..sub.len().min(ECHOED_BYTES_MAX)];
+        let sub = echoed(sub);
         let container = container.to_ascii_uppercase();
         Self::from_bytes(
             [
@@ -126,6 +143,12 @@ impl Error {
     pub fn write(&self, reply: &mut Reply<'_>) {
         reply.error(&self.0);
     }
+}
+
+/// As much of a client's word as an error repeats: it ends at a zero byte, as a C string does.
+fn echoed(word: &[u8]) -> &[u8] {
+    let word = &word[..word.len().min(ECHOED_BYTES_MAX)];
+    word.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 impl From<storage::WrongType> for Error {

@@ -26,7 +26,7 @@ pub struct Ticket {
     pub number: u64,
 }
 
-/// What a command answers that waited in vain.
+/// What a command answers that would wait where it may not: inside EXEC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Null {
     Bulk,
@@ -58,7 +58,6 @@ pub struct Blocked {
     pub facts: Facts,
     pub args: OwnedArgs,
     pub until: Option<UnixMillis>,
-    pub null: Null,
 }
 
 /// Who serves a waiter.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! listpack     field value field value ...
-//! listpackex   field value deadline ...        deadline in Unix milliseconds, 0 for none; from the first HEXPIRE on
+//! listpackex   field value deadline ...        deadline in Unix milliseconds, 0 for none; from the first HEXPIRE on. Soonest first, those
+//!                                              without one last: Redis relies on that order
 //! hashtable    a Keyspace: an entry for each field, with its value and deadline
 //! ```
 //!
@@ -27,7 +28,7 @@ pub struct HashLimits {
 impl Default for HashLimits {
     fn default() -> Self {
         Self {
-            entries: 128,
+            entries: 512,
             value: 64,
         }
     }
@@ -68,7 +69,8 @@ pub struct Field<'a> {
 
 impl Field<'_> {
     fn is_live(&self, now: UnixMillis) -> bool {
-        self.deadline.is_none_or(|deadline| deadline > now)
+        self.deadline
+            .is_none_or(|deadline| !deadline.has_passed(now))
     }
 }
 
@@ -86,6 +88,36 @@ fn deadline_text(deadline: Option<UnixMillis>, digits: &mut itoa::Buffer) -> &[u
         .as_bytes()
 }
 
+/// Gives the field at `at` another deadline, and moves it to its place in the order of these.
+fn place(pack: &mut Listpack, at: Cursor, deadline: Option<UnixMillis>) {
+    let field = Hash::read(pack, 3, at);
+    let (name, value) = (field.name.to_vec(), field.value.to_vec());
+    let mut next = Some(at);
+    for _ in 0..3 {
+        next = next.and_then(|at| pack.remove(at));
+    }
+    let mut digits = itoa::Buffer::new();
+    let parts = [&name[..], &value, deadline_text(deadline, &mut digits)];
+    let mut later = pack.first().filter(|_| deadline.is_some());
+    while let Some(at) = later {
+        let other = Hash::read(pack, 3, at).deadline;
+        if other.is_none() || other > deadline {
+            break;
+        }
+        later = pack
+            .next(at)
+            .and_then(|at| pack.next(at))
+            .and_then(|at| pack.next(at));
+    }
+    match later {
+        // Each goes before what stood there, so the last goes first.
+        Some(at) => parts.iter().rev().for_each(|part| {
+            pack.insert_before(at, part);
+        }),
+        None => parts.iter().for_each(|part| pack.push_back(part)),
+    }
+}
+
 fn of_entry(entry: &Entry) -> Field<'_> {
     Field {
         name: Item::Bytes(entry.key()),
@@ -98,6 +130,13 @@ impl Hash {
     /// No fields.
     pub const fn new() -> Self {
         Self(Form::Packed(Listpack::new()))
+    }
+
+    /// Becomes a table where so many fields are about to be written that Redis makes it one, even should some be here already.
+    pub fn expect(&mut self, fields: usize, limits: HashLimits) {
+        if fields > limits.entries && !matches!(self.0, Form::Table(_)) {
+            self.become_table();
+        }
     }
 
     /// Elements that a field takes in a listpack.
@@ -199,8 +238,8 @@ impl Hash {
                     old.deadline.is_some() && (deadline == FieldDeadline::Clear || !was_live);
                 if let Some(value_at) = pack.next(at) {
                     pack.replace(value_at, value);
-                    if clears && let Some(deadline_at) = pack.next(value_at) {
-                        pack.replace(deadline_at, b"0");
+                    if clears {
+                        place(pack, at, None);
                     }
                 }
                 !was_live
@@ -263,12 +302,8 @@ impl Hash {
             Form::Packed(pack) => Self::find(pack, 2, name).is_some(),
             Form::PackedEx(pack) => {
                 let found = Self::find(pack, 3, name);
-                if let Some(at) = found
-                    && let Some(value_at) = pack.next(at)
-                    && let Some(deadline_at) = pack.next(value_at)
-                {
-                    let mut digits = itoa::Buffer::new();
-                    pack.replace(deadline_at, deadline_text(deadline, &mut digits));
+                if let Some(at) = found {
+                    place(pack, at, deadline);
                 }
                 found.is_some()
             }
@@ -289,10 +324,8 @@ impl Hash {
     /// Removes expired fields, at most `budget`, and shows each one's name. Returns how many.
     pub fn expire(&mut self, now: UnixMillis, budget: usize, mut show: impl FnMut(&[u8])) -> usize {
         if let Form::Table(table) = &mut self.0 {
-            // The keyspace keeps a key through the millisecond of its deadline; a field is gone with it.
-            let due = UnixMillis::new(now.ms().saturating_add(1));
             return table
-                .expire_some(due, budget, |entry| show(entry.key()))
+                .expire_some(now, budget, |entry| show(entry.key()))
                 .removed;
         }
         let due: Vec<Vec<u8>> = self

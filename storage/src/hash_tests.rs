@@ -53,7 +53,7 @@ proptest! {
         for op in ops {
             let clock = UnixMillis::new(now);
             let live = |entry: Option<&(Vec<u8>, Option<u64>)>| {
-                entry.is_some_and(|(_, deadline)| deadline.is_none_or(|at| at > now))
+                entry.is_some_and(|(_, deadline)| deadline.is_none_or(|at| at >= now))
             };
             match op {
                 Op::Set(name, value, keep) => {
@@ -91,7 +91,7 @@ proptest! {
             prop_assert_eq!(hash.len(), model.len());
             let shown: BTreeMap<_, _> = hash.live(clock).map(|it| (it.name.to_vec(), it.value.to_vec())).collect();
             let expected: BTreeMap<_, _> = model.iter()
-                .filter(|(_, (_, at))| at.is_none_or(|at| at > now))
+                .filter(|(_, (_, at))| at.is_none_or(|at| at >= now))
                 .map(|(name, (value, _))| (name.clone(), value.clone()))
                 .collect();
             prop_assert_eq!(&shown, &expected);
@@ -102,7 +102,7 @@ proptest! {
                 (Some(_), None) => {}
             }
             for (name, (value, at)) in &model {
-                let is_live = at.is_none_or(|at| at > now);
+                let is_live = at.is_none_or(|at| at >= now);
                 prop_assert_eq!(hash.get(name, clock).map(Item::to_vec), is_live.then(|| value.clone()));
                 prop_assert_eq!(hash.deadline(name, clock), is_live.then_some(at.map(UnixMillis::new)));
             }
@@ -115,7 +115,7 @@ fn forms_change_at_redis_limits() {
     let limits = HashLimits::default();
     let now = UnixMillis::new(1);
     let mut hash = Hash::new();
-    for field in 0..128 {
+    for field in 0..512 {
         let name = field.to_string();
         hash.set(name.as_bytes(), b"v", FieldDeadline::Clear, limits, now);
     }

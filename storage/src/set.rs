@@ -53,11 +53,26 @@ impl Set {
         Self(Form::Ints(Intset::new()))
     }
 
-    /// An empty set in the form that `len` members will need, so that it is not converted on the way.
-    pub fn for_members(len: usize, limits: SetLimits) -> Self {
-        match len > limits.intset_entries.max(limits.listpack_entries) {
-            true => Self(Form::Table(new_table())),
-            false => Self::new(),
+    /// An empty set in the form that Redis gives `len` members of which `first` is one, whatever the others are.
+    pub fn for_members(first: &[u8], len: usize, limits: SetLimits) -> Self {
+        if len <= limits.intset_entries && parse_int(first).is_some() {
+            Self::new()
+        } else if len <= limits.listpack_entries {
+            Self(Form::Packed(Listpack::new()))
+        } else {
+            Self(Form::Table(new_table()))
+        }
+    }
+
+    /// Becomes a table where so many members are about to be added that Redis makes it one, even should some be here already.
+    pub fn expect(&mut self, len: usize, limits: SetLimits) {
+        let fits = match &self.0 {
+            Form::Ints(_) => len <= limits.intset_entries,
+            Form::Packed(_) => len <= limits.listpack_entries,
+            Form::Table(_) => true,
+        };
+        if !fits {
+            self.become_table();
         }
     }
 
@@ -92,12 +107,12 @@ impl Set {
                         return false;
                     }
                     if ints.len() > limits.intset_entries {
-                        self.leave_ints(limits, 0, 0);
+                        self.become_table();
                     }
                     true
                 }
                 None => {
-                    self.leave_ints(limits, 1, member.len());
+                    self.leave_ints(limits, member.len());
                     self.insert(member, limits)
                 }
             },
@@ -127,16 +142,14 @@ impl Set {
         }
     }
 
-    /// Gives the integers up: for a listpack where they and what comes fit, else for a table.
-    fn leave_ints(&mut self, limits: SetLimits, more: usize, more_bytes: usize) {
+    /// Gives the integers up: for a listpack where they and the text that comes fit, else for a table.
+    fn leave_ints(&mut self, limits: SetLimits, more_bytes: usize) {
         let Form::Ints(ints) = &self.0 else {
             return;
         };
         let longest = |int: Option<i64>| int.map_or(0, |int| Item::Int(int).text_len());
         let widest = longest(ints.get(0)).max(longest(ints.iter().next_back()));
-        if ints.len() + more <= limits.listpack_entries
-            && widest.max(more_bytes) <= limits.listpack_value
-        {
+        if ints.len() < limits.listpack_entries && widest.max(more_bytes) <= limits.listpack_value {
             let mut pack = Listpack::new();
             for int in ints.iter() {
                 pack.push_back(itoa::Buffer::new().format(int).as_bytes());

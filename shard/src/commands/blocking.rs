@@ -57,8 +57,8 @@ fn pop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, from: End)
 
 /// `BLMPOP timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]`
 pub fn blmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let timeout = timeout(&args[1])?;
     let (keys, from, count) = multi_pop_arguments(&args.tail(1))?;
+    let timeout = timeout(&args[1])?;
     for key in keys.iter() {
         if multi_pop(ctx, key, from, count, reply)? {
             return Ok(());

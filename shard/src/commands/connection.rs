@@ -9,7 +9,7 @@ use protocol::reply::{Reply, Version};
 
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::client::attribute;
-use crate::commands::options::{Options, is};
+use crate::commands::options::{Options, is, small_integer};
 use crate::config::Config;
 use crate::error::Error;
 use crate::handler::Answer;
@@ -153,9 +153,7 @@ pub fn select(
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    let number = parse_int(&args[1])
-        .filter(|number| i32::try_from(*number).is_ok())
-        .ok_or(Error::NOT_AN_INTEGER)?;
+    let number = small_integer(&args[1])?;
     client.session.db = u16::try_from(number)
         .ok()
         .and_then(|number| shard.databases.index(number))

@@ -29,7 +29,7 @@ pub fn other_database(command: &Command, args: &Args<'_>) -> Option<(usize, u16)
 
 /// The database with the number in `text`.
 pub fn database(ctx: &Context<'_>, text: &[u8]) -> Result<DbIndex, Error> {
-    u16::try_from(options::integer(text)?)
+    u16::try_from(options::small_integer(text)?)
         .ok()
         .and_then(|number| ctx.databases.index(number))
         .ok_or(Error::DB_OUT_OF_RANGE)

@@ -3,15 +3,15 @@
 //! A hash that loses its last field loses its key.
 
 use protocol::args::Args;
-use protocol::number::format_human;
+use protocol::long_double::{LongDouble, NoNumber};
 use protocol::reply::{Reply, Version};
 use storage::hash::Field;
 use storage::{FieldDeadline, Hash, HashLimits, Item};
 
-use crate::commands::options::{self, integer, is};
+use crate::commands::options::{integer, is};
 use crate::commands::scan::{ElementScan, cursor, write_cursor};
 use crate::commands::set::sample;
-use crate::commands::string::{write, write_or_null};
+use crate::commands::string::{add_floats, write, write_or_null};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
@@ -53,6 +53,7 @@ fn set_pairs(ctx: &mut Context<'_>, args: &Args<'_>, command: &str) -> Result<i6
     }
     let (key, limits, now) = (&args[1], limits(ctx), ctx.now);
     let hash = ctx.get_or_insert(key, Hash::new)?;
+    hash.expect((args.len() - 2) / 2, limits);
     let mut added = 0;
     for at in (2..args.len()).step_by(2) {
         let clear = FieldDeadline::Clear;
@@ -214,24 +215,21 @@ pub fn hincrby(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
 /// `HINCRBYFLOAT key field increment`: the sum, as text.
 pub fn hincrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name) = (&args[1], &args[2]);
-    let increment = options::float(&args[3])?;
-    if !increment.is_finite() {
-        return Err(Error::new("ERR value is NaN or Infinity"));
+    match LongDouble::parse(&args[3]) {
+        Err(NoNumber::Malformed) => return Err(Error::NOT_A_FLOAT),
+        Err(NoNumber::Infinite) => return Err(Error::new("ERR value is NaN or Infinity")),
+        Ok(_) => {}
     }
     let (limits, now) = (limits(ctx), ctx.now);
     let old = match ctx
         .get_mut::<Hash>(key)?
         .and_then(|hash| hash.get(name, now))
     {
-        None => 0.0,
-        Some(value) => options::parse_float(value.text(&mut itoa::Buffer::new()))
-            .ok_or(Error::new("ERR hash value is not a float"))?,
+        None => Ok(LongDouble::ZERO),
+        Some(value) => LongDouble::parse(value.text(&mut itoa::Buffer::new())),
     };
-    let sum = old + increment;
-    if !sum.is_finite() {
-        return Err(Error::NAN_OR_INFINITY);
-    }
-    let text = format_human(sum);
+    let not_a_float = Error::new("ERR hash value is not a float");
+    let text = add_floats(old, &args[3], not_a_float)?;
     let hash = ctx.get_or_insert(key, Hash::new)?;
     hash.set(name, text.as_bytes(), FieldDeadline::Keep, limits, now);
     ctx.changed(key, Event::HINCRBYFLOAT);
@@ -255,8 +253,10 @@ pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         Some(word) if args.len() == 4 && is(word, "WITHVALUES") => true,
         Some(_) => return Err(Error::SYNTAX),
     };
-    let count_max = if with_values { i64::MAX / 2 } else { i64::MAX };
-    if count < -count_max || count > count_max {
+    if count == i64::MIN {
+        return Err(Error::beyond_long());
+    }
+    if with_values && count.abs() > i64::MAX / 2 {
         return Err(Error::OUT_OF_RANGE);
     }
     let Some(hash) = ctx.get::<Hash>(&args[1])? else {

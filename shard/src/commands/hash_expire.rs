@@ -24,14 +24,18 @@ const DONE: i64 = 1;
 const DELETED: i64 = 2;
 
 /// The names behind `FIELDS numfields`, which begin at argument `at`.
-fn fields<'a>(args: &Args<'a>, at: usize, per_field: usize) -> Result<Args<'a>, Error> {
+fn fields<'a>(
+    args: &Args<'a>,
+    at: usize,
+    per_field: usize,
+    not_positive: Error,
+) -> Result<Args<'a>, Error> {
     if !args.get(at).is_some_and(|word| is(word, "FIELDS")) {
         return Err(Error::new(
             "ERR Mandatory argument FIELDS is missing or not at the right position",
         ));
     }
     let count = args.get(at + 1).ok_or(Error::SYNTAX)?;
-    let not_positive = Error::new("ERR Parameter `numFields` should be greater than 0");
     let count = options::at_least(1, count, not_positive)?;
     let names = args.tail(at + 2);
     match count.checked_mul(per_field) == Some(names.len()) {
@@ -41,6 +45,11 @@ fn fields<'a>(args: &Args<'a>, at: usize, per_field: usize) -> Result<Args<'a>, 
         )),
     }
 }
+
+/// What a number of fields that is none is answered with: HEXPIRE and its kin say it so, the others otherwise.
+const NUMFIELDS_NOT_POSITIVE: Error =
+    Error::new("ERR Parameter `numFields` should be greater than 0");
+const FIELDS_NOT_POSITIVE: Error = Error::new("ERR Number of fields must be a positive integer");
 
 fn answer_missing(reply: &mut Reply<'_>, fields: usize) -> Outcome {
     reply.array(fields);
@@ -125,7 +134,8 @@ fn expire(
     ctx.get_mut::<Hash>(key)?;
     let after = instant(integer(&args[2])?, scale, now, command)?;
     let condition = Condition::of(&args[3]);
-    let names = fields(args, 3 + usize::from(condition.is_some()), 1)?;
+    let names_at = 3 + usize::from(condition.is_some());
+    let names = fields(args, names_at, 1, NUMFIELDS_NOT_POSITIVE)?;
     let condition = condition.unwrap_or(Condition::Always);
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
         return answer_missing(reply, names.len());
@@ -162,7 +172,7 @@ fn expire(
 pub fn hpersist(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, now) = (&args[1], ctx.now);
     ctx.get_mut::<Hash>(key)?;
-    let names = fields(args, 2, 1)?;
+    let names = fields(args, 2, 1, FIELDS_NOT_POSITIVE)?;
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
         return answer_missing(reply, names.len());
     };
@@ -214,7 +224,7 @@ fn times(
 ) -> Outcome {
     let now = ctx.now;
     let hash = ctx.get::<Hash>(&args[1])?;
-    let names = fields(args, 2, 1)?;
+    let names = fields(args, 2, 1, FIELDS_NOT_POSITIVE)?;
     let Some(hash) = hash else {
         return answer_missing(reply, names.len());
     };
@@ -243,7 +253,7 @@ fn times(
 pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, now) = (&args[1], ctx.now);
     ctx.get_mut::<Hash>(key)?;
-    let names = fields(args, 2, 1)?;
+    let names = fields(args, 2, 1, FIELDS_NOT_POSITIVE)?;
     reply.array(names.len());
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
         names.iter().for_each(|_| reply.null());
@@ -284,7 +294,7 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
             None => break at,
         }
     };
-    let names = fields(args, names_at, 1)?;
+    let names = fields(args, names_at, 1, FIELDS_NOT_POSITIVE)?;
     reply.array(names.len());
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
         names.iter().for_each(|_| reply.null());
@@ -350,7 +360,7 @@ pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
             None => break at,
         }
     };
-    let pairs = fields(args, pairs_at, 2)?;
+    let pairs = fields(args, pairs_at, 2, FIELDS_NOT_POSITIVE)?;
     if let Some(present) = present {
         let hash = ctx.get_mut::<Hash>(key)?;
         let holds = |name| {

@@ -10,6 +10,17 @@ pub fn integer(text: &[u8]) -> Result<i64, Error> {
     parse_int(text).ok_or(Error::NOT_AN_INTEGER)
 }
 
+/// The integer of 32 bits in `text`.
+pub fn small_integer(text: &[u8]) -> Result<i32, Error> {
+    i32::try_from(integer(text)?).map_err(|_| {
+        Error::from_text(format!(
+            "ERR value is out of range, value must between {} and {}",
+            i32::MIN,
+            i32::MAX
+        ))
+    })
+}
+
 /// The integer in `text`, which may not be negative.
 pub fn count(text: &[u8]) -> Result<usize, Error> {
     usize::try_from(integer(text)?).map_err(|_| Error::MUST_BE_POSITIVE)

@@ -35,7 +35,8 @@ fn removed(ctx: &mut Context<'_>, key: &[u8], event: Event, now_empty: bool) {
 pub fn sadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, limits) = (&args[1], limits(ctx));
     let count = args.len() - 2;
-    let set = ctx.get_or_insert(key, || Set::for_members(count, limits))?;
+    let set = ctx.get_or_insert(key, || Set::for_members(&args[2], count, limits))?;
+    set.expect(count, limits);
     let added = args
         .iter()
         .skip(2)
@@ -182,8 +183,8 @@ pub fn srandmember(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
         2 => None,
         3 => {
             let count = integer(&args[2])?;
-            if count < -(i64::MAX / 2) {
-                return Err(Error::OUT_OF_RANGE);
+            if count < -i64::MAX {
+                return Err(Error::beyond_long());
             }
             Some(count)
         }

@@ -3,7 +3,7 @@
 //! A string is an integer in the keyspace where its text is one, so counters cost no parsing and eight bytes.
 
 use protocol::args::Args;
-use protocol::number::format_human;
+use protocol::long_double::{LongDouble, NoNumber};
 use protocol::reply::Reply;
 use storage::Item;
 
@@ -80,7 +80,7 @@ impl SetOptions {
             } else if is(word, "KEEPTTL") && scale.is_none() {
                 parsed.deadline = Deadline::Keep;
             } else if let Some(given) = Scale::of_option(word)
-                && scale.is_none()
+                && scale.is_none_or(|(scale, _)| scale == given)
                 && parsed.deadline == Deadline::Clear
             {
                 scale = Some((given, options.value()?));
@@ -201,7 +201,7 @@ pub fn getex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
         if is(word, "PERSIST") && given.is_none() {
             deadline = Deadline::Clear;
         } else if let Some(scale) = Scale::of_option(word)
-            && given.is_none()
+            && given.is_none_or(|(given, _)| given == scale)
             && deadline == Deadline::Keep
         {
             given = Some((scale, options.value()?));
@@ -209,11 +209,15 @@ pub fn getex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
             return Err(Error::SYNTAX);
         }
     }
-    if let Some((scale, number)) = given {
-        deadline = Deadline::At(scale.deadline(number, ctx.now, "getex")?);
-    }
     let now = ctx.now;
-    let Some(entry) = ctx.read(key) else {
+    if ctx.string(key)?.is_none() {
+        reply.null();
+        return Ok(());
+    }
+    if let Some((scale, number)) = given {
+        deadline = Deadline::At(scale.deadline(number, now, "getex")?);
+    }
+    let Some(entry) = ctx.find(key) else {
         reply.null();
         return Ok(());
     };
@@ -453,18 +457,35 @@ fn add(ctx: &mut Context<'_>, key: &[u8], increment: i64, reply: &mut Reply<'_>)
 pub fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let value = match ctx.find(key) {
-        Some(entry) => options::float(entry.as_string()?.text(&mut itoa::Buffer::new()))?,
-        None => 0.0,
+        Some(entry) => LongDouble::parse(entry.as_string()?.text(&mut itoa::Buffer::new())),
+        None => Ok(LongDouble::ZERO),
     };
-    let sum = value + options::float(&args[2])?;
-    if !sum.is_finite() {
-        return Err(Error::NAN_OR_INFINITY);
-    }
-    let text = format_human(sum);
+    let text = add_floats(value, &args[2], Error::NOT_A_FLOAT)?;
     ctx.set_string(key, text.as_bytes(), Deadline::Keep);
     ctx.changed(key, Event::INCRBYFLOAT);
     reply.bulk(text.as_bytes());
     Ok(())
+}
+
+/// The text of the sum of a stored float and an increment. `not_a_float` is the error of a stored value that is none.
+pub fn add_floats(
+    value: Result<LongDouble, NoNumber>,
+    increment: &[u8],
+    not_a_float: Error,
+) -> Result<String, Error> {
+    let increment = LongDouble::parse(increment);
+    if value == Err(NoNumber::Malformed) {
+        return Err(not_a_float);
+    }
+    if increment == Err(NoNumber::Malformed) {
+        return Err(Error::NOT_A_FLOAT);
+    }
+    value
+        .and_then(|value| Ok(value.checked_add(increment?)))
+        .ok()
+        .flatten()
+        .map(LongDouble::text)
+        .ok_or(Error::NAN_OR_INFINITY)
 }
 
 /// `LCS key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]`

@@ -22,7 +22,7 @@ pub fn draw(draw: &mut Draw) -> Command {
         11 => command("CLIENT GETNAME"),
         12 => command("CLIENT ID").compare(Compare::Kind),
         13 => command("CLIENT NO-EVICT").arg(draw.pick(&["ON", "off", "maybe"])),
-        14 => command("CLIENT").arg(draw.pick(&["", "nothing", "x y", "TRACKINGINFO"])),
+        14 => command("CLIENT").arg(draw.pick(&["", "nothing", "x y"])),
         _ => command(draw.pick(&["nothing", "GET", "QUUX a b", "SET a", "RESET"])).rigid(),
     }
 }
