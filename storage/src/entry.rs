@@ -485,6 +485,14 @@ impl Entry {
         }
     }
 
+    /// Puts a string in place of the value that stays text even where it reads as an integer: what Redis computes as a float.
+    pub fn set_text(&mut self, text: &[u8]) {
+        match text.len() <= INLINE_LEN_MAX {
+            true => self.replace_value(Payload::Inline(text)),
+            false => self.replace_value(Payload::Heap(text.to_vec())),
+        }
+    }
+
     /// The same; a long string is taken over and not copied.
     pub fn set_owned_string(&mut self, mut text: Vec<u8>) {
         match text.len() <= INLINE_LEN_MAX {

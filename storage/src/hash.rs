@@ -284,11 +284,9 @@ impl Hash {
         }
     }
 
-    /// Changes when a field expires. Returns whether there is such a field.
-    pub fn set_deadline(&mut self, name: &[u8], deadline: Option<UnixMillis>) -> bool {
-        if let Form::Packed(pack) = &self.0
-            && deadline.is_some()
-        {
+    /// Makes room for deadlines in a packed hash.
+    pub fn expect_deadlines(&mut self) {
+        if let Form::Packed(pack) = &self.0 {
             let mut with_deadlines = Listpack::new();
             for (index, item) in pack.iter().enumerate() {
                 with_deadlines.push_back(item.text(&mut itoa::Buffer::new()));
@@ -297,6 +295,13 @@ impl Hash {
                 }
             }
             self.0 = Form::PackedEx(with_deadlines);
+        }
+    }
+
+    /// Changes when a field expires. Returns whether there is such a field.
+    pub fn set_deadline(&mut self, name: &[u8], deadline: Option<UnixMillis>) -> bool {
+        if deadline.is_some() {
+            self.expect_deadlines();
         }
         match &mut self.0 {
             Form::Packed(pack) => Self::find(pack, 2, name).is_some(),

@@ -248,14 +248,14 @@ pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         return Ok(());
     }
     let count = integer(&args[2])?;
+    if count == i64::MIN {
+        return Err(Error::beyond_long());
+    }
     let with_values = match args.get(3) {
         None => false,
         Some(word) if args.len() == 4 && is(word, "WITHVALUES") => true,
         Some(_) => return Err(Error::SYNTAX),
     };
-    if count == i64::MIN {
-        return Err(Error::beyond_long());
-    }
     if with_values && count.abs() > i64::MAX / 2 {
         return Err(Error::OUT_OF_RANGE);
     }

@@ -140,6 +140,7 @@ fn expire(
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
         return answer_missing(reply, names.len());
     };
+    hash.expect_deadlines();
     let (mut set, mut deleted) = (false, false);
     reply.array(names.len());
     for name in names.iter() {

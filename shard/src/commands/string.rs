@@ -5,7 +5,7 @@
 use protocol::args::Args;
 use protocol::long_double::{LongDouble, NoNumber};
 use protocol::reply::Reply;
-use storage::Item;
+use storage::{Entry, Item};
 
 use crate::commands::expiry::Scale;
 use crate::commands::options::{self, Options, is};
@@ -461,7 +461,14 @@ pub fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
         None => Ok(LongDouble::ZERO),
     };
     let text = add_floats(value, &args[2], Error::NOT_A_FLOAT)?;
-    ctx.set_string(key, text.as_bytes(), Deadline::Keep);
+    match ctx.find(key) {
+        Some(entry) => entry.set_text(text.as_bytes()),
+        None => {
+            let mut entry = Entry::string(key, b"", None);
+            entry.set_text(text.as_bytes());
+            ctx.insert(entry);
+        }
+    }
     ctx.changed(key, Event::INCRBYFLOAT);
     reply.bulk(text.as_bytes());
     Ok(())
