@@ -502,7 +502,7 @@ pub struct LargeArg {
 
 impl LargeArg {
     /// The first allocation, and the least growth: from there on the buffer doubles, up to exactly its full length.
-    pub const STEP_BYTES: usize = 1024 * 1024;
+    pub const STEP_BYTES: usize = 128 * 1024;
 
     /// A buffer for the `len` bytes that [`Parsed::Large`] announced, of which `have` are there: all the read buffer holds from
     /// `have_from` on.

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use shard::config::Config;
@@ -73,7 +74,7 @@ fn bindable(config: &Config, port: u16) -> Result<Vec<SocketAddr>, Failure> {
             None => (false, text.as_str()),
         };
         for address in resolve(name, port, optional)? {
-            match listen(address, 1, false) {
+            match listen_patiently(address) {
                 Ok(_) => found.push(address),
                 Err(error) if is_missing(&error, optional) => {
                     info!(%address, %error, "this address is not on this machine, doing without");
@@ -133,6 +134,22 @@ fn refused(address: SocketAddr, error: &io::Error) -> Failure {
         _ => "choose others with --bind and --port",
     };
     Failure(format!("cannot listen on {address}: {error}; {advice}"))
+}
+
+/// Looks whether an address is free. The kernel closes a dead server's io_uring a moment after the process has gone, and its listeners with
+/// it, so a taken address gets a second chance for a while.
+fn listen_patiently(address: SocketAddr) -> io::Result<TcpListener> {
+    const PATIENCE: Duration = Duration::from_millis(1500);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let begun = Instant::now();
+    loop {
+        match listen(address, 1, false) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && begun.elapsed() < PATIENCE => {
+                std::thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
 }
 
 fn listen(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpListener> {

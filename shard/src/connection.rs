@@ -45,11 +45,13 @@ where
             if received.is_none()
                 && let Poll::Ready(result) = receiving.as_mut().poll(cx)
             {
-                client.borrow_mut().close(if result.is_ok() {
-                    Closing::AfterReplies
-                } else {
-                    Closing::Now
-                });
+                let mut client = client.borrow_mut();
+                // A command that waits for an element would hold the end up for ever.
+                let how = match result.is_ok() && client.blocked.is_none() {
+                    true => Closing::AfterReplies,
+                    false => Closing::Now,
+                };
+                client.close(how);
                 received = Some(result);
             }
             let closing = client.borrow().closing;
@@ -177,7 +179,8 @@ async fn run_what_is_left(shard: &RefCell<Shard>, client: &RefCell<Client>) {
     poll_fn(|_| {
         run(shard, client);
         let client = client.borrow();
-        match client.closing.is_some() || client.may_run() || client.input.is_empty() {
+        let nothing_left = client.input.is_empty() || client.blocked.is_some();
+        match client.closing.is_some() || client.may_run() || nothing_left {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
