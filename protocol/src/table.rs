@@ -52,6 +52,7 @@ macro_rules! for_each_command {
             transaction_commands
             list_commands
             list_blocking_commands
+            sorted_set_commands
             stream_commands
             bitmap_commands
             hyperloglog_commands
