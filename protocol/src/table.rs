@@ -54,6 +54,7 @@ macro_rules! for_each_command {
             hash_commands
             set_commands
             list_blocking_commands
+            sorted_set_commands
             stream_commands
             bitmap_commands
             hyperloglog_commands

@@ -154,6 +154,9 @@ impl Default for SortedSet {
 }
 
 impl SortedSet {
+    /// The longest member, in bytes: whoever inserts refuses longer ones.
+    pub const MEMBER_BYTES_MAX: usize = 512 << 20;
+
     pub const fn new() -> Self {
         Self {
             form: Form::Packed(Listpack::new()),
@@ -400,6 +403,11 @@ impl SortedSet {
                 bottom as u64
             }
         }
+    }
+
+    /// Gives the set its large form, before more members come than the packed form may hold.
+    pub fn make_large(&mut self) {
+        self.unpack();
     }
 
     /// The set in its large form from here on.

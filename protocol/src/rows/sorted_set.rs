@@ -40,21 +40,21 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "How many members a sorted set has.";
     }
 
-    "zcount" => keyed(sorted_set::zcount) {
+    "zcount" => keyed(sorted_set_range::zcount) {
         arity 4; flags [READONLY FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "2.0.0"; complexity "O(log(N))";
         syntax "key min:double max:double";
         summary "How many members have scores in a range.";
     }
 
-    "zdiff" => keyed(sorted_set::zdiff) {
+    "zdiff" => keyed(sorted_set_store::zdiff) {
         arity -3; flags [READONLY]; acl [SORTEDSET]; keys [at(1) keynum(0, 1, 1) RO ACCESS];
         group SortedSet; since "6.2.0"; complexity "O(L + (N-K)log(N))";
         syntax "numkeys key... [WITHSCORES]";
         summary "The members of the first sorted set that are in none of the others.";
     }
 
-    "zdiffstore" => keyed(sorted_set::zdiffstore) {
+    "zdiffstore" => keyed(sorted_set_store::zdiffstore) {
         arity -4; flags [WRITE DENYOOM]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) keynum(0, 1, 1) RO ACCESS];
         group SortedSet; since "6.2.0"; complexity "O(L + (N-K)log(N))";
         syntax "destination numkeys key...";
@@ -68,28 +68,28 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "Adds to a member's score.";
     }
 
-    "zinter" => keyed(sorted_set::zinter) {
+    "zinter" => keyed(sorted_set_store::zinter) {
         arity -3; flags [READONLY]; acl [SORTEDSET]; keys [at(1) keynum(0, 1, 1) RO ACCESS];
         group SortedSet; since "6.2.0"; complexity "O(N*K)+O(M*log(M))";
         syntax "numkeys key... [WEIGHTS weight...] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]";
         summary "The members that all the sorted sets have.";
     }
 
-    "zintercard" => keyed(sorted_set::zintercard) {
+    "zintercard" => keyed(sorted_set_store::zintercard) {
         arity -3; flags [READONLY]; acl [SORTEDSET]; keys [at(1) keynum(0, 1, 1) RO ACCESS];
         group SortedSet; since "7.0.0"; complexity "O(N*K)";
         syntax "numkeys key... [LIMIT limit]";
         summary "How many members all the sorted sets share.";
     }
 
-    "zinterstore" => keyed(sorted_set::zinterstore) {
+    "zinterstore" => keyed(sorted_set_store::zinterstore) {
         arity -4; flags [WRITE DENYOOM]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) keynum(0, 1, 1) RO ACCESS];
         group SortedSet; since "2.0.0"; complexity "O(N*K)+O(M*log(M))";
         syntax "destination numkeys key... [WEIGHTS weight...] [AGGREGATE (SUM|MIN|MAX)]";
         summary "Stores what ZINTER answers.";
     }
 
-    "zlexcount" => keyed(sorted_set::zlexcount) {
+    "zlexcount" => keyed(sorted_set_range::zlexcount) {
         arity 4; flags [READONLY FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "2.8.9"; complexity "O(log(N))";
         syntax "key min max";
@@ -132,28 +132,28 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "Random members of a sorted set.";
     }
 
-    "zrange" => keyed(sorted_set::zrange) {
+    "zrange" => keyed(sorted_set_range::zrange) {
         arity -4; flags [READONLY]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "1.2.0"; complexity "O(log(N)+M)";
         syntax "key start:string stop:string [BYSCORE|BYLEX] [REV] [LIMIT offset count] [WITHSCORES]";
         summary "The members in a range of ranks, scores or names.";
     }
 
-    "zrangebylex" => keyed(sorted_set::zrangebylex) {
+    "zrangebylex" => keyed(sorted_set_range::zrangebylex) {
         arity -4; flags [READONLY]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "2.8.9"; complexity "O(log(N)+M)";
         syntax "key min max [LIMIT offset count]";
         summary "The members in a range of names.";
     }
 
-    "zrangebyscore" => keyed(sorted_set::zrangebyscore) {
+    "zrangebyscore" => keyed(sorted_set_range::zrangebyscore) {
         arity -4; flags [READONLY]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "1.0.5"; complexity "O(log(N)+M)";
         syntax "key min:double max:double [WITHSCORES] [LIMIT offset count]";
         summary "The members in a range of scores.";
     }
 
-    "zrangestore" => keyed(sorted_set::zrangestore) {
+    "zrangestore" => keyed(sorted_set_range::zrangestore) {
         arity -5; flags [WRITE DENYOOM]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "6.2.0"; complexity "O(log(N)+M)";
         syntax "dst src min max [BYSCORE|BYLEX] [REV] [LIMIT offset count]";
@@ -174,42 +174,42 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "Removes members from a sorted set.";
     }
 
-    "zremrangebylex" => keyed(sorted_set::zremrangebylex) {
+    "zremrangebylex" => keyed(sorted_set_range::zremrangebylex) {
         arity 4; flags [WRITE]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW DELETE];
         group SortedSet; since "2.8.9"; complexity "O(log(N)+M)";
         syntax "key min max";
         summary "Removes the members in a range of names.";
     }
 
-    "zremrangebyrank" => keyed(sorted_set::zremrangebyrank) {
+    "zremrangebyrank" => keyed(sorted_set_range::zremrangebyrank) {
         arity 4; flags [WRITE]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW DELETE];
         group SortedSet; since "2.0.0"; complexity "O(log(N)+M)";
         syntax "key start stop";
         summary "Removes the members in a range of ranks.";
     }
 
-    "zremrangebyscore" => keyed(sorted_set::zremrangebyscore) {
+    "zremrangebyscore" => keyed(sorted_set_range::zremrangebyscore) {
         arity 4; flags [WRITE]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW DELETE];
         group SortedSet; since "1.2.0"; complexity "O(log(N)+M)";
         syntax "key min:double max:double";
         summary "Removes the members in a range of scores.";
     }
 
-    "zrevrange" => keyed(sorted_set::zrevrange) {
+    "zrevrange" => keyed(sorted_set_range::zrevrange) {
         arity -4; flags [READONLY]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "1.2.0"; complexity "O(log(N)+M)";
         syntax "key start stop [WITHSCORES]";
         summary "The members in a range of ranks, highest first.";
     }
 
-    "zrevrangebylex" => keyed(sorted_set::zrevrangebylex) {
+    "zrevrangebylex" => keyed(sorted_set_range::zrevrangebylex) {
         arity -4; flags [READONLY]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "2.8.9"; complexity "O(log(N)+M)";
         syntax "key max min [LIMIT offset count]";
         summary "The members in a range of names, last first.";
     }
 
-    "zrevrangebyscore" => keyed(sorted_set::zrevrangebyscore) {
+    "zrevrangebyscore" => keyed(sorted_set_range::zrevrangebyscore) {
         arity -4; flags [READONLY]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "2.2.0"; complexity "O(log(N)+M)";
         syntax "key max:double min:double [WITHSCORES] [LIMIT offset count]";
@@ -238,14 +238,14 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "A member's score.";
     }
 
-    "zunion" => keyed(sorted_set::zunion) {
+    "zunion" => keyed(sorted_set_store::zunion) {
         arity -3; flags [READONLY]; acl [SORTEDSET]; keys [at(1) keynum(0, 1, 1) RO ACCESS];
         group SortedSet; since "6.2.0"; complexity "O(N)+O(M*log(M))";
         syntax "numkeys key... [WEIGHTS weight...] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]";
         summary "The members that any of the sorted sets has.";
     }
 
-    "zunionstore" => keyed(sorted_set::zunionstore) {
+    "zunionstore" => keyed(sorted_set_store::zunionstore) {
         arity -4; flags [WRITE DENYOOM]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) keynum(0, 1, 1) RO ACCESS];
         group SortedSet; since "2.0.0"; complexity "O(N)+O(M log(M))";
         syntax "destination numkeys key... [WEIGHTS weight...] [AGGREGATE (SUM|MIN|MAX)]";

@@ -7,11 +7,13 @@ use protocol::reply::Reply;
 use storage::item::parse_int;
 use storage::list::List;
 use storage::listpack::End;
+use storage::sorted_set::Direction;
 
 use crate::blocking::End as WaitEnd;
 use crate::client::Client;
 use crate::commands::list::{self, end, move_element, multi_pop, multi_pop_arguments};
 use crate::commands::options::{is, parse_float};
+use crate::commands::sorted_set;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::handler::Answer;
@@ -84,6 +86,44 @@ pub fn brpoplpush(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         true => Ok(()),
         false => ctx.wait(timeout, Null::Bulk),
     }
+}
+
+/// `BZPOPMIN key [key ...] timeout`
+pub fn bzpopmin(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    pop_entry(ctx, args, reply, Direction::Forward)
+}
+
+/// `BZPOPMAX key [key ...] timeout`
+pub fn bzpopmax(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    pop_entry(ctx, args, reply, Direction::Backward)
+}
+
+fn pop_entry(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+    from: Direction,
+) -> Outcome {
+    let last = args.len() - 1;
+    let timeout = timeout(&args[last])?;
+    for at in 1..last {
+        if sorted_set::pop_one(ctx, &args[at], from, reply)? {
+            return Ok(());
+        }
+    }
+    ctx.wait(timeout, Null::Array)
+}
+
+/// `BZMPOP timeout numkeys key [key ...] MIN | MAX [COUNT count]`
+pub fn bzmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let (keys, from, count) = sorted_set::multi_pop_arguments(&args.tail(1))?;
+    let timeout = timeout(&args[1])?;
+    for key in keys.iter() {
+        if sorted_set::multi_pop(ctx, key, from, count, reply)? {
+            return Ok(());
+        }
+    }
+    ctx.wait(timeout, Null::Array)
 }
 
 /// `CLIENT UNBLOCK id [TIMEOUT | ERROR]`: 1 where that connection was waiting.
