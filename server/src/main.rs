@@ -71,6 +71,9 @@ fn run() -> Result<(), Failure> {
     }
     config.maxclients = descriptors::raise(config.maxclients, config.shards)?;
 
+    // Before anybody can connect, and so know that there is something to end.
+    let signals =
+        signals::catch().map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
     let Listeners { tcp, unix } = listeners::open(&config)?;
     let (unix, socket_file) = unix.unzip();
     let pid_file = write_pid_file(&config)?;
@@ -87,7 +90,7 @@ fn run() -> Result<(), Failure> {
             "the shards did not start: {error}; if the kernel refuses io_uring, try --io-driver epoll"
         ))
     })?;
-    signals::stop_on(server.stop_handle())
+    signals::stop_on(signals, server.stop_handle())
         .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
     let ended = server.wait();
 

@@ -8,9 +8,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
-/// Lets signals end the server that `stop` belongs to, for as long as the process lives.
-pub fn stop_on(stop: StopHandle) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+/// From here on signals do not kill the process; they wait for [`stop_on`].
+pub fn catch() -> io::Result<Signals> {
+    Signals::new([SIGTERM, SIGINT, SIGHUP])
+}
+
+/// Lets signals, those that came already too, end the server that `stop` belongs to, for as long as the process lives.
+pub fn stop_on(mut signals: Signals, stop: StopHandle) -> io::Result<()> {
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {

@@ -24,6 +24,7 @@ use protocol::reply::Reply;
 use storage::{Kind, UnixMillis};
 
 use crate::batch::{ClientToken, Facts, ReplyTo};
+use crate::client::Closing;
 use crate::error::Error;
 use crate::locks::ItemId;
 use crate::message::{Claim, Lending, Message, Release, TransactionKey, Visit, Work};
@@ -100,6 +101,11 @@ impl Shard {
         wait: Wait,
     ) -> Option<Ticket> {
         let client = self.client(to.client)?.clone();
+        if client.borrow().closing.is_some() {
+            // Its client has gone meanwhile: there is nobody to wait for.
+            client.borrow_mut().close(Closing::Now);
+            return None;
+        }
         self.last_ticket += 1;
         let ticket = Ticket {
             origin: self.id,

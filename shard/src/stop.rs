@@ -62,7 +62,12 @@ impl Shard {
         info!(clients = self.clients.len(), "stopping");
         for (_, known) in &self.clients {
             if let Ok(mut client) = known.client.try_borrow_mut() {
-                client.close(Closing::AfterReplies);
+                // A command that waits for an element has no reply to wait for.
+                let how = match client.blocked {
+                    Some(_) => Closing::Now,
+                    None => Closing::AfterReplies,
+                };
+                client.close(how);
             }
         }
         self.stop_by = Some(Instant::now() + GRACE);
