@@ -10,7 +10,6 @@
 use std::collections::HashSet;
 
 use protocol::args::Args;
-use protocol::glob;
 use protocol::number::format_double;
 use protocol::reply::{Reply, Version};
 use smallvec::SmallVec;
@@ -18,6 +17,7 @@ use storage::sorted_set::{Direction, Inserted};
 use storage::{Item, Score, SortedSet, SortedSetLimits};
 
 use crate::commands::options::{self, Options, is};
+use crate::commands::scan::{self, ElementScan};
 use crate::commands::string::write;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
@@ -33,9 +33,6 @@ const COUNT_NOT_POSITIVE: Error = Error::new("ERR count should be greater than 0
 
 /// Members that ZRANDMEMBER repeats at the most: the reply to a short command stays in memory.
 const REPEATED_MAX: usize = 1 << 24;
-
-/// Entries that ZSCAN visits where it is not told.
-const SCAN_COUNT: usize = 10;
 
 /// How large the packed form may be here.
 pub fn limits(ctx: &Context<'_>) -> SortedSetLimits {
@@ -566,44 +563,26 @@ fn sample(rng: &mut fastrand::Rng, len: usize, count: usize) -> HashSet<usize> {
 
 /// `ZSCAN key cursor [MATCH pattern] [COUNT count]`
 pub fn zscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let cursor = std::str::from_utf8(&args[2])
-        .ok()
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|digits| digits.parse().ok())
-        .ok_or(Error::INVALID_CURSOR)?;
+    let from = scan::cursor_number(&args[2])?;
     let Some(set) = ctx.get::<SortedSet>(&args[1])? else {
-        reply.array(2);
-        reply.bulk(b"0");
+        scan::write_cursor_number(reply, 0);
         reply.empty_array();
         return Ok(());
     };
-    let (mut count, mut pattern) = (SCAN_COUNT, None);
-    let mut options = Options::new(args, 3);
-    while let Some(word) = options.next() {
-        if is(word, "COUNT") && options.left() > 0 {
-            let value = options.value()?;
-            options::integer(value)?;
-            count = options::at_least(1, value, Error::SYNTAX)?;
-        } else if is(word, "MATCH") && options.left() > 0 {
-            pattern = Some(options.value()?).filter(|&pattern| pattern != b"*");
-        } else {
-            return Err(Error::SYNTAX);
-        }
-    }
+    let scan = ElementScan::parse(None, args, false)?;
     let mut page = Vec::new();
     let mut shown = 0;
     let mut body = Reply::new(&mut page, reply.version());
-    let next = set.scan(cursor, count, |member, score| {
+    let next = set.scan(from, scan.count, |member, score| {
         let mut digits = itoa::Buffer::new();
         let text = member.text(&mut digits);
-        if pattern.is_none_or(|pattern| glob::matches(pattern, text, false)) {
+        if scan.wants(text) {
             body.bulk(text);
             body.bulk(format_double(score.get()).as_bytes());
             shown += 2;
         }
     });
-    reply.array(2);
-    reply.bulk(next.to_string().as_bytes());
+    scan::write_cursor_number(reply, next);
     reply.array(shown);
     reply.raw(&page);
     Ok(())
