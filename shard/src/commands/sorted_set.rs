@@ -113,7 +113,7 @@ impl AddOptions {
             pairs_at = options.position();
         }
         let left = args.len() - pairs_at;
-        if left == 0 || left % 2 != 0 {
+        if left == 0 || !left.is_multiple_of(2) {
             return Err(Error::SYNTAX);
         }
         let Self {
@@ -126,7 +126,7 @@ impl AddOptions {
         if only_new && only_present {
             return Err(NX_AND_XX);
         }
-        if (only_greater && only_new) || (only_less && only_new) || (only_greater && only_less) {
+        if (only_new && (only_greater || only_less)) || (only_greater && only_less) {
             return Err(GT_LT_NX);
         }
         if parsed.increment && left > 2 {
