@@ -42,8 +42,22 @@ pub fn limits(ctx: &Context<'_>) -> SortedSetLimits {
     }
 }
 
+/// The double in `text`. What is too large or too small for one is refused, where infinity and zero may be said outright.
+pub fn parse_double(text: &[u8]) -> Option<f64> {
+    let value = options::parse_float(text)?;
+    let is_word = text.iter().any(|byte| matches!(byte, b'i' | b'I'));
+    let mut mantissa = text.split(|byte| matches!(byte, b'e' | b'E'));
+    let is_nought = mantissa
+        .next()
+        .is_some_and(|digits| !digits.iter().any(|byte| matches!(byte, b'1'..=b'9')));
+    let out_of_range = (value.is_infinite() && !is_word) || (value == 0.0 && !is_nought);
+    (!out_of_range).then_some(value)
+}
+
 fn parse_score(text: &[u8]) -> Result<Score, Error> {
-    Score::new(options::float(text)?).ok_or(Error::NOT_A_FLOAT)
+    parse_double(text)
+        .and_then(Score::new)
+        .ok_or(Error::NOT_A_FLOAT)
 }
 
 /// Says that members of the set at `key` are gone, and the key if they were the last.
@@ -586,4 +600,34 @@ pub fn zscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     reply.array(shown);
     reply.raw(&page);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_not_rounded_to_infinity_or_nought() {
+        for (text, value) in [
+            ("inf", f64::INFINITY),
+            ("-0", -0.0),
+            ("0e5", 0.0),
+            ("1e-300", 1e-300),
+        ] {
+            assert_eq!(parse_double(text.as_bytes()), Some(value), "{text}");
+        }
+        for text in ["1e400", "-1e400", "1e-400", "nan", ""] {
+            assert_eq!(parse_double(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sample_has_different_numbers() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for count in 0..=10 {
+            let chosen = sample(&mut rng, 10, count);
+            assert_eq!(chosen.len(), count);
+            assert!(chosen.iter().all(|&number| number < 10));
+        }
+    }
 }

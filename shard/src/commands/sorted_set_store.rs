@@ -9,8 +9,8 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::{DbIndex, Item, Kind, Score, Set, SortedSet, SortedSetLimits, WrongType};
 
-use crate::commands::options::{self, Options, is, parse_float};
-use crate::commands::sorted_set::{begin_entries, limits, write_entry};
+use crate::commands::options::{self, Options, is};
+use crate::commands::sorted_set::{begin_entries, limits, parse_double, write_entry};
 use crate::commands::sorted_set_range::store;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
@@ -277,7 +277,7 @@ impl<'a> Request<'a> {
             if has_scores && is(word, "WEIGHTS") && options.left() >= self.keys.len() {
                 self.weights.clear();
                 for _ in 0..self.keys.len() {
-                    let weight = parse_float(options.value()?).ok_or(WEIGHT_NOT_A_FLOAT)?;
+                    let weight = parse_double(options.value()?).ok_or(WEIGHT_NOT_A_FLOAT)?;
                     self.weights.push(weight);
                 }
             } else if has_scores && is(word, "AGGREGATE") && options.left() > 0 {
