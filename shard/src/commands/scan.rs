@@ -1,4 +1,4 @@
-//! The options that HSCAN and SSCAN share with SCAN, and the form of their reply.
+//! The options that HSCAN, SSCAN and ZSCAN share with SCAN, and the form of their reply.
 
 use protocol::args::Args;
 use protocol::glob;
@@ -11,9 +11,9 @@ use crate::error::Error;
 /// Elements that a call visits where it is not told how many.
 const COUNT: usize = 10;
 
-/// A call of HSCAN or SSCAN.
+/// A call of HSCAN, SSCAN or ZSCAN.
 pub struct ElementScan<'a> {
-    /// Where it begins; `None` for a cursor that no scan gives out: there is nothing behind it.
+    /// Where it begins; `None` for a cursor that no scan gives out: there is nothing behind it. ZSCAN has a bare number instead.
     pub from: Option<Position>,
     pub count: usize,
     /// HSCAN NOVALUES.
@@ -23,11 +23,15 @@ pub struct ElementScan<'a> {
 
 /// The cursor that a client sent.
 pub fn cursor(text: &[u8]) -> Result<Option<Position>, Error> {
+    cursor_number(text).map(Position::new)
+}
+
+/// The same as a bare number, for a collection that counts otherwise than by positions.
+pub fn cursor_number(text: &[u8]) -> Result<u64, Error> {
     std::str::from_utf8(text)
         .ok()
         .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|text| text.parse().ok())
-        .map(Position::new)
         .ok_or(Error::INVALID_CURSOR)
 }
 
@@ -74,7 +78,11 @@ impl<'a> ElementScan<'a> {
 
 /// Writes where to go on, ahead of the elements.
 pub fn write_cursor(reply: &mut Reply<'_>, next: Option<Position>) {
-    let number = next.map_or(0, Position::bits);
+    write_cursor_number(reply, next.map_or(0, Position::bits));
+}
+
+/// The same with a bare number.
+pub fn write_cursor_number(reply: &mut Reply<'_>, number: u64) {
     reply.array(2);
     reply.bulk(itoa::Buffer::new().format(number).as_bytes());
 }

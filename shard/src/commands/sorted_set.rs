@@ -10,7 +10,6 @@
 use std::collections::HashSet;
 
 use protocol::args::Args;
-use protocol::glob;
 use protocol::number::format_double;
 use protocol::reply::{Reply, Version};
 use smallvec::SmallVec;
@@ -18,6 +17,7 @@ use storage::sorted_set::{Direction, Inserted};
 use storage::{Item, Score, SortedSet, SortedSetLimits};
 
 use crate::commands::options::{self, Options, is};
+use crate::commands::scan::{self, ElementScan};
 use crate::commands::string::write;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
@@ -34,9 +34,6 @@ const COUNT_NOT_POSITIVE: Error = Error::new("ERR count should be greater than 0
 /// Members that ZRANDMEMBER repeats at the most: the reply to a short command stays in memory.
 const REPEATED_MAX: usize = 1 << 24;
 
-/// Entries that ZSCAN visits where it is not told.
-const SCAN_COUNT: usize = 10;
-
 /// How large the packed form may be here.
 pub fn limits(ctx: &Context<'_>) -> SortedSetLimits {
     SortedSetLimits {
@@ -45,8 +42,22 @@ pub fn limits(ctx: &Context<'_>) -> SortedSetLimits {
     }
 }
 
+/// The double in `text`. What is too large or too small for one is refused, where infinity and zero may be said outright.
+pub fn parse_double(text: &[u8]) -> Option<f64> {
+    let value = options::parse_float(text)?;
+    let is_word = text.iter().any(|byte| matches!(byte, b'i' | b'I'));
+    let mut mantissa = text.split(|byte| matches!(byte, b'e' | b'E'));
+    let is_nought = mantissa
+        .next()
+        .is_some_and(|digits| !digits.iter().any(|byte| matches!(byte, b'1'..=b'9')));
+    let out_of_range = (value.is_infinite() && !is_word) || (value == 0.0 && !is_nought);
+    (!out_of_range).then_some(value)
+}
+
 fn parse_score(text: &[u8]) -> Result<Score, Error> {
-    Score::new(options::float(text)?).ok_or(Error::NOT_A_FLOAT)
+    parse_double(text)
+        .and_then(Score::new)
+        .ok_or(Error::NOT_A_FLOAT)
 }
 
 /// Says that members of the set at `key` are gone, and the key if they were the last.
@@ -116,7 +127,7 @@ impl AddOptions {
             pairs_at = options.position();
         }
         let left = args.len() - pairs_at;
-        if left == 0 || left % 2 != 0 {
+        if left == 0 || !left.is_multiple_of(2) {
             return Err(Error::SYNTAX);
         }
         let Self {
@@ -129,7 +140,7 @@ impl AddOptions {
         if only_new && only_present {
             return Err(NX_AND_XX);
         }
-        if (only_greater && only_new) || (only_less && only_new) || (only_greater && only_less) {
+        if (only_new && (only_greater || only_less)) || (only_greater && only_less) {
             return Err(GT_LT_NX);
         }
         if parsed.increment && left > 2 {
@@ -566,45 +577,57 @@ fn sample(rng: &mut fastrand::Rng, len: usize, count: usize) -> HashSet<usize> {
 
 /// `ZSCAN key cursor [MATCH pattern] [COUNT count]`
 pub fn zscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let cursor = std::str::from_utf8(&args[2])
-        .ok()
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|digits| digits.parse().ok())
-        .ok_or(Error::INVALID_CURSOR)?;
+    let from = scan::cursor_number(&args[2])?;
     let Some(set) = ctx.get::<SortedSet>(&args[1])? else {
-        reply.array(2);
-        reply.bulk(b"0");
+        scan::write_cursor_number(reply, 0);
         reply.empty_array();
         return Ok(());
     };
-    let (mut count, mut pattern) = (SCAN_COUNT, None);
-    let mut options = Options::new(args, 3);
-    while let Some(word) = options.next() {
-        if is(word, "COUNT") && options.left() > 0 {
-            let value = options.value()?;
-            options::integer(value)?;
-            count = options::at_least(1, value, Error::SYNTAX)?;
-        } else if is(word, "MATCH") && options.left() > 0 {
-            pattern = Some(options.value()?).filter(|&pattern| pattern != b"*");
-        } else {
-            return Err(Error::SYNTAX);
-        }
-    }
+    let scan = ElementScan::parse(None, args, false)?;
     let mut page = Vec::new();
     let mut shown = 0;
     let mut body = Reply::new(&mut page, reply.version());
-    let next = set.scan(cursor, count, |member, score| {
+    let next = set.scan(from, scan.count, |member, score| {
         let mut digits = itoa::Buffer::new();
         let text = member.text(&mut digits);
-        if pattern.is_none_or(|pattern| glob::matches(pattern, text, false)) {
+        if scan.wants(text) {
             body.bulk(text);
             body.bulk(format_double(score.get()).as_bytes());
             shown += 2;
         }
     });
-    reply.array(2);
-    reply.bulk(next.to_string().as_bytes());
+    scan::write_cursor_number(reply, next);
     reply.array(shown);
     reply.raw(&page);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_not_rounded_to_infinity_or_nought() {
+        for (text, value) in [
+            ("inf", f64::INFINITY),
+            ("-0", -0.0),
+            ("0e5", 0.0),
+            ("1e-300", 1e-300),
+        ] {
+            assert_eq!(parse_double(text.as_bytes()), Some(value), "{text}");
+        }
+        for text in ["1e400", "-1e400", "1e-400", "nan", ""] {
+            assert_eq!(parse_double(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sample_has_different_numbers() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for count in 0..=10 {
+            let chosen = sample(&mut rng, 10, count);
+            assert_eq!(chosen.len(), count);
+            assert!(chosen.iter().all(|&number| number < 10));
+        }
+    }
 }

@@ -192,7 +192,7 @@ fn names(
 /// The part of a range that LIMIT selects.
 #[derive(Clone, Copy, Debug)]
 struct Limit {
-    /// Entries passed over; a negative number passes over all.
+    /// Entries passed over. A negative number leaves so many of a large set's, as in Redis since 7.4, and none of a packed one's.
     offset: i64,
     /// Entries wanted, all where it is negative.
     count: i64,
@@ -205,10 +205,15 @@ impl Limit {
     };
 
     /// Cuts `ranks`, which are walked in that direction.
-    fn cut(self, ranks: Range<usize>, direction: Direction) -> Range<usize> {
-        let skipped = usize::try_from(self.offset)
-            .unwrap_or(usize::MAX)
-            .min(ranks.len());
+    fn cut(self, ranks: Range<usize>, direction: Direction, packed: bool) -> Range<usize> {
+        let skipped = match usize::try_from(self.offset) {
+            Ok(offset) => offset.min(ranks.len()),
+            Err(_) => usize::try_from(self.offset.unsigned_abs())
+                .ok()
+                .filter(|_| !packed)
+                .and_then(|left| ranks.len().checked_sub(left))
+                .unwrap_or(ranks.len()),
+        };
         let kept = usize::try_from(self.count)
             .unwrap_or(usize::MAX)
             .min(ranks.len() - skipped);
@@ -295,8 +300,8 @@ impl<'a> Query<'a> {
     }
 
     fn ranks(&self, set: &SortedSet) -> Range<usize> {
-        self.limit
-            .cut(self.bounds.ranks(set, self.direction), self.direction)
+        let ranks = self.bounds.ranks(set, self.direction);
+        self.limit.cut(ranks, self.direction, set.pack().is_some())
     }
 }
 
@@ -466,4 +471,44 @@ fn remove(
     }
     reply.integer(gone as i64);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_cut_from_where_the_walk_begins() {
+        let cut = |offset, count, direction, packed| {
+            Limit { offset, count }.cut(10..20, direction, packed)
+        };
+        assert_eq!(cut(0, -1, Direction::Forward, true), 10..20);
+        assert_eq!(cut(1, 3, Direction::Forward, true), 11..14);
+        assert_eq!(cut(1, 3, Direction::Backward, true), 16..19);
+        assert!(cut(i64::MAX, i64::MAX, Direction::Forward, false).is_empty());
+        assert!(cut(-1, 3, Direction::Forward, true).is_empty());
+        assert_eq!(cut(-2, 3, Direction::Forward, false), 18..20);
+        assert_eq!(cut(-2, 1, Direction::Backward, false), 11..12);
+        assert!(cut(i64::MIN, 1, Direction::Backward, false).is_empty());
+    }
+
+    #[test]
+    fn bounds_read_as_c_reads_numbers() {
+        let including = |score| Score::new(score).map(Bound::Including);
+        assert_eq!(Bound::parse_score(b"").ok(), including(0.0));
+        assert_eq!(Bound::parse_score(b" 1").ok(), including(1.0));
+        assert_eq!(
+            Bound::parse_score(b"(-inf").ok(),
+            Score::new(f64::NEG_INFINITY).map(Bound::Excluding)
+        );
+        for text in [&b"nan"[..], b"1 ", b"((1", b"x"] {
+            assert!(Bound::parse_score(text).is_err());
+        }
+        assert_eq!(
+            Bound::parse_name(b"[a").ok(),
+            Some(Bound::Including(&b"a"[..]))
+        );
+        assert!(Bound::parse_name(b"++").is_err());
+        assert!(Bound::parse_name(b"").is_err());
+    }
 }

@@ -1,4 +1,4 @@
-//! Unions, intersections and differences of sorted sets, shown or stored.
+//! Unions, intersections and differences of sorted sets, and of sets among them, shown or stored.
 //!
 //! Sums of doubles depend on their order: sources are taken from the smallest on, as Redis takes them, so that the last digit is the same.
 
@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use protocol::args::Args;
 use protocol::reply::Reply;
-use storage::{DbIndex, Item, Score, SortedSet, SortedSetLimits, WrongType};
+use storage::{DbIndex, Item, Kind, Score, Set, SortedSet, SortedSetLimits, WrongType};
 
-use crate::commands::options::{self, Options, is, parse_float};
-use crate::commands::sorted_set::{begin_entries, limits, write_entry};
+use crate::commands::options::{self, Options, is};
+use crate::commands::sorted_set::{begin_entries, limits, parse_double, write_entry};
 use crate::commands::sorted_set_range::store;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
@@ -64,15 +64,20 @@ enum Source<'a> {
     /// There is no such key.
     Nothing,
     Sorted(&'a SortedSet),
+    /// A set, whose members all have the score 1.
+    Plain(&'a Set),
 }
 
 impl<'a> Source<'a> {
-    /// What is at `key`, which must be of a type that can be a source: the place for sets, whose members all have the score 1.
+    /// What is at `key`, which must be a sorted set or a set.
     fn at(ctx: &'a Context<'_>, db: DbIndex, key: &[u8]) -> Result<Self, WrongType> {
         let entry = ctx.databases.get(db).get(key);
-        match entry.filter(|entry| !entry.is_expired(ctx.now)) {
-            None => Ok(Self::Nothing),
-            Some(entry) => entry.get().map(Self::Sorted),
+        let Some(entry) = entry.filter(|entry| !entry.is_expired(ctx.now)) else {
+            return Ok(Self::Nothing);
+        };
+        match entry.kind() {
+            Kind::Set => entry.get().map(Self::Plain),
+            _ => entry.get().map(Self::Sorted),
         }
     }
 
@@ -80,6 +85,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Nothing => 0,
             Self::Sorted(set) => set.len(),
+            Self::Plain(set) => set.len(),
         }
     }
 
@@ -87,18 +93,16 @@ impl<'a> Source<'a> {
         match self {
             Self::Nothing => None,
             Self::Sorted(set) => set.score(member).map(Score::get),
+            Self::Plain(set) => set.contains(member).then_some(1.0),
         }
     }
 
-    fn iter(self) -> impl Iterator<Item = (Item<'a>, f64)> {
-        let entries = match self {
-            Self::Nothing => None,
-            Self::Sorted(set) => Some(set.iter()),
-        };
-        entries
-            .into_iter()
-            .flatten()
-            .map(|(member, score)| (member, score.get()))
+    fn iter(self) -> Box<dyn Iterator<Item = (Item<'a>, f64)> + 'a> {
+        match self {
+            Self::Nothing => Box::new(std::iter::empty()),
+            Self::Sorted(set) => Box::new(set.iter().map(|(member, score)| (member, score.get()))),
+            Self::Plain(set) => Box::new(set.iter().map(|member| (member, 1.0))),
+        }
     }
 }
 
@@ -273,7 +277,7 @@ impl<'a> Request<'a> {
             if has_scores && is(word, "WEIGHTS") && options.left() >= self.keys.len() {
                 self.weights.clear();
                 for _ in 0..self.keys.len() {
-                    let weight = parse_float(options.value()?).ok_or(WEIGHT_NOT_A_FLOAT)?;
+                    let weight = parse_double(options.value()?).ok_or(WEIGHT_NOT_A_FLOAT)?;
                     self.weights.push(weight);
                 }
             } else if has_scores && is(word, "AGGREGATE") && options.left() > 0 {
