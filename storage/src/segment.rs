@@ -313,3 +313,49 @@ fn matches(eight: u64, wanted: u64) -> u64 {
     let differs = eight ^ wanted;
     differs.wrapping_sub(LOW_BITS) & !differs & HIGH_BITS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> String {
+        format!("key:{number}")
+    }
+
+    /// A hash of 256 values, so that fingerprints collide.
+    fn hash(number: usize) -> u64 {
+        number as u64 * 37 % 256
+    }
+
+    #[test]
+    fn a_segment_that_may_not_split_holds_more_than_its_rows() {
+        const LEN: usize = SEGMENT_LEN_MAX + 20;
+        let rehash = |key: &[u8]| {
+            let number = std::str::from_utf8(&key[4..]).expect("digits");
+            hash(number.parse().expect("digits"))
+        };
+        let mut segment = Segment::new(0, 0);
+        for number in 0..LEN {
+            let entry = Entry::string(key(number).as_bytes(), b"value", None);
+            assert_eq!(segment.push(hash(number), entry), number);
+        }
+        assert!(segment.is_full());
+        for number in 0..LEN {
+            assert_eq!(
+                (segment.len(), segment.entries().count()),
+                (LEN - number, LEN - number)
+            );
+            for other in 0..LEN {
+                let found = segment.find(hash(other), key(other).as_bytes());
+                assert_eq!(found.is_some(), other >= number);
+            }
+            let name = key(number);
+            let at = segment
+                .find(hash(number), name.as_bytes())
+                .expect("not removed yet");
+            assert_eq!(segment.remove(at, rehash).key(), name.as_bytes());
+        }
+        assert!(segment.rows.iter().all(Option::is_none) && segment.overflow.is_none());
+        assert_eq!(segment.take_entries().count(), 0);
+    }
+}
