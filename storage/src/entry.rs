@@ -32,8 +32,13 @@ const INLINE_LEN_MAX: usize = 1024;
 /// Strings up to this long are called "embstr" as long as nobody edits them.
 const EMBSTR_LEN_MAX: usize = 44;
 
-/// Blocks are asked for in steps of this many bytes, so that a value may change its length a little and stay where it is.
-const BLOCK_STEP: usize = 16;
+/// Blocks are asked for in steps of this many bytes, so that a value may change its length a little and stay where it is. Not in steps of
+/// sixteen, though blocks are that far apart: mimalloc's Rust binding asks for up to `size + alignment - 1` bytes, and so a request for 48
+/// takes a block of 64, where one for 40 takes 48.
+const BLOCK_STEP: usize = 8;
+
+/// Blocks come in steps of this many bytes from the allocators we know.
+const ALLOCATOR_STEP: usize = 16;
 
 /// Bits of the access clock.
 const ACCESS_MASK: u64 = (1 << 24) - 1;
@@ -565,7 +570,7 @@ impl Entry {
             Form::Heap => self.heap().map_or(0, Vec::capacity),
             Form::Object => self.as_object().map_or(0, Object::memory_bytes),
         };
-        self.own_layout().size() + beside
+        self.own_layout().size().next_multiple_of(ALLOCATOR_STEP) + beside
     }
 
     /// How many frees it takes to drop the value, about.

@@ -164,9 +164,7 @@ impl Keyspace {
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&Entry> {
         let (region, place) = self.locate(key)?;
-        self.regions[region].segments()[place.segment]
-            .entries()
-            .get(place.at)
+        self.regions[region].segments()[place.segment].entry(place.at)
     }
 
     /// The entry of `key` to change, expired or not.
@@ -184,8 +182,8 @@ impl Keyspace {
         let Some((region, place)) = self.locate(key) else {
             return Found::Missing;
         };
-        let entries = self.regions[region].segments()[place.segment].entries();
-        if entries[place.at].is_expired(now) {
+        let entry = self.regions[region].segments()[place.segment].entry(place.at);
+        if entry.is_some_and(|entry| entry.is_expired(now)) {
             return Found::Expired(self.take_at(region, place));
         }
         match self.regions[region]
@@ -313,7 +311,7 @@ impl Keyspace {
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.regions
             .iter()
-            .flat_map(Region::segments)
+            .flat_map(|region| region.segments().iter())
             .flat_map(|segment| segment.entries())
     }
 
@@ -339,7 +337,6 @@ impl Keyspace {
             in_order.extend(
                 segment
                     .entries()
-                    .iter()
                     .map(|entry| (Position::of(self.hasher.hash(entry.key())), entry))
                     .filter(|(position, _)| *position >= from),
             );
@@ -373,9 +370,9 @@ impl Keyspace {
         for _ in 0..RANDOM_TRIES {
             let (region, rest) = self.region_of(random.u64(..));
             let region = &self.regions[region];
-            let entries = region.segments()[region.segment_of(rest)].entries();
-            if !entries.is_empty() {
-                return entries.get(random.usize(..entries.len()));
+            let segment = &region.segments()[region.segment_of(rest)];
+            if segment.len() > 0 {
+                return segment.entry(random.usize(..segment.len()));
             }
         }
         self.iter().next()

@@ -22,6 +22,7 @@ mod rank_tree;
 mod region;
 mod segment;
 pub mod set;
+mod slabs;
 pub mod sorted_set;
 pub mod stream;
 pub mod stream_group;

@@ -7,6 +7,13 @@
 
 use crate::entry::Entry;
 use crate::segment::{SEGMENT_LEN_MAX, Segment};
+use crate::slabs::Slabs;
+
+/// Segments in a slab: the most that fit the 2,048 bytes which allocators have a class for.
+const SEGMENTS_PER_SLAB: usize = 2048 / size_of::<Segment>();
+
+/// Segments where they do not move.
+pub(crate) type Segments = Slabs<Segment, SEGMENTS_PER_SLAB>;
 
 /// Bits a directory uses at most. Segments at this depth overflow and do not split: only hashes that collide on purpose get there.
 const DEPTH_MAX: u8 = 22;
@@ -19,7 +26,7 @@ pub(crate) struct Region {
     /// Bits of the hash (after the region's own) that choose a place in the directory.
     depth: u8,
     directory: Vec<u32>,
-    segments: Vec<Segment>,
+    segments: Segments,
     /// Segments that use all bits of the directory.
     deepest: u32,
     /// No key expires before this: the least of the segments' bounds, or less.
@@ -47,7 +54,7 @@ impl Region {
         Self {
             depth: 0,
             directory: vec![0],
-            segments: vec![Segment::new(0, 0)],
+            segments: Segments::of(Segment::new(0, 0)),
             deepest: 1,
             deadline_min: u64::MAX,
         }
@@ -58,7 +65,7 @@ impl Region {
         self.depth
     }
 
-    pub(crate) fn segments(&self) -> &[Segment] {
+    pub(crate) fn segments(&self) -> &Segments {
         &self.segments
     }
 
@@ -66,7 +73,7 @@ impl Region {
         &mut self.segments[segment]
     }
 
-    pub(crate) fn into_segments(self) -> Vec<Segment> {
+    pub(crate) fn into_segments(self) -> Segments {
         self.segments
     }
 
@@ -123,6 +130,8 @@ impl Region {
             self.deepest = 0;
         }
         let old = &mut self.segments[segment];
+        // One wait for all keys instead of one for each.
+        old.prefetch_all();
         old.depth += 1;
         old.prefix <<= 1;
         let depth = old.depth;
@@ -178,9 +187,6 @@ impl Region {
         if beside < self.segments.len() {
             let places = self.places(&self.segments[beside]);
             self.directory[places].fill(beside as u32);
-        }
-        if self.segments.capacity() > 4 * self.segments.len() + 4 {
-            self.segments.shrink_to(2 * self.segments.len());
         }
         if depth == self.depth {
             self.deepest -= 2;

@@ -1,10 +1,17 @@
 //! A handful of entries whose hashes share a prefix: what the keyspace grows and shrinks by.
 //!
-//! Entries stand densely in a vector that grows by a few places at a time, each with one byte of its hash, a *fingerprint*, in a fixed array of
-//! eight words. A lookup compares eight fingerprints at once with plain arithmetic and looks at one entry in 256 in vain.
+//! ```text
+//! segment   8 words of fingerprints | 8 rows | bounds and counts      a fingerprint: one byte of an entry's hash
+//!             word 3 ----------------- row 3 -> 8 entries              the same place in both
+//! ```
+//!
+//! Entries stand densely, in rows of eight that come and go one at a time. A lookup compares eight fingerprints at once with plain arithmetic and
+//! looks at one entry in 256 in vain.
 //!
 //! Why not an open-addressing table per segment: its size is a power of two and all segments split at about the same time, so it is half empty
-//! just then and costs up to 20 bytes a key where this costs 11.
+//! just then and costs up to 20 bytes a key where this costs 12.
+//! Why not one vector of entries: as it grows it leaves blocks of eight sizes behind. They are scattered over pages that other segments still
+//! use, and cost 20 bytes a key. Rows are all of one size, so a freed one serves the next segment that grows.
 
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
@@ -12,24 +19,40 @@ use crate::entry::Entry;
 /// Entries of a segment. More than that only where it may not split.
 pub(crate) const SEGMENT_LEN_MAX: usize = 64;
 
-/// Places the vector of entries grows by.
-const GROW_BY: usize = 8;
+/// Entries of a row: as many as fingerprints fit a word.
+const ROW_LEN: usize = 8;
 
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
+/// Eight places for entries; they fill from the front.
+type Row = [Option<Entry>; ROW_LEN];
+
 /// Entries whose hashes begin alike.
 pub(crate) struct Segment {
-    fingerprints: [u64; SEGMENT_LEN_MAX / 8],
-    entries: Vec<Entry>,
+    fingerprints: [u64; SEGMENT_LEN_MAX / ROW_LEN],
+    /// As many rows as the entries need, from the front.
+    rows: [Option<Box<Row>>; SEGMENT_LEN_MAX / ROW_LEN],
+    /// Entries in a segment that is full and may not split.
+    overflow: Option<Box<Overflow>>,
     /// No entry expires before this; `u64::MAX` where none does. A lower bound: it is corrected when the segment is swept.
     deadline_min: u64,
     /// The bits that the hashes share, within the region.
     pub(crate) prefix: u32,
     /// How many they are.
     pub(crate) depth: u8,
+    /// Entries in rows.
+    in_rows: u8,
     /// Entries with a deadline.
     volatile: u16,
+}
+
+const _: () = assert!(size_of::<Segment>() == 152 && size_of::<Row>() == 64);
+
+/// Entries without a fingerprint.
+#[derive(Default)]
+struct Overflow {
+    entries: Vec<Entry>,
 }
 
 /// The byte of a hash by which a segment tells its entries apart. Prefixes use the other end.
@@ -40,18 +63,28 @@ fn fingerprint(hash: u64) -> u8 {
 impl Segment {
     pub(crate) const fn new(prefix: u32, depth: u8) -> Self {
         Self {
-            fingerprints: [0; SEGMENT_LEN_MAX / 8],
-            entries: Vec::new(),
+            fingerprints: [0; SEGMENT_LEN_MAX / ROW_LEN],
+            rows: [const { None }; SEGMENT_LEN_MAX / ROW_LEN],
+            overflow: None,
             deadline_min: u64::MAX,
             prefix,
             depth,
+            in_rows: 0,
             volatile: 0,
         }
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        usize::from(self.in_rows) + self.overflow().len()
+    }
+
+    #[inline]
+    fn overflow(&self) -> &[Entry] {
+        match &self.overflow {
+            Some(overflow) => &overflow.entries,
+            None => &[],
+        }
     }
 
     pub(crate) fn volatile(&self) -> usize {
@@ -59,15 +92,33 @@ impl Segment {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.entries.len() >= SEGMENT_LEN_MAX
+        usize::from(self.in_rows) >= SEGMENT_LEN_MAX
     }
 
-    pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// All entries, in the order of their places.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let rows = self.rows.iter().map_while(Option::as_deref);
+        rows.flatten().flatten().chain(self.overflow())
     }
 
+    #[inline]
+    pub(crate) fn entry(&self, at: usize) -> Option<&Entry> {
+        match self.rows.get(at / ROW_LEN) {
+            Some(row) => row.as_ref()?[at % ROW_LEN].as_ref(),
+            None => self.overflow().get(at - SEGMENT_LEN_MAX),
+        }
+    }
+
+    #[inline]
     pub(crate) fn entry_mut(&mut self, at: usize) -> Option<&mut Entry> {
-        self.entries.get_mut(at)
+        match self.rows.get_mut(at / ROW_LEN) {
+            Some(row) => row.as_mut()?[at % ROW_LEN].as_mut(),
+            None => self
+                .overflow
+                .as_mut()?
+                .entries
+                .get_mut(at - SEGMENT_LEN_MAX),
+        }
     }
 
     /// Whether some entry may have expired at `now`.
@@ -83,16 +134,22 @@ impl Segment {
     #[inline]
     pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
         let wanted = LOW_BITS.wrapping_mul(u64::from(fingerprint(hash)));
-        let indexed = self.entries.len().min(SEGMENT_LEN_MAX);
-        let words = indexed.div_ceil(8);
-        for (word, &eight) in self.fingerprints[..words].iter().enumerate() {
-            // A zero byte of `differs` is a match; the trick may also flag the byte above one, which the key then refutes.
-            let differs = eight ^ wanted;
-            let mut found = differs.wrapping_sub(LOW_BITS) & !differs & HIGH_BITS;
+        let words = usize::from(self.in_rows).div_ceil(ROW_LEN);
+        for (word, (&eight, row)) in self
+            .fingerprints
+            .iter()
+            .zip(&self.rows)
+            .take(words)
+            .enumerate()
+        {
+            let mut found = matches(eight, wanted);
             while found != 0 {
-                let at = word * 8 + (found.trailing_zeros() / 8) as usize;
-                if self.entries.get(at).is_some_and(|entry| entry.key() == key) {
-                    return Some(at);
+                let at = (found.trailing_zeros() / 8) as usize;
+                if let Some(row) = row
+                    && let Some(entry) = &row[at % ROW_LEN]
+                    && entry.key() == key
+                {
+                    return Some(word * ROW_LEN + at);
                 }
                 found &= found - 1;
             }
@@ -104,26 +161,31 @@ impl Segment {
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
         let wanted = LOW_BITS.wrapping_mul(u64::from(fingerprint(hash)));
-        for (word, &eight) in self.fingerprints.iter().enumerate() {
-            let differs = eight ^ wanted;
-            let found = differs.wrapping_sub(LOW_BITS) & !differs & HIGH_BITS;
-            if found != 0 {
-                let at = word * 8 + (found.trailing_zeros() / 8) as usize;
-                if let Some(entry) = self.entries.get(at) {
-                    entry.prefetch();
-                }
+        for (&eight, row) in self.fingerprints.iter().zip(&self.rows) {
+            let found = matches(eight, wanted);
+            if found != 0
+                && let Some(row) = row
+                && let Some(entry) = &row[(found.trailing_zeros() / 8) as usize % ROW_LEN]
+            {
+                entry.prefetch();
             }
+        }
+    }
+
+    /// Fetches all entries: their keys will be hashed.
+    pub(crate) fn prefetch_all(&self) {
+        for entry in self.entries() {
+            entry.prefetch();
         }
     }
 
     /// Entries without a fingerprint: there are none but in a segment that may not split.
     #[inline]
     fn find_beyond(&self, key: &[u8]) -> Option<usize> {
-        if self.entries.len() <= SEGMENT_LEN_MAX {
-            return None;
-        }
-        let beyond = self.entries.get(SEGMENT_LEN_MAX..)?;
-        let at = beyond.iter().position(|entry| entry.key() == key)?;
+        let at = self
+            .overflow()
+            .iter()
+            .position(|entry| entry.key() == key)?;
         Some(SEGMENT_LEN_MAX + at)
     }
 
@@ -143,51 +205,78 @@ impl Segment {
 
     /// Adds an entry whose key is not here.
     pub(crate) fn push(&mut self, hash: u64, entry: Entry) -> usize {
-        let at = self.entries.len();
-        if at == self.entries.capacity() {
-            self.entries.reserve_exact(GROW_BY);
-        }
         if let Some(deadline) = entry.deadline() {
             self.volatile = self.volatile.saturating_add(1);
             self.deadline_min = self.deadline_min.min(deadline.ms());
         }
+        let at = self.len();
         self.set_fingerprint(at, hash);
-        self.entries.push(entry);
+        match self.rows.get_mut(at / ROW_LEN) {
+            Some(row) => {
+                row.get_or_insert_default()[at % ROW_LEN] = Some(entry);
+                self.in_rows += 1;
+            }
+            None => self.overflow.get_or_insert_default().entries.push(entry),
+        }
         at
     }
 
+    /// Takes the last entry out, and the row that is empty then.
+    fn pop(&mut self) -> Option<Entry> {
+        if let Some(overflow) = &mut self.overflow {
+            let last = overflow.entries.pop();
+            if overflow.entries.is_empty() {
+                self.overflow = None;
+            }
+            return last;
+        }
+        let at = usize::from(self.in_rows.checked_sub(1)?);
+        self.in_rows -= 1;
+        let row = self.rows.get_mut(at / ROW_LEN)?;
+        let last = row.as_mut()?[at % ROW_LEN].take();
+        if at % ROW_LEN == 0 {
+            *row = None;
+        }
+        last
+    }
+
     /// Takes the entry at `at` out; the last one moves to its place. `rehash` gives a key's hash.
+    ///
+    /// # Panics
+    /// When the segment is empty.
     pub(crate) fn remove(&mut self, at: usize, rehash: impl Fn(&[u8]) -> u64) -> Entry {
-        let last = self.entries.len() - 1;
-        let moved = match self.fingerprint_at(last) {
-            Some(fingerprint) => fingerprint,
-            None => self.entries.last().map_or(0, |entry| rehash(entry.key())),
+        let fingerprint = self.fingerprint_at(self.len().saturating_sub(1));
+        let last = self.pop().expect("an entry stands at `at`");
+        let hash = fingerprint.unwrap_or_else(|| rehash(last.key()));
+        let entry = match self.entry_mut(at) {
+            Some(place) => {
+                let entry = std::mem::replace(place, last);
+                self.set_fingerprint(at, hash);
+                entry
+            }
+            None => last,
         };
-        self.set_fingerprint(at, moved);
-        let entry = self.entries.swap_remove(at);
         if entry.deadline().is_some() {
             self.volatile -= 1;
             if self.volatile == 0 {
                 self.deadline_min = u64::MAX;
             }
         }
-        if self.entries.capacity() - self.entries.len() > 2 * GROW_BY {
-            self.entries.shrink_to(self.entries.len() + GROW_BY);
-        }
         entry
     }
 
     /// Changes the deadline of the entry at `at`.
     pub(crate) fn set_deadline(&mut self, at: usize, deadline: Option<UnixMillis>) {
-        let Some(entry) = self.entries.get_mut(at) else {
+        let Some(entry) = self.entry_mut(at) else {
             return;
         };
-        match (entry.deadline(), deadline) {
+        let before = entry.deadline();
+        entry.set_deadline(deadline);
+        match (before, deadline) {
             (None, Some(_)) => self.volatile = self.volatile.saturating_add(1),
             (Some(_), None) => self.volatile -= 1,
             _ => {}
         }
-        entry.set_deadline(deadline);
         if let Some(deadline) = deadline {
             self.deadline_min = self.deadline_min.min(deadline.ms());
         }
@@ -196,7 +285,7 @@ impl Segment {
     /// Looks at all deadlines: returns where some expired entry stands, and otherwise corrects `deadline_min`.
     pub(crate) fn find_expired(&mut self, now: UnixMillis) -> Option<usize> {
         let mut min = u64::MAX;
-        for (at, entry) in self.entries.iter().enumerate() {
+        for (at, entry) in self.entries().enumerate() {
             if let Some(deadline) = entry.deadline() {
                 if deadline.has_passed(now) {
                     return Some(at);
@@ -209,9 +298,64 @@ impl Segment {
     }
 
     /// Takes all entries out.
-    pub(crate) fn take_entries(&mut self) -> Vec<Entry> {
-        self.volatile = 0;
-        self.deadline_min = u64::MAX;
-        std::mem::take(&mut self.entries)
+    pub(crate) fn take_entries(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        let taken = std::mem::replace(self, Self::new(self.prefix, self.depth));
+        let overflow = taken.overflow.map_or(Vec::new(), |it| it.entries);
+        // A row is freed before the next one is asked for.
+        let in_rows = taken.rows.into_iter().flatten().flat_map(|row| *row);
+        in_rows.flatten().chain(overflow)
+    }
+}
+
+/// The bytes of `eight` that equal those of `wanted`, as their top bits. The byte above a match may be flagged too: the key refutes it then.
+#[inline]
+fn matches(eight: u64, wanted: u64) -> u64 {
+    let differs = eight ^ wanted;
+    differs.wrapping_sub(LOW_BITS) & !differs & HIGH_BITS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> String {
+        format!("key:{number}")
+    }
+
+    /// A hash of 256 values, so that fingerprints collide.
+    fn hash(number: usize) -> u64 {
+        number as u64 * 37 % 256
+    }
+
+    #[test]
+    fn a_segment_that_may_not_split_holds_more_than_its_rows() {
+        const LEN: usize = SEGMENT_LEN_MAX + 20;
+        let rehash = |key: &[u8]| {
+            let number = std::str::from_utf8(&key[4..]).expect("digits");
+            hash(number.parse().expect("digits"))
+        };
+        let mut segment = Segment::new(0, 0);
+        for number in 0..LEN {
+            let entry = Entry::string(key(number).as_bytes(), b"value", None);
+            assert_eq!(segment.push(hash(number), entry), number);
+        }
+        assert!(segment.is_full());
+        for number in 0..LEN {
+            assert_eq!(
+                (segment.len(), segment.entries().count()),
+                (LEN - number, LEN - number)
+            );
+            for other in 0..LEN {
+                let found = segment.find(hash(other), key(other).as_bytes());
+                assert_eq!(found.is_some(), other >= number);
+            }
+            let name = key(number);
+            let at = segment
+                .find(hash(number), name.as_bytes())
+                .expect("not removed yet");
+            assert_eq!(segment.remove(at, rehash).key(), name.as_bytes());
+        }
+        assert!(segment.rows.iter().all(Option::is_none) && segment.overflow.is_none());
+        assert_eq!(segment.take_entries().count(), 0);
     }
 }
