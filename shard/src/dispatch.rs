@@ -13,7 +13,7 @@ use storage::Keyspace;
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
 use crate::blocking::BlockedAt;
 use crate::client::{Client, Closing, ReplyMode};
-use crate::commands::copy;
+use crate::commands::{copy, sort};
 use crate::error::Error;
 use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::message::{Message, Parked, TransactionKey};
@@ -184,6 +184,10 @@ impl Shard {
         facts: Facts,
         args: &Args<'_>,
     ) {
+        let computes = sort::reads_computed_keys(command, args);
+        if computes && !self.has_all_keys() {
+            return self.begin_computed(client, facts, args);
+        }
         if self.slots.shards() == 1 {
             return self.run_here(client, facts, args);
         }
@@ -206,6 +210,11 @@ impl Shard {
                 self.begin_transaction(client, facts, args, scopes);
             }
         }
+    }
+
+    /// Whether any key there is can be found on this shard, now.
+    pub(crate) fn has_all_keys(&self) -> bool {
+        self.slots.shards() == 1 && self.locks.is_empty()
     }
 
     /// The keys that a command works on, with their databases.

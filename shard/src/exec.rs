@@ -14,6 +14,7 @@ use protocol::table::CommandId;
 
 use crate::batch::{Facts, ReplyTo};
 use crate::client::{Client, Closing};
+use crate::commands::sort;
 use crate::error::Error;
 use crate::gather::Until;
 use crate::handler::{Answer, HANDLERS, Handler};
@@ -152,7 +153,7 @@ impl Shard {
             whole |= matches!(
                 HANDLERS[queued.id.index()],
                 Handler::Whole(_) | Handler::Roaming(..)
-            );
+            ) || sort::reads_computed_keys(queued.id.command(), &args);
         }
         for watched in &watched {
             scopes.watched(self.slots.owner(&watched.key.key), watched.clone());
@@ -189,7 +190,10 @@ impl Shard {
         free && !self.locks.holds_all()
             && watched.iter().all(|watched| is_mine(&watched.key.key))
             && queue.commands.iter().all(|queued| {
+                let computes =
+                    sort::reads_computed_keys(queued.id.command(), &queued.args.borrow());
                 matches!(HANDLERS[queued.id.index()], Handler::Keyed(_))
+                    && (!computes || self.has_all_keys())
                     && self
                         .keys_of(client.facts(queued.id), &queued.args.borrow())
                         .iter()

@@ -22,6 +22,7 @@ use storage::{Databases, DbIndex, Entry, Found};
 
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
+use crate::commands::sort;
 use crate::context::Change;
 use crate::exec::Exec;
 use crate::handler::WholeCommand;
@@ -192,6 +193,18 @@ impl Shard {
             args: OwnedArgs::from(args),
         };
         self.begin(client.token, scopes.into_parts(), job);
+    }
+
+    /// The same where the command also works on keys that it computes, which may live anywhere.
+    pub fn begin_computed(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
+        let to = self.stall(client);
+        let job = Job::Command {
+            to,
+            facts,
+            args: OwnedArgs::from(args),
+        };
+        let parts = Scopes::default().into_whole(self.slots.shards());
+        self.begin(client.token, parts, job);
     }
 
     /// The same for a command on the whole keyspace.
@@ -564,15 +577,14 @@ impl Shard {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) {
-        if !stage.world.is_empty() {
-            stage.borrow_keys(self, facts, args);
-        }
+        let borrowed = match stage.world.is_empty() {
+            true => Vec::new(),
+            false => stage.borrow_keys(self, facts, args),
+        };
         stage.open(self);
         self.execute(facts, args, reply);
         stage.close(self);
-        if !stage.world.is_empty() {
-            stage.return_keys(self, facts, args);
-        }
+        stage.return_keys(self, &borrowed);
     }
 
     /// Runs a command on the databases of all shards.
@@ -857,9 +869,24 @@ impl Stage {
             .map(|(_, lent)| lent.as_mut())
     }
 
-    /// Takes the keys of one command out of the whole shards, for it to find them in one place.
-    fn borrow_keys(&mut self, shard: &Shard, facts: Facts, args: &Args<'_>) {
-        for key in shard.keys_of(facts, args) {
+    /// Takes the keys of one command out of the whole shards, for it to find them in one place. Returns which keys these are.
+    fn borrow_keys(&mut self, shard: &Shard, facts: Facts, args: &Args<'_>) -> Vec<TransactionKey> {
+        let mut keys = shard.keys_of(facts, args);
+        self.borrow_each(shard, &keys);
+        // The listed keys are here now, and with them the elements that say which keys are computed.
+        let here = self.entries.get(facts.db);
+        let computed = sort::computed_keys(facts.command.command(), args, here);
+        let computed = computed
+            .into_iter()
+            .map(|key| TransactionKey { db: facts.db, key });
+        let listed = keys.len();
+        keys.extend(computed);
+        self.borrow_each(shard, &keys[listed..]);
+        keys
+    }
+
+    fn borrow_each(&mut self, shard: &Shard, keys: &[TransactionKey]) {
+        for key in keys {
             if let Some(lent) = self.lent_by(shard.slots.owner(&key.key))
                 && let Some(entry) = lent.databases.get_mut(key.db).take(&key.key)
             {
@@ -868,8 +895,8 @@ impl Stage {
         }
     }
 
-    fn return_keys(&mut self, shard: &Shard, facts: Facts, args: &Args<'_>) {
-        for key in shard.keys_of(facts, args) {
+    fn return_keys(&mut self, shard: &Shard, keys: &[TransactionKey]) {
+        for key in keys {
             if let Some(entry) = self.entries.get_mut(key.db).take(&key.key)
                 && let Some(lent) = self.lent_by(shard.slots.owner(&key.key))
             {

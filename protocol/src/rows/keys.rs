@@ -176,6 +176,20 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "Some keys of the database, and the cursor from which to go on.";
     }
 
+    "sort" => keyed(sort::sort) {
+        arity -2; flags [WRITE DENYOOM]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS, anywhere unknown OW UPDATE];
+        group Generic; since "1.0.0"; complexity "O(N+M*log(M))";
+        syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]";
+        summary "The elements of a list, a set or a sorted set in order; STORE keeps them as a list.";
+    }
+
+    "sort_ro" => keyed(sort::sort_ro) {
+        arity -2; flags [READONLY]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS];
+        group Generic; since "7.0.0"; complexity "O(N+M*log(M))";
+        syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA]";
+        summary "As SORT, without STORE.";
+    }
+
     "touch" => keyed(keys::touch) {
         arity -2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RO];
         tips ["request_policy:multi_shard", "response_policy:agg_sum"];

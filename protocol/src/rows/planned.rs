@@ -28,20 +28,6 @@ macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $
         summary "Moves keys to another server, each atomically.";
     }
 
-    "sort" => keyed(sort::sort) {
-        arity -2; flags [WRITE DENYOOM]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS, anywhere unknown OW UPDATE];
-        group Generic; since "1.0.0"; complexity "O(N+M*log(M))";
-        syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]";
-        summary "The elements of a list, a set or a sorted set in order; STORE keeps them as a list.";
-    }
-
-    "sort_ro" => keyed(sort::sort_ro) {
-        arity -2; flags [READONLY]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS];
-        group Generic; since "7.0.0"; complexity "O(N+M*log(M))";
-        syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA]";
-        summary "As SORT, without STORE.";
-    }
-
     "wait" => session(replication::wait) {
         arity 3; flags [BLOCKING]; acl [CONNECTION]; keys [];
         tips ["request_policy:all_shards", "response_policy:agg_min"];

@@ -22,7 +22,7 @@ const MAXLEN_NEGATIVE: Error = Error::new("ERR MAXLEN can't be negative");
 const NUMKEYS_NOT_POSITIVE: Error = Error::new("ERR numkeys should be greater than 0");
 const COUNT_NOT_POSITIVE: Error = Error::new("ERR count should be greater than 0");
 
-fn limits(ctx: &Context<'_>) -> ListLimits {
+pub fn limits(ctx: &Context<'_>) -> ListLimits {
     ListLimits::from_setting(i64::from(ctx.config.list_max_listpack_size))
 }
 

@@ -25,6 +25,7 @@ pub mod scan;
 pub mod server;
 pub mod set;
 pub mod set_algebra;
+pub mod sort;
 pub mod sorted_set;
 pub mod sorted_set_range;
 pub mod sorted_set_store;

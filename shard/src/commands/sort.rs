@@ -1,0 +1,391 @@
+//! SORT: the elements of a list, a set or a sorted set in order, by themselves or by what other keys say of them.
+//!
+//! `BY weight_*` and `GET user_*->name` name keys that only the elements complete, so no table can tell which. On its own shard the command
+//! simply finds them. Where they may live on several shards, the transaction locks all of them, and [`computed_keys`] tells it which keys to
+//! lay beside the listed ones before the command runs, which is why it and [`Pattern::find`] must agree on what a pattern means.
+//!
+//! Texts are compared by their bytes. Elements whose numbers are equal stand in the order of their texts; elements whose BY texts are equal
+//! stay in the order they came in.
+
+use std::cmp::Ordering;
+
+use protocol::args::Args;
+use protocol::command::Command;
+use protocol::reply::Reply;
+use storage::{End, Hash, Keyspace, List, Object};
+
+use crate::commands::list;
+use crate::commands::options::{self, Options, is};
+use crate::context::Context;
+use crate::error::{Error, Outcome};
+use crate::event::Event;
+
+const NOT_A_NUMBER: Error = Error::new("ERR One or more scores can't be converted into double");
+
+/// `SORT key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]`
+pub fn sort(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    run(ctx, &args[1], Request::parse(args, true)?, reply)
+}
+
+/// `SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA]`
+pub fn sort_ro(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    run(ctx, &args[1], Request::parse(args, false)?, reply)
+}
+
+/// Whether this is a SORT that reads keys which its arguments do not name in full.
+pub fn reads_computed_keys(command: &Command, args: &Args<'_>) -> bool {
+    request_of(command, args).is_some_and(|request| request.foreign_patterns().next().is_some())
+}
+
+/// The keys that a SORT reads besides those its arguments name, when `db` holds what it sorts. Empty for every other command.
+pub fn computed_keys(command: &Command, args: &Args<'_>, db: &Keyspace) -> Vec<Box<[u8]>> {
+    let (Some(request), Some(key)) = (request_of(command, args), args.get(1)) else {
+        return Vec::new();
+    };
+    let elements = match db.get(key).and_then(|entry| entry.as_object()) {
+        Some(object) => elements(object),
+        None => None,
+    };
+    let elements = elements.unwrap_or_default();
+    request
+        .foreign_patterns()
+        .flat_map(|pattern| elements.iter().map(move |element| pattern.key(element)))
+        .map(Vec::into_boxed_slice)
+        .collect()
+}
+
+fn request_of<'a>(command: &Command, args: &Args<'a>) -> Option<Request<'a>> {
+    match command.name {
+        "sort" => Request::parse(args, true).ok(),
+        "sort_ro" => Request::parse(args, false).ok(),
+        _ => None,
+    }
+}
+
+/// What BY and GET say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pattern<'a> {
+    /// `#`: the element itself.
+    Element,
+    /// Without a `*`: no key at all.
+    Nothing,
+    /// A key: the element between two texts; of a hash there, one field.
+    Key {
+        before: &'a [u8],
+        after: &'a [u8],
+        field: Option<&'a [u8]>,
+    },
+}
+
+impl<'a> Pattern<'a> {
+    fn parse(text: &'a [u8]) -> Self {
+        if text == b"#" {
+            return Self::Element;
+        }
+        let Some(star) = memchr::memchr(b'*', text) else {
+            return Self::Nothing;
+        };
+        let (before, after) = (&text[..star], &text[star + 1..]);
+        match memchr::memmem::find(after, b"->") {
+            // An arrow with nothing behind it belongs to the key.
+            Some(arrow) if arrow + 2 < after.len() => Self::Key {
+                before,
+                after: &after[..arrow],
+                field: Some(&after[arrow + 2..]),
+            },
+            _ => Self::Key {
+                before,
+                after,
+                field: None,
+            },
+        }
+    }
+
+    /// The key it names for `element`; empty unless it is [`Pattern::Key`].
+    fn key(self, element: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Key { before, after, .. } => [before, element, after].concat(),
+            Self::Element | Self::Nothing => Vec::new(),
+        }
+    }
+
+    /// The text it stands for. None where there is no such key or field, or it is of another type.
+    fn find(self, ctx: &mut Context<'_>, element: &[u8]) -> Option<Vec<u8>> {
+        let field = match self {
+            Self::Element => return Some(element.to_vec()),
+            Self::Nothing => return None,
+            Self::Key { field, .. } => field,
+        };
+        let now = ctx.now;
+        let entry = ctx.read(&self.key(element))?;
+        match field {
+            None => entry.as_string().ok().map(|text| text.to_vec()),
+            Some(field) => {
+                let hash = entry.get::<Hash>().ok()?;
+                hash.get(field, now).map(|value| value.to_vec())
+            }
+        }
+    }
+}
+
+/// A SORT's options.
+#[derive(Default)]
+struct Request<'a> {
+    by: Option<Pattern<'a>>,
+    /// BY with a pattern that names no key: the elements stay as they are.
+    unsorted: bool,
+    get: Vec<Pattern<'a>>,
+    descending: bool,
+    alpha: bool,
+    /// Offset and count; a negative count is no bound.
+    limit: Option<(i64, i64)>,
+    store: Option<&'a [u8]>,
+}
+
+impl<'a> Request<'a> {
+    fn parse(args: &Args<'a>, may_store: bool) -> Result<Self, Error> {
+        let mut request = Self::default();
+        let mut options = Options::new(args, 2);
+        while let Some(word) = options.next() {
+            let left = options.left();
+            if is(word, "ASC") {
+                request.descending = false;
+            } else if is(word, "DESC") {
+                request.descending = true;
+            } else if is(word, "ALPHA") {
+                request.alpha = true;
+            } else if is(word, "LIMIT") && left >= 2 {
+                let offset = options::integer(options.value()?)?;
+                request.limit = Some((offset, options::integer(options.value()?)?));
+            } else if is(word, "STORE") && may_store && left >= 1 {
+                request.store = Some(options.value()?);
+            } else if is(word, "BY") && left >= 1 {
+                let text = options.value()?;
+                request.by = Some(Pattern::parse(text));
+                request.unsorted |= !text.contains(&b'*');
+            } else if is(word, "GET") && left >= 1 {
+                request.get.push(Pattern::parse(options.value()?));
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        Ok(request)
+    }
+
+    /// The patterns that name keys.
+    fn foreign_patterns(&self) -> impl Iterator<Item = Pattern<'a>> {
+        let by = self.by.filter(|_| !self.unsorted);
+        let all = by.into_iter().chain(self.get.iter().copied());
+        all.filter(|pattern| matches!(pattern, Pattern::Key { .. }))
+    }
+
+    /// The part of `len` elements that LIMIT leaves.
+    fn range(&self, len: usize) -> std::ops::Range<usize> {
+        let (offset, count) = self.limit.unwrap_or((0, -1));
+        let start = usize::try_from(offset.max(0)).unwrap_or(len).min(len);
+        match usize::try_from(count) {
+            Ok(count) => start..start.saturating_add(count).min(len),
+            Err(_) => start..len,
+        }
+    }
+}
+
+/// The elements of a value that can be sorted, in their own order. None for other types.
+fn elements(object: &Object) -> Option<Vec<Vec<u8>>> {
+    match object {
+        Object::List(list) => Some(list.iter().map(|item| item.to_vec()).collect()),
+        Object::Set(set) => Some(set.iter().map(|item| item.to_vec()).collect()),
+        Object::SortedSet(set) => Some(set.iter().map(|(item, _)| item.to_vec()).collect()),
+        Object::Hash(_) | Object::Stream(_) => None,
+    }
+}
+
+fn run(ctx: &mut Context<'_>, key: &[u8], request: Request<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let mut request = request;
+    let mut sorted = Vec::new();
+    if let Some(entry) = ctx.read(key) {
+        let object = entry.as_object().ok_or(Error::WRONG_TYPE)?;
+        sorted = elements(object).ok_or(Error::WRONG_TYPE)?;
+        if request.unsorted && request.store.is_some() && matches!(object, Object::Set(_)) {
+            // What is stored must not depend on how a set happens to be laid out.
+            request.unsorted = false;
+            request.alpha = true;
+            request.by = None;
+        } else if request.unsorted && request.descending && !matches!(object, Object::Set(_)) {
+            sorted.reverse();
+        }
+    }
+    if !request.unsorted {
+        sorted = order(ctx, sorted, &request)?;
+    }
+    let range = request.range(sorted.len());
+    let shown = sorted.get(range).unwrap_or_default();
+    match request.store {
+        None => show(ctx, shown, &request.get, reply),
+        Some(destination) => store(ctx, destination, shown, &request.get, reply),
+    }
+    Ok(())
+}
+
+fn order(
+    ctx: &mut Context<'_>,
+    elements: Vec<Vec<u8>>,
+    request: &Request<'_>,
+) -> Result<Vec<Vec<u8>>, Error> {
+    let directed = |order: Ordering| match request.descending {
+        true => order.reverse(),
+        false => order,
+    };
+    let by = request.by;
+    if request.alpha {
+        let mut elements = elements;
+        let Some(by) = by else {
+            elements.sort_by(|a, b| directed(a.cmp(b)));
+            return Ok(elements);
+        };
+        // One without a text comes before all that have one, as `None` does.
+        let weigh = |element: Vec<u8>| (by.find(ctx, &element), element);
+        let mut weighed: Vec<_> = elements.into_iter().map(weigh).collect();
+        weighed.sort_by(|(a, _), (b, _)| directed(a.cmp(b)));
+        return Ok(weighed.into_iter().map(|(_, element)| element).collect());
+    }
+    let mut weighed = Vec::with_capacity(elements.len());
+    for element in elements {
+        let weight = match by {
+            None => number(&element),
+            Some(by) => by
+                .find(ctx, &element)
+                .map_or(Some(0.0), |text| number(&text)),
+        };
+        weighed.push((weight.ok_or(NOT_A_NUMBER)?, element));
+    }
+    weighed.sort_by(|(a, x), (b, y)| {
+        let by_weight = a.partial_cmp(b).unwrap_or(Ordering::Equal);
+        directed(by_weight.then_with(|| x.cmp(y)))
+    });
+    Ok(weighed.into_iter().map(|(_, element)| element).collect())
+}
+
+/// The number that C's `strtod` reads from all of `text`: an empty one is zero, space in front is skipped, and what no double can hold is none.
+fn number(text: &[u8]) -> Option<f64> {
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let value = options::parse_float(text.trim_ascii_start())?;
+    let is_spelled = text.iter().any(|byte| byte.eq_ignore_ascii_case(&b'n'));
+    let mantissa = text.split(|byte| matches!(byte, b'e' | b'E')).next();
+    let has_digits =
+        mantissa.is_some_and(|text| text.iter().any(|byte| (b'1'..=b'9').contains(byte)));
+    let overflows = value.is_infinite() && !is_spelled;
+    let underflows = value == 0.0 && has_digits;
+    (!overflows && !underflows).then_some(value)
+}
+
+fn show(ctx: &mut Context<'_>, elements: &[Vec<u8>], get: &[Pattern<'_>], reply: &mut Reply<'_>) {
+    if get.is_empty() {
+        reply.array(elements.len());
+        return elements.iter().for_each(|element| reply.bulk(element));
+    }
+    reply.array(elements.len().saturating_mul(get.len()));
+    for element in elements {
+        for pattern in get {
+            match pattern.find(ctx, element) {
+                Some(text) => reply.bulk(&text),
+                None => reply.null(),
+            }
+        }
+    }
+}
+
+fn store(
+    ctx: &mut Context<'_>,
+    destination: &[u8],
+    elements: &[Vec<u8>],
+    get: &[Pattern<'_>],
+    reply: &mut Reply<'_>,
+) {
+    if elements.is_empty() {
+        if ctx.delete(destination) {
+            ctx.changed(destination, Event::DEL);
+        }
+        return reply.integer(0);
+    }
+    let limits = list::limits(ctx);
+    let mut list = List::new();
+    if get.is_empty() {
+        let texts = elements.iter().map(Vec::as_slice);
+        list.push_all(End::Back, texts, limits);
+    }
+    for element in elements {
+        for pattern in get {
+            let text = pattern.find(ctx, element).unwrap_or_default();
+            list.push(End::Back, &text, limits);
+        }
+    }
+    let len = list.len();
+    ctx.set_value(destination, list);
+    ctx.changed(destination, Event::SORT_STORE);
+    reply.integer(i64::try_from(len).unwrap_or(i64::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_mean_what_redis_means() {
+        let key = |before, after, field| Pattern::Key {
+            before,
+            after,
+            field,
+        };
+        let cases: [(&[u8], Pattern<'_>); 7] = [
+            (b"#", Pattern::Element),
+            (b"##", Pattern::Nothing),
+            (b"nosort", Pattern::Nothing),
+            (b"a_*", key(b"a_", b"", None)),
+            (b"a*b*", key(b"a", b"b*", None)),
+            (b"a*b->c->d", key(b"a", b"b", Some(b"c->d"))),
+            (b"a->b*->", key(b"a->b", b"->", None)),
+        ];
+        for (text, pattern) in cases {
+            assert_eq!(Pattern::parse(text), pattern, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_strtod() {
+        for (text, value) in [
+            ("", Some(0.0)),
+            (" 1", Some(1.0)),
+            ("1 ", None),
+            (" ", None),
+            ("-inf", Some(f64::NEG_INFINITY)),
+            ("1e400", None),
+            ("1e-400", None),
+            ("0e-400", Some(0.0)),
+            ("nan", None),
+            ("0x10", Some(16.0)),
+            ("1\0x", Some(1.0)),
+        ] {
+            assert_eq!(number(text.as_bytes()), value, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn limits_stay_within_the_elements() {
+        let range = |limit| {
+            let request = Request {
+                limit,
+                ..Request::default()
+            };
+            request.range(5)
+        };
+        assert_eq!(range(None), 0..5);
+        assert_eq!(range(Some((-3, 2))), 0..2);
+        assert_eq!(range(Some((4, i64::MAX))), 4..5);
+        assert_eq!(range(Some((i64::MAX, -1))), 5..5);
+        assert_eq!(range(Some((1, 0))), 1..1);
+    }
+}
