@@ -15,6 +15,7 @@ use crate::context::Caller;
 use crate::error::Error;
 use crate::exec::{Queue, Suspended};
 use crate::pending::Pending;
+use crate::pubsub::Subscriptions;
 use crate::watch::Watched;
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
@@ -59,6 +60,8 @@ pub struct Session {
     pub lib_name: Option<Box<str>>,
     pub lib_ver: Option<Box<str>>,
     pub last_command: &'static str,
+    /// What it subscribes to.
+    pub subscriptions: Option<Box<Subscriptions>>,
     /// Commands since MULTI.
     pub queue: Option<Box<Queue>>,
     /// Keys since WATCH.
@@ -110,18 +113,46 @@ pub struct Client {
     waker: Option<Waker>,
 }
 
+/// What a RESP2 subscriber may still do.
+fn may_subscriber_use(command: &str) -> bool {
+    matches!(
+        command,
+        "subscribe"
+            | "unsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "ssubscribe"
+            | "sunsubscribe"
+            | "ping"
+            | "quit"
+            | "reset"
+    )
+}
+
 impl Session {
     /// Whether commands need no further question: authenticated, replies on.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.authenticated && self.reply_mode == ReplyMode::On && self.queue.is_none()
+        self.authenticated
+            && self.reply_mode == ReplyMode::On
+            && self.queue.is_none()
+            && self.subscriptions.is_none()
+    }
+
+    /// Whether it subscribes to something in RESP2, where messages and replies look alike.
+    pub fn is_restricted(&self) -> bool {
+        let subscribes = self.subscriptions.as_ref().is_some_and(|it| it.is_any());
+        subscribes && self.version == Version::Resp2
     }
 
     /// Whether this connection may use `command` in the state it is in.
     pub fn admits(&self, command: &Command) -> Result<(), Error> {
-        match self.authenticated || command.flags.contains(Flags::NO_AUTH) {
-            true => Ok(()),
-            false => Err(Error::NO_AUTH),
+        if !self.authenticated && !command.flags.contains(Flags::NO_AUTH) {
+            return Err(Error::NO_AUTH);
+        }
+        match self.is_restricted() && !may_subscriber_use(command.name) {
+            true => Err(Error::not_while_subscribed(command.name)),
+            false => Ok(()),
         }
     }
 }
@@ -154,6 +185,7 @@ impl Client {
                 lib_name: None,
                 lib_ver: None,
                 last_command: "NULL",
+                subscriptions: None,
                 queue: None,
                 watched: Vec::new(),
                 exec_watched: Vec::new(),

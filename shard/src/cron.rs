@@ -94,6 +94,7 @@ impl Shard {
             let Ok(mut client) = known.client.try_borrow_mut() else {
                 continue;
             };
+            self.limit_output(&mut client);
             let idle = now.saturating_duration_since(client.active_at);
             if !timeout.is_zero() && idle >= timeout && !client.stalled {
                 info!(

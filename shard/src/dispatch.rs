@@ -48,6 +48,10 @@ impl Shard {
             match parser.parse(&input[at..], &limits) {
                 Ok(Parsed::Command { consumed }) => {
                     let args = parser.args(&input[at..at + consumed]);
+                    if !client.pending.is_empty() && signals_others(&args) {
+                        // It runs when the replies of what came before are here.
+                        break;
+                    }
                     self.stats.commands += 1;
                     self.route(client, &args);
                     at += consumed;
@@ -379,6 +383,14 @@ impl Glance {
             }
         }
     }
+}
+
+/// Whether a command tells other connections something, which its own earlier writes must not come behind: "SET data, PUBLISH ready" in one
+/// pipeline.
+fn signals_others(args: &Args<'_>) -> bool {
+    let verb = &args[0];
+    matches!(verb.len(), 7 | 8)
+        && (verb.eq_ignore_ascii_case(b"publish") || verb.eq_ignore_ascii_case(b"spublish"))
 }
 
 /// Finds the command and checks the number of its arguments.

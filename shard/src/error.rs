@@ -103,6 +103,13 @@ impl Error {
         )
     }
 
+    /// A command of a RESP2 subscriber that it may not use.
+    pub fn not_while_subscribed(name: &str) -> Self {
+        Self::from_text(format!(
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+        ))
+    }
+
     /// `ERR unknown subcommand 'sub'. Try NAME HELP.`
     pub fn unknown_subcommand(container: &str, sub: &[u8]) -> Self {
         let sub = echoed(sub);

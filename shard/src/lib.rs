@@ -32,6 +32,7 @@ pub mod mailbox;
 pub mod message;
 pub mod pending;
 pub mod process;
+pub mod pubsub;
 pub mod server;
 pub mod shard;
 pub mod slot;

@@ -8,6 +8,7 @@ use storage::KeyHasher;
 
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
+use crate::pubsub::Registry;
 use crate::slot::SlotMap;
 use crate::undertaker::Undertaker;
 
@@ -37,6 +38,8 @@ pub struct Process {
     pub peak_memory: AtomicU64,
     pub used_memory_of_thread: fn() -> isize,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    /// Who subscribes to what.
+    pub pubsub: Registry,
     next_client_id: AtomicU64,
     stop_requested: AtomicBool,
     /// Shards that are stopping and have no connection left: none returns before all have, as they need one another's replies.
@@ -75,6 +78,7 @@ impl Process {
             peak_memory: AtomicU64::new(0),
             used_memory_of_thread,
             set_log_level,
+            pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
             stop_requested: AtomicBool::new(false),
             shards_drained: AtomicUsize::new(0),

@@ -24,6 +24,7 @@ use crate::locks::LockTable;
 use crate::mailbox::{Mailbox, Outlets};
 use crate::message::{Late, Message, Work};
 use crate::process::Process;
+use crate::pubsub::Subscribers;
 use crate::slot::{ShardId, SlotMap};
 use crate::stats::Stats;
 use crate::transaction::Transaction;
@@ -67,6 +68,8 @@ pub struct Shard {
     pub locks: LockTable<Work>,
     pub transactions: Slab<Transaction>,
     pub gathers: Slab<Gather>,
+    /// Subscribers among this shard's connections.
+    pub subscribers: Subscribers,
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
     pub(crate) last_ticket: u64,
@@ -122,6 +125,7 @@ impl Shard {
             locks: LockTable::default(),
             transactions: Slab::new(),
             gathers: Slab::new(),
+            subscribers: Subscribers::default(),
             tickets: BTreeMap::new(),
             last_ticket: 0,
             out_of_memory: false,
@@ -341,6 +345,7 @@ impl Shard {
             self.clients.remove(token.index as usize);
             let client = &mut *client.borrow_mut();
             self.discard_queue(client);
+            self.drop_subscriptions(client);
             self.unwatch(std::mem::take(&mut client.session.exec_watched));
             if let Some(at) = client.blocked.take() {
                 self.end_wait(token, at, End::Gone);

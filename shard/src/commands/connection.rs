@@ -28,10 +28,16 @@ const HELLO_NO_AUTH: Error = Error::new(
 /// `PING [message]`
 pub fn ping(
     _: &mut Shard,
-    _: &mut Client,
+    client: &mut Client,
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
+    if client.session.is_restricted() && args.len() <= 2 {
+        reply.array(2);
+        reply.bulk(b"pong");
+        reply.bulk(args.get(1).unwrap_or_default());
+        return Ok(Answer::Now);
+    }
     match (args.get(1), args.len()) {
         (None, _) => reply.simple("PONG"),
         (Some(message), 2) => reply.bulk(message),
@@ -182,6 +188,7 @@ pub fn reset(
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     shard.discard_queue(client);
+    shard.drop_subscriptions(client);
     let session = &mut client.session;
     session.db = DbIndex::default();
     session.version = Version::Resp2;

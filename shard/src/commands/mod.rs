@@ -21,6 +21,7 @@ pub mod list;
 pub mod memory;
 pub mod object;
 pub mod options;
+pub mod pubsub;
 pub mod scan;
 pub mod server;
 pub mod set;
