@@ -48,7 +48,7 @@ impl Shard {
             match parser.parse(&input[at..], &limits) {
                 Ok(Parsed::Command { consumed }) => {
                     let args = parser.args(&input[at..at + consumed]);
-                    if !client.pending.is_empty() && signals_others(&args) {
+                    if !client.pending.is_empty() && comes_behind_all(&args) {
                         // It runs when the replies of what came before are here.
                         break;
                     }
@@ -385,12 +385,14 @@ impl Glance {
     }
 }
 
-/// Whether a command tells other connections something, which its own earlier writes must not come behind: "SET data, PUBLISH ready" in one
-/// pipeline.
-fn signals_others(args: &Args<'_>) -> bool {
+/// Whether a command may only run once everything its connection sent before has had its reply: what tells other connections something ("SET data,
+/// PUBLISH ready" in one pipeline), and SCAN, which goes from shard to shard on a way of its own.
+fn comes_behind_all(args: &Args<'_>) -> bool {
     let verb = &args[0];
-    matches!(verb.len(), 7 | 8)
-        && (verb.eq_ignore_ascii_case(b"publish") || verb.eq_ignore_ascii_case(b"spublish"))
+    matches!(verb.len(), 4 | 7 | 8)
+        && [b"scan".as_slice(), b"publish", b"spublish"]
+            .iter()
+            .any(|name| verb.eq_ignore_ascii_case(name))
 }
 
 /// Finds the command and checks the number of its arguments.

@@ -75,12 +75,7 @@ pub fn draw(draw: &mut Draw) -> Command {
             .arg(draw.key())
             .arg(draw.pick(&["0", "1", "2", "16", "-1", "x"])),
         33 => command("SELECT").arg(draw.pick(&["0", "1"])),
-        34 => command("DUMP").arg(draw.key()).compare(Compare::Kind),
-        35 => command("RESTORE")
-            .arg(draw.key())
-            .arg(draw.integer())
-            .arg(draw.value()),
-        36..38 => sort(draw),
+        34..38 => sort(draw),
         38 => command("SWAPDB").arg(draw.integer()).arg(draw.integer()),
         _ => match draw.one_in(8) {
             true => command(draw.pick(&[
