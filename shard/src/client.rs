@@ -104,6 +104,8 @@ pub struct Client {
     pub writing_bytes: usize,
     /// A command that must finish before the next one may begin (a transaction, a gathering, a block).
     pub stalled: bool,
+    /// The next command runs only once nothing is pending.
+    pub comes_behind_all: bool,
     pub closing: Option<Closing>,
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
@@ -202,6 +204,7 @@ impl Client {
             spare: Vec::new(),
             writing_bytes: 0,
             stalled: false,
+            comes_behind_all: false,
             closing: None,
             blocked: None,
             suspended: None,
@@ -261,6 +264,7 @@ impl Client {
     #[inline]
     pub fn may_run(&self) -> bool {
         !self.stalled
+            && !(self.comes_behind_all && !self.pending.is_empty())
             && self.closing.is_none()
             && !self.pending.is_full()
             && self.unsent_bytes() < OUTPUT_UNSENT_BYTES_MAX

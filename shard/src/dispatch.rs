@@ -48,7 +48,8 @@ impl Shard {
             match parser.parse(&input[at..], &limits) {
                 Ok(Parsed::Command { consumed }) => {
                     let args = parser.args(&input[at..at + consumed]);
-                    if !client.pending.is_empty() && comes_behind_all(&args) {
+                    client.comes_behind_all = comes_behind_all(&args);
+                    if !client.may_run() {
                         // It runs when the replies of what came before are here.
                         break;
                     }
