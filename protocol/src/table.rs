@@ -50,6 +50,7 @@ macro_rules! for_each_command {
             keys_commands
             string_commands
             transaction_commands
+            geo_commands
             pubsub_commands
             list_commands
             hash_commands

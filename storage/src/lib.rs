@@ -9,6 +9,7 @@ pub mod bits;
 pub mod clock;
 pub mod databases;
 pub mod entry;
+pub mod geohash;
 pub mod hash;
 pub mod hyperloglog;
 pub mod intset;

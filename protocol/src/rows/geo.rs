@@ -33,42 +33,42 @@ macro_rules! geo_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
         summary "The longitudes and latitudes of places.";
     }
 
-    "georadius" => keyed(geo::georadius) {
+    "georadius" => keyed(geo_search::georadius) {
         arity -6; flags [WRITE DENYOOM]; acl [GEO]; keys [at(1) range(0, 1, 0) RO ACCESS, after("STORE", 6) range(0, 1, 0) OW UPDATE, after("STOREDIST", 6) range(0, 1, 0) OW UPDATE];
         group Geo; since "3.2.0"; complexity "O(N+log(M))";
         syntax "key longitude latitude radius (M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]";
         summary "Places around a point; may store them.";
     }
 
-    "georadius_ro" => keyed(geo::georadius_ro) {
+    "georadius_ro" => keyed(geo_search::georadius_ro) {
         arity -6; flags [READONLY]; acl [GEO]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group Geo; since "3.2.10"; complexity "O(N+log(M))";
         syntax "key longitude latitude radius (M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]";
         summary "Places around a point.";
     }
 
-    "georadiusbymember" => keyed(geo::georadiusbymember) {
+    "georadiusbymember" => keyed(geo_search::georadiusbymember) {
         arity -5; flags [WRITE DENYOOM]; acl [GEO]; keys [at(1) range(0, 1, 0) RO ACCESS, after("STORE", 5) range(0, 1, 0) OW UPDATE, after("STOREDIST", 5) range(0, 1, 0) OW UPDATE];
         group Geo; since "3.2.0"; complexity "O(N+log(M))";
         syntax "key member radius (M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]";
         summary "Places around another place; may store them.";
     }
 
-    "georadiusbymember_ro" => keyed(geo::georadiusbymember_ro) {
+    "georadiusbymember_ro" => keyed(geo_search::georadiusbymember_ro) {
         arity -5; flags [READONLY]; acl [GEO]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group Geo; since "3.2.10"; complexity "O(N+log(M))";
         syntax "key member radius (M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]";
         summary "Places around another place.";
     }
 
-    "geosearch" => keyed(geo::geosearch) {
+    "geosearch" => keyed(geo_search::geosearch) {
         arity -7; flags [READONLY]; acl [GEO]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group Geo; since "6.2.0"; complexity "O(N+log(M))";
         syntax "key (FROMMEMBER member|FROMLONLAT longitude latitude) (BYRADIUS radius (M|KM|FT|MI)|BYBOX width height (M|KM|FT|MI)) [ASC|DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]";
         summary "Places within a circle or a box.";
     }
 
-    "geosearchstore" => keyed(geo::geosearchstore) {
+    "geosearchstore" => keyed(geo_search::geosearchstore) {
         arity -8; flags [WRITE DENYOOM]; acl [GEO]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) range(0, 1, 0) RO ACCESS];
         group Geo; since "6.2.0"; complexity "O(N+log(M))";
         syntax "destination source (FROMMEMBER member|FROMLONLAT longitude latitude) (BYRADIUS radius (M|KM|FT|MI)|BYBOX width height (M|KM|FT|MI)) [ASC|DESC] [COUNT count [ANY]] [STOREDIST]";

@@ -10,6 +10,8 @@ pub mod connection;
 pub mod copy;
 pub mod debug;
 pub mod expiry;
+pub mod geo;
+pub mod geo_search;
 pub mod hash;
 pub mod hash_expire;
 pub mod hyperloglog;
