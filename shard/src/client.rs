@@ -264,7 +264,7 @@ impl Client {
     #[inline]
     pub fn may_run(&self) -> bool {
         !self.stalled
-            && !(self.comes_behind_all && !self.pending.is_empty())
+            && (!self.comes_behind_all || self.pending.is_empty())
             && self.closing.is_none()
             && !self.pending.is_full()
             && self.unsent_bytes() < OUTPUT_UNSENT_BYTES_MAX

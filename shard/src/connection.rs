@@ -27,6 +27,9 @@ const READ_BYTES_MIN: usize = 512;
 /// Room for a read of a connection that fills its reads.
 const READ_BYTES_MAX: usize = 32 * 1024;
 
+/// Small reads in a row after which the room for them is halved.
+const SMALL_READS_MAX: u32 = 16;
+
 /// Input received while the connection may not run.
 const STALLED_INPUT_BYTES_MAX: usize = 256 * 1024;
 
@@ -81,6 +84,7 @@ async fn receive<R: AsyncReadRent>(
     stream: &mut R,
 ) -> io::Result<()> {
     let mut room = READ_BYTES_MIN;
+    let mut small_reads = 0;
     loop {
         let Some((chunk, start, end)) = room_to_read(client, room) else {
             // Either the client is closing or it has sent more than it may before it is run.
@@ -118,11 +122,15 @@ async fn receive<R: AsyncReadRent>(
             return Ok(());
         }
         chunk.truncate(start + count);
-        room = match count {
-            full if full == end - start => (room * 2).min(READ_BYTES_MAX),
-            little if little < room / 4 => (room / 2).max(READ_BYTES_MIN),
-            _ => room,
-        };
+        let is_small = count < room / 4;
+        small_reads = if is_small { small_reads + 1 } else { 0 };
+        if count == end - start {
+            room = (room * 2).min(READ_BYTES_MAX);
+        } else if small_reads > SMALL_READS_MAX {
+            // Not at the first small one: that may be the rest of a pipeline which the buffer had cut in two.
+            room = (room / 2).max(READ_BYTES_MIN);
+            small_reads = 0;
+        }
         let mut shard = shard.borrow_mut();
         shard.begin_turn();
         shard.stats.net_input_bytes += count as u64;
