@@ -64,7 +64,7 @@ pub fn geoadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let options = args.iter().skip(2).take_while(is_option).count();
     let given = |word| args.iter().skip(2).take(options).any(|arg| is(arg, word));
     let places = args.tail(2 + options);
-    if places.len() % 3 != 0 || places.is_empty() || given("NX") && given("XX") {
+    if !places.len().is_multiple_of(3) || places.is_empty() || given("NX") && given("XX") {
         return Err(Error::SYNTAX);
     }
     let mut parts: Vec<Vec<u8>> = vec![b"ZADD".to_vec()];
