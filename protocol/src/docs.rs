@@ -10,7 +10,11 @@ use crate::table::CommandId;
 /// The properties of a command, as one element of the answer to `COMMAND INFO`, with its sub-commands.
 pub fn write_info(id: CommandId, reply: &mut Reply<'_>) {
     write_own_info(id.command(), reply);
-    reply.set(id.subcommands().len());
+    match id.subcommands().len() {
+        // No container at all is an empty set; a container's sub-commands are an array.
+        0 => reply.set(0),
+        count => reply.array(count),
+    }
     for sub in id.subcommands() {
         write_own_info(sub.command(), reply);
         reply.set(0);

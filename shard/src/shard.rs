@@ -110,6 +110,7 @@ impl Shard {
         outlets: Outlets<Message>,
     ) -> Self {
         let slots = process.slots;
+        let access = config.access_policy();
         Self {
             id,
             slots,
@@ -117,7 +118,7 @@ impl Shard {
             now: wall_time(),
             instant: Instant::now(),
             config,
-            access: AccessPolicy::default(),
+            access,
             effects: Effects::default(),
             random: Rng::new(),
             stats: Stats::default(),

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A short string stands behind its key; an integer costs eight bytes; a long string or another value is kept by the three words in the middle.
-//! A key of 16 bytes with a value of 16 bytes is a block of 40 bytes, which every allocator we know rounds to 48; a deadline then costs nothing more.
+//! A key of 16 bytes with a value of 16 bytes is a block of 40 bytes, which every allocator we know rounds to 48.
 //!
 //! This is the one module of the keyspace with `unsafe`. Its invariant: `block` points to a live allocation of `block_bytes(header)` bytes,
 //! aligned to eight, whose first word is a header that truly describes what follows, and which nobody else points to.

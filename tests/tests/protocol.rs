@@ -331,3 +331,34 @@ fn quit_answers_and_closes_after_what_came_before() {
     assert_eq!(wire.until_closed(), b"+OK\r\n+OK\r\n$1\r\n1\r\n+OK\r\n");
     assert_eq!(server.connect().ask("GET a"), Value::Bulk(b"1".to_vec()));
 }
+
+/// What COMMAND tells about commands that are the same in every version, in both protocols.
+#[test]
+fn command_answers_in_the_shapes_of_redis() {
+    let (oracle, server) = (Oracle::start(), Server::start(Options::default()));
+    for version in ["2", "3"] {
+        for request in [
+            "COMMAND INFO nope",
+            "COMMAND INFO get nope",
+            "COMMAND INFO config|get",
+            "COMMAND LIST FILTERBY PATTERN getde*",
+            "COMMAND GETKEYS MSET a 1 b 2",
+            "COMMAND GETKEYSANDFLAGS LMOVE a b LEFT LEFT",
+            "COMMAND GETKEYS GET",
+            "COMMAND nothing",
+        ] {
+            let replies = [&*oracle, &server].map(|server| {
+                let mut wire = server.connect();
+                wire.send(format!("HELLO {version}\r\n{request}\r\n").as_bytes());
+                wire.reply();
+                wire.reply()
+            });
+            assert!(
+                replies[0] == replies[1],
+                "{request} in RESP{version}: Redis {}, here {}",
+                show(&replies[0]),
+                show(&replies[1])
+            );
+        }
+    }
+}

@@ -29,14 +29,14 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     }
 
     "command|getkeys" => session(command::getkeys) {
-        arity -4; flags [LOADING STALE]; acl [CONNECTION]; keys [];
+        arity -3; flags [LOADING STALE]; acl [CONNECTION]; keys [];
         group Server; since "2.8.13"; complexity "O(N)";
         syntax "command [arg]...";
         summary "The keys among a command's arguments.";
     }
 
     "command|getkeysandflags" => session(command::getkeysandflags) {
-        arity -4; flags [LOADING STALE]; acl [CONNECTION]; keys [];
+        arity -3; flags [LOADING STALE]; acl [CONNECTION]; keys [];
         group Server; since "7.0.0"; complexity "O(N)";
         syntax "command [arg]...";
         summary "The keys among a command's arguments, with what is done to each.";

@@ -84,7 +84,7 @@ pub fn info(
     for name in args.iter().skip(2) {
         match lookup_full(name) {
             Some(id) => docs::write_info(id, reply),
-            None => reply.null_array(),
+            None => reply.null(),
         }
     }
     Ok(Answer::Now)
@@ -116,7 +116,7 @@ pub fn list(
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     let listed = listed(args)?;
-    reply.set(listed.len());
+    reply.array(listed.len());
     listed
         .into_iter()
         .for_each(|command| reply.bulk(command.name.as_bytes()));

@@ -10,7 +10,7 @@ use storage::{FieldDeadline, Hash, HashLimits, Item};
 
 use crate::commands::options::{integer, is};
 use crate::commands::scan::{ElementScan, cursor, write_cursor};
-use crate::commands::set::sample;
+use crate::commands::set::{REPEATED_MAX, sample};
 use crate::commands::string::{add_floats, write, write_or_null};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
@@ -270,6 +270,9 @@ pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         true => wanted,
         false => wanted.min(live),
     };
+    if wanted > REPEATED_MAX {
+        return Err(Error::OUT_OF_RANGE);
+    }
     let as_pairs = with_values && reply.version() == Version::Resp3;
     reply.array(match with_values && !as_pairs {
         true => wanted.saturating_mul(2),

@@ -13,6 +13,9 @@ use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
 
+/// Elements that SRANDMEMBER and HRANDFIELD repeat at the most: the reply to a short command stays in memory.
+pub const REPEATED_MAX: usize = 1 << 24;
+
 /// Up to where sets stay packed.
 pub fn limits(ctx: &Context<'_>) -> SetLimits {
     SetLimits {
@@ -212,6 +215,9 @@ pub fn srandmember(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
     };
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
+        if wanted > REPEATED_MAX {
+            return Err(Error::OUT_OF_RANGE);
+        }
         reply.array(wanted);
         for _ in 0..wanted {
             if let Some(item) = set.random(&mut random) {
