@@ -143,8 +143,12 @@ impl Session {
 
     /// Whether it subscribes to something in RESP2, where messages and replies look alike.
     pub fn is_restricted(&self) -> bool {
-        let subscribes = self.subscriptions.as_ref().is_some_and(|it| it.is_any());
-        subscribes && self.version == Version::Resp2
+        self.version == Version::Resp2 && self.is_subscriber()
+    }
+
+    /// Whether it subscribes to anything.
+    pub fn is_subscriber(&self) -> bool {
+        self.subscriptions.as_ref().is_some_and(|it| it.is_any())
     }
 
     /// Whether this connection may use `command` in the state it is in.

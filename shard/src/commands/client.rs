@@ -13,6 +13,7 @@ use crate::commands::connection::version_number;
 use crate::commands::options::is;
 use crate::error::Error;
 use crate::handler::Answer;
+use crate::pubsub::Topic;
 use crate::shard::Shard;
 
 pub use crate::commands::client_kill::kill;
@@ -81,8 +82,11 @@ impl ClientType {
     }
 
     /// What `client` is. There are neither replicas nor masters yet.
-    pub fn of(_: &Client) -> Self {
-        Self::Normal
+    pub fn of(client: &Client) -> Self {
+        match client.session.is_subscriber() {
+            true => Self::Pubsub,
+            false => Self::Normal,
+        }
     }
 }
 
@@ -235,12 +239,16 @@ fn line(client: &Client, now: Instant) -> String {
     let session = &client.session;
     let since = |then: Instant| now.saturating_duration_since(then).as_secs();
     let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+    let subscriptions = |topic| {
+        let known = session.subscriptions.as_ref();
+        known.map_or(0, |subscriptions| subscriptions.count(topic))
+    };
     let (multi, multi_bytes) = match &session.queue {
         Some(queue) => (queue.len() as i64, queue.memory_bytes()),
         None => (-1, 0),
     };
     format!(
-        "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} flags={flags} db={db} sub=0 psub=0 ssub=0 \
+        "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} flags={flags} db={db} sub={sub} psub={psub} ssub={ssub} \
          multi={multi} watch={watch} qbuf={qbuf} qbuf-free={qbuf_free} argv-mem=0 multi-mem={multi_bytes} rbs={rbs} rbp={rbs} obl={obl} \
          oll=0 omem=0 tot-mem={total} events={events} cmd={cmd} user=default redir=-1 resp={resp} lib-name={lib_name} lib-ver={lib_ver}",
         id = session.id,
@@ -252,6 +260,9 @@ fn line(client: &Client, now: Instant) -> String {
         idle = since(client.active_at),
         flags = flags(client),
         db = session.db.number(),
+        sub = subscriptions(Topic::Channel),
+        psub = subscriptions(Topic::Pattern),
+        ssub = subscriptions(Topic::ShardChannel),
         watch = session.watched.len(),
         qbuf = client.input.len(),
         qbuf_free = client.input.capacity() - client.input.len(),
@@ -270,6 +281,7 @@ fn line(client: &Client, now: Instant) -> String {
 fn flags(client: &Client) -> String {
     let session = &client.session;
     let flags: String = [
+        (session.is_subscriber(), 'P'),
         (session.queue.is_some(), 'x'),
         (client.closing == Some(Closing::AfterReplies), 'c'),
         (client.closing == Some(Closing::Now), 'A'),
