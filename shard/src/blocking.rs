@@ -194,6 +194,7 @@ impl Shard {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> bool {
+        self.timing.interrupt();
         let failed = !self.execute(facts, args, reply);
         let waits = self.effects.wait.take().is_some();
         !waits && (!failed || self.is_told_of_failure(facts, args))

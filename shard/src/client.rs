@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::exec::{Queue, Suspended};
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
+use crate::slot::ShardId;
 use crate::watch::Watched;
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
@@ -85,6 +86,8 @@ pub struct Peer {
 /// One connection.
 pub struct Client {
     pub token: ClientToken,
+    /// Its shard, which sets this when it registers the connection.
+    pub home: ShardId,
     pub session: Session,
     pub peer: Peer,
     pub connected_at: Instant,
@@ -179,6 +182,7 @@ impl Client {
     pub fn new(token: ClientToken, id: u64, peer: Peer, authenticated: bool, now: Instant) -> Self {
         Self {
             token,
+            home: ShardId::new(0),
             session: Session {
                 id,
                 db: DbIndex::default(),
@@ -253,6 +257,8 @@ impl Client {
             version: session.version,
             caller: Caller {
                 client_id: session.id,
+                home: self.home,
+                index: self.token.index,
                 no_touch: session.no_touch,
             },
         }

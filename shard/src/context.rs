@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
 use crate::field_expiry::FieldClock;
+use crate::slot::ShardId;
 use crate::waiting::{Null, Wait, WaitTable};
 use crate::watch::WatchTable;
 
@@ -27,10 +28,13 @@ use crate::watch::WatchTable;
 const FREE_EFFORT_MAX: usize = 64;
 
 /// Who called, as far as a data command may care.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Caller {
     /// `CLIENT ID`.
     pub client_id: u64,
+    /// The shard whose connection it is, and its place there.
+    pub home: ShardId,
+    pub index: u32,
     /// `CLIENT NO-TOUCH` is on: reads leave the LRU and LFU clocks alone.
     pub no_touch: bool,
 }

@@ -7,11 +7,12 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::info;
 
 use crate::client::Closing;
+use crate::latency::Spike;
 use crate::shard::Shard;
 
 /// Between two ticks: Redis's `hz 10`.
@@ -69,6 +70,7 @@ impl Shard {
         if !self.active_expire {
             return false;
         }
+        let began = Instant::now();
         self.now = crate::shard::wall_time();
         let expired = self
             .databases
@@ -78,6 +80,8 @@ impl Shard {
         let more_fields = self.expire_fields();
         self.bury();
         self.serve_ready();
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.note_spike(Spike::ExpireCycle, ms);
         expired.more || more_fields
     }
 

@@ -39,6 +39,7 @@ impl Shard {
         let mut input = std::mem::take(&mut client.input);
         let mut parser = std::mem::take(&mut client.parser);
         let mut at = 0;
+        self.timing.interrupt();
         let mut glance = Glance::default();
         while client.may_run() {
             if self.slots.shards() == 1 {
@@ -281,6 +282,7 @@ impl Shard {
 
     /// Runs what another shard's connections sent.
     pub(crate) fn run_batch(&mut self, origin: ShardId, batch: &mut Batch) {
+        self.timing.interrupt();
         batch.run(|to, facts, args, reply| {
             if !self.locks.is_empty() {
                 let positions = key_positions(facts.command.command(), args);
@@ -312,11 +314,10 @@ impl Shard {
         run: SessionCommand,
         args: &Args<'_>,
     ) {
-        self.stats.calls[id.index()] += 1;
         let mut encoded = std::mem::take(&mut self.scratch);
         encoded.clear();
         let mut reply = Reply::new(&mut encoded, client.session.version);
-        match run(self, client, args, &mut reply) {
+        match self.run_timed(client, id, run, args, &mut reply) {
             Ok(Answer::Now) => {}
             Ok(Answer::None) => encoded.clear(),
             Ok(Answer::Later) => {
@@ -387,13 +388,19 @@ impl Glance {
 }
 
 /// Whether a command may only run once everything its connection sent before has had its reply: what tells other connections something ("SET data,
-/// PUBLISH ready" in one pipeline), and SCAN, which goes from shard to shard on a way of its own.
+/// PUBLISH ready" in one pipeline), what tells of those before it (SLOWLOG, LATENCY), and SCAN, which goes from shard to shard on a way of its own.
 fn comes_behind_all(args: &Args<'_>) -> bool {
     let verb = &args[0];
     matches!(verb.len(), 4 | 7 | 8)
-        && [b"scan".as_slice(), b"publish", b"spublish"]
-            .iter()
-            .any(|name| verb.eq_ignore_ascii_case(name))
+        && [
+            b"scan".as_slice(),
+            b"publish",
+            b"spublish",
+            b"slowlog",
+            b"latency",
+        ]
+        .iter()
+        .any(|name| verb.eq_ignore_ascii_case(name))
 }
 
 /// Finds the command and checks the number of its arguments.

@@ -262,8 +262,8 @@ impl Shard {
                     let client = &mut *client.borrow_mut();
                     client.session.in_exec = true;
                     let start = reply.written();
-                    self.stats.calls[queued.id.index()] += 1;
-                    let answer = run(self, client, &args, &mut reply);
+                    self.timing.interrupt();
+                    let answer = self.run_timed(client, queued.id, run, &args, &mut reply);
                     exec.version = client.session.version;
                     match answer {
                         Ok(Answer::Now | Answer::None) => {}

@@ -15,6 +15,7 @@ use crate::handler::Answer;
 use crate::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::timing::Measured;
 
 type BoxedPart = Box<dyn Any + Send>;
 type Finish = Box<dyn FnOnce(&mut Shard, Vec<BoxedPart>, &mut Reply<'_>) -> Outcome>;
@@ -36,6 +37,8 @@ pub struct Gather {
     parts: Vec<Option<BoxedPart>>,
     missing: usize,
     finish: Finish,
+    /// The command, once it has said that it answers later.
+    measured: Option<Measured>,
 }
 
 impl Shard {
@@ -80,6 +83,7 @@ impl Shard {
             version: client.session.version,
             parts: shards.iter().map(|_| None).collect(),
             missing: shards.len(),
+            measured: None,
             finish: Box::new(move |shard, parts, reply| {
                 let parts = parts
                     .into_iter()
@@ -88,6 +92,7 @@ impl Shard {
                 finish(shard, parts, reply)
             }),
         });
+        self.timing.gathering = Some(index);
         let origin = self.id;
         for (place, shard) in shards.into_iter().enumerate() {
             let visit = visit.clone();
@@ -110,6 +115,13 @@ impl Shard {
         Answer::Later
     }
 
+    /// Measures a gathering that has just begun until its last part has come.
+    pub(crate) fn measure_gathering(&mut self, index: usize, measured: Measured) {
+        if let Some(gather) = self.gathers.get_mut(index) {
+            gather.measured = Some(measured);
+        }
+    }
+
     fn gathered(&mut self, index: usize, place: usize, part: BoxedPart) {
         let gather = &mut self.gathers[index];
         gather.parts[place] = Some(part);
@@ -119,6 +131,9 @@ impl Shard {
         }
         let gather = self.gathers.remove(index);
         let parts = gather.parts.into_iter().flatten().collect();
+        if let Some(measured) = gather.measured {
+            self.account_measured(measured);
+        }
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, gather.version);
         if let Err(error) = (gather.finish)(self, parts, &mut reply) {

@@ -7,6 +7,7 @@
 //! - [`batch`] carries commands to another shard and replies back, through a [`mailbox`]; [`pending`] keeps replies in order.
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
 //! - [`locks`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
+//! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
 //! - [`shard`] is everything one thread owns; [`process`] what they share; [`executor`] the driver they run on.
 
@@ -27,17 +28,21 @@ pub mod executor;
 pub mod field_expiry;
 pub mod gather;
 pub mod handler;
+pub mod latency;
 pub mod locks;
 pub mod mailbox;
 pub mod message;
 pub mod pending;
 pub mod process;
 pub mod pubsub;
+pub mod redact;
 pub mod server;
 pub mod shard;
 pub mod slot;
+pub mod slowlog;
 pub mod stats;
 pub mod stop;
+pub mod timing;
 pub mod transaction;
 pub mod turn;
 pub mod undertaker;

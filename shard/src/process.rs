@@ -41,6 +41,7 @@ pub struct Process {
     /// Who subscribes to what.
     pub pubsub: Registry,
     next_client_id: AtomicU64,
+    next_slow_id: AtomicU64,
     stop_requested: AtomicBool,
     /// Shards that are stopping and have no connection left: none returns before all have, as they need one another's replies.
     pub shards_drained: AtomicUsize,
@@ -80,6 +81,7 @@ impl Process {
             set_log_level,
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
+            next_slow_id: AtomicU64::new(0),
             stop_requested: AtomicBool::new(false),
             shards_drained: AtomicUsize::new(0),
         }
@@ -88,6 +90,11 @@ impl Process {
     /// The next `CLIENT ID`: ids grow over the whole process and are never reused.
     pub fn next_client_id(&self) -> u64 {
         self.next_client_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The next entry's number in the slow log.
+    pub fn next_slow_id(&self) -> u64 {
+        self.next_slow_id.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Bytes in use over all shards, as they last said.

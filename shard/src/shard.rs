@@ -20,13 +20,16 @@ use crate::config::Config;
 use crate::context::{Context, Effects};
 use crate::gather::Gather;
 use crate::handler::{HANDLERS, Handler};
+use crate::latency::Spikes;
 use crate::locks::LockTable;
 use crate::mailbox::{Mailbox, Outlets};
 use crate::message::{Late, Message, Work};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
 use crate::slot::{ShardId, SlotMap};
+use crate::slowlog::SlowLog;
 use crate::stats::Stats;
+use crate::timing::Timing;
 use crate::transaction::Transaction;
 use crate::waiting::Ticket;
 
@@ -64,6 +67,9 @@ pub struct Shard {
     pub effects: Effects,
     pub random: Rng,
     pub stats: Stats,
+    pub timing: Timing,
+    pub spikes: Spikes,
+    pub slow_log: SlowLog,
     pub clients: Slab<Registered>,
     pub locks: LockTable<Work>,
     pub transactions: Slab<Transaction>,
@@ -117,11 +123,14 @@ impl Shard {
             databases: Databases::new(config.databases, process.hasher.clone()),
             now: wall_time(),
             instant: Instant::now(),
+            timing: Timing::new(&config),
             config,
             access,
             effects: Effects::default(),
             random: Rng::new(),
             stats: Stats::default(),
+            spikes: Spikes::default(),
+            slow_log: SlowLog::default(),
             clients: Slab::new(),
             locks: LockTable::default(),
             transactions: Slab::new(),
@@ -182,6 +191,7 @@ impl Shard {
     /// caller takes that. Returns false where it failed.
     #[inline]
     pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
+        let began = self.timing.begin();
         let index = facts.command.index();
         self.stats.calls[index] += 1;
         let Handler::Keyed(run) = HANDLERS[index] else {
@@ -200,6 +210,7 @@ impl Shard {
         };
         let result = run(&mut context, args, reply);
         self.bury();
+        self.account(facts.command, facts.caller, args, began);
         match result {
             Ok(()) => true,
             Err(error) => {
@@ -229,6 +240,7 @@ impl Shard {
 
     /// Sends a message to any shard, this one included. It leaves with the turn.
     pub fn send(&mut self, to: ShardId, message: Message) {
+        self.timing.interrupt();
         if to == self.id {
             self.own.push_back(message);
             self.schedule_turn();
@@ -250,6 +262,7 @@ impl Shard {
     #[inline]
     pub fn forward(&mut self, owner: ShardId, to: ReplyTo, facts: Facts, args: &Args<'_>) {
         self.stats.forwarded += 1;
+        self.timing.interrupt();
         let outbox = &mut self.outboxes[owner.index()];
         let batch = outbox
             .open
@@ -332,7 +345,9 @@ impl Shard {
             index: entry.key() as u32,
             generation: id as u32,
         };
-        let client = Rc::new(RefCell::new(make(token, id)));
+        let mut client = make(token, id);
+        client.home = self.id;
+        let client = Rc::new(RefCell::new(client));
         entry.insert(Registered {
             token,
             client: client.clone(),

@@ -136,6 +136,7 @@ impl Shard {
     fn adopt_config(&mut self) {
         self.config = self.process.current_config();
         self.access = self.config.access_policy();
+        self.timing.adopt(&self.config);
     }
 }
 
