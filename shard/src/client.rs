@@ -107,6 +107,8 @@ pub struct Client {
     pub writing_bytes: usize,
     /// A command that must finish before the next one may begin (a transaction, a gathering, a block).
     pub stalled: bool,
+    /// CLIENT PAUSE holds its next command back.
+    pub postponed: bool,
     /// The next command runs only once nothing is pending.
     pub comes_behind_all: bool,
     pub closing: Option<Closing>,
@@ -212,6 +214,7 @@ impl Client {
             spare: Vec::new(),
             writing_bytes: 0,
             stalled: false,
+            postponed: false,
             comes_behind_all: false,
             closing: None,
             blocked: None,
@@ -274,6 +277,7 @@ impl Client {
     #[inline]
     pub fn may_run(&self) -> bool {
         !self.stalled
+            && !self.postponed
             && (!self.comes_behind_all || self.pending.is_empty())
             && self.closing.is_none()
             && !self.pending.is_full()

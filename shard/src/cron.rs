@@ -67,7 +67,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
 impl Shard {
     /// Removes some keys whose time has come. True where more are due.
     fn expire_step(&mut self) -> bool {
-        if !self.active_expire {
+        if !self.active_expire || self.pause.is_some() {
             return false;
         }
         let began = Instant::now();
@@ -100,7 +100,7 @@ impl Shard {
             };
             self.limit_output(&mut client);
             let idle = now.saturating_duration_since(client.active_at);
-            if !timeout.is_zero() && idle >= timeout && !client.stalled {
+            if !timeout.is_zero() && idle >= timeout && !client.stalled && !client.postponed {
                 info!(
                     client = client.session.id,
                     idle_s = idle.as_secs(),

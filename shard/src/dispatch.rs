@@ -52,6 +52,11 @@ impl Shard {
                     client.comes_behind_all = comes_behind_all(&args);
                     if !client.may_run() {
                         // It runs when the replies of what came before are here.
+                        parser.hold_back(consumed);
+                        break;
+                    }
+                    if self.pause.is_some() && self.postpones(client, &args) {
+                        parser.hold_back(consumed);
                         break;
                     }
                     self.stats.commands += 1;
@@ -405,7 +410,7 @@ fn comes_behind_all(args: &Args<'_>) -> bool {
 
 /// Finds the command and checks the number of its arguments.
 #[inline]
-fn resolve(args: &Args<'_>) -> Result<CommandId, (Option<CommandId>, Error)> {
+pub(crate) fn resolve(args: &Args<'_>) -> Result<CommandId, (Option<CommandId>, Error)> {
     let Some(mut id) = lookup(&args[0]) else {
         let error = Error::unknown_command(&args[0], args.iter().skip(1));
         return Err((None, error));

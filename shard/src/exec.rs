@@ -8,7 +8,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use protocol::args::{Args, OwnedArgs};
-use protocol::command::Flags;
+use protocol::command::{Command, Flags};
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 
@@ -68,6 +68,11 @@ impl Queue {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
+    }
+
+    /// What is queued, in order.
+    pub fn commands(&self) -> impl Iterator<Item = &'static Command> {
+        self.commands.iter().map(|queued| queued.id.command())
     }
 
     /// What they take.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use protocol::reply::{Reply, Version};
 
-use crate::batch::ReplyTo;
+use crate::batch::{ClientToken, ReplyTo};
 use crate::client::Client;
 use crate::error::Outcome;
 use crate::handler::Answer;
@@ -28,6 +28,8 @@ pub enum Until {
     Home(Arc<[Box<[u8]>]>),
     /// No key at all is.
     AllHome,
+    /// The shard has taken up the pause, and the commands before it are over.
+    Paused,
 }
 
 /// A gathering under way, on its origin.
@@ -108,11 +110,17 @@ impl Shard {
                     let own: Vec<&[u8]> = shard.slots.owned(shard.id, &keys).collect();
                     shard.when_home(&own, Box::new(there));
                 }
+                Until::Paused => shard.take_up_pause_and(Box::new(there)),
                 Until::AllHome => shard.when_all_home(Box::new(there)),
             };
             self.send(shard, Message::Visit(Box::new(arrive)));
         }
         Answer::Later
+    }
+
+    /// Whether a connection waits for a gathering.
+    pub(crate) fn is_gathering(&self, client: ClientToken) -> bool {
+        self.gathers.iter().any(|(_, it)| it.to.client == client)
     }
 
     /// Measures a gathering that has just begun until its last part has come.

@@ -8,6 +8,7 @@ use storage::KeyHasher;
 
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
+use crate::pause::Pause;
 use crate::pubsub::Registry;
 use crate::slot::SlotMap;
 use crate::undertaker::Undertaker;
@@ -38,6 +39,8 @@ pub struct Process {
     pub peak_memory: AtomicU64,
     pub used_memory_of_thread: fn() -> isize,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    /// Which commands wait for now.
+    pub pause: Mutex<Option<Pause>>,
     /// Who subscribes to what.
     pub pubsub: Registry,
     next_client_id: AtomicU64,
@@ -79,6 +82,7 @@ impl Process {
             peak_memory: AtomicU64::new(0),
             used_memory_of_thread,
             set_log_level,
+            pause: Mutex::default(),
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
             next_slow_id: AtomicU64::new(0),

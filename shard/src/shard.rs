@@ -24,6 +24,7 @@ use crate::latency::Spikes;
 use crate::locks::LockTable;
 use crate::mailbox::{Mailbox, Outlets};
 use crate::message::{Late, Message, Work};
+use crate::pause::{Draining, Pause};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
 use crate::slot::{ShardId, SlotMap};
@@ -76,6 +77,9 @@ pub struct Shard {
     pub gathers: Slab<Gather>,
     /// Subscribers among this shard's connections.
     pub subscribers: Subscribers,
+    /// Which commands wait for now.
+    pub pause: Option<Pause>,
+    pub(crate) draining: Vec<Draining>,
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
     pub(crate) last_ticket: u64,
@@ -136,6 +140,8 @@ impl Shard {
             transactions: Slab::new(),
             gathers: Slab::new(),
             subscribers: Subscribers::default(),
+            pause: None,
+            draining: Vec::new(),
             tickets: BTreeMap::new(),
             last_ticket: 0,
             out_of_memory: false,

@@ -87,6 +87,9 @@ impl Shard {
                 self.handle(from, message);
                 self.relieve(from);
             }
+            if !self.draining.is_empty() {
+                woke_somebody |= self.look_at_draining();
+            }
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;

@@ -198,13 +198,6 @@ macro_rules! planned_client_commands { ($($so_far:tt)*) => { $crate::join_comman
         summary "The client that gets this connection's invalidation messages.";
     }
 
-    "client|pause" => session(client::pause) {
-        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "2.9.50"; complexity "O(1)";
-        syntax "timeout:integer [WRITE|ALL]";
-        summary "Holds back commands of clients for a time.";
-    }
-
     "client|tracking" => session(client::tracking) {
         arity -3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
         group Connection; since "6.0.0"; complexity "O(1)";
@@ -217,12 +210,5 @@ macro_rules! planned_client_commands { ($($so_far:tt)*) => { $crate::join_comman
         group Connection; since "6.2.0"; complexity "O(1)";
         syntax "";
         summary "How this connection's tracking is set.";
-    }
-
-    "client|unpause" => session(client::unpause) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.2.0"; complexity "O(N)";
-        syntax "";
-        summary "Lets paused clients go on.";
     }
 } } }

@@ -77,7 +77,7 @@ impl Part {
         Self {
             stats: shard.stats.clone(),
             clients: shard.clients.len() as u64,
-            blocked_clients: shard.blocked_clients() as u64,
+            blocked_clients: (shard.blocked_clients() + shard.postponed_clients()) as u64,
             keyspace_hits: shard.effects.keyspace_hits,
             keyspace_misses: shard.effects.keyspace_misses,
             expired_keys: shard.effects.expired_keys,

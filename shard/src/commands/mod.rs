@@ -4,6 +4,7 @@ pub mod bitmap;
 pub mod blocking;
 pub mod client;
 pub mod client_kill;
+pub mod client_pause;
 pub mod command;
 pub mod config;
 pub mod connection;
