@@ -14,6 +14,7 @@ use crate::blocking::BlockedAt;
 use crate::context::Caller;
 use crate::error::Error;
 use crate::exec::{Queue, Suspended};
+use crate::pause::changes_something;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
 use crate::slot::ShardId;
@@ -136,6 +137,11 @@ fn may_subscriber_use(command: &str) -> bool {
     )
 }
 
+/// What a monitor may not use. Redis counts monitors among the replicas, and says so.
+fn touches_data(command: &Command) -> bool {
+    command.flags.contains(Flags::READONLY) || changes_something(command)
+}
+
 impl Session {
     /// Whether commands need no further question: authenticated, replies on.
     #[inline]
@@ -156,10 +162,18 @@ impl Session {
         self.subscriptions.as_ref().is_some_and(|it| it.is_any())
     }
 
+    /// Whether it is shown every command.
+    pub fn is_monitor(&self) -> bool {
+        self.subscriptions.as_ref().is_some_and(|it| it.is_monitor)
+    }
+
     /// Whether this connection may use `command` in the state it is in.
     pub fn admits(&self, command: &Command) -> Result<(), Error> {
         if !self.authenticated && !command.flags.contains(Flags::NO_AUTH) {
             return Err(Error::NO_AUTH);
+        }
+        if self.is_monitor() && touches_data(command) {
+            return Err(Error::new("ERR Replica can't interact with the keyspace"));
         }
         match self.is_restricted() && !may_subscriber_use(command.name) {
             true => Err(Error::not_while_subscribed(command.name)),

@@ -40,6 +40,7 @@ impl Shard {
         let mut parser = std::mem::take(&mut client.parser);
         let mut at = 0;
         self.timing.interrupt();
+        self.look_for_monitors();
         let mut glance = Glance::default();
         while client.may_run() {
             if self.slots.shards() == 1 {
@@ -110,6 +111,10 @@ impl Shard {
             }
             Handler::Whole(run) => self.begin_whole(client, client.facts(id), args, run),
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
+        }
+        // An EXEC that takes longer is shown at its end.
+        if self.monitors.watched && !(client.stalled && command.name == "exec") {
+            self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
         if client.session.reply_mode != ReplyMode::On {
@@ -393,7 +398,7 @@ impl Glance {
 }
 
 /// Whether a command may only run once everything its connection sent before has had its reply: what tells other connections something ("SET data,
-/// PUBLISH ready" in one pipeline), what tells of those before it (SLOWLOG, LATENCY), and SCAN, which goes from shard to shard on a way of its own.
+/// PUBLISH ready" in one pipeline), what tells of others (SLOWLOG, LATENCY, MONITOR), and SCAN, which goes from shard to shard on a way of its own.
 fn comes_behind_all(args: &Args<'_>) -> bool {
     let verb = &args[0];
     matches!(verb.len(), 4 | 7 | 8)
@@ -403,6 +408,7 @@ fn comes_behind_all(args: &Args<'_>) -> bool {
             b"spublish",
             b"slowlog",
             b"latency",
+            b"monitor",
         ]
         .iter()
         .any(|name| verb.eq_ignore_ascii_case(name))

@@ -23,6 +23,8 @@ use crate::shard::Shard;
 use crate::transaction::{Held, Scopes};
 use crate::watch::Watched;
 
+const EXEC: CommandId = CommandId::named("exec");
+
 /// A command between MULTI and EXEC.
 struct Queued {
     id: CommandId,
@@ -42,6 +44,8 @@ pub struct Queue {
 pub struct Exec {
     to: ReplyTo,
     version: Version,
+    /// EXEC itself, for the monitors.
+    args: OwnedArgs,
     commands: Vec<Queued>,
     /// How many of them have run.
     done: usize,
@@ -122,7 +126,12 @@ impl Shard {
     }
 
     /// EXEC.
-    pub fn exec(&mut self, client: &mut Client, reply: &mut Reply<'_>) -> Result<Answer, Error> {
+    pub fn exec(
+        &mut self,
+        client: &mut Client,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<Answer, Error> {
         let Some(queue) = client.session.queue.take() else {
             return Err(Error::new("ERR EXEC without MULTI"));
         };
@@ -171,6 +180,7 @@ impl Shard {
         let exec = Box::new(Exec {
             to,
             version: client.session.version,
+            args: OwnedArgs::from(args),
             commands: queue.commands,
             done: 0,
             replies: Vec::new(),
@@ -221,6 +231,9 @@ impl Shard {
         for queued in commands {
             let facts = client.facts(queued.id);
             self.execute_at_once(facts, &queued.args.borrow(), reply);
+            if self.monitors.watched {
+                self.show_to_monitors(client, queued.id, &queued.args.borrow());
+            }
         }
         self.serve_ready();
     }
@@ -236,6 +249,7 @@ impl Shard {
         let mut reply = Reply::new(&mut exec.replies, exec.version);
         if !unchanged {
             reply.null_array();
+            self.show_exec(&client.borrow(), &exec);
             held.end(self);
             return self.complete(self.id, exec.to, &exec.replies);
         }
@@ -248,9 +262,11 @@ impl Shard {
         let Some(client) = self.client(exec.to.client).cloned() else {
             return held.end(self);
         };
+        self.look_for_monitors();
         while let Some(queued) = exec.commands.get(exec.done) {
             exec.done += 1;
             let args = queued.args.borrow();
+            let id = queued.id;
             let mut reply = Reply::new(&mut exec.replies, exec.version);
             let facts = client.borrow().facts(queued.id);
             match HANDLERS[queued.id.index()] {
@@ -273,6 +289,9 @@ impl Shard {
                     match answer {
                         Ok(Answer::Now | Answer::None) => {}
                         Ok(Answer::Later) => {
+                            if self.monitors.watched {
+                                self.show_to_monitors(client, id, &args);
+                            }
                             client.suspended = Some(Box::new(Suspended { exec, held }));
                             return;
                         }
@@ -285,10 +304,22 @@ impl Shard {
                 }
                 Handler::Container => Error::arity(queued.id.command().name).write(&mut reply),
             }
+            if self.monitors.watched {
+                self.show_to_monitors(&client.borrow(), id, &args);
+            }
         }
+        self.show_exec(&client.borrow(), &exec);
         client.borrow_mut().session.in_exec = false;
         held.end(self);
         self.complete(self.id, exec.to, &exec.replies);
+    }
+
+    /// An EXEC that was answered later is over.
+    fn show_exec(&mut self, client: &Client, exec: &Exec) {
+        self.look_for_monitors();
+        if self.monitors.watched {
+            self.show_to_monitors(client, EXEC, &exec.args.borrow());
+        }
     }
 
     /// The reply that a suspended EXEC waits for. It goes on as this turn's next thing.

@@ -32,6 +32,7 @@ pub mod latency;
 pub mod locks;
 pub mod mailbox;
 pub mod message;
+pub mod monitor;
 pub mod pause;
 pub mod pending;
 pub mod process;

@@ -57,7 +57,7 @@ impl Pause {
 }
 
 /// Whether replicas may hear of a command. COMMAND does not tell it of those that are no writes.
-fn changes_something(command: &Command) -> bool {
+pub(crate) fn changes_something(command: &Command) -> bool {
     command.flags.contains(Flags::WRITE)
         || matches!(
             command.name,

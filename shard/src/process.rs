@@ -8,6 +8,7 @@ use storage::KeyHasher;
 
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
+use crate::monitor::Census;
 use crate::pause::Pause;
 use crate::pubsub::Registry;
 use crate::slot::SlotMap;
@@ -39,6 +40,8 @@ pub struct Process {
     pub peak_memory: AtomicU64,
     pub used_memory_of_thread: fn() -> isize,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    /// Where monitors are.
+    pub monitors: Census,
     /// Which commands wait for now.
     pub pause: Mutex<Option<Pause>>,
     /// Who subscribes to what.
@@ -82,6 +85,7 @@ impl Process {
             peak_memory: AtomicU64::new(0),
             used_memory_of_thread,
             set_log_level,
+            monitors: Census::new(slots.shards()),
             pause: Mutex::default(),
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),

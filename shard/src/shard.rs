@@ -24,6 +24,7 @@ use crate::latency::Spikes;
 use crate::locks::LockTable;
 use crate::mailbox::{Mailbox, Outlets};
 use crate::message::{Late, Message, Work};
+use crate::monitor::Monitors;
 use crate::pause::{Draining, Pause};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
@@ -77,6 +78,7 @@ pub struct Shard {
     pub gathers: Slab<Gather>,
     /// Subscribers among this shard's connections.
     pub subscribers: Subscribers,
+    pub monitors: Monitors,
     /// Which commands wait for now.
     pub pause: Option<Pause>,
     pub(crate) draining: Vec<Draining>,
@@ -140,6 +142,7 @@ impl Shard {
             transactions: Slab::new(),
             gathers: Slab::new(),
             subscribers: Subscribers::default(),
+            monitors: Monitors::default(),
             pause: None,
             draining: Vec::new(),
             tickets: BTreeMap::new(),

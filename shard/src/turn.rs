@@ -87,6 +87,7 @@ impl Shard {
                 self.handle(from, message);
                 self.relieve(from);
             }
+            self.feed_monitors();
             if !self.draining.is_empty() {
                 woke_somebody |= self.look_at_draining();
             }

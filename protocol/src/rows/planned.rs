@@ -164,13 +164,6 @@ macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $
         summary "When the last snapshot was written, in seconds of the Unix epoch.";
     }
 
-    "monitor" => session(server::monitor) {
-        arity 1; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "";
-        syntax "";
-        summary "Shows all commands as they run.";
-    }
-
     "save" => session(persistence::save) {
         arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING NO_MULTI]; acl []; keys [];
         group Server; since "1.0.0"; complexity "O(N)";

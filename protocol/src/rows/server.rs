@@ -269,6 +269,13 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Bytes of memory that a key and its value take.";
     }
 
+    "monitor" => session(server::monitor) {
+        arity 1; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "1.0.0"; complexity "";
+        syntax "";
+        summary "Shows all commands as they run.";
+    }
+
     "shutdown" => session(server::shutdown) {
         arity -1; flags [ADMIN NOSCRIPT LOADING STALE NO_MULTI ALLOW_BUSY]; acl []; keys [];
         group Server; since "1.0.0"; complexity "O(N) when saving";

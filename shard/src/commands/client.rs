@@ -286,6 +286,7 @@ fn line(client: &Client, now: Instant) -> String {
 fn flags(client: &Client) -> String {
     let session = &client.session;
     let flags: String = [
+        (session.is_monitor(), 'O'),
         (session.is_subscriber(), 'P'),
         (session.queue.is_some(), 'x'),
         (client.blocked.is_some() || client.postponed, 'b'),
