@@ -20,6 +20,7 @@ pub mod listpack;
 mod listpack_entry;
 mod quicklist;
 mod rank_tree;
+pub mod rdb;
 mod region;
 mod segment;
 pub mod set;

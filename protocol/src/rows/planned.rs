@@ -5,21 +5,6 @@
 #[macro_export]
 macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
 
-    "dump" => keyed(keys::dump) {
-        arity 2; flags [READONLY]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS];
-        tips ["nondeterministic_output"];
-        group Generic; since "2.6.0"; complexity "O(1)";
-        syntax "key";
-        summary "The value at a key in the serialized form that RESTORE takes.";
-    }
-
-    "restore" => keyed(keys::restore) {
-        arity -4; flags [WRITE DENYOOM]; acl [KEYSPACE DANGEROUS]; keys [at(1) range(0, 1, 0) OW UPDATE];
-        group Generic; since "2.6.0"; complexity "O(1)";
-        syntax "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]";
-        summary "Creates a key from the serialized form that DUMP gave.";
-    }
-
     "migrate" => session(migrate::migrate) {
         arity -6; flags [WRITE]; acl [KEYSPACE DANGEROUS]; keys [at(3) range(0, 1, 0) RW ACCESS DELETE, after("KEYS", -2) range(-1, 1, 0) RW ACCESS DELETE INCOMPLETE];
         tips ["nondeterministic_output"];

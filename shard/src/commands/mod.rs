@@ -9,6 +9,7 @@ pub mod config;
 pub mod connection;
 pub mod copy;
 pub mod debug;
+pub mod dump;
 pub mod expiry;
 pub mod geo;
 pub mod geo_search;
