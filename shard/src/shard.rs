@@ -9,9 +9,10 @@ use std::time::{Instant, SystemTime};
 
 use fastrand::Rng;
 use protocol::args::Args;
+use protocol::command::Flags;
 use protocol::reply::{Reply, Version};
 use slab::Slab;
-use storage::{AccessPolicy, Databases, UnixMillis};
+use storage::{AccessPolicy, Databases, Keyspace, UnixMillis};
 
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::blocking::{End, Ticketed};
@@ -22,9 +23,10 @@ use crate::gather::Gather;
 use crate::handler::{HANDLERS, Handler};
 use crate::locks::LockTable;
 use crate::mailbox::{Mailbox, Outlets};
-use crate::message::{Late, Message, Work};
+use crate::message::{Late, Message, TransactionKey, Work};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
+use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
 use crate::stats::Stats;
 use crate::transaction::Transaction;
@@ -75,6 +77,10 @@ pub struct Shard {
     pub(crate) last_ticket: u64,
     /// `used_memory` is above `maxmemory` and nothing could be evicted.
     pub out_of_memory: bool,
+    /// What else keeps commands from running.
+    pub refusals: Refusals,
+    /// Emptied databases that a snapshot under way is still to write.
+    pub(crate) orphans: Vec<Keyspace>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// The process is going down: connections close once their replies are out.
@@ -98,6 +104,7 @@ pub struct Shard {
     pub(crate) turn_waker: Option<Waker>,
     pub(crate) cron_waker: Option<Waker>,
     pub(crate) timer_waker: Option<Waker>,
+    pub(crate) walk_waker: Option<Waker>,
 }
 
 impl Shard {
@@ -130,6 +137,8 @@ impl Shard {
             tickets: BTreeMap::new(),
             last_ticket: 0,
             out_of_memory: false,
+            refusals: Refusals::default(),
+            orphans: Vec::new(),
             active_expire: true,
             stopping: false,
             drained: false,
@@ -145,6 +154,7 @@ impl Shard {
             turn_waker: None,
             cron_waker: None,
             timer_waker: None,
+            walk_waker: None,
             process,
         }
     }
@@ -187,6 +197,9 @@ impl Shard {
         let Handler::Keyed(run) = HANDLERS[index] else {
             unreachable!("only data commands are sent to data");
         };
+        if self.databases.is_cut() && facts.command.command().flags.contains(Flags::WRITE) {
+            self.preserve_keys(facts, args);
+        }
         let start = reply.written();
         let mut context = Context {
             databases: &mut self.databases,
@@ -208,6 +221,14 @@ impl Shard {
                 self.stats.failed(index, &error);
                 false
             }
+        }
+    }
+
+    /// A snapshot is under way, and these keys are about to change.
+    #[cold]
+    fn preserve_keys(&mut self, facts: Facts, args: &Args<'_>) {
+        for TransactionKey { db, key } in self.keys_of(facts, args) {
+            self.databases.get_mut(db).preserve(&key);
         }
     }
 
@@ -239,6 +260,13 @@ impl Shard {
             outbox.sealed.push_back(Message::Requests(batch));
         }
         outbox.sealed.push_back(message);
+    }
+
+    /// Does something on every shard, this one included.
+    pub fn tell_all(&mut self, visit: fn(&mut Shard)) {
+        for index in 0..self.slots.shards() {
+            self.send(ShardId::new(index), Message::Visit(Box::new(visit)));
+        }
     }
 
     /// Does something as this turn's next thing, when no connection is in use.

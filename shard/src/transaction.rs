@@ -74,6 +74,8 @@ enum Job {
     Exec(Box<Exec>),
     /// A blocked command, one of whose keys is ready.
     Retry(Ticket),
+    /// The instant of a snapshot.
+    Cut,
 }
 
 /// What the owners are told at the end besides.
@@ -239,6 +241,12 @@ impl Shard {
             false => scopes.into_parts(),
         };
         self.begin(client, parts, Job::Exec(exec));
+    }
+
+    /// Begins the transaction that marks the instant of a snapshot, on all shards.
+    pub(crate) fn begin_cut(&mut self) {
+        let parts = Scopes::default().into_whole(self.slots.shards());
+        self.begin(ClientToken::NOBODY, parts, Job::Cut);
     }
 
     /// Begins the transaction that tries to serve a blocked command; a claim is a part of it that is granted already.
@@ -544,6 +552,10 @@ impl Shard {
                 self.complete(self.id, to, &encoded);
             }
             Job::Exec(exec) => self.run_exec(exec, unchanged, Held { stage, parts }),
+            Job::Cut => {
+                self.cut(stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
+                self.strike(stage, parts, Ending::Plain);
+            }
             Job::Retry(ticket) => {
                 let served = match self.ticketed_command(ticket) {
                     None => false,
@@ -606,12 +618,14 @@ impl Shard {
                 .collect(),
             selected: facts.db,
             now: self.now,
+            process: self.process.clone(),
             discarded: Vec::new(),
             dirty: 0,
         };
         let result = run(&mut world, args, reply);
         let (discarded, dirty) = (world.discarded, world.dirty);
         self.effects.dirty += dirty;
+        let discarded = self.keep_for_snapshot(discarded);
         if !discarded.is_empty() {
             self.process.undertaker.bury_keyspaces(discarded);
         }
@@ -677,7 +691,10 @@ impl Shard {
                     self.databases.get_mut(db).insert_new(entry);
                 }
             }
-            Lending::World(lent) => self.databases = lent.databases,
+            Lending::World(lent) => {
+                self.databases = lent.databases;
+                self.walk_on();
+            }
         }
         for change in &release.changes {
             self.effects.came_home(change);

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod bits;
 pub mod clock;
+pub mod cut;
 pub mod databases;
 pub mod entry;
 pub mod geohash;
@@ -36,6 +37,7 @@ pub mod value;
 
 pub use access::AccessPolicy;
 pub use clock::UnixMillis;
+pub use cut::{Piece, Terms};
 pub use databases::{Databases, DbIndex};
 pub use entry::Entry;
 pub use hash::{FieldDeadline, Hash, HashLimits};

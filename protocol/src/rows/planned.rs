@@ -134,21 +134,6 @@ macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $
         summary "Rewrites the append-only log in the background.";
     }
 
-    "bgsave" => session(persistence::bgsave) {
-        arity -1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "O(1)";
-        syntax "[SCHEDULE]";
-        summary "Writes a snapshot in the background.";
-    }
-
-    "lastsave" => session(persistence::lastsave) {
-        arity 1; flags [LOADING STALE FAST]; acl [ADMIN DANGEROUS]; keys [];
-        tips ["nondeterministic_output"];
-        group Server; since "1.0.0"; complexity "O(1)";
-        syntax "";
-        summary "When the last snapshot was written, in seconds of the Unix epoch.";
-    }
-
     "latency" => container {
         arity -2; flags []; acl []; keys [];
         group Server; since "2.8.13"; complexity "";
@@ -216,13 +201,6 @@ macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $
         group Server; since "1.0.0"; complexity "";
         syntax "";
         summary "Shows all commands as they run.";
-    }
-
-    "save" => session(persistence::save) {
-        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING NO_MULTI]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "O(N)";
-        syntax "";
-        summary "Writes a snapshot, and answers when it is written.";
     }
 
     "slowlog" => container {

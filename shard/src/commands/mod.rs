@@ -24,6 +24,7 @@ pub mod list;
 pub mod memory;
 pub mod object;
 pub mod options;
+pub mod persistence;
 pub mod pubsub;
 pub mod scan;
 pub mod server;

@@ -42,6 +42,12 @@ pub fn select(out: &mut Vec<u8>, database: u16) {
     write::length(out, u64::from(database));
 }
 
+/// A library of functions, kept as it was found.
+pub fn function(out: &mut Vec<u8>, code: &[u8]) {
+    out.push(opcode::FUNCTION2);
+    write::string(out, code, Compression::Off);
+}
+
 /// One key with all that belongs to it.
 pub fn key(
     out: &mut Vec<u8>,

@@ -33,7 +33,7 @@ mod stream;
 mod write;
 
 pub use decode::Limits;
-pub use file::{FileReader, FileWriter, Key, Part, header, key, select};
+pub use file::{FileReader, FileWriter, Key, Part, function, header, key, select};
 pub use payload::{NotPayload, dump, restore};
 pub use read::Damage;
 pub use write::Compression;
