@@ -5,6 +5,7 @@
 //! Values that are not strings are registered in [`value`]; the small ones are a [`listpack`] over [`thin_bytes`]. Time comes in as an argument ([`clock`]).
 
 pub mod access;
+pub mod aof;
 pub mod bits;
 pub mod clock;
 pub mod cut;
