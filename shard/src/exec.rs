@@ -213,10 +213,12 @@ impl Shard {
             return;
         }
         reply.array(commands.len());
+        let group = self.effects.journal.begin_group();
         for queued in commands {
             let facts = client.facts(queued.id);
             self.execute_at_once(facts, &queued.args.borrow(), reply);
         }
+        self.effects.journal.end_group(group);
         self.serve_ready();
     }
 

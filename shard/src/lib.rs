@@ -28,6 +28,7 @@ pub mod executor;
 pub mod field_expiry;
 pub mod gather;
 pub mod handler;
+pub mod journal;
 pub mod loading;
 pub mod locks;
 pub mod mailbox;

@@ -33,6 +33,8 @@ pub struct Process {
     pub undertaker: Undertaker,
     pub started_at: Instant,
     pub started_unix_s: u64,
+    /// Tells this run's transactions from those of others in the logs.
+    pub started_unix_ms: u64,
     /// Forty hexadecimal digits that name this run.
     pub run_id: String,
     /// The configuration in force; shards hold a copy of the `Arc`, renewed when it changes.
@@ -79,6 +81,7 @@ impl Process {
             driver,
             undertaker,
             started_at: Instant::now(),
+            started_unix_ms: crate::shard::wall_time().ms(),
             started_unix_s: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default()

@@ -18,7 +18,7 @@ use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::blocking::{End, Ticketed};
 use crate::client::Client;
 use crate::config::Config;
-use crate::context::{Context, Effects};
+use crate::context::{Change, Context, Effects};
 use crate::gather::Gather;
 use crate::handler::{HANDLERS, Handler};
 use crate::locks::LockTable;
@@ -41,6 +41,13 @@ struct Outbox {
     sealed: VecDeque<Message>,
     /// The batch that this turn's commands join.
     open: Option<Box<Batch>>,
+}
+
+/// How things stood before a command that writes.
+#[derive(Clone, Copy, Default)]
+struct Before {
+    dirtied: u64,
+    changes: usize,
 }
 
 /// A connection in its shard's register.
@@ -75,6 +82,8 @@ pub struct Shard {
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
     pub(crate) last_ticket: u64,
+    /// Transactions that this shard has named for the logs.
+    pub(crate) last_logged: u64,
     /// `used_memory` is above `maxmemory` and nothing could be evicted.
     pub out_of_memory: bool,
     /// What else keeps commands from running.
@@ -136,6 +145,7 @@ impl Shard {
             subscribers: Subscribers::default(),
             tickets: BTreeMap::new(),
             last_ticket: 0,
+            last_logged: 0,
             out_of_memory: false,
             refusals: Refusals::default(),
             orphans: Vec::new(),
@@ -197,9 +207,12 @@ impl Shard {
         let Handler::Keyed(run) = HANDLERS[index] else {
             unreachable!("only data commands are sent to data");
         };
-        if self.databases.is_cut() && facts.command.command().flags.contains(Flags::WRITE) {
-            self.preserve_keys(facts, args);
-        }
+        let heeds_writes = self.effects.journal.is_on() || self.databases.is_cut();
+        let writes = heeds_writes && facts.command.command().flags.contains(Flags::WRITE);
+        let before = match writes {
+            true => self.before_write(facts, args),
+            false => Before::default(),
+        };
         let start = reply.written();
         let mut context = Context {
             databases: &mut self.databases,
@@ -212,6 +225,9 @@ impl Shard {
             random: &mut self.random,
         };
         let result = run(&mut context, args, reply);
+        if writes {
+            self.after_write(facts, args, before);
+        }
         self.bury();
         match result {
             Ok(()) => true,
@@ -224,12 +240,41 @@ impl Shard {
         }
     }
 
-    /// A snapshot is under way, and these keys are about to change.
+    /// A snapshot or the log wants to know of what is about to change.
     #[cold]
-    fn preserve_keys(&mut self, facts: Facts, args: &Args<'_>) {
-        for TransactionKey { db, key } in self.keys_of(facts, args) {
-            self.databases.get_mut(db).preserve(&key);
+    fn before_write(&mut self, facts: Facts, args: &Args<'_>) -> Before {
+        if self.databases.is_cut() {
+            for TransactionKey { db, key } in self.keys_of(facts, args) {
+                self.databases.get_mut(db).preserve(&key);
+            }
         }
+        self.effects.journal.begin_command();
+        Before {
+            dirtied: self.effects.dirtied_by_commands(),
+            changes: self.effects.away.as_ref().map_or(0, Vec::len),
+        }
+    }
+
+    fn after_write(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
+        let effects = &mut self.effects;
+        if !effects.journal.is_on() || effects.dirtied_by_commands() == before.dirtied {
+            return;
+        }
+        let Some(changes) = &effects.away else {
+            return effects.journal.command(facts.db, self.now, args);
+        };
+        let named = |change: &Change| TransactionKey {
+            db: change.db,
+            key: change.key.clone(),
+        };
+        let changed: Vec<_> = changes[before.changes..].iter().map(named).collect();
+        let keys = self.keys_of(facts, args);
+        // What groups have pending changes without an event.
+        let quietly = changed.is_empty() || facts.command.command().name == "xreadgroup";
+        let changed = if quietly { keys.clone() } else { changed };
+        let slots = self.slots;
+        let journal = &mut self.effects.journal;
+        journal.command_away(facts.db, slots, args, keys, changed);
     }
 
     /// The same where nothing may wait (inside EXEC): what would is answered in vain.

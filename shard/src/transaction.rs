@@ -16,9 +16,10 @@
 //! A connection runs nothing else while its transaction is under way, which keeps its commands in order.
 
 use protocol::args::{Args, OwnedArgs};
+use protocol::command::Flags;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
-use storage::{Databases, DbIndex, Entry, Found};
+use storage::{Databases, DbIndex, Entry, Found, aof};
 
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
@@ -26,6 +27,7 @@ use crate::commands::sort;
 use crate::context::Change;
 use crate::exec::Exec;
 use crate::handler::WholeCommand;
+use crate::journal::Away;
 use crate::locks::{ItemId, LockName};
 use crate::message::{
     Claim, Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionId,
@@ -625,6 +627,9 @@ impl Shard {
         let result = run(&mut world, args, reply);
         let (discarded, dirty) = (world.discarded, world.dirty);
         self.effects.dirty += dirty;
+        if self.effects.journal.is_on() && facts.command.command().flags.contains(Flags::WRITE) {
+            stage.note_whole(&self.databases, facts, args);
+        }
         let discarded = self.keep_for_snapshot(discarded);
         if !discarded.is_empty() {
             self.process.undertaker.bury_keyspaces(discarded);
@@ -638,6 +643,7 @@ impl Shard {
 
     /// The transaction has happened: everything goes home, and the locks are free.
     fn strike(&mut self, mut stage: Stage, parts: SmallVec<[Part; 4]>, ending: Ending) {
+        let mut shares = self.shares(std::mem::take(&mut stage.away));
         for part in parts {
             let Some(item) = part.granted else {
                 continue;
@@ -660,6 +666,7 @@ impl Shard {
                 changes,
                 ..Release::unused(item, lent)
             };
+            release.share = shares.take(shard);
             if let Ending::Leave(ticket) = ending {
                 release.leave = Some(ticket);
             }
@@ -695,6 +702,9 @@ impl Shard {
                 self.databases = lent.databases;
                 self.walk_on();
             }
+        }
+        if let Some(share) = &release.share {
+            self.say_share(share);
         }
         for change in &release.changes {
             self.effects.came_home(change);
@@ -823,6 +833,8 @@ pub struct Stage {
     world: Vec<(ShardId, Box<Lent>)>,
     /// Keys that the commands changed.
     changes: Vec<Change>,
+    /// What the commands did, for the logs.
+    away: Vec<Away>,
 }
 
 /// A transaction's locks and what they hold, while it runs.
@@ -844,6 +856,7 @@ impl Stage {
             entries: Databases::new(like.count(), like.hasher()),
             world: Vec::new(),
             changes: Vec::new(),
+            away: Vec::new(),
         };
         for part in parts {
             match part.lent.take() {
@@ -863,11 +876,13 @@ impl Stage {
     fn open(&mut self, shard: &mut Shard) {
         std::mem::swap(&mut shard.databases, &mut self.entries);
         shard.effects.away = Some(std::mem::take(&mut self.changes));
+        shard.effects.journal.away = std::mem::take(&mut self.away);
     }
 
     /// Undoes [`Self::open`].
     fn close(&mut self, shard: &mut Shard) {
         self.changes = shard.effects.away.take().unwrap_or_default();
+        self.away = std::mem::take(&mut shard.effects.journal.away);
         std::mem::swap(&mut shard.databases, &mut self.entries);
     }
 
@@ -877,6 +892,24 @@ impl Stage {
             Some((*db, self.entries.get_mut(*db).take(key)?))
         };
         Lending::Entries(keys.iter().filter_map(exists).collect())
+    }
+
+    /// Notes a command on whole databases for every log.
+    fn note_whole(&mut self, like: &Databases, facts: Facts, args: &Args<'_>) {
+        let mut record = Vec::new();
+        aof::command(&mut record, args.iter());
+        let db = facts.db;
+        self.away.push(Away::Everywhere { db, record });
+        let number = |at| {
+            let text = args.get(at)?;
+            let number = storage::item::parse_int(text)?;
+            like.index(u16::try_from(number).ok()?)
+        };
+        if facts.command.command().name == "swapdb"
+            && let (Some(a), Some(b)) = (number(1), number(2))
+        {
+            self.away.push(Away::Swapped(a, b));
+        }
     }
 
     fn lent_by(&mut self, owner: ShardId) -> Option<&mut Lent> {
