@@ -16,7 +16,8 @@ pub mod table;
 use std::borrow::Cow;
 use std::fmt;
 
-use storage::AccessPolicy;
+use storage::rdb::{self, Compression};
+use storage::{AccessPolicy, HashLimits, ListLimits, SetLimits, SortedSetLimits};
 
 pub use choice::{IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
 pub use file::{FileError, Loader};
@@ -136,6 +137,34 @@ impl Config {
                 decay_time_min: self.lfu_decay_time_min,
             },
             _ => AccessPolicy::Lru,
+        }
+    }
+
+    /// Up to where collections that are read from outside stay packed.
+    pub fn packing_limits(&self) -> rdb::Limits {
+        rdb::Limits {
+            list: ListLimits::from_setting(i64::from(self.list_max_listpack_size)),
+            set: SetLimits {
+                intset_entries: self.set_max_intset_entries,
+                listpack_entries: self.set_max_listpack_entries,
+                listpack_value: self.set_max_listpack_value,
+            },
+            hash: HashLimits {
+                entries: self.hash_max_listpack_entries,
+                value: self.hash_max_listpack_value,
+            },
+            sorted_set: SortedSetLimits {
+                entries: self.zset_max_listpack_entries,
+                value: self.zset_max_listpack_value,
+            },
+        }
+    }
+
+    /// How strings in snapshots are written.
+    pub fn compression(&self) -> Compression {
+        match self.rdbcompression {
+            true => Compression::Lzf,
+            false => Compression::Off,
         }
     }
 

@@ -20,6 +20,8 @@ use crate::config::Config;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
 use crate::field_expiry::FieldClock;
+use crate::journal::{Away, Journal};
+use crate::message::TransactionKey;
 use crate::slot::ShardId;
 use crate::waiting::{Null, Wait, WaitTable};
 use crate::watch::WatchTable;
@@ -75,6 +77,8 @@ pub struct Effects {
     pub keyspace_misses: u64,
     pub expired_keys: u64,
     pub expired_fields: u64,
+    /// What the append-only log is to say.
+    pub journal: Journal,
     /// Big values on their way to the thread that frees them.
     pub discarded: Vec<Entry>,
 }
@@ -123,7 +127,28 @@ impl Effects {
     pub fn expired(&mut self, db: DbIndex, entry: Entry) {
         self.expired_keys += 1;
         self.changed(db, entry.key(), Event::EXPIRED);
+        self.say_gone(db, entry.key());
         self.discard(entry);
+    }
+
+    /// Says in the log that a key is gone which no command has deleted.
+    pub fn say_gone(&mut self, db: DbIndex, key: &[u8]) {
+        if !self.journal.is_on() {
+            return;
+        }
+        match self.away {
+            None => self.journal.say(db, &[b"DEL", key]),
+            Some(_) => self.journal.away.push(Away::Keys(vec![TransactionKey {
+                db,
+                key: key.into(),
+            }])),
+        }
+    }
+
+    /// Changes that commands made, and not time: of these the log has the commands.
+    #[inline]
+    pub(crate) fn dirtied_by_commands(&self) -> u64 {
+        self.dirty.wrapping_sub(self.expired_keys)
     }
 
     /// Drops what was deleted: at once where that is cheap, elsewhere where it is not.
@@ -356,6 +381,12 @@ impl Context<'_> {
     #[inline]
     pub fn changed_in(&mut self, db: DbIndex, key: &[u8], event: Event) {
         self.effects.changed(db, key, event);
+    }
+
+    /// The log says this in place of the command: all of what it did to `key`. Once for each key that it changed.
+    #[inline]
+    pub fn logs(&mut self, key: &[u8], parts: &[&[u8]]) {
+        self.effects.journal.instead(key, parts);
     }
 
     /// There is nothing to answer with yet: waits until a key of the command changes, or for `timeout` (for ever where there is none).

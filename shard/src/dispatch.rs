@@ -94,6 +94,11 @@ impl Shard {
             Err((id, error)) => return self.refuse(client, id, &error),
         };
         let command = id.command();
+        if self.refusals.any
+            && let Err(error) = self.refusals.admit(command)
+        {
+            return self.refuse(client, Some(id), &error);
+        }
         if client.session.is_plain() {
             // The common case, with nothing to ask: authenticated, replies on.
         } else if let Err(error) = client.session.admits(command) {

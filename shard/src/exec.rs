@@ -228,6 +228,7 @@ impl Shard {
             return;
         }
         reply.array(commands.len());
+        let group = self.effects.journal.begin_group();
         for queued in commands {
             let facts = client.facts(queued.id);
             self.execute_at_once(facts, &queued.args.borrow(), reply);
@@ -235,6 +236,7 @@ impl Shard {
                 self.show_to_monitors(client, queued.id, &queued.args.borrow());
             }
         }
+        self.effects.journal.end_group(group);
         self.serve_ready();
     }
 

@@ -9,6 +9,7 @@
 //! - [`locks`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
 //! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
+//! - [`snapshot`] writes RDB files, [`loading`] reads them at the start; [`refusals`] is what keeps commands from running meanwhile.
 //! - [`shard`] is everything one thread owns; [`process`] what they share; [`executor`] the driver they run on.
 
 pub mod accept;
@@ -28,7 +29,9 @@ pub mod executor;
 pub mod field_expiry;
 pub mod gather;
 pub mod handler;
+pub mod journal;
 pub mod latency;
+pub mod loading;
 pub mod locks;
 pub mod mailbox;
 pub mod message;
@@ -38,10 +41,12 @@ pub mod pending;
 pub mod process;
 pub mod pubsub;
 pub mod redact;
+pub mod refusals;
 pub mod server;
 pub mod shard;
 pub mod slot;
 pub mod slowlog;
+pub mod snapshot;
 pub mod stats;
 pub mod stop;
 pub mod timing;

@@ -1,17 +1,19 @@
 //! What all shards of the process share: counters that must be one, and the ways to reach the world outside.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use storage::KeyHasher;
 
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
+use crate::mailbox::Doorbell;
 use crate::monitor::Census;
 use crate::pause::Pause;
 use crate::pubsub::Registry;
 use crate::slot::SlotMap;
+use crate::snapshot::Snapshots;
 use crate::undertaker::Undertaker;
 
 /// The version that INFO, HELLO and `--version` show.
@@ -19,6 +21,11 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The Redis version whose commands and replies these are.
 pub const REDIS_VERSION: &str = "7.4.0";
+
+/// Whether the end brings a snapshot: as SHUTDOWN said, or where there are save points.
+const BY_SAVE_POINTS: u8 = 0;
+const SAVE: u8 = 1;
+const NO_SAVE: u8 = 2;
 
 /// Shared by all shards; every field is read rarely.
 pub struct Process {
@@ -28,6 +35,8 @@ pub struct Process {
     pub undertaker: Undertaker,
     pub started_at: Instant,
     pub started_unix_s: u64,
+    /// Tells this run's transactions from those of others in the logs.
+    pub started_unix_ms: u64,
     /// Forty hexadecimal digits that name this run.
     pub run_id: String,
     /// The configuration in force; shards hold a copy of the `Arc`, renewed when it changes.
@@ -44,11 +53,17 @@ pub struct Process {
     pub monitors: Census,
     /// Which commands wait for now.
     pub pause: Mutex<Option<Pause>>,
+    pub snapshots: Snapshots,
+    /// Wakes shard 0, which hears what threads that are no shards have to tell.
+    pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
     /// Who subscribes to what.
     pub pubsub: Registry,
     next_client_id: AtomicU64,
     next_slow_id: AtomicU64,
     stop_requested: AtomicBool,
+    save_at_stop: AtomicU8,
+    /// Shards that have read the data files.
+    pub shards_loaded: AtomicUsize,
     /// Shards that are stopping and have no connection left: none returns before all have, as they need one another's replies.
     pub shards_drained: AtomicUsize,
 }
@@ -73,6 +88,7 @@ impl Process {
             driver,
             undertaker,
             started_at: Instant::now(),
+            started_unix_ms: crate::shard::wall_time().ms(),
             started_unix_s: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default()
@@ -87,10 +103,14 @@ impl Process {
             set_log_level,
             monitors: Census::new(slots.shards()),
             pause: Mutex::default(),
+            snapshots: Snapshots::new(slots.shards()),
+            first_bell: OnceLock::new(),
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
             next_slow_id: AtomicU64::new(0),
             stop_requested: AtomicBool::new(false),
+            save_at_stop: AtomicU8::new(BY_SAVE_POINTS),
+            shards_loaded: AtomicUsize::new(0),
             shards_drained: AtomicUsize::new(0),
         }
     }
@@ -117,12 +137,34 @@ impl Process {
         used
     }
 
+    /// Makes shard 0 look whether there is something new.
+    pub fn wake_first_shard(&self) {
+        if let Some(bell) = self.first_bell.get() {
+            bell.ring_from_outside();
+        }
+    }
+
     /// The configuration in force.
     pub fn current_config(&self) -> Arc<Config> {
         self.config
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether the data is written to a snapshot when everything has ended.
+    pub fn saves_at_stop(&self, config: &Config) -> bool {
+        match self.save_at_stop.load(Ordering::Acquire) {
+            SAVE => true,
+            NO_SAVE => false,
+            _ => !config.save.0.is_empty(),
+        }
+    }
+
+    /// SHUTDOWN SAVE or NOSAVE: overrides what the save points say.
+    pub fn set_save_at_stop(&self, saves: bool) {
+        let choice = if saves { SAVE } else { NO_SAVE };
+        self.save_at_stop.store(choice, Ordering::Release);
     }
 
     /// Asks for the process to stop.

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 
+use storage::Databases;
 use tracing::{Instrument, info, info_span};
 
 use crate::config::{Config, LogLevel};
@@ -22,7 +23,7 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
 use crate::undertaker::Undertaker;
-use crate::{accept, blocking, cron, turn};
+use crate::{accept, blocking, cron, loading, snapshot, turn};
 
 /// What the process brings along.
 pub struct Setup {
@@ -42,7 +43,7 @@ pub struct Setup {
 pub struct Server {
     process: Arc<Process>,
     bells: Vec<Arc<Doorbell>>,
-    threads: Vec<JoinHandle<io::Result<()>>>,
+    threads: Vec<JoinHandle<io::Result<Databases>>>,
 }
 
 impl Server {
@@ -60,6 +61,8 @@ impl Server {
         ));
         let ends = mesh::<Message>(shards, driver.is_uring())?;
         let bells: Vec<_> = ends.iter().map(|ends| ends.mailbox.bell()).collect();
+        // Set once, here.
+        let _ = process.first_bell.set(bells[0].clone());
         let (ready, started) = channel();
         let mut threads = Vec::with_capacity(shards);
         let mut tcp = setup.tcp.into_iter();
@@ -110,15 +113,38 @@ impl Server {
         StopHandle::new(self.process.clone(), self.bells[0].clone())
     }
 
-    /// Waits until all shards have ended.
+    /// Waits until all shards have ended, and writes what they had to the last snapshot, where one is wanted.
     pub fn wait(self) -> io::Result<()> {
+        let mut shards = Vec::with_capacity(self.threads.len());
         for thread in self.threads {
-            thread
-                .join()
-                .map_err(|_| io::Error::other("a shard panicked"))??;
+            let joined = thread.join();
+            shards.push(joined.map_err(|_| io::Error::other("a shard panicked"))??);
         }
-        Ok(())
+        self.process.snapshots.give_up();
+        let config = self.process.current_config();
+        if !self.process.saves_at_stop(&config) {
+            return Ok(());
+        }
+        info!("writing the last snapshot");
+        snapshot::save_at_stop(&self.process, &config, &mut shards).map(|_| ())
     }
+}
+
+/// Reads the data files, while connections are told to wait.
+async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
+    let path = {
+        let mut shard = shard.borrow_mut();
+        let shard = &mut *shard;
+        shard.refusals.loading = true;
+        shard.refusals.settle(&shard.config);
+        shard.config.dir.join(&shard.config.dbfilename)
+    };
+    loading::load(shard, &path)
+        .await
+        .map_err(io::Error::other)?;
+    let mut shard = shard.borrow_mut();
+    shard.loaded();
+    Ok(())
 }
 
 /// What one shard's thread starts with.
@@ -131,7 +157,7 @@ struct Seat {
 }
 
 impl Seat {
-    fn run(self, ready: Sender<io::Result<()>>) -> io::Result<()> {
+    fn run(self, ready: Sender<io::Result<()>>) -> io::Result<Databases> {
         executor::pin_thread(self.id.index(), self.process.slots.shards());
         let driver = self.process.driver;
         let span = info_span!("shard", id = self.id.index());
@@ -144,7 +170,7 @@ impl Seat {
         result
     }
 
-    async fn serve(self, ready: &Sender<io::Result<()>>) -> io::Result<()> {
+    async fn serve(self, ready: &Sender<io::Result<()>>) -> io::Result<Databases> {
         let Ends { mailbox, outlets } = self.ends;
         let bell = BellReader::new(&mailbox.bell(), self.process.driver.is_uring())?;
         let config = self.process.current_config();
@@ -158,6 +184,7 @@ impl Seat {
         let mut turns = monoio::spawn(turn::run(shard.clone(), bell));
         drop(monoio::spawn(cron::run(shard.clone())));
         drop(monoio::spawn(blocking::run_timer(shard.clone())));
+        drop(monoio::spawn(snapshot::walk(shard.clone())));
         for listener in self.tcp {
             listener.set_nonblocking(true)?;
             let listener = monoio::net::TcpListener::from_std(listener)?;
@@ -168,8 +195,9 @@ impl Seat {
             let listener = monoio::net::UnixListener::from_std(listener)?;
             drop(monoio::spawn(accept::accept_unix(shard.clone(), listener)));
         }
+        self::load(&shard).await?;
         let _ = ready.send(Ok(()));
-        poll_fn(|cx| {
+        let ended: io::Result<()> = poll_fn(|cx| {
             if let Poll::Ready(result) = std::pin::Pin::new(&mut turns).poll(cx) {
                 return Poll::Ready(result);
             }
@@ -182,6 +210,10 @@ impl Seat {
                 }
             }
         })
-        .await
+        .await;
+        ended?;
+        let mut shard = shard.borrow_mut();
+        let empty = Databases::new(1, shard.databases.hasher());
+        Ok(std::mem::replace(&mut shard.databases, empty))
     }
 }

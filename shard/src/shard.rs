@@ -9,25 +9,27 @@ use std::time::{Instant, SystemTime};
 
 use fastrand::Rng;
 use protocol::args::Args;
+use protocol::command::Flags;
 use protocol::reply::{Reply, Version};
 use slab::Slab;
-use storage::{AccessPolicy, Databases, UnixMillis};
+use storage::{AccessPolicy, Databases, Keyspace, UnixMillis};
 
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::blocking::{End, Ticketed};
 use crate::client::Client;
 use crate::config::Config;
-use crate::context::{Context, Effects};
+use crate::context::{Change, Context, Effects};
 use crate::gather::Gather;
 use crate::handler::{HANDLERS, Handler};
 use crate::latency::Spikes;
 use crate::locks::LockTable;
 use crate::mailbox::{Mailbox, Outlets};
-use crate::message::{Late, Message, Work};
+use crate::message::{Late, Message, TransactionKey, Work};
 use crate::monitor::Monitors;
 use crate::pause::{Draining, Pause};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
+use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
@@ -44,6 +46,13 @@ struct Outbox {
     sealed: VecDeque<Message>,
     /// The batch that this turn's commands join.
     open: Option<Box<Batch>>,
+}
+
+/// How things stood before a command that writes.
+#[derive(Clone, Copy, Default)]
+struct Before {
+    dirtied: u64,
+    changes: usize,
 }
 
 /// A connection in its shard's register.
@@ -85,8 +94,14 @@ pub struct Shard {
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
     pub(crate) last_ticket: u64,
+    /// Transactions that this shard has named for the logs.
+    pub(crate) last_logged: u64,
     /// `used_memory` is above `maxmemory` and nothing could be evicted.
     pub out_of_memory: bool,
+    /// What else keeps commands from running.
+    pub refusals: Refusals,
+    /// Emptied databases that a snapshot under way is still to write.
+    pub(crate) orphans: Vec<Keyspace>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// The process is going down: connections close once their replies are out.
@@ -110,6 +125,7 @@ pub struct Shard {
     pub(crate) turn_waker: Option<Waker>,
     pub(crate) cron_waker: Option<Waker>,
     pub(crate) timer_waker: Option<Waker>,
+    pub(crate) walk_waker: Option<Waker>,
 }
 
 impl Shard {
@@ -147,7 +163,10 @@ impl Shard {
             draining: Vec::new(),
             tickets: BTreeMap::new(),
             last_ticket: 0,
+            last_logged: 0,
             out_of_memory: false,
+            refusals: Refusals::default(),
+            orphans: Vec::new(),
             active_expire: true,
             stopping: false,
             drained: false,
@@ -163,6 +182,7 @@ impl Shard {
             turn_waker: None,
             cron_waker: None,
             timer_waker: None,
+            walk_waker: None,
             process,
         }
     }
@@ -206,6 +226,12 @@ impl Shard {
         let Handler::Keyed(run) = HANDLERS[index] else {
             unreachable!("only data commands are sent to data");
         };
+        let heeds_writes = self.effects.journal.is_on() || self.databases.is_cut();
+        let writes = heeds_writes && facts.command.command().flags.contains(Flags::WRITE);
+        let before = match writes {
+            true => self.before_write(facts, args),
+            false => Before::default(),
+        };
         let start = reply.written();
         let mut context = Context {
             databases: &mut self.databases,
@@ -218,6 +244,9 @@ impl Shard {
             random: &mut self.random,
         };
         let result = run(&mut context, args, reply);
+        if writes {
+            self.after_write(facts, args, before);
+        }
         self.bury();
         self.account(facts.command, facts.caller, args, began);
         match result {
@@ -229,6 +258,43 @@ impl Shard {
                 false
             }
         }
+    }
+
+    /// A snapshot or the log wants to know of what is about to change.
+    #[cold]
+    fn before_write(&mut self, facts: Facts, args: &Args<'_>) -> Before {
+        if self.databases.is_cut() {
+            for TransactionKey { db, key } in self.keys_of(facts, args) {
+                self.databases.get_mut(db).preserve(&key);
+            }
+        }
+        self.effects.journal.begin_command();
+        Before {
+            dirtied: self.effects.dirtied_by_commands(),
+            changes: self.effects.away.as_ref().map_or(0, Vec::len),
+        }
+    }
+
+    fn after_write(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
+        let effects = &mut self.effects;
+        if !effects.journal.is_on() || effects.dirtied_by_commands() == before.dirtied {
+            return;
+        }
+        let Some(changes) = &effects.away else {
+            return effects.journal.command(facts.db, self.now, args);
+        };
+        let named = |change: &Change| TransactionKey {
+            db: change.db,
+            key: change.key.clone(),
+        };
+        let changed: Vec<_> = changes[before.changes..].iter().map(named).collect();
+        let keys = self.keys_of(facts, args);
+        // What groups have pending changes without an event.
+        let quietly = changed.is_empty() || facts.command.command().name == "xreadgroup";
+        let changed = if quietly { keys.clone() } else { changed };
+        let slots = self.slots;
+        let journal = &mut self.effects.journal;
+        journal.command_away(facts.db, slots, args, keys, changed);
     }
 
     /// The same where nothing may wait (inside EXEC): what would is answered in vain.
@@ -260,6 +326,13 @@ impl Shard {
             outbox.sealed.push_back(Message::Requests(batch));
         }
         outbox.sealed.push_back(message);
+    }
+
+    /// Does something on every shard, this one included.
+    pub fn tell_all(&mut self, visit: fn(&mut Shard)) {
+        for index in 0..self.slots.shards() {
+            self.send(ShardId::new(index), Message::Visit(Box::new(visit)));
+        }
     }
 
     /// Does something as this turn's next thing, when no connection is in use.

@@ -16,9 +16,10 @@
 //! A connection runs nothing else while its transaction is under way, which keeps its commands in order.
 
 use protocol::args::{Args, OwnedArgs};
+use protocol::command::Flags;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
-use storage::{Databases, DbIndex, Entry, Found};
+use storage::{Databases, DbIndex, Entry, Found, aof};
 
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
@@ -26,6 +27,7 @@ use crate::commands::sort;
 use crate::context::Change;
 use crate::exec::Exec;
 use crate::handler::WholeCommand;
+use crate::journal::Away;
 use crate::locks::{ItemId, LockName};
 use crate::message::{
     Claim, Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionId,
@@ -74,6 +76,8 @@ enum Job {
     Exec(Box<Exec>),
     /// A blocked command, one of whose keys is ready.
     Retry(Ticket),
+    /// The instant of a snapshot.
+    Cut,
 }
 
 /// What the owners are told at the end besides.
@@ -239,6 +243,12 @@ impl Shard {
             false => scopes.into_parts(),
         };
         self.begin(client, parts, Job::Exec(exec));
+    }
+
+    /// Begins the transaction that marks the instant of a snapshot, on all shards.
+    pub(crate) fn begin_cut(&mut self) {
+        let parts = Scopes::default().into_whole(self.slots.shards());
+        self.begin(ClientToken::NOBODY, parts, Job::Cut);
     }
 
     /// Begins the transaction that tries to serve a blocked command; a claim is a part of it that is granted already.
@@ -544,6 +554,10 @@ impl Shard {
                 self.complete(self.id, to, &encoded);
             }
             Job::Exec(exec) => self.run_exec(exec, unchanged, Held { stage, parts }),
+            Job::Cut => {
+                self.cut(stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
+                self.strike(stage, parts, Ending::Plain);
+            }
             Job::Retry(ticket) => {
                 let served = match self.ticketed_command(ticket) {
                     None => false,
@@ -609,6 +623,7 @@ impl Shard {
                 .collect(),
             selected: facts.db,
             now: self.now,
+            process: self.process.clone(),
             discarded: Vec::new(),
             dirty: 0,
         };
@@ -616,6 +631,10 @@ impl Shard {
         let (discarded, dirty) = (world.discarded, world.dirty);
         self.account(facts.command, facts.caller, args, began);
         self.effects.dirty += dirty;
+        if self.effects.journal.is_on() && facts.command.command().flags.contains(Flags::WRITE) {
+            stage.note_whole(&self.databases, facts, args);
+        }
+        let discarded = self.keep_for_snapshot(discarded);
         if !discarded.is_empty() {
             self.process.undertaker.bury_keyspaces(discarded);
         }
@@ -628,6 +647,7 @@ impl Shard {
 
     /// The transaction has happened: everything goes home, and the locks are free.
     fn strike(&mut self, mut stage: Stage, parts: SmallVec<[Part; 4]>, ending: Ending) {
+        let mut shares = self.shares(std::mem::take(&mut stage.away));
         for part in parts {
             let Some(item) = part.granted else {
                 continue;
@@ -650,6 +670,7 @@ impl Shard {
                 changes,
                 ..Release::unused(item, lent)
             };
+            release.share = shares.take(shard);
             if let Ending::Leave(ticket) = ending {
                 release.leave = Some(ticket);
             }
@@ -681,7 +702,13 @@ impl Shard {
                     self.databases.get_mut(db).insert_new(entry);
                 }
             }
-            Lending::World(lent) => self.databases = lent.databases,
+            Lending::World(lent) => {
+                self.databases = lent.databases;
+                self.walk_on();
+            }
+        }
+        if let Some(share) = &release.share {
+            self.say_share(share);
         }
         for change in &release.changes {
             self.effects.came_home(change);
@@ -811,6 +838,8 @@ pub struct Stage {
     world: Vec<(ShardId, Box<Lent>)>,
     /// Keys that the commands changed.
     changes: Vec<Change>,
+    /// What the commands did, for the logs.
+    away: Vec<Away>,
 }
 
 /// A transaction's locks and what they hold, while it runs.
@@ -832,6 +861,7 @@ impl Stage {
             entries: Databases::new(like.count(), like.hasher()),
             world: Vec::new(),
             changes: Vec::new(),
+            away: Vec::new(),
         };
         for part in parts {
             match part.lent.take() {
@@ -851,11 +881,13 @@ impl Stage {
     fn open(&mut self, shard: &mut Shard) {
         std::mem::swap(&mut shard.databases, &mut self.entries);
         shard.effects.away = Some(std::mem::take(&mut self.changes));
+        shard.effects.journal.away = std::mem::take(&mut self.away);
     }
 
     /// Undoes [`Self::open`].
     fn close(&mut self, shard: &mut Shard) {
         self.changes = shard.effects.away.take().unwrap_or_default();
+        self.away = std::mem::take(&mut shard.effects.journal.away);
         std::mem::swap(&mut shard.databases, &mut self.entries);
     }
 
@@ -865,6 +897,24 @@ impl Stage {
             Some((*db, self.entries.get_mut(*db).take(key)?))
         };
         Lending::Entries(keys.iter().filter_map(exists).collect())
+    }
+
+    /// Notes a command on whole databases for every log.
+    fn note_whole(&mut self, like: &Databases, facts: Facts, args: &Args<'_>) {
+        let mut record = Vec::new();
+        aof::command(&mut record, args.iter());
+        let db = facts.db;
+        self.away.push(Away::Everywhere { db, record });
+        let number = |at| {
+            let text = args.get(at)?;
+            let number = storage::item::parse_int(text)?;
+            like.index(u16::try_from(number).ok()?)
+        };
+        if facts.command.command().name == "swapdb"
+            && let (Some(a), Some(b)) = (number(1), number(2))
+        {
+            self.away.push(Away::Swapped(a, b));
+        }
     }
 
     fn lent_by(&mut self, owner: ShardId) -> Option<&mut Lent> {

@@ -70,6 +70,7 @@ impl Shard {
             self.wake_up();
         }
         self.notice_stop_request();
+        self.notice_snapshot_end();
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
         loop {

@@ -3,10 +3,13 @@
 //! A transaction that locks whole shards is lent their databases as they are: a few pointers each. What runs on them runs at one instant,
 //! for everybody. It holds up every shard for as long as it runs, as such a command holds up Redis.
 
+use std::sync::Arc;
+
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
 use crate::context::Change;
 use crate::message::TransactionKey;
+use crate::process::Process;
 
 /// What one shard lends.
 pub struct Lent {
@@ -22,6 +25,7 @@ pub struct World<'a> {
     pub shards: Vec<&'a mut Lent>,
     pub selected: DbIndex,
     pub now: UnixMillis,
+    pub process: Arc<Process>,
     /// Emptied databases on their way to the thread that frees them.
     pub discarded: Vec<Keyspace>,
     /// Keys that went.

@@ -440,6 +440,33 @@ impl Hash {
         }
     }
 
+    /// The listpack of triples, soonest deadline first.
+    pub fn as_listpack_ex(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Form::PackedEx(pack) => Some(pack),
+            _ => None,
+        }
+    }
+
+    /// The hash of these pairs, as a dump holds it: an even number of elements.
+    pub fn from_pack(pack: Listpack) -> Self {
+        debug_assert!(pack.len().is_multiple_of(2));
+        Self(Form::Packed(pack))
+    }
+
+    /// The hash of these triples, in the order of their deadlines.
+    pub fn from_pack_ex(pack: Listpack) -> Self {
+        debug_assert!(pack.len().is_multiple_of(3));
+        Self(Form::PackedEx(pack))
+    }
+
+    /// Gives the hash its large form.
+    pub fn make_table(&mut self) {
+        if !matches!(self.0, Form::Table(_)) {
+            self.become_table();
+        }
+    }
+
     /// What OBJECT ENCODING answers.
     pub fn encoding(&self) -> &'static str {
         match &self.0 {

@@ -13,6 +13,7 @@ use std::hash::BuildHasher;
 use foldhash::quality::RandomState;
 
 use crate::clock::UnixMillis;
+use crate::cut::Cut;
 use crate::entry::Entry;
 use crate::region::{Place, Region};
 
@@ -101,6 +102,8 @@ pub struct Keyspace {
     sweep_region: usize,
     sweep_segment: usize,
     hasher: KeyHasher,
+    /// A consistent copy that is being written.
+    pub(crate) cut: Option<Box<Cut>>,
 }
 
 impl Keyspace {
@@ -114,6 +117,7 @@ impl Keyspace {
             sweep_region: 0,
             sweep_segment: 0,
             hasher,
+            cut: None,
         }
     }
 
@@ -211,6 +215,7 @@ impl Keyspace {
             self.break_up();
         }
         debug_assert!(self.get(entry.key()).is_none(), "a key stands once");
+        self.preserve(entry.key());
         self.len += 1;
         self.volatile += usize::from(entry.deadline().is_some());
         let hash = self.hasher.hash(entry.key());
@@ -230,6 +235,8 @@ impl Keyspace {
     /// One region becomes 256.
     fn break_up(&mut self) {
         let old = std::mem::take(&mut self.regions);
+        // Keys change their places in memory here, not in the order of hashes, by which a walk goes.
+        let cut = self.cut.take();
         self.regions = (0..1 << REGION_BITS).map(|_| Region::new()).collect();
         self.region_bits = REGION_BITS;
         (self.sweep_region, self.sweep_segment) = (0, 0);
@@ -240,6 +247,7 @@ impl Keyspace {
             }
         }
         (self.len, self.volatile) = (len, volatile);
+        self.cut = cut;
     }
 
     /// Takes the entry of `key` out, expired or not.
@@ -254,6 +262,9 @@ impl Keyspace {
     }
 
     fn take_at(&mut self, region: usize, place: Place) -> Entry {
+        if self.cut.is_some() {
+            self.preserve_at(region, place);
+        }
         let (hasher, bits) = (&self.hasher, self.region_bits);
         let entry = self.regions[region].remove(place, |key| {
             let hash = hasher.hash(key);
@@ -262,6 +273,22 @@ impl Keyspace {
         self.len -= 1;
         self.volatile -= usize::from(entry.deadline().is_some());
         entry
+    }
+
+    #[cold]
+    fn preserve_at(&mut self, region: usize, place: Place) {
+        let entry = self.regions[region].segments()[place.segment].entry(place.at);
+        if let (Some(cut), Some(entry)) = (&mut self.cut, entry) {
+            let position = Position::of(self.hasher.hash(entry.key()));
+            if position >= cut.next {
+                cut.preserve(entry.key(), Some(entry));
+            }
+        }
+    }
+
+    /// Where `key` stands, or would, in the order of a scan.
+    pub(crate) fn position_of(&self, key: &[u8]) -> Position {
+        Position::of(self.hasher.hash(key))
     }
 
     /// Changes when `key` expires. Returns whether the key is here.

@@ -5,8 +5,10 @@
 //! Values that are not strings are registered in [`value`]; the small ones are a [`listpack`] over [`thin_bytes`]. Time comes in as an argument ([`clock`]).
 
 pub mod access;
+pub mod aof;
 pub mod bits;
 pub mod clock;
+pub mod cut;
 pub mod databases;
 pub mod entry;
 pub mod geohash;
@@ -20,6 +22,7 @@ pub mod listpack;
 mod listpack_entry;
 mod quicklist;
 mod rank_tree;
+pub mod rdb;
 mod region;
 mod segment;
 pub mod set;
@@ -35,6 +38,7 @@ pub mod value;
 
 pub use access::AccessPolicy;
 pub use clock::UnixMillis;
+pub use cut::{Piece, Terms};
 pub use databases::{Databases, DbIndex};
 pub use entry::Entry;
 pub use hash::{FieldDeadline, Hash, HashLimits};

@@ -244,6 +244,16 @@ impl Set {
         }
     }
 
+    /// The set of these members, as a dump holds it.
+    pub fn from_pack(pack: Listpack) -> Self {
+        Self(Form::Packed(pack))
+    }
+
+    /// The set of these integers, as a dump holds it.
+    pub fn from_intset(ints: Intset) -> Self {
+        Self(Form::Ints(ints))
+    }
+
     /// What OBJECT ENCODING answers.
     pub fn encoding(&self) -> &'static str {
         match &self.0 {

@@ -32,6 +32,17 @@ impl Score {
         self.0
     }
 
+    /// Whether the packed form may hold it as a score.
+    fn is_told_by(item: Item<'_>) -> bool {
+        match item {
+            Item::Int(_) => true,
+            Item::Bytes(text) => std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .is_some_and(|value: f64| !value.is_nan()),
+        }
+    }
+
     /// As the packed form holds it. What cannot be read, which only a damaged file could bring, is zero.
     fn of(item: Item<'_>) -> Self {
         match item {
@@ -200,6 +211,20 @@ impl SortedSet {
             Form::Packed(pack) => Some(pack),
             Form::Ranked(_) => None,
         }
+    }
+
+    /// The set of these pairs, as a dump holds it. `None` unless every second element is a score and the pairs stand in order.
+    pub fn from_pack(pack: Listpack) -> Option<Self> {
+        let whole = pack.len().is_multiple_of(2);
+        let scored = pack.iter().skip(1).step_by(2).all(Score::is_told_by);
+        let set = Self {
+            form: Form::Packed(pack),
+        };
+        let mut digits = itoa::Buffer::new();
+        let in_order = set.iter().is_sorted_by(|(a, low), (b, high)| {
+            low.cmp(high).then_with(|| compare(*a, b.text(&mut digits))) == Ordering::Less
+        });
+        (whole && scored && in_order).then_some(set)
     }
 
     /// Heap memory, in bytes; estimated where the set is large.

@@ -5,21 +5,6 @@
 #[macro_export]
 macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
 
-    "dump" => keyed(keys::dump) {
-        arity 2; flags [READONLY]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS];
-        tips ["nondeterministic_output"];
-        group Generic; since "2.6.0"; complexity "O(1)";
-        syntax "key";
-        summary "The value at a key in the serialized form that RESTORE takes.";
-    }
-
-    "restore" => keyed(keys::restore) {
-        arity -4; flags [WRITE DENYOOM]; acl [KEYSPACE DANGEROUS]; keys [at(1) range(0, 1, 0) OW UPDATE];
-        group Generic; since "2.6.0"; complexity "O(1)";
-        syntax "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]";
-        summary "Creates a key from the serialized form that DUMP gave.";
-    }
-
     "migrate" => session(migrate::migrate) {
         arity -6; flags [WRITE]; acl [KEYSPACE DANGEROUS]; keys [at(3) range(0, 1, 0) RW ACCESS DELETE, after("KEYS", -2) range(-1, 1, 0) RW ACCESS DELETE INCOMPLETE];
         tips ["nondeterministic_output"];
@@ -147,28 +132,6 @@ macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $
         group Server; since "1.0.0"; complexity "O(1)";
         syntax "";
         summary "Rewrites the append-only log in the background.";
-    }
-
-    "bgsave" => session(persistence::bgsave) {
-        arity -1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "O(1)";
-        syntax "[SCHEDULE]";
-        summary "Writes a snapshot in the background.";
-    }
-
-    "lastsave" => session(persistence::lastsave) {
-        arity 1; flags [LOADING STALE FAST]; acl [ADMIN DANGEROUS]; keys [];
-        tips ["nondeterministic_output"];
-        group Server; since "1.0.0"; complexity "O(1)";
-        syntax "";
-        summary "When the last snapshot was written, in seconds of the Unix epoch.";
-    }
-
-    "save" => session(persistence::save) {
-        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING NO_MULTI]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "O(N)";
-        syntax "";
-        summary "Writes a snapshot, and answers when it is written.";
     }
 } } }
 

@@ -335,4 +335,26 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         syntax "";
         summary "The server's clock: seconds of the Unix epoch, and microseconds.";
     }
+
+    "bgsave" => session(persistence::bgsave) {
+        arity -1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
+        group Server; since "1.0.0"; complexity "O(1)";
+        syntax "[SCHEDULE]";
+        summary "Writes a snapshot in the background.";
+    }
+
+    "lastsave" => session(persistence::lastsave) {
+        arity 1; flags [LOADING STALE FAST]; acl [ADMIN DANGEROUS]; keys [];
+        tips ["nondeterministic_output"];
+        group Server; since "1.0.0"; complexity "O(1)";
+        syntax "";
+        summary "When the last snapshot was written, in seconds of the Unix epoch.";
+    }
+
+    "save" => session(persistence::save) {
+        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING NO_MULTI]; acl []; keys [];
+        group Server; since "1.0.0"; complexity "O(N)";
+        syntax "";
+        summary "Writes a snapshot, and answers when it is written.";
+    }
 } } }

@@ -135,6 +135,7 @@ impl Shard {
     /// Goes by the configuration in force from now on.
     fn adopt_config(&mut self) {
         self.config = self.process.current_config();
+        self.refusals.settle(&self.config.clone());
         self.access = self.config.access_policy();
         self.timing.adopt(&self.config);
     }

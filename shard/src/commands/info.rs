@@ -65,7 +65,6 @@ pub struct Part {
     keyspace_hits: u64,
     keyspace_misses: u64,
     expired_keys: u64,
-    dirty: u64,
     /// Keys, and keys with a deadline, of each database.
     databases: Vec<(u64, u64)>,
 }
@@ -73,6 +72,8 @@ pub struct Part {
 impl Part {
     fn of(shard: &mut Shard) -> Self {
         shard.publish_memory();
+        let snapshots = &shard.process.snapshots;
+        snapshots.publish_dirty(shard.id, shard.effects.dirty);
         let databases = &shard.databases;
         Self {
             stats: shard.stats.clone(),
@@ -81,7 +82,6 @@ impl Part {
             keyspace_hits: shard.effects.keyspace_hits,
             keyspace_misses: shard.effects.keyspace_misses,
             expired_keys: shard.effects.expired_keys,
-            dirty: shard.effects.dirty,
             databases: databases
                 .indices()
                 .map(|index| databases.get(index))
@@ -97,7 +97,6 @@ impl Part {
         self.keyspace_hits += other.keyspace_hits;
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
-        self.dirty += other.dirty;
         self.databases
             .resize(self.databases.len().max(other.databases.len()), (0, 0));
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
@@ -300,15 +299,18 @@ fn human(bytes: u64) -> String {
 }
 
 fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    let snapshots = &report.shard.process.snapshots;
+    let current_s = snapshots.current_s();
     lines!(out,
-        "loading": 0,
+        "loading": u8::from(report.shard.refusals.loading),
         "async_loading": 0,
-        "rdb_changes_since_last_save": report.sum.dirty,
-        "rdb_bgsave_in_progress": 0,
-        "rdb_last_save_time": report.shard.process.started_unix_s,
-        "rdb_last_bgsave_status": "ok",
-        "rdb_last_bgsave_time_sec": -1,
-        "rdb_current_bgsave_time_sec": -1,
+        "rdb_changes_since_last_save": snapshots.changes(),
+        "rdb_bgsave_in_progress": u8::from(current_s.is_some()),
+        "rdb_last_save_time": snapshots.last_save_s(),
+        "rdb_last_bgsave_status": if snapshots.failed() { "err" } else { "ok" },
+        "rdb_last_bgsave_time_sec": snapshots.last_duration_s(),
+        "rdb_current_bgsave_time_sec": current_s.map_or(-1, |it| it as i64),
+        "rdb_saves": snapshots.saves(),
         "aof_enabled": 0,
         "aof_rewrite_in_progress": 0,
         "aof_rewrite_scheduled": 0,
