@@ -22,6 +22,9 @@ use crate::watch::Watched;
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
 pub const OUTPUT_UNSENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Output that waits for the disk beyond which the input is no longer run: a client that never pauses would push its own replies ahead for ever.
+const GATED_BYTES_MAX: usize = 256 * 1024;
+
 /// An output buffer larger than this is not kept for the next reply.
 const OUTPUT_KEPT_BYTES_MAX: usize = 64 * 1024;
 
@@ -104,6 +107,8 @@ pub struct Client {
     pub writing_bytes: usize,
     /// A command that must finish before the next one may begin (a transaction, a gathering, a block).
     pub stalled: bool,
+    /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
+    pub gated: Option<u64>,
     /// The next command runs only once nothing is pending.
     pub comes_behind_all: bool,
     pub closing: Option<Closing>,
@@ -208,6 +213,7 @@ impl Client {
             spare: Vec::new(),
             writing_bytes: 0,
             stalled: false,
+            gated: None,
             comes_behind_all: false,
             closing: None,
             blocked: None,
@@ -272,6 +278,7 @@ impl Client {
             && self.closing.is_none()
             && !self.pending.is_full()
             && self.unsent_bytes() < OUTPUT_UNSENT_BYTES_MAX
+            && !(self.gated.is_some() && self.out.len() > GATED_BYTES_MAX)
     }
 
     /// Output that the socket has not taken.
@@ -288,7 +295,7 @@ impl Client {
 
     /// Takes the output for one write; the emptied buffer comes back through [`Self::written`].
     pub fn take_output(&mut self) -> Option<Vec<u8>> {
-        if self.out.is_empty() {
+        if self.out.is_empty() || self.gated.is_some() {
             return None;
         }
         let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));

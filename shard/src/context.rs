@@ -379,6 +379,12 @@ impl Context<'_> {
         self.effects.changed(db, key, event);
     }
 
+    /// Whether there is a log that would want to know.
+    #[inline]
+    pub fn is_logged(&self) -> bool {
+        self.effects.journal.is_on()
+    }
+
     /// The log says this in place of the command: all of what it did to `key`. Once for each key that it changed.
     #[inline]
     pub fn logs(&mut self, key: &[u8], parts: &[&[u8]]) {

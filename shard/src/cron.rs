@@ -47,6 +47,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             if ticks.is_multiple_of(TICKS_PER_CLIENT_LOOK) {
                 shard.look_at_clients();
             }
+            shard.look_at_log();
             let unsaved = shard.heed_save_points();
             !unsaved && shard.has_nothing_to_watch() && shard.stats.commands == commands
         };

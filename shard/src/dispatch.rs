@@ -78,6 +78,7 @@ impl Shard {
         }
         client.input = input;
         client.parser = parser;
+        self.gate_client(client);
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.

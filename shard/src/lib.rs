@@ -12,6 +12,9 @@
 //! - [`shard`] is everything one thread owns; [`process`] what they share; [`executor`] the driver they run on.
 
 pub mod accept;
+pub mod aof;
+pub mod aof_manifest;
+pub mod aof_start;
 pub mod batch;
 pub mod blocking;
 pub mod client;
@@ -37,6 +40,7 @@ pub mod pending;
 pub mod process;
 pub mod pubsub;
 pub mod refusals;
+pub mod replay;
 pub mod server;
 pub mod shard;
 pub mod slot;

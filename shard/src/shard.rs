@@ -14,6 +14,7 @@ use protocol::reply::{Reply, Version};
 use slab::Slab;
 use storage::{AccessPolicy, Databases, Keyspace, UnixMillis};
 
+use crate::aof::Log;
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::blocking::{End, Ticketed};
 use crate::client::Client;
@@ -88,6 +89,8 @@ pub struct Shard {
     pub out_of_memory: bool,
     /// What else keeps commands from running.
     pub refusals: Refusals,
+    /// The append-only log on its way to disk.
+    pub log: Log,
     /// Emptied databases that a snapshot under way is still to write.
     pub(crate) orphans: Vec<Keyspace>,
     /// DEBUG SET-ACTIVE-EXPIRE.
@@ -148,6 +151,7 @@ impl Shard {
             last_logged: 0,
             out_of_memory: false,
             refusals: Refusals::default(),
+            log: Log::default(),
             orphans: Vec::new(),
             active_expire: true,
             stopping: false,
@@ -437,7 +441,7 @@ impl Shard {
     /// Brings the reply of a command that was not answered in its turn to its connection, wherever that is; the connection may go on.
     pub fn complete(&mut self, origin: ShardId, to: ReplyTo, reply: &[u8]) {
         if origin != self.id {
-            self.send(
+            self.send_gated(
                 origin,
                 Message::Late(Box::new(Late {
                     to,
@@ -454,6 +458,7 @@ impl Shard {
                     client.stalled = false;
                     client.blocked = None;
                     client.fold(to.seq, reply);
+                    self.gate_client(&mut client);
                 }
                 Err(_) => self.send(
                     self.id,

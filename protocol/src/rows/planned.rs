@@ -127,13 +127,6 @@ macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $
         summary "The connection's user.";
     }
 
-    "bgrewriteaof" => session(persistence::bgrewriteaof) {
-        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "O(1)";
-        syntax "";
-        summary "Rewrites the append-only log in the background.";
-    }
-
     "latency" => container {
         arity -2; flags []; acl []; keys [];
         group Server; since "2.8.13"; complexity "";
