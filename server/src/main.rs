@@ -70,6 +70,10 @@ fn run() -> Result<(), Failure> {
         );
     }
     config.maxclients = descriptors::raise(config.maxclients, config.shards)?;
+    if config.disable_thp {
+        // Before there is data. A kernel that knows no huge pages refuses, and gives none either.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
+    }
 
     // Before anybody can connect, and so know that there is something to end.
     let signals =
