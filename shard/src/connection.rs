@@ -6,23 +6,26 @@
 //! Bounds, and what happens at them: a connection whose pending slots, held replies or unsent output are at their limit is not run further
 //! (`Client::may_run`); while it is not run it receives at most [`STALLED_INPUT_BYTES_MAX`] and then stops reading, so the kernel makes the
 //! client wait. A command that grows beyond `client-query-buffer-limit` ends the connection.
+//!
+//! Most connections of a large server say nothing most of the time. Such a one holds its task, which is no larger than receiving needs, and a
+//! small buffer for the read in flight; the state of sending is in a box that goes when the connection has been idle for a while.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splitable};
 use tracing::debug;
 
-use crate::client::{Client, Closing};
+use crate::client::{Client, Closing, Due};
 use crate::shard::Shard;
 
 /// Room for the first read of a connection; one that sends little stays small.
-const READ_BYTES_MIN: usize = 512;
+const READ_BYTES_MIN: usize = 256;
 
 /// Room for a read of a connection that fills its reads.
 const READ_BYTES_MAX: usize = 32 * 1024;
@@ -38,10 +41,11 @@ pub async fn serve<S>(shard: Rc<RefCell<Shard>>, client: Rc<RefCell<Client>>, st
 where
     S: AsyncReadRent + AsyncWriteRent + Split,
 {
-    let (mut read_half, mut write_half) = stream.into_split();
+    let (mut read_half, write_half) = stream.into_split();
     {
         let mut receiving = pin!(receive(&shard, &client, &mut read_half));
-        let mut sending = pin!(send(&client, &mut write_half));
+        let mut resting = Some(write_half);
+        let mut sending = None;
         let mut received = None;
         let ended: io::Result<()> = poll_fn(|cx| {
             client.borrow_mut().park(cx.waker());
@@ -57,11 +61,21 @@ where
                 client.close(how);
                 received = Some(result);
             }
-            let closing = client.borrow().closing;
-            match closing {
+            if client.borrow().closing == Some(Closing::Now) {
                 // Not even a write that the client does not take holds this up.
-                Some(Closing::Now) => Poll::Ready(Ok(())),
-                _ => sending.as_mut().poll(cx),
+                return Poll::Ready(Ok(()));
+            }
+            loop {
+                if let Some(stream) = resting.take_if(|_| client.borrow().has_work_for_sending()) {
+                    sending = Some(Box::pin(send(&client, stream)));
+                }
+                let Some(future) = &mut sending else {
+                    return Poll::Pending;
+                };
+                match ready!(future.as_mut().poll(cx))? {
+                    None => return Poll::Ready(Ok(())),
+                    stream => (resting, sending) = (stream, None),
+                }
             }
         })
         .await;
@@ -202,25 +216,16 @@ fn run(shard: &RefCell<Shard>, client: &RefCell<Client>) {
     shard.run_input(&mut client.borrow_mut());
 }
 
-/// Writes what is due until the connection is to be closed and nothing is due any more.
-async fn send<W: AsyncWriteRent>(client: &RefCell<Client>, stream: &mut W) -> io::Result<()> {
+/// Writes what is due until the connection is to be closed and nothing is due any more, or until it has been idle for so long that it may
+/// rest: then the stream comes back, for the next call.
+async fn send<W: AsyncWriteRent>(client: &RefCell<Client>, mut stream: W) -> io::Result<Option<W>> {
     loop {
-        let chunk = poll_fn(|_| {
-            let mut client = client.borrow_mut();
-            match client.closing {
-                Some(Closing::Now) => Poll::Ready(None),
-                Some(Closing::AfterReplies)
-                    if client.out.is_empty() && client.pending.is_empty() =>
-                {
-                    Poll::Ready(None)
-                }
-                _ => client
-                    .take_output()
-                    .map_or(Poll::Pending, |chunk| Poll::Ready(Some(chunk))),
-            }
-        })
-        .await;
-        let Some(chunk) = chunk else { return Ok(()) };
+        let due = poll_fn(|_| client.borrow_mut().next_due()).await;
+        let chunk = match due {
+            Due::Chunk(chunk) => chunk,
+            Due::Rest => return Ok(Some(stream)),
+            Due::End => return Ok(None),
+        };
         let (result, chunk) = stream.write_all(chunk).await;
         let mut client = client.borrow_mut();
         client.written(chunk);

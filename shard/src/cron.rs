@@ -26,13 +26,17 @@ const TICKS_PER_CLIENT_LOOK: u64 = 10;
 /// A connection that has sent nothing for this long gives its spare buffers back.
 const IDLE_BUFFERS_KEPT: Duration = Duration::from_secs(2);
 
+/// Ticks without a command after which every connection has been seen idle for that long, and nothing is left to give back.
+const QUIET_TICKS: u64 =
+    2 * TICKS_PER_CLIENT_LOOK + IDLE_BUFFERS_KEPT.as_millis() as u64 / TICK.as_millis() as u64;
+
 /// Runs the clock for as long as the executor runs.
 pub async fn run(shard: Rc<RefCell<Shard>>) {
-    let mut ticks = 0u64;
+    let (mut ticks, mut quiet_ticks) = (0u64, 0);
     loop {
+        let commands = shard.borrow().stats.commands;
         monoio::time::sleep(TICK).await;
         ticks += 1;
-        let commands = shard.borrow().stats.commands;
         while shard.borrow_mut().expire_step() {
             // Sleeping for no time lets the connections run first.
             monoio::time::sleep(Duration::ZERO).await;
@@ -47,9 +51,15 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             if ticks.is_multiple_of(TICKS_PER_CLIENT_LOOK) {
                 shard.look_at_clients();
             }
-            shard.has_nothing_to_watch() && shard.stats.commands == commands
+            quiet_ticks = match shard.stats.commands == commands {
+                true => quiet_ticks + 1,
+                false => 0,
+            };
+            shard.has_nothing_to_watch()
+                && (quiet_ticks >= QUIET_TICKS || quiet_ticks > 0 && shard.clients.is_empty())
         };
         if quiet {
+            quiet_ticks = 0;
             let mut registered = false;
             poll_fn(|cx| {
                 if std::mem::replace(&mut registered, true) {
@@ -104,7 +114,7 @@ impl Shard {
                 );
                 client.close(Closing::Now);
             } else if idle >= IDLE_BUFFERS_KEPT {
-                client.shrink();
+                client.rest();
             }
         }
     }
