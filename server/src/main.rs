@@ -13,7 +13,7 @@ use std::fmt;
 use std::fs;
 use std::process::ExitCode;
 
-use shard::{Server, Setup};
+use shard::{Allocator, Server, Setup};
 use tracing::{info, warn};
 
 use crate::flags::Start;
@@ -86,7 +86,10 @@ fn run() -> Result<(), Failure> {
         config_file: file,
         tcp,
         unix,
-        used_memory: memory::of_this_thread,
+        allocator: Allocator {
+            used_bytes: memory::of_this_thread,
+            give_back: memory::give_back,
+        },
         log_level,
     })
     .map_err(|error| {

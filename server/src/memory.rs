@@ -14,7 +14,7 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 
 use libmimalloc_sys::{
-    mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc,
+    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc,
     mi_zalloc_aligned,
 };
 
@@ -31,6 +31,13 @@ thread_local! {
 /// Bytes that the calling thread has allocated, less those that it has freed.
 pub fn of_this_thread() -> isize {
     IN_USE.get()
+}
+
+/// Gives memory that the calling thread has freed, and mimalloc keeps for its next blocks, back to the system. It looks at every page of the
+/// thread's heap: some 100 us for each 64 MB.
+pub fn give_back() {
+    // SAFETY: it touches nothing that is in use.
+    unsafe { mi_collect(true) };
 }
 
 #[inline]

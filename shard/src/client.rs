@@ -362,10 +362,10 @@ impl Client {
         self.at_rest = false;
     }
 
-    /// Frees what an idle connection need not keep, once for each time that it falls idle.
-    pub fn rest(&mut self) {
+    /// Frees what an idle connection need not keep, once for each time that it falls idle. Returns whether this was one.
+    pub fn rest(&mut self) -> bool {
         if self.at_rest {
-            return;
+            return false;
         }
         self.at_rest = true;
         self.spare = Vec::new();
@@ -375,6 +375,7 @@ impl Client {
         self.pending.shrink();
         self.parser.shrink();
         self.wake();
+        true
     }
 
     /// Bytes of memory this connection holds.

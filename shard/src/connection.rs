@@ -36,14 +36,21 @@ const SMALL_READS_MAX: u32 = 16;
 /// Input received while the connection may not run.
 const STALLED_INPUT_BYTES_MAX: usize = 256 * 1024;
 
+/// What a connection's task works on: one pointer in the futures that it consists of.
+pub struct Served {
+    pub shard: Rc<RefCell<Shard>>,
+    pub client: Rc<RefCell<Client>>,
+}
+
 /// Serves a connection until either side ends it.
-pub async fn serve<S>(shard: Rc<RefCell<Shard>>, client: Rc<RefCell<Client>>, stream: S)
+pub async fn serve<S>(served: Served, stream: S)
 where
     S: AsyncReadRent + AsyncWriteRent + Split,
 {
     let (mut read_half, write_half) = stream.into_split();
+    let client = &served.client;
     {
-        let mut receiving = pin!(receive(&shard, &client, &mut read_half));
+        let mut receiving = pin!(receive(&served, &mut read_half));
         let mut resting = Some(write_half);
         let mut sending = None;
         let mut received = None;
@@ -67,7 +74,7 @@ where
             }
             loop {
                 if let Some(stream) = resting.take_if(|_| client.borrow().has_work_for_sending()) {
-                    sending = Some(Box::pin(send(&client, stream)));
+                    sending = Some(Box::pin(send(client, stream)));
                 }
                 let Some(future) = &mut sending else {
                     return Poll::Pending;
@@ -88,23 +95,19 @@ where
         }
     }
     let token = client.borrow().token;
-    shard.borrow_mut().forget(token);
+    served.shard.borrow_mut().forget(token);
 }
 
 /// Reads and runs input until the client ends its side, or is to be closed.
-async fn receive<R: AsyncReadRent>(
-    shard: &RefCell<Shard>,
-    client: &RefCell<Client>,
-    stream: &mut R,
-) -> io::Result<()> {
+async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Result<()> {
     let mut room = READ_BYTES_MIN;
     let mut small_reads = 0;
     loop {
-        let Some((chunk, start, end)) = room_to_read(client, room) else {
+        let Some((chunk, start, end)) = room_to_read(&served.client, room) else {
             // Either the client is closing or it has sent more than it may before it is run.
             let closing = poll_fn(|_| {
-                run(shard, client);
-                let client = client.borrow();
+                served.run();
+                let client = served.client.borrow();
                 match (client.closing, client.input.len() < STALLED_INPUT_BYTES_MAX) {
                     (Some(_), _) => Poll::Ready(true),
                     (None, true) => Poll::Ready(false),
@@ -123,8 +126,8 @@ async fn receive<R: AsyncReadRent>(
                 return Poll::Ready(done);
             }
             // Woken for another reason: perhaps what waits may run now.
-            if !client.borrow().input.is_empty() {
-                run(shard, client);
+            if !served.client.borrow().input.is_empty() {
+                served.run();
             }
             Poll::Pending
         })
@@ -132,7 +135,7 @@ async fn receive<R: AsyncReadRent>(
         let mut chunk = slice.into_inner();
         let count = result?;
         if count == 0 {
-            run_what_is_left(shard, client).await;
+            run_what_is_left(served).await;
             return Ok(());
         }
         chunk.truncate(start + count);
@@ -145,10 +148,10 @@ async fn receive<R: AsyncReadRent>(
             room = (room / 2).max(READ_BYTES_MIN);
             small_reads = 0;
         }
-        let mut shard = shard.borrow_mut();
+        let mut shard = served.shard.borrow_mut();
         shard.begin_turn();
         shard.stats.net_input_bytes += count as u64;
-        let mut client = client.borrow_mut();
+        let mut client = served.client.borrow_mut();
         match client.large.take() {
             Some(mut large) => {
                 *large.buffer() = chunk;
@@ -197,10 +200,10 @@ fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize
 }
 
 /// The client has ended its side: commands that it sent before still run, in their order.
-async fn run_what_is_left(shard: &RefCell<Shard>, client: &RefCell<Client>) {
+async fn run_what_is_left(served: &Served) {
     poll_fn(|_| {
-        run(shard, client);
-        let client = client.borrow();
+        served.run();
+        let client = served.client.borrow();
         let nothing_left = client.input.is_empty() || client.blocked.is_some();
         match client.closing.is_some() || client.may_run() || nothing_left {
             true => Poll::Ready(()),
@@ -210,10 +213,12 @@ async fn run_what_is_left(shard: &RefCell<Shard>, client: &RefCell<Client>) {
     .await;
 }
 
-fn run(shard: &RefCell<Shard>, client: &RefCell<Client>) {
-    let mut shard = shard.borrow_mut();
-    shard.begin_turn();
-    shard.run_input(&mut client.borrow_mut());
+impl Served {
+    fn run(&self) {
+        let mut shard = self.shard.borrow_mut();
+        shard.begin_turn();
+        shard.run_input(&mut self.client.borrow_mut());
+    }
 }
 
 /// Writes what is due until the connection is to be closed and nothing is due any more, or until it has been idle for so long that it may

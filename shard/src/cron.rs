@@ -26,6 +26,9 @@ const TICKS_PER_CLIENT_LOOK: u64 = 10;
 /// A connection that has sent nothing for this long gives its spare buffers back.
 const IDLE_BUFFERS_KEPT: Duration = Duration::from_secs(2);
 
+/// A shard with more memory in use than this does not look for some to give back when it falls asleep: that would take it over a millisecond.
+const LOOKED_OVER_BYTES_MAX: isize = 512 << 20;
+
 /// Ticks without a command after which every connection has been seen idle for that long, and nothing is left to give back.
 const QUIET_TICKS: u64 =
     2 * TICKS_PER_CLIENT_LOOK + IDLE_BUFFERS_KEPT.as_millis() as u64 / TICK.as_millis() as u64;
@@ -60,6 +63,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
         };
         if quiet {
             quiet_ticks = 0;
+            shard.borrow_mut().give_memory_back();
             let mut registered = false;
             poll_fn(|cx| {
                 if std::mem::replace(&mut registered, true) {
@@ -93,8 +97,18 @@ impl Shard {
 
     /// Tells the process how much memory this shard's thread has in use.
     pub(crate) fn publish_memory(&self) {
-        let used = (self.process.used_memory_of_thread)();
+        let used = (self.process.allocator.used_bytes)();
         self.process.used_memory[self.id.index()].store(used as i64, Ordering::Relaxed);
+    }
+
+    /// What connections gave up when they came to rest leaves the process, too: mimalloc waits for further calls, which a sleeping shard does
+    /// not make.
+    fn give_memory_back(&mut self) {
+        if std::mem::take(&mut self.clients_rested)
+            && (self.process.allocator.used_bytes)() < LOOKED_OVER_BYTES_MAX
+        {
+            (self.process.allocator.give_back)();
+        }
     }
 
     fn look_at_clients(&mut self) {
@@ -114,7 +128,7 @@ impl Shard {
                 );
                 client.close(Closing::Now);
             } else if idle >= IDLE_BUFFERS_KEPT {
-                client.rest();
+                self.clients_rested |= client.rest();
             }
         }
     }

@@ -18,6 +18,15 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The Redis version whose commands and replies these are.
 pub const REDIS_VERSION: &str = "7.4.0";
 
+/// What the process's allocator can tell and do.
+#[derive(Clone, Copy)]
+pub struct Allocator {
+    /// Bytes that the calling thread has allocated and not freed. Negative where it frees what others allocated.
+    pub used_bytes: fn() -> isize,
+    /// Gives memory that the calling thread has freed back to the system. Takes longer the more memory is in use.
+    pub give_back: fn(),
+}
+
 /// Shared by all shards; every field is read rarely.
 pub struct Process {
     pub slots: SlotMap,
@@ -36,7 +45,7 @@ pub struct Process {
     /// Bytes in use by each shard's allocations, as it last said. Memory freed by another thread makes one negative; the sum is right.
     pub used_memory: Vec<AtomicI64>,
     pub peak_memory: AtomicU64,
-    pub used_memory_of_thread: fn() -> isize,
+    pub allocator: Allocator,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     /// Who subscribes to what.
     pub pubsub: Registry,
@@ -53,7 +62,7 @@ impl Process {
         config_file: Option<String>,
         driver: Driver,
         undertaker: Undertaker,
-        used_memory_of_thread: fn() -> isize,
+        allocator: Allocator,
         set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     ) -> Self {
         let slots = SlotMap::new(config.shards);
@@ -76,7 +85,7 @@ impl Process {
             connections: AtomicUsize::new(0),
             used_memory: (0..slots.shards()).map(|_| AtomicI64::new(0)).collect(),
             peak_memory: AtomicU64::new(0),
-            used_memory_of_thread,
+            allocator,
             set_log_level,
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
