@@ -1,6 +1,6 @@
 //! A connection as its shard knows it: the session that commands may read and change, the input that waits, the replies that are due.
 
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use protocol::command::{Command, Flags};
@@ -48,6 +48,16 @@ pub enum Closing {
     AfterReplies,
     /// Killed, timed out, over a limit: at once.
     Now,
+}
+
+/// What the sending side of a connection is to do next.
+pub enum Due {
+    /// Write this; the emptied buffer comes back through [`Client::written`].
+    Chunk(Vec<u8>),
+    /// Give up what only a busy connection needs.
+    Rest,
+    /// Nothing any more: the connection ends.
+    End,
 }
 
 /// What commands may read and change of their connection.
@@ -114,6 +124,8 @@ pub struct Client {
     pub closing: Option<Closing>,
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
+    /// It has given back what only a busy connection needs, and is still idle.
+    at_rest: bool,
     /// An EXEC that waits for the reply of one of its commands.
     pub suspended: Option<Box<Suspended>>,
     /// The connection's task.
@@ -217,6 +229,7 @@ impl Client {
             comes_behind_all: false,
             closing: None,
             blocked: None,
+            at_rest: false,
             suspended: None,
             waker: None,
         }
@@ -293,14 +306,28 @@ impl Client {
         self.pending.is_empty() && self.session.reply_mode == ReplyMode::On
     }
 
-    /// Takes the output for one write; the emptied buffer comes back through [`Self::written`].
-    pub fn take_output(&mut self) -> Option<Vec<u8>> {
-        if self.out.is_empty() || self.gated.is_some() {
-            return None;
+    /// What to send or to do instead; pending while there is nothing.
+    pub fn next_due(&mut self) -> Poll<Due> {
+        if self.closing == Some(Closing::Now) {
+            return Poll::Ready(Due::End);
         }
-        let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
-        self.writing_bytes = chunk.len();
-        Some(chunk)
+        if !self.out.is_empty() && self.gated.is_none() {
+            let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
+            self.writing_bytes = chunk.len();
+            self.at_rest = false;
+            return Poll::Ready(Due::Chunk(chunk));
+        }
+        match self.closing {
+            Some(_) if self.pending.is_empty() && self.out.is_empty() => Poll::Ready(Due::End),
+            None if self.at_rest => Poll::Ready(Due::Rest),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Whether a connection whose sending side rests must take it up again.
+    #[inline]
+    pub fn has_work_for_sending(&self) -> bool {
+        (!self.out.is_empty() && self.gated.is_none()) || self.closing.is_some()
     }
 
     /// Gives a written buffer back.
@@ -335,13 +362,27 @@ impl Client {
         self.wake();
     }
 
-    /// Frees what an idle connection need not keep.
-    pub fn shrink(&mut self) {
+    /// Notes that a command came, at `now`.
+    #[inline]
+    pub fn touch(&mut self, now: Instant) {
+        self.active_at = now;
+        self.at_rest = false;
+    }
+
+    /// Frees what an idle connection need not keep, once for each time that it falls idle. Returns whether this was one.
+    pub fn rest(&mut self) -> bool {
+        if self.at_rest {
+            return false;
+        }
+        self.at_rest = true;
         self.spare = Vec::new();
         if self.out.is_empty() {
             self.out = Vec::new();
         }
         self.pending.shrink();
+        self.parser.shrink();
+        self.wake();
+        true
     }
 
     /// Bytes of memory this connection holds.

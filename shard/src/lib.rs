@@ -54,5 +54,6 @@ pub mod waiting;
 pub mod watch;
 pub mod world;
 
+pub use process::Allocator;
 pub use server::{Server, Setup};
 pub use stop::StopHandle;

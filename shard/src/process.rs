@@ -26,6 +26,15 @@ const BY_SAVE_POINTS: u8 = 0;
 const SAVE: u8 = 1;
 const NO_SAVE: u8 = 2;
 
+/// What the process's allocator can tell and do.
+#[derive(Clone, Copy)]
+pub struct Allocator {
+    /// Bytes that the calling thread has allocated and not freed. Negative where it frees what others allocated.
+    pub used_bytes: fn() -> isize,
+    /// Gives memory that the calling thread has freed back to the system. Takes longer the more memory is in use.
+    pub give_back: fn(),
+}
+
 /// Shared by all shards; every field is read rarely.
 pub struct Process {
     pub slots: SlotMap,
@@ -48,7 +57,7 @@ pub struct Process {
     /// The same of threads that have ended and left what they made.
     left_memory: AtomicI64,
     pub peak_memory: AtomicU64,
-    pub used_memory_of_thread: fn() -> isize,
+    pub allocator: Allocator,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     pub snapshots: Snapshots,
     /// The files of the append-only log.
@@ -75,7 +84,7 @@ impl Process {
         config_file: Option<String>,
         driver: Driver,
         undertaker: Undertaker,
-        used_memory_of_thread: fn() -> isize,
+        allocator: Allocator,
         set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     ) -> Self {
         let slots = SlotMap::new(config.shards);
@@ -100,7 +109,7 @@ impl Process {
             used_memory: (0..slots.shards()).map(|_| AtomicI64::new(0)).collect(),
             left_memory: AtomicI64::new(0),
             peak_memory: AtomicU64::new(0),
-            used_memory_of_thread,
+            allocator,
             set_log_level,
             snapshots: Snapshots::new(slots.shards()),
             manifest: Mutex::default(),
@@ -139,7 +148,7 @@ impl Process {
 
     /// The calling thread is about to end, and others own what it has made.
     pub fn count_memory_of_ended_thread(&self) {
-        let made = (self.used_memory_of_thread)() as i64;
+        let made = (self.allocator.used_bytes)() as i64;
         self.left_memory.fetch_add(made, Ordering::Relaxed);
     }
 

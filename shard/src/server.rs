@@ -20,7 +20,7 @@ use crate::config::{Config, LogLevel};
 use crate::executor::{self, Driver};
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
 use crate::message::Message;
-use crate::process::Process;
+use crate::process::{Allocator, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
@@ -38,8 +38,7 @@ pub struct Setup {
     /// The listeners of each shard.
     pub tcp: Vec<Vec<TcpListener>>,
     pub unix: Option<UnixListener>,
-    /// Bytes that the calling thread has allocated and not freed.
-    pub used_memory: fn() -> isize,
+    pub allocator: Allocator,
     /// Changes the level of the log while running.
     pub log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
 }
@@ -61,7 +60,7 @@ impl Server {
             setup.config_file,
             driver,
             Undertaker::start()?,
-            setup.used_memory,
+            setup.allocator,
             setup.log_level,
         ));
         let ends = mesh::<Message>(shards, driver.is_uring())?;

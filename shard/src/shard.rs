@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
@@ -75,6 +76,8 @@ pub struct Shard {
     pub random: Rng,
     pub stats: Stats,
     pub clients: Slab<Registered>,
+    /// Connections have freed memory because they were idle, and the shard has kept it.
+    pub(crate) clients_rested: bool,
     pub locks: LockTable<Work>,
     pub transactions: Slab<Transaction>,
     pub gathers: Slab<Gather>,
@@ -142,6 +145,7 @@ impl Shard {
             random: Rng::new(),
             stats: Stats::default(),
             clients: Slab::new(),
+            clients_rested: false,
             locks: LockTable::default(),
             transactions: Slab::new(),
             gathers: Slab::new(),
@@ -419,6 +423,7 @@ impl Shard {
 
     /// Forgets a connection: replies still under way to it are dropped when they come.
     pub fn forget(&mut self, token: ClientToken) {
+        self.process.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(client) = self.client(token).cloned() {
             self.clients.remove(token.index as usize);
             let client = &mut *client.borrow_mut();

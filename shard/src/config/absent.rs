@@ -104,7 +104,6 @@ const DIRECTIVES: &[(&str, Absent)] = &[
     ("bio-cpulist", Passed),
     ("crash-log-enabled", Passed),
     ("crash-memcheck-enabled", Passed),
-    ("disable-thp", Passed),
     ("hide-user-data-from-log", Passed),
     ("ignore-warnings", Passed),
     ("jemalloc-bg-thread", Passed),

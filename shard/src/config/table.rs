@@ -189,6 +189,8 @@ parameters! {
         "lfu-log-factor" => lfu_log_factor: u32 = 10, Integer(0, INT_MAX);
         /// Minutes after which the counter of accesses of LFU falls by one.
         "lfu-decay-time" => lfu_decay_time_min: u32 = 1, Integer(0, INT_MAX);
+        /// Go without transparent huge pages: with them, each 2 MB of growth is a pause.
+        "disable-thp" => disable_thp: bool = true, YesNo, Immutable;
     }
     Snapshots {
         /// Take a snapshot after so many seconds when at least so many keys changed; empty for never.
