@@ -266,6 +266,13 @@ impl Parser {
         self.state = State::Argument { left: left - 1 };
     }
 
+    /// Frees what is kept from one command to the next, where no command has begun. The last one's arguments are gone then.
+    pub fn shrink(&mut self) {
+        if matches!(self.state, State::Start | State::Done) {
+            *self = Self::new();
+        }
+    }
+
     /// Bytes of memory the parser holds besides itself, for the client's accounting.
     pub fn memory_bytes(&self) -> usize {
         self.spans.capacity() * size_of::<Span>()

@@ -13,7 +13,7 @@ use std::fmt;
 use std::fs;
 use std::process::ExitCode;
 
-use shard::{Server, Setup};
+use shard::{Allocator, Server, Setup};
 use tracing::{info, warn};
 
 use crate::flags::Start;
@@ -70,6 +70,10 @@ fn run() -> Result<(), Failure> {
         );
     }
     config.maxclients = descriptors::raise(config.maxclients, config.shards)?;
+    if config.disable_thp {
+        // Before there is data. A kernel that knows no huge pages refuses, and gives none either.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
+    }
 
     // Before anybody can connect, and so know that there is something to end.
     let signals =
@@ -82,7 +86,10 @@ fn run() -> Result<(), Failure> {
         config_file: file,
         tcp,
         unix,
-        used_memory: memory::of_this_thread,
+        allocator: Allocator {
+            used_bytes: memory::of_this_thread,
+            give_back: memory::give_back,
+        },
         log_level,
     })
     .map_err(|error| {

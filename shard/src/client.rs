@@ -1,6 +1,6 @@
 //! A connection as its shard knows it: the session that commands may read and change, the input that waits, the replies that are due.
 
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use protocol::command::{Command, Flags};
@@ -23,6 +23,9 @@ use crate::watch::Watched;
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
 pub const OUTPUT_UNSENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Output that waits for the disk beyond which the input is no longer run: a client that never pauses would push its own replies ahead for ever.
+const GATED_BYTES_MAX: usize = 256 * 1024;
 
 /// An output buffer larger than this is not kept for the next reply.
 const OUTPUT_KEPT_BYTES_MAX: usize = 64 * 1024;
@@ -47,6 +50,16 @@ pub enum Closing {
     AfterReplies,
     /// Killed, timed out, over a limit: at once.
     Now,
+}
+
+/// What the sending side of a connection is to do next.
+pub enum Due {
+    /// Write this; the emptied buffer comes back through [`Client::written`].
+    Chunk(Vec<u8>),
+    /// Give up what only a busy connection needs.
+    Rest,
+    /// Nothing any more: the connection ends.
+    End,
 }
 
 /// What commands may read and change of their connection.
@@ -110,11 +123,15 @@ pub struct Client {
     pub stalled: bool,
     /// CLIENT PAUSE holds its next command back.
     pub postponed: bool,
+    /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
+    pub gated: Option<u64>,
     /// The next command runs only once nothing is pending.
     pub comes_behind_all: bool,
     pub closing: Option<Closing>,
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
+    /// It has given back what only a busy connection needs, and is still idle.
+    at_rest: bool,
     /// An EXEC that waits for the reply of one of its commands.
     pub suspended: Option<Box<Suspended>>,
     /// The connection's task.
@@ -229,9 +246,11 @@ impl Client {
             writing_bytes: 0,
             stalled: false,
             postponed: false,
+            gated: None,
             comes_behind_all: false,
             closing: None,
             blocked: None,
+            at_rest: false,
             suspended: None,
             waker: None,
         }
@@ -296,6 +315,7 @@ impl Client {
             && self.closing.is_none()
             && !self.pending.is_full()
             && self.unsent_bytes() < OUTPUT_UNSENT_BYTES_MAX
+            && !(self.gated.is_some() && self.out.len() > GATED_BYTES_MAX)
     }
 
     /// Output that the socket has not taken.
@@ -310,14 +330,28 @@ impl Client {
         self.pending.is_empty() && self.session.reply_mode == ReplyMode::On
     }
 
-    /// Takes the output for one write; the emptied buffer comes back through [`Self::written`].
-    pub fn take_output(&mut self) -> Option<Vec<u8>> {
-        if self.out.is_empty() {
-            return None;
+    /// What to send or to do instead; pending while there is nothing.
+    pub fn next_due(&mut self) -> Poll<Due> {
+        if self.closing == Some(Closing::Now) {
+            return Poll::Ready(Due::End);
         }
-        let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
-        self.writing_bytes = chunk.len();
-        Some(chunk)
+        if !self.out.is_empty() && self.gated.is_none() {
+            let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
+            self.writing_bytes = chunk.len();
+            self.at_rest = false;
+            return Poll::Ready(Due::Chunk(chunk));
+        }
+        match self.closing {
+            Some(_) if self.pending.is_empty() && self.out.is_empty() => Poll::Ready(Due::End),
+            None if self.at_rest => Poll::Ready(Due::Rest),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Whether a connection whose sending side rests must take it up again.
+    #[inline]
+    pub fn has_work_for_sending(&self) -> bool {
+        (!self.out.is_empty() && self.gated.is_none()) || self.closing.is_some()
     }
 
     /// Gives a written buffer back.
@@ -352,13 +386,27 @@ impl Client {
         self.wake();
     }
 
-    /// Frees what an idle connection need not keep.
-    pub fn shrink(&mut self) {
+    /// Notes that a command came, at `now`.
+    #[inline]
+    pub fn touch(&mut self, now: Instant) {
+        self.active_at = now;
+        self.at_rest = false;
+    }
+
+    /// Frees what an idle connection need not keep, once for each time that it falls idle. Returns whether this was one.
+    pub fn rest(&mut self) -> bool {
+        if self.at_rest {
+            return false;
+        }
+        self.at_rest = true;
         self.spare = Vec::new();
         if self.out.is_empty() {
             self.out = Vec::new();
         }
         self.pending.shrink();
+        self.parser.shrink();
+        self.wake();
+        true
     }
 
     /// Bytes of memory this connection holds.

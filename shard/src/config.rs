@@ -19,7 +19,7 @@ use std::fmt;
 use storage::rdb::{self, Compression};
 use storage::{AccessPolicy, HashLimits, ListLimits, SetLimits, SortedSetLimits};
 
-pub use choice::{IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
+pub use choice::{AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
 pub use file::{FileError, Loader};
 pub use kind::Kind;
 pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint, SavePoints};

@@ -30,7 +30,7 @@ use crate::watch::WatchTable;
 const FREE_EFFORT_MAX: usize = 64;
 
 /// Who called, as far as a data command may care.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Caller {
     /// `CLIENT ID`.
     pub client_id: u64,
@@ -381,6 +381,12 @@ impl Context<'_> {
     #[inline]
     pub fn changed_in(&mut self, db: DbIndex, key: &[u8], event: Event) {
         self.effects.changed(db, key, event);
+    }
+
+    /// Whether there is a log that would want to know.
+    #[inline]
+    pub fn is_logged(&self) -> bool {
+        self.effects.journal.is_on()
     }
 
     /// The log says this in place of the command: all of what it did to `key`. Once for each key that it changed.

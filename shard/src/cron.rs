@@ -27,13 +27,20 @@ const TICKS_PER_CLIENT_LOOK: u64 = 10;
 /// A connection that has sent nothing for this long gives its spare buffers back.
 const IDLE_BUFFERS_KEPT: Duration = Duration::from_secs(2);
 
+/// A shard with more memory in use than this does not look for some to give back when it falls asleep: that would take it over a millisecond.
+const LOOKED_OVER_BYTES_MAX: isize = 512 << 20;
+
+/// Ticks without a command after which every connection has been seen idle for that long, and nothing is left to give back.
+const QUIET_TICKS: u64 =
+    2 * TICKS_PER_CLIENT_LOOK + IDLE_BUFFERS_KEPT.as_millis() as u64 / TICK.as_millis() as u64;
+
 /// Runs the clock for as long as the executor runs.
 pub async fn run(shard: Rc<RefCell<Shard>>) {
-    let mut ticks = 0u64;
+    let (mut ticks, mut quiet_ticks) = (0u64, 0);
     loop {
+        let commands = shard.borrow().stats.commands;
         monoio::time::sleep(TICK).await;
         ticks += 1;
-        let commands = shard.borrow().stats.commands;
         while shard.borrow_mut().expire_step() {
             // Sleeping for no time lets the connections run first.
             monoio::time::sleep(Duration::ZERO).await;
@@ -48,10 +55,19 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             if ticks.is_multiple_of(TICKS_PER_CLIENT_LOOK) {
                 shard.look_at_clients();
             }
+            shard.look_at_log();
             let unsaved = shard.heed_save_points();
-            !unsaved && shard.has_nothing_to_watch() && shard.stats.commands == commands
+            quiet_ticks = match shard.stats.commands == commands {
+                true => quiet_ticks + 1,
+                false => 0,
+            };
+            !unsaved
+                && shard.has_nothing_to_watch()
+                && (quiet_ticks >= QUIET_TICKS || quiet_ticks > 0 && shard.clients.is_empty())
         };
         if quiet {
+            quiet_ticks = 0;
+            shard.borrow_mut().give_memory_back();
             let mut registered = false;
             poll_fn(|cx| {
                 if std::mem::replace(&mut registered, true) {
@@ -88,8 +104,18 @@ impl Shard {
 
     /// Tells the process how much memory this shard's thread has in use.
     pub(crate) fn publish_memory(&self) {
-        let used = (self.process.used_memory_of_thread)();
+        let used = (self.process.allocator.used_bytes)();
         self.process.used_memory[self.id.index()].store(used as i64, Ordering::Relaxed);
+    }
+
+    /// What connections gave up when they came to rest leaves the process, too: mimalloc waits for further calls, which a sleeping shard does
+    /// not make.
+    fn give_memory_back(&mut self) {
+        if std::mem::take(&mut self.clients_rested)
+            && (self.process.allocator.used_bytes)() < LOOKED_OVER_BYTES_MAX
+        {
+            (self.process.allocator.give_back)();
+        }
     }
 
     fn look_at_clients(&mut self) {
@@ -109,7 +135,7 @@ impl Shard {
                 );
                 client.close(Closing::Now);
             } else if idle >= IDLE_BUFFERS_KEPT {
-                client.shrink();
+                self.clients_rested |= client.rest();
             }
         }
     }

@@ -29,7 +29,7 @@ impl Shard {
         if client.input.is_empty() || !client.may_run() {
             return;
         }
-        client.active_at = self.instant;
+        client.touch(self.instant);
         let mut limits = Limits {
             bulk_len_max: self.config.proto_max_bulk_len,
             query_len_max: self.config.client_query_buffer_limit,
@@ -85,6 +85,7 @@ impl Shard {
         }
         client.input = input;
         client.parser = parser;
+        self.gate_client(client);
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.

@@ -244,7 +244,8 @@ impl Shard {
     pub(crate) fn run_exec(&mut self, mut exec: Box<Exec>, unchanged: bool, held: Held) {
         let Some(client) = self.client(exec.to.client).cloned() else {
             // The connection is gone, and with it the wish.
-            return held.end(self);
+            held.end(self);
+            return;
         };
         let watched = take(&mut client.borrow_mut().session.exec_watched);
         self.unwatch(watched);
@@ -262,7 +263,8 @@ impl Shard {
     /// Runs what is left of it, until the end or until a command has to wait for its reply.
     fn continue_exec(&mut self, mut exec: Box<Exec>, mut held: Held) {
         let Some(client) = self.client(exec.to.client).cloned() else {
-            return held.end(self);
+            held.end(self);
+            return;
         };
         self.look_for_monitors();
         while let Some(queued) = exec.commands.get(exec.done) {
@@ -312,8 +314,8 @@ impl Shard {
         }
         self.show_exec(&client.borrow(), &exec);
         client.borrow_mut().session.in_exec = false;
-        held.end(self);
-        self.complete(self.id, exec.to, &exec.replies);
+        let commit = held.end(self);
+        self.answer(commit, exec.to, exec.replies);
     }
 
     /// An EXEC that was answered later is over.

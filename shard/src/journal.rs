@@ -15,9 +15,13 @@ use protocol::args::Args;
 use storage::rdb::{self, Compression};
 use storage::{DbIndex, Entry, UnixMillis, aof};
 
+use crate::aof::CommitId;
 use crate::message::TransactionKey;
 use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
+
+/// A larger buffer is not kept for the next records.
+const SPARE_BYTES_MAX: usize = 1 << 20;
 
 /// What the log says of one shard.
 #[derive(Default)]
@@ -25,8 +29,10 @@ pub struct Journal {
     on: bool,
     /// Records that the writer has not taken.
     out: Vec<u8>,
-    /// Bytes of all records since the file began.
-    said: u64,
+    /// Bytes that the writer has taken, of all files.
+    taken: u64,
+    /// An emptied buffer for the next ones.
+    spare: Vec<u8>,
     selected: Option<DbIndex>,
     time: Option<UnixMillis>,
     /// What the running command says in place of itself: each the whole effect on one key.
@@ -128,24 +134,38 @@ impl Journal {
     pub fn begin_file(&mut self) -> Vec<u8> {
         self.selected = None;
         self.time = None;
-        self.said = 0;
-        std::mem::take(&mut self.out)
+        self.take()
     }
 
-    /// Bytes of all records since the file began.
-    pub fn said(&self) -> u64 {
-        self.said
+    /// Bytes of all records there ever were.
+    #[inline]
+    pub fn total(&self) -> u64 {
+        self.taken + self.out.len() as u64
+    }
+
+    /// Bytes of records that the writer has not taken.
+    pub fn waiting_bytes(&self) -> usize {
+        self.out.len()
     }
 
     /// Whether the writer has something to take.
+    #[inline]
     pub fn has_more(&self) -> bool {
         !self.out.is_empty()
     }
 
-    /// What the writer has not taken, in exchange for an empty buffer.
-    pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
-        debug_assert!(spare.is_empty());
-        std::mem::replace(&mut self.out, spare)
+    /// What the writer has not taken.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.taken += self.out.len() as u64;
+        std::mem::replace(&mut self.out, std::mem::take(&mut self.spare))
+    }
+
+    /// Gives an emptied buffer back.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        debug_assert!(buffer.is_empty());
+        if buffer.capacity() <= SPARE_BYTES_MAX {
+            self.spare = buffer;
+        }
     }
 
     /// What the running command says in place of itself: a command on `key` alone; more than once for several.
@@ -164,7 +184,6 @@ impl Journal {
 
     /// Says that a command has changed something.
     pub fn command(&mut self, db: DbIndex, now: UnixMillis, args: &Args<'_>) {
-        let from = self.out.len();
         self.context(db, Some(now));
         if self.instead.is_empty() {
             aof::command(&mut self.out, args.iter());
@@ -176,7 +195,6 @@ impl Journal {
         if let Some(begun) = whole {
             self.end_group(begun);
         }
-        self.said += (self.out.len() - from) as u64;
     }
 
     /// Notes what a command did to keys that others lent: `keys` are all of them, of which it `changed` some.
@@ -224,10 +242,8 @@ impl Journal {
     /// Says something that means the same at any time.
     pub fn say(&mut self, db: DbIndex, parts: &[&[u8]]) {
         if self.on {
-            let from = self.out.len();
             self.context(db, None);
             aof::command(&mut self.out, parts.iter().copied());
-            self.said += (self.out.len() - from) as u64;
         }
     }
 
@@ -240,10 +256,8 @@ impl Journal {
 
     /// Says what was recorded before.
     pub fn repeat(&mut self, db: DbIndex, now: UnixMillis, record: &[u8]) {
-        let from = self.out.len();
         self.context(db, Some(now));
         self.out.extend_from_slice(record);
-        self.said += (self.out.len() - from) as u64;
     }
 
     /// What follows happens together.
@@ -265,7 +279,6 @@ impl Journal {
             return;
         }
         aof::command(&mut self.out, [b"EXEC".as_slice()].into_iter());
-        self.said += 2 * MULTI_BYTES as u64;
     }
 
     fn context(&mut self, db: DbIndex, now: Option<UnixMillis>) {
@@ -286,6 +299,8 @@ impl Journal {
 
 /// A transaction as one shard's log will have it.
 pub struct TransactionShare {
+    /// Who waits for it to be on disk.
+    commit: Option<CommitId>,
     /// Names it in the logs of all who take part.
     id: Arc<str>,
     /// The shards whose logs have a share.
@@ -295,6 +310,7 @@ pub struct TransactionShare {
 
 /// The shares of a transaction that ends.
 pub struct Shares {
+    pub(crate) commit: Option<CommitId>,
     id: Arc<str>,
     participants: Arc<[ShardId]>,
     shares: Vec<Share>,
@@ -306,6 +322,7 @@ impl Shares {
         let share = std::mem::take(self.shares.get_mut(shard.index())?);
         (!share.is_empty()).then(|| {
             Box::new(TransactionShare {
+                commit: self.commit,
                 id: self.id.clone(),
                 participants: self.participants.clone(),
                 share,
@@ -319,6 +336,7 @@ impl Shard {
     pub(crate) fn shares(&mut self, away: Vec<Away>) -> Shares {
         if away.is_empty() {
             return Shares {
+                commit: None,
                 id: "".into(),
                 participants: Arc::new([]),
                 shares: Vec::new(),
@@ -328,17 +346,23 @@ impl Shard {
         let with_one =
             |(index, share): (usize, &Share)| (!share.is_empty()).then(|| ShardId::new(index));
         self.last_logged += 1;
+        let participants: Vec<ShardId> = shares.iter().enumerate().filter_map(with_one).collect();
+        let waits = self.commits_wait() && !participants.is_empty();
+        let commit = waits.then(|| self.begin_commit(participants.clone()));
         let start = self.process.started_unix_ms;
         Shares {
+            commit,
             id: format!("{start}-{}-{}", self.id.index(), self.last_logged).into(),
-            participants: shares.iter().enumerate().filter_map(with_one).collect(),
+            participants: participants.into(),
             shares,
         }
     }
 
     /// On an owner, when all is home: says its share of a transaction.
     pub(crate) fn say_share(&mut self, it: &TransactionShare) {
+        let begins = self.effects.journal.total();
         let TransactionShare {
+            commit,
             id,
             participants,
             share,
@@ -364,6 +388,9 @@ impl Shard {
             }
         }
         journal.end_group(group);
+        if let Some(commit) = *commit {
+            self.share_said(commit, begins, participants.len() == 1);
+        }
     }
 }
 

@@ -13,6 +13,9 @@
 //! - [`shard`] is everything one thread owns; [`process`] what they share; [`executor`] the driver they run on.
 
 pub mod accept;
+pub mod aof;
+pub mod aof_manifest;
+pub mod aof_start;
 pub mod batch;
 pub mod blocking;
 pub mod client;
@@ -42,6 +45,7 @@ pub mod process;
 pub mod pubsub;
 pub mod redact;
 pub mod refusals;
+pub mod replay;
 pub mod server;
 pub mod shard;
 pub mod slot;
@@ -57,5 +61,6 @@ pub mod waiting;
 pub mod watch;
 pub mod world;
 
+pub use process::Allocator;
 pub use server::{Server, Setup};
 pub use stop::StopHandle;

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize,
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use storage::KeyHasher;
+use storage::{Databases, KeyHasher};
 
+use crate::aof_manifest::Manifest;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::mailbox::Doorbell;
@@ -27,6 +28,15 @@ const BY_SAVE_POINTS: u8 = 0;
 const SAVE: u8 = 1;
 const NO_SAVE: u8 = 2;
 
+/// What the process's allocator can tell and do.
+#[derive(Clone, Copy)]
+pub struct Allocator {
+    /// Bytes that the calling thread has allocated and not freed. Negative where it frees what others allocated.
+    pub used_bytes: fn() -> isize,
+    /// Gives memory that the calling thread has freed back to the system. Takes longer the more memory is in use.
+    pub give_back: fn(),
+}
+
 /// Shared by all shards; every field is read rarely.
 pub struct Process {
     pub slots: SlotMap,
@@ -46,14 +56,20 @@ pub struct Process {
     pub connections: AtomicUsize,
     /// Bytes in use by each shard's allocations, as it last said. Memory freed by another thread makes one negative; the sum is right.
     pub used_memory: Vec<AtomicI64>,
+    /// The same of threads that have ended and left what they made.
+    left_memory: AtomicI64,
     pub peak_memory: AtomicU64,
-    pub used_memory_of_thread: fn() -> isize,
+    pub allocator: Allocator,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     /// Where monitors are.
     pub monitors: Census,
     /// Which commands wait for now.
     pub pause: Mutex<Option<Pause>>,
     pub snapshots: Snapshots,
+    /// The files of the append-only log.
+    pub(crate) manifest: Mutex<Manifest>,
+    /// What the log held for each shard, until that takes it.
+    pub(crate) delivered: Mutex<Vec<Option<Databases>>>,
     /// Wakes shard 0, which hears what threads that are no shards have to tell.
     pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
     /// Who subscribes to what.
@@ -75,7 +91,7 @@ impl Process {
         config_file: Option<String>,
         driver: Driver,
         undertaker: Undertaker,
-        used_memory_of_thread: fn() -> isize,
+        allocator: Allocator,
         set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     ) -> Self {
         let slots = SlotMap::new(config.shards);
@@ -98,12 +114,15 @@ impl Process {
             config_file,
             connections: AtomicUsize::new(0),
             used_memory: (0..slots.shards()).map(|_| AtomicI64::new(0)).collect(),
+            left_memory: AtomicI64::new(0),
             peak_memory: AtomicU64::new(0),
-            used_memory_of_thread,
+            allocator,
             set_log_level,
             monitors: Census::new(slots.shards()),
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
+            manifest: Mutex::default(),
+            delivered: Mutex::default(),
             first_bell: OnceLock::new(),
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
@@ -132,9 +151,20 @@ impl Process {
             .iter()
             .map(|shard| shard.load(Ordering::Relaxed))
             .sum();
+        let sum = sum + self.left_memory.load(Ordering::Relaxed);
         let used = u64::try_from(sum).unwrap_or(0);
         self.peak_memory.fetch_max(used, Ordering::Relaxed);
         used
+    }
+
+    pub(crate) fn set_manifest(&self, manifest: Manifest) {
+        *self.manifest.lock().unwrap_or_else(PoisonError::into_inner) = manifest;
+    }
+
+    /// The calling thread is about to end, and others own what it has made.
+    pub fn count_memory_of_ended_thread(&self) {
+        let made = (self.allocator.used_bytes)() as i64;
+        self.left_memory.fetch_add(made, Ordering::Relaxed);
     }
 
     /// Makes shard 0 look whether there is something new.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
@@ -14,6 +15,7 @@ use protocol::reply::{Reply, Version};
 use slab::Slab;
 use storage::{AccessPolicy, Databases, Keyspace, UnixMillis};
 
+use crate::aof::Log;
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::blocking::{End, Ticketed};
 use crate::client::Client;
@@ -82,6 +84,8 @@ pub struct Shard {
     pub spikes: Spikes,
     pub slow_log: SlowLog,
     pub clients: Slab<Registered>,
+    /// Connections have freed memory because they were idle, and the shard has kept it.
+    pub(crate) clients_rested: bool,
     pub locks: LockTable<Work>,
     pub transactions: Slab<Transaction>,
     pub gathers: Slab<Gather>,
@@ -100,6 +104,8 @@ pub struct Shard {
     pub out_of_memory: bool,
     /// What else keeps commands from running.
     pub refusals: Refusals,
+    /// The append-only log on its way to disk.
+    pub log: Log,
     /// Emptied databases that a snapshot under way is still to write.
     pub(crate) orphans: Vec<Keyspace>,
     /// DEBUG SET-ACTIVE-EXPIRE.
@@ -154,6 +160,7 @@ impl Shard {
             spikes: Spikes::default(),
             slow_log: SlowLog::default(),
             clients: Slab::new(),
+            clients_rested: false,
             locks: LockTable::default(),
             transactions: Slab::new(),
             gathers: Slab::new(),
@@ -166,6 +173,7 @@ impl Shard {
             last_logged: 0,
             out_of_memory: false,
             refusals: Refusals::default(),
+            log: Log::default(),
             orphans: Vec::new(),
             active_expire: true,
             stopping: false,
@@ -439,6 +447,7 @@ impl Shard {
 
     /// Forgets a connection: replies still under way to it are dropped when they come.
     pub fn forget(&mut self, token: ClientToken) {
+        self.process.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(client) = self.client(token).cloned() {
             self.clients.remove(token.index as usize);
             let client = &mut *client.borrow_mut();
@@ -461,7 +470,7 @@ impl Shard {
     /// Brings the reply of a command that was not answered in its turn to its connection, wherever that is; the connection may go on.
     pub fn complete(&mut self, origin: ShardId, to: ReplyTo, reply: &[u8]) {
         if origin != self.id {
-            self.send(
+            self.send_gated(
                 origin,
                 Message::Late(Box::new(Late {
                     to,
@@ -478,6 +487,7 @@ impl Shard {
                     client.stalled = false;
                     client.blocked = None;
                     client.fold(to.seq, reply);
+                    self.gate_client(&mut client);
                 }
                 Err(_) => self.send(
                     self.id,

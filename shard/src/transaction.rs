@@ -21,6 +21,8 @@ use protocol::reply::Reply;
 use smallvec::SmallVec;
 use storage::{Databases, DbIndex, Entry, Found, aof};
 
+use crate::aof::CommitId;
+use crate::aof_manifest::{Folder, Part as LogPart};
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
 use crate::commands::sort;
@@ -76,8 +78,8 @@ enum Job {
     Exec(Box<Exec>),
     /// A blocked command, one of whose keys is ready.
     Retry(Ticket),
-    /// The instant of a snapshot.
-    Cut,
+    /// The instant of a snapshot, and of a new part of the logs.
+    Cut(Option<LogPart>),
 }
 
 /// What the owners are told at the end besides.
@@ -246,9 +248,9 @@ impl Shard {
     }
 
     /// Begins the transaction that marks the instant of a snapshot, on all shards.
-    pub(crate) fn begin_cut(&mut self) {
+    pub(crate) fn begin_cut(&mut self, part: Option<LogPart>) {
         let parts = Scopes::default().into_whole(self.slots.shards());
-        self.begin(ClientToken::NOBODY, parts, Job::Cut);
+        self.begin(ClientToken::NOBODY, parts, Job::Cut(part));
     }
 
     /// Begins the transaction that tries to serve a blocked command; a claim is a part of it that is granted already.
@@ -393,6 +395,7 @@ impl Shard {
                     databases: std::mem::replace(&mut self.databases, empty),
                     watched: self.effects.watches.keys(),
                     changes: Vec::new(),
+                    next_part: None,
                 }))
             }
             Scope::Keys { keys, .. } => Lending::Entries(self.lend_entries(keys)),
@@ -532,8 +535,8 @@ impl Shard {
                 self.run_on(&mut stage, facts, &args.borrow(), &mut reply);
                 match self.effects.wait.take() {
                     None => {
-                        self.strike(stage, parts, Ending::Plain);
-                        self.complete(self.id, to, &encoded);
+                        let commit = self.strike(stage, parts, Ending::Plain);
+                        self.answer(commit, to, encoded);
                     }
                     Some(wait) => {
                         let ticket = self.issue_ticket(to, facts, args, wait);
@@ -550,12 +553,12 @@ impl Shard {
             } => {
                 let mut reply = Reply::new(&mut encoded, facts.version);
                 self.run_whole(&mut stage, facts, run, &args.borrow(), &mut reply);
-                self.strike(stage, parts, Ending::Plain);
-                self.complete(self.id, to, &encoded);
+                let commit = self.strike(stage, parts, Ending::Plain);
+                self.answer(commit, to, encoded);
             }
             Job::Exec(exec) => self.run_exec(exec, unchanged, Held { stage, parts }),
-            Job::Cut => {
-                self.cut(stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
+            Job::Cut(part) => {
+                self.cut(part, stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
                 self.strike(stage, parts, Ending::Plain);
             }
             Job::Retry(ticket) => {
@@ -571,8 +574,10 @@ impl Shard {
                 };
                 match served {
                     true => {
-                        self.strike(stage, parts, Ending::Leave(ticket));
-                        self.ticket_served(ticket, &encoded);
+                        let commit = self.strike(stage, parts, Ending::Leave(ticket));
+                        self.after_commit(commit, move |shard| {
+                            shard.ticket_served(ticket, &encoded);
+                        });
                     }
                     false => {
                         self.strike(stage, parts, Ending::Plain);
@@ -581,6 +586,11 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Answers once what was done is as safe as it has to be.
+    pub(crate) fn answer(&mut self, commit: Option<CommitId>, to: ReplyTo, encoded: Vec<u8>) {
+        self.after_commit(commit, move |shard| shard.complete(shard.id, to, &encoded));
     }
 
     /// Runs a data command on what was lent.
@@ -646,7 +656,13 @@ impl Shard {
     }
 
     /// The transaction has happened: everything goes home, and the locks are free.
-    fn strike(&mut self, mut stage: Stage, parts: SmallVec<[Part; 4]>, ending: Ending) {
+    /// Returns what its reply has to wait for.
+    fn strike(
+        &mut self,
+        mut stage: Stage,
+        parts: SmallVec<[Part; 4]>,
+        ending: Ending,
+    ) -> Option<CommitId> {
         let mut shares = self.shares(std::mem::take(&mut stage.away));
         for part in parts {
             let Some(item) = part.granted else {
@@ -685,6 +701,7 @@ impl Shard {
             stage.entries.is_empty(),
             "a transaction wrote a key it had not locked"
         );
+        shares.commit
     }
 
     pub(crate) fn give_back(&mut self, shard: ShardId, release: Release) {
@@ -704,6 +721,10 @@ impl Shard {
             }
             Lending::World(lent) => {
                 self.databases = lent.databases;
+                if let Some(part) = lent.next_part {
+                    let folder = Folder::of(&self.config);
+                    self.switch_log(folder.part(part.sequence, self.id.index()));
+                }
                 self.walk_on();
             }
         }
@@ -849,9 +870,9 @@ pub struct Held {
 }
 
 impl Held {
-    /// Gives all back.
-    pub(crate) fn end(self, shard: &mut Shard) {
-        shard.strike(self.stage, self.parts, Ending::Plain);
+    /// Gives all back. Returns what the reply has to wait for.
+    pub(crate) fn end(self, shard: &mut Shard) -> Option<CommitId> {
+        shard.strike(self.stage, self.parts, Ending::Plain)
     }
 }
 

@@ -104,6 +104,7 @@ impl Shard {
             if woke_somebody || left == 0 {
                 return After::Again;
             }
+            self.flush_journal();
             if idle && self.mailbox.fall_asleep() {
                 self.awake = false;
                 return After::Sleep;
@@ -115,7 +116,7 @@ impl Shard {
         match message {
             Message::Requests(mut batch) => {
                 self.run_batch(from, &mut batch);
-                self.send(from, Message::Replies(batch));
+                self.send_gated(from, Message::Replies(batch));
             }
             Message::Replies(mut batch) => {
                 batch.fold(|to, reply| {

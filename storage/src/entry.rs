@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A short string stands behind its key; an integer costs eight bytes; a long string or another value is kept by the three words in the middle.
-//! A key of 16 bytes with a value of 16 bytes is a block of 40 bytes, which every allocator we know rounds to 48.
+//! A key of 16 bytes with a value of 16 bytes takes 40 bytes, for which every allocator we know gives 48.
 //!
 //! This is the one module of the keyspace with `unsafe`. Its invariant: `block` points to a live allocation of `block_bytes(header)` bytes,
 //! aligned to eight, whose first word is a header that truly describes what follows, and which nobody else points to.
@@ -32,13 +32,9 @@ const INLINE_LEN_MAX: usize = 1024;
 /// Strings up to this long are called "embstr" as long as nobody edits them.
 const EMBSTR_LEN_MAX: usize = 44;
 
-/// Blocks are asked for in steps of this many bytes, so that a value may change its length a little and stay where it is. Not in steps of
-/// sixteen, though blocks are that far apart: mimalloc's Rust binding asks for up to `size + alignment - 1` bytes, and so a request for 48
-/// takes a block of 64, where one for 40 takes 48.
-const BLOCK_STEP: usize = 8;
-
-/// Blocks come in steps of this many bytes from the allocators we know.
-const ALLOCATOR_STEP: usize = 16;
+/// Blocks are asked for in steps of this many bytes, so that a value may change its length a little and stay where it is: the allocators we
+/// know have no blocks in between.
+const BLOCK_STEP: usize = 16;
 
 /// Bits of the access clock.
 const ACCESS_MASK: u64 = (1 << 24) - 1;
@@ -570,7 +566,7 @@ impl Entry {
             Form::Heap => self.heap().map_or(0, Vec::capacity),
             Form::Object => self.as_object().map_or(0, Object::memory_bytes),
         };
-        self.own_layout().size().next_multiple_of(ALLOCATOR_STEP) + beside
+        self.own_layout().size() + beside
     }
 
     /// How many frees it takes to drop the value, about.

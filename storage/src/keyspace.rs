@@ -313,6 +313,15 @@ impl Keyspace {
         std::mem::replace(self, empty)
     }
 
+    /// Gives up all entries, one by one.
+    pub fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        let all = self.clear();
+        all.regions
+            .into_iter()
+            .flat_map(Region::into_segments)
+            .flat_map(|mut segment| segment.take_entries())
+    }
+
     /// Memory of all entries and of the table itself, in bytes: estimated from some of them where they are many.
     pub fn memory_bytes(&self) -> usize {
         /// Entries that are measured.

@@ -126,13 +126,6 @@ macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $
         syntax "";
         summary "The connection's user.";
     }
-
-    "bgrewriteaof" => session(persistence::bgrewriteaof) {
-        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "O(1)";
-        syntax "";
-        summary "Rewrites the append-only log in the background.";
-    }
 } } }
 
 /// Sub-commands to be: their rows must follow `client`'s own, so the tests do not see them here.

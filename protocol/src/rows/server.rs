@@ -336,6 +336,13 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "The server's clock: seconds of the Unix epoch, and microseconds.";
     }
 
+    "bgrewriteaof" => session(persistence::bgrewriteaof) {
+        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
+        group Server; since "1.0.0"; complexity "O(1)";
+        syntax "";
+        summary "Rewrites the append-only log in the background.";
+    }
+
     "bgsave" => session(persistence::bgsave) {
         arity -1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
         group Server; since "1.0.0"; complexity "O(1)";

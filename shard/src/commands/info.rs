@@ -65,6 +65,8 @@ pub struct Part {
     keyspace_hits: u64,
     keyspace_misses: u64,
     expired_keys: u64,
+    logs_failed: u64,
+    log_bytes: u64,
     /// Keys, and keys with a deadline, of each database.
     databases: Vec<(u64, u64)>,
 }
@@ -82,6 +84,8 @@ impl Part {
             keyspace_hits: shard.effects.keyspace_hits,
             keyspace_misses: shard.effects.keyspace_misses,
             expired_keys: shard.effects.expired_keys,
+            logs_failed: u64::from(shard.refusals.log_failed),
+            log_bytes: shard.log.file_bytes,
             databases: databases
                 .indices()
                 .map(|index| databases.get(index))
@@ -97,6 +101,8 @@ impl Part {
         self.keyspace_hits += other.keyspace_hits;
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
+        self.logs_failed += other.logs_failed;
+        self.log_bytes += other.log_bytes;
         self.databases
             .resize(self.databases.len().max(other.databases.len()), (0, 0));
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
@@ -300,7 +306,7 @@ fn human(bytes: u64) -> String {
 
 fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let snapshots = &report.shard.process.snapshots;
-    let current_s = snapshots.current_s();
+    let (current_s, rewrite_s) = (snapshots.current_s(), snapshots.current_rewrite_s());
     lines!(out,
         "loading": u8::from(report.shard.refusals.loading),
         "async_loading": 0,
@@ -311,11 +317,13 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "rdb_last_bgsave_time_sec": snapshots.last_duration_s(),
         "rdb_current_bgsave_time_sec": current_s.map_or(-1, |it| it as i64),
         "rdb_saves": snapshots.saves(),
-        "aof_enabled": 0,
-        "aof_rewrite_in_progress": 0,
-        "aof_rewrite_scheduled": 0,
-        "aof_last_bgrewrite_status": "ok",
-        "aof_last_write_status": "ok",
+        "aof_enabled": u8::from(report.shard.config.appendonly),
+        "aof_rewrite_in_progress": u8::from(rewrite_s.is_some()),
+        "aof_rewrite_scheduled": u8::from(snapshots.rewrite_scheduled()),
+        "aof_current_rewrite_time_sec": rewrite_s.map_or(-1, |it| it as i64),
+        "aof_last_bgrewrite_status": if snapshots.rewrite_failed() { "err" } else { "ok" },
+        "aof_last_write_status": if report.sum.logs_failed > 0 { "err" } else { "ok" },
+        "aof_current_size": report.sum.log_bytes,
     )
 }
 

@@ -12,7 +12,9 @@ use crate::commands::options::{Options, integer, is};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::handler::Answer;
+use crate::message::Message;
 use crate::shard::Shard;
+use crate::slot::ShardId;
 
 /// Below this many bytes in use, DOCTOR has nothing to say.
 const DOCTOR_BYTES_MIN: u64 = 5 * 1024 * 1024;
@@ -138,13 +140,17 @@ fn diagnosis(used: u64, resident: u64) -> String {
     }
 }
 
-/// `MEMORY PURGE`: the allocator gives memory back by itself.
+/// `MEMORY PURGE`: every shard gives back what it has freed; the client is answered before.
 pub fn purge(
-    _: &mut Shard,
+    shard: &mut Shard,
     _: &mut Client,
     _: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
+    for index in 0..shard.slots.shards() {
+        let give_back = |shard: &mut Shard| (shard.process.allocator.give_back)();
+        shard.send(ShardId::new(index), Message::Visit(Box::new(give_back)));
+    }
     reply.ok();
     Ok(Answer::Now)
 }
