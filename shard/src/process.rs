@@ -59,6 +59,8 @@ pub struct Process {
     /// The same of threads that have ended and left what they made.
     left_memory: AtomicI64,
     pub peak_memory: AtomicU64,
+    /// Bytes in use by the shards before they had any data.
+    pub startup_memory: AtomicI64,
     pub allocator: Allocator,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     /// Where monitors are.
@@ -116,6 +118,7 @@ impl Process {
             used_memory: (0..slots.shards()).map(|_| AtomicI64::new(0)).collect(),
             left_memory: AtomicI64::new(0),
             peak_memory: AtomicU64::new(0),
+            startup_memory: AtomicI64::new(0),
             allocator,
             set_log_level,
             monitors: Census::new(slots.shards()),
