@@ -15,6 +15,11 @@
 
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
+use crate::keyspace::Eligible;
+
+/// How far apart the places of a sample are: prime, so that steps of it come to every place of a segment whose length it does not divide.
+/// Entries side by side are of about the same age, which a sample should not be.
+const SAMPLE_STRIDES: [usize; 2] = [37, 41];
 
 /// Entries of a segment. More than that only where it may not split.
 pub(crate) const SEGMENT_LEN_MAX: usize = 64;
@@ -295,6 +300,41 @@ impl Segment {
         }
         self.deadline_min = min;
         None
+    }
+
+    /// Visits up to `wanted` of the entries that are `eligible`, from anywhere in the segment. Returns how many.
+    pub(crate) fn sample(
+        &self,
+        eligible: Eligible,
+        wanted: usize,
+        random: &mut fastrand::Rng,
+        visit: &mut impl FnMut(&Entry),
+    ) -> usize {
+        let len = self.len();
+        if len == 0 || eligible == Eligible::Volatile && self.volatile == 0 {
+            return 0;
+        }
+        let [stride, other] = SAMPLE_STRIDES;
+        let stride = if len.is_multiple_of(stride) {
+            other
+        } else {
+            stride
+        };
+        let mut at = random.usize(..len);
+        let mut visited = 0;
+        for _ in 0..len {
+            if visited == wanted {
+                break;
+            }
+            if let Some(entry) = self.entry(at)
+                && eligible.includes(entry)
+            {
+                visit(entry);
+                visited += 1;
+            }
+            at = (at + stride) % len;
+        }
+        visited
     }
 
     /// Takes all entries out.
