@@ -70,6 +70,7 @@ pub struct Effects {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    pub evicted_keys: u64,
     pub expired_fields: u64,
     /// Big values on their way to the thread that frees them.
     pub discarded: Vec<Entry>,
@@ -120,6 +121,15 @@ impl Effects {
         self.expired_keys += 1;
         self.changed(db, entry.key(), Event::EXPIRED);
         self.discard(entry);
+    }
+
+    /// A key had to go; its entry is out of the keyspace. It is freed at once, which is the point, unless `lazily`.
+    pub(crate) fn evicted(&mut self, db: DbIndex, entry: Entry, lazily: bool) {
+        self.evicted_keys += 1;
+        self.changed(db, entry.key(), Event::EVICTED);
+        if lazily {
+            self.discard(entry);
+        }
     }
 
     /// Drops what was deleted: at once where that is cheap, elsewhere where it is not.

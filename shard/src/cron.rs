@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -37,6 +36,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             // Sleeping for no time lets the connections run first.
             monoio::time::sleep(Duration::ZERO).await;
         }
+        shard.borrow_mut().evict_soon();
         let quiet = {
             let mut shard = shard.borrow_mut();
             shard.publish_memory();
@@ -79,12 +79,6 @@ impl Shard {
         self.bury();
         self.serve_ready();
         expired.more || more_fields
-    }
-
-    /// Tells the process how much memory this shard's thread has in use.
-    pub(crate) fn publish_memory(&self) {
-        let used = (self.process.used_memory_of_thread)();
-        self.process.used_memory[self.id.index()].store(used as i64, Ordering::Relaxed);
     }
 
     fn look_at_clients(&mut self) {

@@ -7,6 +7,7 @@
 //! - [`batch`] carries commands to another shard and replies back, through a [`mailbox`]; [`pending`] keeps replies in order.
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
 //! - [`locks`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
+//! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
 //! - [`shard`] is everything one thread owns; [`process`] what they share; [`executor`] the driver they run on.
 
@@ -22,6 +23,7 @@ pub mod cron;
 pub mod dispatch;
 pub mod error;
 pub mod event;
+pub mod eviction;
 pub mod exec;
 pub mod executor;
 pub mod field_expiry;
@@ -29,6 +31,7 @@ pub mod gather;
 pub mod handler;
 pub mod locks;
 pub mod mailbox;
+pub mod memory;
 pub mod message;
 pub mod pending;
 pub mod process;

@@ -1,6 +1,6 @@
 //! What all shards of the process share: counters that must be one, and the ways to reach the world outside.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -8,6 +8,7 @@ use storage::KeyHasher;
 
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
+use crate::memory::Ledger;
 use crate::pubsub::Registry;
 use crate::slot::SlotMap;
 use crate::undertaker::Undertaker;
@@ -33,10 +34,8 @@ pub struct Process {
     pub config_file: Option<String>,
     /// Open connections, against `maxclients`.
     pub connections: AtomicUsize,
-    /// Bytes in use by each shard's allocations, as it last said. Memory freed by another thread makes one negative; the sum is right.
-    pub used_memory: Vec<AtomicI64>,
-    pub peak_memory: AtomicU64,
-    pub used_memory_of_thread: fn() -> isize,
+    /// Who has how much memory in use.
+    pub memory: Arc<Ledger>,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     /// Who subscribes to what.
     pub pubsub: Registry,
@@ -53,7 +52,7 @@ impl Process {
         config_file: Option<String>,
         driver: Driver,
         undertaker: Undertaker,
-        used_memory_of_thread: fn() -> isize,
+        memory: Arc<Ledger>,
         set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     ) -> Self {
         let slots = SlotMap::new(config.shards);
@@ -74,9 +73,7 @@ impl Process {
             config: Mutex::new(Arc::new(config)),
             config_file,
             connections: AtomicUsize::new(0),
-            used_memory: (0..slots.shards()).map(|_| AtomicI64::new(0)).collect(),
-            peak_memory: AtomicU64::new(0),
-            used_memory_of_thread,
+            memory,
             set_log_level,
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
@@ -88,18 +85,6 @@ impl Process {
     /// The next `CLIENT ID`: ids grow over the whole process and are never reused.
     pub fn next_client_id(&self) -> u64 {
         self.next_client_id.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Bytes in use over all shards, as they last said.
-    pub fn used_memory_bytes(&self) -> u64 {
-        let sum: i64 = self
-            .used_memory
-            .iter()
-            .map(|shard| shard.load(Ordering::Relaxed))
-            .sum();
-        let used = u64::try_from(sum).unwrap_or(0);
-        self.peak_memory.fetch_max(used, Ordering::Relaxed);
-        used
     }
 
     /// The configuration in force.

@@ -16,6 +16,7 @@ use tracing::{Instrument, info, info_span};
 use crate::config::{Config, LogLevel};
 use crate::executor::{self, Driver};
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
+use crate::memory::Ledger;
 use crate::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
@@ -50,12 +51,13 @@ impl Server {
     pub fn start(setup: Setup) -> io::Result<Self> {
         let driver = Driver::probe(setup.config.io_driver)?;
         let shards = setup.config.shards;
+        let memory = Arc::new(Ledger::new(shards, setup.used_memory));
         let process = Arc::new(Process::new(
             setup.config,
             setup.config_file,
             driver,
-            Undertaker::start()?,
-            setup.used_memory,
+            Undertaker::start(memory.clone())?,
+            memory,
             setup.log_level,
         ));
         let ends = mesh::<Message>(shards, driver.is_uring())?;

@@ -11,7 +11,7 @@ use fastrand::Rng;
 use protocol::args::Args;
 use protocol::reply::{Reply, Version};
 use slab::Slab;
-use storage::{AccessPolicy, Databases, UnixMillis};
+use storage::{AccessPolicy, Databases, Pool, UnixMillis};
 
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::blocking::{End, Ticketed};
@@ -73,8 +73,8 @@ pub struct Shard {
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
     pub(crate) last_ticket: u64,
-    /// `used_memory` is above `maxmemory` and nothing could be evicted.
-    pub out_of_memory: bool,
+    /// What may be evicted next.
+    pub(crate) candidates: Pool,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// The process is going down: connections close once their replies are out.
@@ -129,7 +129,7 @@ impl Shard {
             subscribers: Subscribers::default(),
             tickets: BTreeMap::new(),
             last_ticket: 0,
-            out_of_memory: false,
+            candidates: Pool::default(),
             active_expire: true,
             stopping: false,
             drained: false,
@@ -200,6 +200,7 @@ impl Shard {
         };
         let result = run(&mut context, args, reply);
         self.bury();
+        self.publish_moved();
         match result {
             Ok(()) => true,
             Err(error) => {

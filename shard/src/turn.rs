@@ -99,6 +99,7 @@ impl Shard {
             if woke_somebody || left == 0 {
                 return After::Again;
             }
+            self.publish_moved();
             if idle && self.mailbox.fall_asleep() {
                 self.awake = false;
                 return After::Sleep;

@@ -136,6 +136,9 @@ impl Shard {
     fn adopt_config(&mut self) {
         self.config = self.process.current_config();
         self.access = self.config.access_policy();
+        self.candidates.clear();
+        self.publish_memory();
+        self.evict_soon();
     }
 }
 

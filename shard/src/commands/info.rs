@@ -5,7 +5,6 @@
 //! where tools are known to look for them.
 
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
 use std::{env, fs, process};
 
 use protocol::args::Args;
@@ -59,6 +58,7 @@ pub struct Part {
     keyspace_hits: u64,
     keyspace_misses: u64,
     expired_keys: u64,
+    evicted_keys: u64,
     dirty: u64,
     /// Keys, and keys with a deadline, of each database.
     databases: Vec<(u64, u64)>,
@@ -75,6 +75,7 @@ impl Part {
             keyspace_hits: shard.effects.keyspace_hits,
             keyspace_misses: shard.effects.keyspace_misses,
             expired_keys: shard.effects.expired_keys,
+            evicted_keys: shard.effects.evicted_keys,
             dirty: shard.effects.dirty,
             databases: databases
                 .indices()
@@ -91,6 +92,7 @@ impl Part {
         self.keyspace_hits += other.keyspace_hits;
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
+        self.evicted_keys += other.evicted_keys;
         self.dirty += other.dirty;
         self.databases
             .resize(self.databases.len().max(other.databases.len()), (0, 0));
@@ -217,8 +219,8 @@ fn clients(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let shared = &report.shard.process;
     let config = &report.shard.config;
-    let used = shared.used_memory_bytes();
-    let peak = shared.peak_memory.load(Ordering::Relaxed);
+    let used = shared.memory.used_bytes();
+    let peak = shared.memory.peak_bytes();
     let rss = resident_bytes();
     let total = kilobytes_of("/proc/meminfo", "MemTotal:");
     lines!(out,
@@ -307,6 +309,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "total_net_output_bytes": stats.net_output_bytes,
         "rejected_connections": stats.rejected_connections,
         "expired_keys": sum.expired_keys,
+        "evicted_keys": sum.evicted_keys,
         "keyspace_hits": sum.keyspace_hits,
         "keyspace_misses": sum.keyspace_misses,
         "latest_fork_usec": 0,
@@ -403,6 +406,7 @@ impl Shard {
         self.effects.keyspace_hits = 0;
         self.effects.keyspace_misses = 0;
         self.effects.expired_keys = 0;
+        self.effects.evicted_keys = 0;
         self.effects.expired_fields = 0;
     }
 }

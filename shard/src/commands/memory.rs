@@ -1,7 +1,5 @@
 //! MEMORY: where memory goes, of one key or of all.
 
-use std::sync::atomic::Ordering;
-
 use protocol::args::Args;
 use protocol::reply::Reply;
 
@@ -78,8 +76,8 @@ pub fn stats(
     Ok(shard.gather(client, visit, |shard, parts, reply| {
         let clients_bytes: u64 = parts.iter().map(|(bytes, _)| bytes).sum();
         let keys: u64 = parts.iter().map(|(_, keys)| keys).sum();
-        let used = shard.process.used_memory_bytes();
-        let peak = shard.process.peak_memory.load(Ordering::Relaxed);
+        let used = shard.process.memory.used_bytes();
+        let peak = shard.process.memory.peak_bytes();
         let resident = resident_bytes();
         let dataset = used.saturating_sub(clients_bytes);
         let whole = [
@@ -118,7 +116,7 @@ pub fn doctor(
 ) -> Result<Answer, Error> {
     let visit = |shard: &mut Shard| shard.publish_memory();
     Ok(shard.gather(client, visit, |shard, _, reply| {
-        let used = shard.process.used_memory_bytes();
+        let used = shard.process.memory.used_bytes();
         let report = diagnosis(used, resident_bytes());
         reply.verbatim("txt", report.as_bytes());
         Ok(())
