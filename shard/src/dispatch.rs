@@ -16,7 +16,6 @@ use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::{copy, sort};
 use crate::error::Error;
 use crate::eviction::Room;
-use crate::exec::runs_inside_multi;
 use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::message::{Message, Parked, TransactionKey};
 use crate::shard::Shard;
@@ -191,13 +190,12 @@ impl Shard {
         self.serve_ready();
     }
 
-    /// Whether memory is too short for what a connection between MULTI and EXEC sends: anything that would be queued, and an EXEC of
-    /// commands that take memory.
+    /// Whether memory is too short for what a connection between MULTI and EXEC sends: a command that takes some, or an EXEC with one.
     fn is_multi_short_of_memory(&mut self, client: &Client, command: &Command) -> bool {
         let refusable = match &client.session.queue {
             None => false,
             Some(queue) if command.name == "exec" => queue.takes_memory(),
-            Some(_) => !runs_inside_multi(command.name),
+            Some(_) => command.flags.contains(Flags::DENYOOM),
         };
         refusable && self.make_room() == Room::None
     }

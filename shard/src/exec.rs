@@ -83,7 +83,7 @@ impl Queue {
 }
 
 /// Commands that run at once, though MULTI has been called.
-pub(crate) fn runs_inside_multi(name: &str) -> bool {
+fn runs_inside_multi(name: &str) -> bool {
     matches!(
         name,
         "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
