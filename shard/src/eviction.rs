@@ -196,11 +196,11 @@ impl Shard {
         self.evict_soon();
     }
 
-    /// Makes room now, and goes on as this turn's next things until it is done.
+    /// Makes room now; what time does not allow is done in the next turns, between which connections have theirs.
     pub(crate) fn evict_soon(&mut self) {
-        if self.make_room() == Room::Unfinished {
-            let on = |shard: &mut Shard| shard.evict_soon();
-            self.post(on);
+        self.eviction_unfinished = self.make_room() == Room::Unfinished;
+        if self.eviction_unfinished {
+            self.schedule_turn();
         }
     }
 
@@ -208,8 +208,9 @@ impl Shard {
     pub(crate) fn publish_memory(&self) {
         let account = self.process.memory.account(self.id);
         account.set_used(self.process.memory.used_here());
-        // What is lent as a whole comes back.
-        if self.config.maxmemory != 0 && !self.locks.holds_all() {
+        // What is lent as a whole comes back, and a transaction's stage is not this shard's.
+        let at_home = !self.locks.holds_all() && self.effects.away.is_none();
+        if self.config.maxmemory != 0 && at_home {
             let policy = self.config.eviction_policy();
             let keys = policy.map_or(0, |policy| policy.eligible_len(&self.databases));
             account.set_evictable(keys);

@@ -147,9 +147,10 @@ impl Account {
         !self.called.swap(true, Ordering::AcqRel)
     }
 
-    /// The shard looks: whoever charges it from now on calls it again.
+    /// The shard looks: whoever charges it from now on calls it again. A swap and no store, so that it sees all that was charged before: with a
+    /// store, a charge could find the call unanswered and this look the charge not there yet.
     pub fn answer_call(&self) {
-        self.called.store(false, Ordering::Release);
+        self.called.swap(false, Ordering::AcqRel);
     }
 
     /// The shard has evicted so many bytes of what it owes.

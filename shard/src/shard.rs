@@ -75,6 +75,8 @@ pub struct Shard {
     pub(crate) last_ticket: u64,
     /// What may be evicted next.
     pub(crate) candidates: Pool,
+    /// The next turn is to go on with it.
+    pub(crate) eviction_unfinished: bool,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// The process is going down: connections close once their replies are out.
@@ -130,6 +132,7 @@ impl Shard {
             tickets: BTreeMap::new(),
             last_ticket: 0,
             candidates: Pool::default(),
+            eviction_unfinished: false,
             active_expire: true,
             stopping: false,
             drained: false,

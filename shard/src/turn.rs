@@ -70,6 +70,9 @@ impl Shard {
             self.wake_up();
         }
         self.notice_stop_request();
+        if self.eviction_unfinished {
+            self.evict_soon();
+        }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
         loop {
@@ -96,7 +99,7 @@ impl Shard {
                 // Room may have come before the announcement; if not, whoever makes it rings.
                 self.flush();
             }
-            if woke_somebody || left == 0 {
+            if woke_somebody || left == 0 || self.eviction_unfinished {
                 return After::Again;
             }
             self.publish_moved();
