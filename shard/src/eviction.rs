@@ -31,8 +31,11 @@ const VICTIMS_PER_LOOK: usize = 16;
 /// Searches without a victim before others have their turn.
 const SEARCHES_MAX: usize = 4;
 
-/// What another shard is charged with at a time, at the most.
-const CHARGE_BYTES_MAX: i64 = 4096;
+/// What a key is taken to be worth before one was evicted, in bytes.
+pub(crate) const VICTIM_BYTES: i64 = 256;
+
+/// Of how many victims their mean size is, about.
+const VICTIMS_OF_MEAN: i64 = 16;
 
 /// Whether there is memory for a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,7 +109,8 @@ impl Shard {
                 match self.draw(own) {
                     Some(shard) if shard == self.id => {}
                     Some(shard) => {
-                        self.charge(shard, over.clamp(1, CHARGE_BYTES_MAX));
+                        // As much as this shard would have given up itself: with more, whoever draws less often would shrink.
+                        self.charge(shard, self.victim_bytes_mean.max(1));
                         continue;
                     }
                     None if process.memory.is_owed() => break Room::Elsewhere,
@@ -150,11 +154,12 @@ impl Shard {
         let Victim::Taken(db, entry) = victim else {
             return None;
         };
-        let bytes = entry.memory_bytes();
+        let bytes = i64::try_from(entry.memory_bytes()).unwrap_or(i64::MAX);
+        self.victim_bytes_mean += (bytes - self.victim_bytes_mean) / VICTIMS_OF_MEAN;
         self.effects
             .evicted(db, entry, self.config.lazyfree_lazy_eviction);
         self.bury();
-        Some(i64::try_from(bytes).unwrap_or(i64::MAX))
+        Some(bytes)
     }
 
     /// Draws the shard that is to give a key up: each has the chance of its share of the keys, of which this one has `own`.

@@ -75,6 +75,8 @@ pub struct Shard {
     pub(crate) last_ticket: u64,
     /// What may be evicted next.
     pub(crate) candidates: Pool,
+    /// What a key that was evicted took, in bytes: a running mean.
+    pub(crate) victim_bytes_mean: i64,
     /// The next turn is to go on with it.
     pub(crate) eviction_unfinished: bool,
     /// DEBUG SET-ACTIVE-EXPIRE.
@@ -132,6 +134,7 @@ impl Shard {
             tickets: BTreeMap::new(),
             last_ticket: 0,
             candidates: Pool::default(),
+            victim_bytes_mean: crate::eviction::VICTIM_BYTES,
             eviction_unfinished: false,
             active_expire: true,
             stopping: false,
