@@ -12,6 +12,7 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 
+use crate::block_size::block_size;
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::region::{Place, Region};
@@ -30,6 +31,9 @@ const RANDOM_TRIES: usize = 128;
 
 /// Keyspaces with fewer keys stay in the processor's caches: fetching ahead would cost more than it saves.
 const PREFETCH_LEN_MIN: usize = 10_000;
+
+/// Entries by which the memory of many is judged, unless the caller says how many.
+pub const SAMPLES: usize = 64;
 
 /// Segments that a sample is drawn from at random before looking at many in turn.
 const SAMPLE_TRIES: usize = 16;
@@ -309,17 +313,20 @@ impl Keyspace {
 
     /// Memory of all entries and of the table itself, in bytes: estimated from some of them where they are many.
     pub fn memory_bytes(&self) -> usize {
-        /// Entries that are measured.
-        const MEASURED: usize = 64;
-        let measured = self.len.min(MEASURED);
-        let sum: usize = self
+        self.memory_bytes_by(SAMPLES)
+    }
+
+    /// The same, as judged by so many entries. Exact where they are all.
+    pub fn memory_bytes_by(&self, samples: usize) -> usize {
+        let measured = self.len.min(samples.max(1));
+        let sum: usize = self.iter().take(measured).map(Entry::memory_bytes).sum();
+        let entries = sum as u128 * self.len as u128 / measured.max(1) as u128;
+        let regions: usize = self
+            .regions
             .iter()
-            .take(measured)
-            .map(|entry| entry.memory_bytes() + size_of::<Entry>())
+            .map(|region| region.memory_bytes(measured == self.len))
             .sum();
-        let segments: usize = self.regions.iter().map(|it| it.segments().len()).sum();
-        let each = sum / measured.max(1);
-        each * self.len + segments * Region::SEGMENT_BYTES
+        entries as usize + regions + block_size(self.regions.capacity() * size_of::<Region>())
     }
 
     /// When the next entry may expire: no later than any does.

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod bits;
+pub mod block_size;
 pub mod clock;
 pub mod databases;
 pub mod entry;
@@ -36,6 +37,7 @@ pub mod thin_bytes;
 pub mod value;
 
 pub use access::AccessPolicy;
+pub use block_size::block_size;
 pub use clock::UnixMillis;
 pub use databases::{Databases, DbIndex};
 pub use entry::Entry;

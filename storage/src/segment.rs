@@ -13,6 +13,7 @@
 //! Why not one vector of entries: as it grows it leaves blocks of eight sizes behind. They are scattered over pages that other segments still
 //! use, and cost 20 bytes a key. Rows are all of one size, so a freed one serves the next segment that grows.
 
+use crate::block_size::block_size;
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::keyspace::Eligible;
@@ -300,6 +301,26 @@ impl Segment {
         }
         self.deadline_min = min;
         None
+    }
+
+    /// Memory of the rows.
+    pub(crate) fn row_bytes(&self) -> usize {
+        let rows = self.rows.iter().map_while(Option::as_ref).count();
+        let beyond = self.overflow.as_ref().map_or(0, |overflow| {
+            block_size(size_of::<Overflow>())
+                + block_size(overflow.entries.capacity() * size_of::<Entry>())
+        });
+        rows * block_size(size_of::<Row>()) + beyond
+    }
+
+    /// Memory of the rows of `count` segments that are like these.
+    pub(crate) fn row_bytes_of<'a>(count: usize, like: impl Iterator<Item = &'a Self>) -> usize {
+        let (mut sum, mut seen) = (0, 0);
+        for segment in like {
+            sum += segment.row_bytes();
+            seen += 1;
+        }
+        (sum * count).checked_div(seen).unwrap_or(0)
     }
 
     /// Visits up to `wanted` of the entries that are `eligible`, from anywhere in the segment. Returns how many.
