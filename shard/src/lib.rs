@@ -7,6 +7,7 @@
 //! - [`batch`] carries commands to another shard and replies back, through a [`mailbox`]; [`pending`] keeps replies in order.
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
 //! - [`locks`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
+//! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start; [`refusals`] is what keeps commands from running meanwhile.
 //! - [`shard`] is everything one thread owns; [`process`] what they share; [`executor`] the driver they run on.
@@ -26,6 +27,7 @@ pub mod cron;
 pub mod dispatch;
 pub mod error;
 pub mod event;
+pub mod eviction;
 pub mod exec;
 pub mod executor;
 pub mod field_expiry;
@@ -35,6 +37,7 @@ pub mod journal;
 pub mod loading;
 pub mod locks;
 pub mod mailbox;
+pub mod memory;
 pub mod message;
 pub mod pending;
 pub mod process;

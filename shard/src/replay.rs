@@ -128,7 +128,7 @@ fn side_by_side(
             .map(|(shard, databases)| {
                 scope.spawn(move || {
                     let done = work(shard, databases);
-                    process.count_memory_of_ended_thread();
+                    process.memory.leave();
                     done
                 })
             })

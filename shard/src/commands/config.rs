@@ -137,6 +137,9 @@ impl Shard {
         self.config = self.process.current_config();
         self.refusals.settle(&self.config.clone());
         self.access = self.config.access_policy();
+        self.candidates.clear();
+        self.publish_memory();
+        self.evict_soon();
     }
 }
 

@@ -5,7 +5,6 @@
 //! where tools are known to look for them.
 
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
 use std::{env, fs, process};
 
 use protocol::args::Args;
@@ -61,6 +60,7 @@ pub struct Part {
     expired_keys: u64,
     logs_failed: u64,
     log_bytes: u64,
+    evicted_keys: u64,
     /// Keys, and keys with a deadline, of each database.
     databases: Vec<(u64, u64)>,
 }
@@ -80,6 +80,7 @@ impl Part {
             expired_keys: shard.effects.expired_keys,
             logs_failed: u64::from(shard.refusals.log_failed),
             log_bytes: shard.log.file_bytes,
+            evicted_keys: shard.effects.evicted_keys,
             databases: databases
                 .indices()
                 .map(|index| databases.get(index))
@@ -97,6 +98,7 @@ impl Part {
         self.expired_keys += other.expired_keys;
         self.logs_failed += other.logs_failed;
         self.log_bytes += other.log_bytes;
+        self.evicted_keys += other.evicted_keys;
         self.databases
             .resize(self.databases.len().max(other.databases.len()), (0, 0));
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
@@ -222,8 +224,8 @@ fn clients(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let shared = &report.shard.process;
     let config = &report.shard.config;
-    let used = shared.used_memory_bytes();
-    let peak = shared.peak_memory.load(Ordering::Relaxed);
+    let used = shared.memory.used_bytes();
+    let peak = shared.memory.peak_bytes();
     let rss = resident_bytes();
     let total = kilobytes_of("/proc/meminfo", "MemTotal:");
     lines!(out,
@@ -317,6 +319,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "total_net_output_bytes": stats.net_output_bytes,
         "rejected_connections": stats.rejected_connections,
         "expired_keys": sum.expired_keys,
+        "evicted_keys": sum.evicted_keys,
         "keyspace_hits": sum.keyspace_hits,
         "keyspace_misses": sum.keyspace_misses,
         "latest_fork_usec": 0,
@@ -413,6 +416,7 @@ impl Shard {
         self.effects.keyspace_hits = 0;
         self.effects.keyspace_misses = 0;
         self.effects.expired_keys = 0;
+        self.effects.evicted_keys = 0;
         self.effects.expired_fields = 0;
     }
 }
