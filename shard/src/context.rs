@@ -22,6 +22,7 @@ use crate::event::Event;
 use crate::field_expiry::FieldClock;
 use crate::journal::{Away, Journal};
 use crate::message::TransactionKey;
+use crate::slot::ShardId;
 use crate::waiting::{Null, Wait, WaitTable};
 use crate::watch::WatchTable;
 
@@ -33,6 +34,9 @@ const FREE_EFFORT_MAX: usize = 64;
 pub struct Caller {
     /// `CLIENT ID`.
     pub client_id: u64,
+    /// The shard whose connection it is, and its place there.
+    pub home: ShardId,
+    pub index: u32,
     /// `CLIENT NO-TOUCH` is on: reads leave the LRU and LFU clocks alone.
     pub no_touch: bool,
 }

@@ -6,11 +6,12 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::info;
 
 use crate::client::Closing;
+use crate::latency::Spike;
 use crate::shard::Shard;
 
 /// Between two ticks: Redis's `hz 10`.
@@ -83,9 +84,10 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
 impl Shard {
     /// Removes some keys whose time has come. True where more are due.
     fn expire_step(&mut self) -> bool {
-        if !self.active_expire {
+        if !self.active_expire || self.pause.is_some() {
             return false;
         }
+        let began = Instant::now();
         self.now = crate::shard::wall_time();
         let expired = self
             .databases
@@ -95,6 +97,8 @@ impl Shard {
         let more_fields = self.expire_fields();
         self.bury();
         self.serve_ready();
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.note_spike(Spike::ExpireCycle, ms);
         expired.more || more_fields
     }
 
@@ -117,7 +121,7 @@ impl Shard {
             };
             self.limit_output(&mut client);
             let idle = now.saturating_duration_since(client.active_at);
-            if !timeout.is_zero() && idle >= timeout && !client.stalled {
+            if !timeout.is_zero() && idle >= timeout && !client.stalled && !client.postponed {
                 info!(
                     client = client.session.id,
                     idle_s = idle.as_secs(),

@@ -40,6 +40,8 @@ impl Shard {
         let mut input = std::mem::take(&mut client.input);
         let mut parser = std::mem::take(&mut client.parser);
         let mut at = 0;
+        self.timing.interrupt();
+        self.look_for_monitors();
         let mut glance = Glance::default();
         while client.may_run() {
             if self.slots.shards() == 1 {
@@ -52,6 +54,11 @@ impl Shard {
                     client.comes_behind_all = comes_behind_all(&args);
                     if !client.may_run() {
                         // It runs when the replies of what came before are here.
+                        parser.hold_back(consumed);
+                        break;
+                    }
+                    if self.pause.is_some() && self.postpones(client, &args) {
+                        parser.hold_back(consumed);
                         break;
                     }
                     self.stats.commands += 1;
@@ -110,6 +117,10 @@ impl Shard {
             }
             Handler::Whole(run) => self.begin_whole(client, client.facts(id), args, run),
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
+        }
+        // An EXEC that takes longer is shown at its end.
+        if self.monitors.watched && !(client.stalled && command.name == "exec") {
+            self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
         if client.session.reply_mode != ReplyMode::On {
@@ -323,6 +334,7 @@ impl Shard {
 
     /// Runs what another shard's connections sent.
     pub(crate) fn run_batch(&mut self, origin: ShardId, batch: &mut Batch) {
+        self.timing.interrupt();
         batch.run(|to, facts, args, reply| {
             if !self.locks.is_empty() {
                 let positions = key_positions(facts.command.command(), args);
@@ -359,11 +371,10 @@ impl Shard {
         run: SessionCommand,
         args: &Args<'_>,
     ) {
-        self.stats.calls[id.index()] += 1;
         let mut encoded = std::mem::take(&mut self.scratch);
         encoded.clear();
         let mut reply = Reply::new(&mut encoded, client.session.version);
-        match run(self, client, args, &mut reply) {
+        match self.run_timed(client, id, run, args, &mut reply) {
             Ok(Answer::Now) => {}
             Ok(Answer::None) => encoded.clear(),
             Ok(Answer::Later) => {
@@ -434,18 +445,25 @@ impl Glance {
 }
 
 /// Whether a command may only run once everything its connection sent before has had its reply: what tells other connections something ("SET data,
-/// PUBLISH ready" in one pipeline), and SCAN, which goes from shard to shard on a way of its own.
+/// PUBLISH ready" in one pipeline), what tells of others (SLOWLOG, LATENCY, MONITOR), and SCAN, which goes from shard to shard on a way of its own.
 fn comes_behind_all(args: &Args<'_>) -> bool {
     let verb = &args[0];
     matches!(verb.len(), 4 | 7 | 8)
-        && [b"scan".as_slice(), b"publish", b"spublish"]
-            .iter()
-            .any(|name| verb.eq_ignore_ascii_case(name))
+        && [
+            b"scan".as_slice(),
+            b"publish",
+            b"spublish",
+            b"slowlog",
+            b"latency",
+            b"monitor",
+        ]
+        .iter()
+        .any(|name| verb.eq_ignore_ascii_case(name))
 }
 
 /// Finds the command and checks the number of its arguments.
 #[inline]
-fn resolve(args: &Args<'_>) -> Result<CommandId, (Option<CommandId>, Error)> {
+pub(crate) fn resolve(args: &Args<'_>) -> Result<CommandId, (Option<CommandId>, Error)> {
     let Some(mut id) = lookup(&args[0]) else {
         let error = Error::unknown_command(&args[0], args.iter().skip(1));
         return Err((None, error));

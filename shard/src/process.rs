@@ -11,6 +11,8 @@ use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::mailbox::Doorbell;
 use crate::memory::Ledger;
+use crate::monitor::Census;
+use crate::pause::Pause;
 use crate::pubsub::Registry;
 use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
@@ -57,6 +59,10 @@ pub struct Process {
     pub memory: Arc<Ledger>,
     pub allocator: Allocator,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    /// Where monitors are.
+    pub monitors: Census,
+    /// Which commands wait for now.
+    pub pause: Mutex<Option<Pause>>,
     pub snapshots: Snapshots,
     /// The files of the append-only log.
     pub(crate) manifest: Mutex<Manifest>,
@@ -67,6 +73,7 @@ pub struct Process {
     /// Who subscribes to what.
     pub pubsub: Registry,
     next_client_id: AtomicU64,
+    next_slow_id: AtomicU64,
     stop_requested: AtomicBool,
     save_at_stop: AtomicU8,
     /// Shards that have read the data files.
@@ -108,12 +115,15 @@ impl Process {
             memory,
             allocator,
             set_log_level,
+            monitors: Census::new(slots.shards()),
+            pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
             manifest: Mutex::default(),
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
+            next_slow_id: AtomicU64::new(0),
             stop_requested: AtomicBool::new(false),
             save_at_stop: AtomicU8::new(BY_SAVE_POINTS),
             shards_loaded: AtomicUsize::new(0),
@@ -124,6 +134,11 @@ impl Process {
     /// The next `CLIENT ID`: ids grow over the whole process and are never reused.
     pub fn next_client_id(&self) -> u64 {
         self.next_client_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The next entry's number in the slow log.
+    pub fn next_slow_id(&self) -> u64 {
+        self.next_slow_id.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn set_manifest(&self, manifest: Manifest) {

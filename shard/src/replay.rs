@@ -245,7 +245,7 @@ fn look_at_tail(path: &Path) -> Result<Tail, NotReplayed> {
     let mut group = None;
     loop {
         let at = reader.at();
-        match reader.next() {
+        match reader.read() {
             Ok(Record::End) => break,
             Ok(Record::Time(_)) => {}
             Ok(Record::Command) => {
@@ -286,7 +286,7 @@ fn replay_file(path: &Path, config: &Config, databases: &mut Databases) -> Resul
     };
     loop {
         let at = reader.at();
-        match reader.next() {
+        match reader.read() {
             Ok(Record::End) => return Ok(()),
             Ok(Record::Time(now)) => player.now = now,
             Ok(Record::Command) => {

@@ -23,14 +23,19 @@ use crate::config::Config;
 use crate::context::{Change, Context, Effects};
 use crate::gather::Gather;
 use crate::handler::{HANDLERS, Handler};
+use crate::latency::Spikes;
 use crate::locks::LockTable;
 use crate::mailbox::{Mailbox, Outlets};
 use crate::message::{Late, Message, TransactionKey, Work};
+use crate::monitor::Monitors;
+use crate::pause::{Draining, Pause};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
 use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
+use crate::slowlog::SlowLog;
 use crate::stats::Stats;
+use crate::timing::Timing;
 use crate::transaction::Transaction;
 use crate::waiting::Ticket;
 
@@ -75,6 +80,9 @@ pub struct Shard {
     pub effects: Effects,
     pub random: Rng,
     pub stats: Stats,
+    pub timing: Timing,
+    pub spikes: Spikes,
+    pub slow_log: SlowLog,
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
     pub(crate) clients_rested: bool,
@@ -83,6 +91,10 @@ pub struct Shard {
     pub gathers: Slab<Gather>,
     /// Subscribers among this shard's connections.
     pub subscribers: Subscribers,
+    pub monitors: Monitors,
+    /// Which commands wait for now.
+    pub pause: Option<Pause>,
+    pub(crate) draining: Vec<Draining>,
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
     pub(crate) last_ticket: u64,
@@ -143,17 +155,23 @@ impl Shard {
             databases: Databases::new(config.databases, process.hasher.clone()),
             now: wall_time(),
             instant: Instant::now(),
+            timing: Timing::new(&config),
             config,
             access,
             effects: Effects::default(),
             random: Rng::new(),
             stats: Stats::default(),
+            spikes: Spikes::default(),
+            slow_log: SlowLog::default(),
             clients: Slab::new(),
             clients_rested: false,
             locks: LockTable::default(),
             transactions: Slab::new(),
             gathers: Slab::new(),
             subscribers: Subscribers::default(),
+            monitors: Monitors::default(),
+            pause: None,
+            draining: Vec::new(),
             tickets: BTreeMap::new(),
             last_ticket: 0,
             last_logged: 0,
@@ -216,6 +234,7 @@ impl Shard {
     /// caller takes that. Returns false where it failed.
     #[inline]
     pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
+        let began = self.timing.begin();
         let index = facts.command.index();
         self.stats.calls[index] += 1;
         let Handler::Keyed(run) = HANDLERS[index] else {
@@ -244,6 +263,7 @@ impl Shard {
         }
         self.bury();
         self.publish_moved();
+        self.account(facts.command, facts.caller, args, began);
         match result {
             Ok(()) => true,
             Err(error) => {
@@ -310,6 +330,7 @@ impl Shard {
 
     /// Sends a message to any shard, this one included. It leaves with the turn.
     pub fn send(&mut self, to: ShardId, message: Message) {
+        self.timing.interrupt();
         if to == self.id {
             self.own.push_back(message);
             self.schedule_turn();
@@ -338,6 +359,7 @@ impl Shard {
     #[inline]
     pub fn forward(&mut self, owner: ShardId, to: ReplyTo, facts: Facts, args: &Args<'_>) {
         self.stats.forwarded += 1;
+        self.timing.interrupt();
         let outbox = &mut self.outboxes[owner.index()];
         let batch = outbox
             .open
@@ -420,7 +442,9 @@ impl Shard {
             index: entry.key() as u32,
             generation: id as u32,
         };
-        let client = Rc::new(RefCell::new(make(token, id)));
+        let mut client = make(token, id);
+        client.home = self.id;
+        let client = Rc::new(RefCell::new(client));
         entry.insert(Registered {
             token,
             client: client.clone(),

@@ -606,6 +606,7 @@ impl Shard {
             false => stage.borrow_keys(self, facts, args),
         };
         stage.open(self);
+        self.timing.interrupt();
         self.execute(facts, args, reply);
         stage.close(self);
         stage.return_keys(self, &borrowed);
@@ -621,6 +622,8 @@ impl Shard {
         reply: &mut Reply<'_>,
     ) {
         let start = reply.written();
+        self.timing.interrupt();
+        let began = self.timing.begin();
         self.stats.calls[facts.command.index()] += 1;
         let mut world = World {
             shards: stage
@@ -636,6 +639,7 @@ impl Shard {
         };
         let result = run(&mut world, args, reply);
         let (discarded, dirty) = (world.discarded, world.dirty);
+        self.account(facts.command, facts.caller, args, began);
         self.effects.dirty += dirty;
         if self.effects.journal.is_on() && facts.command.command().flags.contains(Flags::WRITE) {
             stage.note_whole(&self.databases, facts, args);
@@ -838,6 +842,7 @@ impl Shard {
         let mut encoded = Vec::new();
         let args = parked.args.borrow();
         let mut reply = Reply::new(&mut encoded, parked.facts.version);
+        self.timing.interrupt();
         self.execute(parked.facts, &args, &mut reply);
         match self.effects.wait.take() {
             None => self.complete(parked.origin, parked.to, &encoded),

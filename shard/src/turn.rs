@@ -91,6 +91,10 @@ impl Shard {
                 self.handle(from, message);
                 self.relieve(from);
             }
+            self.feed_monitors();
+            if !self.draining.is_empty() {
+                woke_somebody |= self.look_at_draining();
+            }
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;

@@ -12,9 +12,11 @@ use protocol::reply::Reply;
 use protocol::table::CommandId;
 
 use crate::client::Client;
+use crate::commands::latency::join;
 use crate::commands::options::is;
 use crate::error::Error;
 use crate::handler::Answer;
+use crate::latency::Histogram;
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::shard::Shard;
 use crate::stats::Stats;
@@ -34,7 +36,7 @@ macro_rules! sections {
 }
 
 /// All of them, in the order in which they are shown.
-const SECTIONS: [Section; 12] = sections! {
+const SECTIONS: [Section; 13] = sections! {
     "server" "Server" true server
     "clients" "Clients" true clients
     "memory" "Memory" true memory
@@ -44,10 +46,14 @@ const SECTIONS: [Section; 12] = sections! {
     "cpu" "CPU" true cpu
     "modules" "Modules" true nothing
     "commandstats" "Commandstats" false commandstats
+    "latencystats" "Latencystats" false latencystats
     "errorstats" "Errorstats" true errorstats
     "cluster" "Cluster" true cluster
     "keyspace" "Keyspace" true keyspace
 };
+
+/// What `latencystats` shows of a command's durations.
+const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
 
 /// What one shard gives, and the sum of it.
 #[derive(Clone, Default)]
@@ -74,7 +80,7 @@ impl Part {
         Self {
             stats: shard.stats.clone(),
             clients: shard.clients.len() as u64,
-            blocked_clients: shard.blocked_clients() as u64,
+            blocked_clients: (shard.blocked_clients() + shard.postponed_clients()) as u64,
             keyspace_hits: shard.effects.keyspace_hits,
             keyspace_misses: shard.effects.keyspace_misses,
             expired_keys: shard.effects.expired_keys,
@@ -112,6 +118,8 @@ impl Part {
 struct Report<'a> {
     shard: &'a Shard,
     sum: Part,
+    /// Where they are asked for.
+    histograms: Vec<(CommandId, Histogram)>,
 }
 
 /// `INFO [section ...]`
@@ -125,10 +133,22 @@ pub fn info(
         .iter()
         .map(|section| wants(args, section))
         .collect();
-    Ok(shard.gather(client, Part::of, move |shard, parts, reply| {
+    let mut shown = SECTIONS.iter().zip(&wanted);
+    let latencies = shown.any(|(section, wanted)| *wanted && section.name == "latencystats");
+    let measured: Vec<CommandId> = match latencies {
+        true => CommandId::all().collect(),
+        false => Vec::new(),
+    };
+    let visit = move |shard: &mut Shard| (Part::of(shard), shard.histograms(&measured));
+    Ok(shard.gather(client, visit, move |shard, parts, reply| {
+        let (parts, histograms): (Vec<Part>, Vec<_>) = parts.into_iter().unzip();
         let mut sum = Part::default();
         parts.iter().for_each(|part| sum.add(part));
-        let report = Report { shard, sum };
+        let report = Report {
+            shard,
+            sum,
+            histograms: join(histograms),
+        };
         let mut text = String::new();
         for (section, _) in SECTIONS.iter().zip(wanted).filter(|(_, wanted)| *wanted) {
             if !text.is_empty() {
@@ -370,15 +390,35 @@ fn cpu_seconds(text: &str) -> Option<(f64, f64)> {
 
 fn commandstats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let stats = &report.sum.stats;
-    let counts = stats.calls.iter().zip(&stats.rejected).zip(&stats.failed);
-    for (id, ((calls, rejected), failed)) in CommandId::all().zip(counts) {
+    for id in CommandId::all() {
+        let index = id.index();
+        let (calls, rejected, failed) = (
+            stats.calls[index],
+            stats.rejected[index],
+            stats.failed[index],
+        );
         if calls + rejected > 0 {
+            let micros = stats.nanos[index] / 1_000;
+            let each = stats.nanos[index] as f64 / 1_000.0 / calls.max(1) as f64;
             write!(
                 out,
-                "cmdstat_{}:calls={calls},rejected_calls={rejected},failed_calls={failed}\r\n",
+                "cmdstat_{}:calls={calls},usec={micros},usec_per_call={each:.2},rejected_calls={rejected},failed_calls={failed}\r\n",
                 id.command().name
             )?;
         }
+    }
+    Ok(())
+}
+
+fn latencystats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    for (id, histogram) in &report.histograms {
+        write!(out, "latency_percentiles_usec_{}:", id.command().name)?;
+        for (number, percent) in PERCENTILES.iter().enumerate() {
+            let comma = if number > 0 { "," } else { "" };
+            let micros = histogram.percentile(*percent) as f64 / 1_000.0;
+            write!(out, "{comma}p{percent}={micros:.3}")?;
+        }
+        out.push_str("\r\n");
     }
     Ok(())
 }
@@ -413,6 +453,7 @@ impl Shard {
     /// Begins to count anew what INFO shows as statistics.
     pub fn reset_stats(&mut self) {
         self.stats = Stats::default();
+        self.timing.reset();
         self.effects.keyspace_hits = 0;
         self.effects.keyspace_misses = 0;
         self.effects.expired_keys = 0;
@@ -438,7 +479,7 @@ mod tests {
 
     #[test]
     fn sections_are_chosen_by_name() {
-        assert_eq!(shown("info").len(), SECTIONS.len() - 1);
+        assert_eq!(shown("info").len(), SECTIONS.len() - 2);
         assert_eq!(shown("info default"), shown("info"));
         assert_eq!(shown("info all").len(), SECTIONS.len());
         assert_eq!(shown("info CPU memory"), ["memory", "cpu"]);

@@ -250,7 +250,7 @@ parameters! {
         /// Record events that take at least so many milliseconds; 0 for none.
         "latency-monitor-threshold" => latency_monitor_threshold_ms: u64 = 0, Integer(0, LONG_MAX);
         /// Keep a histogram of each command's latency.
-        "latency-tracking" => latency_tracking: bool = true, YesNo, Inert;
+        "latency-tracking" => latency_tracking: bool = true, YesNo;
     }
     Events {
         /// Classes of events to publish: K and E for the channels, then letters of classes, or A for nearly all.
