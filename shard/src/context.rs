@@ -76,6 +76,7 @@ pub struct Effects {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    pub evicted_keys: u64,
     pub expired_fields: u64,
     /// What the append-only log is to say.
     pub journal: Journal,
@@ -148,7 +149,19 @@ impl Effects {
     /// Changes that commands made, and not time: of these the log has the commands.
     #[inline]
     pub(crate) fn dirtied_by_commands(&self) -> u64 {
-        self.dirty.wrapping_sub(self.expired_keys)
+        self.dirty
+            .wrapping_sub(self.expired_keys)
+            .wrapping_sub(self.evicted_keys)
+    }
+
+    /// A key had to go; its entry is out of the keyspace. It is freed at once, which is the point, unless `lazily`.
+    pub(crate) fn evicted(&mut self, db: DbIndex, entry: Entry, lazily: bool) {
+        self.evicted_keys += 1;
+        self.changed(db, entry.key(), Event::EVICTED);
+        self.say_gone(db, entry.key());
+        if lazily {
+            self.discard(entry);
+        }
     }
 
     /// Drops what was deleted: at once where that is cheap, elsewhere where it is not.

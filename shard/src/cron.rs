@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,7 @@ const TICKS_PER_CLIENT_LOOK: u64 = 10;
 const IDLE_BUFFERS_KEPT: Duration = Duration::from_secs(2);
 
 /// A shard with more memory in use than this does not look for some to give back when it falls asleep: that would take it over a millisecond.
-const LOOKED_OVER_BYTES_MAX: isize = 512 << 20;
+const LOOKED_OVER_BYTES_MAX: i64 = 512 << 20;
 
 /// Ticks without a command after which every connection has been seen idle for that long, and nothing is left to give back.
 const QUIET_TICKS: u64 =
@@ -45,6 +44,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             // Sleeping for no time lets the connections run first.
             monoio::time::sleep(Duration::ZERO).await;
         }
+        shard.borrow_mut().evict_soon();
         let quiet = {
             let mut shard = shard.borrow_mut();
             shard.publish_memory();
@@ -103,17 +103,11 @@ impl Shard {
         expired.more || more_fields
     }
 
-    /// Tells the process how much memory this shard's thread has in use.
-    pub(crate) fn publish_memory(&self) {
-        let used = (self.process.allocator.used_bytes)();
-        self.process.used_memory[self.id.index()].store(used as i64, Ordering::Relaxed);
-    }
-
     /// What connections gave up when they came to rest leaves the process, too: mimalloc waits for further calls, which a sleeping shard does
     /// not make.
     fn give_memory_back(&mut self) {
         if std::mem::take(&mut self.clients_rested)
-            && (self.process.allocator.used_bytes)() < LOOKED_OVER_BYTES_MAX
+            && self.process.memory.used_here() < LOOKED_OVER_BYTES_MAX
         {
             (self.process.allocator.give_back)();
         }

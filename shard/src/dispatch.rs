@@ -15,6 +15,7 @@ use crate::blocking::BlockedAt;
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::{copy, sort};
 use crate::error::Error;
+use crate::eviction::Room;
 use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::message::{Message, Parked, TransactionKey};
 use crate::shard::Shard;
@@ -106,11 +107,10 @@ impl Shard {
             // The common case, with nothing to ask: authenticated, replies on.
         } else if let Err(error) = client.session.admits(command) {
             return self.refuse(client, Some(id), &error);
+        } else if self.is_multi_short_of_memory(client, command) {
+            return self.refuse(client, Some(id), &Error::OUT_OF_MEMORY);
         } else if self.queue_for_exec(client, id, args) {
             return;
-        }
-        if self.out_of_memory && command.flags.contains(Flags::DENYOOM) {
-            return self.refuse(client, Some(id), &Error::OUT_OF_MEMORY);
         }
         match HANDLERS[id.index()] {
             Handler::Keyed(_) => self.route_keyed(client, id, command, args),
@@ -169,6 +169,9 @@ impl Shard {
         owners.sort_unstable();
         owners.dedup();
         if owners.len() > 1 {
+            if !self.has_room_for(facts.command) {
+                return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+            }
             let scopes = self.scopes_of(facts, args);
             return self.begin_transaction(client, facts, args, scopes);
         }
@@ -196,8 +199,32 @@ impl Shard {
         {
             return self.park(parked, keys);
         }
+        if !self.has_room_for(parked.facts.command) {
+            let mut encoded = Vec::new();
+            let mut reply = Reply::new(&mut encoded, parked.facts.version);
+            self.answer_out_of_memory(parked.facts, &mut reply);
+            return self.complete(parked.origin, parked.to, &encoded);
+        }
         self.run_parked(parked);
         self.serve_ready();
+    }
+
+    /// Whether memory is too short for what a connection between MULTI and EXEC sends: a command that takes some, or an EXEC with one.
+    fn is_multi_short_of_memory(&mut self, client: &Client, command: &Command) -> bool {
+        let refusable = match &client.session.queue {
+            None => false,
+            Some(queue) if command.name == "exec" => queue.takes_memory(),
+            Some(_) => command.flags.contains(Flags::DENYOOM),
+        };
+        refusable && self.make_room() == Room::None
+    }
+
+    /// On the owner of its keys: answers a command that there is no memory for.
+    #[cold]
+    fn answer_out_of_memory(&mut self, facts: Facts, reply: &mut Reply<'_>) {
+        let error = &Error::OUT_OF_MEMORY;
+        self.stats.rejected(Some(facts.command.index()), error);
+        error.write(reply);
     }
 
     /// A command that may have any number of keys.
@@ -210,6 +237,9 @@ impl Shard {
     ) {
         let computes = sort::reads_computed_keys(command, args);
         if computes && !self.has_all_keys() {
+            if !self.has_room_for(facts.command) {
+                return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+            }
             return self.begin_computed(client, facts, args);
         }
         if self.slots.shards() == 1 {
@@ -230,6 +260,9 @@ impl Shard {
                 }
             },
             Some(_) => {
+                if !self.has_room_for(facts.command) {
+                    return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+                }
                 let scopes = self.scopes_of(facts, args);
                 self.begin_transaction(client, facts, args, scopes);
             }
@@ -262,6 +295,9 @@ impl Shard {
     fn run_here(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
         if !self.locks.is_empty() && self.queue_local(client, facts, args) {
             return;
+        }
+        if !self.has_room_for(facts.command) {
+            return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
         }
         if client.takes_direct_replies() {
             self.execute(facts, args, &mut Reply::new(&mut client.out, facts.version));
@@ -318,8 +354,13 @@ impl Shard {
                     return Ran::Deferred;
                 }
             }
-            self.execute(facts, args, reply);
-            self.serve_ready();
+            match self.has_room_for(facts.command) {
+                true => {
+                    self.execute(facts, args, reply);
+                    self.serve_ready();
+                }
+                false => self.answer_out_of_memory(facts, reply),
+            }
             Ran::Answered
         });
     }

@@ -64,6 +64,12 @@ impl Queue {
         self.aborted = true;
     }
 
+    /// Whether some command of it is refused when memory is short.
+    pub fn takes_memory(&self) -> bool {
+        let mut ids = self.commands.iter().map(|queued| queued.id);
+        ids.any(|id| id.command().flags.contains(Flags::DENYOOM))
+    }
+
     /// How many commands are queued.
     pub fn len(&self) -> usize {
         self.commands.len()

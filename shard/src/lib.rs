@@ -7,6 +7,7 @@
 //! - [`batch`] carries commands to another shard and replies back, through a [`mailbox`]; [`pending`] keeps replies in order.
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
 //! - [`locks`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
+//! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`.
 //! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start; [`refusals`] is what keeps commands from running meanwhile.
@@ -27,6 +28,7 @@ pub mod cron;
 pub mod dispatch;
 pub mod error;
 pub mod event;
+pub mod eviction;
 pub mod exec;
 pub mod executor;
 pub mod field_expiry;
@@ -37,6 +39,7 @@ pub mod latency;
 pub mod loading;
 pub mod locks;
 pub mod mailbox;
+pub mod memory;
 pub mod message;
 pub mod monitor;
 pub mod pause;

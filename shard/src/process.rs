@@ -10,6 +10,7 @@ use crate::aof_manifest::Manifest;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::mailbox::Doorbell;
+use crate::memory::Ledger;
 use crate::monitor::Census;
 use crate::pause::Pause;
 use crate::pubsub::Registry;
@@ -54,11 +55,8 @@ pub struct Process {
     pub config_file: Option<String>,
     /// Open connections, against `maxclients`.
     pub connections: AtomicUsize,
-    /// Bytes in use by each shard's allocations, as it last said. Memory freed by another thread makes one negative; the sum is right.
-    pub used_memory: Vec<AtomicI64>,
-    /// The same of threads that have ended and left what they made.
-    left_memory: AtomicI64,
-    pub peak_memory: AtomicU64,
+    /// Who has how much memory in use.
+    pub memory: Arc<Ledger>,
     /// Bytes in use by the shards before they had any data.
     pub startup_memory: AtomicI64,
     pub allocator: Allocator,
@@ -94,6 +92,7 @@ impl Process {
         driver: Driver,
         undertaker: Undertaker,
         allocator: Allocator,
+        memory: Arc<Ledger>,
         set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     ) -> Self {
         let slots = SlotMap::new(config.shards);
@@ -115,9 +114,7 @@ impl Process {
             config: Mutex::new(Arc::new(config)),
             config_file,
             connections: AtomicUsize::new(0),
-            used_memory: (0..slots.shards()).map(|_| AtomicI64::new(0)).collect(),
-            left_memory: AtomicI64::new(0),
-            peak_memory: AtomicU64::new(0),
+            memory,
             startup_memory: AtomicI64::new(0),
             allocator,
             set_log_level,
@@ -147,27 +144,8 @@ impl Process {
         self.next_slow_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Bytes in use over all shards, as they last said.
-    pub fn used_memory_bytes(&self) -> u64 {
-        let sum: i64 = self
-            .used_memory
-            .iter()
-            .map(|shard| shard.load(Ordering::Relaxed))
-            .sum();
-        let sum = sum + self.left_memory.load(Ordering::Relaxed);
-        let used = u64::try_from(sum).unwrap_or(0);
-        self.peak_memory.fetch_max(used, Ordering::Relaxed);
-        used
-    }
-
     pub(crate) fn set_manifest(&self, manifest: Manifest) {
         *self.manifest.lock().unwrap_or_else(PoisonError::into_inner) = manifest;
-    }
-
-    /// The calling thread is about to end, and others own what it has made.
-    pub fn count_memory_of_ended_thread(&self) {
-        let made = (self.allocator.used_bytes)() as i64;
-        self.left_memory.fetch_add(made, Ordering::Relaxed);
     }
 
     /// Makes shard 0 look whether there is something new.

@@ -20,6 +20,7 @@ use crate::aof_manifest::Folder;
 use crate::config::{Config, LogLevel};
 use crate::executor::{self, Driver};
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
+use crate::memory::Ledger;
 use crate::message::Message;
 use crate::process::{Allocator, Process};
 use crate::shard::Shard;
@@ -56,12 +57,14 @@ impl Server {
     pub fn start(setup: Setup) -> io::Result<Self> {
         let driver = Driver::probe(setup.config.io_driver)?;
         let shards = setup.config.shards;
+        let memory = Arc::new(Ledger::new(shards, setup.allocator.used_bytes));
         let process = Arc::new(Process::new(
             setup.config,
             setup.config_file,
             driver,
-            Undertaker::start()?,
+            Undertaker::start(memory.clone())?,
             setup.allocator,
+            memory,
             setup.log_level,
         ));
         let ends = mesh::<Message>(shards, driver.is_uring())?;

@@ -13,7 +13,7 @@ use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::reply::{Reply, Version};
 use slab::Slab;
-use storage::{AccessPolicy, Databases, Keyspace, UnixMillis};
+use storage::{AccessPolicy, Databases, Keyspace, Pool, UnixMillis};
 
 use crate::aof::Log;
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
@@ -102,14 +102,18 @@ pub struct Shard {
     pub(crate) last_ticket: u64,
     /// Transactions that this shard has named for the logs.
     pub(crate) last_logged: u64,
-    /// `used_memory` is above `maxmemory` and nothing could be evicted.
-    pub out_of_memory: bool,
     /// What else keeps commands from running.
     pub refusals: Refusals,
     /// The append-only log on its way to disk.
     pub log: Log,
     /// Emptied databases that a snapshot under way is still to write.
     pub(crate) orphans: Vec<Keyspace>,
+    /// What may be evicted next.
+    pub(crate) candidates: Pool,
+    /// What a key that was evicted took, in bytes: a running mean.
+    pub(crate) victim_bytes_mean: i64,
+    /// The next turn is to go on with it.
+    pub(crate) eviction_unfinished: bool,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// The process is going down: connections close once their replies are out.
@@ -174,10 +178,12 @@ impl Shard {
             tickets: BTreeMap::new(),
             last_ticket: 0,
             last_logged: 0,
-            out_of_memory: false,
             refusals: Refusals::default(),
             log: Log::default(),
             orphans: Vec::new(),
+            candidates: Pool::default(),
+            victim_bytes_mean: crate::eviction::VICTIM_BYTES,
+            eviction_unfinished: false,
             active_expire: true,
             stopping: false,
             drained: false,
@@ -259,6 +265,7 @@ impl Shard {
             self.after_write(facts, args, before);
         }
         self.bury();
+        self.publish_moved();
         self.account(facts.command, facts.caller, args, began);
         match result {
             Ok(()) => true,

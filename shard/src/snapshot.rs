@@ -273,7 +273,7 @@ impl Snapshots {
 fn first_piece(process: &Process) -> Vec<u8> {
     let (ctime, used) = (
         unix_s().to_string(),
-        process.used_memory_bytes().to_string(),
+        process.memory.used_bytes().to_string(),
     );
     let mut out = header(&[
         ("redis-ver", REDIS_VERSION),

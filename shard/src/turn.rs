@@ -71,6 +71,9 @@ impl Shard {
         }
         self.notice_stop_request();
         self.notice_snapshot_end();
+        if self.eviction_unfinished {
+            self.evict_soon();
+        }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
         loop {
@@ -101,10 +104,11 @@ impl Shard {
                 // Room may have come before the announcement; if not, whoever makes it rings.
                 self.flush();
             }
-            if woke_somebody || left == 0 {
+            if woke_somebody || left == 0 || self.eviction_unfinished {
                 return After::Again;
             }
             self.flush_journal();
+            self.publish_moved();
             if idle && self.mailbox.fall_asleep() {
                 self.awake = false;
                 return After::Sleep;

@@ -112,7 +112,7 @@ impl Reader {
     }
 
     /// Reads the next thing.
-    pub fn next(&mut self) -> Result<Record, Stop> {
+    pub fn read(&mut self) -> Result<Record, Stop> {
         let began = self.at;
         if self.at == self.len {
             return Ok(Record::End);
@@ -202,7 +202,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let mut commands = Vec::new();
         loop {
-            match reader.next() {
+            match reader.read() {
                 Ok(Record::Command) => commands.push(reader.args().map(<[u8]>::to_vec).collect()),
                 Ok(Record::Time(now)) => assert_eq!(now.ms(), 1_700_000_000_123),
                 Ok(Record::End) => return (commands, Ok(())),

@@ -72,6 +72,7 @@ pub struct Part {
     expired_fields: u64,
     logs_failed: u64,
     log_bytes: u64,
+    evicted_keys: u64,
     /// Keys, and keys with a deadline, of each database.
     databases: Vec<(u64, u64)>,
 }
@@ -92,6 +93,7 @@ impl Part {
             expired_fields: shard.effects.expired_fields,
             logs_failed: u64::from(shard.refusals.log_failed),
             log_bytes: shard.log.file_bytes,
+            evicted_keys: shard.effects.evicted_keys,
             databases: databases
                 .indices()
                 .map(|index| databases.get(index))
@@ -110,6 +112,7 @@ impl Part {
         self.expired_fields += other.expired_fields;
         self.logs_failed += other.logs_failed;
         self.log_bytes += other.log_bytes;
+        self.evicted_keys += other.evicted_keys;
         self.databases
             .resize(self.databases.len().max(other.databases.len()), (0, 0));
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
@@ -246,14 +249,15 @@ fn clients(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let shared = &report.shard.process;
     let config = &report.shard.config;
-    let used = shared.used_memory_bytes();
-    let peak = shared.peak_memory.load(Ordering::Relaxed);
+    let used = shared.memory.used_bytes();
+    let peak = shared.memory.peak_bytes();
     let startup = shared.startup_memory.load(Ordering::Relaxed);
     let startup = u64::try_from(startup).unwrap_or(0);
     let clients = report.sum.clients.memory_bytes;
     let overhead = startup + clients;
     let dataset = used.saturating_sub(overhead);
     let dataset_part = ratio(dataset, used.saturating_sub(startup));
+    let (pending, freed) = shared.memory.lazily_freed();
     let rss = resident_bytes();
     let total = kilobytes_of("/proc/meminfo", "MemTotal:");
     lines!(out,
@@ -279,6 +283,8 @@ fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "mem_clients_normal": clients,
         "mem_allocator": "mimalloc",
         "active_defrag_running": 0,
+        "lazyfree_pending_objects": pending,
+        "lazyfreed_objects": freed,
     )
 }
 
@@ -367,6 +373,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "sync_partial_err": 0,
         "expired_subkeys": sum.expired_fields,
         "expired_keys": sum.expired_keys,
+        "evicted_keys": sum.evicted_keys,
         "keyspace_hits": sum.keyspace_hits,
         "keyspace_misses": sum.keyspace_misses,
         "pubsub_channels": pubsub.count(Topic::Channel),
@@ -495,6 +502,7 @@ impl Shard {
         self.effects.keyspace_hits = 0;
         self.effects.keyspace_misses = 0;
         self.effects.expired_keys = 0;
+        self.effects.evicted_keys = 0;
         self.effects.expired_fields = 0;
     }
 }
