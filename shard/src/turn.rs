@@ -72,6 +72,8 @@ impl Shard {
         self.notice_stop_request();
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
+        // One connection sends nothing while it waits for its reply, and shards that share cores with nobody need not give way.
+        let mut may_give_way = self.slots.shards() > 1 && self.clients.len() > 1;
         loop {
             while let Some(message) = self.own.pop_front() {
                 woke_somebody = true;
@@ -98,6 +100,10 @@ impl Shard {
             }
             if woke_somebody || left == 0 {
                 return After::Again;
+            }
+            if idle && std::mem::take(&mut may_give_way) {
+                self.giving_way.give_way(self.instant);
+                continue;
             }
             if idle && self.mailbox.fall_asleep() {
                 self.awake = false;
