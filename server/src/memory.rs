@@ -1,8 +1,8 @@
 //! The allocator: mimalloc, and a count of the bytes each thread has asked for and not given back.
 //!
 //! The count is what `used_memory` and `maxmemory` go by. A thread counts for itself, so that counting costs an addition and no shared cache
-//! line; memory that another thread frees makes that one's count negative, and the sum over all threads is right. Counted is what was asked
-//! for, not what the allocator rounds it up to (a few per cent more): asking mimalloc for it would cost a look-up at every call.
+//! line; memory that another thread frees makes that one's count negative, and the sum over all threads is right. Counted is what a block
+//! takes, not what was asked for, by mimalloc's own rule (`block_size`): asking mimalloc would cost a look-up at every call.
 //!
 //! mimalloc's functions are called as they are, not through its usual binding: that one asks for an alignment with every block, and mimalloc
 //! then often takes the next larger size, so that 48 bytes cost 64.
@@ -17,6 +17,7 @@ use libmimalloc_sys::{
     mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc,
     mi_zalloc_aligned,
 };
+use storage::block_size;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -45,10 +46,10 @@ fn count(bytes: isize) {
     IN_USE.set(IN_USE.get().wrapping_add(bytes));
 }
 
-/// A layout's size never exceeds `isize::MAX`.
+/// What a block of `size` bytes takes. A layout's size never exceeds `isize::MAX`.
 #[inline]
-fn signed(size: usize) -> isize {
-    size as isize
+fn taken(size: usize) -> isize {
+    block_size(size) as isize
 }
 
 /// What every block of mimalloc's is aligned to that is at least so large.
@@ -74,7 +75,7 @@ unsafe impl GlobalAlloc for Counting {
             }
         };
         if !block.is_null() {
-            count(signed(size));
+            count(taken(size));
         }
         block.cast()
     }
@@ -90,7 +91,7 @@ unsafe impl GlobalAlloc for Counting {
             }
         };
         if !block.is_null() {
-            count(signed(size));
+            count(taken(size));
         }
         block.cast()
     }
@@ -99,7 +100,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: `block` came from `alloc` above, so it is mimalloc's.
         unsafe { mi_free(block.cast()) };
-        count(-signed(layout.size()));
+        count(-taken(layout.size()));
     }
 
     #[inline]
@@ -113,7 +114,7 @@ unsafe impl GlobalAlloc for Counting {
             }
         };
         if !moved.is_null() {
-            count(signed(size) - signed(layout.size()));
+            count(taken(size) - taken(layout.size()));
         }
         moved.cast()
     }
@@ -121,20 +122,69 @@ unsafe impl GlobalAlloc for Counting {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::c_void;
+
+    use storage::{
+        End, Entry, FieldDeadline, Hash, HashLimits, List, ListLimits, Score, Set, SetLimits,
+        SortedSet, SortedSetLimits, UnixMillis, Value,
+    };
+
     use super::*;
 
     #[test]
     fn what_is_allocated_grown_and_freed_is_counted() {
         let before = of_this_thread();
         let mut bytes: Vec<u8> = Vec::with_capacity(1000);
-        assert_eq!(of_this_thread() - before, 1000);
+        assert_eq!(of_this_thread() - before, 1024);
         bytes.reserve_exact(5000);
-        assert_eq!(of_this_thread() - before, 5000);
+        assert_eq!(of_this_thread() - before, 5120);
         drop(bytes);
         let zeroed = vec![0_u64; 100];
-        assert_eq!(of_this_thread() - before, 800);
+        assert_eq!(of_this_thread() - before, 896);
         drop(zeroed);
         assert_eq!(of_this_thread(), before);
+    }
+
+    unsafe extern "C" {
+        fn mi_usable_size(block: *const c_void) -> usize;
+    }
+
+    /// What the allocator says a block takes; it is freed again.
+    fn usable(size: usize, align: usize) -> usize {
+        let layout = Layout::from_size_align(size, align).expect("a power of two");
+        // SAFETY: the block is this allocator's, has this layout, and is used for nothing else.
+        unsafe {
+            let block = ALLOCATOR.alloc(layout);
+            assert!(!block.is_null() && block.addr().is_multiple_of(align));
+            let usable = mi_usable_size(block.cast());
+            ALLOCATOR.dealloc(block, layout);
+            usable
+        }
+    }
+
+    #[test]
+    fn a_block_takes_what_the_rule_says() {
+        for align in [1, 8, 16] {
+            // A few kept blocks, so that not every one is the first of its page.
+            let kept: Vec<Vec<u8>> = (1..200).map(|len| Vec::with_capacity(len * 7)).collect();
+            for size in (align..5000).chain([8192, 10_000, 16_384, 20_000, 32_767]) {
+                assert_eq!(
+                    usable(size, align),
+                    block_size(size),
+                    "{size} aligned to {align}"
+                );
+            }
+            for size in [32_768, 65_536, 100_000, 1 << 20, 5 << 20] {
+                let usable = usable(size, align);
+                assert!(
+                    usable >= size && usable - size <= size / 4,
+                    "{size}: {usable}"
+                );
+            }
+            drop(kept);
+        }
+        // Larger alignments are passed on.
+        assert!(usable(100, 64) >= 100);
     }
 
     #[test]
@@ -167,5 +217,92 @@ mod tests {
             of_this_thread() - before
         });
         assert_eq!(freed.join().expect("no panic"), -4096);
+    }
+
+    /// What an object takes, and what it says that it does.
+    fn measure(name: &str, make: impl FnOnce() -> Entry, off_max: f64) {
+        let before = of_this_thread();
+        let entry = make();
+        let taken = of_this_thread() - before;
+        let said = entry.memory_bytes_by(usize::MAX) as isize;
+        let off = (said - taken).abs() as f64 / taken as f64;
+        assert!(off <= off_max, "{name}: takes {taken}, says {said}");
+        let sampled = entry.memory_bytes() as f64;
+        assert!(
+            (sampled / taken as f64 - 1.0).abs() < 0.15,
+            "{name}: takes {taken}, estimates {sampled}"
+        );
+        drop(entry);
+        assert_eq!(of_this_thread(), before, "{name}");
+    }
+
+    #[test]
+    fn values_say_what_they_take() {
+        let now = UnixMillis::new(1);
+        for len in [0, 1, 10, 44, 100, 1000, 2000, 100_000] {
+            let text = vec![b'x'; len];
+            measure("string", || Entry::string(b"key", &text, None), 0.0);
+            measure("string", || Entry::string(&text, b"12345", Some(now)), 0.0);
+        }
+        for len in [1usize, 10, 100, 200, 1000, 3000, 100_000] {
+            let numbers = || 0..len;
+            let word = |n: usize| format!("element {n}").into_bytes();
+            let entry = |object| Entry::object(b"key", object, None);
+            measure(
+                &format!("list of {len}"),
+                || {
+                    let mut list = List::new();
+                    numbers().for_each(|n| list.push(End::Back, &word(n), ListLimits::default()));
+                    entry(list.into_object())
+                },
+                0.02,
+            );
+            measure(
+                &format!("hash of {len}"),
+                || {
+                    let mut hash = Hash::new();
+                    let limits = HashLimits::default();
+                    for n in numbers() {
+                        hash.set(&word(n), b"value", FieldDeadline::Clear, limits, now);
+                    }
+                    entry(hash.into_object())
+                },
+                0.02,
+            );
+            measure(
+                &format!("set of {len}"),
+                || {
+                    let mut set = Set::new();
+                    numbers().for_each(|n| {
+                        set.insert(&word(n), SetLimits::default());
+                    });
+                    entry(set.into_object())
+                },
+                0.02,
+            );
+            measure(
+                &format!("integers {len}"),
+                || {
+                    let mut set = Set::new();
+                    numbers().for_each(|n| {
+                        set.insert(n.to_string().as_bytes(), SetLimits::default());
+                    });
+                    entry(set.into_object())
+                },
+                0.02,
+            );
+            measure(
+                &format!("sorted set of {len}"),
+                || {
+                    let mut set = SortedSet::new();
+                    for n in numbers() {
+                        let score = Score::new(n as f64).expect("a number");
+                        set.insert(&word(n), score, SortedSetLimits::default());
+                    }
+                    entry(set.into_object())
+                },
+                0.02,
+            );
+        }
     }
 }

@@ -32,6 +32,14 @@ pub struct ClientToken {
     pub generation: u32,
 }
 
+impl ClientToken {
+    /// For what no client asked for.
+    pub const NOBODY: Self = Self {
+        index: u32::MAX,
+        generation: 0,
+    };
+}
+
 /// Where a reply goes: a slot of a connection's ring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplyTo {

@@ -14,13 +14,18 @@ use crate::blocking::BlockedAt;
 use crate::context::Caller;
 use crate::error::Error;
 use crate::exec::{Queue, Suspended};
+use crate::pause::changes_something;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
+use crate::slot::ShardId;
 use crate::watch::Watched;
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
 pub const OUTPUT_UNSENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Output that waits for the disk beyond which the input is no longer run: a client that never pauses would push its own replies ahead for ever.
+const GATED_BYTES_MAX: usize = 256 * 1024;
 
 /// An output buffer larger than this is not kept for the next reply.
 const OUTPUT_KEPT_BYTES_MAX: usize = 64 * 1024;
@@ -95,6 +100,8 @@ pub struct Peer {
 /// One connection.
 pub struct Client {
     pub token: ClientToken,
+    /// Its shard, which sets this when it registers the connection.
+    pub home: ShardId,
     pub session: Session,
     pub peer: Peer,
     pub connected_at: Instant,
@@ -114,6 +121,10 @@ pub struct Client {
     pub writing_bytes: usize,
     /// A command that must finish before the next one may begin (a transaction, a gathering, a block).
     pub stalled: bool,
+    /// CLIENT PAUSE holds its next command back.
+    pub postponed: bool,
+    /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
+    pub gated: Option<u64>,
     /// The next command runs only once nothing is pending.
     pub comes_behind_all: bool,
     pub closing: Option<Closing>,
@@ -143,6 +154,11 @@ fn may_subscriber_use(command: &str) -> bool {
     )
 }
 
+/// What a monitor may not use. Redis counts monitors among the replicas, and says so.
+fn touches_data(command: &Command) -> bool {
+    command.flags.contains(Flags::READONLY) || changes_something(command)
+}
+
 impl Session {
     /// Whether commands need no further question: authenticated, replies on.
     #[inline]
@@ -163,10 +179,18 @@ impl Session {
         self.subscriptions.as_ref().is_some_and(|it| it.is_any())
     }
 
+    /// Whether it is shown every command.
+    pub fn is_monitor(&self) -> bool {
+        self.subscriptions.as_ref().is_some_and(|it| it.is_monitor)
+    }
+
     /// Whether this connection may use `command` in the state it is in.
     pub fn admits(&self, command: &Command) -> Result<(), Error> {
         if !self.authenticated && !command.flags.contains(Flags::NO_AUTH) {
             return Err(Error::NO_AUTH);
+        }
+        if self.is_monitor() && touches_data(command) {
+            return Err(Error::new("ERR Replica can't interact with the keyspace"));
         }
         match self.is_restricted() && !may_subscriber_use(command.name) {
             true => Err(Error::not_while_subscribed(command.name)),
@@ -191,6 +215,7 @@ impl Client {
     pub fn new(token: ClientToken, id: u64, peer: Peer, authenticated: bool, now: Instant) -> Self {
         Self {
             token,
+            home: ShardId::new(0),
             session: Session {
                 id,
                 db: DbIndex::default(),
@@ -220,6 +245,8 @@ impl Client {
             spare: Vec::new(),
             writing_bytes: 0,
             stalled: false,
+            postponed: false,
+            gated: None,
             comes_behind_all: false,
             closing: None,
             blocked: None,
@@ -266,6 +293,8 @@ impl Client {
             version: session.version,
             caller: Caller {
                 client_id: session.id,
+                home: self.home,
+                index: self.token.index,
                 no_touch: session.no_touch,
             },
         }
@@ -281,10 +310,12 @@ impl Client {
     #[inline]
     pub fn may_run(&self) -> bool {
         !self.stalled
+            && !self.postponed
             && (!self.comes_behind_all || self.pending.is_empty())
             && self.closing.is_none()
             && !self.pending.is_full()
             && self.unsent_bytes() < OUTPUT_UNSENT_BYTES_MAX
+            && !(self.gated.is_some() && self.out.len() > GATED_BYTES_MAX)
     }
 
     /// Output that the socket has not taken.
@@ -304,14 +335,14 @@ impl Client {
         if self.closing == Some(Closing::Now) {
             return Poll::Ready(Due::End);
         }
-        if !self.out.is_empty() {
+        if !self.out.is_empty() && self.gated.is_none() {
             let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
             self.writing_bytes = chunk.len();
             self.at_rest = false;
             return Poll::Ready(Due::Chunk(chunk));
         }
         match self.closing {
-            Some(_) if self.pending.is_empty() => Poll::Ready(Due::End),
+            Some(_) if self.pending.is_empty() && self.out.is_empty() => Poll::Ready(Due::End),
             None if self.at_rest => Poll::Ready(Due::Rest),
             _ => Poll::Pending,
         }
@@ -320,7 +351,7 @@ impl Client {
     /// Whether a connection whose sending side rests must take it up again.
     #[inline]
     pub fn has_work_for_sending(&self) -> bool {
-        !self.out.is_empty() || self.closing.is_some()
+        (!self.out.is_empty() && self.gated.is_none()) || self.closing.is_some()
     }
 
     /// Gives a written buffer back.

@@ -16,9 +16,13 @@ pub mod table;
 use std::borrow::Cow;
 use std::fmt;
 
-use storage::AccessPolicy;
+use storage::rdb::{self, Compression};
+use storage::{
+    AccessPolicy, Eligible, EvictionPolicy, HashLimits, ListLimits, Preference, SetLimits,
+    SortedSetLimits,
+};
 
-pub use choice::{IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
+pub use choice::{AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
 pub use file::{FileError, Loader};
 pub use kind::Kind;
 pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint, SavePoints};
@@ -137,6 +141,59 @@ impl Config {
             },
             _ => AccessPolicy::Lru,
         }
+    }
+
+    /// Up to where collections that are read from outside stay packed.
+    pub fn packing_limits(&self) -> rdb::Limits {
+        rdb::Limits {
+            list: ListLimits::from_setting(i64::from(self.list_max_listpack_size)),
+            set: SetLimits {
+                intset_entries: self.set_max_intset_entries,
+                listpack_entries: self.set_max_listpack_entries,
+                listpack_value: self.set_max_listpack_value,
+            },
+            hash: HashLimits {
+                entries: self.hash_max_listpack_entries,
+                value: self.hash_max_listpack_value,
+            },
+            sorted_set: SortedSetLimits {
+                entries: self.zset_max_listpack_entries,
+                value: self.zset_max_listpack_value,
+            },
+        }
+    }
+
+    /// How strings in snapshots are written.
+    pub fn compression(&self) -> Compression {
+        match self.rdbcompression {
+            true => Compression::Lzf,
+            false => Compression::Off,
+        }
+    }
+
+    /// What is evicted when memory is short. `None` where nothing is.
+    pub fn eviction_policy(&self) -> Option<EvictionPolicy> {
+        use MaxmemoryPolicy::{
+            AllkeysLfu, AllkeysLru, AllkeysRandom, Noeviction, VolatileLfu, VolatileLru,
+            VolatileRandom, VolatileTtl,
+        };
+        let prefer = match self.maxmemory_policy {
+            Noeviction => return None,
+            AllkeysLru | VolatileLru => Preference::LeastRecent,
+            AllkeysLfu | VolatileLfu => Preference::LeastFrequent,
+            VolatileTtl => Preference::SoonestDeadline,
+            AllkeysRandom | VolatileRandom => Preference::Random,
+        };
+        let eligible = match self.maxmemory_policy.spares_persistent() {
+            true => Eligible::Volatile,
+            false => Eligible::All,
+        };
+        let samples = self.maxmemory_samples as usize;
+        Some(EvictionPolicy {
+            prefer,
+            eligible,
+            samples,
+        })
     }
 
     /// The value of the parameter `name`. `None` where there is no such parameter.

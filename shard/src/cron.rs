@@ -5,13 +5,13 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::info;
 
 use crate::client::Closing;
+use crate::latency::Spike;
 use crate::shard::Shard;
 
 /// Between two ticks: Redis's `hz 10`.
@@ -27,7 +27,7 @@ const TICKS_PER_CLIENT_LOOK: u64 = 10;
 const IDLE_BUFFERS_KEPT: Duration = Duration::from_secs(2);
 
 /// A shard with more memory in use than this does not look for some to give back when it falls asleep: that would take it over a millisecond.
-const LOOKED_OVER_BYTES_MAX: isize = 512 << 20;
+const LOOKED_OVER_BYTES_MAX: i64 = 512 << 20;
 
 /// Ticks without a command after which every connection has been seen idle for that long, and nothing is left to give back.
 const QUIET_TICKS: u64 =
@@ -44,6 +44,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             // Sleeping for no time lets the connections run first.
             monoio::time::sleep(Duration::ZERO).await;
         }
+        shard.borrow_mut().evict_soon();
         let quiet = {
             let mut shard = shard.borrow_mut();
             shard.publish_memory();
@@ -54,11 +55,14 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             if ticks.is_multiple_of(TICKS_PER_CLIENT_LOOK) {
                 shard.look_at_clients();
             }
+            shard.look_at_log();
+            let unsaved = shard.heed_save_points();
             quiet_ticks = match shard.stats.commands == commands {
                 true => quiet_ticks + 1,
                 false => 0,
             };
-            shard.has_nothing_to_watch()
+            !unsaved
+                && shard.has_nothing_to_watch()
                 && (quiet_ticks >= QUIET_TICKS || quiet_ticks > 0 && shard.clients.is_empty())
         };
         if quiet {
@@ -80,9 +84,10 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
 impl Shard {
     /// Removes some keys whose time has come. True where more are due.
     fn expire_step(&mut self) -> bool {
-        if !self.active_expire {
+        if !self.active_expire || self.pause.is_some() {
             return false;
         }
+        let began = Instant::now();
         self.now = crate::shard::wall_time();
         let expired = self
             .databases
@@ -92,20 +97,16 @@ impl Shard {
         let more_fields = self.expire_fields();
         self.bury();
         self.serve_ready();
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.note_spike(Spike::ExpireCycle, ms);
         expired.more || more_fields
-    }
-
-    /// Tells the process how much memory this shard's thread has in use.
-    pub(crate) fn publish_memory(&self) {
-        let used = (self.process.allocator.used_bytes)();
-        self.process.used_memory[self.id.index()].store(used as i64, Ordering::Relaxed);
     }
 
     /// What connections gave up when they came to rest leaves the process, too: mimalloc waits for further calls, which a sleeping shard does
     /// not make.
     fn give_memory_back(&mut self) {
         if std::mem::take(&mut self.clients_rested)
-            && (self.process.allocator.used_bytes)() < LOOKED_OVER_BYTES_MAX
+            && self.process.memory.used_here() < LOOKED_OVER_BYTES_MAX
         {
             (self.process.allocator.give_back)();
         }
@@ -120,7 +121,7 @@ impl Shard {
             };
             self.limit_output(&mut client);
             let idle = now.saturating_duration_since(client.active_at);
-            if !timeout.is_zero() && idle >= timeout && !client.stalled {
+            if !timeout.is_zero() && idle >= timeout && !client.stalled && !client.postponed {
                 info!(
                     client = client.session.id,
                     idle_s = idle.as_secs(),

@@ -1,15 +1,21 @@
 //! What all shards of the process share: counters that must be one, and the ways to reach the world outside.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use storage::KeyHasher;
+use storage::{Databases, KeyHasher};
 
+use crate::aof_manifest::Manifest;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
+use crate::mailbox::Doorbell;
+use crate::memory::Ledger;
+use crate::monitor::Census;
+use crate::pause::Pause;
 use crate::pubsub::Registry;
 use crate::slot::SlotMap;
+use crate::snapshot::Snapshots;
 use crate::undertaker::Undertaker;
 
 /// The version that INFO, HELLO and `--version` show.
@@ -17,6 +23,11 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The Redis version whose commands and replies these are.
 pub const REDIS_VERSION: &str = "7.4.0";
+
+/// Whether the end brings a snapshot: as SHUTDOWN said, or where there are save points.
+const BY_SAVE_POINTS: u8 = 0;
+const SAVE: u8 = 1;
+const NO_SAVE: u8 = 2;
 
 /// What the process's allocator can tell and do.
 #[derive(Clone, Copy)]
@@ -35,6 +46,8 @@ pub struct Process {
     pub undertaker: Undertaker,
     pub started_at: Instant,
     pub started_unix_s: u64,
+    /// Tells this run's transactions from those of others in the logs.
+    pub started_unix_ms: u64,
     /// Forty hexadecimal digits that name this run.
     pub run_id: String,
     /// The configuration in force; shards hold a copy of the `Arc`, renewed when it changes.
@@ -42,15 +55,29 @@ pub struct Process {
     pub config_file: Option<String>,
     /// Open connections, against `maxclients`.
     pub connections: AtomicUsize,
-    /// Bytes in use by each shard's allocations, as it last said. Memory freed by another thread makes one negative; the sum is right.
-    pub used_memory: Vec<AtomicI64>,
-    pub peak_memory: AtomicU64,
+    /// Who has how much memory in use.
+    pub memory: Arc<Ledger>,
     pub allocator: Allocator,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    /// Where monitors are.
+    pub monitors: Census,
+    /// Which commands wait for now.
+    pub pause: Mutex<Option<Pause>>,
+    pub snapshots: Snapshots,
+    /// The files of the append-only log.
+    pub(crate) manifest: Mutex<Manifest>,
+    /// What the log held for each shard, until that takes it.
+    pub(crate) delivered: Mutex<Vec<Option<Databases>>>,
+    /// Wakes shard 0, which hears what threads that are no shards have to tell.
+    pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
     /// Who subscribes to what.
     pub pubsub: Registry,
     next_client_id: AtomicU64,
+    next_slow_id: AtomicU64,
     stop_requested: AtomicBool,
+    save_at_stop: AtomicU8,
+    /// Shards that have read the data files.
+    pub shards_loaded: AtomicUsize,
     /// Shards that are stopping and have no connection left: none returns before all have, as they need one another's replies.
     pub shards_drained: AtomicUsize,
 }
@@ -63,6 +90,7 @@ impl Process {
         driver: Driver,
         undertaker: Undertaker,
         allocator: Allocator,
+        memory: Arc<Ledger>,
         set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     ) -> Self {
         let slots = SlotMap::new(config.shards);
@@ -75,6 +103,7 @@ impl Process {
             driver,
             undertaker,
             started_at: Instant::now(),
+            started_unix_ms: crate::shard::wall_time().ms(),
             started_unix_s: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default()
@@ -83,13 +112,21 @@ impl Process {
             config: Mutex::new(Arc::new(config)),
             config_file,
             connections: AtomicUsize::new(0),
-            used_memory: (0..slots.shards()).map(|_| AtomicI64::new(0)).collect(),
-            peak_memory: AtomicU64::new(0),
+            memory,
             allocator,
             set_log_level,
+            monitors: Census::new(slots.shards()),
+            pause: Mutex::default(),
+            snapshots: Snapshots::new(slots.shards()),
+            manifest: Mutex::default(),
+            delivered: Mutex::default(),
+            first_bell: OnceLock::new(),
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
+            next_slow_id: AtomicU64::new(0),
             stop_requested: AtomicBool::new(false),
+            save_at_stop: AtomicU8::new(BY_SAVE_POINTS),
+            shards_loaded: AtomicUsize::new(0),
             shards_drained: AtomicUsize::new(0),
         }
     }
@@ -99,16 +136,20 @@ impl Process {
         self.next_client_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Bytes in use over all shards, as they last said.
-    pub fn used_memory_bytes(&self) -> u64 {
-        let sum: i64 = self
-            .used_memory
-            .iter()
-            .map(|shard| shard.load(Ordering::Relaxed))
-            .sum();
-        let used = u64::try_from(sum).unwrap_or(0);
-        self.peak_memory.fetch_max(used, Ordering::Relaxed);
-        used
+    /// The next entry's number in the slow log.
+    pub fn next_slow_id(&self) -> u64 {
+        self.next_slow_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_manifest(&self, manifest: Manifest) {
+        *self.manifest.lock().unwrap_or_else(PoisonError::into_inner) = manifest;
+    }
+
+    /// Makes shard 0 look whether there is something new.
+    pub fn wake_first_shard(&self) {
+        if let Some(bell) = self.first_bell.get() {
+            bell.ring_from_outside();
+        }
     }
 
     /// The configuration in force.
@@ -117,6 +158,21 @@ impl Process {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether the data is written to a snapshot when everything has ended.
+    pub fn saves_at_stop(&self, config: &Config) -> bool {
+        match self.save_at_stop.load(Ordering::Acquire) {
+            SAVE => true,
+            NO_SAVE => false,
+            _ => !config.save.0.is_empty(),
+        }
+    }
+
+    /// SHUTDOWN SAVE or NOSAVE: overrides what the save points say.
+    pub fn set_save_at_stop(&self, saves: bool) {
+        let choice = if saves { SAVE } else { NO_SAVE };
+        self.save_at_stop.store(choice, Ordering::Release);
     }
 
     /// Asks for the process to stop.

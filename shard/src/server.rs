@@ -6,23 +6,30 @@ use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use storage::Databases;
 use tracing::{Instrument, info, info_span};
 
+use crate::aof_manifest::Folder;
 use crate::config::{Config, LogLevel};
 use crate::executor::{self, Driver};
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
+use crate::memory::Ledger;
 use crate::message::Message;
 use crate::process::{Allocator, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
 use crate::undertaker::Undertaker;
-use crate::{accept, blocking, cron, turn};
+use crate::{accept, aof, aof_start, blocking, cron, loading, replay, snapshot, turn};
+
+/// Between two looks whether the log has been read.
+const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
 
 /// What the process brings along.
 pub struct Setup {
@@ -41,7 +48,7 @@ pub struct Setup {
 pub struct Server {
     process: Arc<Process>,
     bells: Vec<Arc<Doorbell>>,
-    threads: Vec<JoinHandle<io::Result<()>>>,
+    threads: Vec<JoinHandle<io::Result<Databases>>>,
 }
 
 impl Server {
@@ -49,16 +56,20 @@ impl Server {
     pub fn start(setup: Setup) -> io::Result<Self> {
         let driver = Driver::probe(setup.config.io_driver)?;
         let shards = setup.config.shards;
+        let memory = Arc::new(Ledger::new(shards, setup.allocator.used_bytes));
         let process = Arc::new(Process::new(
             setup.config,
             setup.config_file,
             driver,
-            Undertaker::start()?,
+            Undertaker::start(memory.clone())?,
             setup.allocator,
+            memory,
             setup.log_level,
         ));
         let ends = mesh::<Message>(shards, driver.is_uring())?;
         let bells: Vec<_> = ends.iter().map(|ends| ends.mailbox.bell()).collect();
+        // Set once, here.
+        let _ = process.first_bell.set(bells[0].clone());
         let (ready, started) = channel();
         let mut threads = Vec::with_capacity(shards);
         let mut tcp = setup.tcp.into_iter();
@@ -82,6 +93,10 @@ impl Server {
             );
         }
         drop(ready);
+        if process.current_config().appendonly {
+            let delivered = aof_start::load(&process).map_err(io::Error::other)?;
+            *lock(&process.delivered) = delivered.into_iter().map(Some).collect();
+        }
         for _ in 0..shards {
             started
                 .recv()
@@ -109,15 +124,64 @@ impl Server {
         StopHandle::new(self.process.clone(), self.bells[0].clone())
     }
 
-    /// Waits until all shards have ended.
+    /// Waits until all shards have ended, and writes what they had to the last snapshot, where one is wanted.
     pub fn wait(self) -> io::Result<()> {
+        let mut shards = Vec::with_capacity(self.threads.len());
         for thread in self.threads {
-            thread
-                .join()
-                .map_err(|_| io::Error::other("a shard panicked"))??;
+            let joined = thread.join();
+            shards.push(joined.map_err(|_| io::Error::other("a shard panicked"))??);
         }
-        Ok(())
+        self.process.snapshots.give_up();
+        let config = self.process.current_config();
+        if !self.process.saves_at_stop(&config) {
+            return Ok(());
+        }
+        info!("writing the last snapshot");
+        snapshot::save_at_stop(&self.process, &config, &mut shards).map(|_| ())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads the data files, while connections are told to wait.
+async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
+    let (config, process, id) = {
+        let mut shard = shard.borrow_mut();
+        shard.refusals.loading = true;
+        let config = shard.config.clone();
+        shard.refusals.settle(&config);
+        (config, shard.process.clone(), shard.id)
+    };
+    if config.appendonly {
+        // Another thread reads the log for all; this one tells clients so meanwhile.
+        let databases = loop {
+            let delivered = lock(&process.delivered)
+                .get_mut(id.index())
+                .and_then(Option::take);
+            match delivered {
+                Some(databases) => break databases,
+                None => monoio::time::sleep(DELIVERY_AWAITED).await,
+            }
+        };
+        let mut shard = shard.borrow_mut();
+        for (db, key) in replay::hashes_with_deadlines(&databases) {
+            shard.effects.fields.note(db, &key);
+        }
+        shard.databases = databases;
+        let part = lock(&process.manifest).parts.last().copied();
+        if let Some(part) = part {
+            shard.open_log(Folder::of(&config).part(part.sequence, id.index()));
+        }
+    } else {
+        let path = config.dir.join(&config.dbfilename);
+        loading::load(shard, &path)
+            .await
+            .map_err(io::Error::other)?;
+    }
+    shard.borrow_mut().loaded();
+    Ok(())
 }
 
 /// What one shard's thread starts with.
@@ -130,7 +194,7 @@ struct Seat {
 }
 
 impl Seat {
-    fn run(self, ready: Sender<io::Result<()>>) -> io::Result<()> {
+    fn run(self, ready: Sender<io::Result<()>>) -> io::Result<Databases> {
         executor::pin_thread(self.id.index(), self.process.slots.shards());
         let driver = self.process.driver;
         let span = info_span!("shard", id = self.id.index());
@@ -143,7 +207,7 @@ impl Seat {
         result
     }
 
-    async fn serve(self, ready: &Sender<io::Result<()>>) -> io::Result<()> {
+    async fn serve(self, ready: &Sender<io::Result<()>>) -> io::Result<Databases> {
         let Ends { mailbox, outlets } = self.ends;
         let bell = BellReader::new(&mailbox.bell(), self.process.driver.is_uring())?;
         let config = self.process.current_config();
@@ -157,6 +221,8 @@ impl Seat {
         let mut turns = monoio::spawn(turn::run(shard.clone(), bell));
         drop(monoio::spawn(cron::run(shard.clone())));
         drop(monoio::spawn(blocking::run_timer(shard.clone())));
+        drop(monoio::spawn(snapshot::walk(shard.clone())));
+        drop(monoio::spawn(aof::run(shard.clone())));
         for listener in self.tcp {
             listener.set_nonblocking(true)?;
             let listener = monoio::net::TcpListener::from_std(listener)?;
@@ -167,8 +233,9 @@ impl Seat {
             let listener = monoio::net::UnixListener::from_std(listener)?;
             drop(monoio::spawn(accept::accept_unix(shard.clone(), listener)));
         }
+        self::load(&shard).await?;
         let _ = ready.send(Ok(()));
-        poll_fn(|cx| {
+        let ended: io::Result<()> = poll_fn(|cx| {
             if let Poll::Ready(result) = std::pin::Pin::new(&mut turns).poll(cx) {
                 return Poll::Ready(result);
             }
@@ -181,6 +248,10 @@ impl Seat {
                 }
             }
         })
-        .await
+        .await;
+        ended?;
+        let mut shard = shard.borrow_mut();
+        let empty = Databases::new(1, shard.databases.hasher());
+        Ok(std::mem::replace(&mut shard.databases, empty))
     }
 }

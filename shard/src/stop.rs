@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tracing::info;
+use tracing::{error, info};
 
 use crate::client::Closing;
 use crate::mailbox::Doorbell;
@@ -70,6 +70,7 @@ impl Shard {
                 client.close(how);
             }
         }
+        self.flush_log_at_stop();
         self.stop_by = Some(Instant::now() + GRACE);
         self.wake_main();
         // Somebody must look again when the time of grace is over.
@@ -90,11 +91,19 @@ impl Shard {
         if !self.stopping {
             return false;
         }
-        if self.clients.is_empty() && !self.drained {
+        let late = |by: Duration| self.stop_by.is_some_and(|at| Instant::now() >= at + by);
+        let gone = self.clients.is_empty() || late(Duration::ZERO);
+        // What is lent away must be home, or it would be missing from the last snapshot.
+        let home = self.locks.is_empty() && self.transactions.is_empty();
+        if gone && home && self.log_is_idle() && !self.drained {
             self.drained = true;
             self.process.shards_drained.fetch_add(1, Ordering::AcqRel);
         }
-        self.process.shards_drained.load(Ordering::Acquire) == self.slots.shards()
-            || self.stop_by.is_some_and(|by| Instant::now() >= by)
+        let all = self.process.shards_drained.load(Ordering::Acquire) == self.slots.shards();
+        if !all && late(GRACE) {
+            error!("ending while commands are under way");
+            return true;
+        }
+        all
     }
 }

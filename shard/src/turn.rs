@@ -70,6 +70,10 @@ impl Shard {
             self.wake_up();
         }
         self.notice_stop_request();
+        self.notice_snapshot_end();
+        if self.eviction_unfinished {
+            self.evict_soon();
+        }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
         // One connection sends nothing while it waits for its reply, and shards that share cores with nobody need not give way.
@@ -89,6 +93,10 @@ impl Shard {
                 self.handle(from, message);
                 self.relieve(from);
             }
+            self.feed_monitors();
+            if !self.draining.is_empty() {
+                woke_somebody |= self.look_at_draining();
+            }
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;
@@ -98,9 +106,11 @@ impl Shard {
                 // Room may have come before the announcement; if not, whoever makes it rings.
                 self.flush();
             }
-            if woke_somebody || left == 0 {
+            if woke_somebody || left == 0 || self.eviction_unfinished {
                 return After::Again;
             }
+            self.flush_journal();
+            self.publish_moved();
             if idle && std::mem::take(&mut may_give_way) {
                 self.giving_way.give_way(self.instant);
                 continue;
@@ -116,7 +126,7 @@ impl Shard {
         match message {
             Message::Requests(mut batch) => {
                 self.run_batch(from, &mut batch);
-                self.send(from, Message::Replies(batch));
+                self.send_gated(from, Message::Replies(batch));
             }
             Message::Replies(mut batch) => {
                 batch.fold(|to, reply| {

@@ -3,10 +3,14 @@
 //! A transaction that locks whole shards is lent their databases as they are: a few pointers each. What runs on them runs at one instant,
 //! for everybody. It holds up every shard for as long as it runs, as such a command holds up Redis.
 
+use std::sync::Arc;
+
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
+use crate::aof_manifest::Part;
 use crate::context::Change;
 use crate::message::TransactionKey;
+use crate::process::Process;
 
 /// What one shard lends.
 pub struct Lent {
@@ -15,6 +19,8 @@ pub struct Lent {
     pub watched: Vec<TransactionKey>,
     /// What the shard is to be told with its databases: keys that changed.
     pub changes: Vec<Change>,
+    /// The shard's log goes on in this part.
+    pub next_part: Option<Part>,
 }
 
 /// The databases of all shards, in their order.
@@ -22,6 +28,7 @@ pub struct World<'a> {
     pub shards: Vec<&'a mut Lent>,
     pub selected: DbIndex,
     pub now: UnixMillis,
+    pub process: Arc<Process>,
     /// Emptied databases on their way to the thread that frees them.
     pub discarded: Vec<Keyspace>,
     /// Keys that went.

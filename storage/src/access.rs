@@ -79,6 +79,25 @@ impl AccessPolicy {
         Duration::from_secs(u64::from(idle_s))
     }
 
+    /// Notes a use that was told from outside (RESTORE, a file); without one, that it is fresh.
+    pub fn restore(
+        self,
+        entry: &mut Entry,
+        idle_s: Option<u64>,
+        frequency: Option<u8>,
+        now: UnixMillis,
+    ) {
+        let access = match (self, idle_s, frequency) {
+            (Self::Lru, Some(idle_s), _) => {
+                let used = now.seconds().saturating_sub(idle_s);
+                (used & LRU_MASK) as u32
+            }
+            (Self::Lfu { .. }, _, Some(counter)) => (minutes(now) << 8) | u32::from(counter),
+            _ => self.fresh(now),
+        };
+        entry.set_access(access);
+    }
+
     /// The counter of `entry` after decay; `None` under LRU.
     pub fn frequency(self, entry: &Entry, now: UnixMillis) -> Option<u32> {
         match self {

@@ -1,6 +1,7 @@
 //! The numbered databases of one shard (SELECT, SWAPDB).
 
 use crate::clock::UnixMillis;
+use crate::cut::Terms;
 use crate::entry::Entry;
 use crate::keyspace::{Expired, KeyHasher, Keyspace};
 
@@ -21,6 +22,8 @@ pub struct Databases {
     hasher: KeyHasher,
     /// Where the next sweep for expired keys begins.
     sweep: usize,
+    /// A walk over some of them may be under way.
+    cut: bool,
 }
 
 impl Databases {
@@ -32,6 +35,7 @@ impl Databases {
                 .collect(),
             hasher,
             sweep: 0,
+            cut: false,
         }
     }
 
@@ -68,6 +72,33 @@ impl Databases {
     /// Exchanges two databases' contents.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         self.keyspaces.swap(usize::from(a.0), usize::from(b.0));
+    }
+
+    /// This instant is the cut of all of them.
+    pub fn begin_cut(&mut self, terms: Terms) {
+        for (number, keyspace) in self.keyspaces.iter_mut().enumerate() {
+            keyspace.begin_cut(number as u16, terms);
+        }
+        self.cut = true;
+    }
+
+    /// Whether a walk may be under way: who changes an entry in place preserves it before.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// A keyspace over which a walk is under way.
+    pub fn cut(&mut self) -> Option<&mut Keyspace> {
+        let found = self.keyspaces.iter_mut().find(|it| it.is_cut());
+        self.cut = found.is_some();
+        found
+    }
+
+    /// Forgets all walks.
+    pub fn abandon_cut(&mut self) {
+        self.keyspaces.iter_mut().for_each(Keyspace::abandon_cut);
+        self.cut = false;
     }
 
     /// Whether there is no key at all.

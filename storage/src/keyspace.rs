@@ -12,7 +12,9 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 
+use crate::block_size::block_size;
 use crate::clock::UnixMillis;
+use crate::cut::Cut;
 use crate::entry::Entry;
 use crate::region::{Place, Region};
 
@@ -30,6 +32,15 @@ const RANDOM_TRIES: usize = 128;
 
 /// Keyspaces with fewer keys stay in the processor's caches: fetching ahead would cost more than it saves.
 const PREFETCH_LEN_MIN: usize = 10_000;
+
+/// Entries by which the memory of many is judged, unless the caller says how many.
+pub const SAMPLES: usize = 64;
+
+/// Segments that a sample is drawn from at random before looking at many in turn.
+const SAMPLE_TRIES: usize = 16;
+
+/// Segments that a search for something to sample looks at in turn.
+const SEGMENTS_PER_SEARCH_MAX: usize = 8192;
 
 /// Segments that one sweep for expired keys looks at.
 const SEGMENTS_PER_SWEEP_MAX: usize = 8192;
@@ -90,6 +101,21 @@ pub struct Expired {
     pub more: bool,
 }
 
+/// Which entries a sample is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Eligible {
+    All,
+    /// Those with a deadline.
+    Volatile,
+}
+
+impl Eligible {
+    /// Whether `entry` is one of them.
+    pub fn includes(self, entry: &Entry) -> bool {
+        self == Self::All || entry.deadline().is_some()
+    }
+}
+
 /// The keys of one database.
 pub struct Keyspace {
     /// None before the first key, then 1, then 256.
@@ -101,6 +127,8 @@ pub struct Keyspace {
     sweep_region: usize,
     sweep_segment: usize,
     hasher: KeyHasher,
+    /// A consistent copy that is being written.
+    pub(crate) cut: Option<Box<Cut>>,
 }
 
 impl Keyspace {
@@ -114,6 +142,7 @@ impl Keyspace {
             sweep_region: 0,
             sweep_segment: 0,
             hasher,
+            cut: None,
         }
     }
 
@@ -211,6 +240,7 @@ impl Keyspace {
             self.break_up();
         }
         debug_assert!(self.get(entry.key()).is_none(), "a key stands once");
+        self.preserve(entry.key());
         self.len += 1;
         self.volatile += usize::from(entry.deadline().is_some());
         let hash = self.hasher.hash(entry.key());
@@ -230,6 +260,8 @@ impl Keyspace {
     /// One region becomes 256.
     fn break_up(&mut self) {
         let old = std::mem::take(&mut self.regions);
+        // Keys change their places in memory here, not in the order of hashes, by which a walk goes.
+        let cut = self.cut.take();
         self.regions = (0..1 << REGION_BITS).map(|_| Region::new()).collect();
         self.region_bits = REGION_BITS;
         (self.sweep_region, self.sweep_segment) = (0, 0);
@@ -240,6 +272,7 @@ impl Keyspace {
             }
         }
         (self.len, self.volatile) = (len, volatile);
+        self.cut = cut;
     }
 
     /// Takes the entry of `key` out, expired or not.
@@ -254,6 +287,9 @@ impl Keyspace {
     }
 
     fn take_at(&mut self, region: usize, place: Place) -> Entry {
+        if self.cut.is_some() {
+            self.preserve_at(region, place);
+        }
         let (hasher, bits) = (&self.hasher, self.region_bits);
         let entry = self.regions[region].remove(place, |key| {
             let hash = hasher.hash(key);
@@ -262,6 +298,22 @@ impl Keyspace {
         self.len -= 1;
         self.volatile -= usize::from(entry.deadline().is_some());
         entry
+    }
+
+    #[cold]
+    fn preserve_at(&mut self, region: usize, place: Place) {
+        let entry = self.regions[region].segments()[place.segment].entry(place.at);
+        if let (Some(cut), Some(entry)) = (&mut self.cut, entry) {
+            let position = Position::of(self.hasher.hash(entry.key()));
+            if position >= cut.next {
+                cut.preserve(entry.key(), Some(entry));
+            }
+        }
+    }
+
+    /// Where `key` stands, or would, in the order of a scan.
+    pub(crate) fn position_of(&self, key: &[u8]) -> Position {
+        Position::of(self.hasher.hash(key))
     }
 
     /// Changes when `key` expires. Returns whether the key is here.
@@ -286,19 +338,31 @@ impl Keyspace {
         std::mem::replace(self, empty)
     }
 
+    /// Gives up all entries, one by one.
+    pub fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        let all = self.clear();
+        all.regions
+            .into_iter()
+            .flat_map(Region::into_segments)
+            .flat_map(|mut segment| segment.take_entries())
+    }
+
     /// Memory of all entries and of the table itself, in bytes: estimated from some of them where they are many.
     pub fn memory_bytes(&self) -> usize {
-        /// Entries that are measured.
-        const MEASURED: usize = 64;
-        let measured = self.len.min(MEASURED);
-        let sum: usize = self
+        self.memory_bytes_by(SAMPLES)
+    }
+
+    /// The same, as judged by so many entries. Exact where they are all.
+    pub fn memory_bytes_by(&self, samples: usize) -> usize {
+        let measured = self.len.min(samples.max(1));
+        let sum: usize = self.iter().take(measured).map(Entry::memory_bytes).sum();
+        let entries = sum as u128 * self.len as u128 / measured.max(1) as u128;
+        let regions: usize = self
+            .regions
             .iter()
-            .take(measured)
-            .map(|entry| entry.memory_bytes() + size_of::<Entry>())
+            .map(|region| region.memory_bytes(measured == self.len))
             .sum();
-        let segments: usize = self.regions.iter().map(|it| it.segments().len()).sum();
-        let each = sum / measured.max(1);
-        each * self.len + segments * Region::SEGMENT_BYTES
+        entries as usize + regions + block_size(self.regions.capacity() * size_of::<Region>())
     }
 
     /// When the next entry may expire: no later than any does.
@@ -376,6 +440,59 @@ impl Keyspace {
             }
         }
         self.iter().next()
+    }
+
+    /// How many entries are `eligible`.
+    pub fn eligible_len(&self, eligible: Eligible) -> usize {
+        match eligible {
+            Eligible::All => self.len,
+            Eligible::Volatile => self.volatile,
+        }
+    }
+
+    /// Visits about `wanted` entries drawn at random, of those that are `eligible`; some may come twice. Where hardly any are it may find none in
+    /// its bounds, though there is one: the next call looks elsewhere.
+    pub fn sample(
+        &self,
+        eligible: Eligible,
+        wanted: usize,
+        random: &mut fastrand::Rng,
+        mut visit: impl FnMut(&Entry),
+    ) {
+        let mut left = wanted.min(self.eligible_len(eligible));
+        if left == 0 {
+            return;
+        }
+        let all = left;
+        for _ in 0..SAMPLE_TRIES {
+            let (region, rest) = self.region_of(random.u64(..));
+            let region = &self.regions[region];
+            let segment = &region.segments()[region.segment_of(rest)];
+            left -= segment.sample(eligible, left, random, &mut visit);
+            if left == 0 {
+                return;
+            }
+        }
+        if left < all {
+            return;
+        }
+        let mut looks = SEGMENTS_PER_SEARCH_MAX;
+        let first = random.usize(..self.regions.len());
+        for region in (first..self.regions.len()).chain(0..first) {
+            let region = &self.regions[region];
+            if eligible == Eligible::Volatile && region.deadline_min == u64::MAX {
+                continue;
+            }
+            let segments = region.segments();
+            let first = random.usize(..segments.len());
+            for segment in (first..segments.len()).chain(0..first) {
+                left -= segments[segment].sample(eligible, left, random, &mut visit);
+                looks -= 1;
+                if left == 0 || looks == 0 {
+                    return;
+                }
+            }
+        }
     }
 
     /// Removes expired entries, at most `budget`, and hands each to `removed`. Looks only where some key may be due, and at a bounded number of

@@ -3,7 +3,10 @@ use std::collections::{BTreeMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::access::AccessPolicy;
+use crate::cut::Terms;
 use crate::item::Item;
+use crate::rdb::{Compression, FileReader, FileWriter, Limits, Part, header};
 
 fn keyspace() -> Keyspace {
     Keyspace::new(KeyHasher::random())
@@ -200,4 +203,68 @@ fn a_sweep_stops_at_its_budget_and_goes_on_there() {
     assert_eq!(calls, 24);
     assert_eq!(keyspace.expire_some(now, 100, |_| {}), Expired::default());
     assert_eq!(keyspace.volatile_len(), 2500);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    /// Whatever happens while a copy is written, it holds all keys as they were at the cut.
+    #[test]
+    fn a_copy_is_of_one_instant(
+        before in prop::collection::vec(0u16..3000, 0..2500),
+        steps in prop::collection::vec((0u8..6, 0u16..3000), 1..400),
+    ) {
+        let mut keyspace = Keyspace::new(KeyHasher::random());
+        let name = |key: u16| format!("key:{key}").into_bytes();
+        for key in &before {
+            keyspace.insert(Entry::string(&name(*key), b"before", None));
+        }
+        let mut expected: Vec<Vec<u8>> = keyspace.iter().map(|it| it.key().to_vec()).collect();
+        expected.sort();
+        let terms = Terms { access: AccessPolicy::Lru, now: UnixMillis::new(0), compression: Compression::Off };
+        keyspace.begin_cut(3, terms);
+        let path = std::env::temp_dir().join(format!("percore-cut-{}", fastrand::u64(..)));
+        let mut writer = FileWriter::create(path.with_extension("tmp"), true).unwrap();
+        writer.write(&header(&[("made-by", "a test")])).unwrap();
+        let mut ended = false;
+        for (what, key) in steps {
+            let key = name(key);
+            match what {
+                0 => drop(keyspace.insert(Entry::string(&key, b"new", None))),
+                1 => drop(keyspace.take(&key)),
+                2 | 3 => {
+                    keyspace.preserve(&key);
+                    if let Some(entry) = keyspace.get_mut(&key) {
+                        entry.set_string(b"changed");
+                    }
+                }
+                _ => if let Some(piece) = keyspace.write_on(20) {
+                    writer.write(&piece.bytes).unwrap();
+                    ended = piece.last;
+                }
+            }
+        }
+        while !ended {
+            let piece = keyspace.write_on(100).expect("a walk is under way until its last piece");
+            writer.write(&piece.bytes).unwrap();
+            ended = piece.last;
+        }
+        prop_assert!(!keyspace.is_cut());
+        writer.finish(&path).unwrap();
+        let mut reader = FileReader::open(&path).unwrap();
+        let mut found = Vec::new();
+        loop {
+            match reader.next(&Limits::default(), |_, _| true).unwrap() {
+                Part::Key(key) => {
+                    prop_assert_eq!(key.entry.as_string().unwrap(), Item::Bytes(b"before"));
+                    found.push(key.entry.key().to_vec());
+                }
+                Part::Database(number) => prop_assert_eq!(number, 3),
+                Part::End => break,
+                _ => {}
+            }
+        }
+        std::fs::remove_file(path).unwrap();
+        found.sort();
+        prop_assert_eq!(found, expected);
+    }
 }

@@ -6,6 +6,8 @@
 //! The packed form is Redis's own, so that an RDB file holds it as it is: member, score, member, score; a whole score is an integer there,
 //! and any other its shortest decimal text. A set never goes back to the packed form, as in Redis.
 
+use crate::block_size::block_size;
+use crate::keyspace::SAMPLES;
 use std::cmp::Ordering;
 use std::io::Write;
 use std::ops::Range;
@@ -30,6 +32,17 @@ impl Score {
 
     pub fn get(self) -> f64 {
         self.0
+    }
+
+    /// Whether the packed form may hold it as a score.
+    fn is_told_by(item: Item<'_>) -> bool {
+        match item {
+            Item::Int(_) => true,
+            Item::Bytes(text) => std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .is_some_and(|value: f64| !value.is_nan()),
+        }
     }
 
     /// As the packed form holds it. What cannot be read, which only a damaged file could bring, is zero.
@@ -202,11 +215,30 @@ impl SortedSet {
         }
     }
 
+    /// The set of these pairs, as a dump holds it. `None` unless every second element is a score and the pairs stand in order.
+    pub fn from_pack(pack: Listpack) -> Option<Self> {
+        let whole = pack.len().is_multiple_of(2);
+        let scored = pack.iter().skip(1).step_by(2).all(Score::is_told_by);
+        let set = Self {
+            form: Form::Packed(pack),
+        };
+        let mut digits = itoa::Buffer::new();
+        let in_order = set.iter().is_sorted_by(|(a, low), (b, high)| {
+            low.cmp(high).then_with(|| compare(*a, b.text(&mut digits))) == Ordering::Less
+        });
+        (whole && scored && in_order).then_some(set)
+    }
+
     /// Heap memory, in bytes; estimated where the set is large.
     pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes_by(SAMPLES)
+    }
+
+    /// The same, as judged by so many members.
+    pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match &self.form {
             Form::Packed(pack) => pack.memory_bytes(),
-            Form::Ranked(tree) => size_of::<RankTree>() + tree.memory_bytes(),
+            Form::Ranked(tree) => block_size(size_of::<RankTree>()) + tree.memory_bytes(samples),
         }
     }
 

@@ -190,6 +190,21 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "As SORT, without STORE.";
     }
 
+    "dump" => keyed(dump::dump) {
+        arity 2; flags [READONLY]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS];
+        tips ["nondeterministic_output"];
+        group Generic; since "2.6.0"; complexity "O(1)";
+        syntax "key";
+        summary "The value at a key in the serialized form that RESTORE takes.";
+    }
+
+    "restore" => keyed(dump::restore) {
+        arity -4; flags [WRITE DENYOOM]; acl [KEYSPACE DANGEROUS]; keys [at(1) range(0, 1, 0) OW UPDATE];
+        group Generic; since "2.6.0"; complexity "O(1)";
+        syntax "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]";
+        summary "Creates a key from the serialized form that DUMP gave.";
+    }
+
     "touch" => keyed(keys::touch) {
         arity -2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RO];
         tips ["request_policy:multi_shard", "response_policy:agg_sum"];

@@ -135,7 +135,13 @@ impl Shard {
     /// Goes by the configuration in force from now on.
     fn adopt_config(&mut self) {
         self.config = self.process.current_config();
+        self.refusals.settle(&self.config.clone());
         self.access = self.config.access_policy();
+        self.heed_fsync_policy();
+        self.candidates.clear();
+        self.publish_memory();
+        self.evict_soon();
+        self.timing.adopt(&self.config);
     }
 }
 

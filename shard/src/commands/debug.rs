@@ -6,6 +6,7 @@ use std::time::Duration;
 use protocol::args::Args;
 use protocol::glob;
 use protocol::reply::Reply;
+use protocol::table::lookup;
 use storage::AccessPolicy;
 use tracing::{error, warn};
 
@@ -13,6 +14,7 @@ use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::commands::config::is_local;
 use crate::commands::options::{float, integer, is};
+use crate::commands::persistence;
 use crate::config::Permission;
 use crate::error::Error;
 use crate::gather::Until;
@@ -32,6 +34,8 @@ const HELP: &[&str] = &[
     "    How a key's value is kept.",
     "PANIC",
     "    Crash the server.",
+    "RELOAD",
+    "    Save the data, forget it and load it again.",
     "SEGFAULT",
     "    Crash the server.",
     "SET-ACTIVE-EXPIRE (0|1)",
@@ -67,6 +71,11 @@ pub fn debug(
         2 if is(sub, "segfault") || is(sub, "panic") => {
             error!(client = client.session.id, "asked to crash");
             std::process::abort();
+        }
+        2.. if is(sub, "reload") => {
+            let facts = client.facts(lookup(b"debug").ok_or(Error::SYNTAX)?);
+            shard.begin_whole(client, facts, args, persistence::reload);
+            return Ok(Answer::Later);
         }
         3 if is(sub, "sleep") => return sleep(shard, client, &args[2]),
         3 if is(sub, "object") => return Ok(object(shard, client, &args[2])),

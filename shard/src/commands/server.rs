@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::args::Args;
 use protocol::reply::Reply;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::client::Client;
 use crate::commands::options::is;
@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::handler::Answer;
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::shard::Shard;
+use crate::snapshot;
 
 pub use crate::commands::info::info;
 
@@ -80,13 +81,40 @@ pub fn shutdown(
     if end.abort {
         return Err(Error::new("ERR No shutdown in progress."));
     }
-    if end.save && !end.force {
-        // Nothing can be saved yet: whoever asks for it must not lose the data to a reply of success.
+    if end.save || end.no_save {
+        shard.process.set_save_at_stop(end.save);
+    }
+    let saves = shard.process.saves_at_stop(&shard.config);
+    if saves
+        && !end.force
+        && let Err(error) = snapshot::can_write(&shard.config)
+    {
+        error!(%error, dir = %shard.config.dir.display(), "no snapshot could be written, so the server goes on");
         return Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs."));
     }
     info!(client = client.session.id, "asked to shut down");
     shard.stop_everywhere();
     Ok(Answer::None)
+}
+
+/// `MONITOR`: OK, and then a line for every command. Nothing at all where the connection is a monitor already.
+pub fn monitor(
+    shard: &mut Shard,
+    client: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    if client.session.in_exec {
+        return Err(Error::new(
+            "ERR MONITOR isn't allowed for DENY BLOCKING client",
+        ));
+    }
+    if client.session.is_monitor() {
+        return Ok(Answer::None);
+    }
+    shard.add_monitor(client);
+    reply.ok();
+    Ok(Answer::Now)
 }
 
 /// `LOLWUT [VERSION version]`: a small drawing, and the version.

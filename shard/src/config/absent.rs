@@ -93,7 +93,6 @@ const DIRECTIVES: &[(&str, Absent)] = &[
     ("active-defrag-threshold-upper", Passed),
     ("always-show-logo", Passed),
     ("aof-disable-auto-gc", Passed),
-    ("aof-load-truncated", Passed),
     ("aof-rewrite-incremental-fsync", Passed),
     ("aof-timestamp-enabled", Passed),
     ("aof_rewrite_cpulist", Passed),

@@ -1,0 +1,132 @@
+//! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, DEBUG RELOAD.
+
+use protocol::args::Args;
+use protocol::reply::Reply;
+
+use crate::batch::ReplyTo;
+use crate::client::Client;
+use crate::commands::options::is;
+use crate::error::{Error, Outcome};
+use crate::handler::Answer;
+use crate::loading;
+use crate::shard::Shard;
+use crate::snapshot::{self, NotBegun};
+use crate::world::World;
+
+const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
+
+fn begin(shard: &mut Shard, waits: Option<ReplyTo>) -> Result<(), Error> {
+    shard.begin_snapshot(waits).map_err(|why| match why {
+        NotBegun::UnderWay => UNDER_WAY,
+        NotBegun::Failed(error) => {
+            tracing::error!(%error, dir = %shard.config.dir.display(), "cannot begin a snapshot");
+            Error::new("ERR")
+        }
+    })
+}
+
+/// `SAVE`: a snapshot, and the reply when it is on disk. Unlike Redis's, it holds up nobody else.
+pub fn save(
+    shard: &mut Shard,
+    client: &mut Client,
+    _: &Args<'_>,
+    _: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    // The place for the reply is taken only where there will be one.
+    if shard.process.snapshots.current_s().is_some() {
+        return Err(UNDER_WAY);
+    }
+    let to = shard.stall(client);
+    match begin(shard, Some(to)) {
+        Ok(()) => {}
+        Err(error) => {
+            let mut encoded = Vec::new();
+            error.write(&mut Reply::new(&mut encoded, client.session.version));
+            shard.complete(shard.id, to, &encoded);
+        }
+    }
+    Ok(Answer::Later)
+}
+
+/// `BGSAVE [SCHEDULE]`: begins a snapshot. There is no rewrite that it would have to wait for, so SCHEDULE changes nothing.
+pub fn bgsave(
+    shard: &mut Shard,
+    _: &mut Client,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    if args.len() > 2 || args.get(1).is_some_and(|word| !is(word, "SCHEDULE")) {
+        return Err(Error::SYNTAX);
+    }
+    begin(shard, None)?;
+    reply.simple("Background saving started");
+    Ok(Answer::Now)
+}
+
+/// `BGREWRITEAOF`: begins to write the append-only log anew, from what there is now.
+pub fn bgrewriteaof(
+    shard: &mut Shard,
+    _: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    let snapshots = &shard.process.snapshots;
+    if snapshots.current_rewrite_s().is_some() {
+        return Err(Error::new(
+            "ERR Background append only file rewriting already in progress",
+        ));
+    }
+    if !shard.config.appendonly {
+        return Err(Error::new(
+            "ERR There is no append-only log to rewrite: start with --appendonly yes",
+        ));
+    }
+    if snapshots.current_s().is_some() {
+        snapshots.schedule_rewrite();
+        reply.simple("Background append only file rewriting scheduled");
+        return Ok(Answer::Now);
+    }
+    shard.begin_rewrite().map_err(|why| match why {
+        NotBegun::UnderWay => UNDER_WAY,
+        NotBegun::Failed(error) => {
+            tracing::error!(%error, "cannot begin to rewrite the append-only log");
+            Error::new("ERR Can't execute an AOF background rewriting. Please check the server logs for more information.")
+        }
+    })?;
+    reply.simple("Background append only file rewriting started");
+    Ok(Answer::Now)
+}
+
+/// `LASTSAVE`: Unix seconds of the last good snapshot.
+pub fn lastsave(
+    shard: &mut Shard,
+    _: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    reply.integer(shard.process.snapshots.last_save_s() as i64);
+    Ok(Answer::Now)
+}
+
+/// `DEBUG RELOAD`: saves all, forgets all, and loads it from the file again.
+pub fn reload(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let failed = |what: &dyn std::fmt::Display| {
+        tracing::error!(error = %what, "DEBUG RELOAD failed");
+        Error::from_text(format!("ERR Error trying to load the RDB dump: {what}"))
+    };
+    let process = world.process.clone();
+    let config = process.current_config();
+    let shards = world.shards.iter_mut().map(|lent| &mut lent.databases);
+    snapshot::save_now(&process, &config, shards).map_err(|error| failed(&error))?;
+    for db in world.databases() {
+        for lent in &mut world.shards {
+            let keyspace = lent.databases.get_mut(db).clear();
+            world
+                .discarded
+                .extend(Some(keyspace).filter(|it| !it.is_empty()));
+        }
+    }
+    loading::load_world(world, &config).map_err(|error| failed(&error))?;
+    reply.ok();
+    Ok(())
+}

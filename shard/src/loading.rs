@@ -1,0 +1,254 @@
+//! The data of the files, at the start: every shard reads the snapshot from end to end and keeps what is its own.
+//!
+//! Passing over a foreign key costs a fraction of building one, so shards load in parallel without a word between them, and a file loads with any
+//! number of shards. Connections are accepted meanwhile and told that the server loads.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use storage::rdb::{Damage, FileReader, Limits, Part};
+use storage::{AccessPolicy, Databases, DbIndex, Entry, Hash, UnixMillis};
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::context::Change;
+use crate::event::Event;
+use crate::shard::Shard;
+use crate::slot::{ShardId, SlotMap};
+use crate::world::World;
+
+/// How long a shard reads before its connections have their turn.
+const STEP: Duration = Duration::from_millis(2);
+
+/// Parts between two looks at the clock.
+const PARTS_PER_LOOK: usize = 64;
+
+/// Between two lines in the log about how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// Why a file was not loaded.
+#[derive(Debug)]
+pub struct NotLoaded {
+    pub path: PathBuf,
+    pub damage: Damage,
+}
+
+impl fmt::Display for NotLoaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "cannot load {}: {}. Nothing was overwritten. Restore the file from a copy, or move it away to start without its data",
+            self.path.display(),
+            self.damage
+        )
+    }
+}
+
+impl std::error::Error for NotLoaded {}
+
+/// A file being loaded.
+struct Load {
+    reader: FileReader,
+    path: PathBuf,
+    limits: Limits,
+    access: AccessPolicy,
+    database: u64,
+    loaded: u64,
+    expired: u64,
+    /// The end has come.
+    done: bool,
+}
+
+/// What a file gave.
+enum Found {
+    Entry(DbIndex, Entry),
+    Function(Vec<u8>),
+    Nothing,
+}
+
+impl Load {
+    fn open(path: &Path, config: &Config) -> Result<Self, NotLoaded> {
+        let reader = FileReader::open(path).map_err(|damage| NotLoaded {
+            path: path.into(),
+            damage,
+        })?;
+        Ok(Self {
+            reader,
+            path: path.into(),
+            limits: config.packing_limits(),
+            access: config.access_policy(),
+            database: 0,
+            loaded: 0,
+            expired: 0,
+            done: false,
+        })
+    }
+
+    fn not_loaded(&self, at: u64, what: String) -> NotLoaded {
+        NotLoaded {
+            path: self.path.clone(),
+            damage: Damage { at, what },
+        }
+    }
+
+    /// The next part, of keys that are `wanted`; those whose time has come are nobody's.
+    fn next(
+        &mut self,
+        databases: &Databases,
+        now: UnixMillis,
+        wanted: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Found, NotLoaded> {
+        let at = self.reader.at();
+        let expired = &mut self.expired;
+        let part = self.reader.next(&self.limits, |key, deadline| {
+            let wanted = wanted(key);
+            let dead = deadline.is_some_and(|deadline| deadline.has_passed(now));
+            *expired += u64::from(wanted && dead);
+            wanted && !dead
+        });
+        let part = part.map_err(|damage| self.not_loaded(damage.at, damage.what))?;
+        match part {
+            Part::Key(key) => {
+                let number = u16::try_from(self.database).ok();
+                let Some(db) = number.and_then(|number| databases.index(number)) else {
+                    let (number, count) = (self.database, databases.count());
+                    let what = format!(
+                        "database {number}, where there are {count}; start with more --databases"
+                    );
+                    return Err(self.not_loaded(at, what));
+                };
+                self.loaded += 1;
+                return Ok(Found::Entry(db, key.into_entry(self.access, now)));
+            }
+            Part::Function(code) => return Ok(Found::Function(code)),
+            Part::Database(number) => self.database = number,
+            Part::End => self.done = true,
+            Part::Passed | Part::Told(..) => {}
+        }
+        Ok(Found::Nothing)
+    }
+
+    /// Puts an entry where it belongs. Returns whether it is a hash with fields that expire.
+    fn keep(
+        &self,
+        databases: &mut Databases,
+        db: DbIndex,
+        entry: Entry,
+    ) -> Result<bool, NotLoaded> {
+        if databases.get(db).get(entry.key()).is_some() {
+            let what = format!(
+                "the key \"{}\" stands there twice",
+                entry.key().escape_ascii()
+            );
+            return Err(self.not_loaded(self.reader.at(), what));
+        }
+        let entry = databases.get_mut(db).insert_new(entry);
+        let hash = entry.get::<Hash>();
+        Ok(hash.is_ok_and(|hash| hash.next_deadline().is_some()))
+    }
+
+    /// Reads some parts into one shard.
+    fn step(&mut self, shard: &mut Shard) -> Result<(), NotLoaded> {
+        for _ in 0..PARTS_PER_LOOK {
+            if self.done {
+                break;
+            }
+            let (slots, id) = (shard.slots, shard.id);
+            let found = self.next(&shard.databases, shard.now, |key| slots.owner(key) == id)?;
+            match found {
+                Found::Entry(db, entry) => {
+                    let key: Box<[u8]> = entry.key().into();
+                    if self.keep(&mut shard.databases, db, entry)? {
+                        shard.effects.fields.note(db, &key);
+                    }
+                }
+                Found::Function(code) if id.index() == 0 => {
+                    shard.process.snapshots.keep_function(code);
+                }
+                Found::Function(_) | Found::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Loads a file into one shard, giving way to its connections. A file that is not there is none.
+pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoaded> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut load = Load::open(path, &shard.borrow().config)?;
+    let began = Instant::now();
+    let mut told = began;
+    while !load.done {
+        let step = Instant::now();
+        while !load.done && step.elapsed() < STEP {
+            let mut shard = shard.borrow_mut();
+            shard.now = crate::shard::wall_time();
+            load.step(&mut shard)?;
+        }
+        if told.elapsed() >= PROGRESS_EVERY {
+            told = Instant::now();
+            let (read, left) = (load.reader.at(), load.reader.remaining());
+            let percent = read * 100 / (read + left).max(1);
+            info!(keys = load.loaded, percent, "loading");
+        }
+        // Sleeping for no time lets the connections run first.
+        monoio::time::sleep(Duration::ZERO).await;
+    }
+    let took_ms = began.elapsed().as_millis() as u64;
+    info!(
+        keys = load.loaded,
+        expired = load.expired,
+        took_ms,
+        "snapshot loaded"
+    );
+    if load.loaded == 0 && load.expired > 0 {
+        warn!("every key of this shard in the snapshot had expired");
+    }
+    Ok(())
+}
+
+/// Loads from the snapshot that an append-only log begins with what `slots` gives to one shard. What has expired is there too: the log may
+/// say otherwise.
+pub fn load_part(
+    path: &Path,
+    config: &Config,
+    databases: &mut Databases,
+    slots: SlotMap,
+    shard: usize,
+) -> Result<(), NotLoaded> {
+    let mut load = Load::open(path, config)?;
+    let (now, shard) = (UnixMillis::new(0), ShardId::new(shard));
+    while !load.done {
+        if let Found::Entry(db, entry) =
+            load.next(databases, now, |key| slots.owner(key) == shard)?
+        {
+            load.keep(databases, db, entry)?;
+        }
+    }
+    Ok(())
+}
+
+/// Loads the snapshot into all shards at once (DEBUG RELOAD).
+pub fn load_world(world: &mut World<'_>, config: &Config) -> Result<(), NotLoaded> {
+    let slots = world.process.slots;
+    let mut load = Load::open(&config.dir.join(&config.dbfilename), config)?;
+    while !load.done {
+        let Some(first) = world.shards.first() else {
+            break;
+        };
+        if let Found::Entry(db, entry) = load.next(&first.databases, world.now, |_| true)? {
+            let key: Box<[u8]> = entry.key().into();
+            let lent = &mut world.shards[slots.owner(&key).index()];
+            if load.keep(&mut lent.databases, db, entry)? {
+                let event = Some(Event::HEXPIRE);
+                lent.changes.push(Change { db, key, event });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! What keeps a shard from running commands that it could otherwise run: it loads, or snapshots fail.
+//!
+//! While nothing does, a command pays one branch.
+
+use std::sync::atomic::Ordering;
+
+use protocol::command::{Command, Flags};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::shard::Shard;
+
+const LOADING: Error = Error::new("LOADING Redis is loading the dataset in memory");
+
+const SNAPSHOT_FAILED: Error = Error::new(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set \
+     are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error \
+     option). Please check the Redis logs for details about the RDB error.",
+);
+
+const LOG_FAILED: Error =
+    Error::new("MISCONF Errors writing to the AOF file: see the log of the server");
+
+const LOG_BEHIND: Error = Error::new("MISCONF The disk does not keep up with the AOF file");
+
+/// The state of one shard.
+#[derive(Default)]
+pub struct Refusals {
+    /// The data of the files is not all there yet.
+    pub loading: bool,
+    /// The last snapshot failed.
+    pub snapshot_failed: bool,
+    /// The append-only log cannot be written.
+    pub log_failed: bool,
+    /// The disk does not keep up with it.
+    pub log_behind: bool,
+    /// Some command would be refused.
+    pub any: bool,
+}
+
+impl Shard {
+    /// This shard has its data. The last to have theirs open the server, as commands may need any of them.
+    pub(crate) fn loaded(&mut self) {
+        let before = self.process.shards_loaded.fetch_add(1, Ordering::AcqRel);
+        if before + 1 == self.slots.shards() {
+            self.tell_all(|shard| {
+                shard.refusals.loading = false;
+                shard.refusals.settle(&shard.config);
+            });
+        }
+    }
+}
+
+impl Refusals {
+    /// Called when anything above, or the configuration, has changed.
+    pub fn settle(&mut self, config: &Config) {
+        let wants_snapshots = config.stop_writes_on_bgsave_error && !config.save.0.is_empty();
+        self.snapshot_failed &= wants_snapshots;
+        self.any = self.loading || self.snapshot_failed || self.log_failed || self.log_behind;
+    }
+
+    /// Whether `command` may run.
+    pub fn admit(&self, command: &Command) -> Result<(), Error> {
+        if self.loading && !command.flags.contains(Flags::LOADING) {
+            return Err(LOADING);
+        }
+        let writes = command.flags.contains(Flags::WRITE) || command.name == "ping";
+        if (self.log_failed || self.log_behind) && writes {
+            return Err(match self.log_failed {
+                true => LOG_FAILED,
+                false => LOG_BEHIND,
+            });
+        }
+        if self.snapshot_failed && writes {
+            return Err(SNAPSHOT_FAILED);
+        }
+        Ok(())
+    }
+}

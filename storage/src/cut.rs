@@ -1,0 +1,131 @@
+//! A consistent copy of a keyspace, written while it goes on changing: all keys as they were at one instant, the *cut*.
+//!
+//! A walk passes the keys in the order of their hashes and writes each. A key that is about to change, go or come before the walk has reached its
+//! place is written as it is first, and noted, so that the walk leaves it out; behind the walk everything may happen. So the copy takes no more
+//! memory than what changes in front of the walk, and no fork.
+//!
+//! What leaves or enters the keyspace is caught here ([`Keyspace::take`] and its like); who changes an entry in place calls
+//! [`Keyspace::preserve`] before. The cut goes where the keyspace goes: into another database with SWAPDB, out of all of them with FLUSHALL.
+
+use std::collections::HashSet;
+
+use crate::access::AccessPolicy;
+use crate::clock::UnixMillis;
+use crate::entry::Entry;
+use crate::keyspace::{Keyspace, Position};
+use crate::rdb::{self, Compression};
+
+/// How keys are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Which of LRU and LFU goes with them.
+    pub access: AccessPolicy,
+    /// When the cut was made.
+    pub now: UnixMillis,
+    pub compression: Compression,
+}
+
+/// A walk over a keyspace under way.
+pub(crate) struct Cut {
+    /// The number of its database at the cut.
+    database: u16,
+    terms: Terms,
+    /// Where the walk goes on: what lies before this has been written.
+    pub(crate) next: Position,
+    /// Keys at or behind `next` that were written before they changed, or were not there at the cut.
+    touched: HashSet<Box<[u8]>>,
+    /// What has been written since the last piece.
+    piece: Vec<u8>,
+}
+
+/// Keys as a file holds them, behind the number of their database.
+pub struct Piece {
+    pub bytes: Vec<u8>,
+    /// It was this keyspace's last.
+    pub last: bool,
+}
+
+impl Cut {
+    fn write(&mut self, entry: &Entry) {
+        if self.piece.is_empty() {
+            rdb::select(&mut self.piece, self.database);
+        }
+        let Terms {
+            access,
+            now,
+            compression,
+        } = self.terms;
+        rdb::key(&mut self.piece, entry, access, now, compression);
+    }
+
+    /// Notes that `key` is about to change; `entry` is what it holds.
+    pub(crate) fn preserve(&mut self, key: &[u8], entry: Option<&Entry>) {
+        if !self.touched.contains(key) {
+            if let Some(entry) = entry {
+                self.write(entry);
+            }
+            self.touched.insert(key.into());
+        }
+    }
+}
+
+impl Keyspace {
+    /// This instant is the cut. A walk that was under way is forgotten.
+    pub fn begin_cut(&mut self, database: u16, terms: Terms) {
+        self.cut = Some(Box::new(Cut {
+            database,
+            terms,
+            next: Position::default(),
+            touched: HashSet::new(),
+            piece: Vec::new(),
+        }));
+    }
+
+    /// Whether a walk is under way.
+    pub fn is_cut(&self) -> bool {
+        self.cut.is_some()
+    }
+
+    /// Forgets the walk.
+    pub fn abandon_cut(&mut self) {
+        self.cut = None;
+    }
+
+    /// Says that the entry of `key` is about to change in place.
+    #[inline]
+    pub fn preserve(&mut self, key: &[u8]) {
+        if self.cut.is_some() {
+            self.preserve_ahead(key);
+        }
+    }
+
+    #[cold]
+    pub(crate) fn preserve_ahead(&mut self, key: &[u8]) {
+        if let Some(mut cut) = self.cut.take() {
+            if self.position_of(key) >= cut.next {
+                cut.preserve(key, self.get(key));
+            }
+            self.cut = Some(cut);
+        }
+    }
+
+    /// Walks on over about `count` keys. `None` where no walk is under way.
+    pub fn write_on(&mut self, count: usize) -> Option<Piece> {
+        let mut cut = self.cut.take()?;
+        let from = cut.next;
+        let next = self.scan(from, count, |entry| {
+            if cut.touched.is_empty() || !cut.touched.remove(entry.key()) {
+                cut.write(entry);
+            }
+        });
+        let bytes = std::mem::take(&mut cut.piece);
+        if let Some(next) = next {
+            cut.next = next;
+            self.cut = Some(cut);
+        }
+        Some(Piece {
+            bytes,
+            last: next.is_none(),
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! Whole files: written in pieces that shards make, read key by key.
+//!
+//! A file is written beside the one it is to replace, synced, renamed over it, and the folder synced: at any moment the name stands for a whole
+//! file. A piece is any number of keys behind a SELECTDB of its own, so that the pieces of several shards may follow one another in any order.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::codes::{Type, opcode};
+use super::decode::{self, Decoded, Limits};
+use super::read::{Damage, Input};
+use super::write::{self, Compression};
+use super::{CRC, VERSION, encode, skip};
+use crate::access::AccessPolicy;
+use crate::clock::UnixMillis;
+use crate::entry::Entry;
+
+const MAGIC: &[u8; 5] = b"REDIS";
+
+/// Bytes before the first key that tell the version.
+const VERSION_DIGITS: usize = 4;
+
+/// Checksums came with this version of the format.
+const CHECKSUM_SINCE: u16 = 5;
+
+/// The first bytes of a file: its version, and what else is told about it.
+pub fn header(told: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
+    out.extend_from_slice(format!("{VERSION:04}").as_bytes());
+    for (name, value) in told {
+        out.push(opcode::AUX);
+        write::string(&mut out, name.as_bytes(), Compression::Off);
+        write::string(&mut out, value.as_bytes(), Compression::Off);
+    }
+    out
+}
+
+/// The keys from here on are of this database.
+pub fn select(out: &mut Vec<u8>, database: u16) {
+    out.push(opcode::SELECTDB);
+    write::length(out, u64::from(database));
+}
+
+/// A library of functions, kept as it was found.
+pub fn function(out: &mut Vec<u8>, code: &[u8]) {
+    out.push(opcode::FUNCTION2);
+    write::string(out, code, Compression::Off);
+}
+
+/// One key with all that belongs to it.
+pub fn key(
+    out: &mut Vec<u8>,
+    entry: &Entry,
+    access: AccessPolicy,
+    now: UnixMillis,
+    compression: Compression,
+) {
+    if let Some(deadline) = entry.deadline() {
+        out.push(opcode::EXPIRETIME_MS);
+        write::millis(out, deadline.ms());
+    }
+    match access.frequency(entry, now) {
+        Some(counter) => out.extend([opcode::FREQ, counter as u8]),
+        None => {
+            let idle_s = AccessPolicy::idle_time(entry, now).as_secs();
+            if idle_s > 0 {
+                out.push(opcode::IDLE);
+                write::length(out, idle_s);
+            }
+        }
+    }
+    out.push(encode::type_of(entry) as u8);
+    write::string(out, entry.key(), compression);
+    encode::value(entry, out, compression);
+}
+
+/// A file that is being written.
+pub struct FileWriter {
+    file: File,
+    temporary: PathBuf,
+    checksum: Option<crc::Digest<'static, u64, crc::Table<16>>>,
+    bytes: u64,
+}
+
+impl FileWriter {
+    /// Begins a file that is called `temporary` until it is whole. `checksum` says whether it ends with one.
+    pub fn create(temporary: PathBuf, checksum: bool) -> io::Result<Self> {
+        Ok(Self {
+            file: File::create(&temporary)?,
+            temporary,
+            checksum: checksum.then(|| CRC.digest()),
+            bytes: 0,
+        })
+    }
+
+    pub fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(piece);
+        }
+        self.bytes += piece.len() as u64;
+        self.file.write_all(piece)
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Ends the file and gives it its name.
+    pub fn finish(mut self, name: &Path) -> io::Result<u64> {
+        self.write(&[opcode::EOF])?;
+        let checksum = self.checksum.take().map_or(0u64, |it| it.finalize());
+        self.write(&checksum.to_le_bytes())?;
+        self.file.sync_all()?;
+        fs::rename(&self.temporary, name)?;
+        let folder = name.parent().filter(|it| !it.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(self.bytes)
+    }
+}
+
+impl Drop for FileWriter {
+    /// What was not finished goes; after `finish` there is nothing of this name.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// What a file says next.
+pub enum Part {
+    /// Something about the file: a name and a value.
+    Told(Vec<u8>, Vec<u8>),
+    /// The keys from here on are of this database.
+    Database(u64),
+    /// A key that is wanted.
+    Key(Box<Key>),
+    /// A key that is not, or one without a value.
+    Passed,
+    /// A library of functions.
+    Function(Vec<u8>),
+    /// The end, and the checksum agrees.
+    End,
+}
+
+/// A key as it stands in a file.
+pub struct Key {
+    pub entry: Entry,
+    /// Seconds since its last use.
+    pub idle_s: Option<u64>,
+    /// Its LFU counter.
+    pub frequency: Option<u8>,
+}
+
+impl Key {
+    /// The entry, with its last use as `access` notes it.
+    pub fn into_entry(mut self, access: AccessPolicy, now: UnixMillis) -> Entry {
+        access.restore(&mut self.entry, self.idle_s, self.frequency, now);
+        self.entry
+    }
+}
+
+/// Reads a file part by part, through a window of it: neither is it held in memory, nor anything that no more than claims to be in it.
+pub struct FileReader {
+    input: Input<'static>,
+    version: u16,
+}
+
+impl FileReader {
+    /// A file in RDB format, of a version that we know.
+    pub fn open(path: &Path) -> Result<Self, Damage> {
+        let unreadable = |error: io::Error| Damage {
+            at: 0,
+            what: format!("cannot be read: {error}"),
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        let len = file.metadata().map_err(unreadable)?.len();
+        let mut input = Input::file(file, len);
+        let magic = input.take(MAGIC.len() + VERSION_DIGITS).ok();
+        let digits = magic.and_then(|it| it.strip_prefix(MAGIC));
+        let version = digits
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| digits.parse().ok());
+        match version {
+            Some(version @ 1..=VERSION) => Ok(Self { input, version }),
+            Some(version) => Err(Damage {
+                at: 0,
+                what: format!("RDB version {version}, of which we know 1 to {VERSION}"),
+            }),
+            None => Err(Damage {
+                at: 0,
+                what: "not an RDB file: it does not begin with REDIS and a version".into(),
+            }),
+        }
+    }
+
+    /// Where the next part stands.
+    pub fn at(&self) -> u64 {
+        self.input.at()
+    }
+
+    /// Bytes behind that.
+    pub fn remaining(&self) -> u64 {
+        self.input.remaining()
+    }
+
+    /// The next part. `wanted` says of a key and its deadline whether the value is to be built; others are passed over.
+    pub fn next(
+        &mut self,
+        limits: &Limits,
+        wanted: impl FnOnce(&[u8], Option<UnixMillis>) -> bool,
+    ) -> Result<Part, Damage> {
+        let input = &mut self.input;
+        let (mut deadline, mut idle_s, mut frequency) = (None, None, None);
+        loop {
+            match input.byte()? {
+                opcode::EXPIRETIME_MS => deadline = Some(UnixMillis::new(input.u64_le()?)),
+                opcode::EXPIRETIME => {
+                    let ms = u64::from(input.u32_le()?) * 1000;
+                    deadline = Some(UnixMillis::new(ms));
+                }
+                opcode::IDLE => idle_s = Some(input.length()?),
+                opcode::FREQ => frequency = Some(input.byte()?),
+                opcode::AUX => return Ok(Part::Told(input.string()?, input.string()?)),
+                opcode::SELECTDB => return Ok(Part::Database(input.length()?)),
+                opcode::RESIZEDB => {
+                    input.length()?;
+                    input.length()?;
+                }
+                opcode::SLOT_INFO => {
+                    for _ in 0..3 {
+                        input.length()?;
+                    }
+                }
+                opcode::FUNCTION2 => return Ok(Part::Function(input.string()?)),
+                opcode::FUNCTION_PRE_GA | opcode::MODULE_AUX => {
+                    return input.damage("data of a module or an unreleased version");
+                }
+                opcode::EOF => return self.end(),
+                code => {
+                    let Some(of) = Type::new(code) else {
+                        return input.damage(format!("a value of an unknown type, {code}"));
+                    };
+                    let name = input.string()?;
+                    if !wanted(&name, deadline) {
+                        skip::value(input, of)?;
+                        return Ok(Part::Passed);
+                    }
+                    let entry = match decode::value(input, of, limits)? {
+                        Decoded::String(text) => Entry::owned_string(&name, text, deadline),
+                        Decoded::Object(object) => Entry::object(&name, object, deadline),
+                        Decoded::Empty => return Ok(Part::Passed),
+                    };
+                    return Ok(Part::Key(Box::new(Key {
+                        entry,
+                        idle_s,
+                        frequency,
+                    })));
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<Part, Damage> {
+        if self.version >= CHECKSUM_SINCE {
+            let reckoned = self.input.checksum();
+            let written = self.input.u64_le()?;
+            if written != 0 && written != reckoned {
+                return self.input.damage(format!(
+                    "the checksum is {reckoned:016x} and should be {written:016x}"
+                ));
+            }
+        }
+        Ok(Part::End)
+    }
+}
