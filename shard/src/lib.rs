@@ -19,6 +19,7 @@ pub mod aof_manifest;
 pub mod aof_start;
 pub mod batch;
 pub mod blocking;
+pub mod check;
 pub mod client;
 pub mod commands;
 pub mod config;

@@ -74,9 +74,7 @@ pub fn replay(
         let one = || Databases::new(config.databases, hasher.clone());
         (0..shards).map(|_| one()).collect()
     };
-    for part in &manifest.parts {
-        mend_tails(folder, *part, config)?;
-    }
+    mend_tails(folder, &manifest.parts, config)?;
     let mut slots = SlotMap::new(manifest.parts.first().map_or(config.shards, |it| it.shards));
     let mut databases = empty(slots.shards());
     if let Some(name) = &manifest.base {
@@ -170,6 +168,8 @@ pub fn hashes_with_deadlines(databases: &Databases) -> Vec<(DbIndex, Box<[u8]>)>
 /// What is known of one file's end.
 struct Tail {
     path: PathBuf,
+    part: u64,
+    shard: usize,
     len: u64,
     /// Where what is whole ends, as far as is known.
     end: u64,
@@ -177,38 +177,52 @@ struct Tail {
     transactions: Vec<(u64, Box<[u8]>, Vec<usize>)>,
 }
 
-/// Cuts the files of a part back to where all is whole.
-fn mend_tails(folder: &Folder, part: Part, config: &Config) -> Result<(), NotReplayed> {
-    let mut tails: Vec<Tail> = Vec::with_capacity(part.shards);
-    for shard in 0..part.shards {
-        tails.push(look_at_tail(&folder.part(part.sequence, shard))?);
+/// Cuts the files back to where all is whole. What a shard wrote after what is cut goes too, in later parts as well.
+fn mend_tails(folder: &Folder, parts: &[Part], config: &Config) -> Result<(), NotReplayed> {
+    let mut tails: Vec<Tail> = Vec::new();
+    for part in parts {
+        for shard in 0..part.shards {
+            let path = folder.part(part.sequence, shard);
+            tails.push(look_at_tail(path, part.sequence, shard)?);
+        }
     }
     loop {
-        let whole: Vec<HashSet<&[u8]>> = tails
+        // The shares that are left, of each file.
+        let left: HashMap<(u64, usize), HashSet<&[u8]>> = tails
             .iter()
             .map(|tail| {
                 let before = tail.transactions.iter().filter(|it| it.0 < tail.end);
-                before.map(|it| &*it.1).collect()
+                ((tail.part, tail.shard), before.map(|it| &*it.1).collect())
             })
             .collect();
-        let cuts: HashMap<usize, u64> = tails
-            .iter()
-            .enumerate()
-            .filter_map(|(shard, tail)| {
-                let torn = tail.transactions.iter().find(|(at, id, participants)| {
-                    let has =
-                        |other: &usize| whole.get(*other).is_some_and(|it| it.contains(&**id));
-                    *at < tail.end && !participants.iter().all(has)
-                });
-                torn.map(|torn| (shard, torn.0))
-            })
-            .collect();
-        if cuts.is_empty() {
+        let mut ends: Vec<u64> = Vec::with_capacity(tails.len());
+        for tail in &tails {
+            let torn = tail.transactions.iter().find(|(at, id, participants)| {
+                let has = |other: &usize| {
+                    let share = left.get(&(tail.part, *other));
+                    share.is_some_and(|it| it.contains(&**id))
+                };
+                *at < tail.end && !participants.iter().all(has)
+            });
+            let is_cut = |it: &&Tail| it.end < it.len && it.shard == tail.shard;
+            let follows = tails.iter().filter(is_cut).any(|it| it.part < tail.part);
+            ends.push(match torn {
+                _ if follows => 0,
+                Some(torn) => torn.0,
+                None => tail.end,
+            });
+        }
+        if tails.iter().map(|tail| tail.end).eq(ends.iter().copied()) {
             break;
         }
-        for (shard, end) in cuts {
-            tails[shard].end = end;
+        for (tail, end) in tails.iter_mut().zip(ends) {
+            tail.end = end;
         }
+    }
+    for tail in &tails {
+        // What is read now must not be lost to a later crash, when there are parts that build on it.
+        let synced = File::open(&tail.path).and_then(|file| file.sync_all());
+        synced.map_err(|error| failed(&tail.path, 0, error.to_string()))?;
     }
     for tail in tails.iter().filter(|tail| tail.end < tail.len) {
         let cut = tail.len - tail.end;
@@ -234,10 +248,12 @@ fn mend_tails(folder: &Folder, part: Part, config: &Config) -> Result<(), NotRep
     Ok(())
 }
 
-fn look_at_tail(path: &Path) -> Result<Tail, NotReplayed> {
-    let mut reader = Reader::open(path).map_err(|error| failed(path, 0, error.to_string()))?;
+fn look_at_tail(path: PathBuf, part: u64, shard: usize) -> Result<Tail, NotReplayed> {
+    let mut reader = Reader::open(&path).map_err(|error| failed(&path, 0, error.to_string()))?;
     let mut tail = Tail {
-        path: path.into(),
+        path,
+        part,
+        shard,
         len: reader.len(),
         end: 0,
         transactions: Vec::new(),
@@ -264,7 +280,9 @@ fn look_at_tail(path: &Path) -> Result<Tail, NotReplayed> {
                 }
             }
             Err(Stop::Torn { .. }) => break,
-            Err(Stop::Damaged(damage)) => return Err(failed(path, damage.at, damage.what)),
+            Err(Stop::Damaged(damage)) => {
+                return Err(failed(&tail.path, damage.at, damage.what));
+            }
         }
         if group.is_none() {
             tail.end = reader.at();
