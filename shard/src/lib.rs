@@ -34,6 +34,7 @@ pub mod exec;
 pub mod executor;
 pub mod field_expiry;
 pub mod gather;
+pub mod giving_way;
 pub mod handler;
 pub mod journal;
 pub mod latency;
