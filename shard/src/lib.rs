@@ -48,6 +48,7 @@ pub mod pause;
 pub mod pending;
 pub mod process;
 pub mod pubsub;
+pub mod rates;
 pub mod redact;
 pub mod refusals;
 pub mod replay;

@@ -32,6 +32,7 @@ use crate::monitor::Monitors;
 use crate::pause::{Draining, Pause};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
+use crate::rates::Rates;
 use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
 use crate::slowlog::SlowLog;
@@ -83,6 +84,7 @@ pub struct Shard {
     pub stats: Stats,
     pub timing: Timing,
     pub spikes: Spikes,
+    pub rates: Rates,
     pub slow_log: SlowLog,
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
@@ -164,6 +166,7 @@ impl Shard {
             random: Rng::new(),
             stats: Stats::default(),
             spikes: Spikes::default(),
+            rates: Rates::default(),
             slow_log: SlowLog::default(),
             clients: Slab::new(),
             clients_rested: false,
