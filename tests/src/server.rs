@@ -287,6 +287,14 @@ impl Server {
         self.child.wait().expect("waiting for a child");
     }
 
+    /// Waits for it to be gone after a signal that nothing survives.
+    ///
+    /// # Panics
+    /// Where it cannot be waited for.
+    pub fn until_gone(&mut self) {
+        self.child.wait().expect("waiting for a child");
+    }
+
     /// Kills it without warning, and starts it again on the same port and directory.
     ///
     /// # Panics

@@ -3,8 +3,6 @@
 //!
 //! What Redis holds after it has loaded a file is what percore must hold after it has loaded it, encodings too.
 
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tests::contents::{Contents, pipeline};
@@ -341,23 +339,6 @@ fn redis_loads_our_files_and_so_does_any_number_of_shards() {
             here.assert_same(&loaded, &format!("{others} shards and Redis, {what}"));
         }
     }
-}
-
-#[test]
-fn a_file_is_sound_to_the_checker_of_redis() {
-    let server = Server::start(Options::shards(2));
-    let mut wire = server.connect();
-    filled(&mut wire, 5_000);
-    save(&mut wire);
-    // Redis's server is its checker when it is called by that name.
-    let output = Command::new(tests::binary::reference())
-        .arg0("redis-check-rdb")
-        .arg(server.directory().join(FILE))
-        .output()
-        .expect("running the checker of Redis");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("RDB looks OK"), "{said}");
-    assert!(said.contains("Checksum OK"), "{said}");
 }
 
 #[test]
