@@ -5,6 +5,7 @@
 mod bounds;
 mod client;
 mod compare;
+mod evict;
 mod growth;
 mod idle;
 mod memory;
@@ -62,6 +63,15 @@ enum Benchmark {
         #[arg(long)]
         keys: Option<NonZeroU64>,
     },
+    /// Hit ratio and memory of a full cache.
+    Evict {
+        /// Requests [default: 6000000, quick: 600000].
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
+        /// `maxmemory` in MiB [default: 100, quick: 20].
+        #[arg(long)]
+        mib: Option<NonZeroU64>,
+    },
     /// Latency of GET while the keyspace grows.
     Growth {
         /// Keys at the end [default: 5000000, quick: 500000].
@@ -114,6 +124,11 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(requests, 300_000, 50_000),
         ),
         Benchmark::Memory { keys } => memory::run(selection, pick(keys, 2_000_000, 200_000)),
+        Benchmark::Evict { requests, mib } => evict::run(
+            selection,
+            pick(requests, 6_000_000, 600_000),
+            pick(mib, 100, 20),
+        ),
         Benchmark::Growth { keys, rate } => growth::run(
             selection,
             pick(keys, 5_000_000, 500_000),

@@ -155,6 +155,8 @@ enum State {
     Large { left: usize, len: usize },
     /// Past its end: the next call is about the command that follows.
     Done,
+    /// At its end too, but it is to be found once more.
+    HeldBack { consumed: usize },
 }
 
 /// The parser of one connection.
@@ -212,8 +214,19 @@ impl Parser {
                 have_from: self.at,
                 len,
             }),
+            State::HeldBack { consumed } => {
+                self.state = State::Done;
+                Ok(Parsed::Command { consumed })
+            }
             State::Done => unreachable!("reset above"),
         }
+    }
+
+    /// The command just found may not run yet: the next call of [`Parser::parse`], with a buffer that begins with the same command, finds it again,
+    /// its large arguments included, which are in no buffer any more. `consumed` is its length, as it was told.
+    pub fn hold_back(&mut self, consumed: usize) {
+        debug_assert_eq!(self.state, State::Done);
+        self.state = State::HeldBack { consumed };
     }
 
     /// The arguments of the command that [`Parser::parse`] found whole in the first `consumed` bytes, which `command` is.
@@ -251,6 +264,13 @@ impl Parser {
         self.spans
             .push(Span::large(self.large.len() - 1).expect("fewer large arguments than u32::MAX"));
         self.state = State::Argument { left: left - 1 };
+    }
+
+    /// Frees what is kept from one command to the next, where no command has begun. The last one's arguments are gone then.
+    pub fn shrink(&mut self) {
+        if matches!(self.state, State::Start | State::Done) {
+            *self = Self::new();
+        }
     }
 
     /// Bytes of memory the parser holds besides itself, for the client's accounting.

@@ -344,3 +344,34 @@ proptest! {
         prop_assert_eq!(feed(input, &[cut], &Limits::default()), whole(input));
     }
 }
+
+#[test]
+fn a_command_held_back_is_found_again_with_its_large_arguments() {
+    let len = LARGE_ARG_BYTES;
+    let header = format!("*2\r\n$4\r\nECHO\r\n${len}\r\n").into_bytes();
+    let mut parser = Parser::default();
+    let limits = Limits::default();
+    assert!(matches!(
+        parser.parse(&header, &limits),
+        Ok(Parsed::Large { .. })
+    ));
+    parser.supply_large(vec![b'x'; len + 2].into());
+    let input = [&header[..], b"PING\r\n"].concat();
+    for _ in 0..3 {
+        let Ok(Parsed::Command { consumed }) = parser.parse(&input, &limits) else {
+            panic!("no command");
+        };
+        assert_eq!(consumed, header.len());
+        let args = parser.args(&input[..consumed]);
+        assert_eq!((args.len(), args[1].len()), (2, len));
+        parser.hold_back(consumed);
+    }
+    assert!(parser.parse(&input, &limits).is_ok());
+    let rest = &input[header.len()..];
+    assert_eq!(
+        parser.parse(rest, &limits),
+        Ok(Parsed::Command {
+            consumed: rest.len()
+        })
+    );
+}

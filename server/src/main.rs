@@ -9,11 +9,13 @@ mod logs;
 mod memory;
 mod signals;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::process::ExitCode;
 
-use shard::{Server, Setup};
+use shard::{Allocator, Server, Setup};
 use tracing::{info, warn};
 
 use crate::flags::Start;
@@ -40,7 +42,19 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let Some(start) = flags::read(std::env::args_os().skip(1))? else {
+    let mut args = std::env::args_os().skip(1).peekable();
+    let checks = args.next_if(|word| word == "check").is_some();
+    if checks
+        && args
+            .peek()
+            .is_some_and(|word| !word.as_encoded_bytes().starts_with(b"--"))
+    {
+        let dir = args.next().unwrap_or_default();
+        return check([OsString::from("--dir"), dir].into_iter().chain(args));
+    } else if checks {
+        return check(args);
+    }
+    let Some(start) = flags::read(args)? else {
         return Ok(());
     };
     let Start {
@@ -70,6 +84,10 @@ fn run() -> Result<(), Failure> {
         );
     }
     config.maxclients = descriptors::raise(config.maxclients, config.shards)?;
+    if config.disable_thp {
+        // Before there is data. A kernel that knows no huge pages refuses, and gives none either.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
+    }
 
     // Before anybody can connect, and so know that there is something to end.
     let signals =
@@ -82,13 +100,18 @@ fn run() -> Result<(), Failure> {
         config_file: file,
         tcp,
         unix,
-        used_memory: memory::of_this_thread,
+        allocator: Allocator {
+            used_bytes: memory::of_this_thread,
+            give_back: memory::give_back,
+        },
         log_level,
     })
-    .map_err(|error| {
-        Failure(format!(
+    .map_err(|error| match error.kind() {
+        // What was read is not what it should be, and says so itself.
+        io::ErrorKind::InvalidData => Failure(error.to_string()),
+        _ => Failure(format!(
             "the shards did not start: {error}; if the kernel refuses io_uring, try --io-driver epoll"
-        ))
+        )),
     })?;
     signals::stop_on(signals, server.stop_handle())
         .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
@@ -101,6 +124,19 @@ fn run() -> Result<(), Failure> {
     }
     info!("percore has ended");
     ended.map_err(|error| Failure(format!("a shard failed: {error}")))
+}
+
+/// `percore check [DIR] [--name value ...]`: tells what is in the data files.
+fn check(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    let Some(start) = flags::read(args)? else {
+        return Ok(());
+    };
+    let report = shard::check::check(&start.config);
+    print!("{}", report.text);
+    match report.damaged {
+        true => Err(Failure("there is damage; see above".into())),
+        false => Ok(()),
+    }
 }
 
 fn write_pid_file(config: &shard::config::Config) -> Result<Option<std::path::PathBuf>, Failure> {

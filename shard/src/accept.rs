@@ -13,7 +13,7 @@ use monoio::net::{TcpListener, TcpStream, UnixListener};
 use tracing::{debug, warn};
 
 use crate::client::{Client, Peer};
-use crate::connection;
+use crate::connection::{Served, serve};
 use crate::shard::Shard;
 
 /// Pause after a failed accept (no descriptors left, say), so that it does not spin.
@@ -55,7 +55,13 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
                     socket: stream.as_raw_fd(),
                 };
                 match open(&shard, peer) {
-                    Some(client) => drop(monoio::spawn(serve(shard.clone(), client, stream))),
+                    Some(client) => {
+                        let served = Served {
+                            shard: shard.clone(),
+                            client,
+                        };
+                        drop(monoio::spawn(serve(served, stream)));
+                    }
                     None => drop(monoio::spawn(turn_away(stream, TOO_MANY))),
                 }
             }
@@ -94,7 +100,13 @@ fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr)
         socket: stream.as_raw_fd(),
     };
     match open(shard, peer) {
-        Some(client) => drop(monoio::spawn(serve(shard.clone(), client, stream))),
+        Some(client) => {
+            let served = Served {
+                shard: shard.clone(),
+                client,
+            };
+            drop(monoio::spawn(serve(served, stream)));
+        }
         None => drop(monoio::spawn(turn_away(stream, TOO_MANY))),
     }
 }
@@ -114,18 +126,6 @@ fn open(shard: &Rc<RefCell<Shard>>, peer: Peer) -> Option<Rc<RefCell<Client>>> {
         shard.register(|token, id| Client::new(token, id, peer, authenticated, Instant::now()));
     debug!(client = client.borrow().session.id, address = %client.borrow().peer.address, "connection opened");
     Some(client)
-}
-
-async fn serve<S>(shard: Rc<RefCell<Shard>>, client: Rc<RefCell<Client>>, stream: S)
-where
-    S: monoio::io::AsyncReadRent + monoio::io::AsyncWriteRent + monoio::io::Split,
-{
-    connection::serve(shard.clone(), client, stream).await;
-    shard
-        .borrow()
-        .process
-        .connections
-        .fetch_sub(1, Ordering::Relaxed);
 }
 
 async fn turn_away<S: monoio::io::AsyncWriteRent>(mut stream: S, why: &'static [u8]) {

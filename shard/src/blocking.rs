@@ -194,6 +194,7 @@ impl Shard {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> bool {
+        self.timing.interrupt();
         let failed = !self.execute(facts, args, reply);
         let waits = self.effects.wait.take().is_some();
         !waits && (!failed || self.is_told_of_failure(facts, args))
@@ -392,7 +393,7 @@ impl Shard {
         self.effects.waits.served_here() + self.tickets.len()
     }
 
-    fn wake_timer(&mut self) {
+    pub(crate) fn wake_timer(&mut self) {
         if let Some(waker) = self.timer_waker.take() {
             waker.wake();
         }
@@ -404,11 +405,13 @@ impl Shard {
             .filter(|ticketed| ticketed.end.is_none())
             .filter_map(|ticketed| ticketed.blocked.until)
             .chain(self.effects.waits.next_deadline())
+            .chain(self.pause.map(|pause| pause.until))
             .min()
     }
 
     fn time_out(&mut self) {
         self.begin_turn();
+        self.end_pause_if_due();
         let now = self.now;
         while let Some(id) = self.effects.waits.timed_out(now) {
             if let Some(Waiter::Here(blocked)) = self.effects.waits.leave(id) {

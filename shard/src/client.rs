@@ -1,6 +1,6 @@
 //! A connection as its shard knows it: the session that commands may read and change, the input that waits, the replies that are due.
 
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use protocol::command::{Command, Flags};
@@ -14,13 +14,18 @@ use crate::blocking::BlockedAt;
 use crate::context::Caller;
 use crate::error::Error;
 use crate::exec::{Queue, Suspended};
+use crate::pause::changes_something;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
+use crate::slot::ShardId;
 use crate::watch::Watched;
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
 pub const OUTPUT_UNSENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Output that waits for the disk beyond which the input is no longer run: a client that never pauses would push its own replies ahead for ever.
+const GATED_BYTES_MAX: usize = 256 * 1024;
 
 /// An output buffer larger than this is not kept for the next reply.
 const OUTPUT_KEPT_BYTES_MAX: usize = 64 * 1024;
@@ -45,6 +50,16 @@ pub enum Closing {
     AfterReplies,
     /// Killed, timed out, over a limit: at once.
     Now,
+}
+
+/// What the sending side of a connection is to do next.
+pub enum Due {
+    /// Write this; the emptied buffer comes back through [`Client::written`].
+    Chunk(Vec<u8>),
+    /// Give up what only a busy connection needs.
+    Rest,
+    /// Nothing any more: the connection ends.
+    End,
 }
 
 /// What commands may read and change of their connection.
@@ -85,6 +100,8 @@ pub struct Peer {
 /// One connection.
 pub struct Client {
     pub token: ClientToken,
+    /// Its shard, which sets this when it registers the connection.
+    pub home: ShardId,
     pub session: Session,
     pub peer: Peer,
     pub connected_at: Instant,
@@ -104,11 +121,17 @@ pub struct Client {
     pub writing_bytes: usize,
     /// A command that must finish before the next one may begin (a transaction, a gathering, a block).
     pub stalled: bool,
+    /// CLIENT PAUSE holds its next command back.
+    pub postponed: bool,
+    /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
+    pub gated: Option<u64>,
     /// The next command runs only once nothing is pending.
     pub comes_behind_all: bool,
     pub closing: Option<Closing>,
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
+    /// It has given back what only a busy connection needs, and is still idle.
+    at_rest: bool,
     /// An EXEC that waits for the reply of one of its commands.
     pub suspended: Option<Box<Suspended>>,
     /// The connection's task.
@@ -131,6 +154,11 @@ fn may_subscriber_use(command: &str) -> bool {
     )
 }
 
+/// What a monitor may not use. Redis counts monitors among the replicas, and says so.
+fn touches_data(command: &Command) -> bool {
+    command.flags.contains(Flags::READONLY) || changes_something(command)
+}
+
 impl Session {
     /// Whether commands need no further question: authenticated, replies on.
     #[inline]
@@ -151,10 +179,18 @@ impl Session {
         self.subscriptions.as_ref().is_some_and(|it| it.is_any())
     }
 
+    /// Whether it is shown every command.
+    pub fn is_monitor(&self) -> bool {
+        self.subscriptions.as_ref().is_some_and(|it| it.is_monitor)
+    }
+
     /// Whether this connection may use `command` in the state it is in.
     pub fn admits(&self, command: &Command) -> Result<(), Error> {
         if !self.authenticated && !command.flags.contains(Flags::NO_AUTH) {
             return Err(Error::NO_AUTH);
+        }
+        if self.is_monitor() && touches_data(command) {
+            return Err(Error::new("ERR Replica can't interact with the keyspace"));
         }
         match self.is_restricted() && !may_subscriber_use(command.name) {
             true => Err(Error::not_while_subscribed(command.name)),
@@ -179,6 +215,7 @@ impl Client {
     pub fn new(token: ClientToken, id: u64, peer: Peer, authenticated: bool, now: Instant) -> Self {
         Self {
             token,
+            home: ShardId::new(0),
             session: Session {
                 id,
                 db: DbIndex::default(),
@@ -208,9 +245,12 @@ impl Client {
             spare: Vec::new(),
             writing_bytes: 0,
             stalled: false,
+            postponed: false,
+            gated: None,
             comes_behind_all: false,
             closing: None,
             blocked: None,
+            at_rest: false,
             suspended: None,
             waker: None,
         }
@@ -253,6 +293,8 @@ impl Client {
             version: session.version,
             caller: Caller {
                 client_id: session.id,
+                home: self.home,
+                index: self.token.index,
                 no_touch: session.no_touch,
             },
         }
@@ -268,10 +310,12 @@ impl Client {
     #[inline]
     pub fn may_run(&self) -> bool {
         !self.stalled
+            && !self.postponed
             && (!self.comes_behind_all || self.pending.is_empty())
             && self.closing.is_none()
             && !self.pending.is_full()
             && self.unsent_bytes() < OUTPUT_UNSENT_BYTES_MAX
+            && !(self.gated.is_some() && self.out.len() > GATED_BYTES_MAX)
     }
 
     /// Output that the socket has not taken.
@@ -286,14 +330,28 @@ impl Client {
         self.pending.is_empty() && self.session.reply_mode == ReplyMode::On
     }
 
-    /// Takes the output for one write; the emptied buffer comes back through [`Self::written`].
-    pub fn take_output(&mut self) -> Option<Vec<u8>> {
-        if self.out.is_empty() {
-            return None;
+    /// What to send or to do instead; pending while there is nothing.
+    pub fn next_due(&mut self) -> Poll<Due> {
+        if self.closing == Some(Closing::Now) {
+            return Poll::Ready(Due::End);
         }
-        let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
-        self.writing_bytes = chunk.len();
-        Some(chunk)
+        if !self.out.is_empty() && self.gated.is_none() {
+            let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
+            self.writing_bytes = chunk.len();
+            self.at_rest = false;
+            return Poll::Ready(Due::Chunk(chunk));
+        }
+        match self.closing {
+            Some(_) if self.pending.is_empty() && self.out.is_empty() => Poll::Ready(Due::End),
+            None if self.at_rest => Poll::Ready(Due::Rest),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Whether a connection whose sending side rests must take it up again.
+    #[inline]
+    pub fn has_work_for_sending(&self) -> bool {
+        (!self.out.is_empty() && self.gated.is_none()) || self.closing.is_some()
     }
 
     /// Gives a written buffer back.
@@ -328,13 +386,27 @@ impl Client {
         self.wake();
     }
 
-    /// Frees what an idle connection need not keep.
-    pub fn shrink(&mut self) {
+    /// Notes that a command came, at `now`.
+    #[inline]
+    pub fn touch(&mut self, now: Instant) {
+        self.active_at = now;
+        self.at_rest = false;
+    }
+
+    /// Frees what an idle connection need not keep, once for each time that it falls idle. Returns whether this was one.
+    pub fn rest(&mut self) -> bool {
+        if self.at_rest {
+            return false;
+        }
+        self.at_rest = true;
         self.spare = Vec::new();
         if self.out.is_empty() {
             self.out = Vec::new();
         }
         self.pending.shrink();
+        self.parser.shrink();
+        self.wake();
+        true
     }
 
     /// Bytes of memory this connection holds.

@@ -17,9 +17,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use storage::rdb::{self, Compression};
-use storage::{AccessPolicy, HashLimits, ListLimits, SetLimits, SortedSetLimits};
+use storage::{
+    AccessPolicy, Eligible, EvictionPolicy, HashLimits, ListLimits, Preference, SetLimits,
+    SortedSetLimits,
+};
 
-pub use choice::{IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
+pub use choice::{AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
 pub use file::{FileError, Loader};
 pub use kind::Kind;
 pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint, SavePoints};
@@ -166,6 +169,31 @@ impl Config {
             true => Compression::Lzf,
             false => Compression::Off,
         }
+    }
+
+    /// What is evicted when memory is short. `None` where nothing is.
+    pub fn eviction_policy(&self) -> Option<EvictionPolicy> {
+        use MaxmemoryPolicy::{
+            AllkeysLfu, AllkeysLru, AllkeysRandom, Noeviction, VolatileLfu, VolatileLru,
+            VolatileRandom, VolatileTtl,
+        };
+        let prefer = match self.maxmemory_policy {
+            Noeviction => return None,
+            AllkeysLru | VolatileLru => Preference::LeastRecent,
+            AllkeysLfu | VolatileLfu => Preference::LeastFrequent,
+            VolatileTtl => Preference::SoonestDeadline,
+            AllkeysRandom | VolatileRandom => Preference::Random,
+        };
+        let eligible = match self.maxmemory_policy.spares_persistent() {
+            true => Eligible::Volatile,
+            false => Eligible::All,
+        };
+        let samples = self.maxmemory_samples as usize;
+        Some(EvictionPolicy {
+            prefer,
+            eligible,
+            samples,
+        })
     }
 
     /// The value of the parameter `name`. `None` where there is no such parameter.

@@ -6,23 +6,26 @@
 //! Bounds, and what happens at them: a connection whose pending slots, held replies or unsent output are at their limit is not run further
 //! (`Client::may_run`); while it is not run it receives at most [`STALLED_INPUT_BYTES_MAX`] and then stops reading, so the kernel makes the
 //! client wait. A command that grows beyond `client-query-buffer-limit` ends the connection.
+//!
+//! Most connections of a large server say nothing most of the time. Such a one holds its task, which is no larger than receiving needs, and a
+//! small buffer for the read in flight; the state of sending is in a box that goes when the connection has been idle for a while.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splitable};
 use tracing::debug;
 
-use crate::client::{Client, Closing};
+use crate::client::{Client, Closing, Due};
 use crate::shard::Shard;
 
 /// Room for the first read of a connection; one that sends little stays small.
-const READ_BYTES_MIN: usize = 512;
+const READ_BYTES_MIN: usize = 256;
 
 /// Room for a read of a connection that fills its reads.
 const READ_BYTES_MAX: usize = 32 * 1024;
@@ -33,15 +36,23 @@ const SMALL_READS_MAX: u32 = 16;
 /// Input received while the connection may not run.
 const STALLED_INPUT_BYTES_MAX: usize = 256 * 1024;
 
+/// What a connection's task works on: one pointer in the futures that it consists of.
+pub struct Served {
+    pub shard: Rc<RefCell<Shard>>,
+    pub client: Rc<RefCell<Client>>,
+}
+
 /// Serves a connection until either side ends it.
-pub async fn serve<S>(shard: Rc<RefCell<Shard>>, client: Rc<RefCell<Client>>, stream: S)
+pub async fn serve<S>(served: Served, stream: S)
 where
     S: AsyncReadRent + AsyncWriteRent + Split,
 {
-    let (mut read_half, mut write_half) = stream.into_split();
+    let (mut read_half, write_half) = stream.into_split();
+    let client = &served.client;
     {
-        let mut receiving = pin!(receive(&shard, &client, &mut read_half));
-        let mut sending = pin!(send(&client, &mut write_half));
+        let mut receiving = pin!(receive(&served, &mut read_half));
+        let mut resting = Some(write_half);
+        let mut sending = None;
         let mut received = None;
         let ended: io::Result<()> = poll_fn(|cx| {
             client.borrow_mut().park(cx.waker());
@@ -57,11 +68,21 @@ where
                 client.close(how);
                 received = Some(result);
             }
-            let closing = client.borrow().closing;
-            match closing {
+            if client.borrow().closing == Some(Closing::Now) {
                 // Not even a write that the client does not take holds this up.
-                Some(Closing::Now) => Poll::Ready(Ok(())),
-                _ => sending.as_mut().poll(cx),
+                return Poll::Ready(Ok(()));
+            }
+            loop {
+                if let Some(stream) = resting.take_if(|_| client.borrow().has_work_for_sending()) {
+                    sending = Some(Box::pin(send(client, stream)));
+                }
+                let Some(future) = &mut sending else {
+                    return Poll::Pending;
+                };
+                match ready!(future.as_mut().poll(cx))? {
+                    None => return Poll::Ready(Ok(())),
+                    stream => (resting, sending) = (stream, None),
+                }
             }
         })
         .await;
@@ -74,23 +95,19 @@ where
         }
     }
     let token = client.borrow().token;
-    shard.borrow_mut().forget(token);
+    served.shard.borrow_mut().forget(token);
 }
 
 /// Reads and runs input until the client ends its side, or is to be closed.
-async fn receive<R: AsyncReadRent>(
-    shard: &RefCell<Shard>,
-    client: &RefCell<Client>,
-    stream: &mut R,
-) -> io::Result<()> {
+async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Result<()> {
     let mut room = READ_BYTES_MIN;
     let mut small_reads = 0;
     loop {
-        let Some((chunk, start, end)) = room_to_read(client, room) else {
+        let Some((chunk, start, end)) = room_to_read(&served.client, room) else {
             // Either the client is closing or it has sent more than it may before it is run.
             let closing = poll_fn(|_| {
-                run(shard, client);
-                let client = client.borrow();
+                served.run();
+                let client = served.client.borrow();
                 match (client.closing, client.input.len() < STALLED_INPUT_BYTES_MAX) {
                     (Some(_), _) => Poll::Ready(true),
                     (None, true) => Poll::Ready(false),
@@ -109,8 +126,8 @@ async fn receive<R: AsyncReadRent>(
                 return Poll::Ready(done);
             }
             // Woken for another reason: perhaps what waits may run now.
-            if !client.borrow().input.is_empty() {
-                run(shard, client);
+            if !served.client.borrow().input.is_empty() {
+                served.run();
             }
             Poll::Pending
         })
@@ -118,7 +135,7 @@ async fn receive<R: AsyncReadRent>(
         let mut chunk = slice.into_inner();
         let count = result?;
         if count == 0 {
-            run_what_is_left(shard, client).await;
+            run_what_is_left(served).await;
             return Ok(());
         }
         chunk.truncate(start + count);
@@ -131,10 +148,10 @@ async fn receive<R: AsyncReadRent>(
             room = (room / 2).max(READ_BYTES_MIN);
             small_reads = 0;
         }
-        let mut shard = shard.borrow_mut();
+        let mut shard = served.shard.borrow_mut();
         shard.begin_turn();
         shard.stats.net_input_bytes += count as u64;
-        let mut client = client.borrow_mut();
+        let mut client = served.client.borrow_mut();
         match client.large.take() {
             Some(mut large) => {
                 *large.buffer() = chunk;
@@ -183,10 +200,10 @@ fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize
 }
 
 /// The client has ended its side: commands that it sent before still run, in their order.
-async fn run_what_is_left(shard: &RefCell<Shard>, client: &RefCell<Client>) {
+async fn run_what_is_left(served: &Served) {
     poll_fn(|_| {
-        run(shard, client);
-        let client = client.borrow();
+        served.run();
+        let client = served.client.borrow();
         let nothing_left = client.input.is_empty() || client.blocked.is_some();
         match client.closing.is_some() || client.may_run() || nothing_left {
             true => Poll::Ready(()),
@@ -196,31 +213,24 @@ async fn run_what_is_left(shard: &RefCell<Shard>, client: &RefCell<Client>) {
     .await;
 }
 
-fn run(shard: &RefCell<Shard>, client: &RefCell<Client>) {
-    let mut shard = shard.borrow_mut();
-    shard.begin_turn();
-    shard.run_input(&mut client.borrow_mut());
+impl Served {
+    fn run(&self) {
+        let mut shard = self.shard.borrow_mut();
+        shard.begin_turn();
+        shard.run_input(&mut self.client.borrow_mut());
+    }
 }
 
-/// Writes what is due until the connection is to be closed and nothing is due any more.
-async fn send<W: AsyncWriteRent>(client: &RefCell<Client>, stream: &mut W) -> io::Result<()> {
+/// Writes what is due until the connection is to be closed and nothing is due any more, or until it has been idle for so long that it may
+/// rest: then the stream comes back, for the next call.
+async fn send<W: AsyncWriteRent>(client: &RefCell<Client>, mut stream: W) -> io::Result<Option<W>> {
     loop {
-        let chunk = poll_fn(|_| {
-            let mut client = client.borrow_mut();
-            match client.closing {
-                Some(Closing::Now) => Poll::Ready(None),
-                Some(Closing::AfterReplies)
-                    if client.out.is_empty() && client.pending.is_empty() =>
-                {
-                    Poll::Ready(None)
-                }
-                _ => client
-                    .take_output()
-                    .map_or(Poll::Pending, |chunk| Poll::Ready(Some(chunk))),
-            }
-        })
-        .await;
-        let Some(chunk) = chunk else { return Ok(()) };
+        let due = poll_fn(|_| client.borrow_mut().next_due()).await;
+        let chunk = match due {
+            Due::Chunk(chunk) => chunk,
+            Due::Rest => return Ok(Some(stream)),
+            Due::End => return Ok(None),
+        };
         let (result, chunk) = stream.write_all(chunk).await;
         let mut client = client.borrow_mut();
         client.written(chunk);

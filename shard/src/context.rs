@@ -20,6 +20,9 @@ use crate::config::Config;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
 use crate::field_expiry::FieldClock;
+use crate::journal::{Away, Journal};
+use crate::message::TransactionKey;
+use crate::slot::ShardId;
 use crate::waiting::{Null, Wait, WaitTable};
 use crate::watch::WatchTable;
 
@@ -31,6 +34,9 @@ const FREE_EFFORT_MAX: usize = 64;
 pub struct Caller {
     /// `CLIENT ID`.
     pub client_id: u64,
+    /// The shard whose connection it is, and its place there.
+    pub home: ShardId,
+    pub index: u32,
     /// `CLIENT NO-TOUCH` is on: reads leave the LRU and LFU clocks alone.
     pub no_touch: bool,
 }
@@ -70,7 +76,10 @@ pub struct Effects {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    pub evicted_keys: u64,
     pub expired_fields: u64,
+    /// What the append-only log is to say.
+    pub journal: Journal,
     /// Big values on their way to the thread that frees them.
     pub discarded: Vec<Entry>,
 }
@@ -119,7 +128,40 @@ impl Effects {
     pub fn expired(&mut self, db: DbIndex, entry: Entry) {
         self.expired_keys += 1;
         self.changed(db, entry.key(), Event::EXPIRED);
+        self.say_gone(db, entry.key());
         self.discard(entry);
+    }
+
+    /// Says in the log that a key is gone which no command has deleted.
+    pub fn say_gone(&mut self, db: DbIndex, key: &[u8]) {
+        if !self.journal.is_on() {
+            return;
+        }
+        match self.away {
+            None => self.journal.say(db, &[b"DEL", key]),
+            Some(_) => self.journal.away.push(Away::Keys(vec![TransactionKey {
+                db,
+                key: key.into(),
+            }])),
+        }
+    }
+
+    /// Changes that commands made, and not time: of these the log has the commands.
+    #[inline]
+    pub(crate) fn dirtied_by_commands(&self) -> u64 {
+        self.dirty
+            .wrapping_sub(self.expired_keys)
+            .wrapping_sub(self.evicted_keys)
+    }
+
+    /// A key had to go; its entry is out of the keyspace. It is freed at once, which is the point, unless `lazily`.
+    pub(crate) fn evicted(&mut self, db: DbIndex, entry: Entry, lazily: bool) {
+        self.evicted_keys += 1;
+        self.changed(db, entry.key(), Event::EVICTED);
+        self.say_gone(db, entry.key());
+        if lazily {
+            self.discard(entry);
+        }
     }
 
     /// Drops what was deleted: at once where that is cheap, elsewhere where it is not.
@@ -352,6 +394,18 @@ impl Context<'_> {
     #[inline]
     pub fn changed_in(&mut self, db: DbIndex, key: &[u8], event: Event) {
         self.effects.changed(db, key, event);
+    }
+
+    /// Whether there is a log that would want to know.
+    #[inline]
+    pub fn is_logged(&self) -> bool {
+        self.effects.journal.is_on()
+    }
+
+    /// The log says this in place of the command: all of what it did to `key`. Once for each key that it changed.
+    #[inline]
+    pub fn logs(&mut self, key: &[u8], parts: &[&[u8]]) {
+        self.effects.journal.instead(key, parts);
     }
 
     /// There is nothing to answer with yet: waits until a key of the command changes, or for `timeout` (for ever where there is none).

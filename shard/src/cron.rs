@@ -5,13 +5,13 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::info;
 
 use crate::client::Closing;
+use crate::latency::Spike;
 use crate::shard::Shard;
 
 /// Between two ticks: Redis's `hz 10`.
@@ -26,17 +26,25 @@ const TICKS_PER_CLIENT_LOOK: u64 = 10;
 /// A connection that has sent nothing for this long gives its spare buffers back.
 const IDLE_BUFFERS_KEPT: Duration = Duration::from_secs(2);
 
+/// A shard with more memory in use than this does not look for some to give back when it falls asleep: that would take it over a millisecond.
+const LOOKED_OVER_BYTES_MAX: i64 = 512 << 20;
+
+/// Ticks without a command after which every connection has been seen idle for that long, and nothing is left to give back.
+const QUIET_TICKS: u64 =
+    2 * TICKS_PER_CLIENT_LOOK + IDLE_BUFFERS_KEPT.as_millis() as u64 / TICK.as_millis() as u64;
+
 /// Runs the clock for as long as the executor runs.
 pub async fn run(shard: Rc<RefCell<Shard>>) {
-    let mut ticks = 0u64;
+    let (mut ticks, mut quiet_ticks) = (0u64, 0);
     loop {
+        let commands = shard.borrow().stats.commands;
         monoio::time::sleep(TICK).await;
         ticks += 1;
-        let commands = shard.borrow().stats.commands;
         while shard.borrow_mut().expire_step() {
             // Sleeping for no time lets the connections run first.
             monoio::time::sleep(Duration::ZERO).await;
         }
+        shard.borrow_mut().evict_soon();
         let quiet = {
             let mut shard = shard.borrow_mut();
             shard.publish_memory();
@@ -47,10 +55,20 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             if ticks.is_multiple_of(TICKS_PER_CLIENT_LOOK) {
                 shard.look_at_clients();
             }
+            shard.look_at_log();
+            shard.heed_log_size();
             let unsaved = shard.heed_save_points();
-            !unsaved && shard.has_nothing_to_watch() && shard.stats.commands == commands
+            quiet_ticks = match shard.stats.commands == commands {
+                true => quiet_ticks + 1,
+                false => 0,
+            };
+            !unsaved
+                && shard.has_nothing_to_watch()
+                && (quiet_ticks >= QUIET_TICKS || quiet_ticks > 0 && shard.clients.is_empty())
         };
         if quiet {
+            quiet_ticks = 0;
+            shard.borrow_mut().give_memory_back();
             let mut registered = false;
             poll_fn(|cx| {
                 if std::mem::replace(&mut registered, true) {
@@ -67,9 +85,10 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
 impl Shard {
     /// Removes some keys whose time has come. True where more are due.
     fn expire_step(&mut self) -> bool {
-        if !self.active_expire {
+        if !self.active_expire || self.pause.is_some() {
             return false;
         }
+        let began = Instant::now();
         self.now = crate::shard::wall_time();
         let expired = self
             .databases
@@ -79,13 +98,19 @@ impl Shard {
         let more_fields = self.expire_fields();
         self.bury();
         self.serve_ready();
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.note_spike(Spike::ExpireCycle, ms);
         expired.more || more_fields
     }
 
-    /// Tells the process how much memory this shard's thread has in use.
-    pub(crate) fn publish_memory(&self) {
-        let used = (self.process.used_memory_of_thread)();
-        self.process.used_memory[self.id.index()].store(used as i64, Ordering::Relaxed);
+    /// What connections gave up when they came to rest leaves the process, too: mimalloc waits for further calls, which a sleeping shard does
+    /// not make.
+    fn give_memory_back(&mut self) {
+        if std::mem::take(&mut self.clients_rested)
+            && self.process.memory.used_here() < LOOKED_OVER_BYTES_MAX
+        {
+            (self.process.allocator.give_back)();
+        }
     }
 
     fn look_at_clients(&mut self) {
@@ -97,7 +122,7 @@ impl Shard {
             };
             self.limit_output(&mut client);
             let idle = now.saturating_duration_since(client.active_at);
-            if !timeout.is_zero() && idle >= timeout && !client.stalled {
+            if !timeout.is_zero() && idle >= timeout && !client.stalled && !client.postponed {
                 info!(
                     client = client.session.id,
                     idle_s = idle.as_secs(),
@@ -105,7 +130,7 @@ impl Shard {
                 );
                 client.close(Closing::Now);
             } else if idle >= IDLE_BUFFERS_KEPT {
-                client.shrink();
+                self.clients_rested |= client.rest();
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::blocking::BlockedAt;
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::{copy, sort};
 use crate::error::Error;
+use crate::eviction::Room;
 use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::message::{Message, Parked, TransactionKey};
 use crate::shard::Shard;
@@ -29,7 +30,7 @@ impl Shard {
         if client.input.is_empty() || !client.may_run() {
             return;
         }
-        client.active_at = self.instant;
+        client.touch(self.instant);
         let mut limits = Limits {
             bulk_len_max: self.config.proto_max_bulk_len,
             query_len_max: self.config.client_query_buffer_limit,
@@ -39,6 +40,8 @@ impl Shard {
         let mut input = std::mem::take(&mut client.input);
         let mut parser = std::mem::take(&mut client.parser);
         let mut at = 0;
+        self.timing.interrupt();
+        self.look_for_monitors();
         let mut glance = Glance::default();
         while client.may_run() {
             if self.slots.shards() == 1 {
@@ -51,6 +54,11 @@ impl Shard {
                     client.comes_behind_all = comes_behind_all(&args);
                     if !client.may_run() {
                         // It runs when the replies of what came before are here.
+                        parser.hold_back(consumed);
+                        break;
+                    }
+                    if self.pause.is_some() && self.postpones(client, &args) {
+                        parser.hold_back(consumed);
                         break;
                     }
                     self.stats.commands += 1;
@@ -78,6 +86,7 @@ impl Shard {
         }
         client.input = input;
         client.parser = parser;
+        self.gate_client(client);
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
@@ -96,11 +105,10 @@ impl Shard {
             // The common case, with nothing to ask: authenticated, replies on.
         } else if let Err(error) = client.session.admits(command) {
             return self.refuse(client, Some(id), &error);
+        } else if self.is_multi_short_of_memory(client, command) {
+            return self.refuse(client, Some(id), &Error::OUT_OF_MEMORY);
         } else if self.queue_for_exec(client, id, args) {
             return;
-        }
-        if self.out_of_memory && command.flags.contains(Flags::DENYOOM) {
-            return self.refuse(client, Some(id), &Error::OUT_OF_MEMORY);
         }
         match HANDLERS[id.index()] {
             Handler::Keyed(_) => self.route_keyed(client, id, command, args),
@@ -109,6 +117,10 @@ impl Shard {
             }
             Handler::Whole(run) => self.begin_whole(client, client.facts(id), args, run),
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
+        }
+        // An EXEC that takes longer is shown at its end.
+        if self.monitors.watched && !(client.stalled && command.name == "exec") {
+            self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
         if client.session.reply_mode != ReplyMode::On {
@@ -155,6 +167,9 @@ impl Shard {
         owners.sort_unstable();
         owners.dedup();
         if owners.len() > 1 {
+            if !self.has_room_for(facts.command) {
+                return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+            }
             let scopes = self.scopes_of(facts, args);
             return self.begin_transaction(client, facts, args, scopes);
         }
@@ -182,8 +197,32 @@ impl Shard {
         {
             return self.park(parked, keys);
         }
+        if !self.has_room_for(parked.facts.command) {
+            let mut encoded = Vec::new();
+            let mut reply = Reply::new(&mut encoded, parked.facts.version);
+            self.answer_out_of_memory(parked.facts, &mut reply);
+            return self.complete(parked.origin, parked.to, &encoded);
+        }
         self.run_parked(parked);
         self.serve_ready();
+    }
+
+    /// Whether memory is too short for what a connection between MULTI and EXEC sends: a command that takes some, or an EXEC with one.
+    fn is_multi_short_of_memory(&mut self, client: &Client, command: &Command) -> bool {
+        let refusable = match &client.session.queue {
+            None => false,
+            Some(queue) if command.name == "exec" => queue.takes_memory(),
+            Some(_) => command.flags.contains(Flags::DENYOOM),
+        };
+        refusable && self.make_room() == Room::None
+    }
+
+    /// On the owner of its keys: answers a command that there is no memory for.
+    #[cold]
+    fn answer_out_of_memory(&mut self, facts: Facts, reply: &mut Reply<'_>) {
+        let error = &Error::OUT_OF_MEMORY;
+        self.stats.rejected(Some(facts.command.index()), error);
+        error.write(reply);
     }
 
     /// A command that may have any number of keys.
@@ -196,6 +235,9 @@ impl Shard {
     ) {
         let computes = sort::reads_computed_keys(command, args);
         if computes && !self.has_all_keys() {
+            if !self.has_room_for(facts.command) {
+                return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+            }
             return self.begin_computed(client, facts, args);
         }
         if self.slots.shards() == 1 {
@@ -216,6 +258,9 @@ impl Shard {
                 }
             },
             Some(_) => {
+                if !self.has_room_for(facts.command) {
+                    return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+                }
                 let scopes = self.scopes_of(facts, args);
                 self.begin_transaction(client, facts, args, scopes);
             }
@@ -248,6 +293,9 @@ impl Shard {
     fn run_here(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
         if !self.locks.is_empty() && self.queue_local(client, facts, args) {
             return;
+        }
+        if !self.has_room_for(facts.command) {
+            return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
         }
         if client.takes_direct_replies() {
             self.execute(facts, args, &mut Reply::new(&mut client.out, facts.version));
@@ -286,6 +334,7 @@ impl Shard {
 
     /// Runs what another shard's connections sent.
     pub(crate) fn run_batch(&mut self, origin: ShardId, batch: &mut Batch) {
+        self.timing.interrupt();
         batch.run(|to, facts, args, reply| {
             if !self.locks.is_empty() {
                 let positions = key_positions(facts.command.command(), args);
@@ -303,8 +352,13 @@ impl Shard {
                     return Ran::Deferred;
                 }
             }
-            self.execute(facts, args, reply);
-            self.serve_ready();
+            match self.has_room_for(facts.command) {
+                true => {
+                    self.execute(facts, args, reply);
+                    self.serve_ready();
+                }
+                false => self.answer_out_of_memory(facts, reply),
+            }
             Ran::Answered
         });
     }
@@ -317,11 +371,10 @@ impl Shard {
         run: SessionCommand,
         args: &Args<'_>,
     ) {
-        self.stats.calls[id.index()] += 1;
         let mut encoded = std::mem::take(&mut self.scratch);
         encoded.clear();
         let mut reply = Reply::new(&mut encoded, client.session.version);
-        match run(self, client, args, &mut reply) {
+        match self.run_timed(client, id, run, args, &mut reply) {
             Ok(Answer::Now) => {}
             Ok(Answer::None) => encoded.clear(),
             Ok(Answer::Later) => {
@@ -392,18 +445,25 @@ impl Glance {
 }
 
 /// Whether a command may only run once everything its connection sent before has had its reply: what tells other connections something ("SET data,
-/// PUBLISH ready" in one pipeline), and SCAN, which goes from shard to shard on a way of its own.
+/// PUBLISH ready" in one pipeline), what tells of others (SLOWLOG, LATENCY, MONITOR), and SCAN, which goes from shard to shard on a way of its own.
 fn comes_behind_all(args: &Args<'_>) -> bool {
     let verb = &args[0];
     matches!(verb.len(), 4 | 7 | 8)
-        && [b"scan".as_slice(), b"publish", b"spublish"]
-            .iter()
-            .any(|name| verb.eq_ignore_ascii_case(name))
+        && [
+            b"scan".as_slice(),
+            b"publish",
+            b"spublish",
+            b"slowlog",
+            b"latency",
+            b"monitor",
+        ]
+        .iter()
+        .any(|name| verb.eq_ignore_ascii_case(name))
 }
 
 /// Finds the command and checks the number of its arguments.
 #[inline]
-fn resolve(args: &Args<'_>) -> Result<CommandId, (Option<CommandId>, Error)> {
+pub(crate) fn resolve(args: &Args<'_>) -> Result<CommandId, (Option<CommandId>, Error)> {
     let Some(mut id) = lookup(&args[0]) else {
         let error = Error::unknown_command(&args[0], args.iter().skip(1));
         return Err((None, error));

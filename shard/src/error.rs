@@ -158,6 +158,12 @@ fn echoed(word: &[u8]) -> &[u8] {
     word.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
 impl From<storage::WrongType> for Error {
     fn from(_: storage::WrongType) -> Self {
         Self::WRONG_TYPE

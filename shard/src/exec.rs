@@ -8,7 +8,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use protocol::args::{Args, OwnedArgs};
-use protocol::command::Flags;
+use protocol::command::{Command, Flags};
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 
@@ -22,6 +22,8 @@ use crate::message::{Message, TransactionKey};
 use crate::shard::Shard;
 use crate::transaction::{Held, Scopes};
 use crate::watch::Watched;
+
+const EXEC: CommandId = CommandId::named("exec");
 
 /// A command between MULTI and EXEC.
 struct Queued {
@@ -42,6 +44,8 @@ pub struct Queue {
 pub struct Exec {
     to: ReplyTo,
     version: Version,
+    /// EXEC itself, for the monitors.
+    args: OwnedArgs,
     commands: Vec<Queued>,
     /// How many of them have run.
     done: usize,
@@ -60,6 +64,12 @@ impl Queue {
         self.aborted = true;
     }
 
+    /// Whether some command of it is refused when memory is short.
+    pub fn takes_memory(&self) -> bool {
+        let mut ids = self.commands.iter().map(|queued| queued.id);
+        ids.any(|id| id.command().flags.contains(Flags::DENYOOM))
+    }
+
     /// How many commands are queued.
     pub fn len(&self) -> usize {
         self.commands.len()
@@ -68,6 +78,11 @@ impl Queue {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
+    }
+
+    /// What is queued, in order.
+    pub fn commands(&self) -> impl Iterator<Item = &'static Command> {
+        self.commands.iter().map(|queued| queued.id.command())
     }
 
     /// What they take.
@@ -117,7 +132,12 @@ impl Shard {
     }
 
     /// EXEC.
-    pub fn exec(&mut self, client: &mut Client, reply: &mut Reply<'_>) -> Result<Answer, Error> {
+    pub fn exec(
+        &mut self,
+        client: &mut Client,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<Answer, Error> {
         let Some(queue) = client.session.queue.take() else {
             return Err(Error::new("ERR EXEC without MULTI"));
         };
@@ -166,6 +186,7 @@ impl Shard {
         let exec = Box::new(Exec {
             to,
             version: client.session.version,
+            args: OwnedArgs::from(args),
             commands: queue.commands,
             done: 0,
             replies: Vec::new(),
@@ -213,10 +234,15 @@ impl Shard {
             return;
         }
         reply.array(commands.len());
+        let group = self.effects.journal.begin_group();
         for queued in commands {
             let facts = client.facts(queued.id);
             self.execute_at_once(facts, &queued.args.borrow(), reply);
+            if self.monitors.watched {
+                self.show_to_monitors(client, queued.id, &queued.args.borrow());
+            }
         }
+        self.effects.journal.end_group(group);
         self.serve_ready();
     }
 
@@ -224,13 +250,15 @@ impl Shard {
     pub(crate) fn run_exec(&mut self, mut exec: Box<Exec>, unchanged: bool, held: Held) {
         let Some(client) = self.client(exec.to.client).cloned() else {
             // The connection is gone, and with it the wish.
-            return held.end(self);
+            held.end(self);
+            return;
         };
         let watched = take(&mut client.borrow_mut().session.exec_watched);
         self.unwatch(watched);
         let mut reply = Reply::new(&mut exec.replies, exec.version);
         if !unchanged {
             reply.null_array();
+            self.show_exec(&client.borrow(), &exec);
             held.end(self);
             return self.complete(self.id, exec.to, &exec.replies);
         }
@@ -241,11 +269,14 @@ impl Shard {
     /// Runs what is left of it, until the end or until a command has to wait for its reply.
     fn continue_exec(&mut self, mut exec: Box<Exec>, mut held: Held) {
         let Some(client) = self.client(exec.to.client).cloned() else {
-            return held.end(self);
+            held.end(self);
+            return;
         };
+        self.look_for_monitors();
         while let Some(queued) = exec.commands.get(exec.done) {
             exec.done += 1;
             let args = queued.args.borrow();
+            let id = queued.id;
             let mut reply = Reply::new(&mut exec.replies, exec.version);
             let facts = client.borrow().facts(queued.id);
             match HANDLERS[queued.id.index()] {
@@ -262,12 +293,15 @@ impl Shard {
                     let client = &mut *client.borrow_mut();
                     client.session.in_exec = true;
                     let start = reply.written();
-                    self.stats.calls[queued.id.index()] += 1;
-                    let answer = run(self, client, &args, &mut reply);
+                    self.timing.interrupt();
+                    let answer = self.run_timed(client, queued.id, run, &args, &mut reply);
                     exec.version = client.session.version;
                     match answer {
                         Ok(Answer::Now | Answer::None) => {}
                         Ok(Answer::Later) => {
+                            if self.monitors.watched {
+                                self.show_to_monitors(client, id, &args);
+                            }
                             client.suspended = Some(Box::new(Suspended { exec, held }));
                             return;
                         }
@@ -280,10 +314,22 @@ impl Shard {
                 }
                 Handler::Container => Error::arity(queued.id.command().name).write(&mut reply),
             }
+            if self.monitors.watched {
+                self.show_to_monitors(&client.borrow(), id, &args);
+            }
         }
+        self.show_exec(&client.borrow(), &exec);
         client.borrow_mut().session.in_exec = false;
-        held.end(self);
-        self.complete(self.id, exec.to, &exec.replies);
+        let commit = held.end(self);
+        self.answer(commit, exec.to, exec.replies);
+    }
+
+    /// An EXEC that was answered later is over.
+    fn show_exec(&mut self, client: &Client, exec: &Exec) {
+        self.look_for_monitors();
+        if self.monitors.watched {
+            self.show_to_monitors(client, EXEC, &exec.args.borrow());
+        }
     }
 
     /// The reply that a suspended EXEC waits for. It goes on as this turn's next thing.

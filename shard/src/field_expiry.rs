@@ -96,11 +96,20 @@ impl Shard {
         else {
             return;
         };
-        let removed = hash.expire(now, FIELDS_PER_HASH_MAX, |_| {});
+        let mut names: Vec<Vec<u8>> = Vec::new();
+        let logs = self.effects.journal.is_on();
+        let removed = hash.expire(now, FIELDS_PER_HASH_MAX, |name| {
+            if logs {
+                names.push(name.to_vec());
+            }
+        });
         let is_empty = hash.is_empty();
         if removed > 0 {
             self.effects.expired_fields += removed as u64;
             self.effects.changed(key.db, &key.key, Event::HEXPIRED);
+            let mut parts: Vec<&[u8]> = vec![b"HDEL", &key.key];
+            parts.extend(names.iter().map(Vec::as_slice));
+            self.effects.journal.say(key.db, &parts);
         }
         if is_empty {
             drop(self.databases.get_mut(key.db).take(&key.key));

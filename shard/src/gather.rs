@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use protocol::reply::{Reply, Version};
 
-use crate::batch::ReplyTo;
+use crate::batch::{ClientToken, ReplyTo};
 use crate::client::Client;
 use crate::error::Outcome;
 use crate::handler::Answer;
 use crate::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::timing::Measured;
 
 type BoxedPart = Box<dyn Any + Send>;
 type Finish = Box<dyn FnOnce(&mut Shard, Vec<BoxedPart>, &mut Reply<'_>) -> Outcome>;
@@ -27,6 +28,8 @@ pub enum Until {
     Home(Arc<[Box<[u8]>]>),
     /// No key at all is.
     AllHome,
+    /// The shard has taken up the pause, and the commands before it are over.
+    Paused,
 }
 
 /// A gathering under way, on its origin.
@@ -36,6 +39,8 @@ pub struct Gather {
     parts: Vec<Option<BoxedPart>>,
     missing: usize,
     finish: Finish,
+    /// The command, once it has said that it answers later.
+    measured: Option<Measured>,
 }
 
 impl Shard {
@@ -80,6 +85,7 @@ impl Shard {
             version: client.session.version,
             parts: shards.iter().map(|_| None).collect(),
             missing: shards.len(),
+            measured: None,
             finish: Box::new(move |shard, parts, reply| {
                 let parts = parts
                     .into_iter()
@@ -88,6 +94,7 @@ impl Shard {
                 finish(shard, parts, reply)
             }),
         });
+        self.timing.gathering = Some(index);
         let origin = self.id;
         for (place, shard) in shards.into_iter().enumerate() {
             let visit = visit.clone();
@@ -103,11 +110,24 @@ impl Shard {
                     let own: Vec<&[u8]> = shard.slots.owned(shard.id, &keys).collect();
                     shard.when_home(&own, Box::new(there));
                 }
+                Until::Paused => shard.take_up_pause_and(Box::new(there)),
                 Until::AllHome => shard.when_all_home(Box::new(there)),
             };
             self.send(shard, Message::Visit(Box::new(arrive)));
         }
         Answer::Later
+    }
+
+    /// Whether a connection waits for a gathering.
+    pub(crate) fn is_gathering(&self, client: ClientToken) -> bool {
+        self.gathers.iter().any(|(_, it)| it.to.client == client)
+    }
+
+    /// Measures a gathering that has just begun until its last part has come.
+    pub(crate) fn measure_gathering(&mut self, index: usize, measured: Measured) {
+        if let Some(gather) = self.gathers.get_mut(index) {
+            gather.measured = Some(measured);
+        }
     }
 
     fn gathered(&mut self, index: usize, place: usize, part: BoxedPart) {
@@ -119,6 +139,9 @@ impl Shard {
         }
         let gather = self.gathers.remove(index);
         let parts = gather.parts.into_iter().flatten().collect();
+        if let Some(measured) = gather.measured {
+            self.account_measured(measured);
+        }
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, gather.version);
         if let Err(error) = (gather.finish)(self, parts, &mut reply) {

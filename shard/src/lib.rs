@@ -7,13 +7,19 @@
 //! - [`batch`] carries commands to another shard and replies back, through a [`mailbox`]; [`pending`] keeps replies in order.
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
 //! - [`locks`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
+//! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`.
+//! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start; [`refusals`] is what keeps commands from running meanwhile.
 //! - [`shard`] is everything one thread owns; [`process`] what they share; [`executor`] the driver they run on.
 
 pub mod accept;
+pub mod aof;
+pub mod aof_manifest;
+pub mod aof_start;
 pub mod batch;
 pub mod blocking;
+pub mod check;
 pub mod client;
 pub mod commands;
 pub mod config;
@@ -23,25 +29,35 @@ pub mod cron;
 pub mod dispatch;
 pub mod error;
 pub mod event;
+pub mod eviction;
 pub mod exec;
 pub mod executor;
 pub mod field_expiry;
 pub mod gather;
 pub mod handler;
+pub mod journal;
+pub mod latency;
 pub mod loading;
 pub mod locks;
 pub mod mailbox;
+pub mod memory;
 pub mod message;
+pub mod monitor;
+pub mod pause;
 pub mod pending;
 pub mod process;
 pub mod pubsub;
+pub mod redact;
 pub mod refusals;
+pub mod replay;
 pub mod server;
 pub mod shard;
 pub mod slot;
+pub mod slowlog;
 pub mod snapshot;
 pub mod stats;
 pub mod stop;
+pub mod timing;
 pub mod transaction;
 pub mod turn;
 pub mod undertaker;
@@ -49,5 +65,6 @@ pub mod waiting;
 pub mod watch;
 pub mod world;
 
+pub use process::Allocator;
 pub use server::{Server, Setup};
 pub use stop::StopHandle;

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::context::Change;
 use crate::event::Event;
 use crate::shard::Shard;
+use crate::slot::{ShardId, SlotMap};
 use crate::world::World;
 
 /// How long a shard reads before its connections have their turn.
@@ -207,6 +208,27 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
     );
     if load.loaded == 0 && load.expired > 0 {
         warn!("every key of this shard in the snapshot had expired");
+    }
+    Ok(())
+}
+
+/// Loads from the snapshot that an append-only log begins with what `slots` gives to one shard. What has expired is there too: the log may
+/// say otherwise.
+pub fn load_part(
+    path: &Path,
+    config: &Config,
+    databases: &mut Databases,
+    slots: SlotMap,
+    shard: usize,
+) -> Result<(), NotLoaded> {
+    let mut load = Load::open(path, config)?;
+    let (now, shard) = (UnixMillis::new(0), ShardId::new(shard));
+    while !load.done {
+        if let Found::Entry(db, entry) =
+            load.next(databases, now, |key| slots.owner(key) == shard)?
+        {
+            load.keep(databases, db, entry)?;
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use storage::{DbIndex, Entry};
 
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::context::Change;
+use crate::journal::TransactionShare;
 use crate::locks::ItemId;
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -99,6 +100,8 @@ pub struct Release {
     pub lent: Lending,
     /// Keys of this shard that the transaction changed.
     pub changes: Vec<Change>,
+    /// What this shard's log says of it.
+    pub share: Option<Box<TransactionShare>>,
     /// The command found nothing: it waits for these keys from now on.
     pub enroll: Option<(Ticket, Vec<TransactionKey>)>,
     /// A blocked command waits no longer.
@@ -114,6 +117,7 @@ impl Release {
             item,
             lent,
             changes: Vec::new(),
+            share: None,
             enroll: None,
             leave: None,
             resume: None,

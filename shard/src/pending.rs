@@ -46,6 +46,16 @@ impl Pending {
         self.slots.len()
     }
 
+    /// The sequence number that comes next.
+    pub fn end_seq(&self) -> u32 {
+        self.front_seq.wrapping_add(self.slots.len() as u32)
+    }
+
+    /// Whether no slot before `seq` waits any more; `seq` was an end not long ago.
+    pub fn is_past(&self, seq: u32) -> bool {
+        seq.wrapping_sub(self.front_seq).cast_signed() <= 0
+    }
+
     /// Whether the connection must let replies come in before it runs more.
     pub fn is_full(&self) -> bool {
         self.slots.len() >= PENDING_SLOTS_MAX || self.held.len() >= HELD_BYTES_MAX

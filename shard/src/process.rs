@@ -1,14 +1,18 @@
 //! What all shards of the process share: counters that must be one, and the ways to reach the world outside.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use storage::KeyHasher;
+use storage::{Databases, KeyHasher};
 
+use crate::aof_manifest::Manifest;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::mailbox::Doorbell;
+use crate::memory::Ledger;
+use crate::monitor::Census;
+use crate::pause::Pause;
 use crate::pubsub::Registry;
 use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
@@ -25,6 +29,15 @@ const BY_SAVE_POINTS: u8 = 0;
 const SAVE: u8 = 1;
 const NO_SAVE: u8 = 2;
 
+/// What the process's allocator can tell and do.
+#[derive(Clone, Copy)]
+pub struct Allocator {
+    /// Bytes that the calling thread has allocated and not freed. Negative where it frees what others allocated.
+    pub used_bytes: fn() -> isize,
+    /// Gives memory that the calling thread has freed back to the system. Takes longer the more memory is in use.
+    pub give_back: fn(),
+}
+
 /// Shared by all shards; every field is read rarely.
 pub struct Process {
     pub slots: SlotMap,
@@ -33,6 +46,8 @@ pub struct Process {
     pub undertaker: Undertaker,
     pub started_at: Instant,
     pub started_unix_s: u64,
+    /// Tells this run's transactions from those of others in the logs.
+    pub started_unix_ms: u64,
     /// Forty hexadecimal digits that name this run.
     pub run_id: String,
     /// The configuration in force; shards hold a copy of the `Arc`, renewed when it changes.
@@ -40,17 +55,25 @@ pub struct Process {
     pub config_file: Option<String>,
     /// Open connections, against `maxclients`.
     pub connections: AtomicUsize,
-    /// Bytes in use by each shard's allocations, as it last said. Memory freed by another thread makes one negative; the sum is right.
-    pub used_memory: Vec<AtomicI64>,
-    pub peak_memory: AtomicU64,
-    pub used_memory_of_thread: fn() -> isize,
+    /// Who has how much memory in use.
+    pub memory: Arc<Ledger>,
+    pub allocator: Allocator,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    /// Where monitors are.
+    pub monitors: Census,
+    /// Which commands wait for now.
+    pub pause: Mutex<Option<Pause>>,
     pub snapshots: Snapshots,
+    /// The files of the append-only log.
+    pub(crate) manifest: Mutex<Manifest>,
+    /// What the log held for each shard, until that takes it.
+    pub(crate) delivered: Mutex<Vec<Option<Databases>>>,
     /// Wakes shard 0, which hears what threads that are no shards have to tell.
     pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
     /// Who subscribes to what.
     pub pubsub: Registry,
     next_client_id: AtomicU64,
+    next_slow_id: AtomicU64,
     stop_requested: AtomicBool,
     save_at_stop: AtomicU8,
     /// Shards that have read the data files.
@@ -66,7 +89,8 @@ impl Process {
         config_file: Option<String>,
         driver: Driver,
         undertaker: Undertaker,
-        used_memory_of_thread: fn() -> isize,
+        allocator: Allocator,
+        memory: Arc<Ledger>,
         set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     ) -> Self {
         let slots = SlotMap::new(config.shards);
@@ -79,6 +103,7 @@ impl Process {
             driver,
             undertaker,
             started_at: Instant::now(),
+            started_unix_ms: crate::shard::wall_time().ms(),
             started_unix_s: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default()
@@ -87,14 +112,18 @@ impl Process {
             config: Mutex::new(Arc::new(config)),
             config_file,
             connections: AtomicUsize::new(0),
-            used_memory: (0..slots.shards()).map(|_| AtomicI64::new(0)).collect(),
-            peak_memory: AtomicU64::new(0),
-            used_memory_of_thread,
+            memory,
+            allocator,
             set_log_level,
+            monitors: Census::new(slots.shards()),
+            pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
+            manifest: Mutex::default(),
+            delivered: Mutex::default(),
             first_bell: OnceLock::new(),
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
+            next_slow_id: AtomicU64::new(0),
             stop_requested: AtomicBool::new(false),
             save_at_stop: AtomicU8::new(BY_SAVE_POINTS),
             shards_loaded: AtomicUsize::new(0),
@@ -107,16 +136,13 @@ impl Process {
         self.next_client_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Bytes in use over all shards, as they last said.
-    pub fn used_memory_bytes(&self) -> u64 {
-        let sum: i64 = self
-            .used_memory
-            .iter()
-            .map(|shard| shard.load(Ordering::Relaxed))
-            .sum();
-        let used = u64::try_from(sum).unwrap_or(0);
-        self.peak_memory.fetch_max(used, Ordering::Relaxed);
-        used
+    /// The next entry's number in the slow log.
+    pub fn next_slow_id(&self) -> u64 {
+        self.next_slow_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_manifest(&self, manifest: Manifest) {
+        *self.manifest.lock().unwrap_or_else(PoisonError::into_inner) = manifest;
     }
 
     /// Makes shard 0 look whether there is something new.

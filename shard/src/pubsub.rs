@@ -159,10 +159,12 @@ impl Registry {
     }
 }
 
-/// What a connection subscribes to.
+/// What a connection is told without asking.
 #[derive(Default)]
 pub struct Subscriptions {
     names: BTreeSet<Name>,
+    /// It is shown every command.
+    pub is_monitor: bool,
     /// Since when its output has been beyond the soft limit.
     over_soft_since: Option<Instant>,
 }
@@ -254,11 +256,14 @@ impl Shard {
         }
     }
 
-    /// Ends all subscriptions of a connection without a word: RESET, or its end.
+    /// Ends all subscriptions of a connection, and its monitoring, without a word: RESET, or its end.
     pub fn drop_subscriptions(&mut self, client: &mut Client) {
         if let Some(subscriptions) = client.session.subscriptions.take() {
             for name in &subscriptions.names {
                 self.drop_subscription(client.token, name);
+            }
+            if subscriptions.is_monitor {
+                self.drop_monitor(client.token);
             }
         }
     }
@@ -312,7 +317,12 @@ impl Shard {
         let Some(subscriptions) = &mut client.session.subscriptions else {
             return;
         };
-        let limit = &self.config.client_output_buffer_limit.pubsub;
+        let limits = &self.config.client_output_buffer_limit;
+        let limits_normal = limits.normal.hard_bytes > 0 || limits.normal.soft_bytes > 0;
+        let limit = match subscriptions.is_monitor && limits_normal {
+            true => &limits.normal,
+            false => &limits.pubsub,
+        };
         let over_soft = limit.soft_bytes > 0 && unsent > limit.soft_bytes;
         let since = match over_soft {
             true => *subscriptions.over_soft_since.get_or_insert(self.instant),
@@ -327,7 +337,7 @@ impl Shard {
             info!(
                 client = id,
                 unsent_bytes = unsent,
-                "closing a subscriber that does not read (client-output-buffer-limit pubsub)"
+                "closing a subscriber or monitor that does not read (client-output-buffer-limit)"
             );
             client.close(Closing::Now);
         }

@@ -18,6 +18,11 @@ const SNAPSHOT_FAILED: Error = Error::new(
      option). Please check the Redis logs for details about the RDB error.",
 );
 
+const LOG_FAILED: Error =
+    Error::new("MISCONF Errors writing to the AOF file: see the log of the server");
+
+const LOG_BEHIND: Error = Error::new("MISCONF The disk does not keep up with the AOF file");
+
 /// The state of one shard.
 #[derive(Default)]
 pub struct Refusals {
@@ -25,6 +30,10 @@ pub struct Refusals {
     pub loading: bool,
     /// The last snapshot failed.
     pub snapshot_failed: bool,
+    /// The append-only log cannot be written.
+    pub log_failed: bool,
+    /// The disk does not keep up with it.
+    pub log_behind: bool,
     /// Some command would be refused.
     pub any: bool,
 }
@@ -47,7 +56,7 @@ impl Refusals {
     pub fn settle(&mut self, config: &Config) {
         let wants_snapshots = config.stop_writes_on_bgsave_error && !config.save.0.is_empty();
         self.snapshot_failed &= wants_snapshots;
-        self.any = self.loading || self.snapshot_failed;
+        self.any = self.loading || self.snapshot_failed || self.log_failed || self.log_behind;
     }
 
     /// Whether `command` may run.
@@ -56,6 +65,12 @@ impl Refusals {
             return Err(LOADING);
         }
         let writes = command.flags.contains(Flags::WRITE) || command.name == "ping";
+        if (self.log_failed || self.log_behind) && writes {
+            return Err(match self.log_failed {
+                true => LOG_FAILED,
+                false => LOG_BEHIND,
+            });
+        }
         if self.snapshot_failed && writes {
             return Err(SNAPSHOT_FAILED);
         }

@@ -6,24 +6,30 @@ use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use storage::Databases;
 use tracing::{Instrument, info, info_span};
 
+use crate::aof_manifest::Folder;
 use crate::config::{Config, LogLevel};
 use crate::executor::{self, Driver};
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
+use crate::memory::Ledger;
 use crate::message::Message;
-use crate::process::Process;
+use crate::process::{Allocator, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
 use crate::undertaker::Undertaker;
-use crate::{accept, blocking, cron, loading, snapshot, turn};
+use crate::{accept, aof, aof_start, blocking, cron, loading, replay, snapshot, turn};
+
+/// Between two looks whether the log has been read.
+const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
 
 /// What the process brings along.
 pub struct Setup {
@@ -33,8 +39,7 @@ pub struct Setup {
     /// The listeners of each shard.
     pub tcp: Vec<Vec<TcpListener>>,
     pub unix: Option<UnixListener>,
-    /// Bytes that the calling thread has allocated and not freed.
-    pub used_memory: fn() -> isize,
+    pub allocator: Allocator,
     /// Changes the level of the log while running.
     pub log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
 }
@@ -51,12 +56,14 @@ impl Server {
     pub fn start(setup: Setup) -> io::Result<Self> {
         let driver = Driver::probe(setup.config.io_driver)?;
         let shards = setup.config.shards;
+        let memory = Arc::new(Ledger::new(shards, setup.allocator.used_bytes));
         let process = Arc::new(Process::new(
             setup.config,
             setup.config_file,
             driver,
-            Undertaker::start()?,
-            setup.used_memory,
+            Undertaker::start(memory.clone())?,
+            setup.allocator,
+            memory,
             setup.log_level,
         ));
         let ends = mesh::<Message>(shards, driver.is_uring())?;
@@ -86,6 +93,10 @@ impl Server {
             );
         }
         drop(ready);
+        if process.current_config().appendonly {
+            let delivered = aof_start::load(&process).map_err(damaged)?;
+            *lock(&process.delivered) = delivered.into_iter().map(Some).collect();
+        }
         for _ in 0..shards {
             started
                 .recv()
@@ -130,20 +141,49 @@ impl Server {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was read cannot be used.
+fn damaged(why: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
 /// Reads the data files, while connections are told to wait.
 async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
-    let path = {
+    let (config, process, id) = {
         let mut shard = shard.borrow_mut();
-        let shard = &mut *shard;
         shard.refusals.loading = true;
-        shard.refusals.settle(&shard.config);
-        shard.config.dir.join(&shard.config.dbfilename)
+        let config = shard.config.clone();
+        shard.refusals.settle(&config);
+        (config, shard.process.clone(), shard.id)
     };
-    loading::load(shard, &path)
-        .await
-        .map_err(io::Error::other)?;
-    let mut shard = shard.borrow_mut();
-    shard.loaded();
+    if config.appendonly {
+        // Another thread reads the log for all; this one tells clients so meanwhile.
+        let databases = loop {
+            let delivered = lock(&process.delivered)
+                .get_mut(id.index())
+                .and_then(Option::take);
+            match delivered {
+                Some(databases) => break databases,
+                None => monoio::time::sleep(DELIVERY_AWAITED).await,
+            }
+        };
+        let mut shard = shard.borrow_mut();
+        for (db, key) in replay::hashes_with_deadlines(&databases) {
+            shard.effects.fields.note(db, &key);
+        }
+        shard.databases = databases;
+        let part = lock(&process.manifest).parts.last().copied();
+        if let Some(part) = part {
+            shard.open_log(Folder::of(&config).part(part.sequence, id.index()));
+        }
+    } else {
+        let path = config.dir.join(&config.dbfilename);
+        loading::load(shard, &path).await.map_err(damaged)?;
+    }
+    shard.borrow_mut().loaded();
     Ok(())
 }
 
@@ -185,6 +225,7 @@ impl Seat {
         drop(monoio::spawn(cron::run(shard.clone())));
         drop(monoio::spawn(blocking::run_timer(shard.clone())));
         drop(monoio::spawn(snapshot::walk(shard.clone())));
+        drop(monoio::spawn(aof::run(shard.clone())));
         for listener in self.tcp {
             listener.set_nonblocking(true)?;
             let listener = monoio::net::TcpListener::from_std(listener)?;

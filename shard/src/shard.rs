@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
@@ -12,23 +13,29 @@ use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::reply::{Reply, Version};
 use slab::Slab;
-use storage::{AccessPolicy, Databases, Keyspace, UnixMillis};
+use storage::{AccessPolicy, Databases, Keyspace, Pool, UnixMillis};
 
+use crate::aof::Log;
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::blocking::{End, Ticketed};
 use crate::client::Client;
 use crate::config::Config;
-use crate::context::{Context, Effects};
+use crate::context::{Change, Context, Effects};
 use crate::gather::Gather;
 use crate::handler::{HANDLERS, Handler};
+use crate::latency::Spikes;
 use crate::locks::LockTable;
 use crate::mailbox::{Mailbox, Outlets};
 use crate::message::{Late, Message, TransactionKey, Work};
+use crate::monitor::Monitors;
+use crate::pause::{Draining, Pause};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
 use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
+use crate::slowlog::SlowLog;
 use crate::stats::Stats;
+use crate::timing::Timing;
 use crate::transaction::Transaction;
 use crate::waiting::Ticket;
 
@@ -41,6 +48,13 @@ struct Outbox {
     sealed: VecDeque<Message>,
     /// The batch that this turn's commands join.
     open: Option<Box<Batch>>,
+}
+
+/// How things stood before a command that writes.
+#[derive(Clone, Copy, Default)]
+struct Before {
+    dirtied: u64,
+    changes: usize,
 }
 
 /// A connection in its shard's register.
@@ -66,21 +80,38 @@ pub struct Shard {
     pub effects: Effects,
     pub random: Rng,
     pub stats: Stats,
+    pub timing: Timing,
+    pub spikes: Spikes,
+    pub slow_log: SlowLog,
     pub clients: Slab<Registered>,
+    /// Connections have freed memory because they were idle, and the shard has kept it.
+    pub(crate) clients_rested: bool,
     pub locks: LockTable<Work>,
     pub transactions: Slab<Transaction>,
     pub gathers: Slab<Gather>,
     /// Subscribers among this shard's connections.
     pub subscribers: Subscribers,
+    pub monitors: Monitors,
+    /// Which commands wait for now.
+    pub pause: Option<Pause>,
+    pub(crate) draining: Vec<Draining>,
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
     pub(crate) last_ticket: u64,
-    /// `used_memory` is above `maxmemory` and nothing could be evicted.
-    pub out_of_memory: bool,
+    /// Transactions that this shard has named for the logs.
+    pub(crate) last_logged: u64,
     /// What else keeps commands from running.
     pub refusals: Refusals,
+    /// The append-only log on its way to disk.
+    pub log: Log,
     /// Emptied databases that a snapshot under way is still to write.
     pub(crate) orphans: Vec<Keyspace>,
+    /// What may be evicted next.
+    pub(crate) candidates: Pool,
+    /// What a key that was evicted took, in bytes: a running mean.
+    pub(crate) victim_bytes_mean: i64,
+    /// The next turn is to go on with it.
+    pub(crate) eviction_unfinished: bool,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// The process is going down: connections close once their replies are out.
@@ -124,21 +155,32 @@ impl Shard {
             databases: Databases::new(config.databases, process.hasher.clone()),
             now: wall_time(),
             instant: Instant::now(),
+            timing: Timing::new(&config),
             config,
             access,
             effects: Effects::default(),
             random: Rng::new(),
             stats: Stats::default(),
+            spikes: Spikes::default(),
+            slow_log: SlowLog::default(),
             clients: Slab::new(),
+            clients_rested: false,
             locks: LockTable::default(),
             transactions: Slab::new(),
             gathers: Slab::new(),
             subscribers: Subscribers::default(),
+            monitors: Monitors::default(),
+            pause: None,
+            draining: Vec::new(),
             tickets: BTreeMap::new(),
             last_ticket: 0,
-            out_of_memory: false,
+            last_logged: 0,
             refusals: Refusals::default(),
+            log: Log::default(),
             orphans: Vec::new(),
+            candidates: Pool::default(),
+            victim_bytes_mean: crate::eviction::VICTIM_BYTES,
+            eviction_unfinished: false,
             active_expire: true,
             stopping: false,
             drained: false,
@@ -192,14 +234,18 @@ impl Shard {
     /// caller takes that. Returns false where it failed.
     #[inline]
     pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
+        let began = self.timing.begin();
         let index = facts.command.index();
         self.stats.calls[index] += 1;
         let Handler::Keyed(run) = HANDLERS[index] else {
             unreachable!("only data commands are sent to data");
         };
-        if self.databases.is_cut() && facts.command.command().flags.contains(Flags::WRITE) {
-            self.preserve_keys(facts, args);
-        }
+        let heeds_writes = self.effects.journal.is_on() || self.databases.is_cut();
+        let writes = heeds_writes && facts.command.command().flags.contains(Flags::WRITE);
+        let before = match writes {
+            true => self.before_write(facts, args),
+            false => Before::default(),
+        };
         let start = reply.written();
         let mut context = Context {
             databases: &mut self.databases,
@@ -212,7 +258,12 @@ impl Shard {
             random: &mut self.random,
         };
         let result = run(&mut context, args, reply);
+        if writes {
+            self.after_write(facts, args, before);
+        }
         self.bury();
+        self.publish_moved();
+        self.account(facts.command, facts.caller, args, began);
         match result {
             Ok(()) => true,
             Err(error) => {
@@ -224,12 +275,41 @@ impl Shard {
         }
     }
 
-    /// A snapshot is under way, and these keys are about to change.
+    /// A snapshot or the log wants to know of what is about to change.
     #[cold]
-    fn preserve_keys(&mut self, facts: Facts, args: &Args<'_>) {
-        for TransactionKey { db, key } in self.keys_of(facts, args) {
-            self.databases.get_mut(db).preserve(&key);
+    fn before_write(&mut self, facts: Facts, args: &Args<'_>) -> Before {
+        if self.databases.is_cut() {
+            for TransactionKey { db, key } in self.keys_of(facts, args) {
+                self.databases.get_mut(db).preserve(&key);
+            }
         }
+        self.effects.journal.begin_command();
+        Before {
+            dirtied: self.effects.dirtied_by_commands(),
+            changes: self.effects.away.as_ref().map_or(0, Vec::len),
+        }
+    }
+
+    fn after_write(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
+        let effects = &mut self.effects;
+        if !effects.journal.is_on() || effects.dirtied_by_commands() == before.dirtied {
+            return;
+        }
+        let Some(changes) = &effects.away else {
+            return effects.journal.command(facts.db, self.now, args);
+        };
+        let named = |change: &Change| TransactionKey {
+            db: change.db,
+            key: change.key.clone(),
+        };
+        let changed: Vec<_> = changes[before.changes..].iter().map(named).collect();
+        let keys = self.keys_of(facts, args);
+        // What groups have pending changes without an event.
+        let quietly = changed.is_empty() || facts.command.command().name == "xreadgroup";
+        let changed = if quietly { keys.clone() } else { changed };
+        let slots = self.slots;
+        let journal = &mut self.effects.journal;
+        journal.command_away(facts.db, slots, args, keys, changed);
     }
 
     /// The same where nothing may wait (inside EXEC): what would is answered in vain.
@@ -250,6 +330,7 @@ impl Shard {
 
     /// Sends a message to any shard, this one included. It leaves with the turn.
     pub fn send(&mut self, to: ShardId, message: Message) {
+        self.timing.interrupt();
         if to == self.id {
             self.own.push_back(message);
             self.schedule_turn();
@@ -278,6 +359,7 @@ impl Shard {
     #[inline]
     pub fn forward(&mut self, owner: ShardId, to: ReplyTo, facts: Facts, args: &Args<'_>) {
         self.stats.forwarded += 1;
+        self.timing.interrupt();
         let outbox = &mut self.outboxes[owner.index()];
         let batch = outbox
             .open
@@ -360,7 +442,9 @@ impl Shard {
             index: entry.key() as u32,
             generation: id as u32,
         };
-        let client = Rc::new(RefCell::new(make(token, id)));
+        let mut client = make(token, id);
+        client.home = self.id;
+        let client = Rc::new(RefCell::new(client));
         entry.insert(Registered {
             token,
             client: client.clone(),
@@ -370,6 +454,7 @@ impl Shard {
 
     /// Forgets a connection: replies still under way to it are dropped when they come.
     pub fn forget(&mut self, token: ClientToken) {
+        self.process.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(client) = self.client(token).cloned() {
             self.clients.remove(token.index as usize);
             let client = &mut *client.borrow_mut();
@@ -392,7 +477,7 @@ impl Shard {
     /// Brings the reply of a command that was not answered in its turn to its connection, wherever that is; the connection may go on.
     pub fn complete(&mut self, origin: ShardId, to: ReplyTo, reply: &[u8]) {
         if origin != self.id {
-            self.send(
+            self.send_gated(
                 origin,
                 Message::Late(Box::new(Late {
                     to,
@@ -409,6 +494,7 @@ impl Shard {
                     client.stalled = false;
                     client.blocked = None;
                     client.fold(to.seq, reply);
+                    self.gate_client(&mut client);
                 }
                 Err(_) => self.send(
                     self.id,

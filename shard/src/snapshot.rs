@@ -13,7 +13,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -26,6 +26,7 @@ use storage::rdb::{FileWriter, header};
 use storage::{Databases, Keyspace, Piece, Terms};
 use tracing::{error, info};
 
+use crate::aof_manifest::{Folder, Part};
 use crate::batch::ReplyTo;
 use crate::config::Config;
 use crate::process::{Process, REDIS_VERSION};
@@ -48,6 +49,15 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How often the last snapshot is tried before the process ends without.
 const TRIES_AT_STOP: u32 = 12;
 
+/// What a snapshot is for.
+#[derive(Clone, Debug)]
+enum Aim {
+    /// `dump.rdb`.
+    Dump,
+    /// The beginning of the append-only log, before the part with this number (BGREWRITEAOF).
+    Base { part: Part, folder: Folder },
+}
+
 /// What is known of snapshots over the life of the process.
 pub struct Snapshots {
     under_way: Mutex<Option<UnderWay>>,
@@ -64,6 +74,14 @@ pub struct Snapshots {
     /// Changes at the cut of the last good one.
     dirty_saved: AtomicU64,
     last_try: Mutex<Option<Instant>>,
+    rewrite_failed: AtomicBool,
+    /// BGREWRITEAOF came while a snapshot was being written.
+    rewrite_scheduled: AtomicBool,
+    /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last said.
+    base_bytes: AtomicU64,
+    log_bytes: Vec<AtomicU64>,
+    /// Bytes of all of them after the last rewrite, or at the start.
+    rewritten_bytes: AtomicU64,
     /// Changes of each shard since the start, as it last said.
     dirty: Vec<AtomicU64>,
     /// Libraries of functions that a loaded file had: kept as they are.
@@ -72,6 +90,7 @@ pub struct Snapshots {
 
 /// A snapshot that is being written.
 struct UnderWay {
+    aim: Aim,
     pieces: SyncSender<Piece>,
     began: Instant,
     dirty: u64,
@@ -110,6 +129,11 @@ impl Snapshots {
             saves: AtomicU64::new(0),
             dirty_saved: AtomicU64::new(0),
             last_try: Mutex::new(None),
+            rewrite_failed: AtomicBool::new(false),
+            rewrite_scheduled: AtomicBool::new(false),
+            base_bytes: AtomicU64::new(0),
+            log_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            rewritten_bytes: AtomicU64::new(0),
             dirty: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             functions: Mutex::new(Vec::new()),
         }
@@ -135,11 +159,35 @@ impl Snapshots {
         self.saves.load(Ordering::Relaxed)
     }
 
-    /// Seconds that the one under way has taken so far.
+    /// Seconds that the snapshot under way has taken so far.
     pub fn current_s(&self) -> Option<u64> {
-        lock(&self.under_way)
-            .as_ref()
-            .map(|it| it.began.elapsed().as_secs())
+        self.current_of(|aim| matches!(aim, Aim::Dump))
+    }
+
+    /// The same of a rewrite of the log.
+    pub fn current_rewrite_s(&self) -> Option<u64> {
+        self.current_of(|aim| matches!(aim, Aim::Base { .. }))
+    }
+
+    fn current_of(&self, is_meant: impl FnOnce(&Aim) -> bool) -> Option<u64> {
+        let under_way = lock(&self.under_way);
+        let meant = under_way.as_ref().filter(|it| is_meant(&it.aim));
+        meant.map(|it| it.began.elapsed().as_secs())
+    }
+
+    /// Whether the last rewrite of the log failed.
+    pub fn rewrite_failed(&self) -> bool {
+        self.rewrite_failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether a rewrite waits for a snapshot to end.
+    pub fn rewrite_scheduled(&self) -> bool {
+        self.rewrite_scheduled.load(Ordering::Relaxed)
+    }
+
+    /// A rewrite is to follow the snapshot under way.
+    pub fn schedule_rewrite(&self) {
+        self.rewrite_scheduled.store(true, Ordering::Relaxed);
     }
 
     /// A library of functions that a file had.
@@ -172,6 +220,35 @@ impl Snapshots {
         self.dirty_saved.store(self.dirty(), Ordering::Relaxed);
     }
 
+    /// Bytes of the append-only log, and what it had after it was last rewritten.
+    pub fn log_sizes(&self) -> (u64, u64) {
+        let logs: u64 = self
+            .log_bytes
+            .iter()
+            .map(|it| it.load(Ordering::Relaxed))
+            .sum();
+        let now = logs + self.base_bytes.load(Ordering::Relaxed);
+        (now, self.rewritten_bytes.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn publish_log(&self, shard: ShardId, bytes: u64) {
+        self.log_bytes[shard.index()].store(bytes, Ordering::Relaxed);
+    }
+
+    /// The log has a new beginning, or was found with this one, and these bytes in all.
+    pub(crate) fn log_based(&self, base: u64, all: u64) {
+        self.base_bytes.store(base, Ordering::Relaxed);
+        self.rewritten_bytes.store(all, Ordering::Relaxed);
+    }
+
+    /// Whether the log has grown by so much that it is to be rewritten.
+    fn rewrite_is_due(&self, config: &Config) -> bool {
+        let (now, then) = self.log_sizes();
+        let percent = u64::from(config.auto_aof_rewrite_percentage);
+        let grown = now.saturating_sub(then).saturating_mul(100) / then.max(1);
+        percent > 0 && now > config.auto_aof_rewrite_min_size && grown >= percent
+    }
+
     pub(crate) fn publish_dirty(&self, shard: ShardId, dirty: u64) {
         self.dirty[shard.index()].store(dirty, Ordering::Relaxed);
     }
@@ -191,10 +268,30 @@ impl Snapshots {
         due && !patient
     }
 
+    /// Whether a rewrite has failed just now.
+    fn retries_too_soon(&self) -> bool {
+        let last = *lock(&self.last_try);
+        self.rewrite_failed() && last.is_some_and(|last| last.elapsed() < RETRY_AFTER)
+    }
+
     fn end(&self, result: &io::Result<u64>) {
-        self.failed.store(result.is_err(), Ordering::Relaxed);
         let under_way = lock(&self.under_way);
-        if let Some(it) = &*under_way {
+        let rewrites = under_way
+            .as_ref()
+            .is_some_and(|it| matches!(it.aim, Aim::Base { .. }));
+        if rewrites {
+            self.rewrite_failed
+                .store(result.is_err(), Ordering::Relaxed);
+        } else {
+            self.failed.store(result.is_err(), Ordering::Relaxed);
+        }
+        if let (Some(it), true, Ok(bytes)) = (&*under_way, rewrites, result) {
+            let took_ms = it.began.elapsed().as_millis() as u64;
+            self.base_bytes.store(*bytes, Ordering::Relaxed);
+            let (all, _) = self.log_sizes();
+            self.log_based(*bytes, all);
+            info!(bytes, took_ms, "append-only log rewritten");
+        } else if let Some(it) = &*under_way {
             let took = it.began.elapsed();
             self.last_duration_s
                 .store(took.as_secs() as i64, Ordering::Relaxed);
@@ -206,7 +303,12 @@ impl Snapshots {
             }
         }
         if let (Err(error), true) = (result, under_way.is_some()) {
-            error!(%error, "snapshot failed; the one before is left as it was");
+            match rewrites {
+                true => {
+                    error!(%error, "rewriting the append-only log failed; it goes on as it was")
+                }
+                false => error!(%error, "snapshot failed; the one before is left as it was"),
+            }
         }
         drop(under_way);
         self.ended.store(true, Ordering::Release);
@@ -217,7 +319,7 @@ impl Snapshots {
 fn first_piece(process: &Process) -> Vec<u8> {
     let (ctime, used) = (
         unix_s().to_string(),
-        process.used_memory_bytes().to_string(),
+        process.memory.used_bytes().to_string(),
     );
     let mut out = header(&[
         ("redis-ver", REDIS_VERSION),
@@ -234,24 +336,24 @@ fn first_piece(process: &Process) -> Vec<u8> {
 
 static FILES_BEGUN: AtomicU64 = AtomicU64::new(0);
 
-/// Where the file is, and what it is called until it is whole.
-fn names(config: &Config) -> (PathBuf, PathBuf) {
-    // One of its own each time: what was given up may still be open.
+/// Where snapshots go.
+fn dump_path(config: &Config) -> PathBuf {
+    config.dir.join(&config.dbfilename)
+}
+
+/// What a file is called until it is whole: beside its place, and a name of its own each time, as what was given up may still be open.
+fn temporary(name: &Path) -> PathBuf {
     let number = FILES_BEGUN.fetch_add(1, Ordering::Relaxed);
-    let temporary = format!("temp-{}-{number}.rdb", std::process::id());
-    (
-        config.dir.join(&config.dbfilename),
-        config.dir.join(temporary),
-    )
+    name.with_file_name(format!("temp-{}-{number}.rdb", std::process::id()))
 }
 
 /// Whether a snapshot could be begun.
 pub fn can_write(config: &Config) -> io::Result<()> {
-    FileWriter::create(names(config).1, false).map(drop)
+    FileWriter::create(temporary(&dump_path(config)), false).map(drop)
 }
 
-fn create(process: &Process, config: &Config) -> io::Result<FileWriter> {
-    let mut file = FileWriter::create(names(config).1, config.rdbchecksum)?;
+fn create(process: &Process, config: &Config, name: &Path) -> io::Result<FileWriter> {
+    let mut file = FileWriter::create(temporary(name), config.rdbchecksum)?;
     file.write(&first_piece(process))?;
     Ok(file)
 }
@@ -262,7 +364,8 @@ pub fn save_now<'a>(
     config: &Config,
     shards: impl Iterator<Item = &'a mut Databases>,
 ) -> io::Result<u64> {
-    let mut file = create(process, config)?;
+    let name = dump_path(config);
+    let mut file = create(process, config, &name)?;
     let terms = terms(config);
     for databases in shards {
         databases.begin_cut(terms);
@@ -278,7 +381,7 @@ pub fn save_now<'a>(
             }
         }
     }
-    file.finish(&names(config).0)
+    file.finish(&name)
 }
 
 /// The last snapshot, when no shard runs any more. A full disk is waited for: the data is nowhere else.
@@ -316,7 +419,7 @@ fn terms(config: &Config) -> Terms {
 fn write_all(
     mut file: FileWriter,
     pieces: &Receiver<Piece>,
-    name: PathBuf,
+    name: &Path,
     keyspaces: usize,
 ) -> io::Result<u64> {
     let mut left = keyspaces;
@@ -327,71 +430,117 @@ fn write_all(
         file.write(&piece.bytes)?;
         left -= usize::from(piece.last);
     }
-    file.finish(&name)
+    file.finish(name)
+}
+
+/// The file is whole: what it replaces goes.
+fn commit(process: &Process, aim: &Aim) -> io::Result<()> {
+    let Aim::Base { part, folder } = aim else {
+        return Ok(());
+    };
+    let mut manifest = lock(&process.manifest);
+    let mut rewritten = manifest.clone();
+    rewritten.base = Some(folder.base_name(part.sequence));
+    rewritten.parts.retain(|it| it.sequence >= part.sequence);
+    folder.write(&rewritten)?;
+    *manifest = rewritten;
+    folder.tidy(&manifest)
 }
 
 impl Shard {
     /// Begins a snapshot. `waits` is told of its end.
     pub fn begin_snapshot(&mut self, waits: Option<ReplyTo>) -> Result<(), NotBegun> {
+        *lock(&self.process.snapshots.last_try) = Some(Instant::now());
+        let begun = self.begin_file(Aim::Dump, dump_path(&self.config), waits);
+        if let Err(NotBegun::Failed(_)) = begun {
+            self.process.snapshots.failed.store(true, Ordering::Relaxed);
+            self.tell_all(Shard::heed_snapshot_result);
+        }
+        begun
+    }
+
+    /// Begins a rewrite of the append-only log: a snapshot, and what is logged from its instant on.
+    pub fn begin_rewrite(&mut self) -> Result<(), NotBegun> {
+        let process = self.process.clone();
+        if lock(&process.snapshots.under_way).is_some() {
+            return Err(NotBegun::UnderWay);
+        }
+        *lock(&process.snapshots.last_try) = Some(Instant::now());
+        let folder = Folder::of(&self.config);
+        let mut manifest = lock(&process.manifest);
+        let part = Part {
+            sequence: manifest.next_sequence(),
+            shards: self.slots.shards(),
+        };
+        // Named before the first record goes there: a crash from here on reads the old base, the old parts and this one.
+        let mut with_part = manifest.clone();
+        with_part.parts.push(part);
+        let written = folder.create(part).and_then(|()| folder.write(&with_part));
+        written.map_err(NotBegun::Failed)?;
+        *manifest = with_part;
+        drop(manifest);
+        let name = folder.base(&folder.base_name(part.sequence));
+        let begun = self.begin_file(Aim::Base { part, folder }, name, None);
+        let failed = matches!(begun, Err(NotBegun::Failed(_)));
+        process
+            .snapshots
+            .rewrite_failed
+            .store(failed, Ordering::Relaxed);
+        begun
+    }
+
+    fn begin_file(
+        &mut self,
+        aim: Aim,
+        name: PathBuf,
+        waits: Option<ReplyTo>,
+    ) -> Result<(), NotBegun> {
         let process = self.process.clone();
         let snapshots = &process.snapshots;
-        *lock(&snapshots.last_try) = Some(Instant::now());
         let mut under_way = lock(&snapshots.under_way);
         if under_way.is_some() {
             return Err(NotBegun::UnderWay);
         }
         let config = self.config.clone();
-        let file = match create(&process, &config) {
-            Ok(file) => file,
-            Err(error) => {
-                snapshots.failed.store(true, Ordering::Relaxed);
-                self.tell_all(Shard::heed_snapshot_result);
-                return Err(NotBegun::Failed(error));
-            }
-        };
+        let file = create(&process, &config, &name).map_err(NotBegun::Failed)?;
         let (pieces, received) = sync_channel(PIECES_WAITING_MAX);
-        *under_way = Some(UnderWay {
-            pieces,
-            began: Instant::now(),
-            dirty: snapshots.dirty(),
-            waiting: waits.map(|to| (self.id, to)).into_iter().collect(),
-            writer: None,
-            unaware: self.slots.shards(),
-        });
-        drop(under_way);
         let keyspaces = self.slots.shards() * usize::from(self.databases.count());
-        let name = names(&config).0;
         let writer = thread::Builder::new().name("snapshot".into()).spawn({
-            let process = process.clone();
+            let (process, aim) = (process.clone(), aim.clone());
             move || {
-                let result = write_all(file, &received, name, keyspaces);
+                let written = write_all(file, &received, &name, keyspaces);
+                let result = written.and_then(|bytes| commit(&process, &aim).map(|()| bytes));
                 // The walks notice that nobody takes their pieces.
                 drop(received);
                 process.snapshots.end(&result);
                 process.wake_first_shard();
             }
         });
-        match writer {
-            Ok(writer) => {
-                if let Some(it) = &mut *lock(&snapshots.under_way) {
-                    it.writer = Some(writer);
-                }
-            }
-            Err(error) => {
-                *lock(&snapshots.under_way) = None;
-                return Err(NotBegun::Failed(error));
-            }
-        }
-        info!("snapshot begins");
-        self.begin_cut();
+        let part = match &aim {
+            Aim::Dump => None,
+            Aim::Base { part, .. } => Some(*part),
+        };
+        *under_way = Some(UnderWay {
+            aim,
+            pieces,
+            began: Instant::now(),
+            dirty: snapshots.dirty(),
+            waiting: waits.map(|to| (self.id, to)).into_iter().collect(),
+            writer: Some(writer.map_err(NotBegun::Failed)?),
+            unaware: self.slots.shards(),
+        });
+        drop(under_way);
+        info!(rewrite = part.is_some(), "snapshot begins");
+        self.begin_cut(part);
         Ok(())
     }
 
     /// On the coordinator, while all databases are in its hand: this is the instant.
-    pub(crate) fn cut<'a>(&mut self, lent: impl Iterator<Item = &'a mut Lent>) {
+    pub(crate) fn cut<'a>(&mut self, part: Option<Part>, lent: impl Iterator<Item = &'a mut Lent>) {
         let terms = terms(&self.config);
         for lent in lent {
             lent.databases.begin_cut(terms);
+            lent.next_part = part;
         }
     }
 
@@ -471,6 +620,13 @@ impl Shard {
             for (origin, to) in ended.waiting {
                 self.complete(origin, to, reply);
             }
+            let scheduled = process
+                .snapshots
+                .rewrite_scheduled
+                .swap(false, Ordering::Relaxed);
+            if scheduled && let Err(NotBegun::Failed(error)) = self.begin_rewrite() {
+                error!(%error, "cannot begin to rewrite the append-only log");
+            }
         }
     }
 
@@ -493,6 +649,21 @@ impl Shard {
             error!(%error, "cannot begin a snapshot");
         }
         process.snapshots.changes() > 0
+    }
+
+    /// By the clock: begins a rewrite where the log has grown enough.
+    pub(crate) fn heed_log_size(&mut self) {
+        let process = self.process.clone();
+        process.snapshots.publish_log(self.id, self.log.file_bytes);
+        if !self.effects.journal.is_on() || self.refusals.any || self.stopping {
+            return;
+        }
+        if process.snapshots.rewrite_is_due(&self.config)
+            && !process.snapshots.retries_too_soon()
+            && let Err(NotBegun::Failed(error)) = self.begin_rewrite()
+        {
+            error!(%error, "cannot begin to rewrite the append-only log");
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Stats {
     pub transactions_retried: u64,
     /// Calls of each command, by its place in the table.
     pub calls: Vec<u64>,
+    /// Nanoseconds that all calls of it took together.
+    pub nanos: Vec<u64>,
     pub failed: Vec<u64>,
     pub rejected: Vec<u64>,
     /// Error replies by their code.
@@ -53,6 +55,7 @@ impl Default for Stats {
             transactions: 0,
             transactions_retried: 0,
             calls: each.clone(),
+            nanos: each.clone(),
             failed: each.clone(),
             rejected: each,
             errors: Vec::new(),
@@ -104,6 +107,7 @@ impl Stats {
         self.transactions_retried += other.transactions_retried;
         for (mine, theirs) in [
             (&mut self.calls, &other.calls),
+            (&mut self.nanos, &other.nanos),
             (&mut self.failed, &other.failed),
             (&mut self.rejected, &other.rejected),
         ] {

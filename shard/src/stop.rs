@@ -70,6 +70,7 @@ impl Shard {
                 client.close(how);
             }
         }
+        self.flush_log_at_stop();
         self.stop_by = Some(Instant::now() + GRACE);
         self.wake_main();
         // Somebody must look again when the time of grace is over.
@@ -93,7 +94,8 @@ impl Shard {
         let late = |by: Duration| self.stop_by.is_some_and(|at| Instant::now() >= at + by);
         let gone = self.clients.is_empty() || late(Duration::ZERO);
         // What is lent away must be home, or it would be missing from the last snapshot.
-        if gone && self.locks.is_empty() && self.transactions.is_empty() && !self.drained {
+        let home = self.locks.is_empty() && self.transactions.is_empty();
+        if gone && home && self.log_is_idle() && !self.drained {
             self.drained = true;
             self.process.shards_drained.fetch_add(1, Ordering::AcqRel);
         }

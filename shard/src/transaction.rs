@@ -16,16 +16,20 @@
 //! A connection runs nothing else while its transaction is under way, which keeps its commands in order.
 
 use protocol::args::{Args, OwnedArgs};
+use protocol::command::Flags;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
-use storage::{Databases, DbIndex, Entry, Found};
+use storage::{Databases, DbIndex, Entry, Found, aof};
 
+use crate::aof::CommitId;
+use crate::aof_manifest::{Folder, Part as LogPart};
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
 use crate::commands::sort;
 use crate::context::Change;
 use crate::exec::Exec;
 use crate::handler::WholeCommand;
+use crate::journal::Away;
 use crate::locks::{ItemId, LockName};
 use crate::message::{
     Claim, Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionId,
@@ -74,8 +78,8 @@ enum Job {
     Exec(Box<Exec>),
     /// A blocked command, one of whose keys is ready.
     Retry(Ticket),
-    /// The instant of a snapshot.
-    Cut,
+    /// The instant of a snapshot, and of a new part of the logs.
+    Cut(Option<LogPart>),
 }
 
 /// What the owners are told at the end besides.
@@ -244,9 +248,9 @@ impl Shard {
     }
 
     /// Begins the transaction that marks the instant of a snapshot, on all shards.
-    pub(crate) fn begin_cut(&mut self) {
+    pub(crate) fn begin_cut(&mut self, part: Option<LogPart>) {
         let parts = Scopes::default().into_whole(self.slots.shards());
-        self.begin(ClientToken::NOBODY, parts, Job::Cut);
+        self.begin(ClientToken::NOBODY, parts, Job::Cut(part));
     }
 
     /// Begins the transaction that tries to serve a blocked command; a claim is a part of it that is granted already.
@@ -391,6 +395,7 @@ impl Shard {
                     databases: std::mem::replace(&mut self.databases, empty),
                     watched: self.effects.watches.keys(),
                     changes: Vec::new(),
+                    next_part: None,
                 }))
             }
             Scope::Keys { keys, .. } => Lending::Entries(self.lend_entries(keys)),
@@ -530,8 +535,8 @@ impl Shard {
                 self.run_on(&mut stage, facts, &args.borrow(), &mut reply);
                 match self.effects.wait.take() {
                     None => {
-                        self.strike(stage, parts, Ending::Plain);
-                        self.complete(self.id, to, &encoded);
+                        let commit = self.strike(stage, parts, Ending::Plain);
+                        self.answer(commit, to, encoded);
                     }
                     Some(wait) => {
                         let ticket = self.issue_ticket(to, facts, args, wait);
@@ -548,12 +553,12 @@ impl Shard {
             } => {
                 let mut reply = Reply::new(&mut encoded, facts.version);
                 self.run_whole(&mut stage, facts, run, &args.borrow(), &mut reply);
-                self.strike(stage, parts, Ending::Plain);
-                self.complete(self.id, to, &encoded);
+                let commit = self.strike(stage, parts, Ending::Plain);
+                self.answer(commit, to, encoded);
             }
             Job::Exec(exec) => self.run_exec(exec, unchanged, Held { stage, parts }),
-            Job::Cut => {
-                self.cut(stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
+            Job::Cut(part) => {
+                self.cut(part, stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
                 self.strike(stage, parts, Ending::Plain);
             }
             Job::Retry(ticket) => {
@@ -569,8 +574,10 @@ impl Shard {
                 };
                 match served {
                     true => {
-                        self.strike(stage, parts, Ending::Leave(ticket));
-                        self.ticket_served(ticket, &encoded);
+                        let commit = self.strike(stage, parts, Ending::Leave(ticket));
+                        self.after_commit(commit, move |shard| {
+                            shard.ticket_served(ticket, &encoded);
+                        });
                     }
                     false => {
                         self.strike(stage, parts, Ending::Plain);
@@ -579,6 +586,11 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Answers once what was done is as safe as it has to be.
+    pub(crate) fn answer(&mut self, commit: Option<CommitId>, to: ReplyTo, encoded: Vec<u8>) {
+        self.after_commit(commit, move |shard| shard.complete(shard.id, to, &encoded));
     }
 
     /// Runs a data command on what was lent.
@@ -594,6 +606,7 @@ impl Shard {
             false => stage.borrow_keys(self, facts, args),
         };
         stage.open(self);
+        self.timing.interrupt();
         self.execute(facts, args, reply);
         stage.close(self);
         stage.return_keys(self, &borrowed);
@@ -609,6 +622,8 @@ impl Shard {
         reply: &mut Reply<'_>,
     ) {
         let start = reply.written();
+        self.timing.interrupt();
+        let began = self.timing.begin();
         self.stats.calls[facts.command.index()] += 1;
         let mut world = World {
             shards: stage
@@ -624,7 +639,11 @@ impl Shard {
         };
         let result = run(&mut world, args, reply);
         let (discarded, dirty) = (world.discarded, world.dirty);
+        self.account(facts.command, facts.caller, args, began);
         self.effects.dirty += dirty;
+        if self.effects.journal.is_on() && facts.command.command().flags.contains(Flags::WRITE) {
+            stage.note_whole(&self.databases, facts, args);
+        }
         let discarded = self.keep_for_snapshot(discarded);
         if !discarded.is_empty() {
             self.process.undertaker.bury_keyspaces(discarded);
@@ -637,7 +656,14 @@ impl Shard {
     }
 
     /// The transaction has happened: everything goes home, and the locks are free.
-    fn strike(&mut self, mut stage: Stage, parts: SmallVec<[Part; 4]>, ending: Ending) {
+    /// Returns what its reply has to wait for.
+    fn strike(
+        &mut self,
+        mut stage: Stage,
+        parts: SmallVec<[Part; 4]>,
+        ending: Ending,
+    ) -> Option<CommitId> {
+        let mut shares = self.shares(std::mem::take(&mut stage.away));
         for part in parts {
             let Some(item) = part.granted else {
                 continue;
@@ -660,6 +686,7 @@ impl Shard {
                 changes,
                 ..Release::unused(item, lent)
             };
+            release.share = shares.take(shard);
             if let Ending::Leave(ticket) = ending {
                 release.leave = Some(ticket);
             }
@@ -674,6 +701,7 @@ impl Shard {
             stage.entries.is_empty(),
             "a transaction wrote a key it had not locked"
         );
+        shares.commit
     }
 
     pub(crate) fn give_back(&mut self, shard: ShardId, release: Release) {
@@ -693,8 +721,15 @@ impl Shard {
             }
             Lending::World(lent) => {
                 self.databases = lent.databases;
+                if let Some(part) = lent.next_part {
+                    let folder = Folder::of(&self.config);
+                    self.switch_log(folder.part(part.sequence, self.id.index()));
+                }
                 self.walk_on();
             }
+        }
+        if let Some(share) = &release.share {
+            self.say_share(share);
         }
         for change in &release.changes {
             self.effects.came_home(change);
@@ -807,6 +842,7 @@ impl Shard {
         let mut encoded = Vec::new();
         let args = parked.args.borrow();
         let mut reply = Reply::new(&mut encoded, parked.facts.version);
+        self.timing.interrupt();
         self.execute(parked.facts, &args, &mut reply);
         match self.effects.wait.take() {
             None => self.complete(parked.origin, parked.to, &encoded),
@@ -823,6 +859,8 @@ pub struct Stage {
     world: Vec<(ShardId, Box<Lent>)>,
     /// Keys that the commands changed.
     changes: Vec<Change>,
+    /// What the commands did, for the logs.
+    away: Vec<Away>,
 }
 
 /// A transaction's locks and what they hold, while it runs.
@@ -832,9 +870,9 @@ pub struct Held {
 }
 
 impl Held {
-    /// Gives all back.
-    pub(crate) fn end(self, shard: &mut Shard) {
-        shard.strike(self.stage, self.parts, Ending::Plain);
+    /// Gives all back. Returns what the reply has to wait for.
+    pub(crate) fn end(self, shard: &mut Shard) -> Option<CommitId> {
+        shard.strike(self.stage, self.parts, Ending::Plain)
     }
 }
 
@@ -844,6 +882,7 @@ impl Stage {
             entries: Databases::new(like.count(), like.hasher()),
             world: Vec::new(),
             changes: Vec::new(),
+            away: Vec::new(),
         };
         for part in parts {
             match part.lent.take() {
@@ -863,11 +902,13 @@ impl Stage {
     fn open(&mut self, shard: &mut Shard) {
         std::mem::swap(&mut shard.databases, &mut self.entries);
         shard.effects.away = Some(std::mem::take(&mut self.changes));
+        shard.effects.journal.away = std::mem::take(&mut self.away);
     }
 
     /// Undoes [`Self::open`].
     fn close(&mut self, shard: &mut Shard) {
         self.changes = shard.effects.away.take().unwrap_or_default();
+        self.away = std::mem::take(&mut shard.effects.journal.away);
         std::mem::swap(&mut shard.databases, &mut self.entries);
     }
 
@@ -877,6 +918,24 @@ impl Stage {
             Some((*db, self.entries.get_mut(*db).take(key)?))
         };
         Lending::Entries(keys.iter().filter_map(exists).collect())
+    }
+
+    /// Notes a command on whole databases for every log.
+    fn note_whole(&mut self, like: &Databases, facts: Facts, args: &Args<'_>) {
+        let mut record = Vec::new();
+        aof::command(&mut record, args.iter());
+        let db = facts.db;
+        self.away.push(Away::Everywhere { db, record });
+        let number = |at| {
+            let text = args.get(at)?;
+            let number = storage::item::parse_int(text)?;
+            like.index(u16::try_from(number).ok()?)
+        };
+        if facts.command.command().name == "swapdb"
+            && let (Some(a), Some(b)) = (number(1), number(2))
+        {
+            self.away.push(Away::Swapped(a, b));
+        }
     }
 
     fn lent_by(&mut self, owner: ShardId) -> Option<&mut Lent> {

@@ -71,6 +71,9 @@ impl Shard {
         }
         self.notice_stop_request();
         self.notice_snapshot_end();
+        if self.eviction_unfinished {
+            self.evict_soon();
+        }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
         loop {
@@ -88,6 +91,10 @@ impl Shard {
                 self.handle(from, message);
                 self.relieve(from);
             }
+            self.feed_monitors();
+            if !self.draining.is_empty() {
+                woke_somebody |= self.look_at_draining();
+            }
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;
@@ -97,9 +104,11 @@ impl Shard {
                 // Room may have come before the announcement; if not, whoever makes it rings.
                 self.flush();
             }
-            if woke_somebody || left == 0 {
+            if woke_somebody || left == 0 || self.eviction_unfinished {
                 return After::Again;
             }
+            self.flush_journal();
+            self.publish_moved();
             if idle && self.mailbox.fall_asleep() {
                 self.awake = false;
                 return After::Sleep;
@@ -111,7 +120,7 @@ impl Shard {
         match message {
             Message::Requests(mut batch) => {
                 self.run_batch(from, &mut batch);
-                self.send(from, Message::Replies(batch));
+                self.send_gated(from, Message::Replies(batch));
             }
             Message::Replies(mut batch) => {
                 batch.fold(|to, reply| {

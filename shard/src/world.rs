@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
+use crate::aof_manifest::Part;
 use crate::context::Change;
 use crate::message::TransactionKey;
 use crate::process::Process;
@@ -18,6 +19,8 @@ pub struct Lent {
     pub watched: Vec<TransactionKey>,
     /// What the shard is to be told with its databases: keys that changed.
     pub changes: Vec<Change>,
+    /// The shard's log goes on in this part.
+    pub next_part: Option<Part>,
 }
 
 /// The databases of all shards, in their order.

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A short string stands behind its key; an integer costs eight bytes; a long string or another value is kept by the three words in the middle.
-//! A key of 16 bytes with a value of 16 bytes is a block of 40 bytes, which every allocator we know rounds to 48.
+//! A key of 16 bytes with a value of 16 bytes is a block of 40 bytes, for which the allocator gives 48.
 //!
 //! This is the one module of the keyspace with `unsafe`. Its invariant: `block` points to a live allocation of `block_bytes(header)` bytes,
 //! aligned to eight, whose first word is a header that truly describes what follows, and which nobody else points to.
@@ -22,8 +22,10 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
+use crate::block_size::block_size;
 use crate::clock::UnixMillis;
 use crate::item::{Item, parse_int};
+use crate::keyspace::SAMPLES;
 use crate::value::{Kind, Object, Value, WrongType};
 
 /// Strings up to this long stand in the key's own block; longer ones can grow without moving the key.
@@ -31,14 +33,6 @@ const INLINE_LEN_MAX: usize = 1024;
 
 /// Strings up to this long are called "embstr" as long as nobody edits them.
 const EMBSTR_LEN_MAX: usize = 44;
-
-/// Blocks are asked for in steps of this many bytes, so that a value may change its length a little and stay where it is. Not in steps of
-/// sixteen, though blocks are that far apart: mimalloc's Rust binding asks for up to `size + alignment - 1` bytes, and so a request for 48
-/// takes a block of 64, where one for 40 takes 48.
-const BLOCK_STEP: usize = 8;
-
-/// Blocks come in steps of this many bytes from the allocators we know.
-const ALLOCATOR_STEP: usize = 16;
 
 /// Bits of the access clock.
 const ACCESS_MASK: u64 = (1 << 24) - 1;
@@ -110,9 +104,9 @@ impl Header {
     }
 }
 
-/// The bytes of a block with `used` bytes in it.
+/// The bytes of a block with `used` bytes in it: as many as the allocator gives, so that a value may change its length a little and stay where it is.
 fn block_bytes(used: usize) -> usize {
-    used.next_multiple_of(BLOCK_STEP)
+    block_size(used)
 }
 
 /// A value on its way into a block.
@@ -565,12 +559,17 @@ impl Entry {
 
     /// Memory of key, value and deadline, in bytes.
     pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes_by(SAMPLES)
+    }
+
+    /// The same, as judged by so many elements where the value is a table.
+    pub fn memory_bytes_by(&self, samples: usize) -> usize {
         let beside = match self.header().form() {
             Form::Int | Form::Inline => 0,
-            Form::Heap => self.heap().map_or(0, Vec::capacity),
-            Form::Object => self.as_object().map_or(0, Object::memory_bytes),
+            Form::Heap => block_size(self.heap().map_or(0, Vec::capacity)),
+            Form::Object => self.as_object().map_or(0, |it| it.memory_bytes_by(samples)),
         };
-        self.own_layout().size().next_multiple_of(ALLOCATOR_STEP) + beside
+        self.own_layout().size() + beside
     }
 
     /// How many frees it takes to drop the value, about.

@@ -10,9 +10,11 @@
 //! The table is the keyspace's own: segments split one at a time, the scan survives growing and shrinking, and expired fields are found without
 //! walking over the others. An expired field is no field to readers; it is still counted until it is removed, as in Redis.
 
+use crate::block_size::block_size;
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::item::Item;
+use crate::keyspace::SAMPLES;
 use crate::keyspace::{KeyHasher, Keyspace, Position};
 use crate::listpack::{Cursor, Listpack};
 
@@ -478,9 +480,16 @@ impl Hash {
 
     /// Bytes of heap memory; of a table an estimate from some of its entries.
     pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes_by(SAMPLES)
+    }
+
+    /// The same, as judged by so many elements.
+    pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match &self.0 {
             Form::Packed(pack) | Form::PackedEx(pack) => pack.memory_bytes(),
-            Form::Table(table) => table.memory_bytes(),
+            Form::Table(table) => {
+                block_size(size_of::<Keyspace>()) + table.memory_bytes_by(samples)
+            }
         }
     }
 

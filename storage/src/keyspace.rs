@@ -12,6 +12,7 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 
+use crate::block_size::block_size;
 use crate::clock::UnixMillis;
 use crate::cut::Cut;
 use crate::entry::Entry;
@@ -31,6 +32,15 @@ const RANDOM_TRIES: usize = 128;
 
 /// Keyspaces with fewer keys stay in the processor's caches: fetching ahead would cost more than it saves.
 const PREFETCH_LEN_MIN: usize = 10_000;
+
+/// Entries by which the memory of many is judged, unless the caller says how many.
+pub const SAMPLES: usize = 64;
+
+/// Segments that a sample is drawn from at random before looking at many in turn.
+const SAMPLE_TRIES: usize = 16;
+
+/// Segments that a search for something to sample looks at in turn.
+const SEGMENTS_PER_SEARCH_MAX: usize = 8192;
 
 /// Segments that one sweep for expired keys looks at.
 const SEGMENTS_PER_SWEEP_MAX: usize = 8192;
@@ -89,6 +99,21 @@ pub struct Expired {
     pub removed: usize,
     /// It stopped at a bound: there may be more.
     pub more: bool,
+}
+
+/// Which entries a sample is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Eligible {
+    All,
+    /// Those with a deadline.
+    Volatile,
+}
+
+impl Eligible {
+    /// Whether `entry` is one of them.
+    pub fn includes(self, entry: &Entry) -> bool {
+        self == Self::All || entry.deadline().is_some()
+    }
 }
 
 /// The keys of one database.
@@ -313,19 +338,31 @@ impl Keyspace {
         std::mem::replace(self, empty)
     }
 
+    /// Gives up all entries, one by one.
+    pub fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        let all = self.clear();
+        all.regions
+            .into_iter()
+            .flat_map(Region::into_segments)
+            .flat_map(|mut segment| segment.take_entries())
+    }
+
     /// Memory of all entries and of the table itself, in bytes: estimated from some of them where they are many.
     pub fn memory_bytes(&self) -> usize {
-        /// Entries that are measured.
-        const MEASURED: usize = 64;
-        let measured = self.len.min(MEASURED);
-        let sum: usize = self
+        self.memory_bytes_by(SAMPLES)
+    }
+
+    /// The same, as judged by so many entries. Exact where they are all.
+    pub fn memory_bytes_by(&self, samples: usize) -> usize {
+        let measured = self.len.min(samples.max(1));
+        let sum: usize = self.iter().take(measured).map(Entry::memory_bytes).sum();
+        let entries = sum as u128 * self.len as u128 / measured.max(1) as u128;
+        let regions: usize = self
+            .regions
             .iter()
-            .take(measured)
-            .map(|entry| entry.memory_bytes() + size_of::<Entry>())
+            .map(|region| region.memory_bytes(measured == self.len))
             .sum();
-        let segments: usize = self.regions.iter().map(|it| it.segments().len()).sum();
-        let each = sum / measured.max(1);
-        each * self.len + segments * Region::SEGMENT_BYTES
+        entries as usize + regions + block_size(self.regions.capacity() * size_of::<Region>())
     }
 
     /// When the next entry may expire: no later than any does.
@@ -403,6 +440,59 @@ impl Keyspace {
             }
         }
         self.iter().next()
+    }
+
+    /// How many entries are `eligible`.
+    pub fn eligible_len(&self, eligible: Eligible) -> usize {
+        match eligible {
+            Eligible::All => self.len,
+            Eligible::Volatile => self.volatile,
+        }
+    }
+
+    /// Visits about `wanted` entries drawn at random, of those that are `eligible`; some may come twice. Where hardly any are it may find none in
+    /// its bounds, though there is one: the next call looks elsewhere.
+    pub fn sample(
+        &self,
+        eligible: Eligible,
+        wanted: usize,
+        random: &mut fastrand::Rng,
+        mut visit: impl FnMut(&Entry),
+    ) {
+        let mut left = wanted.min(self.eligible_len(eligible));
+        if left == 0 {
+            return;
+        }
+        let all = left;
+        for _ in 0..SAMPLE_TRIES {
+            let (region, rest) = self.region_of(random.u64(..));
+            let region = &self.regions[region];
+            let segment = &region.segments()[region.segment_of(rest)];
+            left -= segment.sample(eligible, left, random, &mut visit);
+            if left == 0 {
+                return;
+            }
+        }
+        if left < all {
+            return;
+        }
+        let mut looks = SEGMENTS_PER_SEARCH_MAX;
+        let first = random.usize(..self.regions.len());
+        for region in (first..self.regions.len()).chain(0..first) {
+            let region = &self.regions[region];
+            if eligible == Eligible::Volatile && region.deadline_min == u64::MAX {
+                continue;
+            }
+            let segments = region.segments();
+            let first = random.usize(..segments.len());
+            for segment in (first..segments.len()).chain(0..first) {
+                left -= segments[segment].sample(eligible, left, random, &mut visit);
+                looks -= 1;
+                if left == 0 || looks == 0 {
+                    return;
+                }
+            }
+        }
     }
 
     /// Removes expired entries, at most `budget`, and hands each to `removed`. Looks only where some key may be due, and at a bounded number of

@@ -2,14 +2,18 @@
 //!
 //! Bottom up: an [`entry`] is a key with its value in one heap block; a `segment` holds some dozens of entries whose hashes begin alike;
 //! a `region` finds the segment of a hash; a [`keyspace`] is a database of such regions; [`databases`] are a shard's numbered databases.
+//! [`eviction`] chooses what goes when memory is short.
 //! Values that are not strings are registered in [`value`]; the small ones are a [`listpack`] over [`thin_bytes`]. Time comes in as an argument ([`clock`]).
 
 pub mod access;
+pub mod aof;
 pub mod bits;
+pub mod block_size;
 pub mod clock;
 pub mod cut;
 pub mod databases;
 pub mod entry;
+pub mod eviction;
 pub mod geohash;
 pub mod hash;
 pub mod hyperloglog;
@@ -36,13 +40,15 @@ pub mod thin_bytes;
 pub mod value;
 
 pub use access::AccessPolicy;
+pub use block_size::block_size;
 pub use clock::UnixMillis;
 pub use cut::{Piece, Terms};
 pub use databases::{Databases, DbIndex};
 pub use entry::Entry;
+pub use eviction::{EvictionPolicy, Pool, Preference, Victim};
 pub use hash::{FieldDeadline, Hash, HashLimits};
 pub use item::Item;
-pub use keyspace::{Expired, Found, KeyHasher, Keyspace, Position};
+pub use keyspace::{Eligible, Expired, Found, KeyHasher, Keyspace, Position};
 pub use list::{List, ListLimits};
 pub use listpack::{End, Listpack};
 pub use set::{Set, SetLimits};

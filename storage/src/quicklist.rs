@@ -19,6 +19,7 @@
 //! Invariants: no chunk and no node is empty; the counts of nodes, chunks and list agree; `heap_bytes` is the sum over the nodes.
 //! Every change of a node goes through [`Quicklist::edit`], which keeps the sums.
 
+use crate::block_size::block_size;
 use std::collections::VecDeque;
 
 use crate::item::Item;
@@ -87,10 +88,20 @@ impl Quicklist {
 
     /// Heap memory, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.heap_bytes
-            + self.nodes * size_of::<Node>()
-            + self.chunks.len() * size_of::<Chunk>()
-            + size_of::<Self>()
+        self.heap_bytes + self.chunks_bytes() + block_size(size_of::<Self>())
+    }
+
+    /// Memory of the chunks: the first and the last are looked at, those between are taken to be like the first.
+    fn chunks_bytes(&self) -> usize {
+        let of = |chunk: &Chunk| block_size(chunk.nodes.capacity() * size_of::<Node>());
+        let first = self.chunks.front().map_or(0, of);
+        let last = self.chunks.back().map_or(0, of);
+        let table = block_size(self.chunks.capacity() * size_of::<Chunk>());
+        match self.chunks.len() {
+            0 => table,
+            1 => table + first,
+            len => table + first.max(last) * (len - 2) + first + last,
+        }
     }
 
     /// The nodes' packs, in order.

@@ -10,6 +10,7 @@
 //! Why not a B+tree or a skip list: leaves of (score, slot) beside the slab cost about as much memory again as the three links here, and a
 //! skip list's towers cost more; a B+tree would miss the cache less often, which a benchmark may decide one day behind this same interface.
 
+use crate::block_size::block_size;
 use std::cmp::Ordering;
 use std::hash::BuildHasher;
 
@@ -74,20 +75,23 @@ impl RankTree {
     }
 
     /// Heap memory, in bytes; of more than a few members, from a sample.
-    pub fn memory_bytes(&self) -> usize {
-        /// Members looked at.
-        const SAMPLES_MAX: usize = 64;
-        let sampled = self.slots.len().min(SAMPLES_MAX);
+    pub fn memory_bytes(&self, samples: usize) -> usize {
+        let sampled = self.slots.len().min(samples);
+        // From everywhere: those that came early may be unlike the rest.
+        let step = self.slots.len().checked_div(sampled).unwrap_or(1).max(1);
         let sample: usize = self
             .slots
             .iter()
+            .step_by(step)
             .take(sampled)
             .map(|slot| slot.member.heap_bytes())
             .sum();
         let members = (sample as u128 * self.slots.len() as u128)
             .checked_div(sampled as u128)
             .map_or(0, |bytes| bytes as usize);
-        self.slots.capacity() * size_of::<Slot>() + self.table.allocation_size() + members
+        block_size(self.slots.capacity() * size_of::<Slot>())
+            + block_size(self.table.allocation_size())
+            + members
     }
 
     pub fn score(&self, member: &[u8]) -> Option<Score> {

@@ -5,6 +5,7 @@
 //! keyspace has 256 regions with a directory each. Near-empty neighbours merge, and the directory halves when no segment needs its last bit.
 //! (Fagin, Nievergelt, Pippenger, Strong: Extendible hashing, 1979.)
 
+use crate::block_size::block_size;
 use crate::entry::Entry;
 use crate::segment::{SEGMENT_LEN_MAX, Segment};
 use crate::slabs::Slabs;
@@ -20,6 +21,9 @@ const DEPTH_MAX: u8 = 22;
 
 /// Neighbours that together hold no more than this merge. Far below a full segment, so that a few inserts do not split them again.
 const MERGED_LEN_MAX: usize = SEGMENT_LEN_MAX * 3 / 8;
+
+/// Segments by whose rows those of a region are judged.
+const ROWS_SAMPLED: usize = 4;
 
 /// Some of the keyspace's hash range, and the segments that hold it.
 pub(crate) struct Region {
@@ -47,8 +51,18 @@ fn first_bits(hash: u64, bits: u8) -> usize {
 }
 
 impl Region {
-    /// Bytes of a segment, its entries aside.
-    pub(crate) const SEGMENT_BYTES: usize = size_of::<Segment>();
+    /// Memory of the table, its entries and this struct aside. The segments' rows are estimated unless `exact`.
+    pub(crate) fn memory_bytes(&self, exact: bool) -> usize {
+        let rows = match exact {
+            true => self.segments.iter().map(Segment::row_bytes).sum(),
+            false => {
+                Segment::row_bytes_of(self.segments.len(), self.segments.iter().take(ROWS_SAMPLED))
+            }
+        };
+        self.segments.memory_bytes()
+            + block_size(self.directory.capacity() * size_of::<u32>())
+            + rows
+    }
 
     pub(crate) fn new() -> Self {
         Self {

@@ -13,8 +13,14 @@
 //! Why not one vector of entries: as it grows it leaves blocks of eight sizes behind. They are scattered over pages that other segments still
 //! use, and cost 20 bytes a key. Rows are all of one size, so a freed one serves the next segment that grows.
 
+use crate::block_size::block_size;
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
+use crate::keyspace::Eligible;
+
+/// How far apart the places of a sample are: prime, so that steps of it come to every place of a segment whose length it does not divide.
+/// Entries side by side are of about the same age, which a sample should not be.
+const SAMPLE_STRIDES: [usize; 2] = [37, 41];
 
 /// Entries of a segment. More than that only where it may not split.
 pub(crate) const SEGMENT_LEN_MAX: usize = 64;
@@ -295,6 +301,61 @@ impl Segment {
         }
         self.deadline_min = min;
         None
+    }
+
+    /// Memory of the rows.
+    pub(crate) fn row_bytes(&self) -> usize {
+        let rows = self.rows.iter().map_while(Option::as_ref).count();
+        let beyond = self.overflow.as_ref().map_or(0, |overflow| {
+            block_size(size_of::<Overflow>())
+                + block_size(overflow.entries.capacity() * size_of::<Entry>())
+        });
+        rows * block_size(size_of::<Row>()) + beyond
+    }
+
+    /// Memory of the rows of `count` segments that are like these.
+    pub(crate) fn row_bytes_of<'a>(count: usize, like: impl Iterator<Item = &'a Self>) -> usize {
+        let (mut sum, mut seen) = (0, 0);
+        for segment in like {
+            sum += segment.row_bytes();
+            seen += 1;
+        }
+        (sum * count).checked_div(seen).unwrap_or(0)
+    }
+
+    /// Visits up to `wanted` of the entries that are `eligible`, from anywhere in the segment. Returns how many.
+    pub(crate) fn sample(
+        &self,
+        eligible: Eligible,
+        wanted: usize,
+        random: &mut fastrand::Rng,
+        visit: &mut impl FnMut(&Entry),
+    ) -> usize {
+        let len = self.len();
+        if len == 0 || eligible == Eligible::Volatile && self.volatile == 0 {
+            return 0;
+        }
+        let [stride, other] = SAMPLE_STRIDES;
+        let stride = if len.is_multiple_of(stride) {
+            other
+        } else {
+            stride
+        };
+        let mut at = random.usize(..len);
+        let mut visited = 0;
+        for _ in 0..len {
+            if visited == wanted {
+                break;
+            }
+            if let Some(entry) = self.entry(at)
+                && eligible.includes(entry)
+            {
+                visit(entry);
+                visited += 1;
+            }
+            at = (at + stride) % len;
+        }
+        visited
     }
 
     /// Takes all entries out.

@@ -3,9 +3,11 @@
 //! The table is a [`Keyspace`] whose entries have no value: the same segments that split one at a time, so that no SADD pays for the whole set,
 //! and the same scan that survives growing and shrinking. A 16-byte member costs one block of 32 bytes and nine for its place.
 
+use crate::block_size::block_size;
 use crate::entry::Entry;
 use crate::intset::Intset;
 use crate::item::{Item, parse_int};
+use crate::keyspace::SAMPLES;
 use crate::keyspace::{KeyHasher, Keyspace, Position};
 use crate::listpack::Listpack;
 
@@ -265,10 +267,17 @@ impl Set {
 
     /// Bytes of heap memory; of a table an estimate from some of its entries.
     pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes_by(SAMPLES)
+    }
+
+    /// The same, as judged by so many elements.
+    pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match &self.0 {
             Form::Ints(ints) => ints.memory_bytes(),
             Form::Packed(pack) => pack.memory_bytes(),
-            Form::Table(table) => table.memory_bytes(),
+            Form::Table(table) => {
+                block_size(size_of::<Keyspace>()) + table.memory_bytes_by(samples)
+            }
         }
     }
 

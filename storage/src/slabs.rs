@@ -5,6 +5,7 @@
 //!
 //! Invariant: every slab but the last is full, and the last is not empty.
 
+use crate::block_size::block_size;
 use std::ops::{Index, IndexMut};
 
 /// Elements in the first slab, before it grows to a whole one: small tables have only this.
@@ -29,6 +30,16 @@ impl<T, const SLAB: usize> Slabs<T, SLAB> {
             Some(last) => (self.slabs.len() - 1) * SLAB + last.len(),
             None => 0,
         }
+    }
+
+    /// Memory of the list and its slabs.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let of = |slab: &Vec<T>| block_size(slab.capacity() * size_of::<T>());
+        let first = self.slabs.first().map_or(0, of);
+        let last = self.slabs.last().map_or(0, of);
+        let list = block_size(self.slabs.capacity() * size_of::<Vec<T>>());
+        // All but the last are whole.
+        list + first * self.slabs.len().saturating_sub(1) + last
     }
 
     pub(crate) fn push(&mut self, element: T) {

@@ -6,6 +6,8 @@
 //! The packed form is Redis's own, so that an RDB file holds it as it is: member, score, member, score; a whole score is an integer there,
 //! and any other its shortest decimal text. A set never goes back to the packed form, as in Redis.
 
+use crate::block_size::block_size;
+use crate::keyspace::SAMPLES;
 use std::cmp::Ordering;
 use std::io::Write;
 use std::ops::Range;
@@ -229,9 +231,14 @@ impl SortedSet {
 
     /// Heap memory, in bytes; estimated where the set is large.
     pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes_by(SAMPLES)
+    }
+
+    /// The same, as judged by so many members.
+    pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match &self.form {
             Form::Packed(pack) => pack.memory_bytes(),
-            Form::Ranked(tree) => size_of::<RankTree>() + tree.memory_bytes(),
+            Form::Ranked(tree) => block_size(size_of::<RankTree>()) + tree.memory_bytes(samples),
         }
     }
 

@@ -16,6 +16,7 @@
 //! Invariants: entries stand in id order; at least one lives, or the owner drops the node; `head` is where the first living entry
 //! stands; dead entries never take more than half of the buffer for long: `bury` squeezes them out.
 
+use crate::block_size::block_size;
 use crate::stream_id::StreamId;
 
 /// The entry was deleted and only takes room.
@@ -82,7 +83,7 @@ impl Node {
 
     /// Heap bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity()
+        block_size(self.bytes.capacity())
     }
 
     /// No more entries will come: give back what was reserved for them.

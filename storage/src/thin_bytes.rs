@@ -13,6 +13,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::block_size::{block_room, block_size};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -108,24 +109,17 @@ impl ThinBytes {
         }
     }
 
-    /// Bytes of the heap block, its prefix included; 0 for the empty string.
+    /// Memory of the heap block, its prefix included; 0 for the empty string.
     pub fn heap_bytes(&self) -> usize {
         match self.len() {
             0 => 0,
-            len => PREFIX + len,
+            len => block_size(PREFIX + len),
         }
     }
 
-    /// The longest string whose block falls in the same size class as one of `len` bytes. Allocators round to such classes anyway
-    /// (eight bytes apart up to 64, then four to a doubling), so slack up to here costs nothing and saves reallocations.
+    /// The longest string whose block takes no more than that of one of `len` bytes: slack up to here costs nothing and saves reallocations.
     pub fn roomy(len: usize) -> usize {
-        let size = PREFIX + len;
-        let step = if size <= 64 {
-            8
-        } else {
-            1usize << ((size - 1).ilog2() - 2)
-        };
-        size.next_multiple_of(step) - PREFIX
+        block_room(PREFIX + len) - PREFIX
     }
 
     fn layout(len: usize) -> Layout {

@@ -56,6 +56,18 @@ pub trait Value: Sized {
     fn into_object(self) -> Object;
 }
 
+impl Object {
+    /// Heap memory of the value, in bytes, as judged by so many of its elements where it is a table.
+    pub fn memory_bytes_by(&self, samples: usize) -> usize {
+        match self {
+            Self::Hash(hash) => hash.memory_bytes_by(samples),
+            Self::Set(set) => set.memory_bytes_by(samples),
+            Self::SortedSet(set) => set.memory_bytes_by(samples),
+            _ => self.memory_bytes(),
+        }
+    }
+}
+
 macro_rules! values {
     ($($kind:ident($type:ty))*) => {
         /// A value that is not a string. At most three words, which stand in the key's own block.

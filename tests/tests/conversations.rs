@@ -132,6 +132,11 @@ fn watching() {
     compare(include_str!("conversations/watching.txt"));
 }
 
+#[test]
+fn memory() {
+    compare(include_str!("conversations/memory.txt"));
+}
+
 /// Redis's versions say it in other words, with the same code.
 #[test]
 fn who_reads_for_a_group_that_goes_is_told() {

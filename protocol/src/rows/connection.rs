@@ -77,6 +77,13 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "Leaves the access times of keys alone when this connection reads them.";
     }
 
+    "client|pause" => session(client::pause) {
+        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "2.9.50"; complexity "O(1)";
+        syntax "timeout:integer [WRITE|ALL]";
+        summary "Holds back commands of clients for a time.";
+    }
+
     "client|reply" => session(client::reply) {
         arity 3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
         group Connection; since "3.2.0"; complexity "O(1)";
@@ -104,6 +111,13 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         group Connection; since "5.0.0"; complexity "O(log N)";
         syntax "client-id [TIMEOUT|ERROR]";
         summary "Wakes a client that waits in a blocking command.";
+    }
+
+    "client|unpause" => session(client::unpause) {
+        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "6.2.0"; complexity "O(N)";
+        syntax "";
+        summary "Lets paused clients go on.";
     }
 
     "echo" => session(connection::echo) {

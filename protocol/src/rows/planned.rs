@@ -126,120 +126,6 @@ macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $
         syntax "";
         summary "The connection's user.";
     }
-
-    "bgrewriteaof" => session(persistence::bgrewriteaof) {
-        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "O(1)";
-        syntax "";
-        summary "Rewrites the append-only log in the background.";
-    }
-
-    "latency" => container {
-        arity -2; flags []; acl []; keys [];
-        group Server; since "2.8.13"; complexity "";
-        syntax "";
-        summary "Commands about latency spikes.";
-    }
-
-    "latency|doctor" => session(latency::doctor) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "";
-        summary "A report about latency for people.";
-    }
-
-    "latency|graph" => session(latency::graph) {
-        arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "event";
-        summary "The latencies of an event, drawn.";
-    }
-
-    "latency|help" => session(latency::help) {
-        arity 2; flags [LOADING STALE]; acl []; keys [];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "";
-        summary "The sub-commands of LATENCY.";
-    }
-
-    "latency|histogram" => session(latency::histogram) {
-        arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
-        group Server; since "7.0.0"; complexity "O(N)";
-        syntax "[command]...";
-        summary "How the latencies of commands are distributed.";
-    }
-
-    "latency|history" => session(latency::history) {
-        arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "event";
-        summary "The latencies of an event with their times.";
-    }
-
-    "latency|latest" => session(latency::latest) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "";
-        summary "The latest latency of each event.";
-    }
-
-    "latency|reset" => session(latency::reset) {
-        arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
-        group Server; since "2.8.13"; complexity "O(1)";
-        syntax "[event]...";
-        summary "Forgets the latencies of events.";
-    }
-
-    "monitor" => session(server::monitor) {
-        arity 1; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        group Server; since "1.0.0"; complexity "";
-        syntax "";
-        summary "Shows all commands as they run.";
-    }
-
-    "slowlog" => container {
-        arity -2; flags []; acl []; keys [];
-        group Server; since "2.2.12"; complexity "";
-        syntax "";
-        summary "Commands about slow commands.";
-    }
-
-    "slowlog|get" => session(slowlog::get) {
-        arity -2; flags [ADMIN LOADING STALE]; acl []; keys [];
-        tips ["request_policy:all_nodes", "nondeterministic_output"];
-        group Server; since "2.2.12"; complexity "O(N)";
-        syntax "[count]";
-        summary "The latest slow commands.";
-    }
-
-    "slowlog|help" => session(slowlog::help) {
-        arity 2; flags [LOADING STALE]; acl []; keys [];
-        group Server; since "6.2.0"; complexity "O(1)";
-        syntax "";
-        summary "The sub-commands of SLOWLOG.";
-    }
-
-    "slowlog|len" => session(slowlog::len) {
-        arity 2; flags [ADMIN LOADING STALE]; acl []; keys [];
-        tips ["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"];
-        group Server; since "2.2.12"; complexity "O(1)";
-        syntax "";
-        summary "How many slow commands are recorded.";
-    }
-
-    "slowlog|reset" => session(slowlog::reset) {
-        arity 2; flags [ADMIN LOADING STALE]; acl []; keys [];
-        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
-        group Server; since "2.2.12"; complexity "O(N)";
-        syntax "";
-        summary "Forgets the recorded slow commands.";
-    }
 } } }
 
 /// Sub-commands to be: their rows must follow `client`'s own, so the tests do not see them here.
@@ -261,13 +147,6 @@ macro_rules! planned_client_commands { ($($so_far:tt)*) => { $crate::join_comman
         summary "The client that gets this connection's invalidation messages.";
     }
 
-    "client|pause" => session(client::pause) {
-        arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "2.9.50"; complexity "O(1)";
-        syntax "timeout:integer [WRITE|ALL]";
-        summary "Holds back commands of clients for a time.";
-    }
-
     "client|tracking" => session(client::tracking) {
         arity -3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
         group Connection; since "6.0.0"; complexity "O(1)";
@@ -280,12 +159,5 @@ macro_rules! planned_client_commands { ($($so_far:tt)*) => { $crate::join_comman
         group Connection; since "6.2.0"; complexity "O(1)";
         syntax "";
         summary "How this connection's tracking is set.";
-    }
-
-    "client|unpause" => session(client::unpause) {
-        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.2.0"; complexity "O(N)";
-        syntax "";
-        summary "Lets paused clients go on.";
     }
 } } }

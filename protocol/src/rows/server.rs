@@ -147,6 +147,68 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "The server's state and statistics.";
     }
 
+    "latency" => container {
+        arity -2; flags []; acl []; keys [];
+        group Server; since "2.8.13"; complexity "";
+        syntax "";
+        summary "Commands about latency spikes.";
+    }
+
+    "latency|doctor" => session(latency::doctor) {
+        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "";
+        summary "A report about latency for people.";
+    }
+
+    "latency|graph" => session(latency::graph) {
+        arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "event";
+        summary "The latencies of an event, drawn.";
+    }
+
+    "latency|help" => session(latency::help) {
+        arity 2; flags [LOADING STALE]; acl []; keys [];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "";
+        summary "The sub-commands of LATENCY.";
+    }
+
+    "latency|histogram" => session(latency::histogram) {
+        arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        group Server; since "7.0.0"; complexity "O(N)";
+        syntax "[command]...";
+        summary "How the latencies of commands are distributed.";
+    }
+
+    "latency|history" => session(latency::history) {
+        arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "event";
+        summary "The latencies of an event with their times.";
+    }
+
+    "latency|latest" => session(latency::latest) {
+        arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "";
+        summary "The latest latency of each event.";
+    }
+
+    "latency|reset" => session(latency::reset) {
+        arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
+        group Server; since "2.8.13"; complexity "O(1)";
+        syntax "[event]...";
+        summary "Forgets the latencies of events.";
+    }
+
     "lolwut" => session(server::lolwut) {
         arity -1; flags [READONLY FAST]; acl []; keys [];
         group Server; since "5.0.0"; complexity "";
@@ -207,11 +269,56 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Bytes of memory that a key and its value take.";
     }
 
+    "monitor" => session(server::monitor) {
+        arity 1; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        group Server; since "1.0.0"; complexity "";
+        syntax "";
+        summary "Shows all commands as they run.";
+    }
+
     "shutdown" => session(server::shutdown) {
         arity -1; flags [ADMIN NOSCRIPT LOADING STALE NO_MULTI ALLOW_BUSY]; acl []; keys [];
         group Server; since "1.0.0"; complexity "O(N) when saving";
         syntax "[NOSAVE|SAVE] [NOW] [FORCE] [ABORT]";
         summary "Ends the server, after saving where so configured.";
+    }
+
+    "slowlog" => container {
+        arity -2; flags []; acl []; keys [];
+        group Server; since "2.2.12"; complexity "";
+        syntax "";
+        summary "Commands about slow commands.";
+    }
+
+    "slowlog|get" => session(slowlog::get) {
+        arity -2; flags [ADMIN LOADING STALE]; acl []; keys [];
+        tips ["request_policy:all_nodes", "nondeterministic_output"];
+        group Server; since "2.2.12"; complexity "O(N)";
+        syntax "[count]";
+        summary "The latest slow commands.";
+    }
+
+    "slowlog|help" => session(slowlog::help) {
+        arity 2; flags [LOADING STALE]; acl []; keys [];
+        group Server; since "6.2.0"; complexity "O(1)";
+        syntax "";
+        summary "The sub-commands of SLOWLOG.";
+    }
+
+    "slowlog|len" => session(slowlog::len) {
+        arity 2; flags [ADMIN LOADING STALE]; acl []; keys [];
+        tips ["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"];
+        group Server; since "2.2.12"; complexity "O(1)";
+        syntax "";
+        summary "How many slow commands are recorded.";
+    }
+
+    "slowlog|reset" => session(slowlog::reset) {
+        arity 2; flags [ADMIN LOADING STALE]; acl []; keys [];
+        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
+        group Server; since "2.2.12"; complexity "O(N)";
+        syntax "";
+        summary "Forgets the recorded slow commands.";
     }
 
     "swapdb" => whole(keyspace::swapdb) {
@@ -227,6 +334,13 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         group Server; since "2.6.0"; complexity "O(1)";
         syntax "";
         summary "The server's clock: seconds of the Unix epoch, and microseconds.";
+    }
+
+    "bgrewriteaof" => session(persistence::bgrewriteaof) {
+        arity 1; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING]; acl []; keys [];
+        group Server; since "1.0.0"; complexity "O(1)";
+        syntax "";
+        summary "Rewrites the append-only log in the background.";
     }
 
     "bgsave" => session(persistence::bgsave) {

@@ -17,6 +17,7 @@ use crate::pubsub::Topic;
 use crate::shard::Shard;
 
 pub use crate::commands::client_kill::kill;
+pub use crate::commands::client_pause::{pause, unpause};
 
 const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -43,12 +44,16 @@ const HELP: &[&str] = &[
     "    Spare this connection when clients are evicted.",
     "NO-TOUCH (ON|OFF)",
     "    Leave the access times of keys alone when this connection reads them.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Hold back the commands of all connections, or those that write, for so many milliseconds.",
     "REPLY (ON|OFF|SKIP)",
     "    Whether this connection's commands are answered.",
     "SETINFO (LIB-NAME|LIB-VER) <text>",
     "    Record the name or version of the client library.",
     "SETNAME <name>",
     "    Name this connection.",
+    "UNPAUSE",
+    "    End the pause.",
     "HELP",
     "    Show this help.",
 ];
@@ -281,8 +286,10 @@ fn line(client: &Client, now: Instant) -> String {
 fn flags(client: &Client) -> String {
     let session = &client.session;
     let flags: String = [
+        (session.is_monitor(), 'O'),
         (session.is_subscriber(), 'P'),
         (session.queue.is_some(), 'x'),
+        (client.blocked.is_some() || client.postponed, 'b'),
         (client.closing == Some(Closing::AfterReplies), 'c'),
         (client.closing == Some(Closing::Now), 'A'),
         (client.peer.unix, 'U'),

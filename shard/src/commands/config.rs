@@ -137,6 +137,11 @@ impl Shard {
         self.config = self.process.current_config();
         self.refusals.settle(&self.config.clone());
         self.access = self.config.access_policy();
+        self.heed_fsync_policy();
+        self.candidates.clear();
+        self.publish_memory();
+        self.evict_soon();
+        self.timing.adopt(&self.config);
     }
 }
 

@@ -5,7 +5,6 @@
 //! where tools are known to look for them.
 
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
 use std::{env, fs, process};
 
 use protocol::args::Args;
@@ -13,9 +12,11 @@ use protocol::reply::Reply;
 use protocol::table::CommandId;
 
 use crate::client::Client;
+use crate::commands::latency::join;
 use crate::commands::options::is;
 use crate::error::Error;
 use crate::handler::Answer;
+use crate::latency::Histogram;
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::shard::Shard;
 use crate::stats::Stats;
@@ -35,7 +36,7 @@ macro_rules! sections {
 }
 
 /// All of them, in the order in which they are shown.
-const SECTIONS: [Section; 12] = sections! {
+const SECTIONS: [Section; 13] = sections! {
     "server" "Server" true server
     "clients" "Clients" true clients
     "memory" "Memory" true memory
@@ -45,10 +46,14 @@ const SECTIONS: [Section; 12] = sections! {
     "cpu" "CPU" true cpu
     "modules" "Modules" true nothing
     "commandstats" "Commandstats" false commandstats
+    "latencystats" "Latencystats" false latencystats
     "errorstats" "Errorstats" true errorstats
     "cluster" "Cluster" true cluster
     "keyspace" "Keyspace" true keyspace
 };
+
+/// What `latencystats` shows of a command's durations.
+const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
 
 /// What one shard gives, and the sum of it.
 #[derive(Clone, Default)]
@@ -59,6 +64,8 @@ pub struct Part {
     keyspace_hits: u64,
     keyspace_misses: u64,
     expired_keys: u64,
+    logs_failed: u64,
+    evicted_keys: u64,
     /// Keys, and keys with a deadline, of each database.
     databases: Vec<(u64, u64)>,
 }
@@ -68,14 +75,17 @@ impl Part {
         shard.publish_memory();
         let snapshots = &shard.process.snapshots;
         snapshots.publish_dirty(shard.id, shard.effects.dirty);
+        snapshots.publish_log(shard.id, shard.log.file_bytes);
         let databases = &shard.databases;
         Self {
             stats: shard.stats.clone(),
             clients: shard.clients.len() as u64,
-            blocked_clients: shard.blocked_clients() as u64,
+            blocked_clients: (shard.blocked_clients() + shard.postponed_clients()) as u64,
             keyspace_hits: shard.effects.keyspace_hits,
             keyspace_misses: shard.effects.keyspace_misses,
             expired_keys: shard.effects.expired_keys,
+            logs_failed: u64::from(shard.refusals.log_failed),
+            evicted_keys: shard.effects.evicted_keys,
             databases: databases
                 .indices()
                 .map(|index| databases.get(index))
@@ -91,6 +101,8 @@ impl Part {
         self.keyspace_hits += other.keyspace_hits;
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
+        self.logs_failed += other.logs_failed;
+        self.evicted_keys += other.evicted_keys;
         self.databases
             .resize(self.databases.len().max(other.databases.len()), (0, 0));
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
@@ -104,6 +116,8 @@ impl Part {
 struct Report<'a> {
     shard: &'a Shard,
     sum: Part,
+    /// Where they are asked for.
+    histograms: Vec<(CommandId, Histogram)>,
 }
 
 /// `INFO [section ...]`
@@ -117,10 +131,22 @@ pub fn info(
         .iter()
         .map(|section| wants(args, section))
         .collect();
-    Ok(shard.gather(client, Part::of, move |shard, parts, reply| {
+    let mut shown = SECTIONS.iter().zip(&wanted);
+    let latencies = shown.any(|(section, wanted)| *wanted && section.name == "latencystats");
+    let measured: Vec<CommandId> = match latencies {
+        true => CommandId::all().collect(),
+        false => Vec::new(),
+    };
+    let visit = move |shard: &mut Shard| (Part::of(shard), shard.histograms(&measured));
+    Ok(shard.gather(client, visit, move |shard, parts, reply| {
+        let (parts, histograms): (Vec<Part>, Vec<_>) = parts.into_iter().unzip();
         let mut sum = Part::default();
         parts.iter().for_each(|part| sum.add(part));
-        let report = Report { shard, sum };
+        let report = Report {
+            shard,
+            sum,
+            histograms: join(histograms),
+        };
         let mut text = String::new();
         for (section, _) in SECTIONS.iter().zip(wanted).filter(|(_, wanted)| *wanted) {
             if !text.is_empty() {
@@ -216,8 +242,8 @@ fn clients(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let shared = &report.shard.process;
     let config = &report.shard.config;
-    let used = shared.used_memory_bytes();
-    let peak = shared.peak_memory.load(Ordering::Relaxed);
+    let used = shared.memory.used_bytes();
+    let peak = shared.memory.peak_bytes();
     let rss = resident_bytes();
     let total = kilobytes_of("/proc/meminfo", "MemTotal:");
     lines!(out,
@@ -280,7 +306,8 @@ fn human(bytes: u64) -> String {
 
 fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let snapshots = &report.shard.process.snapshots;
-    let current_s = snapshots.current_s();
+    let (log_bytes, rewritten_bytes) = snapshots.log_sizes();
+    let (current_s, rewrite_s) = (snapshots.current_s(), snapshots.current_rewrite_s());
     lines!(out,
         "loading": u8::from(report.shard.refusals.loading),
         "async_loading": 0,
@@ -291,11 +318,14 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "rdb_last_bgsave_time_sec": snapshots.last_duration_s(),
         "rdb_current_bgsave_time_sec": current_s.map_or(-1, |it| it as i64),
         "rdb_saves": snapshots.saves(),
-        "aof_enabled": 0,
-        "aof_rewrite_in_progress": 0,
-        "aof_rewrite_scheduled": 0,
-        "aof_last_bgrewrite_status": "ok",
-        "aof_last_write_status": "ok",
+        "aof_enabled": u8::from(report.shard.config.appendonly),
+        "aof_rewrite_in_progress": u8::from(rewrite_s.is_some()),
+        "aof_rewrite_scheduled": u8::from(snapshots.rewrite_scheduled()),
+        "aof_current_rewrite_time_sec": rewrite_s.map_or(-1, |it| it as i64),
+        "aof_last_bgrewrite_status": if snapshots.rewrite_failed() { "err" } else { "ok" },
+        "aof_last_write_status": if report.sum.logs_failed > 0 { "err" } else { "ok" },
+        "aof_current_size": log_bytes,
+        "aof_base_size": rewritten_bytes,
     )
 }
 
@@ -309,6 +339,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "total_net_output_bytes": stats.net_output_bytes,
         "rejected_connections": stats.rejected_connections,
         "expired_keys": sum.expired_keys,
+        "evicted_keys": sum.evicted_keys,
         "keyspace_hits": sum.keyspace_hits,
         "keyspace_misses": sum.keyspace_misses,
         "latest_fork_usec": 0,
@@ -359,15 +390,35 @@ fn cpu_seconds(text: &str) -> Option<(f64, f64)> {
 
 fn commandstats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let stats = &report.sum.stats;
-    let counts = stats.calls.iter().zip(&stats.rejected).zip(&stats.failed);
-    for (id, ((calls, rejected), failed)) in CommandId::all().zip(counts) {
+    for id in CommandId::all() {
+        let index = id.index();
+        let (calls, rejected, failed) = (
+            stats.calls[index],
+            stats.rejected[index],
+            stats.failed[index],
+        );
         if calls + rejected > 0 {
+            let micros = stats.nanos[index] / 1_000;
+            let each = stats.nanos[index] as f64 / 1_000.0 / calls.max(1) as f64;
             write!(
                 out,
-                "cmdstat_{}:calls={calls},rejected_calls={rejected},failed_calls={failed}\r\n",
+                "cmdstat_{}:calls={calls},usec={micros},usec_per_call={each:.2},rejected_calls={rejected},failed_calls={failed}\r\n",
                 id.command().name
             )?;
         }
+    }
+    Ok(())
+}
+
+fn latencystats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    for (id, histogram) in &report.histograms {
+        write!(out, "latency_percentiles_usec_{}:", id.command().name)?;
+        for (number, percent) in PERCENTILES.iter().enumerate() {
+            let comma = if number > 0 { "," } else { "" };
+            let micros = histogram.percentile(*percent) as f64 / 1_000.0;
+            write!(out, "{comma}p{percent}={micros:.3}")?;
+        }
+        out.push_str("\r\n");
     }
     Ok(())
 }
@@ -402,9 +453,11 @@ impl Shard {
     /// Begins to count anew what INFO shows as statistics.
     pub fn reset_stats(&mut self) {
         self.stats = Stats::default();
+        self.timing.reset();
         self.effects.keyspace_hits = 0;
         self.effects.keyspace_misses = 0;
         self.effects.expired_keys = 0;
+        self.effects.evicted_keys = 0;
         self.effects.expired_fields = 0;
     }
 }
@@ -426,7 +479,7 @@ mod tests {
 
     #[test]
     fn sections_are_chosen_by_name() {
-        assert_eq!(shown("info").len(), SECTIONS.len() - 1);
+        assert_eq!(shown("info").len(), SECTIONS.len() - 2);
         assert_eq!(shown("info default"), shown("info"));
         assert_eq!(shown("info all").len(), SECTIONS.len());
         assert_eq!(shown("info CPU memory"), ["memory", "cpu"]);

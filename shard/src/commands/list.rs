@@ -244,6 +244,8 @@ pub fn multi_pop(
     reply.bulk(key);
     pop_some(list, end, count, limits, reply);
     let now_empty = list.is_empty();
+    let count = count.to_string();
+    ctx.logs(key, &[verb(end, b"LPOP", b"RPOP"), key, count.as_bytes()]);
     removed(ctx, key, popped(end), now_empty);
     Ok(true)
 }
@@ -256,6 +258,7 @@ pub fn pop_one(ctx: &mut Context<'_>, key: &[u8], from: End, reply: &mut Reply<'
     {
         let now_empty = list.is_empty();
         reply.bulk(&element);
+        ctx.logs(key, &[verb(from, b"LPOP", b"RPOP"), key]);
         removed(ctx, key, popped(from), now_empty);
     }
     Ok(())
@@ -471,6 +474,14 @@ pub fn rpoplpush(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) 
     Ok(())
 }
 
+/// The verb for an end.
+fn verb(end: End, front: &'static [u8], back: &'static [u8]) -> &'static [u8] {
+    match end {
+        End::Front => front,
+        End::Back => back,
+    }
+}
+
 /// Moves an element and answers with it; whether there was one. The lists may be the same.
 pub fn move_element(
     ctx: &mut Context<'_>,
@@ -499,6 +510,9 @@ pub fn move_element(
         now_empty = false;
     }
     reply.bulk(&element);
+    let (pop, push) = (verb(from, b"LPOP", b"RPOP"), verb(to, b"LPUSH", b"RPUSH"));
+    ctx.logs(source, &[pop, source]);
+    ctx.logs(destination, &[push, destination, &element]);
     ctx.changed(destination, pushed(to));
     removed(ctx, source, popped(from), now_empty);
     Ok(true)

@@ -1,9 +1,8 @@
 //! MEMORY: where memory goes, of one key or of all.
 
-use std::sync::atomic::Ordering;
-
 use protocol::args::Args;
 use protocol::reply::Reply;
+use storage::keyspace::SAMPLES;
 
 use crate::client::Client;
 use crate::commands::client::write_help;
@@ -12,7 +11,9 @@ use crate::commands::options::{Options, integer, is};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::handler::Answer;
+use crate::message::Message;
 use crate::shard::Shard;
+use crate::slot::ShardId;
 
 /// Below this many bytes in use, DOCTOR has nothing to say.
 const DOCTOR_BYTES_MIN: u64 = 5 * 1024 * 1024;
@@ -36,19 +37,27 @@ const HELP: &[&str] = &[
     "    Show this help.",
 ];
 
-/// `MEMORY USAGE key [SAMPLES count]`: nil where there is no such key. Values know what they take, so nothing is sampled.
+/// `MEMORY USAGE key [SAMPLES count]`: the memory of the key and its value, by the allocator's own measure; nil where there is no such key.
+///
+/// Most values know what they take. Of a table as many elements are looked at as SAMPLES says, or some dozens; 0 is all of them.
 pub fn usage(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let mut samples = SAMPLES;
     let mut options = Options::new(args, 3);
     while let Some(word) = options.next() {
         if !is(word, "samples") {
             return Err(Error::SYNTAX);
         }
-        if integer(options.value()?)? < 0 {
-            return Err(Error::SYNTAX);
-        }
+        samples = match integer(options.value()?)? {
+            ..0 => return Err(Error::SYNTAX),
+            0 => usize::MAX,
+            count => usize::try_from(count).unwrap_or(usize::MAX),
+        };
     }
     match ctx.peek(&args[2]) {
-        Some(entry) => reply.integer(i64::try_from(entry.memory_bytes()).unwrap_or(i64::MAX)),
+        Some(entry) => {
+            let bytes = entry.memory_bytes_by(samples);
+            reply.integer(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
         None => reply.null(),
     }
     Ok(())
@@ -78,8 +87,8 @@ pub fn stats(
     Ok(shard.gather(client, visit, |shard, parts, reply| {
         let clients_bytes: u64 = parts.iter().map(|(bytes, _)| bytes).sum();
         let keys: u64 = parts.iter().map(|(_, keys)| keys).sum();
-        let used = shard.process.used_memory_bytes();
-        let peak = shard.process.peak_memory.load(Ordering::Relaxed);
+        let used = shard.process.memory.used_bytes();
+        let peak = shard.process.memory.peak_bytes();
         let resident = resident_bytes();
         let dataset = used.saturating_sub(clients_bytes);
         let whole = [
@@ -118,7 +127,7 @@ pub fn doctor(
 ) -> Result<Answer, Error> {
     let visit = |shard: &mut Shard| shard.publish_memory();
     Ok(shard.gather(client, visit, |shard, _, reply| {
-        let used = shard.process.used_memory_bytes();
+        let used = shard.process.memory.used_bytes();
         let report = diagnosis(used, resident_bytes());
         reply.verbatim("txt", report.as_bytes());
         Ok(())
@@ -138,13 +147,17 @@ fn diagnosis(used: u64, resident: u64) -> String {
     }
 }
 
-/// `MEMORY PURGE`: the allocator gives memory back by itself.
+/// `MEMORY PURGE`: every shard gives back what it has freed; the client is answered before.
 pub fn purge(
-    _: &mut Shard,
+    shard: &mut Shard,
     _: &mut Client,
     _: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
+    for index in 0..shard.slots.shards() {
+        let give_back = |shard: &mut Shard| (shard.process.allocator.give_back)();
+        shard.send(ShardId::new(index), Message::Visit(Box::new(give_back)));
+    }
     reply.ok();
     Ok(Answer::Now)
 }

@@ -1,4 +1,4 @@
-//! SAVE, BGSAVE, LASTSAVE, DEBUG RELOAD.
+//! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, DEBUG RELOAD.
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -60,6 +60,40 @@ pub fn bgsave(
     }
     begin(shard, None)?;
     reply.simple("Background saving started");
+    Ok(Answer::Now)
+}
+
+/// `BGREWRITEAOF`: begins to write the append-only log anew, from what there is now.
+pub fn bgrewriteaof(
+    shard: &mut Shard,
+    _: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    let snapshots = &shard.process.snapshots;
+    if snapshots.current_rewrite_s().is_some() {
+        return Err(Error::new(
+            "ERR Background append only file rewriting already in progress",
+        ));
+    }
+    if !shard.config.appendonly {
+        return Err(Error::new(
+            "ERR There is no append-only log to rewrite: start with --appendonly yes",
+        ));
+    }
+    if snapshots.current_s().is_some() {
+        snapshots.schedule_rewrite();
+        reply.simple("Background append only file rewriting scheduled");
+        return Ok(Answer::Now);
+    }
+    shard.begin_rewrite().map_err(|why| match why {
+        NotBegun::UnderWay => UNDER_WAY,
+        NotBegun::Failed(error) => {
+            tracing::error!(%error, "cannot begin to rewrite the append-only log");
+            Error::new("ERR Can't execute an AOF background rewriting. Please check the server logs for more information.")
+        }
+    })?;
+    reply.simple("Background append only file rewriting started");
     Ok(Answer::Now)
 }
 

@@ -97,6 +97,26 @@ pub fn shutdown(
     Ok(Answer::None)
 }
 
+/// `MONITOR`: OK, and then a line for every command. Nothing at all where the connection is a monitor already.
+pub fn monitor(
+    shard: &mut Shard,
+    client: &mut Client,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    if client.session.in_exec {
+        return Err(Error::new(
+            "ERR MONITOR isn't allowed for DENY BLOCKING client",
+        ));
+    }
+    if client.session.is_monitor() {
+        return Ok(Answer::None);
+    }
+    shard.add_monitor(client);
+    reply.ok();
+    Ok(Answer::Now)
+}
+
 /// `LOLWUT [VERSION version]`: a small drawing, and the version.
 pub fn lolwut(
     shard: &mut Shard,

@@ -131,6 +131,8 @@ pub fn smove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
         return Ok(());
     }
     let now_empty = set.is_empty();
+    ctx.logs(source, &[b"SREM", source, member]);
+    ctx.logs(destination, &[b"SADD", destination, member]);
     removed(ctx, source, Event::SREM, now_empty);
     let is_new = ctx
         .get_or_insert(destination, Set::new)?
@@ -141,6 +143,9 @@ pub fn smove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     reply.integer(1);
     Ok(())
 }
+
+/// Members that SPOP makes room for before it has them.
+const POPPED_ROOM_MAX: usize = 1024;
 
 /// `SPOP key [count]`
 pub fn spop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
@@ -167,14 +172,22 @@ pub fn spop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         removed(ctx, key, Event::SPOP, true);
         return Ok(());
     }
+    let mut popped = Vec::with_capacity(wanted.min(POPPED_ROOM_MAX));
     for _ in 0..wanted {
         let Some(member) = set.random(&mut random).map(Item::to_vec) else {
             break;
         };
         reply.bulk(&member);
         set.remove(&member);
+        popped.push(member);
     }
     if wanted > 0 {
+        if ctx.is_logged() {
+            // Which ones these were, chance has decided.
+            let mut parts: Vec<&[u8]> = vec![b"SREM", key];
+            parts.extend(popped.iter().map(Vec::as_slice));
+            ctx.logs(key, &parts);
+        }
         removed(ctx, key, Event::SPOP, false);
     }
     Ok(())

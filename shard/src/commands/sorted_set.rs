@@ -489,8 +489,18 @@ pub fn multi_pop(
         reply.double(score.get());
     });
     let now_empty = set.is_empty();
+    let count = count.to_string();
+    ctx.logs(key, &[pop_verb(from), key, count.as_bytes()]);
     removed(ctx, key, popped(from), now_empty);
     Ok(true)
+}
+
+/// The verb that pops at an end.
+fn pop_verb(from: Direction) -> &'static [u8] {
+    match from {
+        Direction::Forward => b"ZPOPMIN",
+        Direction::Backward => b"ZPOPMAX",
+    }
 }
 
 /// Answers with key, member and score of an entry popped from the set at `key`; whether there was one.
@@ -510,6 +520,7 @@ pub fn pop_one(
         reply.double(score.get());
     });
     let now_empty = set.is_empty();
+    ctx.logs(key, &[pop_verb(from), key]);
     removed(ctx, key, popped(from), now_empty);
     Ok(true)
 }

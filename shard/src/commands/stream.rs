@@ -267,6 +267,14 @@ pub fn xadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     let trimmed = options
         .trim
         .map_or(0, |trim| stream.log.trim(trim.keep, trim.precision));
+    let len = stream.log.len();
+    if ctx.is_logged() {
+        let id = id.text();
+        let mut parts: Vec<&[u8]> = vec![b"XADD", key, &id];
+        parts.extend(fields.iter());
+        ctx.logs(key, &parts);
+        log_trim(ctx, key, trimmed, len);
+    }
     ctx.changed(key, Event::XADD);
     if trimmed > 0 {
         ctx.changed(key, Event::XTRIM);
@@ -275,14 +283,26 @@ pub fn xadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
+/// Says what trimming left: where `~` cuts depends on how entries lie in memory, which is another matter after a restart.
+fn log_trim(ctx: &mut Context<'_>, key: &[u8], trimmed: u64, len: u64) {
+    if trimmed > 0 {
+        let len = len.to_string();
+        ctx.logs(key, &[b"XTRIM", key, b"MAXLEN", b"=", len.as_bytes()]);
+    }
+}
+
 /// `XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT count]`: how many entries went.
 pub fn xtrim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let options = TrimOptions::parse(ctx, args, false)?;
-    let trimmed = match (ctx.get_mut::<StreamValue>(key)?, options.trim) {
-        (Some(stream), Some(trim)) => stream.log.trim(trim.keep, trim.precision),
-        _ => 0,
+    let (trimmed, len) = match (ctx.get_mut::<StreamValue>(key)?, options.trim) {
+        (Some(stream), Some(trim)) => {
+            let trimmed = stream.log.trim(trim.keep, trim.precision);
+            (trimmed, stream.log.len())
+        }
+        _ => (0, 0),
     };
+    log_trim(ctx, key, trimmed, len);
     if trimmed > 0 {
         ctx.changed(key, Event::XTRIM);
         changed_quietly(ctx, trimmed - 1);

@@ -27,10 +27,10 @@ pub fn multi(
 pub fn exec(
     shard: &mut Shard,
     client: &mut Client,
-    _: &Args<'_>,
+    args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    shard.exec(client, reply)
+    shard.exec(client, args, reply)
 }
 
 /// `DISCARD`: forgets what is queued, and what is watched.

@@ -189,6 +189,8 @@ parameters! {
         "lfu-log-factor" => lfu_log_factor: u32 = 10, Integer(0, INT_MAX);
         /// Minutes after which the counter of accesses of LFU falls by one.
         "lfu-decay-time" => lfu_decay_time_min: u32 = 1, Integer(0, INT_MAX);
+        /// Go without transparent huge pages: with them, each 2 MB of growth is a pause.
+        "disable-thp" => disable_thp: bool = true, YesNo, Immutable;
     }
     Snapshots {
         /// Take a snapshot after so many seconds when at least so many keys changed; empty for never.
@@ -206,19 +208,21 @@ parameters! {
     }
     AppendOnly {
         /// Log every write to disk.
-        "appendonly" => appendonly: bool = false, Only("no", "percore has no append-only log yet");
+        "appendonly" => appendonly: bool = false, YesNo, Immutable;
         /// When the log is forced to disk.
-        "appendfsync" => appendfsync: AppendFsync = AppendFsync::EverySecond, AppendFsync::KIND, Inert;
+        "appendfsync" => appendfsync: AppendFsync = AppendFsync::EverySecond, AppendFsync::KIND;
         /// The first part of the log's file names.
-        "appendfilename" => appendfilename: String = "appendonly.aof".into(), FileName, Immutable, Inert;
+        "appendfilename" => appendfilename: String = "appendonly.aof".into(), FileName, Immutable;
         /// The directory of the log, within `dir`.
-        "appenddirname" => appenddirname: String = "appendonlydir".into(), FileName, Immutable, Inert;
+        "appenddirname" => appenddirname: String = "appendonlydir".into(), FileName, Immutable;
+        /// Cut off what was not written whole at the end of the log when it is loaded; otherwise refuse to start.
+        "aof-load-truncated" => aof_load_truncated: bool = true, YesNo;
         /// Do not force the log to disk while it is rewritten.
         "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, YesNo, Inert;
         /// Rewrite the log when it has grown by so many per cent.
-        "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u32 = 100, Integer(0, INT_MAX), Inert;
+        "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u32 = 100, Integer(0, INT_MAX);
         /// Rewrite the log only beyond this size.
-        "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 << 20, Memory(0, LONG_MAX), Inert;
+        "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 << 20, Memory(0, LONG_MAX);
         /// Begin the log with a snapshot.
         "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, YesNo, Inert;
     }
@@ -246,7 +250,7 @@ parameters! {
         /// Record events that take at least so many milliseconds; 0 for none.
         "latency-monitor-threshold" => latency_monitor_threshold_ms: u64 = 0, Integer(0, LONG_MAX);
         /// Keep a histogram of each command's latency.
-        "latency-tracking" => latency_tracking: bool = true, YesNo, Inert;
+        "latency-tracking" => latency_tracking: bool = true, YesNo;
     }
     Events {
         /// Classes of events to publish: K and E for the channels, then letters of classes, or A for nearly all.
@@ -300,7 +304,7 @@ parameters! {
         /// Whether a replica refuses writes.
         "replica-read-only" | "slave-read-only" => replica_read_only: bool = true, YesNo, Inert;
         /// A replica's rank when a master is chosen.
-        "replica-priority" | "slave-priority" => replica_priority: u32 = 100, Integer(0, INT_MAX), Inert;
+        "replica-priority" | "slave-priority" => replica_priority: u32 = 100, Integer(0, INT_MAX);
         /// Free a replica's data in the background before it takes its master's.
         "replica-lazy-flush" | "slave-lazy-flush" => replica_lazy_flush: bool = false, YesNo, Inert;
         /// Whether replicas leave eviction to their master.

@@ -1,0 +1,500 @@
+//! The append-only log of a shard on its way to disk, and the replies that wait for it.
+//!
+//! A task writes what the [`journal`](crate::journal) has, as soon as there is something, and forces it to disk as `appendfsync` says. It writes
+//! through the shard's own ring, so the shard goes on meanwhile (with the epoll driver, writes block it).
+//!
+//! `appendfsync always`: no reply leaves before what the shard had said until then is on disk. That holds for a connection's output, for
+//! batches of replies to other shards, and for what is answered late: all wait for the *frontier*. One sync serves all who wait (group commit).
+//! A transaction over several shards is answered when every participant has its share on disk; until the coordinator has said so, the
+//! frontier of each participant stays before its share: what came after may have seen it, and is not answered before it is certain.
+//!
+//! After a crash the logs are cut back to where all transactions are whole (see `replay`). What is cut was never answered.
+//!
+//! What could not be written is kept and tried again every second, from the last place known to be on disk: after a failed sync nothing since
+//! then is taken for written. Meanwhile writes are refused and reads go on.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use monoio::fs::File;
+use slab::Slab;
+use tracing::{error, info};
+
+use crate::batch::ClientToken;
+use crate::client::Client;
+use crate::config::AppendFsync;
+use crate::message::Message;
+use crate::shard::Shard;
+use crate::slot::ShardId;
+
+/// Between two syncs under `everysec`.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two tries after a failure.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Bytes that may wait for a disk that does not keep up; beyond, writes are refused.
+const BEHIND_BYTES_MAX: usize = 256 << 20;
+
+/// Something for the writer, in order.
+enum Step {
+    Write(Vec<u8>),
+    /// What comes next goes to this file.
+    Open(PathBuf),
+}
+
+/// A transaction of this coordinator that waits for its shares to be on disk.
+struct Commit {
+    missing: usize,
+    participants: Vec<ShardId>,
+    then: Box<dyn FnOnce(&mut Shard)>,
+}
+
+/// A transaction whose shares are on their way to disk, on its coordinator.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct CommitId {
+    pub coordinator: ShardId,
+    pub index: usize,
+}
+
+/// The log of one shard.
+#[derive(Default)]
+pub struct Log {
+    steps: VecDeque<Step>,
+    /// Replies wait for the disk.
+    gates: bool,
+    /// Bytes of the journal that are on disk.
+    synced: u64,
+    /// Bytes of the journal that the system has.
+    written: u64,
+    /// Bytes in the file.
+    pub file_bytes: u64,
+    /// Shares that not all participants have on disk: where each begins.
+    unsettled: BTreeMap<CommitId, u64>,
+    /// Told to the coordinator once so much is on disk.
+    acks: VecDeque<(u64, CommitId)>,
+    /// Messages that leave once the frontier is there.
+    held: VecDeque<(u64, ShardId, Message)>,
+    /// Connections whose output waits.
+    clients: VecDeque<(u64, ClientToken)>,
+    commits: Slab<Commit>,
+    /// The task is at work.
+    busy: bool,
+    waker: Option<Waker>,
+}
+
+impl Log {
+    /// How far replies may tell.
+    fn frontier(&self) -> u64 {
+        let unsettled = self.unsettled.values().min();
+        unsettled.map_or(self.synced, |&begins| self.synced.min(begins))
+    }
+}
+
+impl Shard {
+    /// From now on there is a log: this file.
+    pub(crate) fn open_log(&mut self, path: PathBuf) {
+        self.effects.journal.turn(true);
+        self.log.steps.push_back(Step::Open(path));
+        self.heed_fsync_policy();
+        self.wake_log();
+    }
+
+    /// What follows goes to another file.
+    pub(crate) fn switch_log(&mut self, path: PathBuf) {
+        let rest = self.effects.journal.begin_file();
+        self.log.steps.push_back(Step::Write(rest));
+        self.log.steps.push_back(Step::Open(path));
+        self.wake_log();
+    }
+
+    /// `appendfsync` may have changed.
+    pub(crate) fn heed_fsync_policy(&mut self) {
+        let journals = self.effects.journal.is_on();
+        self.log.gates = journals && self.config.appendfsync == AppendFsync::Always;
+        self.open_gates();
+    }
+
+    /// Once a turn: lets the writer have what was said.
+    #[inline]
+    pub(crate) fn flush_journal(&mut self) {
+        if self.effects.journal.has_more() {
+            self.wake_log();
+        }
+    }
+
+    /// What is written is to be on disk at once.
+    pub(crate) fn flush_log_at_stop(&mut self) {
+        self.wake_log();
+    }
+
+    fn wake_log(&mut self) {
+        if let Some(waker) = self.log.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether all that was said is on disk.
+    pub(crate) fn log_is_idle(&self) -> bool {
+        !self.effects.journal.is_on()
+            || (!self.log.busy
+                && self.log.steps.is_empty()
+                && self.log.synced == self.effects.journal.total())
+    }
+
+    /// Whether replies must wait now.
+    #[inline]
+    fn is_gated(&self) -> bool {
+        self.log.gates && self.effects.journal.total() > self.log.frontier()
+    }
+
+    /// Keeps a connection's output back until what it may tell of is on disk.
+    #[inline]
+    pub(crate) fn gate_client(&mut self, client: &mut Client) {
+        if self.log.gates && self.is_gated() && !client.out.is_empty() {
+            let total = self.effects.journal.total();
+            if client.gated.replace(total).is_none() {
+                self.log.clients.push_back((total, client.token));
+            }
+        }
+    }
+
+    /// Sends a message with replies once what they may tell of is on disk.
+    #[inline]
+    pub(crate) fn send_gated(&mut self, to: ShardId, message: Message) {
+        if self.log.gates && self.is_gated() {
+            let total = self.effects.journal.total();
+            self.log.held.push_back((total, to, message));
+        } else {
+            self.send(to, message);
+        }
+    }
+
+    /// More is on disk, or settled: lets those go who waited for it.
+    fn open_gates(&mut self) {
+        let open_to = match self.log.gates {
+            true => self.log.frontier(),
+            false => u64::MAX,
+        };
+        while let Some((mark, _)) = self.log.acks.front()
+            && (*mark <= self.log.synced || !self.log.gates)
+            && let Some((_, id)) = self.log.acks.pop_front()
+        {
+            let acked = move |shard: &mut Shard| shard.share_is_on_disk(id);
+            self.send(id.coordinator, Message::Visit(Box::new(acked)));
+        }
+        while self.log.held.front().is_some_and(|it| it.0 <= open_to)
+            && let Some((_, to, message)) = self.log.held.pop_front()
+        {
+            self.send(to, message);
+        }
+        while self.log.clients.front().is_some_and(|it| it.0 <= open_to)
+            && let Some((mark, token)) = self.log.clients.pop_front()
+        {
+            let Some(client) = self.client(token).cloned() else {
+                continue;
+            };
+            let mut client = client.borrow_mut();
+            match client.gated {
+                // It has got more replies since.
+                Some(later) if later > open_to => {
+                    debug_assert!(later >= mark);
+                    self.log.clients.push_back((later, token));
+                }
+                _ => {
+                    client.gated = None;
+                    client.wake();
+                }
+            }
+        }
+    }
+
+    /// On a coordinator: `then` once all these shards have their share on disk.
+    pub(crate) fn begin_commit(&mut self, participants: Vec<ShardId>) -> CommitId {
+        let index = self.log.commits.insert(Commit {
+            missing: participants.len(),
+            participants,
+            then: Box::new(|_| {}),
+        });
+        CommitId {
+            coordinator: self.id,
+            index,
+        }
+    }
+
+    /// Whether transactions wait for their shares.
+    pub(crate) fn commits_wait(&self) -> bool {
+        self.log.gates
+    }
+
+    /// What happens once the transaction is on disk; at once where nothing has to be.
+    pub(crate) fn after_commit(
+        &mut self,
+        commit: Option<CommitId>,
+        then: impl FnOnce(&mut Shard) + 'static,
+    ) {
+        match commit.and_then(|id| self.log.commits.get_mut(id.index)) {
+            Some(commit) => commit.then = Box::new(then),
+            None => then(self),
+        }
+    }
+
+    /// On an owner: its share of a transaction has been said from `begins` on.
+    pub(crate) fn share_said(&mut self, commit: CommitId, begins: u64, alone: bool) {
+        if !alone {
+            self.log.unsettled.insert(commit, begins);
+        }
+        let total = self.effects.journal.total();
+        self.log.acks.push_back((total, commit));
+        if !self.log.gates {
+            self.open_gates();
+        }
+    }
+
+    fn share_is_on_disk(&mut self, id: CommitId) {
+        let Some(commit) = self.log.commits.get_mut(id.index) else {
+            return;
+        };
+        commit.missing -= 1;
+        if commit.missing > 0 {
+            return;
+        }
+        let commit = self.log.commits.remove(id.index);
+        for shard in commit.participants {
+            let settled = move |shard: &mut Shard| {
+                shard.log.unsettled.remove(&id);
+                shard.open_gates();
+            };
+            self.send(shard, Message::Visit(Box::new(settled)));
+        }
+        (commit.then)(self);
+    }
+
+    fn next_step(&mut self) -> Option<Step> {
+        let step = self.log.steps.pop_front().or_else(|| {
+            let more = self.effects.journal.has_more();
+            more.then(|| Step::Write(self.effects.journal.take()))
+        });
+        self.log.busy = step.is_some();
+        step
+    }
+
+    fn log_failed(&mut self, what: &str, error: &io::Error) {
+        if !self.refusals.log_failed {
+            error!(%error, what, "the append-only log: writes are refused until this works again");
+        }
+        self.refusals.log_failed = true;
+        self.refusals.settle(&self.config.clone());
+    }
+
+    fn log_works(&mut self) {
+        if self.refusals.log_failed {
+            info!("the append-only log works again");
+            self.refusals.log_failed = false;
+            self.refusals.settle(&self.config.clone());
+        }
+    }
+
+    /// By the clock: whether the disk keeps up.
+    pub(crate) fn look_at_log(&mut self) {
+        let behind = self.effects.journal.waiting_bytes() > BEHIND_BYTES_MAX;
+        if behind != self.refusals.log_behind {
+            self.refusals.log_behind = behind;
+            self.refusals.settle(&self.config.clone());
+        }
+    }
+}
+
+/// The file being written.
+struct Open {
+    file: File,
+    /// Bytes that the system has.
+    bytes: u64,
+    /// What has been written since the last sync, and where it begins.
+    unsynced: Vec<u8>,
+    synced: u64,
+    last_sync: Instant,
+}
+
+impl Open {
+    fn new(path: &PathBuf) -> io::Result<Self> {
+        let file = std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self {
+            file: File::from_std(file)?,
+            bytes,
+            unsynced: Vec::new(),
+            synced: bytes,
+            last_sync: Instant::now(),
+        })
+    }
+
+    async fn write(&mut self, bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
+        let len = bytes.len() as u64;
+        let (result, bytes) = self.file.write_all_at(bytes, self.bytes).await;
+        if result.is_ok() {
+            self.unsynced.extend_from_slice(&bytes);
+            self.bytes += len;
+        }
+        (result, bytes)
+    }
+
+    async fn sync(&mut self) -> io::Result<()> {
+        self.last_sync = Instant::now();
+        let result = self.file.sync_data().await;
+        match result {
+            Ok(()) => {
+                self.unsynced.clear();
+                self.synced = self.bytes;
+                Ok(())
+            }
+            Err(error) => {
+                // The system may have dropped what it could not write, and will say so only once: it gets all of it again.
+                let (again, bytes) = self
+                    .file
+                    .write_all_at(std::mem::take(&mut self.unsynced), self.synced)
+                    .await;
+                self.unsynced = bytes;
+                again.and(Err(error))
+            }
+        }
+    }
+}
+
+/// Writes a shard's log, for as long as the executor runs.
+pub async fn run(shard: Rc<RefCell<Shard>>) {
+    let mut open: Option<Open> = None;
+    loop {
+        let step = shard.borrow_mut().next_step();
+        match step {
+            Some(Step::Open(path)) => {
+                if let Some(old) = &mut open {
+                    sync(&shard, old).await;
+                }
+                open = Some(reopen(&shard, &path).await);
+                shard.borrow_mut().log.file_bytes = open.as_ref().map_or(0, |it| it.bytes);
+            }
+            Some(Step::Write(bytes)) => {
+                if let Some(open) = &mut open {
+                    write(&shard, open, bytes).await;
+                }
+            }
+            None => rest(&shard, open.as_mut()).await,
+        }
+    }
+}
+
+async fn reopen(shard: &RefCell<Shard>, path: &PathBuf) -> Open {
+    loop {
+        match Open::new(path) {
+            Ok(open) => return open,
+            Err(error) => shard.borrow_mut().log_failed("cannot be opened", &error),
+        }
+        monoio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+async fn write(shard: &RefCell<Shard>, open: &mut Open, mut bytes: Vec<u8>) {
+    let len = bytes.len() as u64;
+    loop {
+        let (result, back) = open.write(bytes).await;
+        bytes = back;
+        match result {
+            Ok(()) => break,
+            Err(error) => shard.borrow_mut().log_failed("cannot be written", &error),
+        }
+        monoio::time::sleep(RETRY_AFTER).await;
+    }
+    let policy = {
+        let mut shard = shard.borrow_mut();
+        shard.log_works();
+        shard.log.written += len;
+        shard.log.file_bytes = open.bytes;
+        bytes.clear();
+        shard.effects.journal.give_back(bytes);
+        shard.config.appendfsync
+    };
+    let due = match policy {
+        AppendFsync::Always => true,
+        AppendFsync::EverySecond => open.last_sync.elapsed() >= SYNC_EVERY,
+        AppendFsync::No => {
+            // The system writes when it likes, so there is nothing to write again.
+            open.unsynced = Vec::new();
+            open.synced = open.bytes;
+            false
+        }
+    };
+    if due {
+        sync(shard, open).await;
+    }
+}
+
+async fn sync(shard: &RefCell<Shard>, open: &mut Open) {
+    while let Err(error) = open.sync().await {
+        shard.borrow_mut().log_failed("cannot be synced", &error);
+        monoio::time::sleep(RETRY_AFTER).await;
+    }
+    let mut shard = shard.borrow_mut();
+    shard.begin_turn();
+    shard.log_works();
+    shard.log.synced = shard.log.written;
+    shard.open_gates();
+    if shard.stopping {
+        shard.wake_main();
+    }
+}
+
+/// Waits until there is something to write, or to sync.
+async fn rest(shard: &RefCell<Shard>, open: Option<&mut Open>) {
+    let (unsynced, stopping) = {
+        let shard = shard.borrow();
+        (shard.log.synced < shard.log.written, shard.stopping)
+    };
+    let policy = shard.borrow().config.appendfsync;
+    let until = match &open {
+        Some(open) if unsynced => match policy {
+            _ if stopping => Some(Duration::ZERO),
+            AppendFsync::No => None,
+            _ => Some(SYNC_EVERY.saturating_sub(open.last_sync.elapsed())),
+        },
+        _ => None,
+    };
+    if until != Some(Duration::ZERO) {
+        let mut timer = pin!(monoio::time::sleep(until.unwrap_or(SYNC_EVERY)));
+        let mut registered = false;
+        poll_fn(|cx| {
+            if registered && shard.borrow().log.waker.is_none() {
+                return Poll::Ready(());
+            }
+            registered = true;
+            let mut shard = shard.borrow_mut();
+            if shard.effects.journal.has_more() || !shard.log.steps.is_empty() {
+                return Poll::Ready(());
+            }
+            shard.log.waker = Some(cx.waker().clone());
+            match until {
+                Some(_) => timer.as_mut().poll(cx),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+    }
+    let due = until.is_some_and(|until| {
+        open.as_ref()
+            .is_some_and(|open| until.is_zero() || open.last_sync.elapsed() >= SYNC_EVERY)
+    });
+    if due && let Some(open) = open {
+        sync(shard, open).await;
+    }
+}

@@ -1,0 +1,287 @@
+//! How long commands take: a histogram for each, and the spikes that `latency-monitor-threshold` asks for.
+//!
+//! Each shard measures what runs on it; LATENCY and INFO join the parts. A histogram is logarithmic with [`STEPS`] linear steps to each
+//! doubling, so a percentile is off by at most 1.6 %; it is made when its command first runs.
+
+use std::collections::VecDeque;
+
+/// Linear steps in each doubling.
+const STEPS: usize = 64;
+
+/// Doublings behind the first `2 * STEPS` values, which have a place each. Covers a bit more than two minutes; what takes longer counts as that.
+const DOUBLINGS: u32 = 30;
+
+const PLACES: usize = 2 * STEPS + DOUBLINGS as usize * STEPS;
+
+/// The bounds of LATENCY HISTOGRAM are powers of two from here on.
+const FIRST_BOUND_NS: u64 = 1024;
+
+/// Durations in nanoseconds, counted.
+#[derive(Clone)]
+pub struct Histogram {
+    counts: Box<[u64; PLACES]>,
+    total: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self {
+            counts: Box::new([0; PLACES]),
+            total: 0,
+        }
+    }
+}
+
+impl Histogram {
+    /// The place of a duration.
+    #[inline]
+    fn place(nanos: u64) -> usize {
+        let doubling = (nanos | (2 * STEPS as u64 - 1)).ilog2() - STEPS.ilog2();
+        let place = doubling as usize * STEPS + (nanos >> doubling) as usize;
+        place.min(PLACES - 1)
+    }
+
+    /// The longest duration that has this place.
+    fn longest_at(place: usize) -> u64 {
+        let doubling = (place / STEPS).saturating_sub(1);
+        let step = (place - doubling * STEPS) as u64;
+        ((step + 1) << doubling) - 1
+    }
+
+    /// Counts one.
+    #[inline]
+    pub fn note(&mut self, nanos: u64) {
+        self.counts[Self::place(nanos)] += 1;
+        self.total += 1;
+    }
+
+    /// How many were counted.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Adds another one's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.total += other.total;
+        for (mine, theirs) in self.counts.iter_mut().zip(other.counts.iter()) {
+            *mine += theirs;
+        }
+    }
+
+    /// The duration in nanoseconds that `percent` of all do not exceed. 0 where nothing was counted.
+    pub fn percentile(&self, percent: f64) -> u64 {
+        let wanted = (self.total as f64 * percent / 100.0).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        for (place, count) in self.counts.iter().enumerate() {
+            seen += count;
+            if seen >= wanted {
+                return Self::longest_at(place);
+            }
+        }
+        0
+    }
+
+    /// Upper bounds in microseconds, each twice the one before, with how many took no longer; only those where the count grows.
+    pub fn cumulative(&self) -> Vec<(u64, u64)> {
+        let mut cumulative = Vec::new();
+        let mut bound = FIRST_BOUND_NS;
+        let mut seen = 0;
+        let mut shown = 0;
+        for (place, count) in self.counts.iter().enumerate() {
+            while Self::longest_at(place) >= bound {
+                if seen > shown {
+                    cumulative.push((bound / FIRST_BOUND_NS, seen));
+                    shown = seen;
+                }
+                bound *= 2;
+            }
+            seen += count;
+        }
+        if seen > shown {
+            cumulative.push((bound / FIRST_BOUND_NS, seen));
+        }
+        cumulative
+    }
+}
+
+/// Samples that are kept of an event.
+pub const SAMPLES_MAX: usize = 160;
+
+/// What can take long.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Spike {
+    Command,
+    /// A command that takes constant or logarithmic time.
+    FastCommand,
+    /// Removing keys whose time has come.
+    ExpireCycle,
+    /// Making room under `maxmemory`.
+    EvictionCycle,
+}
+
+impl Spike {
+    pub const ALL: [Self; 4] = [
+        Self::Command,
+        Self::FastCommand,
+        Self::ExpireCycle,
+        Self::EvictionCycle,
+    ];
+
+    /// Redis's name of the event.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::FastCommand => "fast-command",
+            Self::ExpireCycle => "expire-cycle",
+            Self::EvictionCycle => "eviction-cycle",
+        }
+    }
+
+    /// The event of this name, in any case.
+    pub fn named(name: &[u8]) -> Option<Self> {
+        let is = |spike: &Self| name.eq_ignore_ascii_case(spike.name().as_bytes());
+        Self::ALL.into_iter().find(is)
+    }
+}
+
+/// The worst of one second.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Sample {
+    pub unix_s: u64,
+    pub ms: u64,
+}
+
+/// The samples of one event, the oldest first.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Series {
+    pub samples: VecDeque<Sample>,
+    /// The worst since the last reset.
+    pub worst_ms: u64,
+}
+
+impl Series {
+    fn note(&mut self, sample: Sample) {
+        self.worst_ms = self.worst_ms.max(sample.ms);
+        if let Some(last) = self.samples.back_mut()
+            && last.unix_s == sample.unix_s
+        {
+            last.ms = last.ms.max(sample.ms);
+            return;
+        }
+        if self.samples.len() == SAMPLES_MAX {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(sample);
+    }
+
+    /// Joins another shard's samples: one a second, the worst.
+    pub fn add(&mut self, other: &Self) {
+        let worst_ms = self.worst_ms.max(other.worst_ms);
+        let mut all: Vec<Sample> = self.samples.iter().chain(&other.samples).copied().collect();
+        all.sort_unstable();
+        self.samples.clear();
+        all.into_iter().for_each(|sample| self.note(sample));
+        self.worst_ms = worst_ms;
+    }
+}
+
+/// The spikes of one shard, by event.
+#[derive(Clone, Default)]
+pub struct Spikes {
+    series: [Option<Series>; Spike::ALL.len()],
+}
+
+impl Spikes {
+    /// Notes that something took `ms` milliseconds.
+    pub fn note(&mut self, spike: Spike, unix_s: u64, ms: u64) {
+        let series = self.series[spike as usize].get_or_insert_default();
+        series.note(Sample { unix_s, ms });
+    }
+
+    /// The samples of an event, if it has ever happened.
+    pub fn series(&self, spike: Spike) -> Option<&Series> {
+        self.series[spike as usize].as_ref()
+    }
+
+    /// Forgets an event. Returns whether there was anything to forget.
+    pub fn reset(&mut self, spike: Spike) -> bool {
+        self.series[spike as usize].take().is_some()
+    }
+
+    /// Joins another shard's.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.series.iter_mut().zip(&other.series) {
+            if let Some(theirs) = theirs {
+                mine.get_or_insert_default().add(theirs);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn a_place_holds_what_is_near(nanos in 0..(1u64 << 37)) {
+            let place = Histogram::place(nanos);
+            let longest = Histogram::longest_at(place);
+            prop_assert!(nanos <= longest);
+            prop_assert!(longest - nanos <= nanos / STEPS as u64);
+            prop_assert!(place == 0 || Histogram::longest_at(place - 1) < nanos);
+        }
+
+        #[test]
+        fn percentiles_are_those_of_a_sorted_list(mut all in prop::collection::vec(0..1_000_000u64, 1..200), percent in 0.0..100.0f64) {
+            let mut histogram = Histogram::default();
+            all.iter().for_each(|&nanos| histogram.note(nanos));
+            all.sort_unstable();
+            let at = ((all.len() as f64 * percent / 100.0).ceil() as usize).max(1) - 1;
+            prop_assert_eq!(Histogram::place(histogram.percentile(percent)), Histogram::place(all[at]));
+        }
+    }
+
+    #[test]
+    fn the_longest_has_the_last_place() {
+        let mut histogram = Histogram::default();
+        histogram.note(u64::MAX);
+        assert_eq!(
+            histogram.percentile(50.0),
+            Histogram::longest_at(PLACES - 1)
+        );
+    }
+
+    #[test]
+    fn bounds_double() {
+        let mut histogram = Histogram::default();
+        for nanos in [0, 1_000, 1_023, 1_024, 5_000, 5_000, 1_000_000] {
+            histogram.note(nanos);
+        }
+        assert_eq!(histogram.cumulative(), [(1, 3), (2, 4), (8, 6), (1024, 7)]);
+        assert_eq!(Histogram::default().cumulative(), []);
+    }
+
+    #[test]
+    fn a_second_has_one_sample() {
+        let (mut one, mut other) = (Spikes::default(), Spikes::default());
+        for (unix_s, ms) in [(1, 20), (1, 30), (1, 10), (3, 5)] {
+            one.note(Spike::Command, unix_s, ms);
+        }
+        for (unix_s, ms) in [(1, 40), (2, 7), (3, 4)] {
+            other.note(Spike::Command, unix_s, ms);
+        }
+        one.add(&other);
+        let series = one.series(Spike::Command).expect("noted");
+        let samples: Vec<_> = series.samples.iter().map(|it| (it.unix_s, it.ms)).collect();
+        assert_eq!(
+            (samples, series.worst_ms),
+            (vec![(1, 40), (2, 7), (3, 5)], 40)
+        );
+        assert!(one.reset(Spike::Command) && !one.reset(Spike::Command));
+    }
+}

@@ -1,0 +1,203 @@
+//! CLIENT PAUSE: commands that wait for a time before they begin.
+//!
+//! What is paused is the truth of the process, under a lock; a visit to every shard makes it take the newest, because two changes on their way
+//! may overtake one another. A paused command stays unread in its connection's input and is looked at again at the end of the pause. So nothing
+//! paused holds a lock or a slot.
+//!
+//! Whoever asked for the pause is answered once every shard goes by it and all that their connections had sent before has had its reply: from
+//! then on nothing changes any key. While paused, keys are not looked for that have expired.
+
+use std::sync::PoisonError;
+
+use protocol::args::Args;
+use protocol::command::{Command, Flags};
+use storage::UnixMillis;
+
+use crate::batch::ClientToken;
+use crate::client::Client;
+use crate::dispatch::resolve;
+use crate::message::Visit;
+use crate::shard::Shard;
+
+/// Which commands a pause holds back. The later holds back more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Paused {
+    /// Those that may change a key or reach a replica.
+    Writes,
+    /// All.
+    All,
+}
+
+/// A pause, until its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pause {
+    pub what: Paused,
+    pub until: UnixMillis,
+}
+
+impl Pause {
+    /// What holds where a pause is called for during another: the stricter of both, until the later end.
+    fn join(self, other: Option<Self>, now: UnixMillis) -> Self {
+        match other.filter(|other| other.until > now) {
+            None => self,
+            Some(other) => Self {
+                what: self.what.max(other.what),
+                until: self.until.max(other.until),
+            },
+        }
+    }
+
+    fn holds_back(self, command: &Command, client: &Client) -> bool {
+        let queue = client.session.queue.as_ref();
+        self.what == Paused::All
+            || changes_something(command)
+            || command.name == "exec"
+                && queue.is_some_and(|queue| queue.commands().any(changes_something))
+    }
+}
+
+/// Whether replicas may hear of a command. COMMAND does not tell it of those that are no writes.
+pub(crate) fn changes_something(command: &Command) -> bool {
+    command.flags.contains(Flags::WRITE)
+        || matches!(
+            command.name,
+            "publish" | "spublish" | "pfcount" | "eval" | "evalsha" | "fcall"
+        )
+}
+
+/// Something to do once connections have the replies to what they had sent.
+pub struct Draining {
+    /// Each connection with the sequence number of the first reply that need not be there.
+    waits_for: Vec<(ClientToken, u32)>,
+    then: Visit,
+}
+
+impl Shard {
+    /// Pauses the process from here on; each shard has yet to take it up.
+    pub fn call_pause(&self, pause: Pause) {
+        let mut known = self.known_pause();
+        *known = Some(pause.join(*known, self.now));
+    }
+
+    /// Ends the pause of the process.
+    pub fn call_off_pause(&self) {
+        *self.known_pause() = None;
+    }
+
+    fn known_pause(&self) -> std::sync::MutexGuard<'_, Option<Pause>> {
+        self.process
+            .pause
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes by what is paused now.
+    pub fn take_up_pause(&mut self) {
+        let now = self.now;
+        let known = self.known_pause().filter(|pause| pause.until > now);
+        self.pause = known;
+        match known {
+            Some(_) => self.wake_timer(),
+            None => self.let_go_on(),
+        }
+    }
+
+    /// The same, and `then` once all that connections of this shard had sent before has had its reply.
+    pub fn take_up_pause_and(&mut self, then: Visit) {
+        self.take_up_pause();
+        let mut waits_for = Vec::new();
+        for (_, known) in &self.clients {
+            if let Ok(client) = known.client.try_borrow()
+                && !client.pending.is_empty()
+            {
+                let end = client.pending.end_seq();
+                // What waits for all shards (this pause, say) or for an element is the last that its connection has sent.
+                let is_held = client.blocked.is_some()
+                    || client.suspended.is_some()
+                    || self.is_gathering(client.token);
+                waits_for.push((client.token, end.wrapping_sub(u32::from(is_held))));
+            }
+        }
+        self.draining.push(Draining { waits_for, then });
+        self.schedule_turn();
+    }
+
+    /// Does what was to be done after the replies that are there now. Returns whether there was something.
+    pub(crate) fn look_at_draining(&mut self) -> bool {
+        let mut done = Vec::new();
+        for mut draining in std::mem::take(&mut self.draining) {
+            draining.waits_for.retain(|&(token, seq)| {
+                let client = self.client(token);
+                client.is_some_and(|client| !client.borrow().pending.is_past(seq))
+            });
+            match draining.waits_for.is_empty() {
+                true => done.push(draining.then),
+                false => self.draining.push(draining),
+            }
+        }
+        let any = !done.is_empty();
+        done.into_iter().for_each(|then| then(self));
+        any
+    }
+
+    /// Whether a command must wait for the end of the pause.
+    #[cold]
+    pub(crate) fn postpones(&mut self, client: &mut Client, args: &Args<'_>) -> bool {
+        self.end_pause_if_due();
+        let (Some(pause), Ok(id)) = (self.pause, resolve(args)) else {
+            return false;
+        };
+        let command = id.command();
+        // A refusal is told at once.
+        client.postponed =
+            client.session.admits(command).is_ok() && pause.holds_back(command, client);
+        client.postponed
+    }
+
+    pub(crate) fn end_pause_if_due(&mut self) {
+        if self.pause.is_some_and(|pause| pause.until <= self.now) {
+            self.pause = None;
+            self.let_go_on();
+        }
+    }
+
+    fn let_go_on(&mut self) {
+        for (_, known) in &self.clients {
+            if let Ok(mut client) = known.client.try_borrow_mut()
+                && client.postponed
+            {
+                client.postponed = false;
+                client.wake();
+            }
+        }
+    }
+
+    /// Connections of this shard whose next command is held back.
+    pub fn postponed_clients(&self) -> usize {
+        let is_postponed = |client: &Client| client.postponed;
+        self.clients
+            .iter()
+            .filter(|(_, known)| known.client.try_borrow().is_ok_and(|it| is_postponed(&it)))
+            .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stricter_holds_until_the_later_end() {
+        let pause = |what, until| Pause {
+            what,
+            until: UnixMillis::new(until),
+        };
+        let now = UnixMillis::new(10);
+        let (writes, all) = (pause(Paused::Writes, 50), pause(Paused::All, 20));
+        let both = pause(Paused::All, 50);
+        assert_eq!(writes.join(Some(all), now), both);
+        assert_eq!(all.join(Some(writes), now), both);
+        assert_eq!(writes.join(None, now), writes);
+        assert_eq!(writes.join(Some(pause(Paused::All, 10)), now), writes);
+    }
+}

@@ -1,0 +1,93 @@
+//! Arguments that nobody else may read: passwords, where the slow log and MONITOR repeat a command.
+
+use protocol::args::Args;
+use protocol::table::CommandId;
+
+use crate::config::{Flag, Parameter};
+
+/// What stands in a secret's place.
+pub const REDACTED: &[u8] = b"(redacted)";
+
+const AUTH: CommandId = CommandId::named("auth");
+const HELLO: CommandId = CommandId::named("hello");
+const CONFIG_SET: CommandId = CommandId::named("config|set");
+
+/// The arguments of `command` as others may see them, verb first.
+pub fn shown<'a>(command: CommandId, args: &Args<'a>) -> Vec<&'a [u8]> {
+    let mut shown: Vec<&[u8]> = args.iter().collect();
+    let name = command.command().name;
+    if command == AUTH {
+        shown[1..].fill(REDACTED);
+    } else if command == HELLO {
+        // `HELLO version [AUTH username password] [SETNAME name]`
+        let word = |text: &&[u8]| text.eq_ignore_ascii_case(b"auth");
+        if let Some(at) = shown.iter().skip(2).position(word) {
+            let end = shown.len().min(at + 5);
+            shown[at + 3..end].fill(REDACTED);
+        }
+    } else if command == CONFIG_SET {
+        for pair in shown[2..].chunks_exact_mut(2) {
+            if is_secret(pair[0]) {
+                pair[1] = REDACTED;
+            }
+        }
+    } else if name == "acl|setuser" {
+        // Its rules hold passwords and their hashes.
+        shown[2..].fill(REDACTED);
+    } else if name == "migrate" {
+        for at in 3..shown.len() {
+            let secrets = match shown[at] {
+                word if word.eq_ignore_ascii_case(b"auth") => 1,
+                word if word.eq_ignore_ascii_case(b"auth2") => 2,
+                _ => continue,
+            };
+            let end = shown.len().min(at + 1 + secrets);
+            shown[at + 1..end].fill(REDACTED);
+        }
+    }
+    shown
+}
+
+fn is_secret(parameter: &[u8]) -> bool {
+    let name = std::str::from_utf8(parameter).unwrap_or_default();
+    Parameter::find(name).is_some_and(|row| row.is(Flag::Sensitive))
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::args::OwnedArgs;
+    use protocol::table::lookup_full;
+
+    use super::*;
+
+    fn text(name: &str, words: &str) -> String {
+        let args = OwnedArgs::from_parts(words.split(' ').map(str::as_bytes));
+        let command = lookup_full(name.as_bytes()).expect("a command of the table");
+        let shown = shown(command, &args.borrow());
+        String::from_utf8(shown.join(&b' ')).expect("text")
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for (name, words, expected) in [
+            ("auth", "AUTH secret", "AUTH (redacted)"),
+            ("auth", "AUTH me secret", "AUTH (redacted) (redacted)"),
+            (
+                "hello",
+                "HELLO 3 AUTH me secret SETNAME n",
+                "HELLO 3 AUTH (redacted) (redacted) SETNAME n",
+            ),
+            ("hello", "HELLO 3 auth me", "HELLO 3 auth (redacted)"),
+            ("hello", "HELLO 3 AUTH", "HELLO 3 AUTH"),
+            ("hello", "HELLO", "HELLO"),
+            (
+                "config|set",
+                "CONFIG SET maxmemory 0 REQUIREPASS secret",
+                "CONFIG SET maxmemory 0 REQUIREPASS (redacted)",
+            ),
+            ("set", "SET auth secret", "SET auth secret"),
+        ] {
+            assert_eq!(text(name, words), expected);
+        }
+    }
+}

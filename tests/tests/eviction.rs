@@ -1,0 +1,279 @@
+//! `maxmemory`: memory stays within bounds, only what may go goes, and what is used stays.
+
+use std::time::Duration;
+
+use tests::server::eventually;
+use tests::wire::encode;
+use tests::{Options, Server, Wire};
+
+const SHARDS: [u16; 3] = [1, 2, 4];
+
+/// What the data may take above what an empty server does.
+const DATA_BYTES_MAX: u64 = 3 << 20;
+
+/// What memory may exceed its limit by: what other shards have not said yet, what they owe, and the buffers of this test's connections.
+const EXCESS_BYTES_MAX: u64 = 1 << 20;
+
+/// A value, so that some 3,000 keys fill the room.
+const VALUE_BYTES: usize = 1000;
+
+/// Commands of a pipeline.
+const PIPELINE: usize = 100;
+
+const EVICTION_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The number behind `name:` in a section of INFO.
+fn info(wire: &mut Wire, section: &str, name: &str) -> u64 {
+    let reply = wire.ask(&format!("INFO {section}"));
+    let text = String::from_utf8_lossy(reply.text()).into_owned();
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value
+        .and_then(|value| value.trim().parse().ok())
+        .unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+fn used(wire: &mut Wire) -> u64 {
+    info(wire, "memory", "used_memory")
+}
+
+/// Sends all commands, some at a time. Returns how many were answered with an error, which must be OOM.
+fn run(wire: &mut Wire, commands: impl Iterator<Item = Vec<String>>) -> usize {
+    let mut refused = 0;
+    let mut commands = commands.peekable();
+    while commands.peek().is_some() {
+        let mut pipeline = Vec::new();
+        let mut count = 0;
+        for command in commands.by_ref().take(PIPELINE) {
+            encode(&command, &mut pipeline);
+            count += 1;
+        }
+        wire.send(&pipeline);
+        for _ in 0..count {
+            let reply = wire.reply();
+            if reply.starts_with(b"-") {
+                assert!(
+                    reply.starts_with(b"-OOM "),
+                    "{}",
+                    tests::reply::show(&reply)
+                );
+                refused += 1;
+            }
+        }
+    }
+    refused
+}
+
+/// `SET prefix:n value`, with further words.
+fn sets(prefix: &str, count: usize, rest: &str) -> impl Iterator<Item = Vec<String>> {
+    let value = "v".repeat(VALUE_BYTES);
+    let (prefix, rest) = (prefix.to_owned(), rest.to_owned());
+    (0..count).map(move |number| {
+        let mut words = vec!["SET".into(), format!("{prefix}:{number}"), value.clone()];
+        words.extend(rest.split_whitespace().map(str::to_owned));
+        words
+    })
+}
+
+fn gets(prefix: &str, count: usize) -> impl Iterator<Item = Vec<String>> {
+    let prefix = prefix.to_owned();
+    (0..count).map(move |number| vec!["GET".into(), format!("{prefix}:{number}")])
+}
+
+/// How many of the keys are there.
+fn existing(wire: &mut Wire, prefix: &str, count: usize) -> usize {
+    (0..count)
+        .filter(|number| wire.ask(&format!("EXISTS {prefix}:{number}")).integer() == 1)
+        .count()
+}
+
+/// A server with room for [`DATA_BYTES_MAX`], and its limit.
+fn limited(shards: u16, policy: &str) -> (Server, Wire, u64) {
+    let server = Server::start(Options::shards(shards));
+    let mut wire = server.connect();
+    let limit = used(&mut wire) + DATA_BYTES_MAX;
+    let set = format!("CONFIG SET maxmemory {limit} maxmemory-policy {policy}");
+    assert_eq!(wire.ask(&set).text(), b"OK");
+    (server, wire, limit)
+}
+
+#[test]
+fn every_policy_keeps_memory_within_bounds() {
+    const WRITTEN: usize = 30_000;
+    const ROUNDS: usize = 10;
+    const SPARED: usize = 200;
+    for shards in SHARDS {
+        let (_server, mut wire, limit) = limited(shards, "noeviction");
+        for policy in [
+            "allkeys-lru",
+            "allkeys-lfu",
+            "allkeys-random",
+            "volatile-lru",
+            "volatile-lfu",
+            "volatile-random",
+            "volatile-ttl",
+        ] {
+            wire.ask("FLUSHALL");
+            // What was flushed is freed on a thread of its own.
+            eventually("the keys are freed", EVICTION_TIME_MAX, || {
+                used(&mut wire) < limit - DATA_BYTES_MAX / 2
+            });
+            wire.ask(&format!("CONFIG SET maxmemory-policy {policy}"));
+            let before = info(&mut wire, "stats", "evicted_keys");
+            let volatile = policy.starts_with("volatile");
+            let expiry = if volatile { "EX 1000" } else { "" };
+            assert_eq!(run(&mut wire, sets("spared", SPARED, "")), 0);
+            for round in 0..ROUNDS {
+                let prefix = format!("{round}");
+                let refused = run(&mut wire, sets(&prefix, WRITTEN / ROUNDS, expiry));
+                assert_eq!(refused, 0, "{policy}, {shards} shards");
+                let used = used(&mut wire);
+                assert!(
+                    used < limit + EXCESS_BYTES_MAX,
+                    "{policy}, {shards} shards: {used} of {limit}"
+                );
+            }
+            // Shards may still owe one another some.
+            let mut left = 0;
+            eventually("all keys are accounted for", EVICTION_TIME_MAX, || {
+                let evicted = info(&mut wire, "stats", "evicted_keys") - before;
+                left = wire.ask("DBSIZE").integer();
+                evicted as i64 + left == (WRITTEN + SPARED) as i64
+            });
+            // Not more went than had to.
+            assert!(left > 1000, "{policy}, {shards} shards: {left} keys left");
+            if volatile {
+                let spared = existing(&mut wire, "spared", SPARED);
+                assert_eq!(spared, SPARED, "{policy}, {shards} shards");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_eviction_writes_are_refused_and_all_else_goes_on() {
+    for shards in SHARDS {
+        let (_server, mut wire, _) = limited(shards, "noeviction");
+        let refused = run(&mut wire, sets("key", 5000, ""));
+        assert!(refused > 1000, "{shards} shards: {refused} refused");
+        let left = wire.ask("DBSIZE").integer();
+        assert_eq!(left as usize + refused, 5000);
+        assert_eq!(info(&mut wire, "stats", "evicted_keys"), 0);
+        assert_eq!(wire.ask("GET key:0").text().len(), VALUE_BYTES);
+        assert_eq!(wire.ask("EXPIRE key:0 1000").integer(), 1);
+        assert!(wire.ask("MSET a 1 b 2 c 3").is_error());
+        for number in 0..1000 {
+            assert_eq!(wire.ask(&format!("DEL key:{number}")).integer(), 1);
+        }
+        assert_eq!(wire.ask("MSET a 1 b 2 c 3").text(), b"OK");
+    }
+}
+
+#[test]
+fn a_shard_without_a_victim_has_others_evict() {
+    for shards in SHARDS {
+        let (_server, mut wire, limit) = limited(shards, "volatile-lru");
+        assert_eq!(run(&mut wire, sets("goes", 2500, "EX 1000")), 0);
+        // All of these are on one shard.
+        assert_eq!(
+            run(&mut wire, sets("{stays}", 2000, "")),
+            0,
+            "{shards} shards"
+        );
+        let used_now = used(&mut wire);
+        assert!(
+            used_now < limit + EXCESS_BYTES_MAX,
+            "{shards} shards: {used_now} of {limit}"
+        );
+        assert_eq!(existing(&mut wire, "{stays}", 2000), 2000);
+        // And when nothing is left to evict anywhere, writes are refused.
+        let refused = run(&mut wire, sets("{stays}", 6000, ""));
+        assert!(
+            refused > 2000,
+            "{shards} shards: {refused} refused, {} of {limit}, {} keys, {} evicted",
+            used(&mut wire),
+            wire.ask("DBSIZE").integer(),
+            info(&mut wire, "stats", "evicted_keys")
+        );
+        assert_eq!(existing(&mut wire, "goes", 2500), 0);
+        assert_eq!(existing(&mut wire, "{stays}", 2000), 2000);
+    }
+}
+
+#[test]
+fn what_was_used_of_late_stays() {
+    for shards in SHARDS {
+        let (_server, mut wire, _) = limited(shards, "allkeys-lru");
+        run(&mut wire, sets("hot", 300, ""));
+        run(&mut wire, sets("cold", 2000, ""));
+        // The clock of LRU counts seconds.
+        std::thread::sleep(Duration::from_millis(2100));
+        run(&mut wire, gets("hot", 300));
+        run(&mut wire, sets("new", 1500, ""));
+        let evicted = info(&mut wire, "stats", "evicted_keys");
+        assert!(evicted > 500, "{shards} shards: {evicted} evicted");
+        let hot = existing(&mut wire, "hot", 300);
+        assert!(hot > 285, "{shards} shards: {hot} of 300 are left");
+    }
+}
+
+#[test]
+fn what_is_used_often_stays() {
+    for shards in SHARDS {
+        let (_server, mut wire, _) = limited(shards, "allkeys-lfu");
+        run(&mut wire, sets("hot", 300, ""));
+        for _ in 0..60 {
+            run(&mut wire, gets("hot", 300));
+        }
+        run(&mut wire, sets("cold", 10_000, ""));
+        let hot = existing(&mut wire, "hot", 300);
+        assert!(hot > 285, "{shards} shards: {hot} of 300 are left");
+    }
+}
+
+#[test]
+fn what_lives_longest_stays() {
+    for shards in SHARDS {
+        let (_server, mut wire, _) = limited(shards, "volatile-ttl");
+        run(&mut wire, sets("long", 300, "EX 100000"));
+        run(&mut wire, sets("short", 10_000, "EX 1000"));
+        let long = existing(&mut wire, "long", 300);
+        assert!(long > 285, "{shards} shards: {long} of 300 are left");
+    }
+}
+
+#[test]
+fn a_lower_limit_is_met_without_a_command() {
+    for shards in SHARDS {
+        let (_server, mut wire, limit) = limited(shards, "allkeys-random");
+        run(&mut wire, sets("key", 2500, ""));
+        let lower = limit - (DATA_BYTES_MAX / 2);
+        wire.ask(&format!("CONFIG SET maxmemory {lower}"));
+        eventually("memory is below the limit", EVICTION_TIME_MAX, || {
+            used(&mut wire) <= lower + EXCESS_BYTES_MAX / 4
+        });
+        assert!(wire.ask("DBSIZE").integer() > 500);
+    }
+}
+
+#[test]
+fn big_values_that_are_freed_later_count_as_freed() {
+    for shards in SHARDS {
+        let (_server, mut wire, limit) = limited(shards, "allkeys-random");
+        wire.ask("CONFIG SET lazyfree-lazy-eviction yes");
+        let members: Vec<String> = (0..1000)
+            .map(|number| format!("member number {number}"))
+            .collect();
+        for number in 0..200 {
+            let mut words = vec!["SADD".to_owned(), format!("set:{number}")];
+            words.extend(members.iter().cloned());
+            assert_eq!(wire.command(&words).integer(), 1000);
+        }
+        let left = wire.ask("DBSIZE").integer();
+        assert!(left > 10, "{shards} shards: {left} keys left");
+        eventually("memory is below the limit", EVICTION_TIME_MAX, || {
+            used(&mut wire) <= limit + EXCESS_BYTES_MAX
+        });
+    }
+}
