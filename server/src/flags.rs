@@ -35,6 +35,9 @@ Examples:
                                            this machine only, with a password
   percore redis.conf --loglevel verbose    a file, and a flag that wins over it
   echo 'port 7000' | percore -             the file from standard input
+  percore --appendonly yes --appendfsync always
+                                           nothing that was answered is ever lost
+  percore check /var/lib/percore           what is in the data files there, and whether it is whole
   percore --port 0 --unixsocket /run/percore.sock --unixsocketperm 770
                                            no network at all
 
@@ -57,6 +60,8 @@ const ESSENTIAL: &[&str] = &[
     "maxmemory",
     "maxmemory-policy",
     "save",
+    "appendonly",
+    "appendfsync",
     "dir",
     "dbfilename",
 ];

@@ -9,8 +9,10 @@ mod logs;
 mod memory;
 mod signals;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::process::ExitCode;
 
 use shard::{Allocator, Server, Setup};
@@ -40,7 +42,19 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let Some(start) = flags::read(std::env::args_os().skip(1))? else {
+    let mut args = std::env::args_os().skip(1).peekable();
+    let checks = args.next_if(|word| word == "check").is_some();
+    if checks
+        && args
+            .peek()
+            .is_some_and(|word| !word.as_encoded_bytes().starts_with(b"--"))
+    {
+        let dir = args.next().unwrap_or_default();
+        return check([OsString::from("--dir"), dir].into_iter().chain(args));
+    } else if checks {
+        return check(args);
+    }
+    let Some(start) = flags::read(args)? else {
         return Ok(());
     };
     let Start {
@@ -92,10 +106,12 @@ fn run() -> Result<(), Failure> {
         },
         log_level,
     })
-    .map_err(|error| {
-        Failure(format!(
+    .map_err(|error| match error.kind() {
+        // What was read is not what it should be, and says so itself.
+        io::ErrorKind::InvalidData => Failure(error.to_string()),
+        _ => Failure(format!(
             "the shards did not start: {error}; if the kernel refuses io_uring, try --io-driver epoll"
-        ))
+        )),
     })?;
     signals::stop_on(signals, server.stop_handle())
         .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
@@ -108,6 +124,19 @@ fn run() -> Result<(), Failure> {
     }
     info!("percore has ended");
     ended.map_err(|error| Failure(format!("a shard failed: {error}")))
+}
+
+/// `percore check [DIR] [--name value ...]`: tells what is in the data files.
+fn check(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    let Some(start) = flags::read(args)? else {
+        return Ok(());
+    };
+    let report = shard::check::check(&start.config);
+    print!("{}", report.text);
+    match report.damaged {
+        true => Err(Failure("there is damage; see above".into())),
+        false => Ok(()),
+    }
 }
 
 fn write_pid_file(config: &shard::config::Config) -> Result<Option<std::path::PathBuf>, Failure> {

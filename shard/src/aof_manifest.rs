@@ -108,6 +108,20 @@ impl Folder {
         File::open(&self.path)?.sync_all()
     }
 
+    /// Bytes of the snapshot, and of all files, that `manifest` names.
+    pub fn sizes(&self, manifest: &Manifest) -> io::Result<(u64, u64)> {
+        let size = |path: PathBuf| fs::metadata(path).map(|it| it.len());
+        let base = manifest.base.as_ref().map(|name| size(self.base(name)));
+        let base = base.transpose()?.unwrap_or(0);
+        let mut all = base;
+        for part in &manifest.parts {
+            for shard in 0..part.shards {
+                all += size(self.part(part.sequence, shard))?;
+            }
+        }
+        Ok((base, all))
+    }
+
     /// Removes the files that `manifest` does not name.
     pub fn tidy(&self, manifest: &Manifest) -> io::Result<()> {
         let base = manifest.base.as_ref().map(|name| self.base(name));

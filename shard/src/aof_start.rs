@@ -58,6 +58,8 @@ pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
         folder.write(&manifest).map_err(files)?;
     }
     folder.tidy(&manifest).map_err(files)?;
+    let (base, all) = folder.sizes(&manifest).map_err(files)?;
+    process.snapshots.log_based(base, all);
     process.set_manifest(manifest);
     Ok(databases)
 }

@@ -57,6 +57,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
                 shard.look_at_clients();
             }
             shard.look_at_log();
+            shard.heed_log_size();
             let unsaved = shard.heed_save_points();
             quiet_ticks = match shard.stats.commands == commands {
                 true => quiet_ticks + 1,

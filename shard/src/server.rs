@@ -95,7 +95,7 @@ impl Server {
         }
         drop(ready);
         if process.current_config().appendonly {
-            let delivered = aof_start::load(&process).map_err(io::Error::other)?;
+            let delivered = aof_start::load(&process).map_err(damaged)?;
             *lock(&process.delivered) = delivered.into_iter().map(Some).collect();
         }
         for _ in 0..shards {
@@ -146,6 +146,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What was read cannot be used.
+fn damaged(why: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
 /// Reads the data files, while connections are told to wait.
 async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
     let (config, process, id) = {
@@ -177,9 +182,7 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
         }
     } else {
         let path = config.dir.join(&config.dbfilename);
-        loading::load(shard, &path)
-            .await
-            .map_err(io::Error::other)?;
+        loading::load(shard, &path).await.map_err(damaged)?;
     }
     shard.borrow_mut().loaded();
     Ok(())

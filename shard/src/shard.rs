@@ -22,6 +22,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
 use crate::gather::Gather;
+use crate::giving_way::GivingWay;
 use crate::handler::{HANDLERS, Handler};
 use crate::latency::Spikes;
 use crate::locks::LockTable;
@@ -136,6 +137,7 @@ pub struct Shard {
     /// False from when the turn task announced sleep until somebody begins a turn.
     pub(crate) awake: bool,
     pub(crate) turn_waker: Option<Waker>,
+    pub(crate) giving_way: GivingWay,
     pub(crate) cron_waker: Option<Waker>,
     pub(crate) timer_waker: Option<Waker>,
     pub(crate) walk_waker: Option<Waker>,
@@ -199,6 +201,7 @@ impl Shard {
             scratch: Vec::new(),
             awake: false,
             turn_waker: None,
+            giving_way: GivingWay::default(),
             cron_waker: None,
             timer_waker: None,
             walk_waker: None,

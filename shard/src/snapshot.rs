@@ -26,7 +26,7 @@ use storage::rdb::{FileWriter, header};
 use storage::{Databases, Keyspace, Piece, Terms};
 use tracing::{error, info};
 
-use crate::aof_manifest::{Folder, Part};
+use crate::aof_manifest::{Folder, Manifest, Part};
 use crate::batch::ReplyTo;
 use crate::config::Config;
 use crate::process::{Process, REDIS_VERSION};
@@ -77,6 +77,13 @@ pub struct Snapshots {
     rewrite_failed: AtomicBool,
     /// BGREWRITEAOF came while a snapshot was being written.
     rewrite_scheduled: AtomicBool,
+    /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last said.
+    base_bytes: AtomicU64,
+    log_bytes: Vec<AtomicU64>,
+    /// Parts that this process has begun, or tried to.
+    parts_begun: AtomicU64,
+    /// Bytes of all of them after the last rewrite, or at the start.
+    rewritten_bytes: AtomicU64,
     /// Changes of each shard since the start, as it last said.
     dirty: Vec<AtomicU64>,
     /// Libraries of functions that a loaded file had: kept as they are.
@@ -126,6 +133,10 @@ impl Snapshots {
             last_try: Mutex::new(None),
             rewrite_failed: AtomicBool::new(false),
             rewrite_scheduled: AtomicBool::new(false),
+            base_bytes: AtomicU64::new(0),
+            log_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            parts_begun: AtomicU64::new(1),
+            rewritten_bytes: AtomicU64::new(0),
             dirty: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             functions: Mutex::new(Vec::new()),
         }
@@ -212,6 +223,35 @@ impl Snapshots {
         self.dirty_saved.store(self.dirty(), Ordering::Relaxed);
     }
 
+    /// Bytes of the append-only log, and what it had after it was last rewritten.
+    pub fn log_sizes(&self) -> (u64, u64) {
+        let logs: u64 = self
+            .log_bytes
+            .iter()
+            .map(|it| it.load(Ordering::Relaxed))
+            .sum();
+        let now = logs + self.base_bytes.load(Ordering::Relaxed);
+        (now, self.rewritten_bytes.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn publish_log(&self, shard: ShardId, bytes: u64) {
+        self.log_bytes[shard.index()].store(bytes, Ordering::Relaxed);
+    }
+
+    /// The log has a new beginning, or was found with this one, and these bytes in all.
+    pub(crate) fn log_based(&self, base: u64, all: u64) {
+        self.base_bytes.store(base, Ordering::Relaxed);
+        self.rewritten_bytes.store(all, Ordering::Relaxed);
+    }
+
+    /// Whether the log has grown by so much that it is to be rewritten.
+    fn rewrite_is_due(&self, config: &Config) -> bool {
+        let (now, then) = self.log_sizes();
+        let percent = u64::from(config.auto_aof_rewrite_percentage);
+        let grown = now.saturating_sub(then).saturating_mul(100) / then.max(1);
+        percent > 0 && now > config.auto_aof_rewrite_min_size && grown >= percent
+    }
+
     pub(crate) fn publish_dirty(&self, shard: ShardId, dirty: u64) {
         self.dirty[shard.index()].store(dirty, Ordering::Relaxed);
     }
@@ -231,6 +271,12 @@ impl Snapshots {
         due && !patient
     }
 
+    /// Whether a rewrite has failed just now.
+    fn retries_too_soon(&self) -> bool {
+        let last = *lock(&self.last_try);
+        self.rewrite_failed() && last.is_some_and(|last| last.elapsed() < RETRY_AFTER)
+    }
+
     fn end(&self, result: &io::Result<u64>) {
         let under_way = lock(&self.under_way);
         let rewrites = under_way
@@ -244,6 +290,9 @@ impl Snapshots {
         }
         if let (Some(it), true, Ok(bytes)) = (&*under_way, rewrites, result) {
             let took_ms = it.began.elapsed().as_millis() as u64;
+            self.base_bytes.store(*bytes, Ordering::Relaxed);
+            let (all, _) = self.log_sizes();
+            self.log_based(*bytes, all);
             info!(bytes, took_ms, "append-only log rewritten");
         } else if let Some(it) = &*under_way {
             let took = it.began.elapsed();
@@ -396,6 +445,9 @@ fn commit(process: &Process, aim: &Aim) -> io::Result<()> {
     let mut rewritten = manifest.clone();
     rewritten.base = Some(folder.base_name(part.sequence));
     rewritten.parts.retain(|it| it.sequence >= part.sequence);
+    if rewritten.parts.is_empty() {
+        rewritten.parts.push(*part);
+    }
     folder.write(&rewritten)?;
     *manifest = rewritten;
     folder.tidy(&manifest)
@@ -419,18 +471,31 @@ impl Shard {
         if lock(&process.snapshots.under_way).is_some() {
             return Err(NotBegun::UnderWay);
         }
+        *lock(&process.snapshots.last_try) = Some(Instant::now());
         let folder = Folder::of(&self.config);
         let mut manifest = lock(&process.manifest);
+        let begun = process
+            .snapshots
+            .parts_begun
+            .fetch_add(1, Ordering::Relaxed);
+        let on_disk = folder.read().map_err(NotBegun::Failed)?;
+        let sequence = [&*manifest]
+            .into_iter()
+            .chain(&on_disk)
+            .map(Manifest::next_sequence);
         let part = Part {
-            sequence: manifest.next_sequence(),
+            sequence: sequence.fold(begun, u64::max),
             shards: self.slots.shards(),
         };
-        // Named before the first record goes there: a crash from here on reads the old base, the old parts and this one.
-        let mut with_part = manifest.clone();
-        with_part.parts.push(part);
-        let written = folder.create(part).and_then(|()| folder.write(&with_part));
-        written.map_err(NotBegun::Failed)?;
-        *manifest = with_part;
+        folder.create(part).map_err(NotBegun::Failed)?;
+        if !manifest.parts.is_empty() {
+            // Named before the first record goes there: a crash from here on reads the old base, the old parts and this one. Where the log is
+            // just being turned on there is nothing that it could follow yet: it is named when its base is whole.
+            let mut with_part = manifest.clone();
+            with_part.parts.push(part);
+            folder.write(&with_part).map_err(NotBegun::Failed)?;
+            *manifest = with_part;
+        }
         drop(manifest);
         let name = folder.base(&folder.base_name(part.sequence));
         let begun = self.begin_file(Aim::Base { part, folder }, name, None);
@@ -602,6 +667,22 @@ impl Shard {
             error!(%error, "cannot begin a snapshot");
         }
         process.snapshots.changes() > 0
+    }
+
+    /// By the clock: begins a rewrite where the log has grown enough.
+    pub(crate) fn heed_log_size(&mut self) {
+        let process = self.process.clone();
+        process.snapshots.publish_log(self.id, self.log.file_bytes);
+        if !self.config.appendonly || self.refusals.loading || self.stopping {
+            return;
+        }
+        let has_none = lock(&process.manifest).parts.is_empty();
+        if (has_none || process.snapshots.rewrite_is_due(&self.config))
+            && !process.snapshots.retries_too_soon()
+            && let Err(NotBegun::Failed(error)) = self.begin_rewrite()
+        {
+            error!(%error, "cannot begin to rewrite the append-only log");
+        }
     }
 }
 

@@ -9,11 +9,13 @@
 //! * [`wire`]: [`Wire`](wire::Wire), a connection.
 //! * [`reply`]: where a reply ends, and what it says.
 //! * [`compare`]: when two replies count as the same.
+//! * [`contents`]: all that a server holds, key by key.
 //! * [`grammar`]: random commands, a file a family.
 //! * [`duel`]: runs sequences of them against both servers, and shrinks those that differ.
 
 pub mod binary;
 pub mod compare;
+pub mod contents;
 pub mod differences;
 pub mod duel;
 pub mod grammar;

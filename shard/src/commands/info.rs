@@ -71,7 +71,6 @@ pub struct Part {
     expired_keys: u64,
     expired_fields: u64,
     logs_failed: u64,
-    log_bytes: u64,
     evicted_keys: u64,
     /// Keys, and keys with a deadline, of each database.
     databases: Vec<(u64, u64)>,
@@ -82,6 +81,7 @@ impl Part {
         shard.publish_memory();
         let snapshots = &shard.process.snapshots;
         snapshots.publish_dirty(shard.id, shard.effects.dirty);
+        snapshots.publish_log(shard.id, shard.log.file_bytes);
         let databases = &shard.databases;
         Self {
             stats: shard.stats.clone(),
@@ -92,7 +92,6 @@ impl Part {
             expired_keys: shard.effects.expired_keys,
             expired_fields: shard.effects.expired_fields,
             logs_failed: u64::from(shard.refusals.log_failed),
-            log_bytes: shard.log.file_bytes,
             evicted_keys: shard.effects.evicted_keys,
             databases: databases
                 .indices()
@@ -111,7 +110,6 @@ impl Part {
         self.expired_keys += other.expired_keys;
         self.expired_fields += other.expired_fields;
         self.logs_failed += other.logs_failed;
-        self.log_bytes += other.log_bytes;
         self.evicted_keys += other.evicted_keys;
         self.databases
             .resize(self.databases.len().max(other.databases.len()), (0, 0));
@@ -330,6 +328,7 @@ fn human(bytes: u64) -> String {
 
 fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let snapshots = &report.shard.process.snapshots;
+    let (log_bytes, rewritten_bytes) = snapshots.log_sizes();
     let (current_s, rewrite_s) = (snapshots.current_s(), snapshots.current_rewrite_s());
     lines!(out,
         "loading": u8::from(report.shard.refusals.loading),
@@ -347,7 +346,8 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "aof_current_rewrite_time_sec": rewrite_s.map_or(-1, |it| it as i64),
         "aof_last_bgrewrite_status": if snapshots.rewrite_failed() { "err" } else { "ok" },
         "aof_last_write_status": if report.sum.logs_failed > 0 { "err" } else { "ok" },
-        "aof_current_size": report.sum.log_bytes,
+        "aof_current_size": log_bytes,
+        "aof_base_size": rewritten_bytes,
     )
 }
 

@@ -194,6 +194,11 @@ impl FileReader {
         }
     }
 
+    /// The format's version that the file says it has.
+    pub fn version(&self) -> u16 {
+        self.version
+    }
+
     /// Where the next part stands.
     pub fn at(&self) -> u64 {
         self.input.at()

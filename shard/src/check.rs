@@ -1,0 +1,165 @@
+//! `percore check DIR`: reads the data files and tells what is in them, without changing any.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use storage::aof::{Reader, Record, Stop};
+use storage::rdb::{FileReader, Part};
+
+use crate::aof_manifest::Folder;
+use crate::config::Config;
+
+/// What was found: lines to read, and whether all of it could be loaded.
+#[derive(Default)]
+pub struct Report {
+    pub text: String,
+    pub damaged: bool,
+}
+
+impl Report {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // A string takes all that is written to it.
+        let _ = writeln!(self.text, "{line}");
+    }
+
+    fn damage(&mut self, path: &Path, at: u64, what: &str) {
+        self.damaged = true;
+        self.line(format_args!(
+            "{}: DAMAGED at offset {at}: {what}",
+            path.display()
+        ));
+    }
+}
+
+/// Checks the files that a server with this configuration would load.
+pub fn check(config: &Config) -> Report {
+    let mut report = Report::default();
+    let dump = config.dir.join(&config.dbfilename);
+    let mut found = dump.exists();
+    if found {
+        snapshot(&dump, config, &mut report);
+    }
+    let folder = Folder::of(config);
+    match folder.read() {
+        Ok(None) => {}
+        Err(error) => {
+            found = true;
+            report.damage(&folder.manifest(), 0, &error.to_string());
+        }
+        Ok(Some(manifest)) => {
+            found = true;
+            report.line(format_args!(
+                "{}: {} and {} parts",
+                folder.manifest().display(),
+                manifest.base.as_deref().unwrap_or("no snapshot"),
+                manifest.parts.len()
+            ));
+            if let Some(base) = &manifest.base {
+                snapshot(&folder.base(base), config, &mut report);
+            }
+            for part in &manifest.parts {
+                for shard in 0..part.shards {
+                    log(&folder.part(part.sequence, shard), &mut report);
+                }
+            }
+        }
+    }
+    if !found {
+        report.line(format_args!(
+            "{}: no {} and no {}",
+            config.dir.display(),
+            config.dbfilename,
+            config.appenddirname
+        ));
+    }
+    report
+}
+
+fn snapshot(path: &Path, config: &Config, report: &mut Report) {
+    let mut reader = match FileReader::open(path) {
+        Ok(reader) => reader,
+        Err(damage) => return report.damage(path, damage.at, &damage.what),
+    };
+    let limits = config.packing_limits();
+    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+    let (mut keys, mut volatile, mut functions) = (0u64, 0u64, 0u64);
+    let mut databases = 0u64;
+    let mut told = Vec::new();
+    loop {
+        match reader.next(&limits, |_, _| true) {
+            Ok(Part::Key(key)) => {
+                keys += 1;
+                volatile += u64::from(key.entry.deadline().is_some());
+                *kinds.entry(key.entry.kind().name()).or_default() += 1;
+            }
+            Ok(Part::Database(_)) => databases += 1,
+            Ok(Part::Function(_)) => functions += 1,
+            Ok(Part::Told(name, value)) => told.push((name, value)),
+            Ok(Part::Passed) => {}
+            Ok(Part::End) => break,
+            Err(damage) => return report.damage(path, damage.at, &damage.what),
+        }
+    }
+    let writer = told.iter().find(|(name, _)| name == b"redis-ver");
+    let writer = writer.map_or("?".into(), |(_, version)| String::from_utf8_lossy(version));
+    report.line(format_args!(
+        "{}: good; RDB version {}, written by {writer}; {keys} keys, {volatile} with a deadline, {databases} changes of database, {functions} libraries",
+        path.display(),
+        reader.version(),
+    ));
+    for (kind, count) in kinds {
+        report.line(format_args!("  {count:>12} {kind}"));
+    }
+}
+
+fn log(path: &Path, report: &mut Report) {
+    let mut reader = match Reader::open(path) {
+        Ok(reader) => reader,
+        Err(error) => return report.damage(path, 0, &error.to_string()),
+    };
+    let (mut commands, mut groups) = (0u64, 0u64);
+    let mut verbs: BTreeMap<String, u64> = BTreeMap::new();
+    let (mut first, mut last) = (None, None);
+    loop {
+        match reader.read() {
+            Ok(Record::Command) => {
+                let verb = reader.args().next().unwrap_or_default();
+                match verb {
+                    b"MULTI" => groups += 1,
+                    b"EXEC" | b"SELECT" | storage::aof::TRANSACTION => {}
+                    _ => {
+                        commands += 1;
+                        let verb = String::from_utf8_lossy(verb).to_ascii_uppercase();
+                        *verbs.entry(verb).or_default() += 1;
+                    }
+                }
+            }
+            Ok(Record::Time(now)) => {
+                first.get_or_insert(now);
+                last = Some(now);
+            }
+            Ok(Record::End) => break,
+            Err(Stop::Torn { at }) => {
+                let cut = reader.len() - at;
+                report.line(format_args!(
+                    "{}: its last {cut} bytes, from offset {at} on, were not written whole and would be cut off",
+                    path.display()
+                ));
+                break;
+            }
+            Err(Stop::Damaged(damage)) => return report.damage(path, damage.at, &damage.what),
+        }
+    }
+    let ms = |time: Option<storage::UnixMillis>| time.map_or(0, |time| time.ms());
+    report.line(format_args!(
+        "{}: {commands} commands in {} bytes, {groups} groups, from {} to {} ms of Unix time",
+        path.display(),
+        reader.len(),
+        ms(first),
+        ms(last)
+    ));
+    for (verb, count) in verbs {
+        report.line(format_args!("  {count:>12} {verb}"));
+    }
+}
