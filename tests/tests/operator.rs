@@ -296,8 +296,9 @@ fn a_pause_ends_by_itself_and_the_later_end_counts() {
         // A large argument, which is read once, is there when its command goes on.
         let large = "x".repeat(100_000);
         assert_eq!(two.command(&["SET", "large", &large]).text(), b"OK");
+        // The end is a whole millisecond of wall time, and the clock may be one behind.
         assert!(
-            start.elapsed() >= Duration::from_millis(300),
+            start.elapsed() >= Duration::from_millis(290),
             "{shards} shards"
         );
         assert_eq!(two.ask("GET large").text().len(), large.len());
