@@ -128,6 +128,8 @@ pub struct Client {
     /// The next command runs only once nothing is pending.
     pub comes_behind_all: bool,
     pub closing: Option<Closing>,
+    /// Since when its output is beyond the soft limit.
+    pub over_soft_since: Option<Instant>,
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
     /// It has given back what only a busy connection needs, and is still idle.
@@ -249,6 +251,7 @@ impl Client {
             gated: None,
             comes_behind_all: false,
             closing: None,
+            over_soft_since: None,
             blocked: None,
             at_rest: false,
             suspended: None,

@@ -89,6 +89,7 @@ impl Shard {
         client.input = input;
         client.parser = parser;
         self.gate_client(client);
+        self.limit_replies(client);
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.

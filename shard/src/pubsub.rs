@@ -12,17 +12,15 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use protocol::glob;
 use protocol::reply::Reply;
-use tracing::info;
 
 use crate::batch::ClientToken;
-use crate::client::{Client, Closing};
+use crate::client::Client;
 use crate::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -170,8 +168,6 @@ pub struct Subscriptions {
     names: BTreeSet<Name>,
     /// It is shown every command.
     pub is_monitor: bool,
-    /// Since when its output has been beyond the soft limit.
-    over_soft_since: Option<Instant>,
 }
 
 impl Subscriptions {
@@ -314,44 +310,6 @@ impl Shard {
                 client.wake();
             }
         }
-    }
-
-    /// Closes a subscriber that does not read. Returns whether it did.
-    pub(crate) fn limit_output(&self, client: &mut Client) -> bool {
-        if client.closing == Some(Closing::Now) {
-            return false;
-        }
-        let unsent = client.unsent_bytes() as u64;
-        let id = client.session.id;
-        let Some(subscriptions) = &mut client.session.subscriptions else {
-            return false;
-        };
-        let limits = &self.config.client_output_buffer_limit;
-        let limits_normal = limits.normal.hard_bytes > 0 || limits.normal.soft_bytes > 0;
-        let limit = match subscriptions.is_monitor && limits_normal {
-            true => &limits.normal,
-            false => &limits.pubsub,
-        };
-        let over_soft = limit.soft_bytes > 0 && unsent > limit.soft_bytes;
-        let since = match over_soft {
-            true => *subscriptions.over_soft_since.get_or_insert(self.instant),
-            false => {
-                subscriptions.over_soft_since = None;
-                self.instant
-            }
-        };
-        let soft_time = Duration::from_secs(limit.soft_s);
-        let too_long = over_soft && self.instant.saturating_duration_since(since) > soft_time;
-        let is_over = too_long || limit.hard_bytes > 0 && unsent > limit.hard_bytes;
-        if is_over {
-            info!(
-                client = id,
-                unsent_bytes = unsent,
-                "closing a subscriber or monitor that does not read (client-output-buffer-limit)"
-            );
-            client.close(Closing::Now);
-        }
-        is_over
     }
 }
 
