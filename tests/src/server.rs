@@ -313,24 +313,6 @@ impl Server {
         self.restart();
     }
 
-    /// Kills it without warning.
-    ///
-    /// # Panics
-    /// Where it cannot be killed.
-    pub fn kill(&mut self) {
-        self.child.kill().expect("killing a child");
-        self.child.wait().expect("waiting for a child");
-    }
-
-    /// Starts it again after its end, on the same port and directory, with other options.
-    ///
-    /// # Panics
-    /// Where it does not start.
-    pub fn restart_with(&mut self, options: Options) {
-        self.options = options;
-        self.restart();
-    }
-
     /// Starts it again after its end, on the same port and directory.
     ///
     /// # Panics
