@@ -416,5 +416,11 @@ impl Client {
             + self.out.capacity()
             + self.spare.capacity()
             + self.pending.memory_bytes()
+            + self.parser.memory_bytes()
+            + self
+                .session
+                .queue
+                .as_ref()
+                .map_or(0, |it| it.memory_bytes())
     }
 }

@@ -3,7 +3,7 @@
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
 use protocol::keys;
-use protocol::parse::{LargeArg, Limits, Parsed};
+use protocol::parse::{LargeArg, Limits, Parsed, ProtocolError};
 use protocol::peek::Peek;
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
@@ -74,6 +74,8 @@ impl Shard {
                 }
                 Err(error) => {
                     self.stats.protocol_errors += 1;
+                    let too_long = error == ProtocolError::QueryTooLong;
+                    self.stats.input_limit_closes += u64::from(too_long);
                     let text = [b"ERR ".as_slice(), &error.text()].concat();
                     client.reply(|reply| reply.error(&text));
                     client.close(Closing::AfterReplies);

@@ -151,6 +151,11 @@ impl Registry {
         active.map(|name| name.1.clone()).collect()
     }
 
+    /// How many names of a kind somebody subscribes to.
+    pub fn count(&self, topic: Topic) -> usize {
+        self.read().keys().filter(|name| name.0 == topic).count()
+    }
+
     /// Subscribers of a name.
     pub fn subscribers(&self, topic: Topic, name: &[u8]) -> usize {
         let names = self.read();
@@ -304,18 +309,22 @@ impl Shard {
                     continue;
                 }
                 write_message(&mut client, name, channel, payload);
-                self.limit_output(&mut client);
+                let is_over = self.limit_output(&mut client);
+                self.stats.output_limit_closes += u64::from(is_over);
                 client.wake();
             }
         }
     }
 
-    /// Closes a subscriber that does not read.
-    pub(crate) fn limit_output(&self, client: &mut Client) {
+    /// Closes a subscriber that does not read. Returns whether it did.
+    pub(crate) fn limit_output(&self, client: &mut Client) -> bool {
+        if client.closing == Some(Closing::Now) {
+            return false;
+        }
         let unsent = client.unsent_bytes() as u64;
         let id = client.session.id;
         let Some(subscriptions) = &mut client.session.subscriptions else {
-            return;
+            return false;
         };
         let limits = &self.config.client_output_buffer_limit;
         let limits_normal = limits.normal.hard_bytes > 0 || limits.normal.soft_bytes > 0;
@@ -333,7 +342,8 @@ impl Shard {
         };
         let soft_time = Duration::from_secs(limit.soft_s);
         let too_long = over_soft && self.instant.saturating_duration_since(since) > soft_time;
-        if too_long || limit.hard_bytes > 0 && unsent > limit.hard_bytes {
+        let is_over = too_long || limit.hard_bytes > 0 && unsent > limit.hard_bytes;
+        if is_over {
             info!(
                 client = id,
                 unsent_bytes = unsent,
@@ -341,6 +351,7 @@ impl Shard {
             );
             client.close(Closing::Now);
         }
+        is_over
     }
 }
 

@@ -22,6 +22,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
 use crate::gather::Gather;
+use crate::giving_way::GivingWay;
 use crate::handler::{HANDLERS, Handler};
 use crate::latency::Spikes;
 use crate::locks::LockTable;
@@ -31,6 +32,7 @@ use crate::monitor::Monitors;
 use crate::pause::{Draining, Pause};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
+use crate::rates::Rates;
 use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
 use crate::slowlog::SlowLog;
@@ -82,6 +84,7 @@ pub struct Shard {
     pub stats: Stats,
     pub timing: Timing,
     pub spikes: Spikes,
+    pub rates: Rates,
     pub slow_log: SlowLog,
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
@@ -133,6 +136,7 @@ pub struct Shard {
     /// False from when the turn task announced sleep until somebody begins a turn.
     pub(crate) awake: bool,
     pub(crate) turn_waker: Option<Waker>,
+    pub(crate) giving_way: GivingWay,
     pub(crate) cron_waker: Option<Waker>,
     pub(crate) timer_waker: Option<Waker>,
     pub(crate) walk_waker: Option<Waker>,
@@ -162,6 +166,7 @@ impl Shard {
             random: Rng::new(),
             stats: Stats::default(),
             spikes: Spikes::default(),
+            rates: Rates::default(),
             slow_log: SlowLog::default(),
             clients: Slab::new(),
             clients_rested: false,
@@ -194,6 +199,7 @@ impl Shard {
             scratch: Vec::new(),
             awake: false,
             turn_waker: None,
+            giving_way: GivingWay::default(),
             cron_waker: None,
             timer_waker: None,
             walk_waker: None,

@@ -26,7 +26,7 @@ use storage::rdb::{FileWriter, header};
 use storage::{Databases, Keyspace, Piece, Terms};
 use tracing::{error, info};
 
-use crate::aof_manifest::{Folder, Part};
+use crate::aof_manifest::{Folder, Manifest, Part};
 use crate::batch::ReplyTo;
 use crate::config::Config;
 use crate::process::{Process, REDIS_VERSION};
@@ -80,6 +80,8 @@ pub struct Snapshots {
     /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last said.
     base_bytes: AtomicU64,
     log_bytes: Vec<AtomicU64>,
+    /// Parts that this process has begun, or tried to.
+    parts_begun: AtomicU64,
     /// Bytes of all of them after the last rewrite, or at the start.
     rewritten_bytes: AtomicU64,
     /// Changes of each shard since the start, as it last said.
@@ -133,6 +135,7 @@ impl Snapshots {
             rewrite_scheduled: AtomicBool::new(false),
             base_bytes: AtomicU64::new(0),
             log_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            parts_begun: AtomicU64::new(1),
             rewritten_bytes: AtomicU64::new(0),
             dirty: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             functions: Mutex::new(Vec::new()),
@@ -442,6 +445,9 @@ fn commit(process: &Process, aim: &Aim) -> io::Result<()> {
     let mut rewritten = manifest.clone();
     rewritten.base = Some(folder.base_name(part.sequence));
     rewritten.parts.retain(|it| it.sequence >= part.sequence);
+    if rewritten.parts.is_empty() {
+        rewritten.parts.push(*part);
+    }
     folder.write(&rewritten)?;
     *manifest = rewritten;
     folder.tidy(&manifest)
@@ -468,16 +474,28 @@ impl Shard {
         *lock(&process.snapshots.last_try) = Some(Instant::now());
         let folder = Folder::of(&self.config);
         let mut manifest = lock(&process.manifest);
+        let begun = process
+            .snapshots
+            .parts_begun
+            .fetch_add(1, Ordering::Relaxed);
+        let on_disk = folder.read().map_err(NotBegun::Failed)?;
+        let sequence = [&*manifest]
+            .into_iter()
+            .chain(&on_disk)
+            .map(Manifest::next_sequence);
         let part = Part {
-            sequence: manifest.next_sequence(),
+            sequence: sequence.fold(begun, u64::max),
             shards: self.slots.shards(),
         };
-        // Named before the first record goes there: a crash from here on reads the old base, the old parts and this one.
-        let mut with_part = manifest.clone();
-        with_part.parts.push(part);
-        let written = folder.create(part).and_then(|()| folder.write(&with_part));
-        written.map_err(NotBegun::Failed)?;
-        *manifest = with_part;
+        folder.create(part).map_err(NotBegun::Failed)?;
+        if !manifest.parts.is_empty() {
+            // Named before the first record goes there: a crash from here on reads the old base, the old parts and this one. Where the log is
+            // just being turned on there is nothing that it could follow yet: it is named when its base is whole.
+            let mut with_part = manifest.clone();
+            with_part.parts.push(part);
+            folder.write(&with_part).map_err(NotBegun::Failed)?;
+            *manifest = with_part;
+        }
         drop(manifest);
         let name = folder.base(&folder.base_name(part.sequence));
         let begun = self.begin_file(Aim::Base { part, folder }, name, None);
@@ -655,10 +673,11 @@ impl Shard {
     pub(crate) fn heed_log_size(&mut self) {
         let process = self.process.clone();
         process.snapshots.publish_log(self.id, self.log.file_bytes);
-        if !self.effects.journal.is_on() || self.refusals.any || self.stopping {
+        if !self.config.appendonly || self.refusals.loading || self.stopping {
             return;
         }
-        if process.snapshots.rewrite_is_due(&self.config)
+        let has_none = lock(&process.manifest).parts.is_empty();
+        if (has_none || process.snapshots.rewrite_is_due(&self.config))
             && !process.snapshots.retries_too_soon()
             && let Err(NotBegun::Failed(error)) = self.begin_rewrite()
         {

@@ -76,6 +76,8 @@ impl Shard {
         }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
+        // One connection sends nothing while it waits for its reply, and shards that share cores with nobody need not give way.
+        let mut may_give_way = self.slots.shards() > 1 && self.clients.len() > 1;
         loop {
             while let Some(message) = self.own.pop_front() {
                 woke_somebody = true;
@@ -109,6 +111,10 @@ impl Shard {
             }
             self.flush_journal();
             self.publish_moved();
+            if idle && std::mem::take(&mut may_give_way) {
+                self.giving_way.give_way(self.instant);
+                continue;
+            }
             if idle && self.mailbox.fall_asleep() {
                 self.awake = false;
                 return After::Sleep;

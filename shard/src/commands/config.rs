@@ -137,7 +137,7 @@ impl Shard {
         self.config = self.process.current_config();
         self.refusals.settle(&self.config.clone());
         self.access = self.config.access_policy();
-        self.heed_fsync_policy();
+        self.heed_appendonly();
         self.candidates.clear();
         self.publish_memory();
         self.evict_soon();

@@ -104,7 +104,7 @@ fn refusals_are_in_the_words_of_redis() {
     ] {
         assert_eq!(refusal(name, value), words, "{name} {value}");
     }
-    assert!(refusal("appendonly", "yes").contains("append-only log"));
+    assert!(refusal("activedefrag", "yes").contains("defragmentation"));
     assert!(refusal("dir", "/does/not/exist").contains("No such file or directory"));
     assert!(refusal("dbfilename", "a/b").contains("path"));
 }
@@ -237,7 +237,6 @@ fn what_is_wrong_with_a_file_is_told_with_its_line() {
         "replicaof a 1",
         "rename-command CONFIG \"\"",
         "user x on",
-        "appendonly yes",
     ] {
         Loader::new().text(text, "t").expect_err(text);
     }
