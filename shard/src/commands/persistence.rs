@@ -121,9 +121,7 @@ pub fn reload(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Out
     for db in world.databases() {
         for lent in &mut world.shards {
             let keyspace = lent.databases.get_mut(db).clear();
-            world
-                .discarded
-                .extend(Some(keyspace).filter(|it| !it.is_empty()));
+            world.discarded.push(keyspace);
         }
     }
     loading::load_world(world, &config).map_err(|error| failed(&error))?;
