@@ -98,6 +98,7 @@ pub struct Shard {
     /// Which commands wait for now.
     pub pause: Option<Pause>,
     pub(crate) draining: Vec<Draining>,
+    pub(crate) last_draining: u64,
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
     pub(crate) last_ticket: u64,
@@ -177,6 +178,7 @@ impl Shard {
             monitors: Monitors::default(),
             pause: None,
             draining: Vec::new(),
+            last_draining: 0,
             tickets: BTreeMap::new(),
             last_ticket: 0,
             last_logged: 0,

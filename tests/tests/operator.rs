@@ -591,3 +591,25 @@ fn info_counts_what_there_is() {
         assert!(memory("mem_clients_normal") > 0);
     }
 }
+
+#[test]
+fn who_waits_for_an_element_does_not_hold_up_a_pause() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let (mut control, mut other) = (server.connect(), server.connect());
+        let mut waiters: Vec<Wire> = (0..8).map(|_| server.connect()).collect();
+        for (at, waiter) in waiters.iter_mut().enumerate() {
+            let keys = (0..=at).map(|key| format!(" list:{key}"));
+            waiter.send(format!("BLPOP{} 0\r\n", keys.collect::<String>()).as_bytes());
+        }
+        eventually("all wait", TIME_MAX, || blocked(&mut control) == 8);
+        assert_eq!(control.ask("CLIENT PAUSE 1000000 WRITE").text(), b"OK");
+        other.send(b"RPUSH list:0 a b c d e f g h\r\n");
+        eventually("the push waits", TIME_MAX, || blocked(&mut control) == 9);
+        assert_eq!(control.ask("CLIENT UNPAUSE").text(), b"OK");
+        for waiter in &mut waiters {
+            assert_eq!(words(&waiter.value())[0], "list:0", "{shards} shards");
+        }
+        assert!(other.value().integer() >= 1);
+    }
+}
