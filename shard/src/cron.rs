@@ -77,6 +77,10 @@ impl Shard {
             });
         let more_fields = self.expire_fields();
         self.bury();
+        if self.effects.has_news() {
+            // Others are to hear of it: that is the turn's.
+            self.begin_turn();
+        }
         self.serve_ready();
         expired.more || more_fields
     }

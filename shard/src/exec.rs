@@ -284,6 +284,7 @@ impl Shard {
         client.borrow_mut().session.in_exec = false;
         held.end(self);
         self.complete(self.id, exec.to, &exec.replies);
+        self.flush_pushes(&mut client.borrow_mut());
     }
 
     /// The reply that a suspended EXEC waits for. It goes on as this turn's next thing.

@@ -30,6 +30,7 @@ pub mod handler;
 pub mod locks;
 pub mod mailbox;
 pub mod message;
+pub mod notify;
 pub mod pending;
 pub mod process;
 pub mod pubsub;

@@ -111,6 +111,8 @@ impl Shard {
     ) -> Self {
         let slots = process.slots;
         let access = config.access_policy();
+        let mut effects = Effects::default();
+        effects.notices.want(config.notify_keyspace_events);
         Self {
             id,
             slots,
@@ -119,7 +121,7 @@ impl Shard {
             instant: Instant::now(),
             config,
             access,
-            effects: Effects::default(),
+            effects,
             random: Rng::new(),
             stats: Stats::default(),
             clients: Slab::new(),

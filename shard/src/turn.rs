@@ -87,6 +87,10 @@ impl Shard {
                 self.handle(from, message);
                 self.relieve(from);
             }
+            if !self.effects.notices.is_empty() {
+                woke_somebody = true;
+                self.tell_notices(None);
+            }
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;

@@ -136,6 +136,9 @@ impl Shard {
     fn adopt_config(&mut self) {
         self.config = self.process.current_config();
         self.access = self.config.access_policy();
+        self.effects
+            .notices
+            .want(self.config.notify_keyspace_events);
     }
 }
 
