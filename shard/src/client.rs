@@ -115,6 +115,8 @@ pub struct Client {
     pub pending: Pending,
     /// Encoded and not handed to the socket yet.
     pub out: Vec<u8>,
+    /// What was pushed to it in the middle of its own command: comes behind that command's reply.
+    pub pushes: Vec<u8>,
     /// An emptied output buffer, kept for the next write.
     spare: Vec<u8>,
     /// Bytes in the write that is under way.
@@ -244,6 +246,7 @@ impl Client {
             large: None,
             pending: Pending::default(),
             out: Vec::new(),
+            pushes: Vec::new(),
             spare: Vec::new(),
             writing_bytes: 0,
             stalled: false,

@@ -310,6 +310,7 @@ impl Shard {
             });
         }
         self.serve_ready();
+        self.end_command(client);
     }
 
     #[cold]
@@ -398,6 +399,8 @@ impl Shard {
             client.reply(|reply| reply.raw(&encoded));
         }
         self.scratch = encoded;
+        self.end_command(client);
+        self.flush_pushes(client);
     }
 
     /// Answers with an error that stands before any command has run.
