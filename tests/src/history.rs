@@ -6,7 +6,7 @@
 //! serializability.
 //!
 //! The search is Wing and Gong's, with Lowe's memory: a set of operations that leads to a state which was seen with that set already is not
-//! tried again, and an operation that fits and changes nothing is taken at once: had it come later, it could as well have come now.
+//! tried again, and a look that fits is taken at once: had it come later, it could as well have come now.
 //! Operations that are done stand in one word, which bounds a history at [`OPERATIONS_MAX`]; many short histories find more
 //! than few long ones anyway, as each starts a new race.
 //!
@@ -32,6 +32,9 @@ pub trait Model: Clone + Eq + Hash {
 
     /// The state after `call` if it can answer `reply` in this state.
     fn accept(&self, call: &Self::Call, reply: &Self::Reply) -> Option<Self>;
+
+    /// Whether this call, answered so, has changed nothing, whatever the state was.
+    fn is_look(call: &Self::Call, reply: &Self::Reply) -> bool;
 
     /// Whether two calls that one client sends together must take effect in their order.
     fn in_order(first: &Self::Call, second: &Self::Call) -> bool;
@@ -85,6 +88,41 @@ pub fn check<M: Model>(start: &M, history: &[Operation<M::Call, M::Reply>]) -> V
     }
 }
 
+/// Leaves out of a torn history what it is torn without, for people to read: looks, and what came after all the rest.
+///
+/// # Panics
+/// As [`check`].
+pub fn shrink<M: Model>(
+    start: &M,
+    history: &[Operation<M::Call, M::Reply>],
+) -> Vec<Operation<M::Call, M::Reply>>
+where
+    M::Call: Clone,
+    M::Reply: Clone,
+{
+    let mut kept = history.to_vec();
+    let latest_first = |kept: &[Operation<M::Call, M::Reply>]| {
+        let mut all: Vec<usize> = (0..kept.len()).collect();
+        all.sort_by_key(|at| std::cmp::Reverse(kept[*at].called));
+        all
+    };
+    'again: loop {
+        for at in latest_first(&kept) {
+            let this = &kept[at];
+            let others = || kept.iter().enumerate().filter(|(other, _)| *other != at);
+            let is_last = others().all(|(_, other)| other.returned < this.called);
+            if is_last || M::is_look(&this.call, &this.reply) {
+                let fewer: Vec<_> = others().map(|(_, other)| other.clone()).collect();
+                if matches!(check(start, &fewer), Verdict::Torn(_)) {
+                    kept = fewer;
+                    continue 'again;
+                }
+            }
+        }
+        return kept;
+    }
+}
+
 /// Which operations must come before the one at `at`.
 fn before<M: Model>(history: &[Operation<M::Call, M::Reply>], at: usize) -> u64 {
     let this = &history[at];
@@ -124,9 +162,8 @@ impl<M: Model> Search<'_, M> {
             }
             let operation = &self.history[at];
             if let Some(next) = state.accept(&operation.call, &operation.reply) {
-                let changes = next != *state;
                 nexts.push((at, next));
-                if !changes {
+                if M::is_look(&operation.call, &operation.reply) {
                     nexts.drain(..nexts.len() - 1);
                     break;
                 }
@@ -207,6 +244,10 @@ mod tests {
             (answer == *reply).then_some(next)
         }
 
+        fn is_look(call: &Call, _: &Vec<i32>) -> bool {
+            matches!(call, Call::Read(_) | Call::ReadBoth)
+        }
+
         fn in_order(first: &Call, second: &Call) -> bool {
             match (first, second) {
                 (Call::Write(a, _) | Call::Read(a), Call::Write(b, _) | Call::Read(b)) => a == b,
@@ -249,6 +290,18 @@ mod tests {
             (1, Read(0), &[0], 10, 20),
         ];
         assert_eq!(judge(&history), Verdict::Linearizable(vec![1, 0]));
+    }
+
+    #[test]
+    fn a_write_that_happens_to_change_nothing_is_no_look() {
+        // Taken at once, as it fits the beginning, the second would leave nothing to overwrite the first.
+        let history = [
+            (0, Write(0, 1), &[][..], 0, 100),
+            (1, Write(0, 0), &[], 0, 100),
+            (2, Read(0), &[0], 101, 102),
+            (3, Read(0), &[1], 50, 60),
+        ];
+        assert_eq!(judge(&history), Verdict::Linearizable(vec![0, 3, 1, 2]));
     }
 
     #[test]
@@ -319,6 +372,28 @@ mod tests {
     fn the_longest_order_is_shown_with_what_contradicts_it() {
         let history = [(0, Write(0, 1), &[][..], 0, 10), (1, Read(0), &[2], 11, 20)];
         assert_eq!(judge(&history), Verdict::Torn(vec![0]));
+    }
+
+    #[test]
+    fn a_torn_history_shrinks_to_what_tears_it() {
+        let operation = |call: Call, reply: &[i32], called| Operation {
+            client: 0,
+            call,
+            reply: reply.to_vec(),
+            called,
+            returned: called + 9,
+        };
+        let history = [
+            operation(Read(0), &[0], 0),
+            operation(Write(0, 1), &[], 10),
+            operation(Read(1), &[0], 20),
+            operation(Read(0), &[0], 30),
+            operation(Write(0, 2), &[], 40),
+            operation(Write(0, 3), &[], 50),
+        ];
+        let shrunk = shrink(&Registers::default(), &history);
+        let called: Vec<u64> = shrunk.iter().map(|operation| operation.called).collect();
+        assert_eq!(called, [10, 30]);
     }
 
     #[test]

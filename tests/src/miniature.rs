@@ -218,6 +218,20 @@ impl Model for Miniature {
         next.allows(call, reply).then_some(next)
     }
 
+    fn is_look(call: &Call, reply: &Value) -> bool {
+        match call {
+            Call::Get(_) | Call::MGet(_) | Call::DbSize => true,
+            Call::Exec(calls) | Call::Watched { then: calls, .. } => match reply {
+                Value::Array(replies) => {
+                    let mut each = calls.iter().zip(replies);
+                    each.all(|(call, reply)| Self::is_look(call, reply))
+                }
+                _ => true,
+            },
+            _ => reply.is_error() || is_null(reply),
+        }
+    }
+
     /// What shares a key does; what does not may run on different shards.
     fn in_order(first: &Call, second: &Call) -> bool {
         match (first.keys(), second.keys()) {

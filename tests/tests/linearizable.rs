@@ -10,7 +10,7 @@ use std::sync::Barrier;
 use std::time::Instant;
 
 use fastrand::Rng;
-use tests::history::{self, Operation, Verdict, check};
+use tests::history::{self, Operation, Verdict, check, shrink};
 use tests::miniature::{Call, Key, Miniature};
 use tests::reply::Value;
 use tests::wire::encode;
@@ -161,10 +161,18 @@ fn judge(server: &Server, shards: u16, rounds: u64) {
             .collect();
         match check(&Miniature::default(), &history) {
             Verdict::Linearizable(_) => {}
-            Verdict::Torn(order) => panic!(
-                "no order explains this, with {shards} shards and PERCORE_SEED={seed}; the longest found is numbered:\n{}",
-                history::show(&history, &order)
-            ),
+            Verdict::Torn(_) => {
+                let least = shrink(&Miniature::default(), &history);
+                let order = match check(&Miniature::default(), &least) {
+                    Verdict::Linearizable(order) | Verdict::Torn(order) => order,
+                    Verdict::Undecided => Vec::new(),
+                };
+                panic!(
+                    "no order explains this, with {shards} shards and PERCORE_SEED={seed}; the longest found is numbered:\n{}\nof\n{}",
+                    history::show(&least, &order),
+                    history::show(&history, &[])
+                )
+            }
             Verdict::Undecided => panic!(
                 "too much at once to judge, with {shards} shards and PERCORE_SEED={seed}:\n{}",
                 history::show(&history, &[])
