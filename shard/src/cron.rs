@@ -98,6 +98,10 @@ impl Shard {
             });
         let more_fields = self.expire_fields();
         self.bury();
+        if self.effects.has_news() {
+            // Others are to hear of it: that is the turn's.
+            self.begin_turn();
+        }
         self.serve_ready();
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.note_spike(Spike::ExpireCycle, ms);

@@ -89,6 +89,7 @@ impl Shard {
         client.input = input;
         client.parser = parser;
         self.gate_client(client);
+        self.limit_replies(client);
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
@@ -309,6 +310,7 @@ impl Shard {
             });
         }
         self.serve_ready();
+        self.end_command(client);
     }
 
     #[cold]
@@ -397,6 +399,8 @@ impl Shard {
             client.reply(|reply| reply.raw(&encoded));
         }
         self.scratch = encoded;
+        self.end_command(client);
+        self.flush_pushes(client);
     }
 
     /// Answers with an error that stands before any command has run.

@@ -44,6 +44,8 @@ pub mod mailbox;
 pub mod memory;
 pub mod message;
 pub mod monitor;
+pub mod notify;
+pub mod output_limit;
 pub mod pause;
 pub mod pending;
 pub mod process;

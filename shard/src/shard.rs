@@ -154,6 +154,8 @@ impl Shard {
     ) -> Self {
         let slots = process.slots;
         let access = config.access_policy();
+        let mut effects = Effects::default();
+        effects.notices.want(config.notify_keyspace_events);
         Self {
             id,
             slots,
@@ -163,7 +165,7 @@ impl Shard {
             timing: Timing::new(&config),
             config,
             access,
-            effects: Effects::default(),
+            effects,
             random: Rng::new(),
             stats: Stats::default(),
             spikes: Spikes::default(),

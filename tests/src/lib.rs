@@ -12,6 +12,8 @@
 //! * [`contents`]: all that a server holds, key by key.
 //! * [`grammar`]: random commands, a file a family.
 //! * [`duel`]: runs sequences of them against both servers, and shrinks those that differ.
+//! * [`history`]: whether what concurrent clients saw could have happened one command at a time.
+//! * [`miniature`]: a few commands on a few keys, the model for it.
 
 pub mod binary;
 pub mod compare;
@@ -19,6 +21,8 @@ pub mod contents;
 pub mod differences;
 pub mod duel;
 pub mod grammar;
+pub mod history;
+pub mod miniature;
 pub mod reply;
 pub mod server;
 pub mod wire;

@@ -142,6 +142,9 @@ impl Shard {
         self.publish_memory();
         self.evict_soon();
         self.timing.adopt(&self.config);
+        self.effects
+            .notices
+            .want(self.config.notify_keyspace_events);
     }
 }
 

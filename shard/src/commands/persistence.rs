@@ -115,15 +115,17 @@ pub fn reload(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Out
         Error::from_text(format!("ERR Error trying to load the RDB dump: {what}"))
     };
     let process = world.process.clone();
+    if process.snapshots.is_under_way() {
+        // It would be robbed of what it has still to write.
+        return Err(UNDER_WAY);
+    }
     let config = process.current_config();
     let shards = world.shards.iter_mut().map(|lent| &mut lent.databases);
     snapshot::save_now(&process, &config, shards).map_err(|error| failed(&error))?;
     for db in world.databases() {
         for lent in &mut world.shards {
             let keyspace = lent.databases.get_mut(db).clear();
-            world
-                .discarded
-                .extend(Some(keyspace).filter(|it| !it.is_empty()));
+            world.discarded.push(keyspace);
         }
     }
     loading::load_world(world, &config).map_err(|error| failed(&error))?;

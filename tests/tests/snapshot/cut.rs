@@ -10,7 +10,7 @@ use fastrand::Rng;
 use tests::reply::Value;
 use tests::{Options, Server, Wire};
 
-use crate::{snapshot_done, told};
+use crate::{fill as ballast, snapshot_done, told};
 
 /// Snapshots that come to their end before the server is killed.
 const SAVES: usize = 3;
@@ -186,13 +186,8 @@ fn write_databases(writer: &mut Writer<'_>) {
     }
 }
 
-fn fill(wire: &mut Wire) {
-    for first in (0..BALLAST).step_by(1_000) {
-        let pairs: Vec<String> = (first..first + 1_000)
-            .map(|n| format!("ballast:{n} {n}"))
-            .collect();
-        wire.ask(&format!("MSET {}", pairs.join(" ")));
-    }
+fn begin(wire: &mut Wire) {
+    ballast(wire, BALLAST);
     for account in 0..ACCOUNTS {
         wire.ask(&format!("SET account:{account} {DEPOSIT}"));
     }
@@ -263,7 +258,7 @@ fn check(wire: &mut Wire, least: [i64; 3], most: [i64; 3]) -> [i64; 3] {
     );
     wire.ask("SELECT 0");
     assert_eq!(
-        number(wire, &format!("ballast:{}", BALLAST - 1)),
+        number(wire, &format!("key:{}", BALLAST - 1)),
         BALLAST as i64 - 1
     );
     seen
@@ -321,7 +316,7 @@ fn what_is_loaded_is_of_one_instant() {
     for _ in 0..3 {
         let first = shards.next().expect("an endless list");
         let mut server = Server::start(Options::shards(first));
-        fill(&mut server.connect());
+        begin(&mut server.connect());
         server.connect().ask("SAVE");
         let mut at = [0; 3];
         for _ in 0..KILLS {

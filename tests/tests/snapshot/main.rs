@@ -3,9 +3,14 @@
 
 mod cut;
 mod values;
+mod when;
 
 use tests::Wire;
+use tests::contents::pipeline;
 use tests::server::{START_TIME_MAX, eventually};
+
+/// What a snapshot is called.
+const FILE: &str = "dump.rdb";
 
 /// What a field of INFO says, 0 where it says no number.
 fn told(wire: &mut Wire, section: &str, field: &str) -> i64 {
@@ -30,4 +35,20 @@ fn snapshot_done(wire: &mut Wire) {
 /// Writes a snapshot, and returns when it is there.
 fn save(wire: &mut Wire) {
     assert_eq!(wire.ask("SAVE").text(), b"OK");
+}
+
+/// Puts so many small keys there.
+fn fill(wire: &mut Wire, keys: usize) {
+    const AT_ONCE: usize = 1_000;
+    let sets: Vec<Vec<Vec<u8>>> = (0..keys)
+        .step_by(AT_ONCE)
+        .map(|first| {
+            let pairs = (first..keys.min(first + AT_ONCE))
+                .flat_map(|n| [format!("key:{n}"), n.to_string()].map(String::into_bytes));
+            std::iter::once(b"MSET".to_vec()).chain(pairs).collect()
+        })
+        .collect();
+    for reply in pipeline(wire, &sets) {
+        assert_eq!(reply.text(), b"OK");
+    }
 }

@@ -10,7 +10,7 @@ use tests::grammar::{Draw, FAMILIES};
 use tests::reply::Value;
 use tests::{Options, Oracle, Server, Wire};
 
-use crate::save;
+use crate::{FILE, save};
 
 const SHARDS: [u16; 3] = [1, 2, 4];
 
@@ -19,8 +19,6 @@ const ROUNDS: u64 = 12;
 
 /// Commands a sequence.
 const LENGTH: usize = 80;
-
-const FILE: &str = "dump.rdb";
 
 fn file_of(server: &Server) -> Vec<u8> {
     std::fs::read(server.directory().join(FILE)).expect("a snapshot")
