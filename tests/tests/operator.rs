@@ -458,7 +458,7 @@ fn a_monitor_that_does_not_read_is_closed() {
     for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
         let (mut monitor, mut wire) = (server.connect(), server.connect());
-        let limits = "normal 1000000 0 0";
+        let limits = "normal 3000000 0 0";
         wire.command(&["CONFIG", "SET", "client-output-buffer-limit", limits]);
         monitor.ask("MONITOR");
         // What the kernel holds comes on top.
