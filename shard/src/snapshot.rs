@@ -162,11 +162,6 @@ impl Snapshots {
         self.saves.load(Ordering::Relaxed)
     }
 
-    /// Whether a snapshot or a rewrite is being written.
-    pub fn is_under_way(&self) -> bool {
-        lock(&self.under_way).is_some()
-    }
-
     /// Seconds that the snapshot under way has taken so far.
     pub fn current_s(&self) -> Option<u64> {
         self.current_of(|aim| matches!(aim, Aim::Dump))

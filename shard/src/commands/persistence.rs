@@ -115,10 +115,6 @@ pub fn reload(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Out
         Error::from_text(format!("ERR Error trying to load the RDB dump: {what}"))
     };
     let process = world.process.clone();
-    if process.snapshots.is_under_way() {
-        // It would be robbed of what it has still to write.
-        return Err(UNDER_WAY);
-    }
     let config = process.current_config();
     let shards = world.shards.iter_mut().map(|lent| &mut lent.databases);
     snapshot::save_now(&process, &config, shards).map_err(|error| failed(&error))?;
