@@ -23,7 +23,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use storage::rdb::{FileWriter, header};
-use storage::{Databases, Keyspace, Piece, Terms};
+use storage::{Databases, Keyspace, Piece, Position, Terms};
 use tracing::{error, info};
 
 use crate::aof_manifest::{Folder, Manifest, Part};
@@ -361,26 +361,23 @@ fn create(process: &Process, config: &Config, name: &Path) -> io::Result<FileWri
     Ok(file)
 }
 
-/// Writes a snapshot at once, of databases that nobody changes meanwhile.
+/// Writes a snapshot at once, of databases that nobody changes meanwhile. One that is being written of them is not disturbed.
 pub fn save_now<'a>(
     process: &Process,
     config: &Config,
-    shards: impl Iterator<Item = &'a mut Databases>,
+    shards: impl Iterator<Item = &'a Databases>,
 ) -> io::Result<u64> {
     let name = dump_path(config);
     let mut file = create(process, config, &name)?;
     let terms = terms(config);
     for databases in shards {
-        databases.begin_cut(terms);
-        while let Some(keyspace) = databases.cut() {
-            while let Some(piece) = keyspace.write_on(KEYS_PER_STEP) {
-                if let Err(error) = file.write(&piece.bytes) {
-                    databases.abandon_cut();
-                    return Err(error);
-                }
-                if piece.last {
-                    break;
-                }
+        for db in databases.indices() {
+            let mut from = Some(Position::default());
+            while let Some(at) = from {
+                let keyspace = databases.get(db);
+                let (piece, next) = keyspace.write_from(at, KEYS_PER_STEP, db.number(), terms);
+                file.write(&piece)?;
+                from = next;
             }
         }
     }
@@ -391,12 +388,12 @@ pub fn save_now<'a>(
 pub fn save_at_stop(
     process: &Process,
     config: &Config,
-    shards: &mut [Databases],
+    shards: &[Databases],
 ) -> io::Result<u64> {
     let mut tries = TRIES_AT_STOP;
     loop {
         tries -= 1;
-        match save_now(process, config, shards.iter_mut()) {
+        match save_now(process, config, shards.iter()) {
             Err(error) if tries > 0 => {
                 error!(%error, dir = %config.dir.display(), "cannot write the last snapshot, trying again; make room, or kill the process");
                 thread::sleep(RETRY_AFTER);
