@@ -9,7 +9,7 @@ use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use storage::DbIndex;
 
-use crate::batch::{ClientToken, Facts};
+use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::blocking::BlockedAt;
 use crate::context::Caller;
 use crate::error::Error;
@@ -121,8 +121,9 @@ pub struct Client {
     spare: Vec<u8>,
     /// Bytes in the write that is under way.
     pub writing_bytes: usize,
-    /// A command that must finish before the next one may begin (a transaction, a gathering, a block).
-    pub stalled: bool,
+    /// The slot of a command that must finish before the next one may begin (a transaction, a gathering, a block). Replies of commands
+    /// before it may still come, and do not end it.
+    pub stalled: Option<u32>,
     /// CLIENT PAUSE holds its next command back.
     pub postponed: bool,
     /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
@@ -249,7 +250,7 @@ impl Client {
             pushes: Vec::new(),
             spare: Vec::new(),
             writing_bytes: 0,
-            stalled: false,
+            stalled: None,
             postponed: false,
             gated: None,
             comes_behind_all: false,
@@ -274,13 +275,25 @@ impl Client {
         }
     }
 
-    /// Takes a slot for a reply that comes later, or for nothing where the client wants none.
+    /// Takes a slot for a reply that comes later, or for nothing where the client wants none. A command of EXEC has that of EXEC.
     pub fn wait(&mut self) -> u32 {
-        if self.session.in_exec {
-            return 0;
+        if self.session.in_exec
+            && let Some(seq) = self.stalled
+        {
+            return seq;
         }
         let muted = self.next_reply_is_muted();
         self.pending.wait(muted)
+    }
+
+    /// The same for a command that must finish before the next one may begin.
+    pub fn stall(&mut self) -> ReplyTo {
+        let seq = self.wait();
+        self.stalled = Some(seq);
+        ReplyTo {
+            client: self.token,
+            seq,
+        }
     }
 
     /// Whether the reply of the command that is about to run is to be dropped.
@@ -315,7 +328,7 @@ impl Client {
     /// Whether its next command may run now.
     #[inline]
     pub fn may_run(&self) -> bool {
-        !self.stalled
+        self.stalled.is_none()
             && !self.postponed
             && (!self.comes_behind_all || self.pending.is_empty())
             && self.closing.is_none()

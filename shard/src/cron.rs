@@ -128,7 +128,11 @@ impl Shard {
             };
             closed += u64::from(self.limit_output(&mut client));
             let idle = now.saturating_duration_since(client.active_at);
-            if !timeout.is_zero() && idle >= timeout && !client.stalled && !client.postponed {
+            if !timeout.is_zero()
+                && idle >= timeout
+                && client.stalled.is_none()
+                && !client.postponed
+            {
                 info!(
                     client = client.session.id,
                     idle_s = idle.as_secs(),

@@ -122,7 +122,7 @@ impl Shard {
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
         }
         // An EXEC that takes longer is shown at its end.
-        if self.monitors.watched && !(client.stalled && command.name == "exec") {
+        if self.monitors.watched && !(client.stalled.is_some() && command.name == "exec") {
             self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
@@ -180,7 +180,7 @@ impl Shard {
         client.blocked = Some(BlockedAt::Owner(owner));
         let parked = Parked {
             origin: self.id,
-            to: self.stall(client),
+            to: client.stall(),
             facts,
             args: OwnedArgs::from(args),
         };

@@ -178,11 +178,7 @@ impl Shard {
         for watched in &watched {
             scopes.watched(self.slots.owner(&watched.key.key), watched.clone());
         }
-        client.stalled = true;
-        let to = ReplyTo {
-            client: client.token,
-            seq: client.wait(),
-        };
+        let to = client.stall();
         let exec = Box::new(Exec {
             to,
             version: client.session.version,

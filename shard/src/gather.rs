@@ -75,11 +75,7 @@ impl Shard {
         visit: impl Fn(&mut Shard) -> T + Clone + Send + 'static,
         finish: impl FnOnce(&mut Shard, Vec<T>, &mut Reply<'_>) -> Outcome + 'static,
     ) -> Answer {
-        client.stalled = true;
-        let to = ReplyTo {
-            client: client.token,
-            seq: client.wait(),
-        };
+        let to = client.stall();
         let index = self.gathers.insert(Gather {
             to,
             version: client.session.version,

@@ -498,11 +498,14 @@ impl Shard {
             // A connection that is just now running its input has this reply among those it waits for: fold it when it is done.
             match client.try_borrow_mut() {
                 Ok(mut client) => {
-                    if let Some(suspended) = client.suspended.take() {
-                        return self.resume_exec(suspended, reply);
+                    // Or it is the late reply of a command before the one that stalls.
+                    if client.stalled == Some(to.seq) {
+                        if let Some(suspended) = client.suspended.take() {
+                            return self.resume_exec(suspended, reply);
+                        }
+                        client.stalled = None;
+                        client.blocked = None;
                     }
-                    client.stalled = false;
-                    client.blocked = None;
                     client.fold(to.seq, reply);
                     self.gate_client(&mut client);
                 }

@@ -192,7 +192,7 @@ impl Shard {
         args: &Args<'_>,
         scopes: Scopes,
     ) {
-        let to = self.stall(client);
+        let to = client.stall();
         let job = Job::Command {
             to,
             facts,
@@ -203,7 +203,7 @@ impl Shard {
 
     /// The same where the command also works on keys that it computes, which may live anywhere.
     pub fn begin_computed(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
-        let to = self.stall(client);
+        let to = client.stall();
         let job = Job::Command {
             to,
             facts,
@@ -221,7 +221,7 @@ impl Shard {
         args: &Args<'_>,
         run: WholeCommand,
     ) {
-        let to = self.stall(client);
+        let to = client.stall();
         let job = Job::Whole {
             to,
             facts,
@@ -270,15 +270,6 @@ impl Shard {
             part.claimed_by = Some(claim.waiter);
         }
         self.begin(client, parts, Job::Retry(ticket));
-    }
-
-    /// Takes a place for the reply of a command that takes longer, and runs nothing else of its connection until it is there.
-    pub fn stall(&self, client: &mut Client) -> ReplyTo {
-        client.stalled = true;
-        ReplyTo {
-            client: client.token,
-            seq: client.wait(),
-        }
     }
 
     fn begin(&mut self, client: ClientToken, parts: SmallVec<[Part; 4]>, job: Job) {

@@ -1,7 +1,7 @@
 //! Replies come in the order of their commands, whichever shards they come from, in pipelines of any length and cut.
 
 use fastrand::Rng;
-use tests::reply::show;
+use tests::reply::{Value, show};
 use tests::wire::encode;
 use tests::{Options, Server, Wire};
 
@@ -162,5 +162,55 @@ fn a_slow_reader_gets_every_reply() {
     for index in 0..READS {
         assert_eq!(wire.reply().len(), VALUE_LENGTH + "$65536\r\n\r\n".len());
         assert_eq!(wire.value().integer(), i64::try_from(index).expect("small"));
+    }
+}
+
+/// Replies of commands that met a lock come late, while a transaction behind them in the same pipeline is under way: they must not let
+/// loose what stands behind that one.
+#[test]
+fn a_late_reply_does_not_end_the_wait_for_a_transaction() {
+    const ROUNDS: usize = 400;
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                let (server, done) = (&server, &done);
+                scope.spawn(move || {
+                    let mut wire = server.connect();
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        wire.ask("MSET beta hot gamma hot delta hot mu hot");
+                    }
+                });
+            }
+            let mut wire = server.connect();
+            let mut failure = None;
+            for round in 0..ROUNDS {
+                // Nobody else has the keys "alpha" and "kappa", on different shards: their replies are known.
+                wire.send(
+                    format!(
+                        "GET beta\r\nGET gamma\r\nMSET alpha {round} kappa {round}\r\nMGET delta alpha kappa mu\r\n\
+                         MULTI\r\nDEL kappa\r\nDEL alpha\r\nEXEC\r\nMGET kappa mu alpha\r\n"
+                    )
+                    .as_bytes(),
+                );
+                let replies: Vec<_> = (0..9).map(|_| wire.value()).collect();
+                let seen = replies[3].elements().expect("MGET's values");
+                let deleted = replies[7].elements().expect("EXEC's replies");
+                let gone = replies[8].elements().expect("MGET's values");
+                let written = Value::Bulk(round.to_string().into_bytes());
+                let right = seen[1] == written
+                    && seen[2] == written
+                    && deleted == [Value::Integer(1), Value::Integer(1)]
+                    && gone[0] == Value::Null("$-1")
+                    && gone[2] == Value::Null("$-1");
+                if !right {
+                    failure = Some(format!("with {shards} shards, round {round}: {replies:?}"));
+                    break;
+                }
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(failure, None);
+        });
     }
 }

@@ -352,7 +352,7 @@ pub fn scan(
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     let scan = Scan::parse(client.session.db, args, shard.slots.shards())?;
-    let to = shard.stall(client);
+    let to = client.stall();
     scan.travel(shard, shard.id, to);
     Ok(Answer::Later)
 }

@@ -36,7 +36,7 @@ pub fn save(
     if shard.process.snapshots.current_s().is_some() {
         return Err(UNDER_WAY);
     }
-    let to = shard.stall(client);
+    let to = client.stall();
     match begin(shard, Some(to)) {
         Ok(()) => {}
         Err(error) => {
