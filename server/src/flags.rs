@@ -364,7 +364,6 @@ mod tests {
                 &["/does/not/exist.conf"],
                 "/does/not/exist.conf: No such file or directory",
             ),
-            (&["--appendonly", "yes"], "append-only log"),
             (&["--tls-port", "1"], "does not have 'tls-port'"),
             (&["-x"], "'-x'"),
             (&["--dir", "/does/not/exist"], "No such file or directory"),

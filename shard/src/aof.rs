@@ -27,6 +27,7 @@ use monoio::fs::File;
 use slab::Slab;
 use tracing::{error, info};
 
+use crate::aof_manifest::Manifest;
 use crate::batch::ClientToken;
 use crate::client::Client;
 use crate::config::AppendFsync;
@@ -48,6 +49,8 @@ enum Step {
     Write(Vec<u8>),
     /// What comes next goes to this file.
     Open(PathBuf),
+    /// There is no log any more.
+    Close,
 }
 
 /// A transaction of this coordinator that waits for its shares to be on disk.
@@ -107,8 +110,23 @@ impl Shard {
         self.wake_log();
     }
 
+    /// `appendonly` may have changed. Turned on, the log begins with the next rewrite, which the clock begins.
+    pub(crate) fn heed_appendonly(&mut self) {
+        if !self.config.appendonly && self.effects.journal.is_on() {
+            self.effects.journal.turn(false);
+            self.log.steps.push_back(Step::Close);
+            self.log.unsettled.clear();
+            self.process.set_manifest(Manifest::default());
+            self.wake_log();
+        }
+        self.heed_fsync_policy();
+    }
+
     /// What follows goes to another file.
     pub(crate) fn switch_log(&mut self, path: PathBuf) {
+        if !self.effects.journal.is_on() {
+            return self.open_log(path);
+        }
         let rest = self.effects.journal.begin_file();
         self.log.steps.push_back(Step::Write(rest));
         self.log.steps.push_back(Step::Open(path));
@@ -302,6 +320,14 @@ impl Shard {
         }
     }
 
+    /// The journal counts from nothing again, where it is turned on again.
+    fn log_is_closed(&mut self) {
+        self.log.written = 0;
+        self.log.synced = 0;
+        self.log.file_bytes = 0;
+        self.log_works();
+    }
+
     /// By the clock: whether the disk keeps up.
     pub(crate) fn look_at_log(&mut self) {
         let behind = self.effects.journal.waiting_bytes() > BEHIND_BYTES_MAX;
@@ -384,6 +410,12 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
                 }
                 open = Some(reopen(&shard, &path).await);
                 shard.borrow_mut().log.file_bytes = open.as_ref().map_or(0, |it| it.bytes);
+            }
+            Some(Step::Close) => {
+                if let Some(old) = &mut open.take() {
+                    sync(&shard, old).await;
+                }
+                shard.borrow_mut().log_is_closed();
             }
             Some(Step::Write(bytes)) => {
                 if let Some(open) = &mut open {

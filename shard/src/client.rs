@@ -115,6 +115,8 @@ pub struct Client {
     pub pending: Pending,
     /// Encoded and not handed to the socket yet.
     pub out: Vec<u8>,
+    /// What was pushed to it in the middle of its own command: comes behind that command's reply.
+    pub pushes: Vec<u8>,
     /// An emptied output buffer, kept for the next write.
     spare: Vec<u8>,
     /// Bytes in the write that is under way.
@@ -128,6 +130,8 @@ pub struct Client {
     /// The next command runs only once nothing is pending.
     pub comes_behind_all: bool,
     pub closing: Option<Closing>,
+    /// Since when its output is beyond the soft limit.
+    pub over_soft_since: Option<Instant>,
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
     /// It has given back what only a busy connection needs, and is still idle.
@@ -242,6 +246,7 @@ impl Client {
             large: None,
             pending: Pending::default(),
             out: Vec::new(),
+            pushes: Vec::new(),
             spare: Vec::new(),
             writing_bytes: 0,
             stalled: false,
@@ -249,6 +254,7 @@ impl Client {
             gated: None,
             comes_behind_all: false,
             closing: None,
+            over_soft_since: None,
             blocked: None,
             at_rest: false,
             suspended: None,
@@ -416,5 +422,11 @@ impl Client {
             + self.out.capacity()
             + self.spare.capacity()
             + self.pending.memory_bytes()
+            + self.parser.memory_bytes()
+            + self
+                .session
+                .queue
+                .as_ref()
+                .map_or(0, |it| it.memory_bytes())
     }
 }

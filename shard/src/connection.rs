@@ -74,7 +74,7 @@ where
             }
             loop {
                 if let Some(stream) = resting.take_if(|_| client.borrow().has_work_for_sending()) {
-                    sending = Some(Box::pin(send(client, stream)));
+                    sending = Some(Box::pin(send(&served, stream)));
                 }
                 let Some(future) = &mut sending else {
                     return Poll::Pending;
@@ -151,6 +151,7 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
         let mut shard = served.shard.borrow_mut();
         shard.begin_turn();
         shard.stats.net_input_bytes += count as u64;
+        shard.stats.reads += 1;
         let mut client = served.client.borrow_mut();
         match client.large.take() {
             Some(mut large) => {
@@ -223,16 +224,21 @@ impl Served {
 
 /// Writes what is due until the connection is to be closed and nothing is due any more, or until it has been idle for so long that it may
 /// rest: then the stream comes back, for the next call.
-async fn send<W: AsyncWriteRent>(client: &RefCell<Client>, mut stream: W) -> io::Result<Option<W>> {
+async fn send<W: AsyncWriteRent>(served: &Served, mut stream: W) -> io::Result<Option<W>> {
     loop {
-        let due = poll_fn(|_| client.borrow_mut().next_due()).await;
+        let due = poll_fn(|_| served.client.borrow_mut().next_due()).await;
         let chunk = match due {
             Due::Chunk(chunk) => chunk,
             Due::Rest => return Ok(Some(stream)),
             Due::End => return Ok(None),
         };
         let (result, chunk) = stream.write_all(chunk).await;
-        let mut client = client.borrow_mut();
+        if let Ok(count) = result {
+            let stats = &mut served.shard.borrow_mut().stats;
+            stats.net_output_bytes += count as u64;
+            stats.writes += 1;
+        }
+        let mut client = served.client.borrow_mut();
         client.written(chunk);
         result?;
         // The room that this write made may let waiting input run.

@@ -22,6 +22,7 @@ use crate::event::Event;
 use crate::field_expiry::FieldClock;
 use crate::journal::{Away, Journal};
 use crate::message::TransactionKey;
+use crate::notify::Notices;
 use crate::slot::ShardId;
 use crate::waiting::{Null, Wait, WaitTable};
 use crate::watch::WatchTable;
@@ -67,6 +68,8 @@ pub struct Effects {
     pub fields: FieldClock,
     /// Who waits for which key of this shard.
     pub waits: WaitTable,
+    /// What subscribers to keyspace events are to be told.
+    pub notices: Notices,
     /// The command found nothing and wants to wait.
     pub wait: Option<Wait>,
     /// Changes to keys of other shards, while a transaction runs on what they lent: these go home with the entries.
@@ -89,13 +92,46 @@ impl Effects {
     #[inline]
     pub(crate) fn changed(&mut self, db: DbIndex, key: &[u8], event: Event) {
         self.dirty += 1;
-        let nobody_listens =
-            self.away.is_none() && self.watches.is_empty() && self.waits.is_empty();
-        if nobody_listens && !event.may_set_field_deadlines() {
+        if self.nobody_listens() && !event.may_set_field_deadlines() {
             // The common case: nobody wants to know.
             return;
         }
         self.tell(db, key, event);
+    }
+
+    /// Whether somebody is to hear of what happened.
+    pub(crate) fn has_news(&self) -> bool {
+        self.waits.has_ready() || !self.notices.is_empty()
+    }
+
+    /// One branch for all: no short cuts.
+    #[inline]
+    fn nobody_listens(&self) -> bool {
+        self.away.is_none()
+            & self.watches.is_empty()
+            & self.waits.is_empty()
+            & !self.notices.is_on()
+    }
+
+    /// Something happened to a key that did not change it (a miss), or that is told apart from the change (a new key).
+    #[inline]
+    fn happened(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        if self.notices.is_on() {
+            self.tell_only(db, key, event);
+        }
+    }
+
+    /// A look-up to read a key found none.
+    fn missed(&mut self, db: DbIndex, key: &[u8]) {
+        self.keyspace_misses += 1;
+        self.happened(db, key, Event::KEY_MISS);
+    }
+
+    #[cold]
+    fn tell_only(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        if self.notices.wants(event) {
+            self.tell(db, key, event);
+        }
     }
 
     #[cold]
@@ -111,6 +147,12 @@ impl Effects {
     }
 
     fn heed(&mut self, db: DbIndex, key: &[u8], event: Option<Event>) {
+        if let Some(event) = event {
+            self.notices.note(db, key, event);
+            if !event.is_change() {
+                return;
+            }
+        }
         self.watches.touch(db, key);
         self.waits.note(db, key);
         if event.is_some_and(Event::may_set_field_deadlines) {
@@ -240,22 +282,22 @@ impl Context<'_> {
                 Some(entry)
             }
             Found::Missing => {
-                self.effects.keyspace_misses += 1;
+                self.effects.missed(self.selected, key);
                 None
             }
             Found::Expired(entry) => {
-                self.effects.keyspace_misses += 1;
                 self.effects.expired(self.selected, entry);
+                self.effects.missed(self.selected, key);
                 None
             }
         }
     }
 
     /// Counts the hit or miss of a command that reads no value (EXISTS).
-    pub fn looked_up(&mut self, found: bool) {
+    pub fn looked_up(&mut self, key: &[u8], found: bool) {
         match found {
             true => self.effects.keyspace_hits += 1,
-            false => self.effects.keyspace_misses += 1,
+            false => self.effects.missed(self.selected, key),
         }
     }
 
@@ -338,10 +380,14 @@ impl Context<'_> {
             Deadline::Keep => old.as_ref().and_then(Entry::deadline),
             _ => deadline.of_new(),
         };
-        if let Some(old) = old {
-            self.effects.discard(old);
+        let entry = make(key, at);
+        match old {
+            Some(old) => {
+                self.effects.discard(old);
+                self.put(entry);
+            }
+            None => self.insert(entry),
         }
-        self.insert(make(key, at));
     }
 
     /// Brings the deadline of `key`, which was `before`, in line.
@@ -356,8 +402,15 @@ impl Context<'_> {
         }
     }
 
-    /// Puts an entry whose key is not in the selected database, and notes its first use.
-    pub fn insert(&mut self, mut entry: Entry) {
+    /// Puts an entry whose key is new in the selected database, and notes its first use.
+    pub fn insert(&mut self, entry: Entry) {
+        self.effects
+            .happened(self.selected, entry.key(), Event::NEW);
+        self.put(entry);
+    }
+
+    /// The same where the key only was taken out to have another value.
+    fn put(&mut self, mut entry: Entry) {
         entry.set_access(self.access.fresh(self.now));
         self.db().insert_new(entry);
     }

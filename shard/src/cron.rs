@@ -48,6 +48,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
         let quiet = {
             let mut shard = shard.borrow_mut();
             shard.publish_memory();
+            shard.mark_rates();
             if shard.stopping {
                 // Whether the end has come is for the main future to see.
                 shard.wake_main();
@@ -97,6 +98,10 @@ impl Shard {
             });
         let more_fields = self.expire_fields();
         self.bury();
+        if self.effects.has_news() {
+            // Others are to hear of it: that is the turn's.
+            self.begin_turn();
+        }
         self.serve_ready();
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.note_spike(Spike::ExpireCycle, ms);
@@ -116,11 +121,12 @@ impl Shard {
     fn look_at_clients(&mut self) {
         let timeout = Duration::from_secs(u64::from(self.config.timeout_s));
         let now = std::time::Instant::now();
+        let mut closed = 0;
         for (_, known) in &self.clients {
             let Ok(mut client) = known.client.try_borrow_mut() else {
                 continue;
             };
-            self.limit_output(&mut client);
+            closed += u64::from(self.limit_output(&mut client));
             let idle = now.saturating_duration_since(client.active_at);
             if !timeout.is_zero() && idle >= timeout && !client.stalled && !client.postponed {
                 info!(
@@ -133,6 +139,11 @@ impl Shard {
                 self.clients_rested |= client.rest();
             }
         }
+        self.stats.output_limit_closes += closed;
+    }
+
+    fn mark_rates(&mut self) {
+        self.rates.mark(Instant::now(), &self.stats);
     }
 
     fn has_nothing_to_watch(&self) -> bool {

@@ -3,7 +3,7 @@
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
 use protocol::keys;
-use protocol::parse::{LargeArg, Limits, Parsed};
+use protocol::parse::{LargeArg, Limits, Parsed, ProtocolError};
 use protocol::peek::Peek;
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
@@ -74,6 +74,8 @@ impl Shard {
                 }
                 Err(error) => {
                     self.stats.protocol_errors += 1;
+                    let too_long = error == ProtocolError::QueryTooLong;
+                    self.stats.input_limit_closes += u64::from(too_long);
                     let text = [b"ERR ".as_slice(), &error.text()].concat();
                     client.reply(|reply| reply.error(&text));
                     client.close(Closing::AfterReplies);
@@ -87,6 +89,7 @@ impl Shard {
         client.input = input;
         client.parser = parser;
         self.gate_client(client);
+        self.limit_replies(client);
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
@@ -307,6 +310,7 @@ impl Shard {
             });
         }
         self.serve_ready();
+        self.end_command(client);
     }
 
     #[cold]
@@ -395,6 +399,8 @@ impl Shard {
             client.reply(|reply| reply.raw(&encoded));
         }
         self.scratch = encoded;
+        self.end_command(client);
+        self.flush_pushes(client);
     }
 
     /// Answers with an error that stands before any command has run.

@@ -23,6 +23,8 @@ pub enum Class {
     Evicted,
     /// `n`
     New,
+    /// `m`
+    KeyMiss,
 }
 
 /// One kind of change to a key.
@@ -63,4 +65,12 @@ events! {
     Expired { EXPIRED "expired" }
     Evicted { EVICTED "evicted" }
     New { NEW "new" }
+    KeyMiss { KEY_MISS "keymiss" }
+}
+
+impl Event {
+    /// Whether the key is another one after it: not of a miss, and not of the word that a key is new, behind which its change is told.
+    pub fn is_change(self) -> bool {
+        !matches!(self.class, Class::New | Class::KeyMiss)
+    }
 }

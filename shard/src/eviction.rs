@@ -20,6 +20,7 @@ use protocol::command::Flags;
 use protocol::table::CommandId;
 use storage::{EvictionPolicy, Victim};
 
+use crate::latency::Spike;
 use crate::memory::{OWED_MAX, PUBLISHED_STEP};
 use crate::message::Message;
 use crate::shard::Shard;
@@ -88,6 +89,12 @@ impl Shard {
         if self.locks.holds_all() {
             return Room::Elsewhere;
         }
+        if self.pause.is_some() {
+            // Nothing changes while clients are paused.
+            return Room::Enough;
+        }
+        let is_measured = self.config.latency_monitor_threshold_ms > 0;
+        let began = is_measured.then(Instant::now);
         let process = self.process.clone();
         let account = process.memory.account(self.id);
         let policy = self.config.eviction_policy();
@@ -139,6 +146,10 @@ impl Shard {
         self.bury();
         self.publish_moved();
         self.serve_ready();
+        if let Some(began) = began {
+            let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.note_spike(Spike::EvictionCycle, ms);
+        }
         room
     }
 

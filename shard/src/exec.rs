@@ -322,6 +322,7 @@ impl Shard {
         client.borrow_mut().session.in_exec = false;
         let commit = held.end(self);
         self.answer(commit, exec.to, exec.replies);
+        self.flush_pushes(&mut client.borrow_mut());
     }
 
     /// An EXEC that was answered later is over.

@@ -88,9 +88,9 @@ impl Shard {
             return;
         }
         let now = self.now;
-        let Some(hash) = self
-            .databases
-            .get_mut(key.db)
+        let keyspace = self.databases.get_mut(key.db);
+        keyspace.preserve(&key.key);
+        let Some(hash) = keyspace
             .get_mut(&key.key)
             .and_then(|entry| entry.get_mut::<Hash>().ok())
         else {

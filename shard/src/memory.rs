@@ -31,6 +31,9 @@ pub struct Ledger {
     undertaker: AtomicI64,
     /// What the undertaker has been given and not freed yet, by estimate.
     buried: AtomicI64,
+    /// How many values that was, and how many it has freed.
+    buried_objects: AtomicU64,
+    freed_objects: AtomicU64,
     /// Of threads that have ended and left what they made.
     left: AtomicI64,
     peak: AtomicU64,
@@ -44,6 +47,8 @@ impl Ledger {
             accounts: (0..shards).map(|_| Account::default()).collect(),
             undertaker: AtomicI64::new(0),
             buried: AtomicI64::new(0),
+            buried_objects: AtomicU64::new(0),
+            freed_objects: AtomicU64::new(0),
             left: AtomicI64::new(0),
             peak: AtomicU64::new(0),
             used_by_thread,
@@ -109,13 +114,24 @@ impl Ledger {
         self.accounts.iter().any(|account| account.owed() > 0)
     }
 
-    /// Something of about `bytes` is on its way to the undertaker.
-    pub fn bury(&self, bytes: usize) {
+    /// Values that the undertaker has still to free, and those that it has freed.
+    pub fn lazily_freed(&self) -> (u64, u64) {
+        let freed = self.freed_objects.load(Ordering::Relaxed);
+        let buried = self.buried_objects.load(Ordering::Relaxed);
+        (buried.saturating_sub(freed), freed)
+    }
+
+    /// Values of about `bytes` together are on their way to the undertaker.
+    pub fn bury(&self, objects: usize, bytes: usize) {
+        self.buried_objects
+            .fetch_add(objects as u64, Ordering::Relaxed);
         self.buried.fetch_add(signed(bytes), Ordering::Relaxed);
     }
 
-    /// On the undertaker's thread: that is freed.
-    pub fn buried(&self, bytes: usize) {
+    /// On the undertaker's thread: they are freed.
+    pub fn buried(&self, objects: usize, bytes: usize) {
+        self.freed_objects
+            .fetch_add(objects as u64, Ordering::Relaxed);
         self.undertaker.store(self.used_here(), Ordering::Relaxed);
         self.buried.fetch_sub(signed(bytes), Ordering::Relaxed);
     }
@@ -192,7 +208,7 @@ mod tests {
         assert_eq!(ledger.used_in_the_end(here), 6000);
         assert!(ledger.account(there).charge(300), "it must be called");
         assert!(!ledger.account(there).charge(300), "once");
-        ledger.bury(400);
+        ledger.bury(1, 400);
         assert_eq!(ledger.used_in_the_end(here), 5000);
         ledger.account(there).answer_call();
         ledger.account(there).pay(10_000);

@@ -130,7 +130,8 @@ impl Shard {
             let mut client = client.borrow_mut();
             if client.closing.is_none() {
                 client.out.extend_from_slice(lines);
-                self.limit_output(&mut client);
+                let is_over = self.limit_output(&mut client);
+                self.stats.output_limit_closes += u64::from(is_over);
                 client.wake();
             }
         }

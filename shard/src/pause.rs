@@ -14,9 +14,10 @@ use protocol::command::{Command, Flags};
 use storage::UnixMillis;
 
 use crate::batch::ClientToken;
+use crate::blocking::BlockedAt;
 use crate::client::Client;
 use crate::dispatch::resolve;
-use crate::message::Visit;
+use crate::message::{Message, Visit};
 use crate::shard::Shard;
 
 /// Which commands a pause holds back. The later holds back more.
@@ -67,8 +68,11 @@ pub(crate) fn changes_something(command: &Command) -> bool {
 
 /// Something to do once connections have the replies to what they had sent.
 pub struct Draining {
+    number: u64,
     /// Each connection with the sequence number of the first reply that need not be there.
     waits_for: Vec<(ClientToken, u32)>,
+    /// Shards that have still to say that what blocked clients had sent has run there, or waits.
+    owners: usize,
     then: Visit,
 }
 
@@ -105,7 +109,7 @@ impl Shard {
     /// The same, and `then` once all that connections of this shard had sent before has had its reply.
     pub fn take_up_pause_and(&mut self, then: Visit) {
         self.take_up_pause();
-        let mut waits_for = Vec::new();
+        let (mut waits_for, mut owners) = (Vec::new(), Vec::new());
         for (_, known) in &self.clients {
             if let Ok(client) = known.client.try_borrow()
                 && !client.pending.is_empty()
@@ -116,10 +120,37 @@ impl Shard {
                     || client.suspended.is_some()
                     || self.is_gathering(client.token);
                 waits_for.push((client.token, end.wrapping_sub(u32::from(is_held))));
+                if let Some(BlockedAt::Owner(owner)) = client.blocked {
+                    owners.push(owner);
+                }
             }
         }
-        self.draining.push(Draining { waits_for, then });
+        owners.sort_unstable();
+        owners.dedup();
+        self.last_draining += 1;
+        let number = self.last_draining;
+        self.draining.push(Draining {
+            number,
+            waits_for,
+            owners: owners.len(),
+            then,
+        });
+        let origin = self.id;
+        for owner in owners {
+            // Behind the command itself, and behind what it may have met locked.
+            let home = move |shard: &mut Shard| shard.owner_is_past(number);
+            let there = move |shard: &mut Shard| shard.send(origin, Message::Visit(Box::new(home)));
+            let arrive = move |shard: &mut Shard| shard.when_all_home(Box::new(there));
+            self.send(owner, Message::Visit(Box::new(arrive)));
+        }
         self.schedule_turn();
+    }
+
+    fn owner_is_past(&mut self, number: u64) {
+        let draining = self.draining.iter_mut().find(|it| it.number == number);
+        if let Some(draining) = draining {
+            draining.owners -= 1;
+        }
     }
 
     /// Does what was to be done after the replies that are there now. Returns whether there was something.
@@ -127,10 +158,15 @@ impl Shard {
         let mut done = Vec::new();
         for mut draining in std::mem::take(&mut self.draining) {
             draining.waits_for.retain(|&(token, seq)| {
-                let client = self.client(token);
-                client.is_some_and(|client| !client.borrow().pending.is_past(seq))
+                let Some(client) = self.client(token) else {
+                    return false;
+                };
+                let client = client.borrow();
+                // A command on several shards may have begun to wait for an element meanwhile.
+                let waits = client.blocked.is_some() && client.pending.len() == 1;
+                !waits && !client.pending.is_past(seq)
             });
-            match draining.waits_for.is_empty() {
+            match draining.waits_for.is_empty() && draining.owners == 0 {
                 true => done.push(draining.then),
                 false => self.draining.push(draining),
             }

@@ -1,6 +1,6 @@
 //! What all shards of the process share: counters that must be one, and the ways to reach the world outside.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -57,6 +57,8 @@ pub struct Process {
     pub connections: AtomicUsize,
     /// Who has how much memory in use.
     pub memory: Arc<Ledger>,
+    /// Bytes in use by the shards before they had any data.
+    pub startup_memory: AtomicI64,
     pub allocator: Allocator,
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     /// Where monitors are.
@@ -113,6 +115,7 @@ impl Process {
             config_file,
             connections: AtomicUsize::new(0),
             memory,
+            startup_memory: AtomicI64::new(0),
             allocator,
             set_log_level,
             monitors: Census::new(slots.shards()),

@@ -5,24 +5,23 @@
 //! answers with the number of subscribers there were at that instant. While nobody subscribes to anything, a publish is one atomic load.
 //!
 //! Messages of one publisher go the way of all messages between two shards, in order. A message is written at the end of its subscriber's
-//! output, which always ends with a whole reply; replies that still wait for other shards come behind it.
+//! output, which always ends with a whole reply; replies that still wait for other shards come behind it. A connection that publishes to
+//! itself gets its reply first.
 //!
 //! A subscriber that does not read is closed when its output meets `client-output-buffer-limit pubsub`.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use protocol::glob;
 use protocol::reply::Reply;
-use tracing::info;
 
 use crate::batch::ClientToken;
-use crate::client::{Client, Closing};
+use crate::client::Client;
 use crate::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -110,9 +109,14 @@ impl Registry {
         }
     }
 
+    /// Whether there is any subscription.
+    pub fn anybody_subscribes(&self) -> bool {
+        self.subscriptions.load(Ordering::Relaxed) > 0
+    }
+
     /// How many will get a message, and where they are.
     fn route(&self, topic: Topic, channel: &[u8]) -> (usize, Route) {
-        if self.subscriptions.load(Ordering::Relaxed) == 0 {
+        if !self.anybody_subscribes() {
             return (0, Vec::new());
         }
         let names = self.read();
@@ -151,6 +155,11 @@ impl Registry {
         active.map(|name| name.1.clone()).collect()
     }
 
+    /// How many names of a kind somebody subscribes to.
+    pub fn count(&self, topic: Topic) -> usize {
+        self.read().keys().filter(|name| name.0 == topic).count()
+    }
+
     /// Subscribers of a name.
     pub fn subscribers(&self, topic: Topic, name: &[u8]) -> usize {
         let names = self.read();
@@ -165,8 +174,6 @@ pub struct Subscriptions {
     names: BTreeSet<Name>,
     /// It is shown every command.
     pub is_monitor: bool,
-    /// Since when its output has been beyond the soft limit.
-    over_soft_since: Option<Instant>,
 }
 
 impl Subscriptions {
@@ -278,68 +285,93 @@ impl Shard {
         }
     }
 
-    /// Sends a message to whoever subscribes. Returns to how many.
-    pub fn publish(&mut self, topic: Topic, channel: &[u8], payload: Bytes) -> usize {
+    /// Sends the message of a connection, which is in use just now, to whoever subscribes. Returns to how many.
+    pub fn publish(
+        &mut self,
+        publisher: &mut Client,
+        topic: Topic,
+        channel: &[u8],
+        payload: Bytes,
+    ) -> usize {
+        // What happened before it is told before it.
+        self.tell_notices(Some(publisher));
+        self.spread(topic, channel, payload, Some(publisher))
+    }
+
+    /// Sends a message to whoever subscribes. `current` is the connection that is in use, if one is. Returns to how many.
+    pub(crate) fn spread(
+        &mut self,
+        topic: Topic,
+        channel: &[u8],
+        payload: Bytes,
+        mut current: Option<&mut Client>,
+    ) -> usize {
         let (total, route) = self.process.pubsub.route(topic, channel);
         for (shard, names) in route {
+            if shard == self.id {
+                // At once: whatever this shard tells its connections, it tells in order.
+                self.deliver(&names, channel, &payload, current.as_deref_mut());
+                continue;
+            }
             let channel: Box<[u8]> = channel.into();
             let payload = payload.clone();
-            let deliver = move |shard: &mut Shard| shard.deliver(&names, &channel, &payload);
-            // To this shard too: the publisher may be a subscriber, and it is in use just now.
+            let deliver = move |shard: &mut Shard| shard.deliver(&names, &channel, &payload, None);
             self.send(shard, Message::Visit(Box::new(deliver)));
         }
         total
     }
 
     /// Hands a message to this shard's subscribers.
-    fn deliver(&mut self, names: &[Name], channel: &[u8], payload: &[u8]) {
+    fn deliver(
+        &mut self,
+        names: &[Name],
+        channel: &[u8],
+        payload: &[u8],
+        mut current: Option<&mut Client>,
+    ) {
         for name in names {
             let tokens = self.subscribers.names.get(name).cloned();
             for token in tokens.into_iter().flatten() {
-                let Some(client) = self.client(token).cloned() else {
-                    continue;
-                };
-                let mut client = client.borrow_mut();
-                if client.closing.is_some() {
-                    continue;
-                }
-                write_message(&mut client, name, channel, payload);
-                self.limit_output(&mut client);
-                client.wake();
+                let write = |reply: &mut Reply<'_>| write_message(reply, name, channel, payload);
+                self.push_to(token, current.as_deref_mut(), write);
             }
         }
     }
 
-    /// Closes a subscriber that does not read.
-    pub(crate) fn limit_output(&self, client: &mut Client) {
-        let unsent = client.unsent_bytes() as u64;
-        let id = client.session.id;
-        let Some(subscriptions) = &mut client.session.subscriptions else {
+    /// Pushes something to a connection of this shard that it has not asked for just now. Where it is `current`, in the middle of a command,
+    /// that waits for the end of the command: see [`Self::flush_pushes`].
+    pub(crate) fn push_to(
+        &mut self,
+        token: ClientToken,
+        current: Option<&mut Client>,
+        write: impl FnOnce(&mut Reply<'_>),
+    ) {
+        if let Some(client) = current
+            && client.token == token
+        {
+            let version = client.session.version;
+            return write(&mut Reply::new(&mut client.pushes, version));
+        }
+        let Some(client) = self.client(token).cloned() else {
             return;
         };
-        let limits = &self.config.client_output_buffer_limit;
-        let limits_normal = limits.normal.hard_bytes > 0 || limits.normal.soft_bytes > 0;
-        let limit = match subscriptions.is_monitor && limits_normal {
-            true => &limits.normal,
-            false => &limits.pubsub,
-        };
-        let over_soft = limit.soft_bytes > 0 && unsent > limit.soft_bytes;
-        let since = match over_soft {
-            true => *subscriptions.over_soft_since.get_or_insert(self.instant),
-            false => {
-                subscriptions.over_soft_since = None;
-                self.instant
-            }
-        };
-        let soft_time = Duration::from_secs(limit.soft_s);
-        let too_long = over_soft && self.instant.saturating_duration_since(since) > soft_time;
-        if too_long || limit.hard_bytes > 0 && unsent > limit.hard_bytes {
-            info!(
-                client = id,
-                unsent_bytes = unsent,
-                "closing a subscriber or monitor that does not read (client-output-buffer-limit)"
-            );
-            client.close(Closing::Now);
+        let client = &mut *client.borrow_mut();
+        if client.closing.is_some() {
+            return;
+        }
+        let version = client.session.version;
+        write(&mut Reply::new(&mut client.out, version));
+        let is_over = self.limit_output(client);
+        self.stats.output_limit_closes += u64::from(is_over);
+        client.wake();
+    }
+
+    /// The command that a connection was in the middle of is over: what came meanwhile stands behind its reply.
+    #[inline]
+    pub(crate) fn flush_pushes(&self, client: &mut Client) {
+        if !client.pushes.is_empty() {
+            client.out.append(&mut client.pushes);
+            self.limit_output(client);
         }
     }
 }
@@ -354,9 +386,7 @@ fn write_unsubscribed(reply: &mut Reply<'_>, topic: Topic, channel: Option<&[u8]
     reply.integer(count as i64);
 }
 
-fn write_message(client: &mut Client, name: &Name, channel: &[u8], payload: &[u8]) {
-    let version = client.session.version;
-    let mut reply = Reply::new(&mut client.out, version);
+fn write_message(reply: &mut Reply<'_>, name: &Name, channel: &[u8], payload: &[u8]) {
     match name.0 {
         Topic::Channel => {
             reply.push(3);

@@ -6,6 +6,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -221,6 +222,11 @@ impl Seat {
             mailbox,
             outlets,
         )));
+        {
+            let process = &shard.borrow().process;
+            let used = (process.allocator.used_bytes)() as i64;
+            process.startup_memory.fetch_add(used, Ordering::Relaxed);
+        }
         let mut turns = monoio::spawn(turn::run(shard.clone(), bell));
         drop(monoio::spawn(cron::run(shard.clone())));
         drop(monoio::spawn(blocking::run_timer(shard.clone())));

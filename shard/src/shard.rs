@@ -32,6 +32,7 @@ use crate::monitor::Monitors;
 use crate::pause::{Draining, Pause};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
+use crate::rates::Rates;
 use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
 use crate::slowlog::SlowLog;
@@ -85,6 +86,7 @@ pub struct Shard {
     pub stats: Stats,
     pub timing: Timing,
     pub spikes: Spikes,
+    pub rates: Rates,
     pub slow_log: SlowLog,
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
@@ -98,6 +100,7 @@ pub struct Shard {
     /// Which commands wait for now.
     pub pause: Option<Pause>,
     pub(crate) draining: Vec<Draining>,
+    pub(crate) last_draining: u64,
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
     pub(crate) last_ticket: u64,
@@ -153,6 +156,8 @@ impl Shard {
     ) -> Self {
         let slots = process.slots;
         let access = config.access_policy();
+        let mut effects = Effects::default();
+        effects.notices.want(config.notify_keyspace_events);
         Self {
             id,
             slots,
@@ -162,10 +167,11 @@ impl Shard {
             timing: Timing::new(&config),
             config,
             access,
-            effects: Effects::default(),
+            effects,
             random: Rng::new(),
             stats: Stats::default(),
             spikes: Spikes::default(),
+            rates: Rates::default(),
             slow_log: SlowLog::default(),
             clients: Slab::new(),
             clients_rested: false,
@@ -176,6 +182,7 @@ impl Shard {
             monitors: Monitors::default(),
             pause: None,
             draining: Vec::new(),
+            last_draining: 0,
             tickets: BTreeMap::new(),
             last_ticket: 0,
             last_logged: 0,

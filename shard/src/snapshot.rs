@@ -23,10 +23,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use storage::rdb::{FileWriter, header};
-use storage::{Databases, Keyspace, Piece, Terms};
+use storage::{Databases, Keyspace, Piece, Position, Terms};
 use tracing::{error, info};
 
-use crate::aof_manifest::{Folder, Part};
+use crate::aof_manifest::{Folder, Manifest, Part};
 use crate::batch::ReplyTo;
 use crate::config::Config;
 use crate::process::{Process, REDIS_VERSION};
@@ -80,6 +80,8 @@ pub struct Snapshots {
     /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last said.
     base_bytes: AtomicU64,
     log_bytes: Vec<AtomicU64>,
+    /// Parts that this process has begun, or tried to.
+    parts_begun: AtomicU64,
     /// Bytes of all of them after the last rewrite, or at the start.
     rewritten_bytes: AtomicU64,
     /// Changes of each shard since the start, as it last said.
@@ -133,6 +135,7 @@ impl Snapshots {
             rewrite_scheduled: AtomicBool::new(false),
             base_bytes: AtomicU64::new(0),
             log_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            parts_begun: AtomicU64::new(1),
             rewritten_bytes: AtomicU64::new(0),
             dirty: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             functions: Mutex::new(Vec::new()),
@@ -358,26 +361,23 @@ fn create(process: &Process, config: &Config, name: &Path) -> io::Result<FileWri
     Ok(file)
 }
 
-/// Writes a snapshot at once, of databases that nobody changes meanwhile.
+/// Writes a snapshot at once, of databases that nobody changes meanwhile. One that is being written of them is not disturbed.
 pub fn save_now<'a>(
     process: &Process,
     config: &Config,
-    shards: impl Iterator<Item = &'a mut Databases>,
+    shards: impl Iterator<Item = &'a Databases>,
 ) -> io::Result<u64> {
     let name = dump_path(config);
     let mut file = create(process, config, &name)?;
     let terms = terms(config);
     for databases in shards {
-        databases.begin_cut(terms);
-        while let Some(keyspace) = databases.cut() {
-            while let Some(piece) = keyspace.write_on(KEYS_PER_STEP) {
-                if let Err(error) = file.write(&piece.bytes) {
-                    databases.abandon_cut();
-                    return Err(error);
-                }
-                if piece.last {
-                    break;
-                }
+        for db in databases.indices() {
+            let mut from = Some(Position::default());
+            while let Some(at) = from {
+                let keyspace = databases.get(db);
+                let (piece, next) = keyspace.write_from(at, KEYS_PER_STEP, db.number(), terms);
+                file.write(&piece)?;
+                from = next;
             }
         }
     }
@@ -388,12 +388,12 @@ pub fn save_now<'a>(
 pub fn save_at_stop(
     process: &Process,
     config: &Config,
-    shards: &mut [Databases],
+    shards: &[Databases],
 ) -> io::Result<u64> {
     let mut tries = TRIES_AT_STOP;
     loop {
         tries -= 1;
-        match save_now(process, config, shards.iter_mut()) {
+        match save_now(process, config, shards.iter()) {
             Err(error) if tries > 0 => {
                 error!(%error, dir = %config.dir.display(), "cannot write the last snapshot, trying again; make room, or kill the process");
                 thread::sleep(RETRY_AFTER);
@@ -442,6 +442,9 @@ fn commit(process: &Process, aim: &Aim) -> io::Result<()> {
     let mut rewritten = manifest.clone();
     rewritten.base = Some(folder.base_name(part.sequence));
     rewritten.parts.retain(|it| it.sequence >= part.sequence);
+    if rewritten.parts.is_empty() {
+        rewritten.parts.push(*part);
+    }
     folder.write(&rewritten)?;
     *manifest = rewritten;
     folder.tidy(&manifest)
@@ -468,16 +471,28 @@ impl Shard {
         *lock(&process.snapshots.last_try) = Some(Instant::now());
         let folder = Folder::of(&self.config);
         let mut manifest = lock(&process.manifest);
+        let begun = process
+            .snapshots
+            .parts_begun
+            .fetch_add(1, Ordering::Relaxed);
+        let on_disk = folder.read().map_err(NotBegun::Failed)?;
+        let sequence = [&*manifest]
+            .into_iter()
+            .chain(&on_disk)
+            .map(Manifest::next_sequence);
         let part = Part {
-            sequence: manifest.next_sequence(),
+            sequence: sequence.fold(begun, u64::max),
             shards: self.slots.shards(),
         };
-        // Named before the first record goes there: a crash from here on reads the old base, the old parts and this one.
-        let mut with_part = manifest.clone();
-        with_part.parts.push(part);
-        let written = folder.create(part).and_then(|()| folder.write(&with_part));
-        written.map_err(NotBegun::Failed)?;
-        *manifest = with_part;
+        folder.create(part).map_err(NotBegun::Failed)?;
+        if !manifest.parts.is_empty() {
+            // Named before the first record goes there: a crash from here on reads the old base, the old parts and this one. Where the log is
+            // just being turned on there is nothing that it could follow yet: it is named when its base is whole.
+            let mut with_part = manifest.clone();
+            with_part.parts.push(part);
+            folder.write(&with_part).map_err(NotBegun::Failed)?;
+            *manifest = with_part;
+        }
         drop(manifest);
         let name = folder.base(&folder.base_name(part.sequence));
         let begun = self.begin_file(Aim::Base { part, folder }, name, None);
@@ -655,10 +670,11 @@ impl Shard {
     pub(crate) fn heed_log_size(&mut self) {
         let process = self.process.clone();
         process.snapshots.publish_log(self.id, self.log.file_bytes);
-        if !self.effects.journal.is_on() || self.refusals.any || self.stopping {
+        if !self.config.appendonly || self.refusals.loading || self.stopping {
             return;
         }
-        if process.snapshots.rewrite_is_due(&self.config)
+        let has_none = lock(&process.manifest).parts.is_empty();
+        if (has_none || process.snapshots.rewrite_is_due(&self.config))
             && !process.snapshots.retries_too_soon()
             && let Err(NotBegun::Failed(error)) = self.begin_rewrite()
         {

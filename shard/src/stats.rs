@@ -15,7 +15,13 @@ pub struct Stats {
     pub commands: u64,
     pub net_input_bytes: u64,
     pub net_output_bytes: u64,
+    /// Reads and writes of sockets that moved something.
+    pub reads: u64,
+    pub writes: u64,
     pub protocol_errors: u64,
+    /// Connections closed for `client-query-buffer-limit` and `client-output-buffer-limit`.
+    pub input_limit_closes: u64,
+    pub output_limit_closes: u64,
     pub error_replies: u64,
     /// Commands sent to another shard.
     pub forwarded: u64,
@@ -46,7 +52,11 @@ impl Default for Stats {
             commands: 0,
             net_input_bytes: 0,
             net_output_bytes: 0,
+            reads: 0,
+            writes: 0,
             protocol_errors: 0,
+            input_limit_closes: 0,
+            output_limit_closes: 0,
             error_replies: 0,
             forwarded: 0,
             batches: 0,
@@ -97,7 +107,11 @@ impl Stats {
         self.commands += other.commands;
         self.net_input_bytes += other.net_input_bytes;
         self.net_output_bytes += other.net_output_bytes;
+        self.reads += other.reads;
+        self.writes += other.writes;
         self.protocol_errors += other.protocol_errors;
+        self.input_limit_closes += other.input_limit_closes;
+        self.output_limit_closes += other.output_limit_closes;
         self.error_replies += other.error_replies;
         self.forwarded += other.forwarded;
         self.batches += other.batches;

@@ -1,7 +1,8 @@
 //! How long each command takes, for INFO, LATENCY and SLOWLOG.
 //!
 //! Every command is timed, as in Redis. A look at the clock costs some 20 ns, so in a pipeline the end of one command is the beginning of the
-//! next: one look a command. Whatever else happens in between (a command sent to another shard, a transaction) forgets that, and the next
+//! next: one look a command. A SET in a pipeline of 16 takes some 590 ns of CPU with it and 580 without, too little for a clock of our own (reading the
+//! processor's counter takes half as long, and is unsafe). Whatever else happens in between (a command sent to another shard, a transaction) forgets that, and the next
 //! command looks twice.
 
 use std::time::Instant;

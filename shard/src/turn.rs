@@ -97,6 +97,10 @@ impl Shard {
             if !self.draining.is_empty() {
                 woke_somebody |= self.look_at_draining();
             }
+            if !self.effects.notices.is_empty() {
+                woke_somebody = true;
+                self.tell_notices(None);
+            }
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;
@@ -106,10 +110,10 @@ impl Shard {
                 // Room may have come before the announcement; if not, whoever makes it rings.
                 self.flush();
             }
+            self.flush_journal();
             if woke_somebody || left == 0 || self.eviction_unfinished {
                 return After::Again;
             }
-            self.flush_journal();
             self.publish_moved();
             // Where locks and blocked commands are passed on from shard to shard, messages that lie about cost somebody his place in the order.
             if idle

@@ -8,9 +8,10 @@ use storage::{Entry, Keyspace};
 
 use crate::memory::Ledger;
 
-/// What is to be freed: anything at all, and about how many bytes it takes.
+/// What is to be freed: anything at all, how many values it is, and about how many bytes it takes.
 struct Remains {
     what: Box<dyn Send>,
+    objects: usize,
     bytes: usize,
 }
 
@@ -29,9 +30,9 @@ impl Undertaker {
         thread::Builder::new()
             .name("undertaker".into())
             .spawn(move || {
-                for Remains { what, bytes } in received {
-                    drop(what);
-                    book.buried(bytes);
+                for remains in received {
+                    drop(remains.what);
+                    book.buried(remains.objects, remains.bytes);
                 }
             })?;
         Ok(Self { remains, ledger })
@@ -39,19 +40,25 @@ impl Undertaker {
 
     /// Frees `entries` elsewhere and leaves the vector empty.
     pub fn bury(&self, entries: &mut Vec<Entry>) {
+        let objects = entries.len();
         let bytes = entries.iter().map(Entry::memory_bytes).sum();
-        self.send(Box::new(std::mem::take(entries)), bytes);
+        self.send(Box::new(std::mem::take(entries)), objects, bytes);
     }
 
     /// Frees whole databases' contents elsewhere.
     pub fn bury_keyspaces(&self, keyspaces: Vec<Keyspace>) {
         let bytes = keyspaces.iter().map(Keyspace::memory_bytes).sum();
-        self.send(Box::new(keyspaces), bytes);
+        let objects = keyspaces.iter().map(Keyspace::len).sum();
+        self.send(Box::new(keyspaces), objects, bytes);
     }
 
-    fn send(&self, what: Box<dyn Send>, bytes: usize) {
-        self.ledger.bury(bytes);
+    fn send(&self, what: Box<dyn Send>, objects: usize, bytes: usize) {
+        self.ledger.bury(objects, bytes);
         // Where the thread is gone the process is going down, and what comes back is freed here.
-        drop(self.remains.send(Remains { what, bytes }));
+        drop(self.remains.send(Remains {
+            what,
+            objects,
+            bytes,
+        }));
     }
 }

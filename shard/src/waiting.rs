@@ -99,6 +99,16 @@ impl WaitTable {
         !self.ready.is_empty()
     }
 
+    /// Keys that somebody waits for.
+    pub fn waited_for(&self) -> usize {
+        self.queues.values().map(HashMap::len).sum()
+    }
+
+    /// Waiters whose time can run out here.
+    pub fn with_deadline(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// Waiters that this shard serves.
     pub fn served_here(&self) -> usize {
         self.waiters

@@ -93,6 +93,11 @@ impl WatchTable {
             .is_some_and(|count| count.version == watched.version)
     }
 
+    /// How many keys are watched.
+    pub fn len(&self) -> usize {
+        self.databases.values().map(HashMap::len).sum()
+    }
+
     /// All watched keys, for what changes whole databases.
     pub fn keys(&self) -> Vec<TransactionKey> {
         self.databases

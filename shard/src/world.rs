@@ -65,7 +65,8 @@ impl World<'_> {
             lent.note_watched(db, db);
             let keyspace = lent.databases.get_mut(db).clear();
             self.dirty += keyspace.len() as u64;
-            if !keyspace.is_empty() {
+            // An empty one of which a snapshot is being made has a last piece to hand on, with what it held at the cut.
+            if !keyspace.is_empty() || keyspace.is_cut() {
                 self.discarded.push(keyspace);
             }
         }

@@ -27,13 +27,18 @@ pub struct Terms {
 
 /// A walk over a keyspace under way.
 pub(crate) struct Cut {
-    /// The number of its database at the cut.
-    database: u16,
-    terms: Terms,
+    out: Writing,
     /// Where the walk goes on: what lies before this has been written.
     pub(crate) next: Position,
     /// Keys at or behind `next` that were written before they changed, or were not there at the cut.
     touched: HashSet<Box<[u8]>>,
+}
+
+/// A piece in the making.
+struct Writing {
+    /// The number that the database has in the file: the one at the cut.
+    database: u16,
+    terms: Terms,
     /// What has been written since the last piece.
     piece: Vec<u8>,
 }
@@ -45,7 +50,7 @@ pub struct Piece {
     pub last: bool,
 }
 
-impl Cut {
+impl Writing {
     fn write(&mut self, entry: &Entry) {
         if self.piece.is_empty() {
             rdb::select(&mut self.piece, self.database);
@@ -57,12 +62,14 @@ impl Cut {
         } = self.terms;
         rdb::key(&mut self.piece, entry, access, now, compression);
     }
+}
 
+impl Cut {
     /// Notes that `key` is about to change; `entry` is what it holds.
     pub(crate) fn preserve(&mut self, key: &[u8], entry: Option<&Entry>) {
         if !self.touched.contains(key) {
             if let Some(entry) = entry {
-                self.write(entry);
+                self.out.write(entry);
             }
             self.touched.insert(key.into());
         }
@@ -73,11 +80,13 @@ impl Keyspace {
     /// This instant is the cut. A walk that was under way is forgotten.
     pub fn begin_cut(&mut self, database: u16, terms: Terms) {
         self.cut = Some(Box::new(Cut {
-            database,
-            terms,
+            out: Writing {
+                database,
+                terms,
+                piece: Vec::new(),
+            },
             next: Position::default(),
             touched: HashSet::new(),
-            piece: Vec::new(),
         }));
     }
 
@@ -109,16 +118,34 @@ impl Keyspace {
         }
     }
 
+    /// Writes about `count` keys from `from` on, as keys of `database`, without a cut: for who sees to it that nothing changes meanwhile. Returns
+    /// them and where to go on. A walk that is under way is not touched.
+    pub fn write_from(
+        &self,
+        from: Position,
+        count: usize,
+        database: u16,
+        terms: Terms,
+    ) -> (Vec<u8>, Option<Position>) {
+        let mut out = Writing {
+            database,
+            terms,
+            piece: Vec::new(),
+        };
+        let next = self.scan(from, count, |entry| out.write(entry));
+        (out.piece, next)
+    }
+
     /// Walks on over about `count` keys. `None` where no walk is under way.
     pub fn write_on(&mut self, count: usize) -> Option<Piece> {
         let mut cut = self.cut.take()?;
         let from = cut.next;
         let next = self.scan(from, count, |entry| {
             if cut.touched.is_empty() || !cut.touched.remove(entry.key()) {
-                cut.write(entry);
+                cut.out.write(entry);
             }
         });
-        let bytes = std::mem::take(&mut cut.piece);
+        let bytes = std::mem::take(&mut cut.out.piece);
         if let Some(next) = next {
             cut.next = next;
             self.cut = Some(cut);

@@ -9,14 +9,20 @@
 //! * [`wire`]: [`Wire`](wire::Wire), a connection.
 //! * [`reply`]: where a reply ends, and what it says.
 //! * [`compare`]: when two replies count as the same.
+//! * [`contents`]: all that a server holds, key by key.
 //! * [`grammar`]: random commands, a file a family.
 //! * [`duel`]: runs sequences of them against both servers, and shrinks those that differ.
+//! * [`history`]: whether what concurrent clients saw could have happened one command at a time.
+//! * [`miniature`]: a few commands on a few keys, the model for it.
 
 pub mod binary;
 pub mod compare;
+pub mod contents;
 pub mod differences;
 pub mod duel;
 pub mod grammar;
+pub mod history;
+pub mod miniature;
 pub mod reply;
 pub mod server;
 pub mod wire;

@@ -32,6 +32,10 @@ pub struct Options {
     pub shards: u16,
     /// More flags, as on the command line.
     pub flags: Vec<String>,
+    /// The save points, as `3600 1`; none if empty.
+    pub save: String,
+    /// What lies in its directory when it starts for the first time: names and contents.
+    pub files: Vec<(String, Vec<u8>)>,
     /// Whether to listen on a Unix socket too.
     pub unix_socket: bool,
 }
@@ -41,6 +45,8 @@ impl Default for Options {
         Options {
             shards: 2,
             flags: Vec::new(),
+            save: String::new(),
+            files: Vec::new(),
             unix_socket: false,
         }
     }
@@ -60,6 +66,20 @@ impl Options {
     pub fn flags(mut self, words: &str) -> Options {
         self.flags
             .extend(words.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// With these save points, as `3600 1`.
+    #[must_use]
+    pub fn save(mut self, points: &str) -> Options {
+        points.clone_into(&mut self.save);
+        self
+    }
+
+    /// Finding a file of this name in its directory.
+    #[must_use]
+    pub fn file(mut self, name: &str, contents: &[u8]) -> Options {
+        self.files.push((name.to_owned(), contents.to_vec()));
         self
     }
 
@@ -114,7 +134,15 @@ impl Oracle {
     /// # Panics
     /// Where there is none to start: a comparison with nothing would pass.
     pub fn start() -> Oracle {
-        Oracle(Server::launch(Program::Reference, Options::shards(1)))
+        Oracle::start_with(Options::shards(1))
+    }
+
+    /// Starts it with options, of which the number of shards says nothing to it.
+    ///
+    /// # Panics
+    /// Where there is none to start.
+    pub fn start_with(options: Options) -> Oracle {
+        Oracle(Server::launch(Program::Reference, options))
     }
 }
 
@@ -137,6 +165,9 @@ impl Server {
 
     fn launch(program: Program, options: Options) -> Server {
         let mut directory = tempfile::tempdir().expect("a temporary directory");
+        for (name, contents) in &options.files {
+            std::fs::write(directory.path().join(name), contents).expect("writing a file");
+        }
         let mut tries = 0;
         loop {
             tries += 1;
@@ -247,17 +278,7 @@ impl Server {
         wait(&mut self.child).unwrap_or_else(|| panic!("still running after {START_TIME_MAX:?}"))
     }
 
-    /// Kills it without warning, and starts it again on the same port and directory.
-    ///
-    /// # Panics
-    /// Where it does not start.
-    pub fn kill_and_restart(&mut self) {
-        self.child.kill().expect("killing a child");
-        self.child.wait().expect("waiting for a child");
-        self.restart();
-    }
-
-    /// Kills it without warning.
+    /// Kills it without warning, and returns when it is gone.
     ///
     /// # Panics
     /// Where it cannot be killed.
@@ -266,7 +287,24 @@ impl Server {
         self.child.wait().expect("waiting for a child");
     }
 
-    /// Starts it again after its end, on the same port and directory, with other options.
+    /// Waits for it to be gone after a signal that nothing survives.
+    ///
+    /// # Panics
+    /// Where it cannot be waited for.
+    pub fn until_gone(&mut self) {
+        self.child.wait().expect("waiting for a child");
+    }
+
+    /// Kills it without warning, and starts it again on the same port and directory.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    /// Starts it again after its end, on the same port and directory and with other options, whose files are not laid there.
     ///
     /// # Panics
     /// Where it does not start.
@@ -329,7 +367,7 @@ fn spawn(program: Program, options: &Options, port: u16, directory: &Path) -> Ch
     command
         .args(["--port", &port.to_string()])
         .args(["--bind", "127.0.0.1"])
-        .args(["--save", ""])
+        .args(["--save", &options.save])
         .arg("--dir")
         .arg(directory);
     if program.is_redis() {

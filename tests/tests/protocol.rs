@@ -5,6 +5,7 @@
 use std::io::ErrorKind;
 
 use tests::reply::{Value, show};
+use tests::server::{START_TIME_MAX, eventually};
 use tests::wire::encode;
 use tests::{Options, Oracle, Server};
 
@@ -360,5 +361,38 @@ fn command_answers_in_the_shapes_of_redis() {
                 show(&replies[1])
             );
         }
+    }
+}
+
+#[test]
+fn a_client_that_never_reads_is_closed_where_there_is_a_limit() {
+    for shards in [1, 2] {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        let set = [
+            "CONFIG",
+            "SET",
+            "client-output-buffer-limit",
+            "normal 1mb 0 0",
+        ];
+        assert_eq!(wire.command(&set).text(), b"OK");
+        wire.command(&["SET".to_owned(), "large".into(), "x".repeat(1 << 20)]);
+        let mut mute = server.connect();
+        mute.ask("CLIENT SETNAME mute");
+        for _ in 0..32 {
+            // The server may close at any of them.
+            if mute
+                .try_send(b"*2\r\n$3\r\nGET\r\n$5\r\nlarge\r\n")
+                .is_err()
+            {
+                break;
+            }
+        }
+        eventually("the client is closed", START_TIME_MAX, || {
+            let list = wire.ask("CLIENT LIST");
+            !String::from_utf8_lossy(list.text()).contains("name=mute")
+        });
+        // Nobody else noticed.
+        assert_eq!(wire.ask("STRLEN large"), Value::Integer(1 << 20));
     }
 }

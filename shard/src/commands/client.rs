@@ -254,7 +254,7 @@ fn line(client: &Client, now: Instant) -> String {
     };
     format!(
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} flags={flags} db={db} sub={sub} psub={psub} ssub={ssub} \
-         multi={multi} watch={watch} qbuf={qbuf} qbuf-free={qbuf_free} argv-mem=0 multi-mem={multi_bytes} rbs={rbs} rbp={rbs} obl={obl} \
+         multi={multi} watch={watch} qbuf={qbuf} qbuf-free={qbuf_free} argv-mem={argv} multi-mem={multi_bytes} rbs={rbs} rbp={rbs} obl={obl} \
          oll=0 omem=0 tot-mem={total} events={events} cmd={cmd} user=default redir=-1 resp={resp} lib-name={lib_name} lib-ver={lib_ver}",
         id = session.id,
         addr = client.peer.address,
@@ -269,6 +269,7 @@ fn line(client: &Client, now: Instant) -> String {
         psub = subscriptions(Topic::Pattern),
         ssub = subscriptions(Topic::ShardChannel),
         watch = session.watched.len(),
+        argv = client.parser.memory_bytes(),
         qbuf = client.input.len(),
         qbuf_free = client.input.capacity() - client.input.len(),
         rbs = client.out.capacity(),

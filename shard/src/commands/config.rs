@@ -137,11 +137,14 @@ impl Shard {
         self.config = self.process.current_config();
         self.refusals.settle(&self.config.clone());
         self.access = self.config.access_policy();
-        self.heed_fsync_policy();
+        self.heed_appendonly();
         self.candidates.clear();
         self.publish_memory();
         self.evict_soon();
         self.timing.adopt(&self.config);
+        self.effects
+            .notices
+            .want(self.config.notify_keyspace_events);
     }
 }
 

@@ -5,6 +5,8 @@
 //! where tools are known to look for them.
 
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 use std::{env, fs, process};
 
 use protocol::args::Args;
@@ -12,12 +14,15 @@ use protocol::reply::Reply;
 use protocol::table::CommandId;
 
 use crate::client::Client;
+use crate::commands::info_clients::Clients;
 use crate::commands::latency::join;
 use crate::commands::options::is;
 use crate::error::Error;
 use crate::handler::Answer;
 use crate::latency::Histogram;
 use crate::process::{REDIS_VERSION, VERSION};
+use crate::pubsub::Topic;
+use crate::rates::Current;
 use crate::shard::Shard;
 use crate::stats::Stats;
 
@@ -59,11 +64,12 @@ const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
 #[derive(Clone, Default)]
 pub struct Part {
     stats: Stats,
-    clients: u64,
-    blocked_clients: u64,
+    clients: Clients,
+    rates: Current,
     keyspace_hits: u64,
     keyspace_misses: u64,
     expired_keys: u64,
+    expired_fields: u64,
     logs_failed: u64,
     evicted_keys: u64,
     /// Keys, and keys with a deadline, of each database.
@@ -79,11 +85,12 @@ impl Part {
         let databases = &shard.databases;
         Self {
             stats: shard.stats.clone(),
-            clients: shard.clients.len() as u64,
-            blocked_clients: (shard.blocked_clients() + shard.postponed_clients()) as u64,
+            clients: Clients::of(shard),
+            rates: shard.rates.current(Instant::now(), &shard.stats),
             keyspace_hits: shard.effects.keyspace_hits,
             keyspace_misses: shard.effects.keyspace_misses,
             expired_keys: shard.effects.expired_keys,
+            expired_fields: shard.effects.expired_fields,
             logs_failed: u64::from(shard.refusals.log_failed),
             evicted_keys: shard.effects.evicted_keys,
             databases: databases
@@ -96,11 +103,12 @@ impl Part {
 
     fn add(&mut self, other: &Self) {
         self.stats.add(&other.stats);
-        self.clients += other.clients;
-        self.blocked_clients += other.blocked_clients;
+        self.clients.add(&other.clients);
+        self.rates.add(other.rates);
         self.keyspace_hits += other.keyspace_hits;
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
+        self.expired_fields += other.expired_fields;
         self.logs_failed += other.logs_failed;
         self.evicted_keys += other.evicted_keys;
         self.databases
@@ -230,13 +238,10 @@ fn unix_micros() -> u128 {
 }
 
 fn clients(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
-    lines!(out,
-        "connected_clients": report.sum.clients,
-        "cluster_connections": 0,
-        "maxclients": report.shard.config.maxclients,
-        "blocked_clients": report.sum.blocked_clients,
-        "tracking_clients": 0,
-    )
+    report
+        .sum
+        .clients
+        .write(report.shard.config.maxclients, out)
 }
 
 fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
@@ -244,6 +249,13 @@ fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let config = &report.shard.config;
     let used = shared.memory.used_bytes();
     let peak = shared.memory.peak_bytes();
+    let startup = shared.startup_memory.load(Ordering::Relaxed);
+    let startup = u64::try_from(startup).unwrap_or(0);
+    let clients = report.sum.clients.memory_bytes;
+    let overhead = startup + clients;
+    let dataset = used.saturating_sub(overhead);
+    let dataset_part = ratio(dataset, used.saturating_sub(startup));
+    let (pending, freed) = shared.memory.lazily_freed();
     let rss = resident_bytes();
     let total = kilobytes_of("/proc/meminfo", "MemTotal:");
     lines!(out,
@@ -254,6 +266,10 @@ fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "used_memory_peak": peak,
         "used_memory_peak_human": human(peak),
         "used_memory_peak_perc": format_args!("{:.2}%", 100.0 * ratio(used, peak)),
+        "used_memory_overhead": overhead,
+        "used_memory_startup": startup,
+        "used_memory_dataset": dataset,
+        "used_memory_dataset_perc": format_args!("{:.2}%", 100.0 * dataset_part.min(1.0)),
         "total_system_memory": total,
         "total_system_memory_human": human(total),
         "maxmemory": config.maxmemory,
@@ -261,6 +277,12 @@ fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "maxmemory_policy": config.get("maxmemory-policy").unwrap_or_default(),
         "mem_fragmentation_ratio": format_args!("{:.2}", ratio(rss, used)),
         "mem_fragmentation_bytes": rss.cast_signed() - used.cast_signed(),
+        "mem_clients_slaves": 0,
+        "mem_clients_normal": clients,
+        "mem_allocator": "mimalloc",
+        "active_defrag_running": 0,
+        "lazyfree_pending_objects": pending,
+        "lazyfreed_objects": freed,
     )
 }
 
@@ -332,19 +354,42 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let sum = &report.sum;
     let stats = &sum.stats;
+    let pubsub = &report.shard.process.pubsub;
     lines!(out,
         "total_connections_received": stats.connections,
         "total_commands_processed": stats.commands,
+        "instantaneous_ops_per_sec": sum.rates.commands.round(),
         "total_net_input_bytes": stats.net_input_bytes,
         "total_net_output_bytes": stats.net_output_bytes,
+        "total_net_repl_input_bytes": 0,
+        "total_net_repl_output_bytes": 0,
+        "instantaneous_input_kbps": format_args!("{:.2}", sum.rates.input_bytes / 1024.0),
+        "instantaneous_output_kbps": format_args!("{:.2}", sum.rates.output_bytes / 1024.0),
+        "instantaneous_input_repl_kbps": "0.00",
+        "instantaneous_output_repl_kbps": "0.00",
         "rejected_connections": stats.rejected_connections,
+        "sync_full": 0,
+        "sync_partial_ok": 0,
+        "sync_partial_err": 0,
+        "expired_subkeys": sum.expired_fields,
         "expired_keys": sum.expired_keys,
         "evicted_keys": sum.evicted_keys,
         "keyspace_hits": sum.keyspace_hits,
         "keyspace_misses": sum.keyspace_misses,
+        "pubsub_channels": pubsub.count(Topic::Channel),
+        "pubsub_patterns": pubsub.count(Topic::Pattern),
+        "pubsubshard_channels": pubsub.count(Topic::ShardChannel),
         "latest_fork_usec": 0,
         "total_forks": 0,
+        "tracking_total_keys": 0,
+        "tracking_total_items": 0,
+        "tracking_total_prefixes": 0,
+        "unexpected_error_replies": 0,
         "total_error_replies": stats.error_replies,
+        "total_reads_processed": stats.reads,
+        "total_writes_processed": stats.writes,
+        "client_query_buffer_limit_disconnections": stats.input_limit_closes,
+        "client_output_buffer_limit_disconnections": stats.output_limit_closes,
         "protocol_errors": stats.protocol_errors,
         "shard_commands_forwarded": stats.forwarded,
         "shard_batches": stats.batches,
@@ -505,13 +550,12 @@ mod tests {
     fn parts_add_up() {
         let mut sum = Part::default();
         let part = Part {
-            clients: 2,
-            blocked_clients: 0,
+            expired_keys: 2,
             databases: vec![(1, 0), (3, 2)],
             ..Part::default()
         };
         sum.add(&part);
         sum.add(&part);
-        assert_eq!((sum.clients, sum.databases), (4, vec![(2, 0), (6, 4)]));
+        assert_eq!((sum.expired_keys, sum.databases), (4, vec![(2, 0), (6, 4)]));
     }
 }

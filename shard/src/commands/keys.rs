@@ -39,7 +39,7 @@ pub fn exists(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let mut found = 0;
     for key in args.iter().skip(1) {
         let there = ctx.peek(key).is_some();
-        ctx.looked_up(there);
+        ctx.looked_up(key, there);
         found += i64::from(there);
     }
     reply.integer(found);

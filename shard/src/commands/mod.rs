@@ -18,6 +18,7 @@ pub mod hash;
 pub mod hash_expire;
 pub mod hyperloglog;
 pub mod info;
+pub mod info_clients;
 pub mod keys;
 pub mod keyspace;
 pub mod latency;

@@ -116,14 +116,12 @@ pub fn reload(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Out
     };
     let process = world.process.clone();
     let config = process.current_config();
-    let shards = world.shards.iter_mut().map(|lent| &mut lent.databases);
+    let shards = world.shards.iter().map(|lent| &lent.databases);
     snapshot::save_now(&process, &config, shards).map_err(|error| failed(&error))?;
     for db in world.databases() {
         for lent in &mut world.shards {
             let keyspace = lent.databases.get_mut(db).clear();
-            world
-                .discarded
-                .extend(Some(keyspace).filter(|it| !it.is_empty()));
+            world.discarded.push(keyspace);
         }
     }
     loading::load_world(world, &config).map_err(|error| failed(&error))?;

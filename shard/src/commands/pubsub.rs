@@ -72,15 +72,15 @@ pub fn sunsubscribe(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut 
 }
 
 /// `PUBLISH channel message`: how many subscribers got it.
-pub fn publish(s: &mut Shard, _: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
-    let count = s.publish(Topic::Channel, &args[1], args.to_bytes(2));
+pub fn publish(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
+    let count = s.publish(c, Topic::Channel, &args[1], args.to_bytes(2));
     reply.integer(count as i64);
     Ok(Answer::Now)
 }
 
 /// `SPUBLISH shardchannel message`
-pub fn spublish(s: &mut Shard, _: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
-    let count = s.publish(Topic::ShardChannel, &args[1], args.to_bytes(2));
+pub fn spublish(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
+    let count = s.publish(c, Topic::ShardChannel, &args[1], args.to_bytes(2));
     reply.integer(count as i64);
     Ok(Answer::Now)
 }

@@ -190,11 +190,6 @@ impl Notify {
         self.has(b'E')
     }
 
-    /// Whether look-ups of keys that are not there are events (`m`).
-    pub fn key_misses(self) -> bool {
-        self.has(b'm')
-    }
-
     /// Whether events of `class` are wanted.
     pub fn includes(self, class: Class) -> bool {
         self.has(match class {
@@ -208,6 +203,7 @@ impl Notify {
             Class::Expired => b'x',
             Class::Evicted => b'e',
             Class::New => b'n',
+            Class::KeyMiss => b'm',
         })
     }
 }
@@ -231,7 +227,8 @@ impl Setting for Notify {
         let letters = Self::LETTERS
             .iter()
             .enumerate()
-            .filter(|(place, _)| self.0 & (1 << place) != 0 && (!whole || *place >= 10))
+            // Redis shows `n` only where it shows the letters one by one.
+            .filter(|(place, _)| self.0 & (1 << place) != 0 && (!whole || *place > 10))
             .map(|(_, letter)| char::from(*letter));
         whole.then_some('A').into_iter().chain(letters).collect()
     }

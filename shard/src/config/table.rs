@@ -208,7 +208,7 @@ parameters! {
     }
     AppendOnly {
         /// Log every write to disk.
-        "appendonly" => appendonly: bool = false, YesNo, Immutable;
+        "appendonly" => appendonly: bool = false, YesNo;
         /// When the log is forced to disk.
         "appendfsync" => appendfsync: AppendFsync = AppendFsync::EverySecond, AppendFsync::KIND;
         /// The first part of the log's file names.

@@ -1,0 +1,61 @@
+//! `client-output-buffer-limit`: a connection whose output nobody reads is closed, at once beyond the hard limit, and beyond the soft one when that
+//! has lasted.
+//!
+//! Looked at where output grows: behind what a connection has run, with each message to a subscriber or monitor, and once a second while the
+//! clock runs. Redis's default has no limit for normal clients: those stop at 32 MB, as their input is not run any more (see `client`).
+
+use std::time::Duration;
+
+use tracing::info;
+
+use crate::client::{Client, Closing};
+use crate::shard::Shard;
+
+/// Output that is not worth a look.
+const LOOKED_AT_BYTES_MIN: usize = 16 * 1024;
+
+impl Shard {
+    /// The same where output may have grown by replies.
+    #[inline]
+    pub(crate) fn limit_replies(&mut self, client: &mut Client) {
+        if client.unsent_bytes() > LOOKED_AT_BYTES_MIN {
+            let is_over = self.limit_output(client);
+            self.stats.output_limit_closes += u64::from(is_over);
+        }
+    }
+
+    /// Closes a connection that does not read. Returns whether it did.
+    pub(crate) fn limit_output(&self, client: &mut Client) -> bool {
+        if client.closing == Some(Closing::Now) {
+            return false;
+        }
+        let unsent = client.unsent_bytes() as u64;
+        let limits = &self.config.client_output_buffer_limit;
+        let limits_normal = limits.normal.hard_bytes > 0 || limits.normal.soft_bytes > 0;
+        let limit = match &client.session.subscriptions {
+            // A monitor's text would grow without end.
+            Some(it) if !it.is_monitor || !limits_normal => &limits.pubsub,
+            _ => &limits.normal,
+        };
+        let over_soft = limit.soft_bytes > 0 && unsent > limit.soft_bytes;
+        let since = match over_soft {
+            true => *client.over_soft_since.get_or_insert(self.instant),
+            false => {
+                client.over_soft_since = None;
+                self.instant
+            }
+        };
+        let soft_time = Duration::from_secs(limit.soft_s);
+        let too_long = over_soft && self.instant.saturating_duration_since(since) > soft_time;
+        let is_over = too_long || limit.hard_bytes > 0 && unsent > limit.hard_bytes;
+        if is_over {
+            info!(
+                client = client.session.id,
+                unsent_bytes = unsent,
+                "closing a client that does not read (client-output-buffer-limit)"
+            );
+            client.close(Closing::Now);
+        }
+        is_over
+    }
+}
