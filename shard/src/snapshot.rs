@@ -385,11 +385,7 @@ pub fn save_now<'a>(
 }
 
 /// The last snapshot, when no shard runs any more. A full disk is waited for: the data is nowhere else.
-pub fn save_at_stop(
-    process: &Process,
-    config: &Config,
-    shards: &[Databases],
-) -> io::Result<u64> {
+pub fn save_at_stop(process: &Process, config: &Config, shards: &[Databases]) -> io::Result<u64> {
     let mut tries = TRIES_AT_STOP;
     loop {
         tries -= 1;
