@@ -50,6 +50,8 @@ struct Outbox {
     sealed: VecDeque<Message>,
     /// The batch that this turn's commands join.
     open: Option<Box<Batch>>,
+    /// Its shard is to be rung when all that goes out now is in the rings.
+    rings: bool,
 }
 
 /// How things stood before a command that writes.
@@ -390,6 +392,7 @@ impl Shard {
                 continue;
             }
             let to = ShardId::new(index);
+            outbox.rings = true;
             if let Some(batch) = outbox.open.take() {
                 self.stats.batches += 1;
                 self.stats.batched += batch.count() as u64;
@@ -402,7 +405,10 @@ impl Shard {
                     break;
                 }
             }
-            if self.outlets.ring(to) {
+        }
+        // Only now: a shard that is rung may take this one's core, and messages of one turn should be there together.
+        for (index, outbox) in self.outboxes.iter_mut().enumerate() {
+            if std::mem::take(&mut outbox.rings) && self.outlets.ring(ShardId::new(index)) {
                 self.stats.wakes += 1;
             }
         }

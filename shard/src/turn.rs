@@ -76,7 +76,7 @@ impl Shard {
         }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
-        // One connection sends nothing while it waits for its reply, and shards that share cores with nobody need not give way.
+        // One connection sends nothing while it waits for its reply.
         let mut may_give_way = self.slots.shards() > 1 && self.clients.len() > 1;
         loop {
             while let Some(message) = self.own.pop_front() {
@@ -115,7 +115,14 @@ impl Shard {
                 return After::Again;
             }
             self.publish_moved();
-            if idle && std::mem::take(&mut may_give_way) {
+            // Where locks and blocked commands are passed on from shard to shard, messages that lie about cost somebody his place in the order.
+            if idle
+                && std::mem::take(&mut may_give_way)
+                && self.locks.is_empty()
+                && self.transactions.is_empty()
+                && self.tickets.is_empty()
+                && self.effects.waits.is_empty()
+            {
                 self.giving_way.give_way(self.instant);
                 continue;
             }
