@@ -8,6 +8,7 @@
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
 //! - [`locks`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
+//! - [`digest`] tells whether two servers hold the same.
 //! - [`shard`] is everything one thread owns; [`process`] what they share; [`executor`] the driver they run on.
 
 pub mod accept;
@@ -19,6 +20,7 @@ pub mod config;
 pub mod connection;
 pub mod context;
 pub mod cron;
+pub mod digest;
 pub mod dispatch;
 pub mod error;
 pub mod event;
