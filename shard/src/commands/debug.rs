@@ -83,8 +83,8 @@ pub fn debug(
             std::process::abort();
         }
         3 if is(sub, "sleep") => return sleep(shard, client, &args[2]),
-        3 if is(sub, "object") => return Ok(object(shard, client, &args[2])),
-        3 if is(sub, "listpack") => return Ok(listpack(shard, client, &args[2])),
+        3 if is(sub, "object") => return object(shard, client, &args[2]),
+        3 if is(sub, "listpack") => return listpack(shard, client, &args[2]),
         3 if is(sub, "set-active-expire") => {
             let on = integer(&args[2])? != 0;
             return Ok(shard.gather(
@@ -149,7 +149,8 @@ fn look(
     client: &mut Client,
     key: &[u8],
     visit: impl Fn(&Entry, UnixMillis) -> Result<String, Error> + Clone + Send + 'static,
-) -> Answer {
+) -> Result<Answer, Error> {
+    refuse_in_exec(client)?;
     let db = client.session.db;
     let key: Box<[u8]> = key.into();
     let until = Until::Home([key.clone()].into());
@@ -160,16 +161,17 @@ fn look(
         let entry = entry.filter(|entry| !entry.is_expired(now));
         visit(entry.ok_or(Error::NO_SUCH_KEY)?, now)
     };
-    shard.gather_when(client, vec![owner], until, there, |_, parts, reply| {
+    let finish = |_: &mut Shard, parts: Vec<Result<String, Error>>, reply: &mut Reply<'_>| {
         for text in parts {
             reply.simple(&text?);
         }
         Ok(())
-    })
+    };
+    Ok(shard.gather_when(client, vec![owner], until, there, finish))
 }
 
 /// The length is that of the value in memory: no file has to be written to tell it.
-fn object(shard: &mut Shard, client: &mut Client, key: &[u8]) -> Answer {
+fn object(shard: &mut Shard, client: &mut Client, key: &[u8]) -> Result<Answer, Error> {
     look(shard, client, key, |entry, now| {
         Ok(format!(
             "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
@@ -182,7 +184,7 @@ fn object(shard: &mut Shard, client: &mut Client, key: &[u8]) -> Answer {
     })
 }
 
-fn listpack(shard: &mut Shard, client: &mut Client, key: &[u8]) -> Answer {
+fn listpack(shard: &mut Shard, client: &mut Client, key: &[u8]) -> Result<Answer, Error> {
     look(shard, client, key, |entry, _| {
         let pack = match entry.as_object() {
             Some(Object::Hash(hash)) => hash.as_listpack(),
@@ -201,11 +203,11 @@ fn listpack(shard: &mut Shard, client: &mut Client, key: &[u8]) -> Answer {
     })
 }
 
-/// Inside EXEC the transaction itself holds what this would wait for.
+/// What looks at data waits until no transaction holds it, and inside EXEC that would be for ever.
 fn refuse_in_exec(client: &Client) -> Result<(), Error> {
     match client.session.in_exec {
         true => Err(Error::new(
-            "ERR DEBUG DIGEST is not allowed in transactions",
+            "ERR DEBUG cannot look at data inside a transaction",
         )),
         false => Ok(()),
     }
