@@ -11,6 +11,7 @@
 //! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start; [`refusals`] is what keeps commands from running meanwhile.
+//! - [`digest`] tells whether two servers hold the same.
 //! - [`shard`] is everything one thread owns; [`process`] what they share; [`executor`] the driver they run on.
 
 pub mod accept;
@@ -26,6 +27,7 @@ pub mod config;
 pub mod connection;
 pub mod context;
 pub mod cron;
+pub mod digest;
 pub mod dispatch;
 pub mod error;
 pub mod event;

@@ -137,6 +137,11 @@ impl List {
         self.len() == 0
     }
 
+    /// Whether one pack holds all of it.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.form, Form::Packed(_))
+    }
+
     /// What OBJECT ENCODING answers.
     pub fn encoding(&self) -> &'static str {
         match self.form {

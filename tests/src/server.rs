@@ -144,6 +144,15 @@ impl Oracle {
     pub fn start_with(options: Options) -> Oracle {
         Oracle(Server::launch(Program::Reference, options))
     }
+
+    /// The same with flags of its own: words with blanks between.
+    ///
+    /// # Panics
+    /// As [`Oracle::start`].
+    pub fn with_flags(words: &str) -> Oracle {
+        let options = Options::shards(1).flags(words);
+        Oracle(Server::launch(Program::Reference, options))
+    }
 }
 
 impl std::ops::Deref for Oracle {

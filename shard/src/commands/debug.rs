@@ -1,5 +1,7 @@
 //! DEBUG: tools for testing the server itself. `enable-debug-command` says who may use them; nobody, where it is not set.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -7,8 +9,8 @@ use protocol::args::Args;
 use protocol::glob;
 use protocol::reply::Reply;
 use protocol::table::lookup;
-use storage::AccessPolicy;
-use tracing::{error, warn};
+use storage::{AccessPolicy, Entry, Object, UnixMillis};
+use tracing::{error, info, warn};
 
 use crate::client::Client;
 use crate::commands::client::write_help;
@@ -16,6 +18,7 @@ use crate::commands::config::is_local;
 use crate::commands::options::{float, integer, is};
 use crate::commands::persistence;
 use crate::config::Permission;
+use crate::digest::Digest;
 use crate::error::Error;
 use crate::gather::Until;
 use crate::handler::Answer;
@@ -26,8 +29,16 @@ const MATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CHANGE-REPL-ID",
+    "    Take another replication id.",
+    "DIGEST",
+    "    A digest of all data, equal where another server holds the same.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    The digests of these keys' values.",
     "ERROR <text>",
     "    Answer with this error.",
+    "LISTPACK <key>",
+    "    Show how a packed value lies in memory, in the log.",
     "LOG <message>",
     "    Write a message to the log.",
     "OBJECT <key>",
@@ -67,6 +78,8 @@ pub fn debug(
     }
     let sub = &args[1];
     match args.len() {
+        2 if is(sub, "digest") => return digest(shard, client, args),
+        3.. if is(sub, "digest-value") => return digest_value(shard, client, args),
         2 if is(sub, "help") => write_help(HELP, reply),
         2 if is(sub, "segfault") || is(sub, "panic") => {
             error!(client = client.session.id, "asked to crash");
@@ -78,7 +91,8 @@ pub fn debug(
             return Ok(Answer::Later);
         }
         3 if is(sub, "sleep") => return sleep(shard, client, &args[2]),
-        3 if is(sub, "object") => return Ok(object(shard, client, &args[2])),
+        3 if is(sub, "object") => return object(shard, client, &args[2]),
+        3 if is(sub, "listpack") => return listpack(shard, client, &args[2]),
         3 if is(sub, "set-active-expire") => {
             let on = integer(&args[2])? != 0;
             return Ok(shard.gather(
@@ -90,6 +104,9 @@ pub fn debug(
                 },
             ));
         }
+        // There are no replicas that a new id would send away, and no scripts that a command could be denied to.
+        2 if is(sub, "change-repl-id") => reply.ok(),
+        3 if is(sub, "set-disable-deny-scripts") => reply.ok(),
         3 if is(sub, "error") => reply.error(&args[2]),
         3 if is(sub, "log") => {
             warn!(message = %args[2].escape_ascii(), "DEBUG LOG");
@@ -120,10 +137,10 @@ fn unknown(sub: &[u8]) -> Error {
     )
 }
 
-/// All shards stop, as all of Redis does.
+/// All shards stop, as all of Redis does. What is no number is no time.
 fn sleep(shard: &mut Shard, client: &mut Client, text: &[u8]) -> Result<Answer, Error> {
-    let time =
-        Duration::try_from_secs_f64(float(text)?.max(0.0)).map_err(|_| Error::OUT_OF_RANGE)?;
+    let seconds = float(text).unwrap_or(0.0).max(0.0);
+    let time = Duration::try_from_secs_f64(seconds).map_err(|_| Error::OUT_OF_RANGE)?;
     Ok(shard.gather(
         client,
         move |_| thread::sleep(time),
@@ -134,27 +151,121 @@ fn sleep(shard: &mut Shard, client: &mut Client, text: &[u8]) -> Result<Answer, 
     ))
 }
 
-fn object(shard: &mut Shard, client: &mut Client, key: &[u8]) -> Answer {
+/// Visits the entry of one key, if it is live, on its owner and as soon as no transaction holds it.
+fn look(
+    shard: &mut Shard,
+    client: &mut Client,
+    key: &[u8],
+    visit: impl Fn(&Entry, UnixMillis) -> Result<String, Error> + Clone + Send + 'static,
+) -> Result<Answer, Error> {
+    refuse_in_exec(client)?;
     let db = client.session.db;
     let key: Box<[u8]> = key.into();
     let until = Until::Home([key.clone()].into());
     let owner = shard.slots.owner(&key);
-    let visit = move |shard: &mut Shard| {
+    let there = move |shard: &mut Shard| {
         let now = shard.now;
-        let entry = shard.databases.get(db).get(&key)?;
-        let idle = AccessPolicy::idle_time(entry, now).as_secs();
-        (!entry.is_expired(now)).then(|| {
-            format!(
-                "Value at:{:p} refcount:1 encoding:{} lru:{} lru_seconds_idle:{idle}",
-                entry,
-                entry.encoding(),
-                entry.access(),
-            )
-        })
+        let entry = shard.databases.get(db).get(&key);
+        let entry = entry.filter(|entry| !entry.is_expired(now));
+        visit(entry.ok_or(Error::NO_SUCH_KEY)?, now)
     };
-    shard.gather_when(client, vec![owner], until, visit, |_, parts, reply| {
-        let text = parts.into_iter().flatten().next();
-        reply.simple(&text.ok_or(Error::NO_SUCH_KEY)?);
+    let finish = |_: &mut Shard, parts: Vec<Result<String, Error>>, reply: &mut Reply<'_>| {
+        for text in parts {
+            reply.simple(&text?);
+        }
         Ok(())
+    };
+    Ok(shard.gather_when(client, vec![owner], until, there, finish))
+}
+
+/// The length is that of the value in memory: no file has to be written to tell it.
+fn object(shard: &mut Shard, client: &mut Client, key: &[u8]) -> Result<Answer, Error> {
+    look(shard, client, key, |entry, now| {
+        Ok(format!(
+            "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+            entry,
+            entry.encoding(),
+            entry.memory_bytes(),
+            entry.access(),
+            AccessPolicy::idle_time(entry, now).as_secs(),
+        ))
     })
+}
+
+fn listpack(shard: &mut Shard, client: &mut Client, key: &[u8]) -> Result<Answer, Error> {
+    look(shard, client, key, |entry, _| {
+        let pack = match entry.as_object() {
+            Some(Object::Hash(hash)) => hash.as_listpack(),
+            Some(Object::Set(set)) => set.as_listpack(),
+            Some(Object::SortedSet(set)) => set.pack(),
+            Some(Object::List(list)) => list.packs().next().filter(|_| list.is_packed()),
+            Some(Object::Stream(_)) | None => None,
+        };
+        let pack = pack.ok_or(Error::new("ERR Not a listpack encoded object."))?;
+        info!(
+            bytes = pack.byte_len(),
+            elements = pack.len(),
+            "DEBUG LISTPACK"
+        );
+        Ok("Listpack structure printed on stdout".to_owned())
+    })
+}
+
+/// What looks at data waits until no transaction holds it, and inside EXEC that would be for ever.
+fn refuse_in_exec(client: &Client) -> Result<(), Error> {
+    match client.session.in_exec {
+        true => Err(Error::new(
+            "ERR DEBUG cannot look at data inside a transaction",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// All data of all shards at one instant.
+fn digest(shard: &mut Shard, client: &mut Client, args: &Args<'_>) -> Result<Answer, Error> {
+    refuse_in_exec(client)?;
+    let command = lookup(&args[0]).ok_or(Error::SYNTAX)?;
+    let facts = client.facts(command);
+    shard.begin_whole(client, facts, args, |world, _, reply| {
+        let numbers = world.databases().into_iter();
+        let databases = numbers.map(|db| (db.number(), world.keyspaces(db)));
+        reply.simple(&Digest::of_databases(databases, world.now).to_string());
+        Ok(())
+    });
+    Ok(Answer::Later)
+}
+
+/// The digest of each key's value; zeros where there is no such key.
+fn digest_value(shard: &mut Shard, client: &mut Client, args: &Args<'_>) -> Result<Answer, Error> {
+    refuse_in_exec(client)?;
+    let keys: Arc<[Box<[u8]>]> = (2..args.len()).map(|at| args[at].into()).collect();
+    let owners: Vec<_> = keys.iter().map(|key| shard.slots.owner(key)).collect();
+    let shards: BTreeSet<_> = owners.iter().copied().collect();
+    let db = client.session.db;
+    let until = Until::Home(Arc::clone(&keys));
+    let visit = move |shard: &mut Shard| -> Vec<(usize, Digest)> {
+        let (now, keyspace) = (shard.now, shard.databases.get(db));
+        let all = keys.iter().enumerate();
+        all.filter_map(|(at, key)| {
+            let entry = keyspace.get(key).filter(|entry| !entry.is_expired(now))?;
+            Some((at, Digest::of_value(entry, now)))
+        })
+        .collect()
+    };
+    let shards = shards.into_iter().collect();
+    Ok(
+        shard.gather_when(client, shards, until, visit, move |_, parts, reply| {
+            let mut digests = vec![Digest::default(); owners.len()];
+            for (at, digest) in parts.into_iter().flatten() {
+                if let Some(slot) = digests.get_mut(at) {
+                    *slot = digest;
+                }
+            }
+            reply.array(digests.len());
+            digests
+                .iter()
+                .for_each(|digest| reply.simple(&digest.to_string()));
+            Ok(())
+        }),
+    )
 }
