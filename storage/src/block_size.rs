@@ -1,7 +1,8 @@
 //! What a block of memory really takes: what was asked for, rounded up to what the allocator hands out.
 //!
 //! mimalloc keeps blocks of one size together: steps of 16 bytes up to 128, then four sizes to each power of two. A request for 520 bytes takes
-//! 640. Whoever counts only what is asked for is off by 12 % on average; `maxmemory` would be exceeded by that, and MEMORY USAGE would not be true.
+//! 640. Whoever counts only what is asked for is off by up to a quarter;
+//! `maxmemory` would be exceeded by that, and MEMORY USAGE would not be true.
 //! `server/src/memory.rs` tests this against the allocator itself.
 
 /// Sizes up to this rise in steps of [`SMALL_STEP`].
