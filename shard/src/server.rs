@@ -138,7 +138,7 @@ impl Server {
             return Ok(());
         }
         info!("writing the last snapshot");
-        snapshot::save_at_stop(&self.process, &config, &mut shards).map(|_| ())
+        snapshot::save_at_stop(&self.process, &config, &shards).map(|_| ())
     }
 }
 
