@@ -28,8 +28,10 @@ const LOG_BEHIND: Error = Error::new("MISCONF The disk does not keep up with the
 pub struct Refusals {
     /// The data of the files is not all there yet.
     pub loading: bool,
-    /// The last snapshot failed.
+    /// The last snapshot failed: a fact, which the configuration does not change.
     pub snapshot_failed: bool,
+    /// And the configuration wants that to be heeded.
+    heeds_snapshots: bool,
     /// The append-only log cannot be written.
     pub log_failed: bool,
     /// The disk does not keep up with it.
@@ -54,9 +56,9 @@ impl Shard {
 impl Refusals {
     /// Called when anything above, or the configuration, has changed.
     pub fn settle(&mut self, config: &Config) {
-        let wants_snapshots = config.stop_writes_on_bgsave_error && !config.save.0.is_empty();
-        self.snapshot_failed &= wants_snapshots;
-        self.any = self.loading || self.snapshot_failed || self.log_failed || self.log_behind;
+        self.heeds_snapshots = config.stop_writes_on_bgsave_error && !config.save.0.is_empty();
+        let snapshot_failed = self.snapshot_failed && self.heeds_snapshots;
+        self.any = self.loading || snapshot_failed || self.log_failed || self.log_behind;
     }
 
     /// Whether `command` may run.
@@ -71,7 +73,7 @@ impl Refusals {
                 false => LOG_BEHIND,
             });
         }
-        if self.snapshot_failed && writes {
+        if self.snapshot_failed && self.heeds_snapshots && writes {
             return Err(SNAPSHOT_FAILED);
         }
         Ok(())

@@ -30,6 +30,8 @@ mod payload;
 mod read;
 mod skip;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use decode::Limits;

@@ -2,6 +2,8 @@
 //! nothing that happens to the disk or to the file costs data or goes unsaid.
 
 mod cut;
+mod damage;
+mod disk;
 mod values;
 mod when;
 
