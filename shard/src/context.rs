@@ -409,6 +409,11 @@ impl Context<'_> {
         self.put(entry);
     }
 
+    /// Says that a key new in a database has been put there past [`Self::insert`] (RENAME, MOVE, COPY).
+    pub fn created_in(&mut self, db: DbIndex, key: &[u8]) {
+        self.effects.happened(db, key, Event::NEW);
+    }
+
     /// The same where the key only was taken out to have another value.
     fn put(&mut self, mut entry: Entry) {
         entry.set_access(self.access.fresh(self.now));

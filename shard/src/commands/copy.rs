@@ -68,6 +68,7 @@ pub fn copy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         }
     }
     ctx.databases.get_mut(to).insert(copied);
+    ctx.created_in(to, destination);
     ctx.changed_in(to, destination, Event::COPY_TO);
     reply.integer(1);
     Ok(())

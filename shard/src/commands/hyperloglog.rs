@@ -33,11 +33,20 @@ fn read<'c>(ctx: &'c mut Context<'_>, key: &[u8]) -> Result<Option<(&'c [u8], En
     }
 }
 
+/// The encoding of the HyperLogLog at `key`, to change it.
+fn find(ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<Encoding>, Error> {
+    match ctx.find(key).map(|entry| entry.as_string()).transpose()? {
+        None => Ok(None),
+        Some(storage::Item::Bytes(bytes)) => Ok(Some(hll::encoding(bytes)?)),
+        Some(storage::Item::Int(_)) => Err(NotHyperLogLog.into()),
+    }
+}
+
 /// `PFADD key [element ...]`: 1 where a register changed or the key is new.
 pub fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let sparse_bytes_max = ctx.config.hll_sparse_max_bytes;
-    let found = read(ctx, key)?.is_some();
+    let found = find(ctx, key)?.is_some();
     if !found {
         let mut empty = hll::empty();
         hll::mark_stale(&mut empty);

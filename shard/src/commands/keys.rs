@@ -2,7 +2,7 @@
 
 use protocol::args::Args;
 use protocol::reply::Reply;
-use storage::{Entry, UnixMillis};
+use storage::UnixMillis;
 
 use crate::commands::copy::database;
 use crate::commands::expiry::Scale;
@@ -59,10 +59,9 @@ pub fn touch(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
 
 /// `TYPE key`
 pub fn type_(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    reply.simple(
-        ctx.peek(&args[1])
-            .map_or("none", |entry| entry.kind().name()),
-    );
+    let kind = ctx.peek(&args[1]).map(|entry| entry.kind().name());
+    ctx.looked_up(&args[1], kind.is_some());
+    reply.simple(kind.unwrap_or("none"));
     Ok(())
 }
 
@@ -94,6 +93,7 @@ fn rename_to(ctx: &mut Context<'_>, from: &[u8], to: &[u8]) {
     ctx.delete(to);
     entry.rename(to);
     ctx.db().insert_new(entry);
+    ctx.created_in(ctx.selected, to);
     ctx.changed(from, Event::RENAME_FROM);
     ctx.changed(to, Event::RENAME_TO);
 }
@@ -108,6 +108,7 @@ pub fn move_(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     let moved = ctx.peek(key).is_some() && ctx.peek_in(to, key).is_none();
     if moved && let Some(entry) = ctx.take(key) {
         ctx.databases.get_mut(to).insert_new(entry);
+        ctx.created_in(to, key);
         ctx.changed(key, Event::MOVE_FROM);
         ctx.changed_in(to, key, Event::MOVE_TO);
     }
@@ -263,10 +264,11 @@ fn time(
     reply: &mut Reply<'_>,
     show: impl FnOnce(UnixMillis) -> i64,
 ) -> Outcome {
-    let entry: Option<&mut Entry> = ctx.peek(&args[1]);
-    reply.integer(match entry {
+    let deadline = ctx.peek(&args[1]).map(|entry| entry.deadline());
+    ctx.looked_up(&args[1], deadline.is_some());
+    reply.integer(match deadline {
         None => -2,
-        Some(entry) => entry.deadline().map_or(-1, show),
+        Some(deadline) => deadline.map_or(-1, show),
     });
     Ok(())
 }
