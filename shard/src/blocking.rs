@@ -5,12 +5,14 @@
 //! - All keys on one shard: that shard serves it. As soon as a command (or a transaction's release) has made a key ready, the waiters of the
 //!   key run again, in order, until nothing is left for them: nobody can come in between. Its time runs out there too. So each is answered
 //!   by one thread, once.
-//! - Keys on several shards: its origin serves it, and each owner keeps a place in the queue for it. When its turn comes there, the owner
-//!   locks the waiter's keys for it at once and lends them with a *claim*, so nobody can overtake it; the origin completes that to a
-//!   transaction on all keys and runs the command. Served or not, the locks go, and those behind it have their turn. An origin that
-//!   has served the waiter meanwhile, or lost its connection, gives the claim back unused.
+//! - Keys on several shards: its origin serves it, and each owner keeps a place in the queue for it. When its *turn* comes there, the owner
+//!   locks the waiter's keys for it at once and lends them with a *claim*; the origin completes that to a transaction on all keys and runs
+//!   the command. Nobody behind it has a turn before its own is over, also where the transaction had to give the locks back and take them in
+//!   order. Served or not, the locks go, and those behind it have their turn. An origin that has served the waiter meanwhile, or lost its
+//!   connection, gives the claim back unused.
 //!
 //! Nothing wakes in vain for ever: a failed claim tries those behind it once, and the waiter itself again with the next change.
+//! Nothing sleeps for ever: a turn ends with its claim's release or when its waiter leaves, and both make the keys ready for those behind.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -107,11 +109,6 @@ impl Shard {
             return None;
         }
         self.last_ticket += 1;
-        let ticket = Ticket {
-            origin: self.id,
-            number: self.last_ticket,
-        };
-        client.borrow_mut().blocked = Some(BlockedAt::Ticket(ticket));
         let blocked = Blocked {
             origin: self.id,
             to,
@@ -119,6 +116,12 @@ impl Shard {
             args: wait.args.unwrap_or(args),
             until: wait.until,
         };
+        let ticket = Ticket {
+            origin: self.id,
+            number: self.last_ticket,
+            heeds_deletion: blocked.heeds_deletion(),
+        };
+        client.borrow_mut().blocked = Some(BlockedAt::Ticket(ticket));
         self.tickets.insert(
             ticket,
             Ticketed {
@@ -152,39 +155,47 @@ impl Shard {
                 self.when_home(&[&name], later);
                 continue;
             }
-            let mut served_some = false;
-            for id in self.effects.waits.queue(&key, after) {
-                let keyspace = self.databases.get(key.db);
-                if served_some && keyspace.get(&key.key).is_none() {
-                    break;
-                }
-                match self.effects.waits.get(id) {
-                    None => {}
-                    Some(Waiter::Here(_)) => served_some |= self.serve(id),
-                    Some(Waiter::Elsewhere(_)) => {
-                        self.claim(id);
-                        break;
-                    }
-                }
-            }
+            self.serve_waiters(&key, after);
         }
     }
 
-    /// Runs a waiter's command again. Returns whether that was the end of its wait.
-    fn serve(&mut self, id: WaiterId) -> bool {
+    /// Serves those who wait for a key here, from behind `after` on.
+    fn serve_waiters(&mut self, key: &TransactionKey, mut after: Option<WaiterId>) {
+        while let Some(id) = self.effects.waits.next(key, after) {
+            after = Some(id);
+            let waiter = self.effects.waits.get(id);
+            if self.databases.get(key.db).get(&key.key).is_none() {
+                if !self.effects.waits.some_heed_deletion() {
+                    return;
+                }
+                if !waiter.is_some_and(Waiter::heeds_deletion) {
+                    continue;
+                }
+            }
+            if let Some(Waiter::Elsewhere(_)) = waiter {
+                if self.effects.waits.begin_turn(id) {
+                    self.claim(id);
+                }
+                return;
+            }
+            self.serve(id);
+        }
+    }
+
+    /// Runs a waiter's command again, and answers it where that was the end of its wait.
+    fn serve(&mut self, id: WaiterId) {
         let Some(Waiter::Here(blocked)) = self.effects.waits.get(id) else {
-            return false;
+            return;
         };
         let (origin, to, facts) = (blocked.origin, blocked.to, blocked.facts);
         let args = blocked.args.clone();
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, facts.version);
         if !self.execute_for_waiter(facts, &args.borrow(), &mut reply) {
-            return false;
+            return;
         }
         self.effects.waits.leave(id);
         self.complete(origin, to, &encoded);
-        true
     }
 
     /// Runs a blocked command once more. False where it goes on waiting: it found nothing, or a value of another type.
@@ -227,6 +238,7 @@ impl Shard {
     /// The keys of a claim are locked.
     pub(crate) fn send_claim(&mut self, item: ItemId, id: WaiterId) {
         let Some(&Waiter::Elsewhere(ticket)) = self.effects.waits.get(id) else {
+            // It has left meanwhile, and those behind it have their turn.
             return self.unlock(item);
         };
         let keys = self.effects.waits.keys(id);
@@ -235,7 +247,6 @@ impl Shard {
             ticket,
             waiter: id,
             item,
-            keys,
             lent,
         };
         self.send(ticket.origin, Message::Claim(Box::new(claim)));
@@ -258,7 +269,7 @@ impl Shard {
                 }
                 let lent = Lending::Entries(claim.lent);
                 let release = Release {
-                    resume: Some((claim.waiter, claim.keys)),
+                    end_turn: Some(claim.waiter),
                     ..Release::unused(claim.item, lent)
                 };
                 self.give_back(from, release);
@@ -379,13 +390,6 @@ impl Shard {
             End::Gone => return,
         }
         self.complete(blocked.origin, blocked.to, &encoded);
-    }
-
-    /// Those behind this waiter have their turn at its keys.
-    pub(crate) fn resume_behind(&mut self, id: WaiterId, keys: Vec<TransactionKey>) {
-        for key in keys {
-            self.effects.waits.push_ready(key, Some(id));
-        }
     }
 
     /// Connections of this shard, and commands of others on its keys, that wait.

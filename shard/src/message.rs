@@ -106,8 +106,8 @@ pub struct Release {
     pub enroll: Option<(Ticket, Vec<TransactionKey>)>,
     /// A blocked command waits no longer.
     pub leave: Option<Ticket>,
-    /// It had its turn at these keys: those behind it have theirs.
-    pub resume: Option<(WaiterId, Vec<TransactionKey>)>,
+    /// This waiter has had its turn here.
+    pub end_turn: Option<WaiterId>,
 }
 
 impl Release {
@@ -120,7 +120,7 @@ impl Release {
             share: None,
             enroll: None,
             leave: None,
-            resume: None,
+            end_turn: None,
         }
     }
 }
@@ -130,7 +130,6 @@ pub struct Claim {
     pub ticket: Ticket,
     pub waiter: WaiterId,
     pub item: ItemId,
-    pub keys: Vec<TransactionKey>,
     pub lent: Vec<(DbIndex, Entry)>,
 }
 

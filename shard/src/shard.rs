@@ -27,7 +27,7 @@ use crate::handler::{HANDLERS, Handler};
 use crate::latency::Spikes;
 use crate::locks::LockTable;
 use crate::mailbox::{Mailbox, Outlets};
-use crate::message::{Late, Message, TransactionKey, Work};
+use crate::message::{Late, LockRequest, Message, TransactionKey, Work};
 use crate::monitor::Monitors;
 use crate::pause::{Draining, Pause};
 use crate::process::Process;
@@ -92,6 +92,9 @@ pub struct Shard {
     /// Connections have freed memory because they were idle, and the shard has kept it.
     pub(crate) clients_rested: bool,
     pub locks: LockTable<Work>,
+    /// Requests that do not wait and have met a lock: they are looked at again when the mailbox has been read.
+    #[allow(clippy::vec_box)]
+    pub(crate) tries: Vec<Box<LockRequest>>,
     pub transactions: Slab<Transaction>,
     pub gathers: Slab<Gather>,
     /// Subscribers among this shard's connections.
@@ -176,6 +179,7 @@ impl Shard {
             clients: Slab::new(),
             clients_rested: false,
             locks: LockTable::default(),
+            tries: Vec::new(),
             transactions: Slab::new(),
             gathers: Slab::new(),
             subscribers: Subscribers::default(),

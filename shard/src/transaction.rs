@@ -5,8 +5,9 @@
 //! release of the locks. No command knows about it, so every command with several keys is atomic, and there is one mechanism to get right.
 //! What concerns the whole keyspace locks whole shards and is lent their databases (see `world`); EXEC may need either (see `exec`).
 //!
-//! Locks are first tried on all shards at once: one round trip. A shard that would have to queue refuses instead; then everything is given
-//! back and the locks are taken one shard after the other in ascending order, waiting in each queue.
+//! Locks are first tried on all shards at once: one round trip. A shard that would have to queue refuses instead, after it has looked once
+//! more: the release it would wait for may lie in its mailbox. Then the locks from the first missing one on are given back and taken one
+//! shard after the other in ascending order, waiting in each queue.
 //!
 //! Why nothing deadlocks: a transaction that waits holds locks only on lower shards than the one it waits on, and one that tries never
 //! waits; on one shard see `locks`. Why nothing starves: the ordered pass queues first come, first served. Why it is strictly serializable:
@@ -332,14 +333,32 @@ impl Shard {
 
     /// On an owner: takes the locks of one part, or queues for them, or refuses.
     pub fn lock(&mut self, request: Box<LockRequest>) {
-        let id = request.transaction;
         if !request.wait && self.is_taken(&request) {
+            self.tries.push(request);
+            return self.schedule_turn();
+        }
+        self.take_locks(request);
+    }
+
+    /// Decides the tries that met a lock, the first `count` of them. The mailbox has been read since: a transaction that had ended before
+    /// this one began, as far as anyone could tell, has been released, and refuses nobody.
+    pub(crate) fn decide_tries(&mut self, count: usize) {
+        let tries: SmallVec<[_; 4]> = self.tries.drain(..count).collect();
+        for request in tries {
+            if !self.is_taken(&request) {
+                self.take_locks(request);
+                continue;
+            }
+            let id = request.transaction;
             match id.coordinator == self.id {
                 true => self.refused(id),
                 false => self.send(id.coordinator, Message::Refused(id)),
             }
-            return;
         }
+    }
+
+    fn take_locks(&mut self, request: Box<LockRequest>) {
+        let id = request.transaction;
         let queued = match &request.scope {
             Scope::Whole { .. } => self.locks.enqueue_barrier(Work::Lend(request)),
             Scope::Keys { keys, .. } => {
@@ -483,17 +502,18 @@ impl Shard {
                 refused: true,
             } => {
                 self.stats.transactions_retried += 1;
-                let transaction = &mut self.transactions[id.index];
-                transaction.pass = Pass::Ordered { at: 0 };
-                transaction.unchanged = true;
-                for at in 0..transaction.parts.len() {
+                let parts = &self.transactions[id.index].parts;
+                let missing = parts.iter().position(|part| part.granted.is_none());
+                let first = missing.expect("a part has refused");
+                for at in first..parts.len() {
                     let part = &mut self.transactions[id.index].parts[at];
                     if let (Some(item), Some(lent)) = (part.granted.take(), part.lent.take()) {
                         let shard = part.shard;
                         self.give_back(shard, Release::unused(item, lent));
                     }
                 }
-                self.request_locks(id, 0, true);
+                self.transactions[id.index].pass = Pass::Ordered { at: first };
+                self.request_locks(id, first, true);
             }
             _ => {}
         }
@@ -681,9 +701,8 @@ impl Shard {
             if let Ending::Leave(ticket) = ending {
                 release.leave = Some(ticket);
             }
-            if let Some(waiter) = part.claimed_by {
-                release.resume = Some((waiter, keys));
-            } else if let Ending::Enroll(ticket) = ending {
+            release.end_turn = part.claimed_by;
+            if let Ending::Enroll(ticket) = ending {
                 release.enroll = Some((ticket, keys));
             }
             self.give_back(shard, release);
@@ -731,8 +750,8 @@ impl Shard {
         if let Some(ticket) = release.leave {
             self.leave(ticket);
         }
-        if let Some((waiter, keys)) = release.resume {
-            self.resume_behind(waiter, keys);
+        if let Some(waiter) = release.end_turn {
+            self.effects.waits.end_turn(waiter);
         }
         self.unlock(release.item);
     }

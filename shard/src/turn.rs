@@ -76,6 +76,7 @@ impl Shard {
         }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
+        let mut old_tries = self.tries.len();
         // One connection sends nothing while it waits for its reply.
         let mut may_give_way = self.slots.shards() > 1 && self.clients.len() > 1;
         loop {
@@ -92,6 +93,15 @@ impl Shard {
                 woke_somebody |= !matches!(message, Message::Requests(_));
                 self.handle(from, message);
                 self.relieve(from);
+            }
+            if !self.tries.is_empty() {
+                // All rings have been seen empty since the last try came, or, for those of an earlier turn, a whole turn has passed.
+                let old_tries = std::mem::take(&mut old_tries);
+                self.decide_tries(if left > 0 {
+                    self.tries.len()
+                } else {
+                    old_tries
+                });
             }
             self.feed_monitors();
             if !self.draining.is_empty() {

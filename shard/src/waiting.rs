@@ -4,6 +4,7 @@
 //! waiters are served in order, before anything else runs here. See `blocking` for how.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -24,6 +25,8 @@ pub struct WaiterId(u64);
 pub struct Ticket {
     pub origin: ShardId,
     pub number: u64,
+    /// See [`Waiter::heeds_deletion`].
+    pub heeds_deletion: bool,
 }
 
 /// What a command answers that would wait where it may not: inside EXEC.
@@ -60,6 +63,13 @@ pub struct Blocked {
     pub until: Option<UnixMillis>,
 }
 
+impl Blocked {
+    /// XREADGROUP is answered with an error where its stream has gone; for all others a key without a value is nothing new.
+    pub fn heeds_deletion(&self) -> bool {
+        self.facts.command.command().name == "xreadgroup"
+    }
+}
+
 /// Who serves a waiter.
 pub enum Waiter {
     /// All its keys are here: this shard.
@@ -71,14 +81,56 @@ pub enum Waiter {
 struct Enrolled {
     waiter: Waiter,
     keys: Vec<TransactionKey>,
+    turn: Turn,
 }
 
-type Queues = HashMap<Box<[u8]>, VecDeque<WaiterId>, RandomState>;
+/// Whether a waiter that is served elsewhere has its turn here: it keeps those behind it from theirs until its origin has tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    Waits,
+    /// It is being tried.
+    Its,
+    /// And there was news of a key of it meanwhile: if it goes on waiting, it is to be tried again.
+    ItsAndNews,
+}
+
+/// By whom a waiter is found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Whose {
+    Client(ShardId, ClientToken),
+    Ticket(Ticket),
+}
+
+impl Waiter {
+    /// Whether it wants to know that a key of it has gone.
+    pub fn heeds_deletion(&self) -> bool {
+        match self {
+            Self::Here(blocked) => blocked.heeds_deletion(),
+            Self::Elsewhere(ticket) => ticket.heeds_deletion,
+        }
+    }
+
+    fn whose(&self) -> Whose {
+        match self {
+            Self::Here(blocked) => Whose::Client(blocked.origin, blocked.to.client),
+            Self::Elsewhere(ticket) => Whose::Ticket(*ticket),
+        }
+    }
+}
+
+/// In order of arrival, as their numbers are.
+type Queue = BTreeSet<WaiterId>;
+type Queues = HashMap<Box<[u8]>, Queue, RandomState>;
 
 /// The waiters of one shard.
 #[derive(Default)]
 pub struct WaitTable {
     waiters: BTreeMap<WaiterId, Enrolled>,
+    ids: HashMap<Whose, WaiterId, RandomState>,
+    /// Those of them that this shard serves.
+    served_here: usize,
+    /// Those that heed deletion.
+    heeding: usize,
     queues: HashMap<DbIndex, Queues, RandomState>,
     /// Keys whose waiters are to be tried, from behind the given one on.
     ready: VecDeque<(TransactionKey, Option<WaiterId>)>,
@@ -109,12 +161,14 @@ impl WaitTable {
         self.deadlines.len()
     }
 
+    /// Whether somebody wants to know of keys that have gone.
+    pub fn some_heed_deletion(&self) -> bool {
+        self.heeding > 0
+    }
+
     /// Waiters that this shard serves.
     pub fn served_here(&self) -> usize {
-        self.waiters
-            .values()
-            .filter(|enrolled| matches!(enrolled.waiter, Waiter::Here(_)))
-            .count()
+        self.served_here
     }
 
     /// Puts a waiter at the end of its keys' queues.
@@ -125,26 +179,31 @@ impl WaitTable {
         let id = WaiterId(self.last);
         for TransactionKey { db, key } in &keys {
             let queues = self.queues.entry(*db).or_default();
-            queues.entry(key.clone()).or_default().push_back(id);
+            queues.entry(key.clone()).or_default().insert(id);
         }
-        if let Waiter::Here(blocked) = &waiter
-            && let Some(until) = blocked.until
-        {
-            self.deadlines.insert((until, id));
+        if let Waiter::Here(blocked) = &waiter {
+            self.served_here += 1;
+            self.deadlines
+                .extend(blocked.until.map(|until| (until, id)));
         }
-        self.waiters.insert(id, Enrolled { waiter, keys });
+        self.heeding += usize::from(waiter.heeds_deletion());
+        self.ids.insert(waiter.whose(), id);
+        let turn = Turn::Waits;
+        self.waiters.insert(id, Enrolled { waiter, keys, turn });
         id
     }
 
-    /// Takes a waiter out.
+    /// Takes a waiter out. If it had its turn, those behind it have theirs.
     pub fn leave(&mut self, id: WaiterId) -> Option<Waiter> {
-        let Enrolled { waiter, keys } = self.waiters.remove(&id)?;
+        let Enrolled { waiter, keys, turn } = self.waiters.remove(&id)?;
+        self.heeding -= usize::from(waiter.heeds_deletion());
+        self.ids.remove(&waiter.whose());
         for TransactionKey { db, key } in &keys {
             let Some(queues) = self.queues.get_mut(db) else {
                 continue;
             };
             if let Some(queue) = queues.get_mut(key) {
-                queue.retain(|other| *other != id);
+                queue.remove(&id);
                 if queue.is_empty() {
                     queues.remove(key);
                 }
@@ -153,29 +212,55 @@ impl WaitTable {
                 self.queues.remove(db);
             }
         }
-        if let Waiter::Here(blocked) = &waiter
-            && let Some(until) = blocked.until
-        {
-            self.deadlines.remove(&(until, id));
+        if let Waiter::Here(blocked) = &waiter {
+            self.served_here -= 1;
+            if let Some(until) = blocked.until {
+                self.deadlines.remove(&(until, id));
+            }
+        }
+        if turn != Turn::Waits {
+            for key in keys {
+                self.push_ready(key, Some(id));
+            }
         }
         Some(waiter)
     }
 
+    /// Gives a waiter its turn. False where it has it already: then it is tried once more after that.
+    pub fn begin_turn(&mut self, id: WaiterId) -> bool {
+        let Some(enrolled) = self.waiters.get_mut(&id) else {
+            return false;
+        };
+        let may = enrolled.turn == Turn::Waits;
+        enrolled.turn = match may {
+            true => Turn::Its,
+            false => Turn::ItsAndNews,
+        };
+        may
+    }
+
+    /// Ends a waiter's turn: if it still waits, those behind it have theirs, and itself once more where there was news.
+    pub fn end_turn(&mut self, id: WaiterId) {
+        let Some(enrolled) = self.waiters.get_mut(&id) else {
+            return;
+        };
+        let after = match std::mem::replace(&mut enrolled.turn, Turn::Waits) {
+            Turn::ItsAndNews => None,
+            Turn::Waits | Turn::Its => Some(id),
+        };
+        for key in self.keys(id) {
+            self.push_ready(key, after);
+        }
+    }
+
     /// The waiter of a ticket.
     pub fn of_ticket(&self, ticket: Ticket) -> Option<WaiterId> {
-        self.waiters
-            .iter()
-            .find(|(_, enrolled)| matches!(enrolled.waiter, Waiter::Elsewhere(t) if t == ticket))
-            .map(|(id, _)| *id)
+        self.ids.get(&Whose::Ticket(ticket)).copied()
     }
 
     /// The waiter of a connection that this shard serves.
     pub fn of_client(&self, origin: ShardId, client: ClientToken) -> Option<WaiterId> {
-        let is_theirs = |enrolled: &Enrolled| matches!(&enrolled.waiter, Waiter::Here(blocked) if blocked.origin == origin && blocked.to.client == client);
-        self.waiters
-            .iter()
-            .find(|(_, enrolled)| is_theirs(enrolled))
-            .map(|(id, _)| *id)
+        self.ids.get(&Whose::Client(origin, client)).copied()
     }
 
     pub fn get(&self, id: WaiterId) -> Option<&Waiter> {
@@ -199,9 +284,10 @@ impl WaitTable {
 
     /// The waiters of this key are to be tried, from behind `after` on.
     pub fn push_ready(&mut self, key: TransactionKey, after: Option<WaiterId>) {
-        let entry = (key, after);
-        if !self.ready.contains(&entry) {
-            self.ready.push_back(entry);
+        match self.ready.iter_mut().find(|(ready, _)| *ready == key) {
+            // From the foremost of both on: nobody may be passed over.
+            Some((_, pending)) => *pending = after.min(*pending),
+            None => self.ready.push_back((key, after)),
         }
     }
 
@@ -210,16 +296,11 @@ impl WaitTable {
         self.ready.pop_front()
     }
 
-    /// Who waits for a key, from behind `after` on, in order.
-    pub fn queue(&self, key: &TransactionKey, after: Option<WaiterId>) -> Vec<WaiterId> {
-        self.queues
-            .get(&key.db)
-            .and_then(|queues| queues.get(&key.key))
-            .into_iter()
-            .flatten()
-            .filter(|id| after.is_none_or(|after| **id > after))
-            .copied()
-            .collect()
+    /// Who waits for a key next, behind `after`.
+    pub fn next(&self, key: &TransactionKey, after: Option<WaiterId>) -> Option<WaiterId> {
+        let queue = self.queues.get(&key.db)?.get(&key.key)?;
+        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
+        queue.range((behind, Bound::Unbounded)).next().copied()
     }
 
     /// When the next waiter's time is up.
@@ -254,6 +335,7 @@ mod tests {
             Waiter::Elsewhere(Ticket {
                 origin: ShardId::new(0),
                 number,
+                heeds_deletion: false,
             })
         };
         let first = table.enroll(waiter(1), vec![key("a"), key("b"), key("a")]);
@@ -264,11 +346,38 @@ mod tests {
         table.note(DbIndex::default(), b"b");
         assert_eq!(table.pop_ready(), Some((key("b"), None)));
         assert_eq!(table.pop_ready(), None, "ready once is enough");
-        assert_eq!(table.queue(&key("b"), None), [first, second]);
-        assert_eq!(table.queue(&key("b"), Some(first)), [second]);
+        assert_eq!(table.next(&key("b"), None), Some(first));
+        assert_eq!(table.next(&key("b"), Some(first)), Some(second));
+        assert_eq!(table.next(&key("b"), Some(second)), None);
         assert!(table.leave(first).is_some() && table.leave(first).is_none());
-        assert_eq!(table.queue(&key("a"), None), []);
+        assert_eq!(table.next(&key("a"), None), None);
         assert!(table.leave(second).is_some());
         assert!(table.is_empty() && table.queues.is_empty());
+    }
+
+    #[test]
+    fn a_turn_keeps_the_place_and_forgets_nobody() {
+        let mut table = WaitTable::default();
+        let ticket = |number| Ticket {
+            origin: ShardId::new(0),
+            number,
+            heeds_deletion: false,
+        };
+        let [first, second] =
+            [1, 2].map(|number| table.enroll(Waiter::Elsewhere(ticket(number)), vec![key("a")]));
+        assert!(table.begin_turn(first));
+        assert!(!table.has_ready(), "nobody else until it is over");
+        table.end_turn(first);
+        assert_eq!(table.pop_ready(), Some((key("a"), Some(first))));
+        assert!(table.begin_turn(first) && !table.begin_turn(first));
+        table.end_turn(first);
+        assert_eq!(table.pop_ready(), Some((key("a"), None)), "there was news");
+        assert!(table.begin_turn(first));
+        table.leave(first);
+        table.push_ready(key("a"), Some(second));
+        assert_eq!(table.pop_ready(), Some((key("a"), Some(first))));
+        assert_eq!(table.next(&key("a"), Some(first)), Some(second));
+        table.end_turn(first);
+        assert!(!table.has_ready() && table.of_ticket(ticket(1)).is_none());
     }
 }
