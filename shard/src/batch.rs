@@ -11,6 +11,8 @@
 //! replies   $1\r\nx\r\n|+OK\r\n|...                  appended by the owner
 //! ```
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use protocol::args::{Args, Span};
 use protocol::reply::{Reply, Version};
@@ -78,6 +80,26 @@ pub struct Batch {
     replies: Vec<u8>,
 }
 
+/// The arguments of one request.
+fn args_of<'b>(
+    requests: &[Request],
+    bytes: &'b [u8],
+    spans: &'b [Span],
+    large: &'b [Bytes],
+    at: usize,
+) -> Args<'b> {
+    let end = &requests[at];
+    let (b, s, l) = match at.checked_sub(1).map(|before| &requests[before]) {
+        None => (0, 0, 0),
+        Some(start) => (start.bytes_end, start.spans_end, start.large_end),
+    };
+    Args::new(
+        &bytes[b..end.bytes_end],
+        &spans[s..end.spans_end],
+        &large[l..end.large_end],
+    )
+}
+
 /// What the owner did with one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ran {
@@ -114,20 +136,33 @@ impl Batch {
         });
     }
 
-    /// On the owner: runs every request in order; `run` writes each one's reply.
-    pub fn run(&mut self, mut run: impl FnMut(ReplyTo, Facts, &Args<'_>, &mut Reply<'_>) -> Ran) {
-        let (mut bytes, mut spans, mut large) = (0, 0, 0);
-        for request in &mut self.requests {
-            let args = Args::new(
-                &self.bytes[bytes..request.bytes_end],
-                &self.spans[spans..request.spans_end],
-                &self.large[large..request.large_end],
-            );
-            (bytes, spans, large) = (request.bytes_end, request.spans_end, request.large_end);
+    /// On the owner: runs a group of requests in order; `run` writes each one's reply. Every request must be run, the first one first.
+    pub fn run(
+        &mut self,
+        group: Range<usize>,
+        mut run: impl FnMut(ReplyTo, Facts, &Args<'_>, &mut Reply<'_>) -> Ran,
+    ) {
+        for at in group {
+            let args = args_of(&self.requests, &self.bytes, &self.spans, &self.large, at);
+            let request = &self.requests[at];
             let mut reply = Reply::new(&mut self.replies, request.facts.version);
-            request.deferred = run(request.to, request.facts, &args, &mut reply) == Ran::Deferred;
+            let ran = run(request.to, request.facts, &args, &mut reply);
+            let request = &mut self.requests[at];
+            request.deferred = ran == Ran::Deferred;
             request.reply_end = self.replies.len();
         }
+    }
+
+    /// What most often is the key of each command of a group.
+    pub fn keys(&self, group: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        group.filter_map(|at| {
+            args_of(&self.requests, &self.bytes, &self.spans, &self.large, at).get(1)
+        })
+    }
+
+    /// The database of a command.
+    pub fn db(&self, at: usize) -> DbIndex {
+        self.requests[at].facts.db
     }
 
     /// Back on the origin: hands each reply to `fold`, then empties the batch.

@@ -205,7 +205,7 @@ impl Shard {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> bool {
-        self.timing.interrupt();
+        self.interrupt_timing();
         let failed = !self.execute(facts, args, reply);
         let waits = self.effects.wait.take().is_some();
         !waits && (!failed || self.is_told_of_failure(facts, args))

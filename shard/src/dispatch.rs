@@ -1,5 +1,7 @@
 //! From bytes to the place where a command runs: parse, look the verb up once, then here, on its owner, or through the coordinator.
 
+use std::ops::Range;
+
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
 use protocol::keys;
@@ -9,6 +11,7 @@ use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
 use smallvec::SmallVec;
 use storage::Keyspace;
+use storage::prefetch::GROUP_LEN_MAX;
 
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
 use crate::blocking::BlockedAt;
@@ -20,9 +23,7 @@ use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::message::{Message, Parked, TransactionKey};
 use crate::shard::Shard;
 use crate::slot::ShardId;
-
-/// Commands of a pipeline whose keys are fetched ahead.
-const FETCHED_AHEAD: usize = 4;
+use crate::timing::SHORT_BYTES_MAX;
 
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
@@ -40,7 +41,7 @@ impl Shard {
         let mut input = std::mem::take(&mut client.input);
         let mut parser = std::mem::take(&mut client.parser);
         let mut at = 0;
-        self.timing.interrupt();
+        self.interrupt_timing();
         self.look_for_monitors();
         let mut glance = Glance::default();
         while client.may_run() {
@@ -62,6 +63,8 @@ impl Shard {
                         break;
                     }
                     self.stats.commands += 1;
+                    let more_follows = at + consumed < input.len();
+                    self.timing.in_row = more_follows && consumed <= SHORT_BYTES_MAX;
                     self.route(client, &args);
                     at += consumed;
                 }
@@ -82,6 +85,7 @@ impl Shard {
                 }
             }
         }
+        self.interrupt_timing();
         match at == input.len() {
             true => input.clear(),
             false => drop(input.drain(..at)),
@@ -338,8 +342,22 @@ impl Shard {
 
     /// Runs what another shard's connections sent.
     pub(crate) fn run_batch(&mut self, origin: ShardId, batch: &mut Batch) {
-        self.timing.interrupt();
-        batch.run(|to, facts, args, reply| {
+        self.interrupt_timing();
+        let mut begin = 0;
+        while begin < batch.count() {
+            let group = begin..batch.count().min(begin + GROUP_LEN_MAX);
+            begin = group.end;
+            let keyspace = self.databases.get(batch.db(group.start));
+            if group.len() > 1 && keyspace.is_worth_fetching() {
+                keyspace.prefetch(batch.keys(group.clone()));
+            }
+            self.run_group(origin, batch, group);
+        }
+        self.interrupt_timing();
+    }
+
+    fn run_group(&mut self, origin: ShardId, batch: &mut Batch, group: Range<usize>) {
+        batch.run(group, |to, facts, args, reply| {
             if !self.locks.is_empty() {
                 let positions = key_positions(facts.command.command(), args);
                 if self.must_queue(origin, to.client, positions.iter().map(|&at| &args[at])) {
@@ -356,6 +374,7 @@ impl Shard {
                     return Ran::Deferred;
                 }
             }
+            self.timing.in_row = is_short(args);
             match self.has_room_for(facts.command) {
                 true => {
                     self.execute(facts, args, reply);
@@ -421,32 +440,33 @@ impl Shard {
     }
 }
 
-/// Commands ahead of the one that runs whose keys are on their way from memory.
+/// Whether a command of another connection may be timed in a row with others.
+#[inline]
+fn is_short(args: &Args<'_>) -> bool {
+    /// Arguments of a short command.
+    const ARGS_MAX: usize = 8;
+    args.len() <= ARGS_MAX && args.iter().map(<[u8]>::len).sum::<usize>() <= SHORT_BYTES_MAX
+}
+
+/// Commands that are to run whose keys are on their way from memory.
 #[derive(Default)]
 struct Glance {
-    peek: Option<Peek>,
     ahead: usize,
+    /// There was nothing more to see.
+    over: bool,
 }
 
 impl Glance {
-    /// Called before the command at `at` runs.
+    /// Called before the command at `at` runs: when the last group has run, looks at the next one.
     #[inline]
     fn fetch(&mut self, keyspace: &Keyspace, input: &[u8], at: usize) {
+        if self.ahead == 0 && !self.over && keyspace.is_worth_fetching() {
+            let mut peek = Peek::new(at);
+            let keys = std::iter::from_fn(|| peek.next_key(input));
+            self.ahead = keyspace.prefetch(keys);
+            self.over = self.ahead == 0;
+        }
         self.ahead = self.ahead.saturating_sub(1);
-        if self.ahead == 0 {
-            self.peek = Some(Peek::new(at));
-        }
-        while self.ahead < FETCHED_AHEAD
-            && let Some(peek) = &mut self.peek
-        {
-            match peek.next_key(input) {
-                Some(key) => {
-                    keyspace.prefetch(key);
-                    self.ahead += 1;
-                }
-                None => self.peek = None,
-            }
-        }
     }
 }
 

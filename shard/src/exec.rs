@@ -289,7 +289,7 @@ impl Shard {
                     let client = &mut *client.borrow_mut();
                     client.session.in_exec = true;
                     let start = reply.written();
-                    self.timing.interrupt();
+                    self.interrupt_timing();
                     let answer = self.run_timed(client, queued.id, run, &args, &mut reply);
                     exec.version = client.session.version;
                     match answer {

@@ -48,11 +48,11 @@ impl Histogram {
         ((step + 1) << doubling) - 1
     }
 
-    /// Counts one.
+    /// Counts so many that took as long each.
     #[inline]
-    pub fn note(&mut self, nanos: u64) {
-        self.counts[Self::place(nanos)] += 1;
-        self.total += 1;
+    pub fn note(&mut self, nanos: u64, times: u32) {
+        self.counts[Self::place(nanos)] += u64::from(times);
+        self.total += u64::from(times);
     }
 
     /// How many were counted.
@@ -239,7 +239,7 @@ mod tests {
         #[test]
         fn percentiles_are_those_of_a_sorted_list(mut all in prop::collection::vec(0..1_000_000u64, 1..200), percent in 0.0..100.0f64) {
             let mut histogram = Histogram::default();
-            all.iter().for_each(|&nanos| histogram.note(nanos));
+            all.iter().for_each(|&nanos| histogram.note(nanos, 1));
             all.sort_unstable();
             let at = ((all.len() as f64 * percent / 100.0).ceil() as usize).max(1) - 1;
             prop_assert_eq!(Histogram::place(histogram.percentile(percent)), Histogram::place(all[at]));
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn the_longest_has_the_last_place() {
         let mut histogram = Histogram::default();
-        histogram.note(u64::MAX);
+        histogram.note(u64::MAX, 1);
         assert_eq!(
             histogram.percentile(50.0),
             Histogram::longest_at(PLACES - 1)
@@ -260,7 +260,7 @@ mod tests {
     fn bounds_double() {
         let mut histogram = Histogram::default();
         for nanos in [0, 1_000, 1_023, 1_024, 5_000, 5_000, 1_000_000] {
-            histogram.note(nanos);
+            histogram.note(nanos, 1);
         }
         assert_eq!(histogram.cumulative(), [(1, 3), (2, 4), (8, 6), (1024, 7)]);
         assert_eq!(Histogram::default().cumulative(), []);

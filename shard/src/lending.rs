@@ -275,7 +275,7 @@ impl Shard {
         let mut encoded = Vec::new();
         let args = parked.args.borrow();
         let mut reply = Reply::new(&mut encoded, parked.facts.version);
-        self.timing.interrupt();
+        self.interrupt_timing();
         self.execute(parked.facts, &args, &mut reply);
         match self.effects.wait.take() {
             None => self.complete(parked.origin, parked.to, &encoded),

@@ -37,7 +37,7 @@ use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
-use crate::timing::Timing;
+use crate::timing::{SHORT_BYTES_MAX, Timing};
 use crate::transaction::Transaction;
 use crate::waiting::Ticket;
 
@@ -250,7 +250,7 @@ impl Shard {
     /// caller takes that. Returns false where it failed.
     #[inline]
     pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
-        let began = self.timing.begin();
+        let began = self.begin_timing(facts.command);
         let index = facts.command.index();
         self.stats.calls[index] += 1;
         let Handler::Keyed(run) = HANDLERS[index] else {
@@ -279,6 +279,7 @@ impl Shard {
         }
         self.bury();
         self.publish_moved();
+        self.timing.in_row &= reply.written() - start <= SHORT_BYTES_MAX;
         self.account(facts.command, facts.caller, args, began);
         match result {
             Ok(()) => true,
@@ -346,7 +347,7 @@ impl Shard {
 
     /// Sends a message to any shard, this one included. It leaves with the turn.
     pub fn send(&mut self, to: ShardId, message: Message) {
-        self.timing.interrupt();
+        self.interrupt_timing();
         if to == self.id {
             self.own.push_back(message);
             self.schedule_turn();
@@ -375,7 +376,7 @@ impl Shard {
     #[inline]
     pub fn forward(&mut self, owner: ShardId, to: ReplyTo, facts: Facts, args: &Args<'_>) {
         self.stats.forwarded += 1;
-        self.timing.interrupt();
+        self.interrupt_timing();
         let outbox = &mut self.outboxes[owner.index()];
         let batch = outbox
             .open

@@ -42,7 +42,7 @@ impl Shard {
             false => stage.borrow_keys(self, facts, args),
         };
         stage.open(self);
-        self.timing.interrupt();
+        self.interrupt_timing();
         self.execute(facts, args, reply);
         stage.close(self);
         stage.return_keys(self, &borrowed);
@@ -58,8 +58,8 @@ impl Shard {
         reply: &mut Reply<'_>,
     ) {
         let start = reply.written();
-        self.timing.interrupt();
-        let began = self.timing.begin();
+        self.interrupt_timing();
+        let began = self.begin_timing(facts.command);
         self.stats.calls[facts.command.index()] += 1;
         let mut world = World {
             shards: stage

@@ -17,6 +17,7 @@ use crate::clock::UnixMillis;
 use crate::cut::Cut;
 use crate::entry::Entry;
 use crate::region::{Place, Region};
+use crate::segment::Segment;
 
 /// Hash bits that choose the region of a large keyspace.
 const REGION_BITS: u8 = 8;
@@ -29,9 +30,6 @@ const POSITION_BITS: u32 = 40;
 
 /// Tries to find a segment that is not empty at random before looking at all in turn.
 const RANDOM_TRIES: usize = 128;
-
-/// Keyspaces with fewer keys stay in the processor's caches: fetching ahead would cost more than it saves.
-const PREFETCH_LEN_MIN: usize = 10_000;
 
 /// Entries by which the memory of many is judged, unless the caller says how many.
 pub const SAMPLES: usize = 64;
@@ -177,16 +175,13 @@ impl Keyspace {
         Some((region, place))
     }
 
-    /// Lets the entry of `key` be on its way from memory: it will be asked for soon.
+    /// The hash of `key`, and the segment where its entry stands if it is here.
     #[inline]
-    pub fn prefetch(&self, key: &[u8]) {
-        if self.len < PREFETCH_LEN_MIN {
-            return;
-        }
+    pub(crate) fn segment_of(&self, key: &[u8]) -> (u64, &Segment) {
         let hash = self.hasher.hash(key);
         let (region, rest) = self.region_of(hash);
         let region = &self.regions[region];
-        region.segments()[region.segment_of(rest)].prefetch(hash);
+        (hash, &region.segments()[region.segment_of(rest)])
     }
 
     /// The entry of `key`, expired or not.

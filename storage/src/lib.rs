@@ -1,7 +1,7 @@
 //! One shard's data: synchronous, single-threaded, without I/O.
 //!
 //! Bottom up: an [`entry`] is a key with its value in one heap block; a `segment` holds some dozens of entries whose hashes begin alike;
-//! a `region` finds the segment of a hash; a [`keyspace`] is a database of such regions; [`databases`] are a shard's numbered databases.
+//! a `region` finds the segment of a hash; [`prefetch`] warms several at once; a [`keyspace`] is a database of such regions; [`databases`] are a shard's numbered databases.
 //! [`eviction`] chooses what goes when memory is short.
 //! Values that are not strings are registered in [`value`]; the small ones are a [`listpack`] over [`thin_bytes`]. Time comes in as an argument ([`clock`]).
 
@@ -23,6 +23,7 @@ pub mod keyspace;
 pub mod list;
 pub mod listpack;
 mod listpack_entry;
+pub mod prefetch;
 mod quicklist;
 mod rank_tree;
 pub mod rdb;

@@ -17,6 +17,7 @@ use crate::block_size::block_size;
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::keyspace::Eligible;
+use crate::prefetch;
 
 /// How far apart the places of a sample are: prime, so that steps of it come to every place of a segment whose length it does not divide.
 /// Entries side by side are of about the same age, which a sample should not be.
@@ -163,17 +164,24 @@ impl Segment {
         self.find_beyond(key)
     }
 
-    /// Fetches the entries whose fingerprints match.
+    /// Fetches what [`Self::candidates`] looks at.
     #[inline]
-    pub(crate) fn prefetch(&self, hash: u64) {
+    pub(crate) fn prefetch(&self) {
+        prefetch::line(&self.fingerprints);
+        prefetch::line(&self.rows);
+        prefetch::line(&self.in_rows);
+    }
+
+    /// The places where the fingerprint says that the key of this hash may stand: the first of each row, which nearly always are all.
+    #[inline]
+    pub(crate) fn candidates<'s>(&'s self, hash: u64, mut tell: impl FnMut(&'s Option<Entry>)) {
         let wanted = LOW_BITS.wrapping_mul(u64::from(fingerprint(hash)));
         for (&eight, row) in self.fingerprints.iter().zip(&self.rows) {
             let found = matches(eight, wanted);
             if found != 0
                 && let Some(row) = row
-                && let Some(entry) = &row[(found.trailing_zeros() / 8) as usize % ROW_LEN]
             {
-                entry.prefetch();
+                tell(&row[(found.trailing_zeros() / 8) as usize % ROW_LEN]);
             }
         }
     }

@@ -1,0 +1,62 @@
+//! Several keys' entries on their way from memory at once.
+//!
+//! A lookup touches three places, each found through the one before: the segment, a row of it, the entry. For one key these are three waits in
+//! a row. For a group of keys they are three waits in all: every segment is asked for before the first one is looked at, then every row, then
+//! every entry. This gives hints and changes nothing.
+
+// For `line` alone.
+#![allow(unsafe_code)]
+
+use smallvec::SmallVec;
+
+use crate::entry::Entry;
+use crate::keyspace::Keyspace;
+use crate::segment::Segment;
+
+/// Keys of a group: as many as the processor keeps loads under way, about.
+pub const GROUP_LEN_MAX: usize = 16;
+
+/// Keyspaces with fewer keys stay in the processor's caches: fetching ahead would cost more than it saves.
+const LEN_MIN: usize = 10_000;
+
+/// Lets the cache line of this address be on its way.
+#[inline]
+pub(crate) fn line<T>(at: *const T) {
+    // SAFETY: a prefetch reads nothing; any address will do.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+impl Keyspace {
+    /// Whether fetching ahead is of use here.
+    #[inline]
+    pub fn is_worth_fetching(&self) -> bool {
+        self.len() >= LEN_MIN
+    }
+
+    /// Lets the entries of these keys be on their way: they will be asked for soon. Takes [`GROUP_LEN_MAX`] at most and returns how many.
+    pub fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> usize {
+        let mut segments: SmallVec<[(u64, &Segment); GROUP_LEN_MAX]> = SmallVec::new();
+        for key in keys.take(GROUP_LEN_MAX) {
+            let (hash, segment) = self.segment_of(key);
+            segment.prefetch();
+            segments.push((hash, segment));
+        }
+        let mut places: SmallVec<[&Option<Entry>; 2 * GROUP_LEN_MAX]> = SmallVec::new();
+        for (hash, segment) in &segments {
+            segment.candidates(*hash, |place| {
+                line(place);
+                places.push(place);
+            });
+        }
+        for entry in places.into_iter().flatten() {
+            entry.prefetch();
+        }
+        segments.len()
+    }
+}
