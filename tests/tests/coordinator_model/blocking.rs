@@ -35,7 +35,7 @@ impl Step<'_> {
                 return;
             }
             match shard.waits.get(id).cloned() {
-                Some(Waiter::Here(client, call)) => match self.run_at_home(at, &call) {
+                Some(Waiter::Here(client, call)) => match self.run_at_home(at, client, &call) {
                     Reply::Popped(None) => {}
                     reply => {
                         self.state.shards[at].waits.leave(id, false);
@@ -169,5 +169,27 @@ impl Step<'_> {
                 self.complete(client, Reply::Popped(None));
             }
         }
+    }
+
+    /// The client gets an element of `key`: was it enrolled there behind somebody who waits on, or has it been overtaken itself?
+    pub fn note_order(&mut self, client: ClientId, key: Key) {
+        let waits = &self.state.shards[self.scenario.owners[key]].waits;
+        let its = |waiter: &Waiter| waiter.client() == client;
+        if waits.find(its).is_some() {
+            let before = waits.all().take_while(|(waiter, _)| !its(waiter));
+            let overtaken = before.filter(|(waiter, keys)| {
+                let it = &self.state.clients[waiter.client()];
+                let is_current = waiter.call().is_none_or(|call| call == it.answered);
+                keys.contains(&key) && it.calling && is_current
+            });
+            let overtaken = overtaken.map(|(waiter, _)| {
+                let of = waiter.client();
+                ((of, self.state.clients[of].answered), key)
+            });
+            self.state.overtaken.extend(overtaken);
+        }
+        let this = (client, self.state.clients[client].answered);
+        self.state.out_of_order |= self.state.overtaken.contains(&(this, key));
+        self.state.overtaken.retain(|(ticket, _)| *ticket != this);
     }
 }

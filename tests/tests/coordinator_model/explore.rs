@@ -22,12 +22,13 @@ pub const SERIALIZABLE: &str =
     "what clients saw could have happened one call at a time, in the order of real time";
 pub const NOBODY_SLEEPS_ON: &str = "no element rests beside somebody who waits for it";
 pub const EVERY_ELEMENT_ONCE: &str = "each element is in one place until it is popped, once";
+pub const IN_ORDER: &str = "of those who wait for a key, who came first is served first";
 pub const NO_CIRCLE: &str = "nothing goes on for ever";
 
 /// What an exploration has found.
 #[derive(Debug)]
 pub struct Findings {
-    /// Distinct states.
+    /// Distinct states that were seen.
     pub states: usize,
     /// The properties that do not hold, each with the shortest way there that is known.
     pub faults: Vec<(&'static str, Vec<Action>)>,
@@ -112,6 +113,9 @@ impl Model for Scenario {
                 !is_over(model, state) || nobody_sleeps_on(state)
             }),
             Property::always(EVERY_ELEMENT_ONCE, each_element_is_once),
+            Property::always(IN_ORDER, |model, state: &State| {
+                !state.out_of_order && (state.overtaken.is_empty() || !is_over(model, state))
+            }),
         ]
     }
 }

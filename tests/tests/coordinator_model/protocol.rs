@@ -97,7 +97,7 @@ impl Step<'_> {
 
     fn names(&self, client: ClientId, call: &Call, keys: &[Key]) -> Names {
         match call {
-            Call::ReadAll => EVERYTHING,
+            Call::ReadAll if self.scenario.follows(Rule::LocksHold) => EVERYTHING,
             _ => keys
                 .iter()
                 .fold(self.scenario.client_name(client), |names, key| {
@@ -250,6 +250,7 @@ impl Step<'_> {
 
     fn end_try(&mut self, client: ClientId) {
         let gives_back = self.scenario.follows(Rule::GivesBackBeforeWaiting);
+        let keeps_turn = self.scenario.follows(Rule::TurnsAreKept);
         let transaction = self.transaction(client);
         match transaction.pass {
             Pass::Try {
@@ -268,10 +269,14 @@ impl Step<'_> {
                 let mut back = Vec::new();
                 for part in &mut transaction.parts[first..] {
                     if gives_back && let Some(item) = part.granted.take() {
-                        back.push((
-                            part.shard,
-                            Release::unused(item, std::mem::take(&mut part.lent)),
-                        ));
+                        let lent = std::mem::take(&mut part.lent);
+                        let mut release = Release::unused(item, lent);
+                        if !keeps_turn {
+                            release.end_turn = part.claimed_by.take();
+                        }
+                        if !std::mem::take(&mut part.given_back) {
+                            back.push((part.shard, release));
+                        }
                     }
                 }
                 if !gives_back {
@@ -306,7 +311,7 @@ impl Step<'_> {
         let reply = stage.run(&call);
         let changed = |key: &Key| stage.get(*key) != before.get(*key);
         let changed: Vec<Key> = (0..self.scenario.owners.len()).filter(changed).collect();
-        self.count_elements(&call, &reply);
+        self.account(client, &call, &reply);
         let found_nothing = reply == Reply::Popped(None);
         match (&self.state.clients[client].ticket, found_nothing) {
             (Some(_), false) => {
@@ -329,11 +334,14 @@ impl Step<'_> {
         }
     }
 
-    /// Keeps account of what was pushed and popped, apart from where the elements are.
-    pub fn count_elements(&mut self, call: &Call, reply: &Reply) {
+    /// Keeps account of what was pushed and popped, apart from where the elements are. Called before a waiter that is served leaves.
+    fn account(&mut self, client: ClientId, call: &Call, reply: &Reply) {
         match (call, reply) {
             (Call::Push(_, element), _) => self.state.elements |= 1 << element,
-            (_, Reply::Popped(Some((_, element)))) => self.state.elements &= !(1 << element),
+            (_, Reply::Popped(Some((key, element)))) => {
+                self.state.elements &= !(1 << element);
+                self.note_order(client, *key);
+            }
             _ => {}
         }
     }
@@ -492,7 +500,7 @@ impl Step<'_> {
 
     /// Runs a command at home; one that finds nothing waits from now on.
     fn execute(&mut self, at: ShardId, client: ClientId, call: &Call) {
-        let reply = self.run_at_home(at, call);
+        let reply = self.run_at_home(at, client, call);
         match reply {
             Reply::Popped(None) => {
                 let keys = call.keys(self.scenario.owners.len());
@@ -504,7 +512,7 @@ impl Step<'_> {
     }
 
     /// Runs a command on the keys at home, and notes which have changed.
-    pub fn run_at_home(&mut self, at: ShardId, call: &Call) -> Reply {
+    pub fn run_at_home(&mut self, at: ShardId, client: ClientId, call: &Call) -> Reply {
         let shard = &mut self.state.shards[at];
         let before = shard.home.clone();
         let reply = shard.home.run(call);
@@ -513,7 +521,7 @@ impl Step<'_> {
                 shard.waits.note(key);
             }
         }
-        self.count_elements(call, &reply);
+        self.account(client, call, &reply);
         reply
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A client's transaction and its wait are kept with the client, since it has one of each at most; that stands for the tables of its origin.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use stateright::semantics::LinearizabilityTester;
 
@@ -16,6 +16,8 @@ pub type ClientId = usize;
 /// A rule of the protocol that a model can do without, to see what it is good for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
+    /// Locks keep others out.
+    LocksHold,
     /// A lock that is tried on several shards at once does not wait for anybody.
     TriesDoNotWait,
     /// Locks are waited for in the order of the shards, the same for all.
@@ -24,12 +26,12 @@ pub enum Rule {
     GivesBackBeforeWaiting,
     /// No lock goes before all have come.
     TwoPhases,
-    /// What waits at a key takes its places at all its keys at once.
-    LocksAtOnce,
     /// Who found nothing is enrolled with the release of the locks under which it looked.
     EnrolledWithRelease,
     /// Who is being tried for one key is tried again for another that became ready meanwhile.
     TriedAgain,
+    /// A waiter keeps its turn where its try gives the claim back to wait for its locks in order.
+    TurnsAreKept,
     /// A waiter whose try has failed gives those behind it their turn.
     TurnsEnd,
     /// A waiter that leaves in its turn gives it to those behind it.
@@ -181,6 +183,10 @@ pub struct State {
     pub history: LinearizabilityTester<ClientId, Keyspace>,
     /// Elements that have been pushed and not popped, a bit for each.
     pub elements: u32,
+    /// Who waited when somebody behind him was served by this key.
+    pub overtaken: BTreeSet<(Ticket, Key)>,
+    /// Somebody who was overtaken at a key was served by this very key in the end, and not by another that he had been tried for meanwhile.
+    pub out_of_order: bool,
 }
 
 /// What can happen next.
@@ -223,7 +229,10 @@ impl Scenario {
 
     /// The lock's name of a key.
     pub fn key_name(&self, key: Key) -> Names {
-        1 << key
+        match self.follows(Rule::LocksHold) {
+            true => 1 << key,
+            false => 0,
+        }
     }
 
     /// The lock's name of a client: keeps the order of its commands.
@@ -250,6 +259,8 @@ impl Scenario {
             channels: vec![VecDeque::new(); self.shards * self.shards],
             history: LinearizabilityTester::new(Keyspace::new(keys)),
             elements: 0,
+            overtaken: BTreeSet::new(),
+            out_of_order: false,
         }
     }
 }

@@ -15,6 +15,22 @@ pub enum Waiter {
     Elsewhere(Ticket),
 }
 
+impl Waiter {
+    pub fn client(&self) -> ClientId {
+        match self {
+            Self::Here(client, _) | Self::Elsewhere((client, _)) => *client,
+        }
+    }
+
+    /// Which of its client's calls it is, where it could be an earlier one.
+    pub fn call(&self) -> Option<usize> {
+        match self {
+            Self::Here(..) => None,
+            Self::Elsewhere((_, call)) => Some(*call),
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Turn {
     Waits,
