@@ -271,6 +271,32 @@ fn two_waiters_on_three_shards() {
 }
 
 #[test]
+fn two_waiters_from_elsewhere_and_a_reader() {
+    holds(&scenario(
+        [0, 1],
+        [
+            client(0, [Call::Pop(vec![0, 1])]),
+            client(1, [Call::Pop(vec![0, 1])]),
+            client(1, [Call::Push(1, 1), Call::Push(0, 2)]),
+            client(0, [Call::Read(vec![0, 1])]),
+        ],
+    ));
+}
+
+#[test]
+fn two_waiters_on_three_shards_and_three_elements() {
+    holds(&scenario(
+        [0, 1, 2],
+        [
+            client(0, [Call::Pop(vec![0, 1, 2])]),
+            client(1, [Call::Pop(vec![2, 1])]),
+            client(0, [Call::Push(0, 1), Call::Push(1, 2)]),
+            client(2, [Call::Push(2, 3)]),
+        ],
+    ));
+}
+
+#[test]
 fn without_locks_two_hold_the_same_key() {
     fails_without(Rule::LocksHold, pairs(), ONE_HOLDER);
 }
