@@ -6,7 +6,7 @@
 //! - [`dispatch`] parses and looks the verb up once; a command runs here, on its [`slot`]'s owner, or through the coordinator.
 //! - [`batch`] carries commands to another shard and replies back, through a [`mailbox`]; [`pending`] keeps replies in order.
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
-//! - [`locks`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
+//! - [`locks`], [`lending`], [`stage`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
 //! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`.
 //! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
@@ -40,6 +40,7 @@ pub mod giving_way;
 pub mod handler;
 pub mod journal;
 pub mod latency;
+pub mod lending;
 pub mod loading;
 pub mod locks;
 pub mod mailbox;
@@ -61,6 +62,7 @@ pub mod shard;
 pub mod slot;
 pub mod slowlog;
 pub mod snapshot;
+pub mod stage;
 pub mod stats;
 pub mod stop;
 pub mod timing;

@@ -17,30 +17,25 @@
 //! A connection runs nothing else while its transaction is under way, which keeps its commands in order.
 
 use protocol::args::{Args, OwnedArgs};
-use protocol::command::Flags;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
-use storage::{Databases, DbIndex, Entry, Found, aof};
 
 use crate::aof::CommitId;
-use crate::aof_manifest::{Folder, Part as LogPart};
+use crate::aof_manifest::Part as LogPart;
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
-use crate::commands::sort;
 use crate::context::Change;
 use crate::exec::Exec;
 use crate::handler::WholeCommand;
-use crate::journal::Away;
-use crate::locks::{ItemId, LockName};
+use crate::locks::ItemId;
 use crate::message::{
-    Claim, Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionId,
-    TransactionKey, Visit, Work,
+    Claim, Grant, Lending, LockRequest, Message, Release, Scope, TransactionId, TransactionKey,
 };
 use crate::shard::Shard;
 use crate::slot::ShardId;
-use crate::waiting::{Ticket, Waiter, WaiterId};
+use crate::stage::Stage;
+use crate::waiting::{Ticket, WaiterId};
 use crate::watch::Watched;
-use crate::world::{Lent, World};
 
 /// One shard's share of a transaction.
 struct Part {
@@ -331,129 +326,6 @@ impl Shard {
         }
     }
 
-    /// On an owner: takes the locks of one part, or queues for them, or refuses.
-    pub fn lock(&mut self, request: Box<LockRequest>) {
-        if !request.wait && self.is_taken(&request) {
-            self.tries.push(request);
-            return self.schedule_turn();
-        }
-        self.take_locks(request);
-    }
-
-    /// Decides the tries that met a lock, the first `count` of them. The mailbox has been read since: a transaction that had ended before
-    /// this one began, as far as anyone could tell, has been released, and refuses nobody.
-    pub(crate) fn decide_tries(&mut self, count: usize) {
-        let tries: SmallVec<[_; 4]> = self.tries.drain(..count).collect();
-        for request in tries {
-            if !self.is_taken(&request) {
-                self.take_locks(request);
-                continue;
-            }
-            let id = request.transaction;
-            match id.coordinator == self.id {
-                true => self.refused(id),
-                false => self.send(id.coordinator, Message::Refused(id)),
-            }
-        }
-    }
-
-    fn take_locks(&mut self, request: Box<LockRequest>) {
-        let id = request.transaction;
-        let queued = match &request.scope {
-            Scope::Whole { .. } => self.locks.enqueue_barrier(Work::Lend(request)),
-            Scope::Keys { keys, .. } => {
-                let client = LockName::Client(id.coordinator, request.client);
-                let names: SmallVec<[LockName; 8]> = keys
-                    .iter()
-                    .map(|key| LockName::Key(key.key.clone()))
-                    .chain([client])
-                    .collect();
-                self.locks.enqueue(names, Work::Lend(request))
-            }
-        };
-        if let (item, Some(Work::Lend(request))) = queued {
-            let grant = self.lend(item, &request);
-            match id.coordinator == self.id {
-                true => self.granted(self.id, grant),
-                false => self.send(id.coordinator, Message::Granted(Box::new(grant))),
-            }
-        }
-    }
-
-    fn is_taken(&self, request: &LockRequest) -> bool {
-        if self.locks.is_empty() {
-            return false;
-        }
-        match &request.scope {
-            Scope::Whole { .. } => true,
-            Scope::Keys { keys, .. } => {
-                let coordinator = request.transaction.coordinator;
-                self.locks.holds_client(coordinator, request.client)
-                    || keys.iter().any(|key| self.locks.holds_key(&key.key))
-            }
-        }
-    }
-
-    /// On an owner: the locks are held, so what they cover goes to the coordinator.
-    fn lend(&mut self, item: ItemId, request: &LockRequest) -> Grant {
-        let (Scope::Keys { watched, .. } | Scope::Whole { watched }) = &request.scope;
-        let unchanged = watched.iter().all(|watched| self.is_unchanged(watched));
-        let lent = match &request.scope {
-            Scope::Whole { .. } => {
-                let empty = Databases::new(self.databases.count(), self.databases.hasher());
-                Lending::World(Box::new(Lent {
-                    databases: std::mem::replace(&mut self.databases, empty),
-                    watched: self.effects.watches.keys(),
-                    changes: Vec::new(),
-                    next_part: None,
-                }))
-            }
-            Scope::Keys { keys, .. } => Lending::Entries(self.lend_entries(keys)),
-        };
-        Grant {
-            transaction: request.transaction,
-            item,
-            lent,
-            unchanged,
-        }
-    }
-
-    /// Takes those of `keys` out that exist.
-    pub(crate) fn lend_entries(&mut self, keys: &[TransactionKey]) -> Vec<(DbIndex, Entry)> {
-        let mut entries = Vec::with_capacity(keys.len());
-        for TransactionKey { db, key } in keys {
-            if let Some(entry) = self.take_home(*db, key) {
-                entries.push((*db, entry));
-            }
-        }
-        entries
-    }
-
-    /// Takes an entry out of this shard's databases; one whose time has come expires.
-    fn take_home(&mut self, db: DbIndex, key: &[u8]) -> Option<Entry> {
-        match self.databases.get_mut(db).find(key, self.now) {
-            Found::Missing => None,
-            Found::Live(_) => self.databases.get_mut(db).take(key),
-            Found::Expired(entry) => {
-                self.effects.expired(db, entry);
-                None
-            }
-        }
-    }
-
-    /// Whether a key of this shard is as its watcher saw it. One that has expired meanwhile is not.
-    pub fn is_unchanged(&mut self, watched: &Watched) -> bool {
-        self.expire_if_due(watched.key.db, &watched.key.key);
-        self.effects.watches.is_unchanged(watched)
-    }
-
-    /// Removes a key of this shard whose time has come.
-    pub(crate) fn expire_if_due(&mut self, db: DbIndex, key: &[u8]) {
-        if let Found::Expired(entry) = self.databases.get_mut(db).find(key, self.now) {
-            self.effects.expired(db, entry);
-        }
-    }
-
     /// On the coordinator: one part has its locks.
     pub fn granted(&mut self, from: ShardId, grant: Grant) {
         let id = grant.transaction;
@@ -538,7 +410,12 @@ impl Shard {
             job,
             ..
         } = transaction;
-        let mut stage = Stage::set(&mut parts, &self.databases);
+        let mut stage = Stage::new(&self.databases);
+        for part in &mut parts {
+            if let Some(lent) = part.lent.take() {
+                stage.put(part.shard, lent);
+            }
+        }
         let mut encoded = Vec::new();
         match job {
             Job::Command { to, facts, args } => {
@@ -604,68 +481,6 @@ impl Shard {
         self.after_commit(commit, move |shard| shard.complete(shard.id, to, &encoded));
     }
 
-    /// Runs a data command on what was lent.
-    pub(crate) fn run_on(
-        &mut self,
-        stage: &mut Stage,
-        facts: Facts,
-        args: &Args<'_>,
-        reply: &mut Reply<'_>,
-    ) {
-        let borrowed = match stage.world.is_empty() {
-            true => Vec::new(),
-            false => stage.borrow_keys(self, facts, args),
-        };
-        stage.open(self);
-        self.timing.interrupt();
-        self.execute(facts, args, reply);
-        stage.close(self);
-        stage.return_keys(self, &borrowed);
-    }
-
-    /// Runs a command on the databases of all shards.
-    pub(crate) fn run_whole(
-        &mut self,
-        stage: &mut Stage,
-        facts: Facts,
-        run: WholeCommand,
-        args: &Args<'_>,
-        reply: &mut Reply<'_>,
-    ) {
-        let start = reply.written();
-        self.timing.interrupt();
-        let began = self.timing.begin();
-        self.stats.calls[facts.command.index()] += 1;
-        let mut world = World {
-            shards: stage
-                .world
-                .iter_mut()
-                .map(|(_, lent)| lent.as_mut())
-                .collect(),
-            selected: facts.db,
-            now: self.now,
-            process: self.process.clone(),
-            discarded: Vec::new(),
-            dirty: 0,
-        };
-        let result = run(&mut world, args, reply);
-        let (discarded, dirty) = (world.discarded, world.dirty);
-        self.account(facts.command, facts.caller, args, began);
-        self.effects.dirty += dirty;
-        if self.effects.journal.is_on() && facts.command.command().flags.contains(Flags::WRITE) {
-            stage.note_whole(&self.databases, facts, args);
-        }
-        let discarded = self.keep_for_snapshot(discarded);
-        if !discarded.is_empty() {
-            self.process.undertaker.bury_keyspaces(discarded);
-        }
-        if let Err(error) = result {
-            reply.truncate(start);
-            error.write(reply);
-            self.stats.failed(facts.command.index(), &error);
-        }
-    }
-
     /// The transaction has happened: everything goes home, and the locks are free.
     /// Returns what its reply has to wait for.
     fn strike(
@@ -708,7 +523,7 @@ impl Shard {
             self.give_back(shard, release);
         }
         debug_assert!(
-            stage.entries.is_empty(),
+            stage.is_clear(),
             "a transaction wrote a key it had not locked"
         );
         shares.commit
@@ -720,157 +535,6 @@ impl Shard {
             false => self.send(shard, Message::Release(Box::new(release))),
         }
     }
-
-    /// On an owner: what was lent is home again and whoever waited goes on.
-    pub fn release(&mut self, release: Release) {
-        match release.lent {
-            Lending::Entries(entries) => {
-                for (db, entry) in entries {
-                    self.databases.get_mut(db).insert_new(entry);
-                }
-            }
-            Lending::World(lent) => {
-                self.databases = lent.databases;
-                if let Some(part) = lent.next_part {
-                    let folder = Folder::of(&self.config);
-                    self.switch_log(folder.part(part.sequence, self.id.index()));
-                }
-                self.walk_on();
-            }
-        }
-        if let Some(share) = &release.share {
-            self.say_share(share);
-        }
-        for change in &release.changes {
-            self.effects.came_home(change);
-        }
-        if let Some((ticket, keys)) = release.enroll {
-            self.effects.waits.enroll(Waiter::Elsewhere(ticket), keys);
-        }
-        if let Some(ticket) = release.leave {
-            self.leave(ticket);
-        }
-        if let Some(waiter) = release.end_turn {
-            self.effects.waits.end_turn(waiter);
-        }
-        self.unlock(release.item);
-    }
-
-    /// On an owner: frees an item's locks and lets those go on who waited for them.
-    pub(crate) fn unlock(&mut self, item: ItemId) {
-        let mut freed = vec![item];
-        while let Some(item) = freed.pop() {
-            let mut ready: SmallVec<[(ItemId, Work); 4]> = SmallVec::new();
-            self.locks
-                .release(item, |item, work| ready.push((item, work)));
-            for (item, work) in ready {
-                match work {
-                    // Through the queue even to this very shard: running it here would recurse once a waiting transaction.
-                    Work::Lend(request) => {
-                        let grant = self.lend(item, &request);
-                        let coordinator = request.transaction.coordinator;
-                        self.send(coordinator, Message::Granted(Box::new(grant)));
-                    }
-                    Work::Command(parked) => {
-                        self.run_parked(*parked);
-                        freed.push(item);
-                    }
-                    Work::Visit(visit) => {
-                        visit(self);
-                        freed.push(item);
-                    }
-                    Work::Claim(waiter) => match self.effects.waits.get(waiter) {
-                        Some(_) => self.send_claim(item, waiter),
-                        None => freed.push(item),
-                    },
-                }
-            }
-        }
-        self.serve_ready();
-    }
-
-    /// Queues work for locks on keys of this shard.
-    pub(crate) fn lock_keys(
-        &mut self,
-        names: impl Iterator<Item = Box<[u8]>>,
-        work: Work,
-    ) -> (ItemId, Option<Work>) {
-        self.locks.enqueue(names.map(LockName::Key), work)
-    }
-
-    /// Whether a command of this client on these keys must queue. Callers ask only where the table is not empty.
-    #[cold]
-    pub fn must_queue<'k>(
-        &self,
-        origin: ShardId,
-        client: ClientToken,
-        mut keys: impl Iterator<Item = &'k [u8]>,
-    ) -> bool {
-        self.locks.holds_client(origin, client) || keys.any(|key| self.locks.holds_key(key))
-    }
-
-    /// Queues a command until its keys are free; its reply comes through [`Shard::complete`].
-    #[cold]
-    pub fn park(&mut self, parked: Parked, keys: Vec<Box<[u8]>>) {
-        let client = LockName::Client(parked.origin, parked.to.client);
-        let names = keys.into_iter().map(LockName::Key).chain([client]);
-        let (item, ready) = self.locks.enqueue(names, Work::Command(Box::new(parked)));
-        if let Some(Work::Command(parked)) = ready {
-            self.run_parked(*parked);
-            self.unlock(item);
-        }
-    }
-
-    /// Does something on this shard as soon as none of `keys` is lent away.
-    pub fn when_home(&mut self, keys: &[&[u8]], visit: Visit) {
-        if self.locks.is_empty() {
-            return visit(self);
-        }
-        let names = keys.iter().map(|key| LockName::Key((*key).into()));
-        let queued = self.locks.enqueue(names, Work::Visit(visit));
-        self.run_visit(queued);
-    }
-
-    /// Does something on this shard as soon as nothing at all is lent away.
-    pub fn when_all_home(&mut self, visit: Visit) {
-        if self.locks.is_empty() {
-            return visit(self);
-        }
-        let queued = self.locks.enqueue_barrier(Work::Visit(visit));
-        self.run_visit(queued);
-    }
-
-    fn run_visit(&mut self, queued: (ItemId, Option<Work>)) {
-        if let (item, Some(Work::Visit(visit))) = queued {
-            visit(self);
-            self.unlock(item);
-        }
-    }
-
-    /// Runs a command that came alone, or had to wait for its keys.
-    pub(crate) fn run_parked(&mut self, parked: Parked) {
-        let mut encoded = Vec::new();
-        let args = parked.args.borrow();
-        let mut reply = Reply::new(&mut encoded, parked.facts.version);
-        self.timing.interrupt();
-        self.execute(parked.facts, &args, &mut reply);
-        match self.effects.wait.take() {
-            None => self.complete(parked.origin, parked.to, &encoded),
-            Some(wait) => self.enroll_here(parked.origin, parked.to, parked.facts, &args, wait),
-        }
-    }
-}
-
-/// Where a transaction's commands run: what was lent, put together.
-pub struct Stage {
-    /// The keys lent one by one, of all shards.
-    entries: Databases,
-    /// The shards lent as a whole.
-    world: Vec<(ShardId, Box<Lent>)>,
-    /// Keys that the commands changed.
-    changes: Vec<Change>,
-    /// What the commands did, for the logs.
-    away: Vec<Away>,
 }
 
 /// A transaction's locks and what they hold, while it runs.
@@ -883,111 +547,5 @@ impl Held {
     /// Gives all back. Returns what the reply has to wait for.
     pub(crate) fn end(self, shard: &mut Shard) -> Option<CommitId> {
         shard.strike(self.stage, self.parts, Ending::Plain)
-    }
-}
-
-impl Stage {
-    fn set(parts: &mut SmallVec<[Part; 4]>, like: &Databases) -> Self {
-        let mut stage = Self {
-            entries: Databases::new(like.count(), like.hasher()),
-            world: Vec::new(),
-            changes: Vec::new(),
-            away: Vec::new(),
-        };
-        for part in parts {
-            match part.lent.take() {
-                Some(Lending::Entries(entries)) => {
-                    for (db, entry) in entries {
-                        stage.entries.get_mut(db).insert_new(entry);
-                    }
-                }
-                Some(Lending::World(lent)) => stage.world.push((part.shard, lent)),
-                None => {}
-            }
-        }
-        stage
-    }
-
-    /// Puts what was lent in the shard's place for its databases: the next command finds it there.
-    fn open(&mut self, shard: &mut Shard) {
-        std::mem::swap(&mut shard.databases, &mut self.entries);
-        shard.effects.away = Some(std::mem::take(&mut self.changes));
-        shard.effects.journal.away = std::mem::take(&mut self.away);
-    }
-
-    /// Undoes [`Self::open`].
-    fn close(&mut self, shard: &mut Shard) {
-        self.changes = shard.effects.away.take().unwrap_or_default();
-        self.away = std::mem::take(&mut shard.effects.journal.away);
-        std::mem::swap(&mut shard.databases, &mut self.entries);
-    }
-
-    /// Those of `keys` that exist now.
-    fn return_to_owner(&mut self, keys: &[TransactionKey]) -> Lending {
-        let exists = |TransactionKey { db, key }: &TransactionKey| {
-            Some((*db, self.entries.get_mut(*db).take(key)?))
-        };
-        Lending::Entries(keys.iter().filter_map(exists).collect())
-    }
-
-    /// Notes a command on whole databases for every log.
-    fn note_whole(&mut self, like: &Databases, facts: Facts, args: &Args<'_>) {
-        let mut record = Vec::new();
-        aof::command(&mut record, args.iter());
-        let db = facts.db;
-        self.away.push(Away::Everywhere { db, record });
-        let number = |at| {
-            let text = args.get(at)?;
-            let number = storage::item::parse_int(text)?;
-            like.index(u16::try_from(number).ok()?)
-        };
-        if facts.command.command().name == "swapdb"
-            && let (Some(a), Some(b)) = (number(1), number(2))
-        {
-            self.away.push(Away::Swapped(a, b));
-        }
-    }
-
-    fn lent_by(&mut self, owner: ShardId) -> Option<&mut Lent> {
-        self.world
-            .iter_mut()
-            .find(|(shard, _)| *shard == owner)
-            .map(|(_, lent)| lent.as_mut())
-    }
-
-    /// Takes the keys of one command out of the whole shards, for it to find them in one place. Returns which keys these are.
-    fn borrow_keys(&mut self, shard: &Shard, facts: Facts, args: &Args<'_>) -> Vec<TransactionKey> {
-        let mut keys = shard.keys_of(facts, args);
-        self.borrow_each(shard, &keys);
-        // The listed keys are here now, and with them the elements that say which keys are computed.
-        let here = self.entries.get(facts.db);
-        let computed = sort::computed_keys(facts.command.command(), args, here);
-        let computed = computed
-            .into_iter()
-            .map(|key| TransactionKey { db: facts.db, key });
-        let listed = keys.len();
-        keys.extend(computed);
-        self.borrow_each(shard, &keys[listed..]);
-        keys
-    }
-
-    fn borrow_each(&mut self, shard: &Shard, keys: &[TransactionKey]) {
-        for key in keys {
-            if let Some(lent) = self.lent_by(shard.slots.owner(&key.key))
-                && let Some(entry) = lent.databases.get_mut(key.db).take(&key.key)
-            {
-                self.entries.get_mut(key.db).insert_new(entry);
-            }
-        }
-    }
-
-    fn return_keys(&mut self, shard: &Shard, keys: &[TransactionKey]) {
-        for key in keys {
-            if let Some(entry) = self.entries.get_mut(key.db).take(&key.key)
-                && let Some(lent) = self.lent_by(shard.slots.owner(&key.key))
-            {
-                lent.databases.get_mut(key.db).insert_new(entry);
-            }
-        }
     }
 }

@@ -1,0 +1,285 @@
+//! The owner's side of transactions: locks of this shard's keys are taken or queued for, entries are lent and come home, and whoever met a lock
+//! goes on when it is free.
+//!
+//! A request that may not wait is refused only after the mailbox has been read once more: a release that was sent before the request was, as
+//! far as any client could tell, lies there at the latest, so a transaction is never refused on account of one that had ended before it.
+
+use protocol::reply::Reply;
+use smallvec::SmallVec;
+use storage::{Databases, DbIndex, Entry, Found};
+
+use crate::aof_manifest::Folder;
+use crate::batch::ClientToken;
+use crate::locks::{ItemId, LockName};
+use crate::message::{
+    Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionKey, Visit, Work,
+};
+use crate::shard::Shard;
+use crate::slot::ShardId;
+use crate::waiting::Waiter;
+use crate::watch::Watched;
+use crate::world::Lent;
+
+impl Shard {
+    /// On an owner: takes the locks of one part, or queues for them, or refuses.
+    pub fn lock(&mut self, request: Box<LockRequest>) {
+        if !request.wait && self.is_taken(&request) {
+            self.tries.push(request);
+            return self.schedule_turn();
+        }
+        self.take_locks(request);
+    }
+
+    /// Decides the tries that met a lock, the first `count` of them. The mailbox has been read since: a transaction that had ended before
+    /// this one began, as far as anyone could tell, has been released, and refuses nobody.
+    pub(crate) fn decide_tries(&mut self, count: usize) {
+        let tries: SmallVec<[_; 4]> = self.tries.drain(..count).collect();
+        for request in tries {
+            if !self.is_taken(&request) {
+                self.take_locks(request);
+                continue;
+            }
+            let id = request.transaction;
+            match id.coordinator == self.id {
+                true => self.refused(id),
+                false => self.send(id.coordinator, Message::Refused(id)),
+            }
+        }
+    }
+
+    fn take_locks(&mut self, request: Box<LockRequest>) {
+        let id = request.transaction;
+        let queued = match &request.scope {
+            Scope::Whole { .. } => self.locks.enqueue_barrier(Work::Lend(request)),
+            Scope::Keys { keys, .. } => {
+                let client = LockName::Client(id.coordinator, request.client);
+                let names: SmallVec<[LockName; 8]> = keys
+                    .iter()
+                    .map(|key| LockName::Key(key.key.clone()))
+                    .chain([client])
+                    .collect();
+                self.locks.enqueue(names, Work::Lend(request))
+            }
+        };
+        if let (item, Some(Work::Lend(request))) = queued {
+            let grant = self.lend(item, &request);
+            match id.coordinator == self.id {
+                true => self.granted(self.id, grant),
+                false => self.send(id.coordinator, Message::Granted(Box::new(grant))),
+            }
+        }
+    }
+
+    fn is_taken(&self, request: &LockRequest) -> bool {
+        if self.locks.is_empty() {
+            return false;
+        }
+        match &request.scope {
+            Scope::Whole { .. } => true,
+            Scope::Keys { keys, .. } => {
+                let coordinator = request.transaction.coordinator;
+                self.locks.holds_client(coordinator, request.client)
+                    || keys.iter().any(|key| self.locks.holds_key(&key.key))
+            }
+        }
+    }
+
+    /// On an owner: the locks are held, so what they cover goes to the coordinator.
+    fn lend(&mut self, item: ItemId, request: &LockRequest) -> Grant {
+        let (Scope::Keys { watched, .. } | Scope::Whole { watched }) = &request.scope;
+        let unchanged = watched.iter().all(|watched| self.is_unchanged(watched));
+        let lent = match &request.scope {
+            Scope::Whole { .. } => {
+                let empty = Databases::new(self.databases.count(), self.databases.hasher());
+                Lending::World(Box::new(Lent {
+                    databases: std::mem::replace(&mut self.databases, empty),
+                    watched: self.effects.watches.keys(),
+                    changes: Vec::new(),
+                    next_part: None,
+                }))
+            }
+            Scope::Keys { keys, .. } => Lending::Entries(self.lend_entries(keys)),
+        };
+        Grant {
+            transaction: request.transaction,
+            item,
+            lent,
+            unchanged,
+        }
+    }
+
+    /// Takes those of `keys` out that exist.
+    pub(crate) fn lend_entries(&mut self, keys: &[TransactionKey]) -> Vec<(DbIndex, Entry)> {
+        let mut entries = Vec::with_capacity(keys.len());
+        for TransactionKey { db, key } in keys {
+            if let Some(entry) = self.take_home(*db, key) {
+                entries.push((*db, entry));
+            }
+        }
+        entries
+    }
+
+    /// Takes an entry out of this shard's databases; one whose time has come expires.
+    fn take_home(&mut self, db: DbIndex, key: &[u8]) -> Option<Entry> {
+        match self.databases.get_mut(db).find(key, self.now) {
+            Found::Missing => None,
+            Found::Live(_) => self.databases.get_mut(db).take(key),
+            Found::Expired(entry) => {
+                self.effects.expired(db, entry);
+                None
+            }
+        }
+    }
+
+    /// Whether a key of this shard is as its watcher saw it. One that has expired meanwhile is not.
+    pub fn is_unchanged(&mut self, watched: &Watched) -> bool {
+        self.expire_if_due(watched.key.db, &watched.key.key);
+        self.effects.watches.is_unchanged(watched)
+    }
+
+    /// Removes a key of this shard whose time has come.
+    pub(crate) fn expire_if_due(&mut self, db: DbIndex, key: &[u8]) {
+        if let Found::Expired(entry) = self.databases.get_mut(db).find(key, self.now) {
+            self.effects.expired(db, entry);
+        }
+    }
+
+    /// On an owner: what was lent is home again and whoever waited goes on.
+    pub fn release(&mut self, release: Release) {
+        match release.lent {
+            Lending::Entries(entries) => {
+                for (db, entry) in entries {
+                    self.databases.get_mut(db).insert_new(entry);
+                }
+            }
+            Lending::World(lent) => {
+                self.databases = lent.databases;
+                if let Some(part) = lent.next_part {
+                    let folder = Folder::of(&self.config);
+                    self.switch_log(folder.part(part.sequence, self.id.index()));
+                }
+                self.walk_on();
+            }
+        }
+        if let Some(share) = &release.share {
+            self.say_share(share);
+        }
+        for change in &release.changes {
+            self.effects.came_home(change);
+        }
+        if let Some((ticket, keys)) = release.enroll {
+            self.effects.waits.enroll(Waiter::Elsewhere(ticket), keys);
+        }
+        if let Some(ticket) = release.leave {
+            self.leave(ticket);
+        }
+        if let Some(waiter) = release.end_turn {
+            self.effects.waits.end_turn(waiter);
+        }
+        self.unlock(release.item);
+    }
+
+    /// On an owner: frees an item's locks and lets those go on who waited for them.
+    pub(crate) fn unlock(&mut self, item: ItemId) {
+        let mut freed = vec![item];
+        while let Some(item) = freed.pop() {
+            let mut ready: SmallVec<[(ItemId, Work); 4]> = SmallVec::new();
+            self.locks
+                .release(item, |item, work| ready.push((item, work)));
+            for (item, work) in ready {
+                match work {
+                    // Through the queue even to this very shard: running it here would recurse once a waiting transaction.
+                    Work::Lend(request) => {
+                        let grant = self.lend(item, &request);
+                        let coordinator = request.transaction.coordinator;
+                        self.send(coordinator, Message::Granted(Box::new(grant)));
+                    }
+                    Work::Command(parked) => {
+                        self.run_parked(*parked);
+                        freed.push(item);
+                    }
+                    Work::Visit(visit) => {
+                        visit(self);
+                        freed.push(item);
+                    }
+                    Work::Claim(waiter) => match self.effects.waits.get(waiter) {
+                        Some(_) => self.send_claim(item, waiter),
+                        None => freed.push(item),
+                    },
+                }
+            }
+        }
+        self.serve_ready();
+    }
+
+    /// Queues work for locks on keys of this shard.
+    pub(crate) fn lock_keys(
+        &mut self,
+        names: impl Iterator<Item = Box<[u8]>>,
+        work: Work,
+    ) -> (ItemId, Option<Work>) {
+        self.locks.enqueue(names.map(LockName::Key), work)
+    }
+
+    /// Whether a command of this client on these keys must queue. Callers ask only where the table is not empty.
+    #[cold]
+    pub fn must_queue<'k>(
+        &self,
+        origin: ShardId,
+        client: ClientToken,
+        mut keys: impl Iterator<Item = &'k [u8]>,
+    ) -> bool {
+        self.locks.holds_client(origin, client) || keys.any(|key| self.locks.holds_key(key))
+    }
+
+    /// Queues a command until its keys are free; its reply comes through [`Shard::complete`].
+    #[cold]
+    pub fn park(&mut self, parked: Parked, keys: Vec<Box<[u8]>>) {
+        let client = LockName::Client(parked.origin, parked.to.client);
+        let names = keys.into_iter().map(LockName::Key).chain([client]);
+        let (item, ready) = self.locks.enqueue(names, Work::Command(Box::new(parked)));
+        if let Some(Work::Command(parked)) = ready {
+            self.run_parked(*parked);
+            self.unlock(item);
+        }
+    }
+
+    /// Does something on this shard as soon as none of `keys` is lent away.
+    pub fn when_home(&mut self, keys: &[&[u8]], visit: Visit) {
+        if self.locks.is_empty() {
+            return visit(self);
+        }
+        let names = keys.iter().map(|key| LockName::Key((*key).into()));
+        let queued = self.locks.enqueue(names, Work::Visit(visit));
+        self.run_visit(queued);
+    }
+
+    /// Does something on this shard as soon as nothing at all is lent away.
+    pub fn when_all_home(&mut self, visit: Visit) {
+        if self.locks.is_empty() {
+            return visit(self);
+        }
+        let queued = self.locks.enqueue_barrier(Work::Visit(visit));
+        self.run_visit(queued);
+    }
+
+    fn run_visit(&mut self, queued: (ItemId, Option<Work>)) {
+        if let (item, Some(Work::Visit(visit))) = queued {
+            visit(self);
+            self.unlock(item);
+        }
+    }
+
+    /// Runs a command that came alone, or had to wait for its keys.
+    pub(crate) fn run_parked(&mut self, parked: Parked) {
+        let mut encoded = Vec::new();
+        let args = parked.args.borrow();
+        let mut reply = Reply::new(&mut encoded, parked.facts.version);
+        self.timing.interrupt();
+        self.execute(parked.facts, &args, &mut reply);
+        match self.effects.wait.take() {
+            None => self.complete(parked.origin, parked.to, &encoded),
+            Some(wait) => self.enroll_here(parked.origin, parked.to, parked.facts, &args, wait),
+        }
+    }
+}
