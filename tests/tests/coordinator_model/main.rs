@@ -1,5 +1,5 @@
 //! Every order of events that a few transactions and waiting clients on a few shards can have, one after the other, on a model of the protocol
-//! that `shard/src/transaction.rs`, `locks.rs` and `blocking.rs` speak.
+//! that `shard/src/transaction.rs`, `lending.rs`, `locks.rs`, `waiting.rs` and `blocking.rs` speak.
 //!
 //! A test beside the real server sees the orders that happen to come; this sees all of them, but of small worlds. The model is written
 //! beside the code and follows it step by step: who changes one changes the other. And it can fail: for each rule of the protocol
