@@ -45,7 +45,6 @@ pub fn explore(scenario: &Scenario) -> Findings {
     let checker = scenario
         .clone()
         .checker()
-        .threads(2)
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();
@@ -214,7 +213,7 @@ fn each_element_is_once(model: &Scenario, state: &State) -> bool {
         seen |= 1 << element;
     };
     let calls = || model.scripts.iter().flat_map(|script| &script.calls);
-    if calls().any(|call| matches!(call, Call::Write(..))) {
+    if calls().any(|call| matches!(call, Call::Write(..) | Call::Exec(..))) {
         return true;
     }
     for shard in &state.shards {

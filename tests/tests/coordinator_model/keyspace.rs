@@ -3,6 +3,8 @@
 //! Every key holds a list of elements; none is the same as no key. An element is written by one operation only, so whoever sees it knows
 //! by whom.
 
+use std::collections::BTreeMap;
+
 use stateright::semantics::SequentialSpec;
 
 /// A key's number; who owns it is the scenario's to say.
@@ -23,6 +25,10 @@ pub enum Call {
     Push(Key, Element),
     /// LMOVE from the left of the first to the right of the second.
     Move(Key, Key),
+    /// WATCH and GET, by this client.
+    Watch(usize, Key),
+    /// EXEC by this client, which watches the key and writes an element to the others where that has not changed.
+    Exec(usize, Key, Vec<Key>, Element),
     /// BLPOP: the first of these keys that has elements.
     Pop(Vec<Key>),
 }
@@ -33,7 +39,8 @@ impl Call {
         match self {
             Self::Write(keys, _) | Self::Read(keys) | Self::Pop(keys) => keys.clone(),
             Self::ReadAll => (0..keys).collect(),
-            Self::Push(key, _) => vec![*key],
+            Self::Push(key, _) | Self::Watch(_, key) => vec![*key],
+            Self::Exec(_, watched, keys, _) => [&keys[..], &[*watched]].concat(),
             Self::Move(from, to) => vec![*from, *to],
         }
     }
@@ -43,6 +50,8 @@ impl Call {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Reply {
     Done,
+    /// A watched key had changed.
+    Stopped,
     Seen(Vec<Vec<Element>>),
     Moved(Option<Element>),
     /// Nothing where a pop waited in vain.
@@ -53,12 +62,15 @@ pub enum Reply {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Keyspace {
     lists: Vec<Vec<Element>>,
+    /// What clients saw of the keys that they watch. Only the specification knows; in the model see [`crate::state::Client::watched`].
+    watched: BTreeMap<usize, Vec<Element>>,
 }
 
 impl Keyspace {
     pub fn new(keys: usize) -> Self {
         Self {
             lists: vec![Vec::new(); keys],
+            watched: BTreeMap::new(),
         }
     }
 
@@ -106,6 +118,17 @@ impl Keyspace {
                     Reply::Moved(Some(element))
                 }
             },
+            Call::Watch(client, key) => {
+                self.watched.insert(*client, self.lists[*key].clone());
+                Reply::Seen(vec![self.lists[*key].clone()])
+            }
+            // No element is written twice, so what looks the same has not changed.
+            Call::Exec(client, watched, keys, element) => {
+                match self.watched.remove(client).as_ref() == Some(&self.lists[*watched]) {
+                    true => self.run(&Call::Write(keys.clone(), *element)),
+                    false => Reply::Stopped,
+                }
+            }
             Call::Pop(keys) => {
                 let full = keys.iter().find(|key| !self.lists[**key].is_empty());
                 Reply::Popped(full.map(|key| (*key, self.lists[*key].remove(0))))

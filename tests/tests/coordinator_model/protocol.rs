@@ -9,7 +9,7 @@ use crate::keyspace::{Call, Key, Keyspace, Reply};
 use crate::locks::{EVERYTHING, ItemId, Names};
 use crate::state::{
     Action, ClientId, Lent, LockRequest, Message, Part, Pass, Release, Rule, Scenario, ShardId,
-    State, Ticketed, Transaction, Work,
+    State, Ticketed, Transaction, Version, Work,
 };
 
 /// A state on its way to the next.
@@ -54,7 +54,15 @@ impl Step<'_> {
     fn handle(&mut self, from: ShardId, at: ShardId, message: Message) {
         match message {
             Message::Lock(request) => self.lock(at, request),
-            Message::Granted { client, item, lent } => self.granted(from, client, item, lent),
+            Message::Granted {
+                client,
+                item,
+                lent,
+                unchanged,
+            } => {
+                self.transaction(client).unchanged &= unchanged;
+                self.granted(from, client, item, lent);
+            }
             Message::Refused(client) => {
                 if let Pass::Try { missing, refused } = &mut self.transaction(client).pass {
                     *missing -= 1;
@@ -72,6 +80,7 @@ impl Step<'_> {
             Message::Release(release) => self.release(at, release),
             Message::Leave(ticket) => self.leave(at, ticket),
             Message::Enroll(ticket, keys) => self.enroll_elsewhere(at, ticket, keys),
+            Message::Changed(keys) => self.note_changes(at, &keys),
         }
     }
 
@@ -173,6 +182,7 @@ impl Step<'_> {
         let wait = parts.len() == 1 && missing.len() == 1;
         self.state.clients[client].transaction = Some(Transaction {
             parts,
+            unchanged: true,
             pass: match wait {
                 true => Pass::Ordered { at: 0 },
                 false => Pass::Try {
@@ -202,11 +212,17 @@ impl Step<'_> {
         let part = &self.transaction(client).parts[at];
         let (shard, keys) = (part.shard, part.keys.clone());
         let names = self.names(client, &self.current(client), &keys);
+        let watched = match self.current(client) {
+            Call::Exec(_, key, ..) if keys.contains(&key) => self.watched(client, key),
+            _ => None,
+        };
         let request = LockRequest {
             client,
             names,
             keys,
             wait,
+            watched,
+            compared: None,
         };
         let origin = self.origin(client);
         match shard == origin {
@@ -301,14 +317,16 @@ impl Step<'_> {
     /// All locks are held: the command runs on what was lent.
     fn run_transaction(&mut self, client: ClientId) {
         let transaction = self.state.clients[client].transaction.take();
-        let parts = transaction.expect("it is under way").parts;
+        let Transaction {
+            parts, unchanged, ..
+        } = transaction.expect("it is under way");
         let call = self.current(client);
         let mut stage = Keyspace::new(self.scenario.owners.len());
         for (key, list) in parts.iter().flat_map(|part| part.lent.iter().cloned()) {
             stage.put(key, list);
         }
         let before = stage.clone();
-        let reply = stage.run(&call);
+        let reply = run(&mut stage, &call, unchanged);
         let changed = |key: &Key| stage.get(*key) != before.get(*key);
         let changed: Vec<Key> = (0..self.scenario.owners.len()).filter(changed).collect();
         self.account(client, &call, &reply);
@@ -364,12 +382,15 @@ impl Step<'_> {
             let lent = part.keys.iter().map(|key| (*key, stage.take(*key)));
             let mut release =
                 Release::unused(item, lent.filter(|(_, list)| !list.is_empty()).collect());
-            release.changed = part
-                .keys
-                .iter()
-                .copied()
-                .filter(|key| changed.contains(key))
-                .collect();
+            let changed = part.keys.iter().filter(|key| changed.contains(key));
+            let changed: Vec<Key> = changed.copied().collect();
+            let later = match self.scenario.follows(Rule::ChangesComeWithRelease) {
+                true => {
+                    release.changed = changed;
+                    None
+                }
+                false => Some(Message::Changed(changed)),
+            };
             release.end_turn = part
                 .claimed_by
                 .filter(|_| self.scenario.follows(Rule::TurnsEnd));
@@ -386,6 +407,9 @@ impl Step<'_> {
                 }
             }
             self.give_back(client, part.shard, release);
+            if let Some(later) = later {
+                self.send(origin, part.shard, later);
+            }
         }
     }
 
@@ -410,7 +434,10 @@ impl Step<'_> {
         self.state.shards[at].locks.holds(request.names)
     }
 
-    fn take_locks(&mut self, at: ShardId, request: LockRequest) {
+    fn take_locks(&mut self, at: ShardId, mut request: LockRequest) {
+        if !self.scenario.follows(Rule::ComparedUnderLock) {
+            request.compared = Some(self.is_unchanged(at, request.watched));
+        }
         let origin = self.origin(request.client);
         let names = request.names;
         let queued = self.state.shards[at]
@@ -419,7 +446,11 @@ impl Step<'_> {
         if let (item, Some(Work::Lend(request))) = queued {
             let lent = self.lend(at, &request.keys);
             match origin == at {
-                true => self.granted(at, request.client, item, lent),
+                true => {
+                    let unchanged = self.compare(at, &request);
+                    self.transaction(request.client).unchanged &= unchanged;
+                    self.granted(at, request.client, item, lent);
+                }
                 false => self.send_grant(at, &request, item, lent),
             }
         }
@@ -427,8 +458,38 @@ impl Step<'_> {
 
     fn send_grant(&mut self, at: ShardId, request: &LockRequest, item: ItemId, lent: Lent) {
         let client = request.client;
-        let grant = Message::Granted { client, item, lent };
+        let grant = Message::Granted {
+            client,
+            item,
+            lent,
+            unchanged: self.compare(at, request),
+        };
         self.send(at, self.origin(client), grant);
+    }
+
+    /// A key that a client watches, as it saw it.
+    fn watched(&self, client: ClientId, key: Key) -> Option<(Key, Version)> {
+        let version = self.state.clients[client].watched;
+        version.map(|version| (key, version))
+    }
+
+    fn is_unchanged(&self, at: ShardId, watched: Option<(Key, Version)>) -> bool {
+        watched.is_none_or(|(key, version)| self.state.shards[at].versions[key] == version)
+    }
+
+    /// Whether what a request watches here is as it was.
+    fn compare(&self, at: ShardId, request: &LockRequest) -> bool {
+        let now = || self.is_unchanged(at, request.watched);
+        request.compared.unwrap_or_else(now)
+    }
+
+    /// Keys of this shard have changed: who watches them sees it, who waits for them has his turn.
+    fn note_changes(&mut self, at: ShardId, keys: &[Key]) {
+        let shard = &mut self.state.shards[at];
+        for key in keys {
+            shard.versions[*key] += 1;
+            shard.waits.note(*key);
+        }
     }
 
     pub fn lend(&mut self, at: ShardId, keys: &[Key]) -> Lent {
@@ -442,9 +503,7 @@ impl Step<'_> {
         for (key, list) in release.lent {
             shard.home.put(key, list);
         }
-        for key in release.changed {
-            shard.waits.note(key);
-        }
+        self.note_changes(at, &release.changed);
         if let Some((ticket, keys)) = release.enroll {
             self.enroll_elsewhere(at, ticket, keys);
         }
@@ -513,15 +572,32 @@ impl Step<'_> {
 
     /// Runs a command on the keys at home, and notes which have changed.
     pub fn run_at_home(&mut self, at: ShardId, client: ClientId, call: &Call) -> Reply {
+        let unchanged = match call {
+            Call::Exec(_, key, ..) => self.is_unchanged(at, self.watched(client, *key)),
+            _ => true,
+        };
         let shard = &mut self.state.shards[at];
-        let before = shard.home.clone();
-        let reply = shard.home.run(call);
-        for key in call.keys(self.scenario.owners.len()) {
-            if shard.home.get(key) != before.get(key) {
-                shard.waits.note(key);
-            }
+        if let Call::Watch(_, key) = call {
+            self.state.clients[client].watched = Some(shard.versions[*key]);
         }
+        let before = shard.home.clone();
+        let reply = run(&mut shard.home, call, unchanged);
+        let mut changed = call.keys(self.scenario.owners.len());
+        changed.retain(|key| shard.home.get(*key) != before.get(*key));
+        self.note_changes(at, &changed);
         self.account(client, call, &reply);
         reply
+    }
+}
+
+/// Runs a command on the keys that are here; `unchanged` says of EXEC whether what its client watches is.
+fn run(keys: &mut Keyspace, call: &Call, unchanged: bool) -> Reply {
+    match call {
+        Call::Exec(_, _, writes, element) if unchanged => {
+            keys.run(&Call::Write(writes.clone(), *element))
+        }
+        Call::Exec(..) => Reply::Stopped,
+        Call::Watch(_, key) => keys.run(&Call::Read(vec![*key])),
+        call => keys.run(call),
     }
 }

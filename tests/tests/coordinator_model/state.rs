@@ -26,6 +26,10 @@ pub enum Rule {
     GivesBackBeforeWaiting,
     /// No lock goes before all have come.
     TwoPhases,
+    /// Whether a watched key has changed is looked at under its lock.
+    ComparedUnderLock,
+    /// What a transaction has changed of an owner's keys that owner learns before their lock goes.
+    ChangesComeWithRelease,
     /// Who found nothing is enrolled with the release of the locks under which it looked.
     EnrolledWithRelease,
     /// Who is being tried for one key is tried again for another that became ready meanwhile.
@@ -45,6 +49,9 @@ pub enum Rule {
 /// A blocked command with keys on several shards: its client and the number of the call.
 pub type Ticket = (ClientId, usize);
 
+/// How often a key has changed.
+pub type Version = u8;
+
 /// Keys that exist, on their way between an owner and a coordinator.
 pub type Lent = Vec<(Key, Vec<Element>)>;
 
@@ -54,6 +61,10 @@ pub struct LockRequest {
     pub names: Names,
     pub keys: Vec<Key>,
     pub wait: bool,
+    /// A watched key of this shard, as it was seen.
+    pub watched: Option<(Key, Version)>,
+    /// Only without [`Rule::ComparedUnderLock`]: what came out when the request came in.
+    pub compared: Option<bool>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -87,6 +98,7 @@ pub enum Message {
         client: ClientId,
         item: ItemId,
         lent: Lent,
+        unchanged: bool,
     },
     Refused(ClientId),
     /// One client's command whose keys are all the receiver's.
@@ -102,6 +114,8 @@ pub enum Message {
     Leave(Ticket),
     /// Only without [`Rule::EnrolledWithRelease`].
     Enroll(Ticket, Vec<Key>),
+    /// Only without [`Rule::ChangesComeWithRelease`].
+    Changed(Vec<Key>),
 }
 
 /// What waits for a lock.
@@ -118,6 +132,8 @@ pub enum Work {
 pub struct Shard {
     /// Its own keys, as far as they are at home.
     pub home: Keyspace,
+    /// Of its own keys.
+    pub versions: Vec<Version>,
     pub locks: LockTable<Work>,
     /// Tries that met a lock and have not been decided.
     pub tries: VecDeque<LockRequest>,
@@ -152,6 +168,8 @@ pub enum Pass {
 pub struct Transaction {
     pub parts: Vec<Part>,
     pub pass: Pass,
+    /// All watched keys are unchanged, as far as is known.
+    pub unchanged: bool,
 }
 
 /// A blocked command with keys on several shards, on its origin.
@@ -171,6 +189,8 @@ pub struct Client {
     pub calling: bool,
     pub transaction: Option<Transaction>,
     pub ticket: Option<Ticketed>,
+    /// The version of the key that it watches.
+    pub watched: Option<Version>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -249,6 +269,7 @@ impl Scenario {
         let keys = self.owners.len();
         let shard = Shard {
             home: Keyspace::new(keys),
+            versions: vec![0; keys],
             locks: LockTable::default(),
             tries: VecDeque::new(),
             waits: WaitTable::default(),
