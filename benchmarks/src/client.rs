@@ -28,6 +28,16 @@ pub fn key(n: u64) -> String {
     format!("key:{n:012}")
 }
 
+/// Appends a command as servers read it.
+pub fn encode(words: &[&[u8]], output: &mut Vec<u8>) {
+    output.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        output.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        output.extend_from_slice(word);
+        output.extend_from_slice(b"\r\n");
+    }
+}
+
 impl Connection {
     /// Connects to `port` of 127.0.0.1.
     pub fn open(port: u16) -> Result<Connection> {
@@ -44,20 +54,45 @@ impl Connection {
 
     /// Adds a command to those that `flush` will send.
     pub fn queue(&mut self, words: &[&[u8]]) {
-        self.output
-            .extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
-        for word in words {
-            self.output
-                .extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            self.output.extend_from_slice(word);
-            self.output.extend_from_slice(b"\r\n");
-        }
+        encode(words, &mut self.output);
     }
 
     /// Sends what is queued.
     pub fn flush(&mut self) -> Result<()> {
         self.stream.get_mut().write_all(&self.output)?;
         self.output.clear();
+        Ok(())
+    }
+
+    /// Sends commands that are encoded already.
+    pub fn send(&mut self, commands: &[u8]) -> Result<()> {
+        Ok(self.stream.get_mut().write_all(commands)?)
+    }
+
+    /// Reads so many replies, whatever they are but errors.
+    pub fn pass_over(&mut self, replies: usize) -> Result<()> {
+        let mut left = replies;
+        while left > 0 {
+            left -= 1;
+            self.line.clear();
+            self.stream.read_line(&mut self.line)?;
+            match self.line.trim_end().split_at_checked(1) {
+                Some(("+" | ":", _)) | Some(("$" | "*", "-1")) => {}
+                Some(("$", text)) => {
+                    let mut bulk = text.parse::<usize>()? + 2;
+                    while bulk > 0 {
+                        let there = self.stream.fill_buf()?.len().min(bulk);
+                        if there == 0 {
+                            return Err("the server has hung up".into());
+                        }
+                        self.stream.consume(there);
+                        bulk -= there;
+                    }
+                }
+                Some(("*", text)) => left += text.parse::<usize>()?,
+                _ => return Err(format!("unexpected reply: {:?}", self.line).into()),
+            }
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod client;
 mod compare;
 mod evict;
 mod growth;
+mod handoff;
 mod idle;
 mod memory;
 mod placement;
@@ -16,6 +17,7 @@ mod report;
 mod series;
 mod servers;
 mod subject;
+mod transactions;
 
 use std::num::NonZeroU64;
 use std::process::ExitCode;
@@ -90,6 +92,18 @@ enum Benchmark {
         #[arg(long)]
         seconds: Option<NonZeroU64>,
     },
+    /// Commands on keys of several shards: CPU time an operation, what they cost others, and how fast who waits is served.
+    Transactions {
+        /// Rounds of all servers [default: 5, quick: 1].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Milliseconds of a run [default: 1000, quick: 200].
+        #[arg(long)]
+        millis: Option<NonZeroU64>,
+        /// Elements handed to waiting clients in a round [default: 4000, quick: 400].
+        #[arg(long)]
+        handoffs: Option<NonZeroU64>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -133,6 +147,16 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             selection,
             pick(keys, 5_000_000, 500_000),
             pick(rate, 200_000, 200_000),
+        ),
+        Benchmark::Transactions {
+            rounds,
+            millis,
+            handoffs,
+        } => transactions::run(
+            selection,
+            pick(rounds, 5, 1),
+            Duration::from_millis(pick(millis, 1000, 200)),
+            pick(handoffs, 4000, 400),
         ),
         Benchmark::Idle {
             connections,

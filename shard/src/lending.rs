@@ -149,6 +149,8 @@ impl Shard {
         match release.lent {
             Lending::Entries(entries) => {
                 for (db, entry) in entries {
+                    #[cfg(feature = "torn")]
+                    self.databases.get_mut(db).take(entry.key());
                     self.databases.get_mut(db).insert_new(entry);
                 }
             }
