@@ -9,6 +9,7 @@
 //! - [`locks`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
 //! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`.
 //! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
+//! - [`metrics`] is what a scraper gets; [`outside`] lets its thread ask the shards.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start; [`refusals`] is what keeps commands from running meanwhile.
 //! - [`digest`] tells whether two servers hold the same.
@@ -45,9 +46,11 @@ pub mod locks;
 pub mod mailbox;
 pub mod memory;
 pub mod message;
+pub mod metrics;
 pub mod monitor;
 pub mod notify;
 pub mod output_limit;
+pub mod outside;
 pub mod pause;
 pub mod pending;
 pub mod process;
@@ -71,6 +74,7 @@ pub mod waiting;
 pub mod watch;
 pub mod world;
 
+pub use metrics::Metrics;
 pub use process::Allocator;
 pub use server::{Server, Setup};
 pub use stop::StopHandle;

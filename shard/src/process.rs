@@ -12,6 +12,7 @@ use crate::executor::Driver;
 use crate::mailbox::Doorbell;
 use crate::memory::Ledger;
 use crate::monitor::Census;
+use crate::outside::Visitors;
 use crate::pause::Pause;
 use crate::pubsub::Registry;
 use crate::slot::SlotMap;
@@ -72,6 +73,8 @@ pub struct Process {
     pub(crate) delivered: Mutex<Vec<Option<Databases>>>,
     /// Wakes shard 0, which hears what threads that are no shards have to tell.
     pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
+    /// What threads that are no shards ask of shard 0.
+    pub(crate) visitors: Visitors,
     /// Who subscribes to what.
     pub pubsub: Registry,
     next_client_id: AtomicU64,
@@ -124,6 +127,7 @@ impl Process {
             manifest: Mutex::default(),
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),
+            visitors: Visitors::default(),
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
             next_slow_id: AtomicU64::new(0),

@@ -228,6 +228,7 @@ impl Shard {
     pub(crate) fn wake_up(&mut self) {
         self.now = wall_time();
         self.awake = true;
+        self.stats.sleeps += 1;
         self.instant = Instant::now();
         self.mailbox.wake_up();
         if let Some(waker) = self.cron_waker.take() {
@@ -413,6 +414,12 @@ impl Shard {
             }
         }
         kept_back
+    }
+
+    /// Messages of others that wait for this shard, and its own that wait for room elsewhere.
+    pub(crate) fn messages_waiting(&self) -> (usize, usize) {
+        let kept_back = self.outboxes.iter().map(|outbox| outbox.sealed.len()).sum();
+        (self.mailbox.waiting(), kept_back)
     }
 
     pub(crate) fn announce_stuck(&self) {

@@ -8,7 +8,7 @@ use crate::error::Error;
 const ERROR_CODES_MAX: usize = 128;
 
 /// One shard's counters since the last CONFIG RESETSTAT.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Stats {
     pub connections: u64,
     pub rejected_connections: u64,
@@ -30,6 +30,10 @@ pub struct Stats {
     pub batched: u64,
     /// Sleeping shards that were woken by a system call.
     pub wakes: u64,
+    /// Times that the shard fell asleep and was woken.
+    pub sleeps: u64,
+    /// Connections closed for `maxmemory-clients`.
+    pub evicted_clients: u64,
     /// Transactions over several shards, and those that had to queue for their locks.
     pub transactions: u64,
     pub transactions_retried: u64,
@@ -62,6 +66,8 @@ impl Default for Stats {
             batches: 0,
             batched: 0,
             wakes: 0,
+            sleeps: 0,
+            evicted_clients: 0,
             transactions: 0,
             transactions_retried: 0,
             calls: each.clone(),
@@ -117,6 +123,8 @@ impl Stats {
         self.batches += other.batches;
         self.batched += other.batched;
         self.wakes += other.wakes;
+        self.sleeps += other.sleeps;
+        self.evicted_clients += other.evicted_clients;
         self.transactions += other.transactions;
         self.transactions_retried += other.transactions_retried;
         for (mine, theirs) in [

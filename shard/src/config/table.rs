@@ -133,6 +133,8 @@ parameters! {
         "unixsocketperm" => unixsocketperm: FileMode = FileMode(0), FileModeKind, Immutable;
         /// Refuse clients from other machines while there is no password.
         "protected-mode" => protected_mode: bool = true, YesNo;
+        /// TCP port, on the addresses of `bind`, where Prometheus finds metrics at /metrics; 0 for none.
+        "metrics-port" => metrics_port: u16 = 0, Integer(0, 65535), Immutable;
         /// Seconds between keepalive probes of an idle connection; 0 for none.
         "tcp-keepalive" => tcp_keepalive_s: u32 = 300, Integer(0, INT_MAX);
         /// Close a connection that has been idle for so many seconds; 0 for never.
