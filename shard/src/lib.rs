@@ -10,6 +10,7 @@
 //! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`.
 //! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
 //! - [`metrics`] is what a scraper gets; [`outside`] lets its thread ask the shards.
+//! - [`footprint`] tells where memory goes, for operators.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start; [`refusals`] is what keeps commands from running meanwhile.
 //! - [`digest`] tells whether two servers hold the same.
@@ -36,6 +37,7 @@ pub mod eviction;
 pub mod exec;
 pub mod executor;
 pub mod field_expiry;
+pub mod footprint;
 pub mod gather;
 pub mod giving_way;
 pub mod handler;

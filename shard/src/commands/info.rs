@@ -5,7 +5,6 @@
 //! where tools are known to look for them.
 
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 use std::{env, fs, process};
 
@@ -15,9 +14,11 @@ use protocol::table::CommandId;
 
 use crate::client::Client;
 use crate::commands::info_clients::Clients;
+use crate::commands::info_memory;
 use crate::commands::latency::join;
 use crate::commands::options::is;
 use crate::error::Error;
+use crate::footprint::{self, Footprint};
 use crate::handler::Answer;
 use crate::latency::Histogram;
 use crate::process::{REDIS_VERSION, VERSION};
@@ -66,6 +67,7 @@ pub struct Part {
     stats: Stats,
     clients: Clients,
     rates: Current,
+    footprint: footprint::Part,
     keyspace_hits: u64,
     keyspace_misses: u64,
     expired_keys: u64,
@@ -78,13 +80,14 @@ pub struct Part {
 
 impl Part {
     fn of(shard: &mut Shard) -> Self {
-        shard.publish_memory();
+        let footprint = footprint::Part::of(shard);
         let snapshots = &shard.process.snapshots;
         snapshots.publish_dirty(shard.id, shard.effects.dirty);
         snapshots.publish_log(shard.id, shard.log.file_bytes);
         let databases = &shard.databases;
         Self {
             stats: shard.stats.clone(),
+            footprint,
             clients: Clients::of(shard),
             rates: shard.rates.current(Instant::now(), &shard.stats),
             keyspace_hits: shard.effects.keyspace_hits,
@@ -105,6 +108,7 @@ impl Part {
         self.stats.add(&other.stats);
         self.clients.add(&other.clients);
         self.rates.add(other.rates);
+        self.footprint.add(&other.footprint);
         self.keyspace_hits += other.keyspace_hits;
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
@@ -245,85 +249,9 @@ fn clients(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 }
 
 fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
-    let shared = &report.shard.process;
-    let config = &report.shard.config;
-    let used = shared.memory.used_bytes();
-    let peak = shared.memory.peak_bytes();
-    let startup = shared.startup_memory.load(Ordering::Relaxed);
-    let startup = u64::try_from(startup).unwrap_or(0);
-    let clients = report.sum.clients.memory_bytes;
-    let overhead = startup + clients;
-    let dataset = used.saturating_sub(overhead);
-    let dataset_part = ratio(dataset, used.saturating_sub(startup));
-    let (pending, freed) = shared.memory.lazily_freed();
-    let rss = resident_bytes();
-    let total = kilobytes_of("/proc/meminfo", "MemTotal:");
-    lines!(out,
-        "used_memory": used,
-        "used_memory_human": human(used),
-        "used_memory_rss": rss,
-        "used_memory_rss_human": human(rss),
-        "used_memory_peak": peak,
-        "used_memory_peak_human": human(peak),
-        "used_memory_peak_perc": format_args!("{:.2}%", 100.0 * ratio(used, peak)),
-        "used_memory_overhead": overhead,
-        "used_memory_startup": startup,
-        "used_memory_dataset": dataset,
-        "used_memory_dataset_perc": format_args!("{:.2}%", 100.0 * dataset_part.min(1.0)),
-        "total_system_memory": total,
-        "total_system_memory_human": human(total),
-        "maxmemory": config.maxmemory,
-        "maxmemory_human": human(config.maxmemory as u64),
-        "maxmemory_policy": config.get("maxmemory-policy").unwrap_or_default(),
-        "mem_fragmentation_ratio": format_args!("{:.2}", ratio(rss, used)),
-        "mem_fragmentation_bytes": rss.cast_signed() - used.cast_signed(),
-        "mem_clients_slaves": 0,
-        "mem_clients_normal": clients,
-        "mem_allocator": "mimalloc",
-        "active_defrag_running": 0,
-        "lazyfree_pending_objects": pending,
-        "lazyfreed_objects": freed,
-    )
-}
-
-/// Memory of the process that is in RAM, in bytes; 0 where the system does not tell.
-pub fn resident_bytes() -> u64 {
-    kilobytes_of("/proc/self/status", "VmRSS:")
-}
-
-/// `part / whole`, 0 where there is no whole.
-pub fn ratio(part: u64, whole: u64) -> f64 {
-    match whole {
-        0 => 0.0,
-        _ => part as f64 / whole as f64,
-    }
-}
-
-/// The bytes behind `name` in a file of `name: N kB` lines.
-fn kilobytes_of(file: &str, name: &str) -> u64 {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let kilobytes = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next());
-    kilobytes
-        .and_then(|text| text.parse::<u64>().ok())
-        .unwrap_or(0)
-        * 1024
-}
-
-/// A size for people: `1.50M`.
-fn human(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["K", "M", "G", "T", "P"];
-    if bytes < 1024 {
-        return format!("{bytes}B");
-    }
-    let mut size = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.2}{}", UNITS[unit])
+    let process = &report.shard.process;
+    let footprint = Footprint::of(process, report.sum.footprint.clone());
+    info_memory::write(&footprint, &report.shard.config, &process.memory, out)
 }
 
 fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
@@ -529,14 +457,6 @@ mod tests {
         assert_eq!(shown("info all").len(), SECTIONS.len());
         assert_eq!(shown("info CPU memory"), ["memory", "cpu"]);
         assert!(shown("info nonsense").is_empty());
-    }
-
-    #[test]
-    fn sizes_for_people() {
-        assert_eq!(human(0), "0B");
-        assert_eq!(human(1536), "1.50K");
-        assert_eq!(human(3 << 30), "3.00G");
-        assert_eq!(human(u64::MAX), "16384.00P");
     }
 
     #[test]

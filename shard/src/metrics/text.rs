@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use protocol::table::CommandId;
 
 use super::{Latencies, Sample};
-use crate::commands::info::resident_bytes;
+use crate::footprint::resident_bytes;
 use crate::latency::Histogram;
 use crate::process::{Process, REDIS_VERSION, VERSION};
 use crate::pubsub::Topic;

@@ -2,6 +2,7 @@
 //! asked.
 
 mod info;
+mod memory;
 mod metrics;
 mod monitor;
 mod pause;
