@@ -7,7 +7,7 @@
 //! - [`batch`] carries commands to another shard and replies back, through a [`mailbox`]; [`pending`] keeps replies in order.
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
 //! - [`locks`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
-//! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`.
+//! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`, [`client_eviction`] connections within theirs.
 //! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
 //! - [`metrics`] is what a scraper gets; [`outside`] lets its thread ask the shards.
 //! - [`footprint`] tells where memory goes, for operators.
@@ -24,6 +24,7 @@ pub mod batch;
 pub mod blocking;
 pub mod check;
 pub mod client;
+pub mod client_eviction;
 pub mod commands;
 pub mod config;
 pub mod connection;

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use storage::{Databases, KeyHasher};
 
 use crate::aof_manifest::Manifest;
+use crate::client_eviction::ClientMemory;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::mailbox::Doorbell;
@@ -62,6 +63,8 @@ pub struct Process {
     pub connections: AtomicUsize,
     /// Who has how much memory in use.
     pub memory: Arc<Ledger>,
+    /// What connections hold, against `maxmemory-clients`.
+    pub client_memory: ClientMemory,
     /// Bytes in use by the shards before they had any data.
     pub startup_memory: AtomicI64,
     pub allocator: Allocator,
@@ -122,6 +125,7 @@ impl Process {
             config_file,
             connections: AtomicUsize::new(0),
             memory,
+            client_memory: ClientMemory::new(slots.shards()),
             startup_memory: AtomicI64::new(0),
             allocator,
             set_log_level,

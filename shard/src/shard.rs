@@ -19,6 +19,7 @@ use crate::aof::Log;
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::blocking::{End, Ticketed};
 use crate::client::Client;
+use crate::client_eviction::Held;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
 use crate::gather::Gather;
@@ -91,6 +92,8 @@ pub struct Shard {
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
     pub(crate) clients_rested: bool,
+    /// What they hold in memory.
+    pub(crate) client_memory: Held,
     pub locks: LockTable<Work>,
     pub transactions: Slab<Transaction>,
     pub gathers: Slab<Gather>,
@@ -175,6 +178,7 @@ impl Shard {
             slow_log: SlowLog::default(),
             clients: Slab::new(),
             clients_rested: false,
+            client_memory: Held::default(),
             locks: LockTable::default(),
             transactions: Slab::new(),
             gathers: Slab::new(),
@@ -481,6 +485,7 @@ impl Shard {
         if let Some(client) = self.client(token).cloned() {
             self.clients.remove(token.index as usize);
             let client = &mut *client.borrow_mut();
+            self.unweigh(client);
             self.discard_queue(client);
             self.drop_subscriptions(client);
             self.unwatch(std::mem::take(&mut client.session.exec_watched));

@@ -302,6 +302,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "expired_subkeys": sum.expired_fields,
         "expired_keys": sum.expired_keys,
         "evicted_keys": sum.evicted_keys,
+        "evicted_clients": stats.evicted_clients,
         "keyspace_hits": sum.keyspace_hits,
         "keyspace_misses": sum.keyspace_misses,
         "pubsub_channels": pubsub.count(Topic::Channel),

@@ -111,7 +111,6 @@ const DIRECTIVES: &[(&str, Absent)] = &[
     ("locale-collate", Passed),
     ("max-new-connections-per-cycle", Passed),
     ("max-new-tls-connections-per-cycle", Passed),
-    ("maxmemory-clients", PassedOnlyAs("0")),
     ("oom-score-adj", Passed),
     ("oom-score-adj-values", Passed),
     ("proc-title-template", Passed),

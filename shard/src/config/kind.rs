@@ -34,6 +34,8 @@ pub enum Kind {
     SavePoints,
     /// Groups of `class hard soft seconds`.
     OutputLimits,
+    /// Bytes as for `Memory`, or a number of per cent.
+    ClientMemoryLimit,
     /// Letters of keyspace notification classes.
     Notify,
     /// Up to sixteen addresses.
@@ -64,6 +66,7 @@ impl Kind {
             Self::FileMode => "OCTAL",
             Self::SavePoints => "SECONDS CHANGES ...",
             Self::OutputLimits => "CLASS HARD SOFT SECONDS ...",
+            Self::ClientMemoryLimit => "BYTES|N%",
             Self::Notify => "LETTERS",
             Self::Addresses => "ADDRESS ...",
         }
@@ -114,6 +117,8 @@ pub fn parse_memory(text: &str) -> Option<u64> {
         .unwrap_or(text.len());
     let (digits, unit) = text.split_at_checked(digits)?;
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        // Redis takes no text at all for zero.
+        "" if digits.is_empty() => return Some(0),
         "" | "b" => 1,
         "k" => 1000,
         "kb" => 1 << 10,

@@ -14,11 +14,12 @@ use super::choice::{
     SanitizeDump,
 };
 use super::kind::Kind::{
-    Addresses as AddressesKind, Directory, FileMode as FileModeKind, FileName, Integer, Memory,
-    Notify as NotifyKind, Only, OutputLimits as OutputLimitsKind, Path,
-    SavePoints as SavePointsKind, Text, YesNo,
+    Addresses as AddressesKind, ClientMemoryLimit as ClientMemoryLimitKind, Directory,
+    FileMode as FileModeKind, FileName, Integer, Memory, Notify as NotifyKind, Only,
+    OutputLimits as OutputLimitsKind, Path, SavePoints as SavePointsKind, Text, YesNo,
 };
 use super::kind::Setting;
+use super::limit::ClientMemoryLimit;
 use super::list::{Addresses, FileMode, Notify, OutputLimits, SavePoints};
 use super::{ConfigError, Parameter};
 use crate::slot::SHARDS_MAX;
@@ -180,7 +181,9 @@ parameters! {
     }
     Memory {
         /// Bytes that the data may take; 0 for no limit.
-        "maxmemory" => maxmemory: usize = 0, Memory(0, LONG_MAX);
+        "maxmemory" => maxmemory: usize = 0, Memory(0, u64::MAX as i128);
+        /// Bytes that connections may take, or a part of maxmemory (5%): beyond it the largest are closed; 0 for no limit.
+        "maxmemory-clients" => maxmemory_clients: ClientMemoryLimit = ClientMemoryLimit::NONE, ClientMemoryLimitKind;
         /// What goes when the limit is reached.
         "maxmemory-policy" => maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::Noeviction, MaxmemoryPolicy::KIND;
         /// Keys looked at to choose the one that goes.

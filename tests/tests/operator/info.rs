@@ -28,7 +28,6 @@ const NOT_SHOWN: &[&str] = &[
     "current_eviction",
     "dump_payload",
     "eventloop_",
-    "evicted_clients",
     "evicted_scripts",
     "expire_cycle",
     "expired_stale",
