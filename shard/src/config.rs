@@ -11,6 +11,7 @@ pub mod file;
 pub mod kind;
 pub mod limit;
 pub mod list;
+pub mod percentiles;
 pub mod rewrite;
 pub mod table;
 
@@ -28,6 +29,7 @@ pub use file::{FileError, Loader};
 pub use kind::Kind;
 pub use limit::ClientMemoryLimit;
 pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint, SavePoints};
+pub use percentiles::Percentiles;
 pub use table::{Config, Flag, PARAMETERS, Section};
 
 /// Beyond this the counter of LFU does not move any more, and its arithmetic would overflow.

@@ -32,6 +32,11 @@ pub struct Stats {
     pub wakes: u64,
     /// Times that the shard fell asleep and was woken.
     pub sleeps: u64,
+    /// Microseconds that the clock has looked for expired keys, and how often it left some for later.
+    pub expiry_us: u64,
+    pub expiry_cut_short: u64,
+    /// Failed attempts to authenticate.
+    pub denied_auth: u64,
     /// Connections closed for `maxmemory-clients`.
     pub evicted_clients: u64,
     /// Transactions over several shards, and those that had to queue for their locks.
@@ -67,6 +72,9 @@ impl Default for Stats {
             batched: 0,
             wakes: 0,
             sleeps: 0,
+            expiry_us: 0,
+            expiry_cut_short: 0,
+            denied_auth: 0,
             evicted_clients: 0,
             transactions: 0,
             transactions_retried: 0,
@@ -124,6 +132,9 @@ impl Stats {
         self.batched += other.batched;
         self.wakes += other.wakes;
         self.sleeps += other.sleeps;
+        self.expiry_us += other.expiry_us;
+        self.expiry_cut_short += other.expiry_cut_short;
+        self.denied_auth += other.denied_auth;
         self.evicted_clients += other.evicted_clients;
         self.transactions += other.transactions;
         self.transactions_retried += other.transactions_retried;

@@ -107,7 +107,6 @@ const DIRECTIVES: &[(&str, Absent)] = &[
     ("hide-user-data-from-log", Passed),
     ("ignore-warnings", Passed),
     ("jemalloc-bg-thread", Passed),
-    ("latency-tracking-info-percentiles", Passed),
     ("locale-collate", Passed),
     ("max-new-connections-per-cycle", Passed),
     ("max-new-tls-connections-per-cycle", Passed),

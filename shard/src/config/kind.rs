@@ -34,6 +34,8 @@ pub enum Kind {
     SavePoints,
     /// Groups of `class hard soft seconds`.
     OutputLimits,
+    /// Any number of figures from 0 to 100.
+    Percentiles,
     /// Bytes as for `Memory`, or a number of per cent.
     ClientMemoryLimit,
     /// Letters of keyspace notification classes.
@@ -47,7 +49,7 @@ impl Kind {
     pub fn takes_several_words(self) -> bool {
         matches!(
             self,
-            Self::SavePoints | Self::OutputLimits | Self::Addresses
+            Self::SavePoints | Self::OutputLimits | Self::Addresses | Self::Percentiles
         )
     }
 
@@ -67,6 +69,7 @@ impl Kind {
             Self::SavePoints => "SECONDS CHANGES ...",
             Self::OutputLimits => "CLASS HARD SOFT SECONDS ...",
             Self::ClientMemoryLimit => "BYTES|N%",
+            Self::Percentiles => "PERCENT ...",
             Self::Notify => "LETTERS",
             Self::Addresses => "ADDRESS ...",
         }
@@ -117,8 +120,6 @@ pub fn parse_memory(text: &str) -> Option<u64> {
         .unwrap_or(text.len());
     let (digits, unit) = text.split_at_checked(digits)?;
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {
-        // Redis takes no text at all for zero.
-        "" if digits.is_empty() => return Some(0),
         "" | "b" => 1,
         "k" => 1000,
         "kb" => 1 << 10,
@@ -128,6 +129,10 @@ pub fn parse_memory(text: &str) -> Option<u64> {
         "gb" => 1 << 30,
         _ => return None,
     };
+    // Redis takes no digits at all for zero.
+    if digits.is_empty() {
+        return Some(0);
+    }
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 

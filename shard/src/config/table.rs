@@ -16,11 +16,13 @@ use super::choice::{
 use super::kind::Kind::{
     Addresses as AddressesKind, ClientMemoryLimit as ClientMemoryLimitKind, Directory,
     FileMode as FileModeKind, FileName, Integer, Memory, Notify as NotifyKind, Only,
-    OutputLimits as OutputLimitsKind, Path, SavePoints as SavePointsKind, Text, YesNo,
+    OutputLimits as OutputLimitsKind, Path, Percentiles as PercentilesKind,
+    SavePoints as SavePointsKind, Text, YesNo,
 };
 use super::kind::Setting;
 use super::limit::ClientMemoryLimit;
 use super::list::{Addresses, FileMode, Notify, OutputLimits, SavePoints};
+use super::percentiles::Percentiles;
 use super::{ConfigError, Parameter};
 use crate::slot::SHARDS_MAX;
 
@@ -256,6 +258,8 @@ parameters! {
         "latency-monitor-threshold" => latency_monitor_threshold_ms: u64 = 0, Integer(0, LONG_MAX);
         /// Keep a histogram of each command's latency.
         "latency-tracking" => latency_tracking: bool = true, YesNo;
+        /// The percentiles that INFO shows of these.
+        "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Percentiles = Percentiles::redis_default(), PercentilesKind;
     }
     Events {
         /// Classes of events to publish: K and E for the channels, then letters of classes, or A for nearly all.
