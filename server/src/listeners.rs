@@ -18,6 +18,9 @@ use tracing::{info, warn};
 
 use crate::Failure;
 
+/// Scrapers that may wait to be served.
+const METRICS_BACKLOG: i32 = 16;
+
 /// Everything that clients may connect to.
 pub struct Listeners {
     /// Of each shard, one an address.
@@ -40,13 +43,13 @@ pub fn open(config: &Config) -> Result<Listeners, Failure> {
     let mut tcp: Vec<Vec<TcpListener>> = (0..config.shards).map(|_| Vec::new()).collect();
     let addresses = match config.port {
         0 => Vec::new(),
-        port => bindable(config, port)?,
+        port => bindable(config, port, "port")?,
     };
     for address in &addresses {
         for listeners in &mut tcp {
             listeners.push(
                 listen(*address, config.tcp_backlog, true)
-                    .map_err(|error| refused(*address, &error))?,
+                    .map_err(|error| refused(*address, &error, "port"))?,
             );
         }
         info!(%address, "listening");
@@ -65,8 +68,24 @@ pub fn open(config: &Config) -> Result<Listeners, Failure> {
     Ok(Listeners { tcp, unix })
 }
 
+/// Opens what scrapers of metrics connect to: the addresses of `bind`, where there is a port for it.
+pub fn open_metrics(config: &Config) -> Result<Vec<TcpListener>, Failure> {
+    const FLAG: &str = "metrics-port";
+    let addresses = match config.metrics_port {
+        0 => Vec::new(),
+        port => bindable(config, port, FLAG)?,
+    };
+    let open = |address: &SocketAddr| {
+        let listener = listen(*address, METRICS_BACKLOG, false)
+            .map_err(|error| refused(*address, &error, FLAG))?;
+        info!(%address, "metrics at http://{address}/metrics");
+        Ok(listener)
+    };
+    addresses.iter().map(open).collect()
+}
+
 /// The addresses of `bind` that can be had. Those with a `-` may be missing, and so may those of a family that this machine lacks.
-fn bindable(config: &Config, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+fn bindable(config: &Config, port: u16, flag: &str) -> Result<Vec<SocketAddr>, Failure> {
     let mut found = Vec::new();
     for text in &config.bind.0 {
         let (optional, name) = match text.strip_prefix('-') {
@@ -79,7 +98,7 @@ fn bindable(config: &Config, port: u16) -> Result<Vec<SocketAddr>, Failure> {
                 Err(error) if is_missing(&error, optional) => {
                     info!(%address, %error, "this address is not on this machine, doing without");
                 }
-                Err(error) => return Err(refused(address, &error)),
+                Err(error) => return Err(refused(address, &error, flag)),
             }
         }
     }
@@ -120,16 +139,16 @@ fn is_missing(error: &io::Error, optional: bool) -> bool {
     }
 }
 
-fn refused(address: SocketAddr, error: &io::Error) -> Failure {
+fn refused(address: SocketAddr, error: &io::Error, flag: &str) -> Failure {
     let advice = match error.kind() {
         ErrorKind::AddrInUse => {
-            "another server has it; stop that one or choose another port with --port"
+            &format!("another server has it; stop that one or choose another port with --{flag}")
         }
         ErrorKind::AddrNotAvailable => {
             "it is not an address of this machine; correct --bind, or put a - before it if it may be missing"
         }
         ErrorKind::PermissionDenied => {
-            "ports below 1024 need privileges; choose another with --port"
+            &format!("ports below 1024 need privileges; choose another with --{flag}")
         }
         _ => "choose others with --bind and --port",
     };

@@ -7,6 +7,7 @@ mod flags;
 mod listeners;
 mod logs;
 mod memory;
+mod metrics;
 mod signals;
 
 use std::ffi::OsString;
@@ -94,6 +95,7 @@ fn run() -> Result<(), Failure> {
         signals::catch().map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
     let Listeners { tcp, unix } = listeners::open(&config)?;
     let (unix, socket_file) = unix.unzip();
+    let for_metrics = listeners::open_metrics(&config)?;
     let pid_file = write_pid_file(&config)?;
     let server = Server::start(Setup {
         config,
@@ -103,6 +105,8 @@ fn run() -> Result<(), Failure> {
         allocator: Allocator {
             used_bytes: memory::of_this_thread,
             give_back: memory::give_back,
+            committed_bytes: memory::committed_bytes,
+            report: memory::report,
         },
         log_level,
     })
@@ -113,6 +117,10 @@ fn run() -> Result<(), Failure> {
             "the shards did not start: {error}; if the kernel refuses io_uring, try --io-driver epoll"
         )),
     })?;
+    if !for_metrics.is_empty() {
+        metrics::serve(for_metrics, server.metrics())
+            .map_err(|error| Failure(format!("cannot start the thread for metrics: {error}")))?;
+    }
     signals::stop_on(signals, server.stop_handle())
         .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
     let ended = server.wait();

@@ -12,10 +12,11 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_void};
 
 use libmimalloc_sys::{
-    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc,
-    mi_zalloc_aligned,
+    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_process_info, mi_realloc,
+    mi_realloc_aligned, mi_stats_print_out, mi_zalloc, mi_zalloc_aligned,
 };
 use storage::block_size;
 
@@ -39,6 +40,48 @@ pub fn of_this_thread() -> isize {
 pub fn give_back() {
     // SAFETY: it touches nothing that is in use.
     unsafe { mi_collect(true) };
+}
+
+/// Bytes that mimalloc has of the system and may use: blocks that are in use, and those that it keeps for the next ones.
+pub fn committed_bytes() -> u64 {
+    let mut figures = [0usize; 8];
+    let [
+        elapsed,
+        user,
+        system,
+        rss,
+        rss_max,
+        commit,
+        commit_max,
+        faults,
+    ] = &mut figures;
+    // SAFETY: each of the pointers is to an integer of its own that outlives the call.
+    unsafe {
+        mi_process_info(
+            elapsed, user, system, rss, rss_max, commit, commit_max, faults,
+        )
+    };
+    *commit as u64
+}
+
+/// Bytes of mimalloc's report that are kept; it takes some 4 KB.
+const REPORT_BYTES_MAX: usize = 64 * 1024;
+
+/// mimalloc's own statistics, for people.
+pub fn report() -> String {
+    /// Appends a piece of text as far as there is room: nothing may be allocated while mimalloc looks at itself.
+    unsafe extern "C" fn append(piece: *const c_char, report: *mut c_void) {
+        // SAFETY: mimalloc passes a text that ends with a zero, and what `report` was called with: the vector below, which nobody else uses
+        // until the call is over.
+        let (piece, report) = unsafe { (CStr::from_ptr(piece), &mut *report.cast::<Vec<u8>>()) };
+        let room = report.capacity() - report.len();
+        let piece = piece.to_bytes();
+        report.extend_from_slice(&piece[..piece.len().min(room)]);
+    }
+    let mut report: Vec<u8> = Vec::with_capacity(REPORT_BYTES_MAX);
+    // SAFETY: `append` takes the pointer for what it is, and mimalloc calls it before it returns only.
+    unsafe { mi_stats_print_out(Some(append), (&raw mut report).cast()) };
+    String::from_utf8_lossy(&report).into_owned()
 }
 
 #[inline]
@@ -122,8 +165,6 @@ unsafe impl GlobalAlloc for Counting {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::c_void;
-
     use storage::{
         End, Entry, FieldDeadline, Hash, HashLimits, List, ListLimits, Score, Set, SetLimits,
         SortedSet, SortedSetLimits, UnixMillis, Value,
@@ -143,6 +184,15 @@ mod tests {
         assert_eq!(of_this_thread() - before, 896);
         drop(zeroed);
         assert_eq!(of_this_thread(), before);
+    }
+
+    #[test]
+    fn the_allocator_tells_about_itself() {
+        let block = vec![1_u8; 8 << 20];
+        assert!(committed_bytes() >= block.len() as u64);
+        let report = report();
+        assert!(report.contains("committed"), "{report}");
+        assert!(report.len() < REPORT_BYTES_MAX, "it fits");
     }
 
     unsafe extern "C" {

@@ -121,6 +121,10 @@ pub struct Client {
     spare: Vec<u8>,
     /// Bytes in the write that is under way.
     pub writing_bytes: usize,
+    /// Room of the read that is under way.
+    pub reading_bytes: usize,
+    /// What it held when that was last counted for `maxmemory-clients`.
+    pub weighed_bytes: usize,
     /// The slot of a command that must finish before the next one may begin (a transaction, a gathering, a block). Replies of commands
     /// before it may still come, and do not end it.
     pub stalled: Option<u32>,
@@ -250,6 +254,8 @@ impl Client {
             pushes: Vec::new(),
             spare: Vec::new(),
             writing_bytes: 0,
+            reading_bytes: 0,
+            weighed_bytes: 0,
             stalled: None,
             postponed: false,
             gated: None,
@@ -432,6 +438,9 @@ impl Client {
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
             + self.input.capacity()
+            + self.reading_bytes
+            + self.writing_bytes
+            + self.pushes.capacity()
             + self.out.capacity()
             + self.spare.capacity()
             + self.pending.memory_bytes()

@@ -9,7 +9,9 @@ pub mod absent;
 pub mod choice;
 pub mod file;
 pub mod kind;
+pub mod limit;
 pub mod list;
+pub mod percentiles;
 pub mod rewrite;
 pub mod table;
 
@@ -25,7 +27,9 @@ use storage::{
 pub use choice::{AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
 pub use file::{FileError, Loader};
 pub use kind::Kind;
+pub use limit::ClientMemoryLimit;
 pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint, SavePoints};
+pub use percentiles::Percentiles;
 pub use table::{Config, Flag, PARAMETERS, Section};
 
 /// Beyond this the counter of LFU does not move any more, and its arithmetic would overflow.
@@ -160,6 +164,19 @@ impl Config {
                 entries: self.zset_max_listpack_entries,
                 value: self.zset_max_listpack_value,
             },
+        }
+    }
+
+    /// Bytes that connections may take together. `None` where there is no limit: also for a part of no `maxmemory`.
+    pub fn client_memory_max(&self) -> Option<usize> {
+        match self.maxmemory_clients {
+            ClientMemoryLimit::Bytes(0) => None,
+            ClientMemoryLimit::Bytes(bytes) => Some(usize::try_from(bytes).unwrap_or(usize::MAX)),
+            ClientMemoryLimit::Percent(_) if self.maxmemory == 0 => None,
+            ClientMemoryLimit::Percent(part) => {
+                let bytes = self.maxmemory as u128 * u128::from(part) / 100;
+                Some(usize::try_from(bytes).unwrap_or(usize::MAX))
+            }
         }
     }
 

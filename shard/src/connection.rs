@@ -15,7 +15,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splitable};
@@ -54,7 +54,7 @@ where
         let mut resting = Some(write_half);
         let mut sending = None;
         let mut received = None;
-        let ended: io::Result<()> = poll_fn(|cx| {
+        let mut step = |cx: &mut Context<'_>| -> Poll<io::Result<()>> {
             client.borrow_mut().park(cx.waker());
             if received.is_none()
                 && let Poll::Ready(result) = receiving.as_mut().poll(cx)
@@ -84,6 +84,11 @@ where
                     stream => (resting, sending) = (stream, None),
                 }
             }
+        };
+        let ended = poll_fn(|cx| {
+            let polled = step(cx);
+            served.shard.borrow_mut().weigh(&mut client.borrow_mut());
+            polled
         })
         .await;
         let client = client.borrow();
@@ -153,6 +158,7 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
         shard.stats.net_input_bytes += count as u64;
         shard.stats.reads += 1;
         let mut client = served.client.borrow_mut();
+        client.reading_bytes = 0;
         match client.large.take() {
             Some(mut large) => {
                 *large.buffer() = chunk;
@@ -182,6 +188,7 @@ fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize
     if let Some(large) = &mut client.large {
         let count = large.reserve();
         let chunk = std::mem::take(large.buffer());
+        client.reading_bytes = chunk.capacity();
         let start = chunk.len();
         return Some((chunk, start, start + count));
     }
@@ -197,6 +204,7 @@ fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize
         sized.extend_from_slice(&chunk);
         chunk = sized;
     }
+    client.reading_bytes = chunk.capacity();
     Some((chunk, start, start + room))
 }
 

@@ -103,8 +103,10 @@ impl Shard {
             self.begin_turn();
         }
         self.serve_ready();
-        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.note_spike(Spike::ExpireCycle, ms);
+        let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.stats.expiry_us = self.stats.expiry_us.saturating_add(us);
+        self.stats.expiry_cut_short += u64::from(expired.more);
+        self.note_spike(Spike::ExpireCycle, us / 1_000);
         expired.more || more_fields
     }
 

@@ -81,6 +81,30 @@ impl Histogram {
         0
     }
 
+    /// Upper bounds of what metrics count apart, in nanoseconds: from a microsecond to two seconds.
+    pub const BOUNDS_NS: [u64; 22] = {
+        let mut bounds = [FIRST_BOUND_NS; 22];
+        let mut at = 1;
+        while at < bounds.len() {
+            bounds[at] = 2 * bounds[at - 1];
+            at += 1;
+        }
+        bounds
+    };
+
+    /// How many durations lie below each of [`Self::BOUNDS_NS`] and not below the one before; the last count is of those beyond all.
+    pub fn between_bounds(&self) -> [u64; Self::BOUNDS_NS.len() + 1] {
+        let mut between = [0; Self::BOUNDS_NS.len() + 1];
+        let mut at = 0;
+        for (place, count) in self.counts.iter().enumerate() {
+            while at < Self::BOUNDS_NS.len() && Self::longest_at(place) >= Self::BOUNDS_NS[at] {
+                at += 1;
+            }
+            between[at] += count;
+        }
+        between
+    }
+
     /// Upper bounds in microseconds, each twice the one before, with how many took no longer; only those where the count grows.
     pub fn cumulative(&self) -> Vec<(u64, u64)> {
         let mut cumulative = Vec::new();
@@ -264,6 +288,10 @@ mod tests {
         }
         assert_eq!(histogram.cumulative(), [(1, 3), (2, 4), (8, 6), (1024, 7)]);
         assert_eq!(Histogram::default().cumulative(), []);
+        let between = histogram.between_bounds();
+        assert_eq!(between[..4], [3, 1, 0, 2]);
+        assert_eq!(between.iter().sum::<u64>(), histogram.total());
+        assert_eq!(between[10], 1, "a millisecond is below 1,048,576 ns");
     }
 
     #[test]

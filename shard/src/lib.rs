@@ -7,8 +7,10 @@
 //! - [`batch`] carries commands to another shard and replies back, through a [`mailbox`]; [`pending`] keeps replies in order.
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
 //! - [`locks`], [`lending`], [`stage`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
-//! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`.
+//! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`, [`client_eviction`] connections within theirs.
 //! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
+//! - [`metrics`] is what a scraper gets; [`outside`] lets its thread ask the shards.
+//! - [`footprint`] tells where memory goes, for operators.
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start; [`refusals`] is what keeps commands from running meanwhile.
 //! - [`digest`] tells whether two servers hold the same.
@@ -22,6 +24,7 @@ pub mod batch;
 pub mod blocking;
 pub mod check;
 pub mod client;
+pub mod client_eviction;
 pub mod commands;
 pub mod config;
 pub mod connection;
@@ -35,6 +38,7 @@ pub mod eviction;
 pub mod exec;
 pub mod executor;
 pub mod field_expiry;
+pub mod footprint;
 pub mod gather;
 pub mod giving_way;
 pub mod handler;
@@ -46,9 +50,11 @@ pub mod locks;
 pub mod mailbox;
 pub mod memory;
 pub mod message;
+pub mod metrics;
 pub mod monitor;
 pub mod notify;
 pub mod output_limit;
+pub mod outside;
 pub mod pause;
 pub mod pending;
 pub mod process;
@@ -73,6 +79,7 @@ pub mod waiting;
 pub mod watch;
 pub mod world;
 
+pub use metrics::Metrics;
 pub use process::Allocator;
 pub use server::{Server, Setup};
 pub use stop::StopHandle;

@@ -199,6 +199,8 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
         // Sleeping for no time lets the connections run first.
         monoio::time::sleep(Duration::ZERO).await;
     }
+    let snapshots = &shard.borrow().process.snapshots;
+    snapshots.note_loaded(load.loaded, load.expired);
     let took_ms = began.elapsed().as_millis() as u64;
     info!(
         keys = load.loaded,

@@ -145,6 +145,11 @@ impl<M> Mailbox<M> {
         None
     }
 
+    /// Messages that wait, of all shards together.
+    pub fn waiting(&self) -> usize {
+        self.inbound.iter().flatten().map(Consumer::slots).sum()
+    }
+
     /// Announces that the shard is about to wait. False where a message came in meanwhile: it must look again instead.
     pub fn fall_asleep(&mut self) -> bool {
         self.bell.sleeping.store(true, Ordering::Relaxed);

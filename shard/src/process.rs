@@ -7,11 +7,13 @@ use std::time::{Instant, SystemTime};
 use storage::{Databases, KeyHasher};
 
 use crate::aof_manifest::Manifest;
+use crate::client_eviction::ClientMemory;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::mailbox::Doorbell;
 use crate::memory::Ledger;
 use crate::monitor::Census;
+use crate::outside::Visitors;
 use crate::pause::Pause;
 use crate::pubsub::Registry;
 use crate::slot::SlotMap;
@@ -36,6 +38,10 @@ pub struct Allocator {
     pub used_bytes: fn() -> isize,
     /// Gives memory that the calling thread has freed back to the system. Takes longer the more memory is in use.
     pub give_back: fn(),
+    /// Bytes of the system's memory that it holds, in use or kept for the next blocks.
+    pub committed_bytes: fn() -> u64,
+    /// Its own statistics, for people.
+    pub report: fn() -> String,
 }
 
 /// Shared by all shards; every field is read rarely.
@@ -57,6 +63,8 @@ pub struct Process {
     pub connections: AtomicUsize,
     /// Who has how much memory in use.
     pub memory: Arc<Ledger>,
+    /// What connections hold, against `maxmemory-clients`.
+    pub client_memory: ClientMemory,
     /// Bytes in use by the shards before they had any data.
     pub startup_memory: AtomicI64,
     pub allocator: Allocator,
@@ -72,6 +80,8 @@ pub struct Process {
     pub(crate) delivered: Mutex<Vec<Option<Databases>>>,
     /// Wakes shard 0, which hears what threads that are no shards have to tell.
     pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
+    /// What threads that are no shards ask of shard 0.
+    pub(crate) visitors: Visitors,
     /// Who subscribes to what.
     pub pubsub: Registry,
     next_client_id: AtomicU64,
@@ -115,6 +125,7 @@ impl Process {
             config_file,
             connections: AtomicUsize::new(0),
             memory,
+            client_memory: ClientMemory::new(slots.shards()),
             startup_memory: AtomicI64::new(0),
             allocator,
             set_log_level,
@@ -124,6 +135,7 @@ impl Process {
             manifest: Mutex::default(),
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),
+            visitors: Visitors::default(),
             pubsub: Registry::default(),
             next_client_id: AtomicU64::new(1),
             next_slow_id: AtomicU64::new(0),

@@ -22,6 +22,7 @@ use crate::executor::{self, Driver};
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
 use crate::memory::Ledger;
 use crate::message::Message;
+use crate::metrics::Metrics;
 use crate::process::{Allocator, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -123,6 +124,11 @@ impl Server {
     /// A way to end the server from any thread.
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle::new(self.process.clone(), self.bells[0].clone())
+    }
+
+    /// A way to ask for the metrics from any thread.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(self.process.clone())
     }
 
     /// Waits until all shards have ended, and writes what they had to the last snapshot, where one is wanted.

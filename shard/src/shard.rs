@@ -19,6 +19,7 @@ use crate::aof::Log;
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::blocking::{End, Ticketed};
 use crate::client::Client;
+use crate::client_eviction::Held;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
 use crate::gather::Gather;
@@ -91,6 +92,8 @@ pub struct Shard {
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
     pub(crate) clients_rested: bool,
+    /// What they hold in memory.
+    pub(crate) client_memory: Held,
     pub locks: LockTable<Work>,
     /// Requests that do not wait and have met a lock: they are looked at again when the mailbox has been read.
     #[allow(clippy::vec_box)]
@@ -178,6 +181,7 @@ impl Shard {
             slow_log: SlowLog::default(),
             clients: Slab::new(),
             clients_rested: false,
+            client_memory: Held::default(),
             locks: LockTable::default(),
             tries: Vec::new(),
             transactions: Slab::new(),
@@ -232,6 +236,7 @@ impl Shard {
     pub(crate) fn wake_up(&mut self) {
         self.now = wall_time();
         self.awake = true;
+        self.stats.sleeps += 1;
         self.instant = Instant::now();
         self.mailbox.wake_up();
         if let Some(waker) = self.cron_waker.take() {
@@ -420,6 +425,12 @@ impl Shard {
         kept_back
     }
 
+    /// Messages of others that wait for this shard, and its own that wait for room elsewhere.
+    pub(crate) fn messages_waiting(&self) -> (usize, usize) {
+        let kept_back = self.outboxes.iter().map(|outbox| outbox.sealed.len()).sum();
+        (self.mailbox.waiting(), kept_back)
+    }
+
     pub(crate) fn announce_stuck(&self) {
         self.outlets.stuck(self.id);
     }
@@ -479,6 +490,7 @@ impl Shard {
         if let Some(client) = self.client(token).cloned() {
             self.clients.remove(token.index as usize);
             let client = &mut *client.borrow_mut();
+            self.unweigh(client);
             self.discard_queue(client);
             self.drop_subscriptions(client);
             self.unwatch(std::mem::take(&mut client.session.exec_watched));

@@ -75,6 +75,14 @@ pub struct Snapshots {
     dirty_saved: AtomicU64,
     last_try: Mutex<Option<Instant>>,
     rewrite_failed: AtomicBool,
+    /// Rewrites of the log that ended, and how many of the latest failed.
+    rewrites: AtomicU64,
+    rewrites_failed_in_a_row: AtomicU64,
+    /// Seconds that the last one took; -1 before the first.
+    rewrite_duration_s: AtomicI64,
+    /// Keys of the snapshot that was loaded, and those whose time had come.
+    keys_loaded: AtomicU64,
+    keys_expired: AtomicU64,
     /// BGREWRITEAOF came while a snapshot was being written.
     rewrite_scheduled: AtomicBool,
     /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last said.
@@ -132,6 +140,11 @@ impl Snapshots {
             dirty_saved: AtomicU64::new(0),
             last_try: Mutex::new(None),
             rewrite_failed: AtomicBool::new(false),
+            rewrites: AtomicU64::new(0),
+            rewrites_failed_in_a_row: AtomicU64::new(0),
+            rewrite_duration_s: AtomicI64::new(-1),
+            keys_loaded: AtomicU64::new(0),
+            keys_expired: AtomicU64::new(0),
             rewrite_scheduled: AtomicBool::new(false),
             base_bytes: AtomicU64::new(0),
             log_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
@@ -181,6 +194,29 @@ impl Snapshots {
     /// Whether the last rewrite of the log failed.
     pub fn rewrite_failed(&self) -> bool {
         self.rewrite_failed.load(Ordering::Relaxed)
+    }
+
+    /// Rewrites that ended, and how many of the latest failed.
+    pub fn rewrites(&self) -> (u64, u64) {
+        let failed = self.rewrites_failed_in_a_row.load(Ordering::Relaxed);
+        (self.rewrites.load(Ordering::Relaxed), failed)
+    }
+
+    /// Seconds that the last rewrite took; -1 before the first.
+    pub fn last_rewrite_duration_s(&self) -> i64 {
+        self.rewrite_duration_s.load(Ordering::Relaxed)
+    }
+
+    /// A shard has loaded its keys from the snapshot, and passed over those whose time had come.
+    pub fn note_loaded(&self, keys: u64, expired: u64) {
+        self.keys_loaded.fetch_add(keys, Ordering::Relaxed);
+        self.keys_expired.fetch_add(expired, Ordering::Relaxed);
+    }
+
+    /// Keys that all shards have loaded, and those whose time had come.
+    pub fn loaded(&self) -> (u64, u64) {
+        let expired = self.keys_expired.load(Ordering::Relaxed);
+        (self.keys_loaded.load(Ordering::Relaxed), expired)
     }
 
     /// Whether a rewrite waits for a snapshot to end.
@@ -285,6 +321,18 @@ impl Snapshots {
         if rewrites {
             self.rewrite_failed
                 .store(result.is_err(), Ordering::Relaxed);
+            self.rewrites.fetch_add(1, Ordering::Relaxed);
+            match result {
+                Ok(_) => self.rewrites_failed_in_a_row.store(0, Ordering::Relaxed),
+                Err(_) => {
+                    _ = self
+                        .rewrites_failed_in_a_row
+                        .fetch_add(1, Ordering::Relaxed)
+                }
+            }
+            let took = under_way.as_ref().map(|it| it.began.elapsed().as_secs());
+            let took_s = took.and_then(|it| i64::try_from(it).ok()).unwrap_or(-1);
+            self.rewrite_duration_s.store(took_s, Ordering::Relaxed);
         } else {
             self.failed.store(result.is_err(), Ordering::Relaxed);
         }

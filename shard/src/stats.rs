@@ -8,7 +8,7 @@ use crate::error::Error;
 const ERROR_CODES_MAX: usize = 128;
 
 /// One shard's counters since the last CONFIG RESETSTAT.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Stats {
     pub connections: u64,
     pub rejected_connections: u64,
@@ -30,6 +30,15 @@ pub struct Stats {
     pub batched: u64,
     /// Sleeping shards that were woken by a system call.
     pub wakes: u64,
+    /// Times that the shard fell asleep and was woken.
+    pub sleeps: u64,
+    /// Microseconds that the clock has looked for expired keys, and how often it left some for later.
+    pub expiry_us: u64,
+    pub expiry_cut_short: u64,
+    /// Failed attempts to authenticate.
+    pub denied_auth: u64,
+    /// Connections closed for `maxmemory-clients`.
+    pub evicted_clients: u64,
     /// Transactions over several shards, and those that had to queue for their locks.
     pub transactions: u64,
     pub transactions_retried: u64,
@@ -62,6 +71,11 @@ impl Default for Stats {
             batches: 0,
             batched: 0,
             wakes: 0,
+            sleeps: 0,
+            expiry_us: 0,
+            expiry_cut_short: 0,
+            denied_auth: 0,
+            evicted_clients: 0,
             transactions: 0,
             transactions_retried: 0,
             calls: each.clone(),
@@ -117,6 +131,11 @@ impl Stats {
         self.batches += other.batches;
         self.batched += other.batched;
         self.wakes += other.wakes;
+        self.sleeps += other.sleeps;
+        self.expiry_us += other.expiry_us;
+        self.expiry_cut_short += other.expiry_cut_short;
+        self.denied_auth += other.denied_auth;
+        self.evicted_clients += other.evicted_clients;
         self.transactions += other.transactions;
         self.transactions_retried += other.transactions_retried;
         for (mine, theirs) in [

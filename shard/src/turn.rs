@@ -71,6 +71,7 @@ impl Shard {
         }
         self.notice_stop_request();
         self.notice_snapshot_end();
+        self.receive_visitors();
         if self.eviction_unfinished {
             self.evict_soon();
         }

@@ -352,12 +352,17 @@ impl Keyspace {
         let measured = self.len.min(samples.max(1));
         let sum: usize = self.iter().take(measured).map(Entry::memory_bytes).sum();
         let entries = sum as u128 * self.len as u128 / measured.max(1) as u128;
-        let regions: usize = self
-            .regions
-            .iter()
-            .map(|region| region.memory_bytes(measured == self.len))
-            .sum();
-        entries as usize + regions + block_size(self.regions.capacity() * size_of::<Region>())
+        entries as usize + self.tables_bytes(measured == self.len)
+    }
+
+    /// Memory of the table without its entries, in bytes: estimated where it is large.
+    pub fn table_bytes(&self) -> usize {
+        self.tables_bytes(false)
+    }
+
+    fn tables_bytes(&self, exact: bool) -> usize {
+        let regions = self.regions.iter().map(|it| it.memory_bytes(exact));
+        regions.sum::<usize>() + block_size(self.regions.capacity() * size_of::<Region>())
     }
 
     /// When the next entry may expire: no later than any does.

@@ -140,6 +140,7 @@ impl Shard {
         self.heed_appendonly();
         self.candidates.clear();
         self.publish_memory();
+        self.weigh_all();
         self.evict_soon();
         self.timing.adopt(&self.config);
         self.effects
@@ -281,6 +282,7 @@ mod tests {
             .collect();
         let expected = [
             "maxmemory",
+            "maxmemory-clients",
             "maxmemory-policy",
             "maxmemory-samples",
             "maxmemory-eviction-tenacity",

@@ -70,7 +70,7 @@ pub fn auth(
         3 => (&args[1], &args[2]),
         _ => return Err(Error::SYNTAX),
     };
-    authenticate(&shard.config, client, user, password)?;
+    authenticate(shard, client, user, password)?;
     reply.ok();
     Ok(Answer::Now)
 }
@@ -100,7 +100,7 @@ pub fn hello(
         }
     }
     if let Some((user, password)) = login {
-        authenticate(&shard.config, client, user, password)?;
+        authenticate(shard, client, user, password)?;
     }
     if !client.session.authenticated {
         return Err(HELLO_NO_AUTH);
@@ -211,14 +211,15 @@ fn password(config: &Config) -> Option<&str> {
 }
 
 fn authenticate(
-    config: &Config,
+    shard: &mut Shard,
     client: &mut Client,
     user: &[u8],
     given: &[u8],
 ) -> Result<(), Error> {
     // Without a password the user takes any.
-    let right = password(config).is_none_or(|wanted| same_bytes(given, wanted.as_bytes()));
+    let right = password(&shard.config).is_none_or(|wanted| same_bytes(given, wanted.as_bytes()));
     if !right || user != b"default" {
+        shard.stats.denied_auth += 1;
         return Err(Error::WRONG_PASS);
     }
     client.session.authenticated = true;

@@ -5,7 +5,6 @@
 //! where tools are known to look for them.
 
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 use std::{env, fs, process};
 
@@ -15,9 +14,13 @@ use protocol::table::CommandId;
 
 use crate::client::Client;
 use crate::commands::info_clients::Clients;
+use crate::commands::info_keyspace::Database;
+use crate::commands::info_memory;
 use crate::commands::latency::join;
 use crate::commands::options::is;
+use crate::config::Config;
 use crate::error::Error;
+use crate::footprint::{self, Footprint};
 use crate::handler::Answer;
 use crate::latency::Histogram;
 use crate::process::{REDIS_VERSION, VERSION};
@@ -51,14 +54,14 @@ const SECTIONS: [Section; 13] = sections! {
     "cpu" "CPU" true cpu
     "modules" "Modules" true nothing
     "commandstats" "Commandstats" false commandstats
-    "latencystats" "Latencystats" false latencystats
     "errorstats" "Errorstats" true errorstats
+    "latencystats" "Latencystats" false latencystats
     "cluster" "Cluster" true cluster
     "keyspace" "Keyspace" true keyspace
 };
 
-/// What `latencystats` shows of a command's durations.
-const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
+/// What `lru_clock` shows of the seconds: Redis's clock has so many bits.
+const LRU_CLOCK_MASK: u64 = (1 << 24) - 1;
 
 /// What one shard gives, and the sum of it.
 #[derive(Clone, Default)]
@@ -66,25 +69,31 @@ pub struct Part {
     stats: Stats,
     clients: Clients,
     rates: Current,
+    footprint: footprint::Part,
     keyspace_hits: u64,
     keyspace_misses: u64,
     expired_keys: u64,
     expired_fields: u64,
     logs_failed: u64,
     evicted_keys: u64,
-    /// Keys, and keys with a deadline, of each database.
-    databases: Vec<(u64, u64)>,
+    databases: Vec<Database>,
 }
 
 impl Part {
     fn of(shard: &mut Shard) -> Self {
-        shard.publish_memory();
+        let footprint = footprint::Part::of(shard);
         let snapshots = &shard.process.snapshots;
         snapshots.publish_dirty(shard.id, shard.effects.dirty);
         snapshots.publish_log(shard.id, shard.log.file_bytes);
-        let databases = &shard.databases;
+        let (now, random) = (shard.now, &mut shard.random);
+        let databases = shard.databases.indices().map(|index| {
+            let keyspace = shard.databases.get(index);
+            Database::of(keyspace, now, random)
+        });
+        let databases = databases.collect();
         Self {
             stats: shard.stats.clone(),
+            footprint,
             clients: Clients::of(shard),
             rates: shard.rates.current(Instant::now(), &shard.stats),
             keyspace_hits: shard.effects.keyspace_hits,
@@ -93,11 +102,7 @@ impl Part {
             expired_fields: shard.effects.expired_fields,
             logs_failed: u64::from(shard.refusals.log_failed),
             evicted_keys: shard.effects.evicted_keys,
-            databases: databases
-                .indices()
-                .map(|index| databases.get(index))
-                .map(|keyspace| (keyspace.len() as u64, keyspace.volatile_len() as u64))
-                .collect(),
+            databases,
         }
     }
 
@@ -105,17 +110,17 @@ impl Part {
         self.stats.add(&other.stats);
         self.clients.add(&other.clients);
         self.rates.add(other.rates);
+        self.footprint.add(&other.footprint);
         self.keyspace_hits += other.keyspace_hits;
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
         self.expired_fields += other.expired_fields;
         self.logs_failed += other.logs_failed;
         self.evicted_keys += other.evicted_keys;
-        self.databases
-            .resize(self.databases.len().max(other.databases.len()), (0, 0));
+        let count = self.databases.len().max(other.databases.len());
+        self.databases.resize(count, Database::default());
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
-            mine.0 += theirs.0;
-            mine.1 += theirs.1;
+            mine.add(theirs);
         }
     }
 }
@@ -208,8 +213,10 @@ fn server(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "redis_mode": "standalone",
         "os": format_args!("{} {} {}", os_name(), kernel.trim(), env::consts::ARCH),
         "arch_bits": usize::BITS,
+        "monotonic_clock": "POSIX clock_gettime",
         "multiplexing_api": shared.driver.name(),
         "process_id": process::id(),
+        "process_supervised": "no",
         "run_id": shared.run_id,
         "tcp_port": report.shard.config.port,
         "server_time_usec": unix_micros(),
@@ -217,10 +224,34 @@ fn server(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "uptime_in_days": uptime / (24 * 60 * 60),
         "hz": report.shard.config.hz,
         "configured_hz": report.shard.config.hz,
+        "lru_clock": (unix_micros() / 1_000_000) as u64 & LRU_CLOCK_MASK,
         "executable": executable.display(),
         "config_file": shared.config_file.as_deref().unwrap_or_default(),
+        "io_threads_active": 0,
         "shards": shared.slots.shards(),
-    )
+    )?;
+    listeners(&report.shard.config, out)
+}
+
+/// What is listened on, a line each.
+fn listeners(config: &Config, out: &mut String) -> std::fmt::Result {
+    let mut number = 0;
+    if config.port != 0 {
+        write!(out, "listener{number}:name=tcp")?;
+        for address in &config.bind.0 {
+            write!(out, ",bind={address}")?;
+        }
+        write!(out, ",port={}\r\n", config.port)?;
+        number += 1;
+    }
+    if let Some(path) = &config.unixsocket {
+        write!(
+            out,
+            "listener{number}:name=unix,bind={}\r\n",
+            path.display()
+        )?;
+    }
+    Ok(())
 }
 
 fn os_name() -> &'static str {
@@ -245,94 +276,23 @@ fn clients(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 }
 
 fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
-    let shared = &report.shard.process;
-    let config = &report.shard.config;
-    let used = shared.memory.used_bytes();
-    let peak = shared.memory.peak_bytes();
-    let startup = shared.startup_memory.load(Ordering::Relaxed);
-    let startup = u64::try_from(startup).unwrap_or(0);
-    let clients = report.sum.clients.memory_bytes;
-    let overhead = startup + clients;
-    let dataset = used.saturating_sub(overhead);
-    let dataset_part = ratio(dataset, used.saturating_sub(startup));
-    let (pending, freed) = shared.memory.lazily_freed();
-    let rss = resident_bytes();
-    let total = kilobytes_of("/proc/meminfo", "MemTotal:");
-    lines!(out,
-        "used_memory": used,
-        "used_memory_human": human(used),
-        "used_memory_rss": rss,
-        "used_memory_rss_human": human(rss),
-        "used_memory_peak": peak,
-        "used_memory_peak_human": human(peak),
-        "used_memory_peak_perc": format_args!("{:.2}%", 100.0 * ratio(used, peak)),
-        "used_memory_overhead": overhead,
-        "used_memory_startup": startup,
-        "used_memory_dataset": dataset,
-        "used_memory_dataset_perc": format_args!("{:.2}%", 100.0 * dataset_part.min(1.0)),
-        "total_system_memory": total,
-        "total_system_memory_human": human(total),
-        "maxmemory": config.maxmemory,
-        "maxmemory_human": human(config.maxmemory as u64),
-        "maxmemory_policy": config.get("maxmemory-policy").unwrap_or_default(),
-        "mem_fragmentation_ratio": format_args!("{:.2}", ratio(rss, used)),
-        "mem_fragmentation_bytes": rss.cast_signed() - used.cast_signed(),
-        "mem_clients_slaves": 0,
-        "mem_clients_normal": clients,
-        "mem_allocator": "mimalloc",
-        "active_defrag_running": 0,
-        "lazyfree_pending_objects": pending,
-        "lazyfreed_objects": freed,
-    )
-}
-
-/// Memory of the process that is in RAM, in bytes; 0 where the system does not tell.
-pub fn resident_bytes() -> u64 {
-    kilobytes_of("/proc/self/status", "VmRSS:")
-}
-
-/// `part / whole`, 0 where there is no whole.
-pub fn ratio(part: u64, whole: u64) -> f64 {
-    match whole {
-        0 => 0.0,
-        _ => part as f64 / whole as f64,
-    }
-}
-
-/// The bytes behind `name` in a file of `name: N kB` lines.
-fn kilobytes_of(file: &str, name: &str) -> u64 {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let kilobytes = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next());
-    kilobytes
-        .and_then(|text| text.parse::<u64>().ok())
-        .unwrap_or(0)
-        * 1024
-}
-
-/// A size for people: `1.50M`.
-fn human(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["K", "M", "G", "T", "P"];
-    if bytes < 1024 {
-        return format!("{bytes}B");
-    }
-    let mut size = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.2}{}", UNITS[unit])
+    let process = &report.shard.process;
+    let footprint = Footprint::of(process, report.sum.footprint.clone());
+    info_memory::write(&footprint, &report.shard.config, &process.memory, out)
 }
 
 fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let snapshots = &report.shard.process.snapshots;
     let (log_bytes, rewritten_bytes) = snapshots.log_sizes();
     let (current_s, rewrite_s) = (snapshots.current_s(), snapshots.current_rewrite_s());
+    let (rewrites, rewrites_failed) = snapshots.rewrites();
+    let (keys_loaded, keys_expired) = snapshots.loaded();
     lines!(out,
         "loading": u8::from(report.shard.refusals.loading),
         "async_loading": 0,
+        "current_cow_peak": 0,
+        "current_cow_size": 0,
+        "current_cow_size_age": 0,
         "rdb_changes_since_last_save": snapshots.changes(),
         "rdb_bgsave_in_progress": u8::from(current_s.is_some()),
         "rdb_last_save_time": snapshots.last_save_s(),
@@ -340,14 +300,30 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "rdb_last_bgsave_time_sec": snapshots.last_duration_s(),
         "rdb_current_bgsave_time_sec": current_s.map_or(-1, |it| it as i64),
         "rdb_saves": snapshots.saves(),
+        "rdb_last_cow_size": 0,
+        "rdb_last_load_keys_expired": keys_expired,
+        "rdb_last_load_keys_loaded": keys_loaded,
         "aof_enabled": u8::from(report.shard.config.appendonly),
         "aof_rewrite_in_progress": u8::from(rewrite_s.is_some()),
         "aof_rewrite_scheduled": u8::from(snapshots.rewrite_scheduled()),
+        "aof_last_rewrite_time_sec": snapshots.last_rewrite_duration_s(),
         "aof_current_rewrite_time_sec": rewrite_s.map_or(-1, |it| it as i64),
         "aof_last_bgrewrite_status": if snapshots.rewrite_failed() { "err" } else { "ok" },
+        "aof_rewrites": rewrites,
+        "aof_rewrites_consecutive_failures": rewrites_failed,
         "aof_last_write_status": if report.sum.logs_failed > 0 { "err" } else { "ok" },
+        "aof_last_cow_size": 0,
+        "module_fork_in_progress": 0,
+        "module_fork_last_cow_size": 0,
+    )?;
+    if !report.shard.config.appendonly {
+        return Ok(());
+    }
+    lines!(out,
         "aof_current_size": log_bytes,
         "aof_base_size": rewritten_bytes,
+        "aof_pending_rewrite": u8::from(snapshots.rewrite_scheduled()),
+        "aof_buffer_length": report.sum.footprint.log_buffer_bytes,
     )
 }
 
@@ -373,7 +349,10 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "sync_partial_err": 0,
         "expired_subkeys": sum.expired_fields,
         "expired_keys": sum.expired_keys,
+        "expired_time_cap_reached_count": stats.expiry_cut_short,
+        "expire_cycle_cpu_milliseconds": stats.expiry_us / 1_000,
         "evicted_keys": sum.evicted_keys,
+        "evicted_clients": stats.evicted_clients,
         "keyspace_hits": sum.keyspace_hits,
         "keyspace_misses": sum.keyspace_misses,
         "pubsub_channels": pubsub.count(Topic::Channel),
@@ -381,6 +360,14 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "pubsubshard_channels": pubsub.count(Topic::ShardChannel),
         "latest_fork_usec": 0,
         "total_forks": 0,
+        "migrate_cached_sockets": 0,
+        "slave_expires_tracked_keys": 0,
+        "active_defrag_hits": 0,
+        "active_defrag_misses": 0,
+        "active_defrag_key_hits": 0,
+        "active_defrag_key_misses": 0,
+        "total_active_defrag_time": 0,
+        "current_active_defrag_time": 0,
         "tracking_total_keys": 0,
         "tracking_total_items": 0,
         "tracking_total_prefixes": 0,
@@ -388,8 +375,11 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "total_error_replies": stats.error_replies,
         "total_reads_processed": stats.reads,
         "total_writes_processed": stats.writes,
+        "io_threaded_reads_processed": 0,
+        "io_threaded_writes_processed": 0,
         "client_query_buffer_limit_disconnections": stats.input_limit_closes,
         "client_output_buffer_limit_disconnections": stats.output_limit_closes,
+        "acl_access_denied_auth": stats.denied_auth,
         "protocol_errors": stats.protocol_errors,
         "shard_commands_forwarded": stats.forwarded,
         "shard_batches": stats.batches,
@@ -410,6 +400,9 @@ fn replication(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "master_repl_offset": 0,
         "second_repl_offset": -1,
         "repl_backlog_active": 0,
+        "repl_backlog_size": report.shard.config.repl_backlog_size,
+        "repl_backlog_first_byte_offset": 0,
+        "repl_backlog_histlen": 0,
     )
 }
 
@@ -419,6 +412,8 @@ fn cpu(_: &Report<'_>, out: &mut String) -> std::fmt::Result {
     lines!(out,
         "used_cpu_sys": format_args!("{system:.6}"),
         "used_cpu_user": format_args!("{user:.6}"),
+        "used_cpu_sys_children": "0.000000",
+        "used_cpu_user_children": "0.000000",
     )
 }
 
@@ -458,9 +453,10 @@ fn commandstats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 fn latencystats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     for (id, histogram) in &report.histograms {
         write!(out, "latency_percentiles_usec_{}:", id.command().name)?;
-        for (number, percent) in PERCENTILES.iter().enumerate() {
+        let percentiles = &report.shard.config.latency_tracking_info_percentiles;
+        for (number, percent) in percentiles.0.iter().enumerate() {
             let comma = if number > 0 { "," } else { "" };
-            let micros = histogram.percentile(*percent) as f64 / 1_000.0;
+            let micros = histogram.percentile(percent.percent()) as f64 / 1_000.0;
             write!(out, "{comma}p{percent}={micros:.3}")?;
         }
         out.push_str("\r\n");
@@ -482,16 +478,8 @@ fn cluster(_: &Report<'_>, out: &mut String) -> std::fmt::Result {
 }
 
 fn keyspace(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
-    for (number, (keys, expires)) in report.sum.databases.iter().enumerate() {
-        if *keys > 0 {
-            // Redis shows 0 while it has no average yet.
-            write!(
-                out,
-                "db{number}:keys={keys},expires={expires},avg_ttl=0\r\n"
-            )?;
-        }
-    }
-    Ok(())
+    let mut databases = report.sum.databases.iter().enumerate();
+    databases.try_for_each(|(number, database)| database.write(number, out))
 }
 
 impl Shard {
@@ -532,14 +520,6 @@ mod tests {
     }
 
     #[test]
-    fn sizes_for_people() {
-        assert_eq!(human(0), "0B");
-        assert_eq!(human(1536), "1.50K");
-        assert_eq!(human(3 << 30), "3.00G");
-        assert_eq!(human(u64::MAX), "16384.00P");
-    }
-
-    #[test]
     fn cpu_time_is_found_behind_any_name() {
         let text = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 125 0";
         assert_eq!(cpu_seconds(text), Some((2.5, 1.25)));
@@ -551,11 +531,12 @@ mod tests {
         let mut sum = Part::default();
         let part = Part {
             expired_keys: 2,
-            databases: vec![(1, 0), (3, 2)],
+            databases: vec![Database::default()],
             ..Part::default()
         };
         sum.add(&part);
         sum.add(&part);
-        assert_eq!((sum.expired_keys, sum.databases), (4, vec![(2, 0), (6, 4)]));
+        assert_eq!(sum.expired_keys, 4);
+        assert_eq!(sum.databases, [Database::default()]);
     }
 }

@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::shard::Shard;
 
 /// What one shard gives, and the sum of it.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Clients {
     pub count: u64,
     pub blocked: u64,
@@ -19,6 +19,8 @@ pub struct Clients {
     output_bytes_max: u64,
     /// What connections hold in memory.
     pub memory_bytes: u64,
+    /// Replies that they wait for.
+    pub pending_slots: u64,
 }
 
 impl Clients {
@@ -48,6 +50,7 @@ impl Clients {
         self.input_bytes_max = self.input_bytes_max.max(client.input.capacity() as u64);
         self.output_bytes_max = self.output_bytes_max.max(client.unsent_bytes() as u64);
         self.memory_bytes += client.memory_bytes() as u64;
+        self.pending_slots += client.pending.len() as u64;
     }
 
     /// Adds another shard's.
@@ -62,6 +65,7 @@ impl Clients {
         self.input_bytes_max = self.input_bytes_max.max(other.input_bytes_max);
         self.output_bytes_max = self.output_bytes_max.max(other.output_bytes_max);
         self.memory_bytes += other.memory_bytes;
+        self.pending_slots += other.pending_slots;
     }
 
     /// The lines of the section.

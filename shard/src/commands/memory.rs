@@ -1,15 +1,17 @@
 //! MEMORY: where memory goes, of one key or of all.
 
+use std::borrow::Cow;
+
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::keyspace::SAMPLES;
 
 use crate::client::Client;
 use crate::commands::client::write_help;
-use crate::commands::info::{ratio, resident_bytes};
 use crate::commands::options::{Options, integer, is};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
+use crate::footprint::{Footprint, Part, difference, ratio};
 use crate::handler::Answer;
 use crate::message::Message;
 use crate::shard::Shard;
@@ -18,7 +20,13 @@ use crate::slot::ShardId;
 /// Below this many bytes in use, DOCTOR has nothing to say.
 const DOCTOR_BYTES_MIN: u64 = 5 * 1024 * 1024;
 
-/// Resident over used memory above which DOCTOR speaks of fragmentation.
+/// The peak over used memory above which DOCTOR speaks of it.
+const DOCTOR_PEAK_MAX: f64 = 1.5;
+
+/// Bytes of a connection on average above which DOCTOR speaks of them.
+const DOCTOR_CLIENT_BYTES_MAX: u64 = 200 * 1024;
+
+/// Held over used memory above which DOCTOR speaks of fragmentation.
 const DOCTOR_FRAGMENTATION_MAX: f64 = 1.4;
 
 const HELP: &[&str] = &[
@@ -63,59 +71,130 @@ pub fn usage(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     Ok(())
 }
 
-/// `MEMORY STATS`: of the figures that Redis gives, those that there are here.
+/// Asks all shards where memory goes.
+fn gather_footprint(
+    shard: &mut Shard,
+    client: &mut Client,
+    finish: impl FnOnce(&mut Shard, Footprint, &mut Reply<'_>) + 'static,
+) -> Answer {
+    shard.gather(client, Part::of, move |shard, parts, reply| {
+        let mut sum = Part::default();
+        parts.iter().for_each(|part| sum.add(part));
+        let footprint = Footprint::of(&shard.process, sum);
+        finish(shard, footprint, reply);
+        Ok(())
+    })
+}
+
+/// A figure of MEMORY STATS.
+enum Figure {
+    Bytes(i64),
+    Share(f64),
+    /// The tables of a database: of its keys, and of those with a deadline, for which there is none here.
+    Table(u64),
+}
+
+/// `MEMORY STATS`: of the figures that Redis gives, those that there are here, in its order.
 pub fn stats(
     shard: &mut Shard,
     client: &mut Client,
     _: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    let visit = |shard: &mut Shard| {
-        shard.publish_memory();
-        let clients = shard.clients.iter().filter_map(|(_, known)| {
-            let client = known.client.try_borrow().ok()?;
-            Some(client.memory_bytes() as u64)
-        });
-        let clients_bytes: u64 = clients.sum();
-        let keys: usize = shard
-            .databases
-            .indices()
-            .map(|index| shard.databases.get(index).len())
-            .sum();
-        (clients_bytes, keys as u64)
-    };
-    Ok(shard.gather(client, visit, |shard, parts, reply| {
-        let clients_bytes: u64 = parts.iter().map(|(bytes, _)| bytes).sum();
-        let keys: u64 = parts.iter().map(|(_, keys)| keys).sum();
-        let used = shard.process.memory.used_bytes();
-        let peak = shard.process.memory.peak_bytes();
-        let resident = resident_bytes();
-        let dataset = used.saturating_sub(clients_bytes);
-        let whole = [
-            ("peak.allocated", peak),
-            ("total.allocated", used),
-            ("clients.normal", clients_bytes),
-            ("keys.count", keys),
-            ("keys.bytes-per-key", dataset.checked_div(keys).unwrap_or(0)),
-            ("dataset.bytes", dataset),
-            ("allocator.resident", resident),
-        ];
-        let shares = [
-            ("dataset.percentage", 100.0 * ratio(dataset, used)),
-            ("peak.percentage", 100.0 * ratio(used, peak)),
-            ("fragmentation", ratio(resident, used)),
-        ];
-        reply.map(whole.len() + shares.len());
-        for (name, value) in whole {
+    Ok(gather_footprint(shard, client, |_, footprint, reply| {
+        let figures = figures(&footprint);
+        reply.map(figures.len());
+        for (name, figure) in figures {
             reply.bulk(name.as_bytes());
-            reply.integer(i64::try_from(value).unwrap_or(i64::MAX));
+            match figure {
+                Figure::Bytes(bytes) => reply.integer(bytes),
+                Figure::Share(share) => reply.double(share),
+                Figure::Table(bytes) => {
+                    reply.map(2);
+                    reply.bulk(b"overhead.hashtable.main");
+                    reply.integer(bytes.cast_signed());
+                    reply.bulk(b"overhead.hashtable.expires");
+                    reply.integer(0);
+                }
+            }
         }
-        for (name, value) in shares {
-            reply.bulk(name.as_bytes());
-            reply.double(value);
-        }
-        Ok(())
     }))
+}
+
+fn figures(footprint: &Footprint) -> Vec<(Cow<'static, str>, Figure)> {
+    let Footprint {
+        parts,
+        used,
+        peak,
+        startup,
+        committed,
+        resident,
+        overhead,
+        dataset,
+        keys,
+    } = footprint;
+    let bytes = |value: &u64| Figure::Bytes(i64::try_from(*value).unwrap_or(i64::MAX));
+    let tables = parts.databases.iter().enumerate();
+    let tables = tables
+        .filter(|(_, (keys, _))| *keys > 0)
+        .map(|(number, (_, bytes))| (format!("db.{number}").into(), Figure::Table(*bytes)));
+    let fixed = |figures: Vec<(&'static str, Figure)>| {
+        let named = |(name, figure)| (Cow::Borrowed(name), figure);
+        figures.into_iter().map(named)
+    };
+    fixed(vec![
+        ("peak.allocated", bytes(peak)),
+        ("total.allocated", bytes(used)),
+        ("startup.allocated", bytes(startup)),
+        ("replication.backlog", bytes(&0)),
+        ("clients.slaves", bytes(&0)),
+        ("clients.normal", bytes(&parts.clients_bytes)),
+        ("cluster.links", bytes(&0)),
+        ("aof.buffer", bytes(&parts.log_buffer_bytes)),
+    ])
+    .chain(tables)
+    .chain(fixed(vec![
+        ("overhead.total", bytes(overhead)),
+        ("keys.count", bytes(keys)),
+        (
+            "keys.bytes-per-key",
+            bytes(&footprint.grown().checked_div(*keys).unwrap_or(0)),
+        ),
+        ("dataset.bytes", bytes(dataset)),
+        (
+            "dataset.percentage",
+            Figure::Share(footprint.dataset_percent()),
+        ),
+        (
+            "peak.percentage",
+            Figure::Share(100.0 * ratio(*used, *peak)),
+        ),
+        ("allocator.allocated", bytes(used)),
+        ("allocator.active", bytes(committed)),
+        ("allocator.resident", bytes(committed)),
+        (
+            "allocator-fragmentation.ratio",
+            Figure::Share(ratio(*committed, *used)),
+        ),
+        (
+            "allocator-fragmentation.bytes",
+            Figure::Bytes(difference(*committed, *used)),
+        ),
+        (
+            "rss-overhead.ratio",
+            Figure::Share(ratio(*resident, *committed)),
+        ),
+        (
+            "rss-overhead.bytes",
+            Figure::Bytes(difference(*resident, *committed)),
+        ),
+        ("fragmentation", Figure::Share(ratio(*resident, *used))),
+        (
+            "fragmentation.bytes",
+            Figure::Bytes(difference(*resident, *used)),
+        ),
+    ]))
+    .collect()
 }
 
 /// `MEMORY DOCTOR`
@@ -125,25 +204,55 @@ pub fn doctor(
     _: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    let visit = |shard: &mut Shard| shard.publish_memory();
-    Ok(shard.gather(client, visit, |shard, _, reply| {
-        let used = shard.process.memory.used_bytes();
-        let report = diagnosis(used, resident_bytes());
-        reply.verbatim("txt", report.as_bytes());
-        Ok(())
+    Ok(gather_footprint(shard, client, |_, footprint, reply| {
+        reply.verbatim("txt", diagnosis(&footprint).as_bytes());
     }))
 }
 
-fn diagnosis(used: u64, resident: u64) -> String {
-    let fragmentation = ratio(resident, used);
+/// What there is to say, with what helps.
+fn diagnosis(footprint: &Footprint) -> String {
+    let Footprint {
+        used,
+        peak,
+        resident,
+        committed,
+        ..
+    } = *footprint;
     if used < DOCTOR_BYTES_MIN {
-        "There is too little data in here to say anything about its memory.\n".into()
-    } else if fragmentation > DOCTOR_FRAGMENTATION_MAX {
-        format!(
-            "The process holds {fragmentation:.2} times the memory that is in use. Much of it may have been freed of late, and be used again.\n"
-        )
-    } else {
-        "No trouble with memory in sight.\n".into()
+        return "There is too little data in here to say anything about its memory.\n".into();
+    }
+    let mut found = Vec::new();
+    let above_now = ratio(peak, used);
+    if above_now > DOCTOR_PEAK_MAX {
+        found.push(format!(
+            "At its peak {above_now:.2} times as much was in use. What was freed since may still be held for the next peak: MEMORY PURGE returns it."
+        ));
+    }
+    let kept = ratio(committed, used);
+    if kept > DOCTOR_FRAGMENTATION_MAX && committed - used > DOCTOR_BYTES_MIN {
+        found.push(format!(
+            "The allocator holds {kept:.2} times what is in use: blocks that stay lie between blocks that went. It is used again for values of like sizes; a restart would return it."
+        ));
+    }
+    let fragmentation = ratio(resident, used);
+    if fragmentation > DOCTOR_FRAGMENTATION_MAX && resident - used > DOCTOR_BYTES_MIN {
+        found.push(format!(
+            "The process takes {fragmentation:.2} times the memory that is in use. Much of it may have been freed of late, and be used again."
+        ));
+    }
+    let each = footprint
+        .parts
+        .clients_bytes
+        .checked_div(footprint.parts.clients)
+        .unwrap_or(0);
+    if each > DOCTOR_CLIENT_BYTES_MAX {
+        found.push(format!(
+            "A connection takes {each} bytes on average. CLIENT LIST shows which do not read what they ask for; client-output-buffer-limit and maxmemory-clients bound them."
+        ));
+    }
+    match found.is_empty() {
+        true => "No trouble with memory in sight.\n".into(),
+        false => found.iter().map(|line| format!("- {line}\n")).collect(),
     }
 }
 
@@ -162,15 +271,23 @@ pub fn purge(
     Ok(Answer::Now)
 }
 
-/// `MEMORY MALLOC-STATS`
+/// `MEMORY MALLOC-STATS`: what each shard has allocated, and the allocator's own report.
 pub fn malloc_stats(
-    _: &mut Shard,
-    _: &mut Client,
+    shard: &mut Shard,
+    client: &mut Client,
     _: &Args<'_>,
-    reply: &mut Reply<'_>,
+    _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    reply.verbatim("txt", b"Stats not supported for the current allocator");
-    Ok(Answer::Now)
+    let visit = |shard: &mut Shard| shard.process.memory.used_here();
+    Ok(shard.gather(client, visit, |shard, parts, reply| {
+        let mut text = String::new();
+        for (number, bytes) in parts.into_iter().enumerate() {
+            text.push_str(&format!("shard {number}: {bytes} bytes in use\n"));
+        }
+        text.push_str(&(shard.process.allocator.report)());
+        reply.verbatim("txt", text.as_bytes());
+        Ok(())
+    }))
 }
 
 /// `MEMORY HELP`
@@ -189,9 +306,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_doctor_tells_three_states_apart() {
-        assert!(diagnosis(1 << 20, 1 << 30).contains("too little"));
-        assert!(diagnosis(1 << 30, 2 << 30).contains("2.00 times"));
-        assert!(diagnosis(1 << 30, 1 << 30).contains("No trouble"));
+    fn the_doctor_names_each_trouble() {
+        let well = Footprint {
+            used: 1 << 30,
+            peak: 1 << 30,
+            committed: 1 << 30,
+            resident: 1 << 30,
+            ..Footprint::default()
+        };
+        assert!(diagnosis(&well).contains("No trouble"));
+        let said = |change: fn(&mut Footprint)| {
+            let mut ill = well.clone();
+            change(&mut ill);
+            diagnosis(&ill)
+        };
+        assert!(said(|it| it.used = 1 << 20).contains("too little"));
+        assert!(said(|it| it.resident *= 2).contains("takes 2.00 times"));
+        assert!(said(|it| it.committed *= 2).contains("holds 2.00 times"));
+        assert!(said(|it| it.peak *= 2).contains("peak 2.00 times"));
+        let text = said(|it| (it.parts.clients, it.parts.clients_bytes) = (2, 1 << 20));
+        assert!(text.contains("524288 bytes"), "{text}");
+        let text = said(|it| (it.peak, it.resident) = (4 << 30, 4 << 30));
+        assert_eq!(text.lines().count(), 2, "{text}");
     }
 }

@@ -19,6 +19,8 @@ pub mod hash_expire;
 pub mod hyperloglog;
 pub mod info;
 pub mod info_clients;
+pub mod info_keyspace;
+pub mod info_memory;
 pub mod keys;
 pub mod keyspace;
 pub mod latency;

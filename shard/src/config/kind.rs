@@ -34,6 +34,10 @@ pub enum Kind {
     SavePoints,
     /// Groups of `class hard soft seconds`.
     OutputLimits,
+    /// Any number of figures from 0 to 100.
+    Percentiles,
+    /// Bytes as for `Memory`, or a number of per cent.
+    ClientMemoryLimit,
     /// Letters of keyspace notification classes.
     Notify,
     /// Up to sixteen addresses.
@@ -45,7 +49,7 @@ impl Kind {
     pub fn takes_several_words(self) -> bool {
         matches!(
             self,
-            Self::SavePoints | Self::OutputLimits | Self::Addresses
+            Self::SavePoints | Self::OutputLimits | Self::Addresses | Self::Percentiles
         )
     }
 
@@ -64,6 +68,8 @@ impl Kind {
             Self::FileMode => "OCTAL",
             Self::SavePoints => "SECONDS CHANGES ...",
             Self::OutputLimits => "CLASS HARD SOFT SECONDS ...",
+            Self::ClientMemoryLimit => "BYTES|N%",
+            Self::Percentiles => "PERCENT ...",
             Self::Notify => "LETTERS",
             Self::Addresses => "ADDRESS ...",
         }
@@ -123,6 +129,10 @@ pub fn parse_memory(text: &str) -> Option<u64> {
         "gb" => 1 << 30,
         _ => return None,
     };
+    // Redis takes no digits at all for zero.
+    if digits.is_empty() {
+        return Some(0);
+    }
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 

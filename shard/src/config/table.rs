@@ -14,12 +14,15 @@ use super::choice::{
     SanitizeDump,
 };
 use super::kind::Kind::{
-    Addresses as AddressesKind, Directory, FileMode as FileModeKind, FileName, Integer, Memory,
-    Notify as NotifyKind, Only, OutputLimits as OutputLimitsKind, Path,
+    Addresses as AddressesKind, ClientMemoryLimit as ClientMemoryLimitKind, Directory,
+    FileMode as FileModeKind, FileName, Integer, Memory, Notify as NotifyKind, Only,
+    OutputLimits as OutputLimitsKind, Path, Percentiles as PercentilesKind,
     SavePoints as SavePointsKind, Text, YesNo,
 };
 use super::kind::Setting;
+use super::limit::ClientMemoryLimit;
 use super::list::{Addresses, FileMode, Notify, OutputLimits, SavePoints};
+use super::percentiles::Percentiles;
 use super::{ConfigError, Parameter};
 use crate::slot::SHARDS_MAX;
 
@@ -133,6 +136,8 @@ parameters! {
         "unixsocketperm" => unixsocketperm: FileMode = FileMode(0), FileModeKind, Immutable;
         /// Refuse clients from other machines while there is no password.
         "protected-mode" => protected_mode: bool = true, YesNo;
+        /// TCP port, on the addresses of `bind`, where Prometheus finds metrics at /metrics; 0 for none.
+        "metrics-port" => metrics_port: u16 = 0, Integer(0, 65535), Immutable;
         /// Seconds between keepalive probes of an idle connection; 0 for none.
         "tcp-keepalive" => tcp_keepalive_s: u32 = 300, Integer(0, INT_MAX);
         /// Close a connection that has been idle for so many seconds; 0 for never.
@@ -178,7 +183,9 @@ parameters! {
     }
     Memory {
         /// Bytes that the data may take; 0 for no limit.
-        "maxmemory" => maxmemory: usize = 0, Memory(0, LONG_MAX);
+        "maxmemory" => maxmemory: usize = 0, Memory(0, u64::MAX as i128);
+        /// Bytes that connections may take, or a part of maxmemory (5%): beyond it the largest are closed; 0 for no limit.
+        "maxmemory-clients" => maxmemory_clients: ClientMemoryLimit = ClientMemoryLimit::NONE, ClientMemoryLimitKind;
         /// What goes when the limit is reached.
         "maxmemory-policy" => maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::Noeviction, MaxmemoryPolicy::KIND;
         /// Keys looked at to choose the one that goes.
@@ -251,6 +258,8 @@ parameters! {
         "latency-monitor-threshold" => latency_monitor_threshold_ms: u64 = 0, Integer(0, LONG_MAX);
         /// Keep a histogram of each command's latency.
         "latency-tracking" => latency_tracking: bool = true, YesNo;
+        /// The percentiles that INFO shows of these.
+        "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Percentiles = Percentiles::redis_default(), PercentilesKind;
     }
     Events {
         /// Classes of events to publish: K and E for the channels, then letters of classes, or A for nearly all.

@@ -1,0 +1,27 @@
+//! What operators look at: the slow log, MONITOR, latencies, pauses, INFO, metrics, parameters. Where Redis says what is to be seen, it is
+//! asked.
+
+mod info;
+mod memory;
+mod metrics;
+mod monitor;
+mod pause;
+mod slow;
+
+use std::time::Duration;
+
+use tests::Options;
+use tests::reply::Value;
+
+const SHARDS: [u16; 3] = [1, 2, 4];
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+fn debuggable(shards: u16) -> Options {
+    Options::shards(shards).flags("--enable-debug-command yes")
+}
+
+fn words(value: &Value) -> Vec<String> {
+    let elements = value.elements().expect("a list");
+    let text = |value: &Value| String::from_utf8_lossy(value.text()).into_owned();
+    elements.iter().map(text).collect()
+}

@@ -1,0 +1,134 @@
+//! MONITOR.
+
+use std::time::Duration;
+
+use tests::server::eventually;
+use tests::{Options, Oracle, Server, Wire};
+
+use crate::{SHARDS, TIME_MAX};
+
+/// What is shown of these is compared, `;` parting them. The last two are sent as one.
+const SHOWN: &str = "SET a 1; get a; MSET a 1 b 2 c 3; GET; NONSENSE; LPUSH a x; SELECT 2; SET b 2; SELECT 99; MULTI; SET a 1; \
+    SET b 2; INCR none; SELECT 0; LPUSH a x; Exec; MULTI; GET a; exec; MULTI; GET; EXEC; EXEC; MULTI; DISCARD; MULTI; PING; INFO server; EXEC; \
+    WATCH a; SET a 3; MULTI; GET a; EXEC; MULTI; MONITOR; EXEC; AUTH secret; AUTH me secret; HELLO 2 AUTH me secret SETNAME n; \
+    HELLO 2 AUTH default secret; CLIENT LIST; CLIENT ID; CLIENT SETNAME n; CONFIG SET maxmemory 0; SLOWLOG LEN; BLPOP none 0.01; PUBLISH a b; \
+    SUBSCRIBE a; UNSUBSCRIBE a; DBSIZE; SCAN 0; KEYS none; TIME; OBJECT ENCODING a; COMMAND COUNT; FLUSHALL; RESET; \
+    ECHO \"a \\x00\\\"\\n\\xff\"; CLIENT REPLY SKIP\r\nGET a\r\nQUIT";
+
+/// What a monitor is told until somebody says `ECHO end`, without times and addresses.
+fn lines(monitor: &mut Wire) -> Vec<String> {
+    let mut lines = Vec::new();
+    loop {
+        let line = String::from_utf8(monitor.reply()).expect("visible text");
+        let (time, rest) = line[1..].split_once(" [").expect("a time");
+        let (seconds, micros) = time.split_once('.').expect("microseconds");
+        assert!(
+            seconds.parse::<u64>().is_ok() && micros.len() == 6,
+            "{line}"
+        );
+        let (db, rest) = rest.split_once(" 127.0.0.1:").expect("an address");
+        let (_, words) = rest.split_once("] ").expect("words");
+        if words == "\"ECHO\" \"end\"\r\n" {
+            return lines;
+        }
+        lines.push(format!("{db} {}", words.trim_end()));
+    }
+}
+
+fn shown(server: &Server) -> Vec<String> {
+    let mut monitors = [(); 5].map(|()| server.connect());
+    for monitor in &mut monitors {
+        assert_eq!(monitor.ask("MONITOR").text(), b"OK");
+    }
+    let mut wire = server.connect();
+    let mut commands: Vec<&str> = SHOWN.split("; ").collect();
+    let last = commands.pop().expect("a command");
+    for command in commands {
+        wire.send(format!("{command}\r\n").as_bytes());
+        wire.reply();
+    }
+    wire.send(format!("{last}\r\n").as_bytes());
+    wire.until_closed();
+    // What two shards show is in no order, and the end may come to another shard than what it ends.
+    std::thread::sleep(Duration::from_millis(50));
+    server.connect().ask("ECHO end");
+    let all = monitors.map(|mut monitor| lines(&mut monitor));
+    assert!(all.iter().all(|lines| *lines == all[0]));
+    all[0].clone()
+}
+
+#[test]
+fn monitors_see_what_those_of_redis_see() {
+    let expected = shown(&Oracle::start());
+    for shards in SHARDS {
+        let found = shown(&Server::start(Options::shards(shards)));
+        for (expected, found) in expected.iter().zip(&found) {
+            assert_eq!(found, expected, "{shards} shards");
+        }
+        assert_eq!(found.len(), expected.len(), "{shards} shards");
+    }
+}
+
+/// What a monitor is told that asks for something itself.
+fn told_while_monitoring(server: &Server) -> Vec<String> {
+    let mut monitor = server.connect();
+    let mut other = server.connect();
+    let mut told = Vec::new();
+    let mut note = |reply: Vec<u8>| {
+        let text = String::from_utf8_lossy(&reply).into_owned();
+        let shown = text.split_once("] ").map(|(_, words)| words.to_owned());
+        told.push(shown.unwrap_or(text));
+    };
+    for (command, replies) in [
+        ("MONITOR", 1),
+        ("GET a", 1),
+        ("SET a 1", 1),
+        ("PUBLISH a b", 1),
+        ("DBSIZE", 1),
+        ("PING", 2),
+        ("MONITOR", 0),
+        ("MULTI", 2),
+        ("GET a", 1),
+        ("EXEC", 2),
+        ("SUBSCRIBE a", 2),
+        ("UNSUBSCRIBE a", 2),
+        ("RESET", 1),
+        ("GET a", 1),
+    ] {
+        monitor.send(format!("{command}\r\n").as_bytes());
+        (0..replies).for_each(|_| note(monitor.reply()));
+    }
+    other.ask("PING");
+    note(monitor.ask("ECHO quiet").text().to_vec());
+    told
+}
+
+#[test]
+fn a_monitor_may_do_what_a_replica_may() {
+    let expected = told_while_monitoring(&Oracle::start());
+    for shards in SHARDS {
+        let found = told_while_monitoring(&Server::start(Options::shards(shards)));
+        assert_eq!(found, expected, "{shards} shards");
+    }
+}
+
+#[test]
+fn a_monitor_that_does_not_read_is_closed() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let (mut monitor, mut wire) = (server.connect(), server.connect());
+        let limits = "normal 3000000 0 0";
+        wire.command(&["CONFIG", "SET", "client-output-buffer-limit", limits]);
+        monitor.ask("MONITOR");
+        // What the kernel holds comes on top.
+        let large = "x".repeat(1_000_000);
+        let mut count = 0;
+        eventually("the monitor is closed", TIME_MAX, || {
+            count += 1;
+            assert!(count < 100, "{shards} shards");
+            wire.command(&["ECHO", &large]);
+            let list = wire.ask("CLIENT LIST");
+            !String::from_utf8_lossy(list.text()).contains(" flags=O ")
+        });
+    }
+}

@@ -1,0 +1,196 @@
+//! CLIENT PAUSE.
+
+use std::time::Duration;
+
+use tests::reply::Value;
+use tests::server::eventually;
+use tests::{Options, Oracle, Server, Wire};
+
+use crate::{SHARDS, TIME_MAX, words};
+
+/// What CLIENT PAUSE WRITE may hold back: commands, those that come before on the same connection parted by `;`.
+const PAUSED: &[&str] = &[
+    "GET x",
+    "PING",
+    "SET a 1",
+    "SET a",
+    "NONSENSE",
+    "MSET a 1 b 2 c 3",
+    "PUBLISH channel message",
+    "SPUBLISH channel message",
+    "SUBSCRIBE channel",
+    "PFCOUNT none",
+    "GETEX x",
+    "SORT x",
+    "SORT_RO x",
+    "BLPOP full 0",
+    "FLUSHALL",
+    "DBSIZE",
+    "SCAN 0",
+    "CONFIG SET maxmemory 0",
+    "MULTI",
+    "MULTI; SET a 1",
+    "MULTI; GET a",
+    "MULTI; GET a; EXEC",
+    "MULTI; EXEC",
+    "WATCH a",
+    "CLIENT PAUSE 1 WRITE",
+];
+
+pub fn blocked(control: &mut Wire) -> usize {
+    let info = control.ask("INFO clients");
+    let text = String::from_utf8_lossy(info.text()).into_owned();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("blocked_clients:"));
+    line.and_then(|count| count.parse().ok())
+        .unwrap_or_else(|| panic!("no blocked_clients in {text}"))
+}
+
+/// Whether each is held back, and what it answers in the end.
+fn held_back(server: &Server) -> Vec<(bool, Option<Value>)> {
+    let mut control = server.connect();
+    control.ask("RPUSH full a b");
+    let ask = |commands: &&str| {
+        eventually("nobody waits", TIME_MAX, || blocked(&mut control) == 0);
+        assert_eq!(control.ask("CLIENT PAUSE 1000000 WRITE").text(), b"OK");
+        let mut wire = server.connect();
+        let mut commands: Vec<&str> = commands.split("; ").collect();
+        let last = commands.pop().expect("a command");
+        commands.into_iter().for_each(|words| {
+            wire.ask(words);
+        });
+        wire.send(format!("{last}\r\n").as_bytes());
+        wire.time_limit(Duration::from_millis(2)).expect("a limit");
+        let mut reply = None;
+        let mut is_held = false;
+        eventually(last, TIME_MAX, || {
+            reply = wire.try_reply().ok().flatten();
+            is_held = reply.is_none() && blocked(&mut control) == 1;
+            is_held || reply.is_some()
+        });
+        assert_eq!(control.ask("CLIENT UNPAUSE").text(), b"OK");
+        wire.time_limit(TIME_MAX).expect("a limit");
+        let reply = reply.unwrap_or_else(|| wire.reply());
+        // A cursor is of no order that two servers share.
+        let is_stable = !matches!(last, "SCAN 0");
+        (is_held, is_stable.then(|| Value::parse(&reply)))
+    };
+    PAUSED.iter().map(ask).collect()
+}
+
+#[test]
+fn what_writes_is_paused_as_by_redis() {
+    let expected = held_back(&Oracle::start());
+    for shards in SHARDS {
+        let found = held_back(&Server::start(Options::shards(shards)));
+        for ((commands, expected), found) in PAUSED.iter().zip(&expected).zip(&found) {
+            assert_eq!(found, expected, "{shards} shards: {commands}");
+        }
+    }
+}
+
+#[test]
+fn an_exec_that_writes_waits() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let (mut control, mut writer) = (server.connect(), server.connect());
+        writer.ask("MULTI");
+        writer.ask("SET a 1");
+        writer.ask("SET b 2");
+        control.ask("CLIENT PAUSE 1000000 WRITE");
+        writer.send(b"EXEC\r\n");
+        eventually("EXEC waits", TIME_MAX, || blocked(&mut control) == 1);
+        let list = control.ask("CLIENT LIST");
+        assert!(String::from_utf8_lossy(list.text()).contains(" flags=xb "));
+        control.ask("CLIENT UNPAUSE");
+        assert_eq!(words(&writer.value()), ["OK", "OK"], "{shards} shards");
+    }
+}
+
+#[test]
+fn a_pause_ends_by_itself_and_the_later_end_counts() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let (mut one, mut two) = (server.connect(), server.connect());
+        let start = std::time::Instant::now();
+        one.ask("CLIENT PAUSE 300 WRITE");
+        one.ask("CLIENT PAUSE 1 ALL");
+        // A large argument, which is read once, is there when its command goes on.
+        let large = "x".repeat(100_000);
+        assert_eq!(two.command(&["SET", "large", &large]).text(), b"OK");
+        // The end is a whole millisecond of wall time, and the clock may be one behind.
+        assert!(
+            start.elapsed() >= Duration::from_millis(290),
+            "{shards} shards"
+        );
+        assert_eq!(two.ask("GET large").text().len(), large.len());
+        assert_eq!(one.ask("PING").text(), b"PONG");
+    }
+}
+
+#[test]
+fn nothing_changes_once_the_pause_is_confirmed() {
+    const WRITERS: usize = 6;
+    const ROUNDS: usize = 20;
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let is_over = || stop.load(std::sync::atomic::Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            for number in 0..WRITERS {
+                let mut wire = server.connect();
+                scope.spawn(move || {
+                    let pipeline: String = (0..16)
+                        .map(|at| match at % 4 {
+                            0 => format!("MSET total:{number} x total:{at} y other:{at} z\r\n"),
+                            _ => format!("INCR key:{}\r\n", at + number),
+                        })
+                        .collect();
+                    while !is_over() {
+                        wire.send(pipeline.as_bytes());
+                        (0..16).for_each(|_| drop(wire.reply()));
+                    }
+                });
+            }
+            let mut control = server.connect();
+            let keys: String = (0..WRITERS + 16).map(|at| format!(" key:{at}")).collect();
+            let mut changed = 0;
+            let mut last = None;
+            for _ in 0..ROUNDS {
+                assert_eq!(control.ask("CLIENT PAUSE 1000000 WRITE").text(), b"OK");
+                let first = control.ask(&format!("MGET{keys}"));
+                std::thread::sleep(Duration::from_millis(3));
+                let second = control.ask(&format!("MGET{keys}"));
+                assert_eq!(first, second, "{shards} shards");
+                assert_eq!(control.ask("CLIENT UNPAUSE").text(), b"OK");
+                std::thread::sleep(Duration::from_millis(3));
+                changed += usize::from(last.replace(second) != Some(first));
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(changed > ROUNDS / 2, "writers go on: {changed}");
+        });
+    }
+}
+
+#[test]
+fn who_waits_for_an_element_does_not_hold_up_a_pause() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let (mut control, mut other) = (server.connect(), server.connect());
+        let mut waiters: Vec<Wire> = (0..8).map(|_| server.connect()).collect();
+        for (at, waiter) in waiters.iter_mut().enumerate() {
+            let keys = (0..=at).map(|key| format!(" list:{key}"));
+            waiter.send(format!("BLPOP{} 0\r\n", keys.collect::<String>()).as_bytes());
+        }
+        eventually("all wait", TIME_MAX, || blocked(&mut control) == 8);
+        assert_eq!(control.ask("CLIENT PAUSE 1000000 WRITE").text(), b"OK");
+        other.send(b"RPUSH list:0 a b c d e f g h\r\n");
+        eventually("the push waits", TIME_MAX, || blocked(&mut control) == 9);
+        assert_eq!(control.ask("CLIENT UNPAUSE").text(), b"OK");
+        for waiter in &mut waiters {
+            assert_eq!(words(&waiter.value())[0], "list:0", "{shards} shards");
+        }
+        assert!(other.value().integer() >= 1);
+    }
+}
