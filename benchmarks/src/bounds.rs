@@ -82,6 +82,7 @@ mod tests {
     fn the_cheapest_reference_counts_round_by_round() {
         let workload = Workload {
             command: "GET",
+            words: None,
             pipeline: 16,
             requests: 1,
         };

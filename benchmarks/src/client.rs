@@ -11,6 +11,8 @@ use crate::Result;
 
 /// Commands on their way at once while filling: deep enough that the socket is not what is measured.
 const FILL_DEPTH: u64 = 256;
+/// Elements that one command adds while a collection is filled.
+const FILL_STEP: u64 = 100;
 /// A server that is silent for so long has failed.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The bytes of each value.
@@ -131,6 +133,46 @@ impl Connection {
             self.reply()?;
         }
         Ok(())
+    }
+
+    /// Sends all of `commands`, some hundred at a time, and waits until the server has done them.
+    pub fn run_all(&mut self, commands: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
+        let mut commands = commands.into_iter();
+        loop {
+            let mut sent = 0;
+            while sent < FILL_DEPTH
+                && let Some(command) = commands.next()
+            {
+                let words: Vec<&[u8]> = command.iter().map(String::as_bytes).collect();
+                self.queue(&words);
+                sent += 1;
+            }
+            if sent == 0 {
+                return Ok(());
+            }
+            self.flush()?;
+            for _ in 0..sent {
+                self.reply()?;
+            }
+        }
+    }
+
+    /// Adds the elements 0 to `count` to the collection at `key`, [`FILL_STEP`] by a command: `verb key`, then the words of each element.
+    pub fn fill_collection(
+        &mut self,
+        verb: &str,
+        key: &str,
+        count: u64,
+        element: impl Fn(u64) -> Vec<String>,
+    ) -> Result<()> {
+        let step = usize::try_from(FILL_STEP)?;
+        self.run_all((0..count).step_by(step).map(|first| {
+            let elements = first..count.min(first + FILL_STEP);
+            let head = [verb.to_string(), key.to_string()];
+            head.into_iter()
+                .chain(elements.flat_map(&element))
+                .collect()
+        }))
     }
 
     /// Sets the keys from 0 up to `keys`, at least one, and checks that the last is there.

@@ -4,6 +4,7 @@
 //! gives its own ratios. CPU time is the server's own, user and system, so that the client's speed does not stand in for the server's.
 
 use crate::bounds::BOUNDS;
+use crate::client::Connection;
 use crate::redis_benchmark::{self, KEYS, Workload};
 use crate::report::Table;
 use crate::series::{Series, Spread};
@@ -41,31 +42,14 @@ pub fn run(selection: &Selection, rounds: u64, requests: u64) -> Result<Vec<Tabl
             };
             Workload {
                 command,
+                words: None,
                 pipeline,
                 requests,
             }
         });
-    let mut series: Vec<Series> = Vec::new();
-    for workload in workloads {
-        let empty = |&subject: &Subject| Series {
-            subject,
-            workload,
-            cpu_us: Vec::new(),
-            seen: Vec::new(),
-        };
-        series.extend(subjects.iter().map(empty));
-    }
-    for round in 1..=rounds {
-        for &subject in &subjects {
-            eprintln!("round {round}/{rounds}: {subject}");
-            let server = Server::start(selection, subject)?;
-            server.connect()?.fill(KEYS)?;
-            for series in series.iter_mut().filter(|series| series.subject == subject) {
-                measure(&server, series)
-                    .map_err(|error| Error::from(format!("{subject}: {error}")))?;
-            }
-        }
-    }
+    let series = interleaved(selection, &subjects, &workloads, rounds, |connection| {
+        connection.fill(KEYS)
+    })?;
     for series in &series {
         let (workload, placement) = (series.workload, series.subject.placement());
         let cpu = Spread::of(series.cpu_us.iter().copied());
@@ -84,6 +68,38 @@ pub fn run(selection: &Selection, rounds: u64, requests: u64) -> Result<Vec<Tabl
         table.row(&[&series.subject, &cores, &workload.command], &figures);
     }
     Ok(vec![table, judged(&series, &workloads)])
+}
+
+/// Measures each of `subjects` under each of `workloads`, in this order, once a round. `fill` prepares each fresh server.
+pub fn interleaved(
+    selection: &Selection,
+    subjects: &[Subject],
+    workloads: &[Workload],
+    rounds: u64,
+    fill: impl Fn(&mut Connection) -> Result<()>,
+) -> Result<Vec<Series>> {
+    let mut series: Vec<Series> = Vec::new();
+    for &workload in workloads {
+        let empty = |&subject: &Subject| Series {
+            subject,
+            workload,
+            cpu_us: Vec::new(),
+            seen: Vec::new(),
+        };
+        series.extend(subjects.iter().map(empty));
+    }
+    for round in 1..=rounds {
+        for &subject in subjects {
+            eprintln!("round {round}/{rounds}: {subject}");
+            let server = Server::start(selection, subject)?;
+            fill(&mut server.connect()?)?;
+            for series in series.iter_mut().filter(|series| series.subject == subject) {
+                measure(&server, series)
+                    .map_err(|error| Error::from(format!("{subject}: {error}")))?;
+            }
+        }
+    }
+    Ok(series)
 }
 
 fn measure(server: &Server, series: &mut Series) -> Result<()> {

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod client;
+mod collections;
 mod compare;
 mod evict;
 mod growth;
@@ -18,6 +19,7 @@ mod series;
 mod servers;
 mod subject;
 mod transactions;
+mod types;
 
 use std::num::NonZeroU64;
 use std::process::ExitCode;
@@ -41,6 +43,9 @@ struct Flags {
     /// Print JSON: an array with an object for each table.
     #[arg(long, global = true)]
     json: bool,
+    /// Print the tables as Markdown.
+    #[arg(long, global = true, conflicts_with = "json")]
+    markdown: bool,
     /// A small run, to see that it works; its figures are rough.
     #[arg(long, global = true)]
     quick: bool,
@@ -58,6 +63,27 @@ enum Benchmark {
         /// Commands of a run without a pipeline; 16-deep ones get ten times as many [default: 300000, quick: 50000].
         #[arg(long)]
         requests: Option<NonZeroU64>,
+    },
+    /// CPU time an operation of the commands of each type, 16 deep.
+    Types {
+        /// Rounds of all servers [default: 3, quick: 1].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Commands of a run; those with large replies or many keys get fewer [default: 1000000, quick: 100000].
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
+        /// Only these commands, such as `LPUSH,ZADD`.
+        #[arg(long, value_delimiter = ',')]
+        commands: Option<Vec<String>>,
+    },
+    /// Resident memory of collections.
+    Collections {
+        /// Elements of each data set [default: 1000000, quick: 100000].
+        #[arg(long)]
+        elements: Option<NonZeroU64>,
+        /// Only the data sets whose names have this in them.
+        #[arg(long)]
+        only: Option<String>,
     },
     /// Resident bytes a key.
     Memory {
@@ -114,7 +140,11 @@ fn main() -> ExitCode {
                 let tables: Vec<String> = tables.iter().map(Table::to_json).collect();
                 println!("[{}]", tables.join(",\n"));
             } else {
-                let tables: Vec<String> = tables.iter().map(Table::to_text).collect();
+                let shown = match flags.markdown {
+                    true => Table::to_markdown,
+                    false => Table::to_text,
+                };
+                let tables: Vec<String> = tables.iter().map(shown).collect();
                 println!("{}", tables.join("\n"));
             }
             ExitCode::SUCCESS
@@ -136,6 +166,21 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             selection,
             pick(rounds, 5, 2),
             pick(requests, 300_000, 50_000),
+        ),
+        Benchmark::Types {
+            rounds,
+            requests,
+            ref commands,
+        } => types::run(
+            selection,
+            pick(rounds, 3, 1),
+            pick(requests, 1_000_000, 100_000),
+            commands.as_deref(),
+        ),
+        Benchmark::Collections { elements, ref only } => collections::run(
+            selection,
+            pick(elements, 1_000_000, 100_000),
+            only.as_deref(),
         ),
         Benchmark::Memory { keys } => memory::run(selection, pick(keys, 2_000_000, 200_000)),
         Benchmark::Evict { requests, mib } => evict::run(

@@ -17,8 +17,10 @@ const RUN_MAX: Duration = Duration::from_secs(120);
 /// What is asked of a server in one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// `GET` or `SET`.
+    /// What the report calls it; one of redis-benchmark's own tests unless `words` says otherwise.
     pub command: &'static str,
+    /// The command to send instead of a test, its words parted by blanks; `__rand_int__` stands for one of [`KEYS`] numbers.
+    pub words: Option<&'static str>,
     /// Commands sent before replies are awaited, on each connection.
     pub pipeline: u32,
     /// Commands in all.
@@ -44,13 +46,18 @@ pub fn run(port: u16, placement: Placement, workload: Workload) -> Result<Seen> 
     let mut command = process::pinned(&program, placement.client);
     let Workload {
         command: test,
+        words,
         pipeline,
         requests,
     } = workload;
     let flags = format!(
-        "-h 127.0.0.1 -p {port} -t {test} -c 50 -d 16 -r {KEYS} -n {requests} -P {pipeline} --precision 3"
+        "-h 127.0.0.1 -p {port} -c 50 -d 16 -r {KEYS} -n {requests} -P {pipeline} --precision 3"
     );
     command.args(flags.split(' '));
+    match words {
+        Some(words) => command.args(words.split(' ')),
+        None => command.args(["-t", test]),
+    };
     let mut process = Process::start(name, command, &log)?;
     let started = Instant::now();
     let status = loop {

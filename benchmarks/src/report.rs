@@ -1,4 +1,4 @@
-//! Results as tables for people, or as JSON for programs: one object a table, its rows objects keyed by the columns' names.
+//! Results as tables for people, as text or Markdown, or as JSON for programs: one object a table, its rows objects keyed by the columns' names.
 //!
 //! A row is words and then figures. A figure that was not measured is NaN: `-` in text, null in JSON.
 
@@ -55,8 +55,8 @@ impl Table {
             .collect()
     }
 
-    /// The table in columns, words to the left and figures to the right.
-    pub fn to_text(&self) -> String {
+    /// All rows as they are shown, the names of the columns first.
+    fn cells(&self) -> Vec<Vec<String>> {
         let mut lines = vec![self.names()];
         for (words, figures) in &self.rows {
             let figures = figures
@@ -71,6 +71,29 @@ impl Table {
                 });
             lines.push(words.iter().cloned().chain(figures).collect());
         }
+        lines
+    }
+
+    /// The table as Markdown.
+    pub fn to_markdown(&self) -> String {
+        let mut text = format!("{}\n\n", self.title);
+        for (at, cells) in self.cells().iter().enumerate() {
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+            if at == 0 {
+                let (words, figures) = (self.words.len(), self.figures.len());
+                let _ = writeln!(text, "{}{}|", "|---".repeat(words), "|--:".repeat(figures));
+            }
+        }
+        for note in &self.notes {
+            let _ = write!(text, "\n- {note}");
+        }
+        text.push('\n');
+        text
+    }
+
+    /// The table in columns, words to the left and figures to the right.
+    pub fn to_text(&self) -> String {
+        let lines = self.cells();
         let mut text = format!("{}\n", self.title);
         for cells in &lines {
             let mut line = String::new();
@@ -149,6 +172,12 @@ mod tests {
         let text =
             "cost \"x\"\n  server       us\n  redis      1.50\n  percore-4     -\n  * a\nb\n";
         assert_eq!(sample().to_text(), text);
+    }
+
+    #[test]
+    fn markdown_has_its_rule() {
+        let text = "cost \"x\"\n\n| server | us |\n|---|--:|\n| redis | 1.50 |\n| percore-4 | - |\n\n- a\nb\n";
+        assert_eq!(sample().to_markdown(), text);
     }
 
     #[test]
