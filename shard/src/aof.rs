@@ -10,20 +10,22 @@
 //!
 //! After a crash the logs are cut back to where all transactions are whole (see `replay`). What is cut was never answered.
 //!
-//! What could not be written is kept and tried again every second, from the last place known to be on disk: after a failed sync nothing since
-//! then is taken for written. Meanwhile writes are refused and reads go on.
+//! What could not be written is kept and tried again every second (see `log_file`). Meanwhile every shard refuses writes, and reads go on. Under
+//! `always` there is one thing to choose then: memory has what the disk has not, of writes that were under way and are not answered. Reads
+//! that waited for that, too, would hang for as long as the disk is full. So while a log fails, only what wrote waits, and a read may see
+//! a value that is gone again if the process is killed before the disk works. No answer to a write is ever taken back.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use monoio::fs::File;
 use slab::Slab;
 use tracing::{error, info};
 
@@ -31,6 +33,7 @@ use crate::aof_manifest::Manifest;
 use crate::batch::ClientToken;
 use crate::client::Client;
 use crate::config::AppendFsync;
+use crate::log_file::{LogFile, RingFile};
 use crate::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -84,16 +87,37 @@ pub struct Log {
     /// Told to the coordinator once so much is on disk.
     acks: VecDeque<(u64, CommitId)>,
     /// Messages that leave once the frontier is there.
-    held: VecDeque<(u64, ShardId, Message)>,
+    held: VecDeque<(Gate, ShardId, Message)>,
     /// Connections whose output waits.
     clients: VecDeque<(u64, ClientToken)>,
     commits: Slab<Commit>,
     /// The task is at work.
     busy: bool,
+    /// What was last to be written or synced was not.
+    pub failed: bool,
+    /// How far the journal told of commands when output was last held against it.
+    looked_at: u64,
     waker: Option<Waker>,
 }
 
+/// What output waits for: bytes of the journal that are to be on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gate {
+    /// All that there was, and that it may tell of.
+    all: u64,
+    /// What it is the answer to: 0 where it only read.
+    own: u64,
+}
+
 impl Log {
+    /// How far the disk must have come.
+    fn awaited(&self, gate: Gate) -> u64 {
+        match self.failed {
+            true => gate.own,
+            false => gate.all,
+        }
+    }
+
     /// How far replies may tell.
     fn frontier(&self) -> u64 {
         let unsettled = self.unsettled.values().min();
@@ -167,19 +191,34 @@ impl Shard {
                 && self.log.synced == self.effects.journal.total())
     }
 
-    /// Whether replies must wait now.
+    /// What the replies of what has just run must wait for, if anything. Asked once for each piece of work.
     #[inline]
-    fn is_gated(&self) -> bool {
-        self.log.gates && self.effects.journal.total() > self.log.frontier()
+    fn gate(&mut self) -> Option<Gate> {
+        let told = self.effects.journal.told();
+        let wrote = std::mem::replace(&mut self.log.looked_at, told) < told;
+        let gate = Gate {
+            all: self.effects.journal.total(),
+            own: if wrote { told } else { 0 },
+        };
+        (self.log.awaited(gate) > self.log.frontier()).then_some(gate)
     }
 
     /// Keeps a connection's output back until what it may tell of is on disk.
     #[inline]
     pub(crate) fn gate_client(&mut self, client: &mut Client) {
-        if self.log.gates && self.is_gated() && !client.out.is_empty() {
-            let total = self.effects.journal.total();
-            if client.gated.replace(total).is_none() {
-                self.log.clients.push_back((total, client.token));
+        if self.log.gates
+            && let Some(gate) = self.gate()
+            && !client.out.is_empty()
+        {
+            match &mut client.gated {
+                Some(before) => {
+                    before.all = gate.all;
+                    before.own = before.own.max(gate.own);
+                }
+                none => {
+                    *none = Some(gate);
+                    self.log.clients.push_back((gate.all, client.token));
+                }
             }
         }
     }
@@ -187,11 +226,38 @@ impl Shard {
     /// Sends a message with replies once what they may tell of is on disk.
     #[inline]
     pub(crate) fn send_gated(&mut self, to: ShardId, message: Message) {
-        if self.log.gates && self.is_gated() {
-            let total = self.effects.journal.total();
-            self.log.held.push_back((total, to, message));
+        if self.log.gates
+            && let Some(gate) = self.gate()
+        {
+            self.log.held.push_back((gate, to, message));
         } else {
             self.send(to, message);
+        }
+    }
+
+    /// The log has just failed: what only read does not wait for it.
+    fn let_readers_go(&mut self) {
+        let frontier = self.log.frontier();
+        for (gate, to, message) in std::mem::take(&mut self.log.held) {
+            match self.log.awaited(gate) > frontier {
+                true => self.log.held.push_back((gate, to, message)),
+                false => self.send(to, message),
+            }
+        }
+        for (mark, token) in std::mem::take(&mut self.log.clients) {
+            let Some(client) = self.client(token).cloned() else {
+                continue;
+            };
+            let mut client = client.borrow_mut();
+            match client.gated {
+                Some(gate) if self.log.awaited(gate) > frontier => {
+                    self.log.clients.push_back((mark, token));
+                }
+                _ => {
+                    client.gated = None;
+                    client.wake();
+                }
+            }
         }
     }
 
@@ -208,7 +274,7 @@ impl Shard {
             let acked = move |shard: &mut Shard| shard.share_is_on_disk(id);
             self.send(id.coordinator, Message::Visit(Box::new(acked)));
         }
-        while self.log.held.front().is_some_and(|it| it.0 <= open_to)
+        while self.log.held.front().is_some_and(|it| it.0.all <= open_to)
             && let Some((_, to, message)) = self.log.held.pop_front()
         {
             self.send(to, message);
@@ -222,9 +288,9 @@ impl Shard {
             let mut client = client.borrow_mut();
             match client.gated {
                 // It has got more replies since.
-                Some(later) if later > open_to => {
-                    debug_assert!(later >= mark);
-                    self.log.clients.push_back((later, token));
+                Some(later) if later.all > open_to => {
+                    debug_assert!(later.all >= mark);
+                    self.log.clients.push_back((later.all, token));
                 }
                 _ => {
                     client.gated = None;
@@ -295,6 +361,14 @@ impl Shard {
         (commit.then)(self);
     }
 
+    /// The log is to be given up: nothing in it matters any more.
+    fn gives_log_up(&self) -> bool {
+        self.log
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Close))
+    }
+
     fn next_step(&mut self) -> Option<Step> {
         let step = self.log.steps.pop_front().or_else(|| {
             let more = self.effects.journal.has_more();
@@ -305,18 +379,25 @@ impl Shard {
     }
 
     fn log_failed(&mut self, what: &str, error: &io::Error) {
-        if !self.refusals.log_failed {
+        if !std::mem::replace(&mut self.log.failed, true) {
             error!(%error, what, "the append-only log: writes are refused until this works again");
+            self.log.looked_at = self.effects.journal.told();
+            self.begin_turn();
+            self.let_readers_go();
+            // As the system says it, without the number.
+            let words = error.to_string();
+            let words: Arc<str> = words.split(" (os error").next().unwrap_or_default().into();
+            self.refusals.log_failed(&words, &self.config);
+            self.tell_others(move |shard| shard.refusals.log_failed(&words, &shard.config));
         }
-        self.refusals.log_failed = true;
-        self.refusals.settle(&self.config.clone());
     }
 
     fn log_works(&mut self) {
-        if self.refusals.log_failed {
+        if std::mem::replace(&mut self.log.failed, false) {
             info!("the append-only log works again");
-            self.refusals.log_failed = false;
-            self.refusals.settle(&self.config.clone());
+            self.begin_turn();
+            self.refusals.log_works(&self.config);
+            self.tell_others(|shard| shard.refusals.log_works(&shard.config));
         }
     }
 
@@ -339,64 +420,7 @@ impl Shard {
 }
 
 /// The file being written.
-struct Open {
-    file: File,
-    /// Bytes that the system has.
-    bytes: u64,
-    /// What has been written since the last sync, and where it begins.
-    unsynced: Vec<u8>,
-    synced: u64,
-    last_sync: Instant,
-}
-
-impl Open {
-    fn new(path: &PathBuf) -> io::Result<Self> {
-        let file = std::fs::File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Self {
-            file: File::from_std(file)?,
-            bytes,
-            unsynced: Vec::new(),
-            synced: bytes,
-            last_sync: Instant::now(),
-        })
-    }
-
-    async fn write(&mut self, bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
-        let len = bytes.len() as u64;
-        let (result, bytes) = self.file.write_all_at(bytes, self.bytes).await;
-        if result.is_ok() {
-            self.unsynced.extend_from_slice(&bytes);
-            self.bytes += len;
-        }
-        (result, bytes)
-    }
-
-    async fn sync(&mut self) -> io::Result<()> {
-        self.last_sync = Instant::now();
-        let result = self.file.sync_data().await;
-        match result {
-            Ok(()) => {
-                self.unsynced.clear();
-                self.synced = self.bytes;
-                Ok(())
-            }
-            Err(error) => {
-                // The system may have dropped what it could not write, and will say so only once: it gets all of it again.
-                let (again, bytes) = self
-                    .file
-                    .write_all_at(std::mem::take(&mut self.unsynced), self.synced)
-                    .await;
-                self.unsynced = bytes;
-                again.and(Err(error))
-            }
-        }
-    }
-}
+type Open = LogFile<RingFile>;
 
 /// Writes a shard's log, for as long as the executor runs.
 pub async fn run(shard: Rc<RefCell<Shard>>) {
@@ -408,8 +432,8 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
                 if let Some(old) = &mut open {
                     sync(&shard, old).await;
                 }
-                open = Some(reopen(&shard, &path).await);
-                shard.borrow_mut().log.file_bytes = open.as_ref().map_or(0, |it| it.bytes);
+                open = reopen(&shard, &path).await;
+                shard.borrow_mut().log.file_bytes = open.as_ref().map_or(0, Open::bytes);
             }
             Some(Step::Close) => {
                 if let Some(old) = &mut open.take() {
@@ -427,11 +451,15 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
     }
 }
 
-async fn reopen(shard: &RefCell<Shard>, path: &PathBuf) -> Open {
+/// Returns none only where none is wanted any more, as all of these end then.
+async fn reopen(shard: &RefCell<Shard>, path: &Path) -> Option<Open> {
     loop {
-        match Open::new(path) {
-            Ok(open) => return open,
+        match Open::open(path) {
+            Ok(open) => return Some(open),
             Err(error) => shard.borrow_mut().log_failed("cannot be opened", &error),
+        }
+        if shard.borrow().gives_log_up() {
+            return None;
         }
         monoio::time::sleep(RETRY_AFTER).await;
     }
@@ -446,24 +474,25 @@ async fn write(shard: &RefCell<Shard>, open: &mut Open, mut bytes: Vec<u8>) {
             Ok(()) => break,
             Err(error) => shard.borrow_mut().log_failed("cannot be written", &error),
         }
+        if shard.borrow().gives_log_up() {
+            return;
+        }
         monoio::time::sleep(RETRY_AFTER).await;
     }
     let policy = {
         let mut shard = shard.borrow_mut();
         shard.log_works();
         shard.log.written += len;
-        shard.log.file_bytes = open.bytes;
+        shard.log.file_bytes = open.bytes();
         bytes.clear();
         shard.effects.journal.give_back(bytes);
         shard.config.appendfsync
     };
     let due = match policy {
         AppendFsync::Always => true,
-        AppendFsync::EverySecond => open.last_sync.elapsed() >= SYNC_EVERY,
+        AppendFsync::EverySecond => open.since_sync() >= SYNC_EVERY,
         AppendFsync::No => {
-            // The system writes when it likes, so there is nothing to write again.
-            open.unsynced = Vec::new();
-            open.synced = open.bytes;
+            open.forget();
             false
         }
     };
@@ -475,6 +504,9 @@ async fn write(shard: &RefCell<Shard>, open: &mut Open, mut bytes: Vec<u8>) {
 async fn sync(shard: &RefCell<Shard>, open: &mut Open) {
     while let Err(error) = open.sync().await {
         shard.borrow_mut().log_failed("cannot be synced", &error);
+        if shard.borrow().gives_log_up() {
+            return;
+        }
         monoio::time::sleep(RETRY_AFTER).await;
     }
     let mut shard = shard.borrow_mut();
@@ -498,7 +530,7 @@ async fn rest(shard: &RefCell<Shard>, open: Option<&mut Open>) {
         Some(open) if unsynced => match policy {
             _ if stopping => Some(Duration::ZERO),
             AppendFsync::No => None,
-            _ => Some(SYNC_EVERY.saturating_sub(open.last_sync.elapsed())),
+            _ => Some(SYNC_EVERY.saturating_sub(open.since_sync())),
         },
         _ => None,
     };
@@ -524,7 +556,7 @@ async fn rest(shard: &RefCell<Shard>, open: Option<&mut Open>) {
     }
     let due = until.is_some_and(|until| {
         open.as_ref()
-            .is_some_and(|open| until.is_zero() || open.last_sync.elapsed() >= SYNC_EVERY)
+            .is_some_and(|open| until.is_zero() || open.since_sync() >= SYNC_EVERY)
     });
     if due && let Some(open) = open {
         sync(shard, open).await;

@@ -9,6 +9,7 @@ use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use storage::DbIndex;
 
+use crate::aof::Gate;
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::blocking::BlockedAt;
 use crate::context::Caller;
@@ -131,7 +132,7 @@ pub struct Client {
     /// CLIENT PAUSE holds its next command back.
     pub postponed: bool,
     /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
-    pub gated: Option<u64>,
+    pub gated: Option<Gate>,
     /// The next command runs only once nothing is pending.
     pub comes_behind_all: bool,
     pub closing: Option<Closing>,

@@ -207,7 +207,7 @@ impl Shard {
         if !self.has_room_for(parked.facts.command) {
             let mut encoded = Vec::new();
             let mut reply = Reply::new(&mut encoded, parked.facts.version);
-            self.answer_out_of_memory(parked.facts, &mut reply);
+            self.answer_refusal(parked.facts, &Error::OUT_OF_MEMORY, &mut reply);
             return self.complete(parked.origin, parked.to, &encoded);
         }
         self.run_parked(parked);
@@ -224,10 +224,9 @@ impl Shard {
         refusable && self.make_room() == Room::None
     }
 
-    /// On the owner of its keys: answers a command that there is no memory for.
+    /// On the owner of its keys: answers a command that may not run.
     #[cold]
-    fn answer_out_of_memory(&mut self, facts: Facts, reply: &mut Reply<'_>) {
-        let error = &Error::OUT_OF_MEMORY;
+    fn answer_refusal(&mut self, facts: Facts, error: &Error, reply: &mut Reply<'_>) {
         self.stats.rejected(Some(facts.command.index()), error);
         error.write(reply);
     }
@@ -358,6 +357,13 @@ impl Shard {
 
     fn run_group(&mut self, origin: ShardId, batch: &mut Batch, group: Range<usize>) {
         batch.run(group, |to, facts, args, reply| {
+            // Where it came from this may not be known yet.
+            if self.refusals.any
+                && let Err(error) = self.refusals.admit(facts.command.command())
+            {
+                self.answer_refusal(facts, &error, reply);
+                return Ran::Answered;
+            }
             if !self.locks.is_empty() {
                 let positions = key_positions(facts.command.command(), args);
                 if self.must_queue(origin, to.client, positions.iter().map(|&at| &args[at])) {
@@ -380,7 +386,7 @@ impl Shard {
                     self.execute(facts, args, reply);
                     self.serve_ready();
                 }
-                false => self.answer_out_of_memory(facts, reply),
+                false => self.answer_refusal(facts, &Error::OUT_OF_MEMORY, reply),
             }
             Ran::Answered
         });

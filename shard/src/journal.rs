@@ -31,6 +31,8 @@ pub struct Journal {
     out: Vec<u8>,
     /// Bytes that the writer has taken, of all files.
     taken: u64,
+    /// Bytes up to the last record of what a client asked for.
+    told: u64,
     /// An emptied buffer for the next ones.
     spare: Vec<u8>,
     selected: Option<DbIndex>,
@@ -143,6 +145,12 @@ impl Journal {
         self.taken + self.out.len() as u64
     }
 
+    /// The same up to the last record of what a client asked for: not of what expired or was evicted.
+    #[inline]
+    pub fn told(&self) -> u64 {
+        self.told
+    }
+
     /// Bytes of records that the writer has not taken.
     pub fn waiting_bytes(&self) -> usize {
         self.out.len()
@@ -195,6 +203,7 @@ impl Journal {
         if let Some(begun) = whole {
             self.end_group(begun);
         }
+        self.told = self.total();
     }
 
     /// Notes what a command did to keys that others lent: `keys` are all of them, of which it `changed` some.
@@ -388,6 +397,7 @@ impl Shard {
             }
         }
         journal.end_group(group);
+        journal.told = journal.total();
         if let Some(commit) = *commit {
             self.share_said(commit, begins, participants.len() == 1);
         }

@@ -47,6 +47,7 @@ pub mod latency;
 pub mod lending;
 pub mod loading;
 pub mod locks;
+pub mod log_file;
 pub mod mailbox;
 pub mod memory;
 pub mod message;

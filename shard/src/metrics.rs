@@ -96,7 +96,7 @@ impl Sample {
             inbound: inbound as u64,
             outbound: outbound as u64,
             locks: shard.locks.len() as u64,
-            log_failed: shard.refusals.log_failed,
+            log_failed: shard.log.failed,
             latencies: CommandId::all().filter_map(measured).collect(),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! While nothing does, a command pays one branch.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use protocol::command::{Command, Flags};
@@ -18,9 +19,6 @@ const SNAPSHOT_FAILED: Error = Error::new(
      option). Please check the Redis logs for details about the RDB error.",
 );
 
-const LOG_FAILED: Error =
-    Error::new("MISCONF Errors writing to the AOF file: see the log of the server");
-
 const LOG_BEHIND: Error = Error::new("MISCONF The disk does not keep up with the AOF file");
 
 /// The state of one shard.
@@ -32,8 +30,10 @@ pub struct Refusals {
     pub snapshot_failed: bool,
     /// And the configuration wants that to be heeded.
     heeds_snapshots: bool,
-    /// The append-only log cannot be written.
-    pub log_failed: bool,
+    /// Shards whose log cannot be written: a transaction may write to any.
+    logs_failed: usize,
+    /// What the system said when the last of them failed.
+    log_error: Option<Arc<str>>,
     /// The disk does not keep up with it.
     pub log_behind: bool,
     /// Some command would be refused.
@@ -58,7 +58,21 @@ impl Refusals {
     pub fn settle(&mut self, config: &Config) {
         self.heeds_snapshots = config.stop_writes_on_bgsave_error && !config.save.0.is_empty();
         let snapshot_failed = self.snapshot_failed && self.heeds_snapshots;
-        self.any = self.loading || snapshot_failed || self.log_failed || self.log_behind;
+        self.any = self.loading || snapshot_failed || self.logs_failed > 0 || self.log_behind;
+    }
+
+    /// The log of some shard cannot be written.
+    pub fn log_failed(&mut self, why: &Arc<str>, config: &Config) {
+        self.logs_failed += 1;
+        self.log_error = Some(why.clone());
+        self.settle(config);
+    }
+
+    /// One that could not, can.
+    pub fn log_works(&mut self, config: &Config) {
+        debug_assert!(self.logs_failed > 0);
+        self.logs_failed = self.logs_failed.saturating_sub(1);
+        self.settle(config);
     }
 
     /// Whether `command` may run.
@@ -67,10 +81,12 @@ impl Refusals {
             return Err(LOADING);
         }
         let writes = command.flags.contains(Flags::WRITE) || command.name == "ping";
-        if (self.log_failed || self.log_behind) && writes {
-            return Err(match self.log_failed {
-                true => LOG_FAILED,
-                false => LOG_BEHIND,
+        if (self.logs_failed > 0 || self.log_behind) && writes {
+            return Err(match &self.log_error {
+                Some(why) if self.logs_failed > 0 => {
+                    Error::from_text(format!("MISCONF Errors writing to the AOF file: {why}"))
+                }
+                _ => LOG_BEHIND,
             });
         }
         if self.snapshot_failed && self.heeds_snapshots && writes {

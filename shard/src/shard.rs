@@ -372,6 +372,15 @@ impl Shard {
         }
     }
 
+    /// Does something on all other shards.
+    pub fn tell_others(&mut self, visit: impl FnOnce(&mut Shard) + Clone + Send + 'static) {
+        for other in (0..self.slots.shards()).map(ShardId::new) {
+            if other != self.id {
+                self.send(other, Message::Visit(Box::new(visit.clone())));
+            }
+        }
+    }
+
     /// Does something as this turn's next thing, when no connection is in use.
     pub fn post(&mut self, work: impl FnOnce(&mut Shard) + Send + 'static) {
         self.send(self.id, Message::Visit(Box::new(work)));

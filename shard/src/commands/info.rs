@@ -100,7 +100,7 @@ impl Part {
             keyspace_misses: shard.effects.keyspace_misses,
             expired_keys: shard.effects.expired_keys,
             expired_fields: shard.effects.expired_fields,
-            logs_failed: u64::from(shard.refusals.log_failed),
+            logs_failed: u64::from(shard.log.failed),
             evicted_keys: shard.effects.evicted_keys,
             databases,
         }

@@ -1,4 +1,4 @@
-//! What was answered is there after a kill, and nothing is ever there by half: the append-only log under fire.
+//! What was answered is there after a kill, and nothing is ever there by half.
 //!
 //! Clients write and note what was answered; the server is killed at a random moment, rewriting its log perhaps, and started again, with
 //! another number of shards perhaps. `PERCORE_ROUNDS` makes it longer, `PERCORE_SEED` repeats a run.
@@ -13,6 +13,8 @@ use tests::reply::{Value, show};
 use tests::wire::encode;
 use tests::{Options, Server, Wire};
 
+use crate::setting;
+
 const CLIENTS: usize = 6;
 
 /// Keys that one MSET writes: over all shards.
@@ -23,13 +25,6 @@ const WIDTH: usize = 4;
 struct Progress {
     sent: i64,
     answered: i64,
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
 }
 
 fn keys_of(client: usize) -> Vec<String> {

@@ -1,0 +1,12 @@
+//! The append-only log, from outside: kills, full disks, broken files, and whether replaying it gives back what there was.
+
+mod disk;
+mod kill;
+
+/// What the environment says of a number, `default` where it says nothing.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
