@@ -9,7 +9,7 @@
 //! other's store. The bell stays readable until read, so ringing before the receiver waits is no loss either.
 //!
 //! A ring that is full refuses the message: it stays in the sender's outbox, whose size the pending limits of connections bound, and the
-//! receiver rings the sender once it has made room.
+//! receiver rings the sender once it has made room. That ring is never skipped: the sender may be awake still and past its last try.
 
 use std::fs::File as StdFile;
 use std::io;
@@ -61,7 +61,7 @@ impl Doorbell {
         true
     }
 
-    /// Wakes the shard whether it sleeps or not: for threads that are no shards, and rare.
+    /// Wakes the shard whether it sleeps or not: for what is rare, and for threads that are no shards.
     pub fn ring_from_outside(&self) {
         // The counter cannot overflow (about one write a sleep); a failed write would be a lost wake-up, so it ends the process.
         rustix::io::write(&self.eventfd, &1u64.to_ne_bytes()).expect("an eventfd takes a write");
@@ -194,7 +194,8 @@ impl<M> Outlets<M> {
         fence(Ordering::SeqCst);
         let bell = &self.bells[from.index()];
         if bell.stuck.load(Ordering::Relaxed) && bell.stuck.swap(false, Ordering::AcqRel) {
-            bell.ring();
+            // Even where it does not sleep: it has tried for the last time, and is on its way to.
+            bell.ring_from_outside();
         }
     }
 
@@ -279,6 +280,22 @@ mod tests {
         assert!(!receiver.mailbox.fall_asleep());
         assert_eq!(receiver.mailbox.try_recv(), Some((ShardId::new(0), 7)));
         assert!(receiver.mailbox.fall_asleep());
+    }
+
+    #[test]
+    fn who_waits_for_room_is_rung_though_it_does_not_sleep_yet() {
+        let mut ends = mesh::<u32>(2, false).unwrap();
+        let mut receiver = ends.remove(1);
+        let mut sender = ends.remove(0);
+        let own = ShardId::new(0);
+        while sender.outlets.try_send(ShardId::new(1), 0).is_ok() {}
+        sender.outlets.stuck(own);
+        assert!(sender.outlets.try_send(ShardId::new(1), 0).is_err());
+        assert!(receiver.mailbox.try_recv().is_some());
+        receiver.outlets.relieve(own);
+        assert!(sender.mailbox.fall_asleep());
+        let rung = rustix::io::read(&sender.mailbox.bell.eventfd, &mut [0u8; 8]);
+        assert_eq!(rung, Ok(8), "it would sleep on what it has to send");
     }
 
     #[test]
