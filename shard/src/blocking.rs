@@ -178,8 +178,24 @@ impl Shard {
                 }
                 return;
             }
+            if !self.locks.is_empty() {
+                let keys = self.effects.waits.keys(id);
+                if keys.iter().any(|key| self.locks.holds_key(&key.key)) {
+                    // Its command would miss what is lent away, and those behind it must not have what is there.
+                    let names = keys.into_iter().map(|key| key.key);
+                    let queued = self.lock_keys(names, Work::Serve(id, key.clone()));
+                    debug_assert!(queued.1.is_none(), "a key is held");
+                    return;
+                }
+            }
             self.serve(id);
         }
+    }
+
+    /// All keys of a waiter are locked for it and at home: it is served, and then those behind it at the key that was ready.
+    pub(crate) fn serve_locked(&mut self, id: WaiterId, key: TransactionKey) {
+        self.serve(id);
+        self.effects.waits.push_ready(key, Some(id));
     }
 
     /// Runs a waiter's command again, and answers it where that was the end of its wait.

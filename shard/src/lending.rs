@@ -204,6 +204,10 @@ impl Shard {
                         visit(self);
                         freed.push(item);
                     }
+                    Work::Serve(waiter, key) => {
+                        self.serve_locked(waiter, key);
+                        freed.push(item);
+                    }
                     Work::Claim(waiter) => match self.effects.waits.get(waiter) {
                         Some(_) => self.send_claim(item, waiter),
                         None => freed.push(item),

@@ -147,8 +147,10 @@ pub enum Work {
     Command(Box<Parked>),
     /// A transaction's part.
     Lend(Box<LockRequest>),
-    /// A waiter's turn.
+    /// The turn of a waiter that its origin serves.
     Claim(WaiterId),
+    /// The turn at a key of a waiter that this shard serves, another key of which was lent away.
+    Serve(WaiterId, TransactionKey),
     /// Work for this shard that must not see keys lent away.
     Visit(Visit),
 }

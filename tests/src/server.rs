@@ -347,12 +347,16 @@ impl Drop for Server {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            let shown = lines.len().saturating_sub(LOG_LINES_SHOWN);
+            // What went wrong stands before its backtrace.
+            let from = lines
+                .iter()
+                .position(|line| line.contains("panicked"))
+                .unwrap_or(lines.len().saturating_sub(LOG_LINES_SHOWN));
             eprintln!(
                 "--- log of {} on port {}, its last lines:\n{}\n---",
                 self.program.path().display(),
                 self.port,
-                lines[shown..].join("\n")
+                lines[from..].join("\n")
             );
         }
     }

@@ -5,7 +5,7 @@
 //! `PERCORE_READS=N` makes each test go on, with each number of shards, until its readers have read so often, instead of for a moment.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -385,6 +385,54 @@ fn a_moved_element_is_never_nowhere_nor_twice() {
                 let sum: i64 = lengths.iter().map(Value::integer).sum();
                 assert_eq!(sum, 1, "with {shards} shards: {lengths:?}");
             },
+        );
+    }
+}
+
+/// A blocked client's keys are all on one shard, so that this shard serves it; but a transaction over several may have one of them just then.
+#[test]
+fn a_move_that_waited_finds_its_destination_at_home() {
+    const ELEMENTS: usize = 600;
+    const MOVE: [&str; 6] = ["BLMOVE", "{alpha}in", "{alpha}out", "LEFT", "RIGHT", "0.02"];
+    const END: &str = "delta";
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let until_over = |words: &'static [&'static str]| {
+                let mut wire = server.connect();
+                let is_over = &is_over;
+                scope.spawn(move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        wire.command(words);
+                    }
+                });
+            };
+            for _ in 0..2 {
+                until_over(&MOVE);
+                until_over(&["LMOVE", "{alpha}out", END, "LEFT", "RIGHT"]);
+            }
+            for element in 0..ELEMENTS {
+                wire.command(&["RPUSH", "{alpha}in", &element.to_string()]);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let mut left: Vec<String> = Vec::new();
+        for key in ["{alpha}in", "{alpha}out", END] {
+            left.extend(texts(&wire.command(&["LRANGE", key, "0", "-1"])));
+            wire.command(&["DEL", key]);
+        }
+        assert_eq!(
+            wire.ask("DBSIZE"),
+            Value::Integer(0),
+            "with {shards} shards"
+        );
+        let distinct: BTreeSet<&String> = left.iter().collect();
+        assert_eq!(
+            (left.len(), distinct.len()),
+            (ELEMENTS, ELEMENTS),
+            "with {shards} shards"
         );
     }
 }
