@@ -350,9 +350,13 @@ impl Shard {
         }
     }
 
-    /// Sends a message to any shard, this one included. It leaves with the turn.
+    /// Sends a message to any shard, this one included. It leaves with the turn, which it begins where nobody has: a connection that
+    /// ends, say, may be all that goes on here.
     pub fn send(&mut self, to: ShardId, message: Message) {
         self.interrupt_timing();
+        if !self.awake {
+            self.begin_turn();
+        }
         if to == self.id {
             self.own.push_back(message);
             self.schedule_turn();
@@ -389,6 +393,7 @@ impl Shard {
     /// Adds a command to this turn's batch for its owner.
     #[inline]
     pub fn forward(&mut self, owner: ShardId, to: ReplyTo, facts: Facts, args: &Args<'_>) {
+        debug_assert!(self.awake, "input is run within a turn");
         self.stats.forwarded += 1;
         self.interrupt_timing();
         let outbox = &mut self.outboxes[owner.index()];

@@ -115,3 +115,33 @@ fn more_than_maxclients_are_told_so() {
     });
     assert_eq!(server.connect().ask("PING").text(), b"PONG");
 }
+
+/// A client that breaks off is all that happens on its shard then; where it waits elsewhere, that shard is to hear of it nevertheless.
+#[test]
+fn what_is_pushed_after_a_waiting_client_broke_off_stays() {
+    const TRIES: usize = 80;
+    /// Where the news was still under way. Without them a quarter would be lost, of clients and pushers on different shards.
+    const LOST_MAX: usize = TRIES / 10;
+    let server = Server::start(Options::shards(2));
+    let mut watch = server.connect();
+    let mut lost = 0;
+    for _ in 0..TRIES {
+        let mut pusher = server.connect();
+        pusher.ask("PING");
+        let mut waiter = server.connect();
+        // The reply that it does not read makes the kernel reset the connection when it is dropped.
+        waiter.send(b"PING\r\nBLPOP queue 0\r\n");
+        eventually("it waits", GONE_TIME_MAX, || {
+            info(&mut watch, "clients", "blocked_clients") == 1
+        });
+        let files = open_files(&server);
+        drop(waiter);
+        eventually("it is gone", GONE_TIME_MAX, || open_files(&server) < files);
+        pusher.ask("RPUSH queue element");
+        lost += usize::from(pusher.ask("DEL queue").integer() == 0);
+    }
+    assert!(
+        lost <= LOST_MAX,
+        "{lost} of {TRIES} elements went to nobody"
+    );
+}
