@@ -91,9 +91,11 @@ impl Shard {
         let lent = match &request.scope {
             Scope::Whole { .. } => {
                 let empty = Databases::new(self.databases.count(), self.databases.hasher());
+                let mut observed = self.effects.watches.keys();
+                observed.extend(self.effects.waits.keys_waited_for());
                 Lending::World(Box::new(Lent {
                     databases: std::mem::replace(&mut self.databases, empty),
-                    watched: self.effects.watches.keys(),
+                    observed,
                     changes: Vec::new(),
                     next_part: None,
                 }))

@@ -139,6 +139,16 @@ pub struct WaitTable {
 }
 
 impl WaitTable {
+    /// All keys that somebody waits for, for what changes whole databases.
+    pub fn keys_waited_for(&self) -> impl Iterator<Item = TransactionKey> {
+        self.queues.iter().flat_map(|(&db, queues)| {
+            queues.keys().map(move |key| TransactionKey {
+                db,
+                key: key.clone(),
+            })
+        })
+    }
+
     /// Whether nobody waits here: then a change makes nothing ready.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -15,8 +15,8 @@ use crate::process::Process;
 /// What one shard lends.
 pub struct Lent {
     pub databases: Databases,
-    /// The keys that somebody watches there.
-    pub watched: Vec<TransactionKey>,
+    /// The keys that somebody watches or waits for there.
+    pub observed: Vec<TransactionKey>,
     /// What the shard is to be told with its databases: keys that changed.
     pub changes: Vec<Change>,
     /// The shard's log goes on in this part.
@@ -62,7 +62,7 @@ impl World<'_> {
     /// Deletes all keys of a database.
     pub fn flush(&mut self, db: DbIndex) {
         for lent in &mut self.shards {
-            lent.note_watched(db, db);
+            lent.note_observed(db, db);
             let keyspace = lent.databases.get_mut(db).clear();
             self.dirty += keyspace.len() as u64;
             // An empty one of which a snapshot is being made has a last piece to hand on, with what it held at the cut.
@@ -75,7 +75,7 @@ impl World<'_> {
     /// Exchanges two databases.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         for lent in &mut self.shards {
-            lent.note_watched(a, b);
+            lent.note_observed(a, b);
             lent.databases.swap(a, b);
         }
         self.dirty += 1;
@@ -83,9 +83,9 @@ impl World<'_> {
 }
 
 impl Lent {
-    /// A watched key of `a` or `b` that exists in either of the two changes when these are emptied or exchanged.
-    fn note_watched(&mut self, a: DbIndex, b: DbIndex) {
-        for TransactionKey { db, key } in &self.watched {
+    /// A key of `a` or `b` that somebody heeds and that exists in either of the two changes when these are emptied or exchanged.
+    fn note_observed(&mut self, a: DbIndex, b: DbIndex) {
+        for TransactionKey { db, key } in &self.observed {
             let concerned = *db == a || *db == b;
             if concerned
                 && (self.databases.get(a).get(key).is_some()
