@@ -18,22 +18,24 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
-use storage::{Kind, UnixMillis};
+use storage::{Entry, UnixMillis};
 
+use crate::aof::CommitId;
 use crate::batch::{ClientToken, Facts, ReplyTo};
-use crate::client::Closing;
+use crate::client::Client;
 use crate::error::Error;
 use crate::locks::ItemId;
 use crate::message::{Claim, Lending, Message, Release, TransactionKey, Visit, Work};
 use crate::shard::{Shard, wall_time};
 use crate::slot::ShardId;
 use crate::transaction::Scopes;
-use crate::waiting::{Blocked, Ticket, Wait, Waiter, WaiterId};
+use crate::waiting::{Blocked, Ticket, Wait, Waiter, WaiterId, Wants};
 
 /// Sleep of the timer task where nobody's time can run out.
 const NOBODY_WAITS: Duration = Duration::from_secs(3600);
@@ -58,6 +60,33 @@ pub enum End {
     Gone,
 }
 
+/// When a wait ends that something is about to serve.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Haste {
+    /// When that has failed: the element came first.
+    None,
+    /// Before that. Whoever holds locks himself, as EXEC does, might wait for it in vain.
+    AtOnce,
+}
+
+impl Haste {
+    /// Of a command that a connection calls.
+    pub fn of(client: &Client) -> Self {
+        match client.session.in_exec {
+            true => Self::AtOnce,
+            false => Self::None,
+        }
+    }
+}
+
+/// Somebody who wants to know whether a wait was ended, or was over already.
+pub type Told = Box<dyn FnOnce(&mut Shard, bool) + Send>;
+
+/// Where nobody wants to know.
+pub fn nobody_asks() -> Told {
+    Box::new(|_, _| {})
+}
+
 /// A blocked command with keys on several shards.
 pub struct Ticketed {
     blocked: Blocked,
@@ -65,8 +94,8 @@ pub struct Ticketed {
     trying: bool,
     /// Another key became ready meanwhile.
     again: bool,
-    /// It is to end as soon as that transaction has failed.
-    end: Option<End>,
+    /// It is to end as soon as that transaction has failed, and who is to be told.
+    end: Option<(End, Told)>,
 }
 
 impl Shard {
@@ -104,8 +133,8 @@ impl Shard {
     ) -> Option<Ticket> {
         let client = self.client(to.client)?.clone();
         if client.borrow().closing.is_some() {
-            // Its client has gone meanwhile: there is nobody to wait for.
-            client.borrow_mut().close(Closing::Now);
+            // Its client has gone meanwhile: there is nobody to wait for, and its place among the replies is free.
+            self.complete(self.id, to, &[]);
             return None;
         }
         self.last_ticket += 1;
@@ -119,7 +148,7 @@ impl Shard {
         let ticket = Ticket {
             origin: self.id,
             number: self.last_ticket,
-            heeds_deletion: blocked.heeds_deletion(),
+            wants: blocked.wants(),
         };
         client.borrow_mut().blocked = Some(BlockedAt::Ticket(ticket));
         self.tickets.insert(
@@ -163,14 +192,14 @@ impl Shard {
     fn serve_waiters(&mut self, key: &TransactionKey, mut after: Option<WaiterId>) {
         while let Some(id) = self.effects.waits.next(key, after) {
             after = Some(id);
+            self.expire_if_due(key.db, &key.key);
+            let kind = self.databases.get(key.db).get(&key.key).map(Entry::kind);
+            if kind.is_none() && !self.effects.waits.some_want_groups() {
+                return;
+            }
             let waiter = self.effects.waits.get(id);
-            if self.databases.get(key.db).get(&key.key).is_none() {
-                if !self.effects.waits.some_heed_deletion() {
-                    return;
-                }
-                if !waiter.is_some_and(Waiter::heeds_deletion) {
-                    continue;
-                }
+            if !waiter.is_some_and(|waiter| waiter.wants().is_met_by(kind)) {
+                continue;
             }
             if let Some(Waiter::Elsewhere(_)) = waiter {
                 if self.effects.waits.begin_turn(id) {
@@ -214,7 +243,8 @@ impl Shard {
         self.complete(origin, to, &encoded);
     }
 
-    /// Runs a blocked command once more. False where it goes on waiting: it found nothing, or a value of another type.
+    /// Runs a blocked command once more. False where it goes on waiting: it found nothing, or what it was to have is gone again.
+    /// An error at another of its keys is its answer.
     pub(crate) fn execute_for_waiter(
         &mut self,
         facts: Facts,
@@ -224,22 +254,22 @@ impl Shard {
         self.interrupt_timing();
         let failed = !self.execute(facts, args, reply);
         let waits = self.effects.wait.take().is_some();
-        !waits && (!failed || self.is_told_of_failure(facts, args))
+        !waits && (!failed || self.has_what_is_waited_for(facts, args))
     }
 
-    /// Whether a waiter is answered with the error of its command. A source that holds something else is no error but a reason to go on waiting.
-    fn is_told_of_failure(&self, facts: Facts, args: &Args<'_>) -> bool {
-        match facts.command.command().name {
-            // Its group or its stream is gone.
-            "xreadgroup" => true,
-            // The destination holds something else.
-            "blmove" | "brpoplpush" => self
-                .databases
-                .get(facts.db)
-                .get(&args[1])
-                .is_some_and(|source| source.kind() == Kind::List),
-            _ => false,
-        }
+    /// Whether some key that a command can be served from holds what it waits for.
+    fn has_what_is_waited_for(&self, facts: Facts, args: &Args<'_>) -> bool {
+        let command = facts.command.command().name;
+        let wants = Wants::of(command);
+        let sources = match command {
+            "blmove" | "brpoplpush" => 1,
+            _ => usize::MAX,
+        };
+        let mut keys = self.keys_of(facts, args).into_iter().take(sources);
+        keys.any(|key| {
+            let entry = self.databases.get(key.db).get(&key.key);
+            wants.is_met_by(entry.map(Entry::kind))
+        })
     }
 
     /// Locks a waiter's keys for it and lends them to its origin.
@@ -299,10 +329,18 @@ impl Shard {
         Some((blocked.facts, blocked.args.clone()))
     }
 
-    /// The transaction has served it: the reply goes out, and the ticket is void.
-    pub(crate) fn ticket_served(&mut self, ticket: Ticket, reply: &[u8]) {
-        if let Some(ticketed) = self.tickets.remove(&ticket) {
-            self.complete(self.id, ticketed.blocked.to, reply);
+    /// The transaction has served it: the ticket is void, and the reply goes out as soon as it may.
+    pub(crate) fn ticket_served(
+        &mut self,
+        ticket: Ticket,
+        commit: Option<CommitId>,
+        reply: Vec<u8>,
+    ) {
+        if let Some(Ticketed { blocked, end, .. }) = self.tickets.remove(&ticket) {
+            self.answer(commit, blocked.to, reply);
+            if let Some((_, told)) = end {
+                told(self, false);
+            }
         }
     }
 
@@ -312,8 +350,8 @@ impl Shard {
             return;
         };
         ticketed.trying = false;
-        if let Some(end) = ticketed.end {
-            return self.end_ticket(ticket, end);
+        if let Some((end, told)) = ticketed.end.take() {
+            return self.end_ticket(ticket, end, Haste::None, told);
         }
         if std::mem::take(&mut ticketed.again) {
             ticketed.trying = true;
@@ -334,56 +372,117 @@ impl Shard {
         scopes
     }
 
-    /// Ends the wait of one of this shard's connections, wherever it waits.
-    pub(crate) fn end_wait(&mut self, client: ClientToken, at: BlockedAt, end: End) {
+    /// Ends the wait of one of this shard's connections, wherever it waits, and tells `then` whether there was one to end.
+    pub(crate) fn end_wait(
+        &mut self,
+        client: ClientToken,
+        at: BlockedAt,
+        end: End,
+        haste: Haste,
+        then: Told,
+    ) {
         let origin = self.id;
         match at {
-            BlockedAt::Ticket(ticket) => self.end_ticket(ticket, end),
-            BlockedAt::Owner(owner) if owner == origin => self.end_wait_here(origin, client, end),
+            BlockedAt::Ticket(ticket) => self.end_ticket(ticket, end, haste, then),
+            BlockedAt::Owner(owner) if owner == origin => {
+                self.end_wait_here(origin, client, end, then);
+            }
             BlockedAt::Owner(owner) => {
-                let there = move |shard: &mut Shard| shard.end_wait_here(origin, client, end);
+                let there = move |shard: &mut Shard| {
+                    let home: Told = Box::new(move |shard, ended| {
+                        let home = move |shard: &mut Shard| then(shard, ended);
+                        shard.send(origin, Message::Visit(Box::new(home)));
+                    });
+                    shard.end_wait_here(origin, client, end, home);
+                };
                 self.send(owner, Message::Visit(Box::new(there)));
             }
         }
     }
 
-    /// Whether a connection's command is known to wait, as far as this shard can tell.
-    pub(crate) fn may_be_waiting(&self, client: ClientToken, at: BlockedAt) -> bool {
-        match at {
-            BlockedAt::Ticket(ticket) => self
-                .tickets
-                .get(&ticket)
-                .is_some_and(|ticketed| ticketed.end.is_none()),
-            BlockedAt::Owner(owner) if owner == self.id => {
-                self.effects.waits.of_client(owner, client).is_some()
-            }
-            BlockedAt::Owner(_) => true,
+    /// The same for several. Does `then` when each has been ended or was over already.
+    pub(crate) fn end_waits(
+        &mut self,
+        waits: Vec<(ClientToken, BlockedAt)>,
+        end: End,
+        haste: Haste,
+        then: impl FnOnce(&mut Shard) + Send + 'static,
+    ) {
+        // The last who has it has it alone.
+        let then = Arc::new(Mutex::new(then));
+        for (client, at) in waits {
+            let then = then.clone();
+            let told = move |shard: &mut Shard, _| shard.do_if_last(then);
+            self.end_wait(client, at, end, haste, Box::new(told));
+        }
+        self.do_if_last(then);
+    }
+
+    fn do_if_last(&mut self, then: Arc<Mutex<impl FnOnce(&mut Shard)>>) {
+        if let Some(Ok(then)) = Arc::into_inner(then).map(Mutex::into_inner) {
+            then(self);
         }
     }
 
-    fn end_wait_here(&mut self, origin: ShardId, client: ClientToken, end: End) {
+    fn end_wait_here(&mut self, origin: ShardId, client: ClientToken, end: End, then: Told) {
+        let ended = self.take_out(origin, client, end);
+        if !ended && end == End::Gone && self.locks.holds_client(origin, client) {
+            // Its command has met a lock. When it has run, it may wait.
+            let later = move |shard: &mut Shard| {
+                shard.take_out(origin, client, end);
+            };
+            self.when_client_is_past(origin, client, Box::new(later));
+        }
+        then(self, ended);
+    }
+
+    /// Ends the wait of a connection that this shard serves, if it waits.
+    fn take_out(&mut self, origin: ShardId, client: ClientToken, end: End) -> bool {
         if let Some(id) = self.effects.waits.of_client(origin, client)
             && let Some(Waiter::Here(blocked)) = self.effects.waits.leave(id)
         {
             self.answer_in_vain(&blocked, end);
+            return true;
+        }
+        false
+    }
+
+    fn end_ticket(&mut self, ticket: Ticket, end: End, haste: Haste, then: Told) {
+        match self.tickets.get_mut(&ticket) {
+            Some(it) if it.trying && haste == Haste::None => match it.end {
+                None => it.end = Some((end, then)),
+                Some(_) => then(self, false),
+            },
+            Some(_) => {
+                self.void_ticket(ticket, end);
+                then(self, true);
+            }
+            None => then(self, false),
         }
     }
 
-    fn end_ticket(&mut self, ticket: Ticket, end: End) {
-        match self.tickets.get_mut(&ticket) {
-            None => {}
-            Some(ticketed) if ticketed.trying => ticketed.end = Some(end),
-            Some(_) => {
-                if let Some(Ticketed { blocked, .. }) = self.tickets.remove(&ticket) {
-                    let keys = self.keys_of(blocked.facts, &blocked.args.borrow());
-                    let keys: Vec<_> = keys.into_iter().map(|key| key.key).collect();
-                    for owner in self.slots.owners(&keys) {
-                        let leave = move |shard: &mut Shard| shard.leave(ticket);
-                        self.send(owner, Message::Visit(Box::new(leave)));
-                    }
-                    self.answer_in_vain(&blocked, end);
-                }
-            }
+    /// Ends a wait on several shards. A transaction that was to serve it gives all back unused.
+    fn void_ticket(&mut self, ticket: Ticket, end: End) {
+        let Some(Ticketed {
+            blocked,
+            end: earlier,
+            ..
+        }) = self.tickets.remove(&ticket)
+        else {
+            return;
+        };
+        let keys = self.keys_of(blocked.facts, &blocked.args.borrow());
+        let keys: Vec<_> = keys.into_iter().map(|key| key.key).collect();
+        for owner in self.slots.owners(&keys) {
+            let leave = move |shard: &mut Shard| {
+                shard.leave(ticket);
+                shard.serve_ready();
+            };
+            self.send(owner, Message::Visit(Box::new(leave)));
+        }
+        self.answer_in_vain(&blocked, end);
+        if let Some((_, told)) = earlier {
+            told(self, false);
         }
     }
 
@@ -403,7 +502,8 @@ impl Shard {
             End::Unblocked => {
                 Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK").write(&mut reply);
             }
-            End::Gone => return,
+            // Its place among the replies is free, so that the others can leave.
+            End::Gone => {}
         }
         self.complete(blocked.origin, blocked.to, &encoded);
     }
@@ -448,7 +548,7 @@ impl Shard {
             .map(|(ticket, _)| *ticket)
             .collect();
         for ticket in due {
-            self.end_ticket(ticket, End::TimedOut);
+            self.end_ticket(ticket, End::TimedOut, Haste::None, nobody_asks());
         }
     }
 }

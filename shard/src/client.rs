@@ -14,7 +14,7 @@ use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::blocking::BlockedAt;
 use crate::context::Caller;
 use crate::error::Error;
-use crate::exec::{Queue, Suspended};
+use crate::exec::{ExecState, Queue, Suspended};
 use crate::pause::changes_something;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
@@ -142,6 +142,8 @@ pub struct Client {
     pub blocked: Option<BlockedAt>,
     /// It has given back what only a busy connection needs, and is still idle.
     at_rest: bool,
+    /// Whether it has an EXEC that is not over.
+    pub exec: ExecState,
     /// An EXEC that waits for the reply of one of its commands.
     pub suspended: Option<Box<Suspended>>,
     /// The connection's task.
@@ -265,6 +267,7 @@ impl Client {
             over_soft_since: None,
             blocked: None,
             at_rest: false,
+            exec: ExecState::None,
             suspended: None,
             waker: None,
         }

@@ -21,6 +21,7 @@ use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splitable};
 use tracing::debug;
 
+use crate::blocking::{End, Haste, nobody_asks};
 use crate::client::{Client, Closing, Due};
 use crate::shard::Shard;
 
@@ -59,13 +60,18 @@ where
             if received.is_none()
                 && let Poll::Ready(result) = receiving.as_mut().poll(cx)
             {
-                let mut client = client.borrow_mut();
-                // A command that waits for an element would hold the end up for ever.
-                let how = match result.is_ok() && client.blocked.is_none() {
-                    true => Closing::AfterReplies,
-                    false => Closing::Now,
+                let how = match result {
+                    Ok(()) => Closing::AfterReplies,
+                    Err(_) => Closing::Now,
                 };
-                client.close(how);
+                client.borrow_mut().close(how);
+                // A command that waits for an element would hold the end up for ever.
+                let blocked = client.borrow().blocked;
+                if let Some(at) = blocked {
+                    let token = client.borrow().token;
+                    let mut shard = served.shard.borrow_mut();
+                    shard.end_wait(token, at, End::Gone, Haste::AtOnce, nobody_asks());
+                }
                 received = Some(result);
             }
             if client.borrow().closing == Some(Closing::Now) {
@@ -100,7 +106,7 @@ where
         }
     }
     let token = client.borrow().token;
-    served.shard.borrow_mut().forget(token);
+    served.shard.borrow_mut().leave_by(token);
 }
 
 /// Reads and runs input until the client ends its side, or is to be closed.

@@ -52,6 +52,15 @@ pub struct Exec {
     replies: Vec<u8>,
 }
 
+/// Whether a connection has an EXEC that is not over: all of it happens, or nothing, whatever becomes of the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExecState {
+    None,
+    UnderWay,
+    /// The connection has closed meanwhile and is forgotten at the end.
+    LastWish,
+}
+
 /// An EXEC that waits for the reply of one of its commands.
 pub struct Suspended {
     exec: Box<Exec>,
@@ -188,6 +197,7 @@ impl Shard {
             replies: Vec::new(),
         });
         client.session.exec_watched = watched;
+        client.exec = ExecState::UnderWay;
         self.begin_exec(client.token, exec, scopes, whole);
         Ok(Answer::Later)
     }
@@ -245,7 +255,7 @@ impl Shard {
     /// All locks are held.
     pub(crate) fn run_exec(&mut self, mut exec: Box<Exec>, unchanged: bool, held: Held) {
         let Some(client) = self.client(exec.to.client).cloned() else {
-            // The connection is gone, and with it the wish.
+            debug_assert!(false, "a connection is known until its EXEC is over");
             held.end(self);
             return;
         };
@@ -256,7 +266,8 @@ impl Shard {
             reply.null_array();
             self.show_exec(&client.borrow(), &exec);
             held.end(self);
-            return self.complete(self.id, exec.to, &exec.replies);
+            self.complete(self.id, exec.to, &exec.replies);
+            return self.end_exec(&mut client.borrow_mut());
         }
         reply.array(exec.commands.len());
         self.continue_exec(exec, held);
@@ -318,7 +329,15 @@ impl Shard {
         client.borrow_mut().session.in_exec = false;
         let commit = held.end(self);
         self.answer(commit, exec.to, exec.replies);
-        self.flush_pushes(&mut client.borrow_mut());
+        let client = &mut *client.borrow_mut();
+        self.flush_pushes(client);
+        self.end_exec(client);
+    }
+
+    fn end_exec(&mut self, client: &mut Client) {
+        if std::mem::replace(&mut client.exec, ExecState::None) == ExecState::LastWish {
+            self.forget(client);
+        }
     }
 
     /// An EXEC that was answered later is over.
@@ -334,11 +353,6 @@ impl Shard {
         suspended.exec.replies.extend_from_slice(reply);
         let go_on = move |shard: &mut Shard| shard.continue_exec(suspended.exec, suspended.held);
         self.post(go_on);
-    }
-
-    /// Its connection is gone: the locks go too.
-    pub(crate) fn abandon_exec(&mut self, suspended: Suspended) {
-        suspended.held.end(self);
     }
 
     /// DISCARD, and what ends a connection's wish to EXEC in other ways.

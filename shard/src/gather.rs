@@ -4,6 +4,7 @@
 //! they are joined into the reply. The connection stalls meanwhile. These are commands that operators send, so a few boxes do not matter.
 
 use std::any::Any;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use protocol::reply::{Reply, Version};
@@ -43,6 +44,23 @@ pub struct Gather {
     measured: Option<Measured>,
 }
 
+/// The place of one shard's part, which it is to fill.
+pub struct PartOf<T> {
+    origin: ShardId,
+    index: usize,
+    place: usize,
+    of: PhantomData<fn(T)>,
+}
+
+impl<T: Send + 'static> PartOf<T> {
+    /// Sends the part home.
+    pub fn tell(self, shard: &mut Shard, part: T) {
+        let part: BoxedPart = Box::new(part);
+        let home = move |home: &mut Shard| home.gathered(self.index, self.place, part);
+        shard.send(self.origin, Message::Visit(Box::new(home)));
+    }
+}
+
 impl Shard {
     /// Runs `visit` on every shard, this one included, and `finish` with their parts in the order of the shards.
     pub fn gather<T: Send + 'static>(
@@ -51,8 +69,7 @@ impl Shard {
         visit: impl Fn(&mut Shard) -> T + Clone + Send + 'static,
         finish: impl FnOnce(&mut Shard, Vec<T>, &mut Reply<'_>) -> Outcome + 'static,
     ) -> Answer {
-        let shards = (0..self.slots.shards()).map(ShardId::new).collect();
-        self.gather_from(client, shards, visit, finish)
+        self.gather_from(client, self.slots.all(), visit, finish)
     }
 
     /// The same on some shards only.
@@ -75,6 +92,32 @@ impl Shard {
         visit: impl Fn(&mut Shard) -> T + Clone + Send + 'static,
         finish: impl FnOnce(&mut Shard, Vec<T>, &mut Reply<'_>) -> Outcome + 'static,
     ) -> Answer {
+        let arrive = move |shard: &mut Shard, part: PartOf<T>| {
+            let there = move |shard: &mut Shard| {
+                let told = visit(shard);
+                part.tell(shard, told);
+            };
+            match until {
+                Until::Now => there(shard),
+                Until::Home(keys) => {
+                    let own: Vec<&[u8]> = shard.slots.owned(shard.id, &keys).collect();
+                    shard.when_home(&own, Box::new(there));
+                }
+                Until::Paused => shard.take_up_pause_and(Box::new(there)),
+                Until::AllHome => shard.when_all_home(Box::new(there)),
+            }
+        };
+        self.gather_told(client, shards, arrive, finish)
+    }
+
+    /// The same, where a shard tells its part when it likes.
+    pub fn gather_told<T: Send + 'static>(
+        &mut self,
+        client: &mut Client,
+        shards: Vec<ShardId>,
+        arrive: impl FnOnce(&mut Shard, PartOf<T>) + Clone + Send + 'static,
+        finish: impl FnOnce(&mut Shard, Vec<T>, &mut Reply<'_>) -> Outcome + 'static,
+    ) -> Answer {
         let to = client.stall();
         let index = self.gathers.insert(Gather {
             to,
@@ -93,23 +136,15 @@ impl Shard {
         self.timing.gathering = Some(index);
         let origin = self.id;
         for (place, shard) in shards.into_iter().enumerate() {
-            let visit = visit.clone();
-            let there = move |shard: &mut Shard| {
-                let part: BoxedPart = Box::new(visit(shard));
-                let home = move |home: &mut Shard| home.gathered(index, place, part);
-                shard.send(origin, Message::Visit(Box::new(home)));
+            let arrive = arrive.clone();
+            let part = PartOf {
+                origin,
+                index,
+                place,
+                of: PhantomData,
             };
-            let until = until.clone();
-            let arrive = move |shard: &mut Shard| match until {
-                Until::Now => there(shard),
-                Until::Home(keys) => {
-                    let own: Vec<&[u8]> = shard.slots.owned(shard.id, &keys).collect();
-                    shard.when_home(&own, Box::new(there));
-                }
-                Until::Paused => shard.take_up_pause_and(Box::new(there)),
-                Until::AllHome => shard.when_all_home(Box::new(there)),
-            };
-            self.send(shard, Message::Visit(Box::new(arrive)));
+            let visit = move |shard: &mut Shard| arrive(shard, part);
+            self.send(shard, Message::Visit(Box::new(visit)));
         }
         Answer::Later
     }

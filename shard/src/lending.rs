@@ -262,6 +262,19 @@ impl Shard {
         self.run_visit(queued);
     }
 
+    /// Does something on this shard as soon as the commands of a connection are over that wait here for locks.
+    pub(crate) fn when_client_is_past(
+        &mut self,
+        origin: ShardId,
+        client: ClientToken,
+        visit: Visit,
+    ) {
+        let queued = self
+            .locks
+            .enqueue([LockName::Client(origin, client)], Work::Visit(visit));
+        self.run_visit(queued);
+    }
+
     /// Does something on this shard as soon as nothing at all is lent away.
     pub fn when_all_home(&mut self, visit: Visit) {
         if self.locks.is_empty() {

@@ -17,16 +17,17 @@ use storage::{AccessPolicy, Databases, Keyspace, Pool, UnixMillis};
 
 use crate::aof::Log;
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
-use crate::blocking::{End, Ticketed};
+use crate::blocking::{End, Haste, Ticketed, nobody_asks};
 use crate::client::Client;
 use crate::client_eviction::Held;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
+use crate::exec::ExecState;
 use crate::gather::Gather;
 use crate::giving_way::GivingWay;
 use crate::handler::{HANDLERS, Handler};
 use crate::latency::Spikes;
-use crate::locks::LockTable;
+use crate::locks::{ItemId, LockTable};
 use crate::mailbox::{Mailbox, Outlets};
 use crate::message::{Late, LockRequest, Message, TransactionKey, Work};
 use crate::monitor::Monitors;
@@ -498,23 +499,26 @@ impl Shard {
         client
     }
 
-    /// Forgets a connection: replies still under way to it are dropped when they come.
-    pub fn forget(&mut self, token: ClientToken) {
+    /// A connection has closed: it is forgotten, and replies still under way to it are dropped when they come. One whose EXEC is under way
+    /// stays known until that is over, since all of it happens or nothing.
+    pub fn leave_by(&mut self, token: ClientToken) {
         self.process.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(client) = self.client(token).cloned() {
-            self.clients.remove(token.index as usize);
             let client = &mut *client.borrow_mut();
             self.unweigh(client);
-            self.discard_queue(client);
-            self.drop_subscriptions(client);
-            self.unwatch(std::mem::take(&mut client.session.exec_watched));
-            if let Some(at) = client.blocked.take() {
-                self.end_wait(token, at, End::Gone);
+            match client.exec {
+                ExecState::None => self.forget(client),
+                ExecState::UnderWay | ExecState::LastWish => client.exec = ExecState::LastWish,
             }
-            // An EXEC that waits for a reply holds locks.
-            if let Some(suspended) = client.suspended.take() {
-                self.abandon_exec(*suspended);
-            }
+        }
+    }
+
+    pub(crate) fn forget(&mut self, client: &mut Client) {
+        self.clients.remove(client.token.index as usize);
+        self.discard_queue(client);
+        self.drop_subscriptions(client);
+        if let Some(at) = client.blocked.take() {
+            self.end_wait(client.token, at, End::Gone, Haste::AtOnce, nobody_asks());
         }
         if self.stopping {
             self.wake_main();

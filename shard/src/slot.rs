@@ -74,6 +74,11 @@ impl SlotMap {
         self.shards as usize
     }
 
+    /// All of them.
+    pub fn all(self) -> Vec<ShardId> {
+        (0..self.shards()).map(ShardId::new).collect()
+    }
+
     /// The owner of a slot.
     pub fn shard_of_slot(self, slot: Slot) -> ShardId {
         ShardId((u32::from(slot.0) * self.shards / SLOTS) as u8)

@@ -463,9 +463,7 @@ impl Shard {
                 match served {
                     true => {
                         let commit = self.strike(stage, parts, Ending::Leave(ticket));
-                        self.after_commit(commit, move |shard| {
-                            shard.ticket_served(ticket, &encoded);
-                        });
+                        self.ticket_served(ticket, commit, encoded);
                     }
                     false => {
                         self.strike(stage, parts, Ending::Plain);

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use protocol::args::OwnedArgs;
 use protocol::reply::Reply;
-use storage::{DbIndex, UnixMillis};
+use storage::{DbIndex, Kind, UnixMillis};
 
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::message::TransactionKey;
@@ -25,8 +25,39 @@ pub struct WaiterId(u64);
 pub struct Ticket {
     pub origin: ShardId,
     pub number: u64,
-    /// See [`Waiter::heeds_deletion`].
-    pub heeds_deletion: bool,
+    pub wants: Wants,
+}
+
+/// What a command waits for at its keys. A key that holds something else wakes nobody.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Wants {
+    List,
+    SortedSet,
+    Stream,
+    /// A group of a stream: its command is answered with an error where the stream has gone, or is none any more.
+    Group,
+}
+
+impl Wants {
+    /// What the command of this name waits for.
+    pub fn of(command: &str) -> Self {
+        match command {
+            "xreadgroup" => Self::Group,
+            "xread" => Self::Stream,
+            "bzpopmin" | "bzpopmax" | "bzmpop" => Self::SortedSet,
+            _ => Self::List,
+        }
+    }
+
+    /// Whether a key wakes who waits for it: one with such a value, or without any.
+    pub fn is_met_by(self, kind: Option<Kind>) -> bool {
+        match self {
+            Self::List => kind == Some(Kind::List),
+            Self::SortedSet => kind == Some(Kind::SortedSet),
+            Self::Stream => kind == Some(Kind::Stream),
+            Self::Group => true,
+        }
+    }
 }
 
 /// What a command answers that would wait where it may not: inside EXEC.
@@ -64,9 +95,8 @@ pub struct Blocked {
 }
 
 impl Blocked {
-    /// XREADGROUP is answered with an error where its stream has gone; for all others a key without a value is nothing new.
-    pub fn heeds_deletion(&self) -> bool {
-        self.facts.command.command().name == "xreadgroup"
+    pub fn wants(&self) -> Wants {
+        Wants::of(self.facts.command.command().name)
     }
 }
 
@@ -102,11 +132,10 @@ enum Whose {
 }
 
 impl Waiter {
-    /// Whether it wants to know that a key of it has gone.
-    pub fn heeds_deletion(&self) -> bool {
+    pub fn wants(&self) -> Wants {
         match self {
-            Self::Here(blocked) => blocked.heeds_deletion(),
-            Self::Elsewhere(ticket) => ticket.heeds_deletion,
+            Self::Here(blocked) => blocked.wants(),
+            Self::Elsewhere(ticket) => ticket.wants,
         }
     }
 
@@ -129,8 +158,8 @@ pub struct WaitTable {
     ids: HashMap<Whose, WaiterId, RandomState>,
     /// Those of them that this shard serves.
     served_here: usize,
-    /// Those that heed deletion.
-    heeding: usize,
+    /// Those that want a group, and so heed that a key has gone.
+    of_groups: usize,
     queues: HashMap<DbIndex, Queues, RandomState>,
     /// Keys whose waiters are to be tried, from behind the given one on.
     ready: VecDeque<(TransactionKey, Option<WaiterId>)>,
@@ -171,9 +200,9 @@ impl WaitTable {
         self.deadlines.len()
     }
 
-    /// Whether somebody wants to know of keys that have gone.
-    pub fn some_heed_deletion(&self) -> bool {
-        self.heeding > 0
+    /// Whether a key without a value wakes somebody.
+    pub fn some_want_groups(&self) -> bool {
+        self.of_groups > 0
     }
 
     /// Waiters that this shard serves.
@@ -196,7 +225,7 @@ impl WaitTable {
             self.deadlines
                 .extend(blocked.until.map(|until| (until, id)));
         }
-        self.heeding += usize::from(waiter.heeds_deletion());
+        self.of_groups += usize::from(waiter.wants() == Wants::Group);
         self.ids.insert(waiter.whose(), id);
         let turn = Turn::Waits;
         self.waiters.insert(id, Enrolled { waiter, keys, turn });
@@ -206,7 +235,7 @@ impl WaitTable {
     /// Takes a waiter out. If it had its turn, those behind it have theirs.
     pub fn leave(&mut self, id: WaiterId) -> Option<Waiter> {
         let Enrolled { waiter, keys, turn } = self.waiters.remove(&id)?;
-        self.heeding -= usize::from(waiter.heeds_deletion());
+        self.of_groups -= usize::from(waiter.wants() == Wants::Group);
         self.ids.remove(&waiter.whose());
         for TransactionKey { db, key } in &keys {
             let Some(queues) = self.queues.get_mut(db) else {
@@ -345,7 +374,7 @@ mod tests {
             Waiter::Elsewhere(Ticket {
                 origin: ShardId::new(0),
                 number,
-                heeds_deletion: false,
+                wants: Wants::List,
             })
         };
         let first = table.enroll(waiter(1), vec![key("a"), key("b"), key("a")]);
@@ -371,7 +400,7 @@ mod tests {
         let ticket = |number| Ticket {
             origin: ShardId::new(0),
             number,
-            heeds_deletion: false,
+            wants: Wants::List,
         };
         let [first, second] =
             [1, 2].map(|number| table.enroll(Waiter::Elsewhere(ticket(number)), vec![key("a")]));

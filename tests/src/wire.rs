@@ -181,14 +181,22 @@ impl Wire {
 
     /// Tells the server that nothing more will be sent; replies can still be read.
     ///
-    /// # Panics
-    /// Where the socket refuses.
-    pub fn finish_sending(&mut self) {
+    /// # Errors
+    /// Where the server has closed.
+    pub fn try_finish_sending(&mut self) -> std::io::Result<()> {
         match &self.socket {
             Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
             Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
         }
-        .expect("shutting down the sending half");
+    }
+
+    /// Tells the server that nothing more will be sent; replies can still be read.
+    ///
+    /// # Panics
+    /// Where the server has closed.
+    pub fn finish_sending(&mut self) {
+        self.try_finish_sending()
+            .expect("shutting down the sending half");
     }
 
     fn fill(&mut self) -> std::io::Result<usize> {

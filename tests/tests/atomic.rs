@@ -436,3 +436,38 @@ fn a_move_that_waited_finds_its_destination_at_home() {
         );
     }
 }
+
+/// All of a transaction happens or nothing, also where its client goes at once and never hears of it.
+#[test]
+fn a_transaction_is_whole_though_its_client_has_gone() {
+    const ROUNDS: usize = 60;
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        let mut subscriber = server.connect();
+        subscriber.ask("SUBSCRIBE channel");
+        for round in 0..ROUNDS {
+            let mut leaver = server.connect();
+            // One command in the midst must ask all shards: the transaction waits for it.
+            let asks = ["PING", "CLIENT LIST", "INFO"][round % 3];
+            leaver.send(
+                format!(
+                    "MULTI\r\nSET alpha {round}\r\nINCR counted\r\n{asks}\r\nSET beta {round}\r\nPUBLISH channel {round}\r\nEXEC\r\n"
+                )
+                .as_bytes(),
+            );
+            // Replies that nobody reads reset the connection.
+            std::thread::sleep(Duration::from_micros(fastrand::u64(..600)));
+            drop(leaver);
+            let seen = wire.ask("MGET alpha beta").elements().expect("values");
+            assert!(seen[0] == seen[1], "with {shards} shards: {seen:?}");
+        }
+        let again = |wire: &mut Wire| texts(&wire.ask("MGET alpha beta counted"));
+        tests::server::eventually("all of them happen", Duration::from_secs(10), || {
+            again(&mut wire)[2] == ROUNDS.to_string()
+        });
+        for _ in 0..ROUNDS {
+            subscriber.value();
+        }
+    }
+}

@@ -9,13 +9,14 @@ use storage::list::List;
 use storage::listpack::End;
 use storage::sorted_set::Direction;
 
-use crate::blocking::End as WaitEnd;
+use crate::blocking::{End as WaitEnd, Haste};
 use crate::client::Client;
 use crate::commands::list::{self, end, move_element, multi_pop, multi_pop_arguments};
 use crate::commands::options::{is, parse_float};
 use crate::commands::sorted_set;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
+use crate::gather::PartOf;
 use crate::handler::Answer;
 use crate::shard::Shard;
 use crate::waiting::Null;
@@ -147,16 +148,20 @@ pub fn unblock(
             ));
         }
     };
-    let visit = move |shard: &mut Shard| shard.unblock(id, how);
-    Ok(shard.gather(client, visit, |_, ended, reply| {
-        reply.integer(i64::from(ended.into_iter().any(|ended| ended)));
-        Ok(())
-    }))
+    let shards = shard.slots.all();
+    let haste = Haste::of(client);
+    let visit = move |shard: &mut Shard, part| shard.unblock(id, how, haste, part);
+    Ok(
+        shard.gather_told(client, shards, visit, |_, ended: Vec<bool>, reply| {
+            reply.integer(i64::from(ended.into_iter().any(|ended| ended)));
+            Ok(())
+        }),
+    )
 }
 
 impl Shard {
-    /// Ends the wait of the connection with this id, if it is here and waits.
-    fn unblock(&mut self, id: i64, how: WaitEnd) -> bool {
+    /// Ends the wait of the connection with this id, if it is here and waits. Where something is serving it just now, that comes first.
+    fn unblock(&mut self, id: i64, how: WaitEnd, haste: Haste, part: PartOf<bool>) {
         let found = self.clients.iter().find_map(|(_, known)| {
             let client = known.client.try_borrow().ok()?;
             let is_it = u64::try_from(id) == Ok(client.session.id);
@@ -164,11 +169,11 @@ impl Shard {
             Some((client.token, at))
         });
         match found {
-            Some((token, at)) if self.may_be_waiting(token, at) => {
-                self.end_wait(token, at, how);
-                true
+            Some((token, at)) => {
+                let told = |shard: &mut Shard, ended| part.tell(shard, ended);
+                self.end_wait(token, at, how, haste, Box::new(told));
             }
-            _ => false,
+            None => part.tell(self, false),
         }
     }
 }

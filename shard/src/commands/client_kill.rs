@@ -8,10 +8,12 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::item::parse_int;
 
+use crate::blocking::{End, Haste};
 use crate::client::{Client, Closing};
 use crate::commands::client::ClientType;
 use crate::commands::options::is;
 use crate::error::Error;
+use crate::gather::PartOf;
 use crate::handler::Answer;
 use crate::shard::Shard;
 
@@ -121,32 +123,41 @@ pub fn kill(
         },
         false => Filter::parse(args, own_id)?,
     };
-    let visit = move |shard: &mut Shard| {
-        let mut killed = 0;
-        for (_, known) in &shard.clients {
+    let shards = shard.slots.all();
+    let haste = Haste::of(client);
+    let visit = move |shard: &mut Shard, part| shard.kill_clients(&filter, own_id, haste, part);
+    let finish = move |_: &mut Shard, parts: Vec<i64>, reply: &mut Reply<'_>| {
+        match (parts.iter().sum::<i64>(), old_form) {
+            (0, true) => return Err(Error::new("ERR No such client")),
+            (_, true) => reply.ok(),
+            (killed, false) => reply.integer(killed),
+        }
+        Ok(())
+    };
+    Ok(shard.gather_told(client, shards, visit, finish))
+}
+
+impl Shard {
+    /// Closes those of this shard's connections that fit. Tells how many once none of them can be served with an element any more.
+    fn kill_clients(&mut self, filter: &Filter, own_id: u64, haste: Haste, part: PartOf<i64>) {
+        let (mut killed, mut waits) = (0, Vec::new());
+        for (_, known) in &self.clients {
             if let Ok(mut client) = known.client.try_borrow_mut()
-                && filter.fits(&client, shard.instant)
+                && filter.fits(&client, self.instant)
             {
                 let how = match client.session.id == own_id {
                     true => Closing::AfterReplies,
                     false => Closing::Now,
                 };
                 client.close(how);
+                waits.extend(client.blocked.map(|at| (client.token, at)));
                 killed += 1;
             }
         }
-        killed
-    };
-    Ok(
-        shard.gather(client, visit, move |_, parts: Vec<i64>, reply| {
-            match (parts.iter().sum::<i64>(), old_form) {
-                (0, true) => return Err(Error::new("ERR No such client")),
-                (_, true) => reply.ok(),
-                (killed, false) => reply.integer(killed),
-            }
-            Ok(())
-        }),
-    )
+        self.end_waits(waits, End::Gone, haste, move |shard| {
+            part.tell(shard, killed)
+        });
+    }
 }
 
 #[cfg(test)]
