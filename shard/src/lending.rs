@@ -4,12 +4,13 @@
 //! A request that may not wait is refused only after the mailbox has been read once more: a release that was sent before the request was, as
 //! far as any client could tell, lies there at the latest, so a transaction is never refused on account of one that had ended before it.
 
+use protocol::args::Args;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
 use storage::{Databases, DbIndex, Entry, Found};
 
 use crate::aof_manifest::Folder;
-use crate::batch::ClientToken;
+use crate::batch::{ClientToken, Facts};
 use crate::locks::{ItemId, LockName};
 use crate::message::{
     Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionKey, Visit, Work,
@@ -151,6 +152,10 @@ impl Shard {
         match release.lent {
             Lending::Entries(entries) => {
                 for (db, entry) in entries {
+                    debug_assert!(
+                        self.locks.covers(release.item, entry.key()),
+                        "a key comes home that its lock does not cover"
+                    );
                     #[cfg(feature = "torn")]
                     self.databases.get_mut(db).take(entry.key());
                     self.databases.get_mut(db).insert_new(entry);
@@ -199,15 +204,15 @@ impl Shard {
                         self.send(coordinator, Message::Granted(Box::new(grant)));
                     }
                     Work::Command(parked) => {
-                        self.run_parked(*parked);
+                        self.under(item, |shard| shard.run_parked(*parked));
                         freed.push(item);
                     }
                     Work::Visit(visit) => {
-                        visit(self);
+                        self.under(item, visit);
                         freed.push(item);
                     }
                     Work::Serve(waiter, key) => {
-                        self.serve_locked(waiter, key);
+                        self.under(item, |shard| shard.serve_locked(waiter, key));
                         freed.push(item);
                     }
                     Work::Claim(waiter) => match self.effects.waits.get(waiter) {
@@ -218,6 +223,24 @@ impl Shard {
             }
         }
         self.serve_ready();
+    }
+
+    /// Does what an item's locks are held for.
+    fn under(&mut self, item: ItemId, work: impl FnOnce(&mut Self)) {
+        let before = self.runs_under.replace(item);
+        work(self);
+        self.runs_under = before;
+    }
+
+    /// Whether a command may touch its keys: none is locked by another item than the one under which this shard works. What runs on a
+    /// transaction's stage has them there.
+    pub(crate) fn has_at_home(&self, facts: Facts, args: &Args<'_>) -> bool {
+        if self.locks.is_empty() || self.effects.away.is_some() {
+            return true;
+        }
+        let keys = self.keys_of(facts, args);
+        let is_held = |key: &TransactionKey| self.locks.is_held(&key.key, self.runs_under);
+        !keys.iter().any(is_held)
     }
 
     /// Queues work for locks on keys of this shard.
@@ -247,7 +270,7 @@ impl Shard {
         let names = keys.into_iter().map(LockName::Key).chain([client]);
         let (item, ready) = self.locks.enqueue(names, Work::Command(Box::new(parked)));
         if let Some(Work::Command(parked)) = ready {
-            self.run_parked(*parked);
+            self.under(item, |shard| shard.run_parked(*parked));
             self.unlock(item);
         }
     }
@@ -286,7 +309,7 @@ impl Shard {
 
     fn run_visit(&mut self, queued: (ItemId, Option<Work>)) {
         if let (item, Some(Work::Visit(visit))) = queued {
-            visit(self);
+            self.under(item, visit);
             self.unlock(item);
         }
     }

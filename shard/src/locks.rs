@@ -95,6 +95,21 @@ impl<W> LockTable<W> {
         self.barrier.is_some() || self.queues.contains_key(&Name::Key(key))
     }
 
+    /// Whether another item than `own` runs with this key locked: then it may be lent away.
+    pub fn is_held(&self, key: &[u8], own: Option<ItemId>) -> bool {
+        let runs = |id: &ItemId| self.items[id.0].behind == 0 && own != Some(*id);
+        let queue = self.queues.get(&Name::Key(key));
+        self.barrier.as_ref().is_some_and(runs) || queue.and_then(VecDeque::front).is_some_and(runs)
+    }
+
+    /// Whether a running item has this key locked.
+    pub fn covers(&self, item: ItemId, key: &[u8]) -> bool {
+        let queue = self.queues.get(&Name::Key(key));
+        cfg!(feature = "torn")
+            || self.barrier == Some(item)
+            || queue.and_then(VecDeque::front) == Some(&item)
+    }
+
     /// Whether somebody holds or waits for the whole shard.
     pub fn holds_all(&self) -> bool {
         self.barrier.is_some()

@@ -96,6 +96,8 @@ pub struct Shard {
     /// What they hold in memory.
     pub(crate) client_memory: Held,
     pub locks: LockTable<Work>,
+    /// The item of it whose work this shard is doing.
+    pub(crate) runs_under: Option<ItemId>,
     /// Requests that do not wait and have met a lock: they are looked at again when the mailbox has been read.
     #[allow(clippy::vec_box)]
     pub(crate) tries: Vec<Box<LockRequest>>,
@@ -184,6 +186,7 @@ impl Shard {
             clients_rested: false,
             client_memory: Held::default(),
             locks: LockTable::default(),
+            runs_under: None,
             tries: Vec::new(),
             transactions: Slab::new(),
             gathers: Slab::new(),
@@ -256,6 +259,10 @@ impl Shard {
     /// caller takes that. Returns false where it failed.
     #[inline]
     pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
+        debug_assert!(
+            self.has_at_home(facts, args),
+            "a command on a key that is locked by somebody else"
+        );
         let began = self.begin_timing(facts.command);
         let index = facts.command.index();
         self.stats.calls[index] += 1;
