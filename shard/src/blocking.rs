@@ -211,8 +211,7 @@ impl Shard {
                 let keys = self.effects.waits.keys(id);
                 if keys.iter().any(|key| self.locks.holds_key(&key.key)) {
                     // Its command would miss what is lent away, and those behind it must not have what is there.
-                    let names = keys.into_iter().map(|key| key.key);
-                    let queued = self.lock_keys(names, Work::Serve(id, key.clone()));
+                    let queued = self.lock_keys(&keys, Work::Serve(id, key.clone()));
                     debug_assert!(queued.1.is_none(), "a key is held");
                     return;
                 }
@@ -275,8 +274,7 @@ impl Shard {
     /// Locks a waiter's keys for it and lends them to its origin.
     fn claim(&mut self, id: WaiterId) {
         let keys = self.effects.waits.keys(id);
-        let names = keys.into_iter().map(|key| key.key);
-        if let (item, Some(_)) = self.lock_keys(names, Work::Claim(id)) {
+        if let (item, Some(_)) = self.lock_keys(&keys, Work::Claim(id)) {
             self.send_claim(item, id);
         }
     }

@@ -20,6 +20,7 @@ use crate::commands::{copy, sort};
 use crate::error::Error;
 use crate::eviction::Room;
 use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
+use crate::locks::LockName;
 use crate::message::{Message, Parked, TransactionKey};
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -193,16 +194,14 @@ impl Shard {
 
     /// On the owner of its keys: runs a command that came alone.
     pub(crate) fn run_command(&mut self, parked: Parked) {
-        let keys: Vec<Box<[u8]>> = self
-            .keys_of(parked.facts, &parked.args.borrow())
-            .into_iter()
-            .map(|key| key.key)
-            .collect();
-        let client = parked.to.client;
-        if !self.locks.is_empty()
-            && self.must_queue(parked.origin, client, keys.iter().map(|key| &**key))
-        {
-            return self.park(parked, keys);
+        if !self.locks.is_empty() {
+            let client = parked.to.client;
+            let keys = self.keys_of(parked.facts, &parked.args.borrow());
+            let keys: SmallVec<[LockName; 4]> =
+                keys.iter().map(|key| LockName::of_key(&key.key)).collect();
+            if self.must_queue(parked.origin, client, &keys) {
+                return self.park(parked, &keys);
+            }
         }
         if !self.has_room_for(parked.facts.command) {
             let mut encoded = Vec::new();
@@ -318,14 +317,13 @@ impl Shard {
 
     #[cold]
     fn queue_local(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) -> bool {
-        let positions = key_positions(facts.command.command(), args);
-        let waits = self.must_queue(self.id, client.token, positions.iter().map(|&at| &args[at]));
+        let keys = lock_names(facts.command.command(), args);
+        let waits = self.must_queue(self.id, client.token, &keys);
         if waits {
             let to = ReplyTo {
                 client: client.token,
                 seq: client.wait(),
             };
-            let keys = positions.iter().map(|&at| args[at].into()).collect();
             self.park(
                 Parked {
                     origin: self.id,
@@ -333,7 +331,7 @@ impl Shard {
                     facts,
                     args: OwnedArgs::from(args),
                 },
-                keys,
+                &keys,
             );
         }
         waits
@@ -365,9 +363,8 @@ impl Shard {
                 return Ran::Answered;
             }
             if !self.locks.is_empty() {
-                let positions = key_positions(facts.command.command(), args);
-                if self.must_queue(origin, to.client, positions.iter().map(|&at| &args[at])) {
-                    let keys = positions.iter().map(|&at| args[at].into()).collect();
+                let keys = lock_names(facts.command.command(), args);
+                if self.must_queue(origin, to.client, &keys) {
                     self.park(
                         Parked {
                             origin,
@@ -375,7 +372,7 @@ impl Shard {
                             facts,
                             args: OwnedArgs::from(args),
                         },
-                        keys,
+                        &keys,
                     );
                     return Ran::Deferred;
                 }
@@ -511,6 +508,12 @@ pub(crate) fn resolve(args: &Args<'_>) -> Result<CommandId, (Option<CommandId>, 
         true => Ok(id),
         false => Err((Some(id), Error::arity(command.name))),
     }
+}
+
+/// What a command locks where it meets a lock.
+fn lock_names(command: &'static Command, args: &Args<'_>) -> SmallVec<[LockName; 4]> {
+    let positions = key_positions(command, args).into_iter();
+    positions.map(|at| LockName::of_key(&args[at])).collect()
 }
 
 /// Where the keys stand among the arguments. A command whose arguments are malformed has none: it runs where it is and says so itself.

@@ -40,10 +40,10 @@ impl Shard {
                 self.take_locks(request);
                 continue;
             }
-            let id = request.transaction;
-            match id.coordinator == self.id {
-                true => self.refused(id),
-                false => self.send(id.coordinator, Message::Refused(id)),
+            let coordinator = request.transaction.coordinator;
+            match coordinator == self.id {
+                true => self.refused(self.id, *request),
+                false => self.send(coordinator, Message::Refused(request)),
             }
         }
     }
@@ -56,14 +56,14 @@ impl Shard {
                 let client = LockName::Client(id.coordinator, request.client);
                 let names: SmallVec<[LockName; 8]> = keys
                     .iter()
-                    .map(|key| LockName::Key(key.key.clone()))
+                    .map(|key| LockName::of_key(&key.key))
                     .chain([client])
                     .collect();
                 self.locks.enqueue(names, Work::Lend(request))
             }
         };
         if let (item, Some(Work::Lend(request))) = queued {
-            let grant = self.lend(item, &request);
+            let grant = self.lend(item, *request);
             match id.coordinator == self.id {
                 true => self.granted(self.id, grant),
                 false => self.send(id.coordinator, Message::Granted(Box::new(grant))),
@@ -86,7 +86,7 @@ impl Shard {
     }
 
     /// On an owner: the locks are held, so what they cover goes to the coordinator.
-    fn lend(&mut self, item: ItemId, request: &LockRequest) -> Grant {
+    fn lend(&mut self, item: ItemId, request: LockRequest) -> Grant {
         let (Scope::Keys { watched, .. } | Scope::Whole { watched }) = &request.scope;
         let unchanged = watched.iter().all(|watched| self.is_unchanged(watched));
         let lent = match &request.scope {
@@ -106,6 +106,7 @@ impl Shard {
         Grant {
             transaction: request.transaction,
             item,
+            scope: request.scope,
             lent,
             unchanged,
         }
@@ -124,10 +125,10 @@ impl Shard {
 
     /// Takes an entry out of this shard's databases; one whose time has come expires.
     fn take_home(&mut self, db: DbIndex, key: &[u8]) -> Option<Entry> {
-        match self.databases.get_mut(db).find(key, self.now) {
-            Found::Missing => None,
-            Found::Live(_) => self.databases.get_mut(db).take(key),
-            Found::Expired(entry) => {
+        let entry = self.databases.get_mut(db).take(key)?;
+        match entry.is_expired(self.now) {
+            false => Some(entry),
+            true => {
                 self.effects.expired(db, entry);
                 None
             }
@@ -199,8 +200,8 @@ impl Shard {
                 match work {
                     // Through the queue even to this very shard: running it here would recurse once a waiting transaction.
                     Work::Lend(request) => {
-                        let grant = self.lend(item, &request);
-                        let coordinator = request.transaction.coordinator;
+                        let grant = self.lend(item, *request);
+                        let coordinator = grant.transaction.coordinator;
                         self.send(coordinator, Message::Granted(Box::new(grant)));
                     }
                     Work::Command(parked) => {
@@ -246,28 +247,24 @@ impl Shard {
     /// Queues work for locks on keys of this shard.
     pub(crate) fn lock_keys(
         &mut self,
-        names: impl Iterator<Item = Box<[u8]>>,
+        keys: &[TransactionKey],
         work: Work,
     ) -> (ItemId, Option<Work>) {
-        self.locks.enqueue(names.map(LockName::Key), work)
+        let names = keys.iter().map(|key| LockName::of_key(&key.key));
+        self.locks.enqueue(names, work)
     }
 
     /// Whether a command of this client on these keys must queue. Callers ask only where the table is not empty.
     #[cold]
-    pub fn must_queue<'k>(
-        &self,
-        origin: ShardId,
-        client: ClientToken,
-        mut keys: impl Iterator<Item = &'k [u8]>,
-    ) -> bool {
-        self.locks.holds_client(origin, client) || keys.any(|key| self.locks.holds_key(key))
+    pub fn must_queue(&self, origin: ShardId, client: ClientToken, keys: &[LockName]) -> bool {
+        self.locks.holds_client(origin, client) || keys.iter().any(|key| self.locks.holds(*key))
     }
 
     /// Queues a command until its keys are free; its reply comes through [`Shard::complete`].
     #[cold]
-    pub fn park(&mut self, parked: Parked, keys: Vec<Box<[u8]>>) {
+    pub fn park(&mut self, parked: Parked, keys: &[LockName]) {
         let client = LockName::Client(parked.origin, parked.to.client);
-        let names = keys.into_iter().map(LockName::Key).chain([client]);
+        let names = keys.iter().copied().chain([client]);
         let (item, ready) = self.locks.enqueue(names, Work::Command(Box::new(parked)));
         if let Some(Work::Command(parked)) = ready {
             self.under(item, |shard| shard.run_parked(*parked));
@@ -280,7 +277,7 @@ impl Shard {
         if self.locks.is_empty() {
             return visit(self);
         }
-        let names = keys.iter().map(|key| LockName::Key((*key).into()));
+        let names = keys.iter().map(|key| LockName::of_key(key));
         let queued = self.locks.enqueue(names, Work::Visit(visit));
         self.run_visit(queued);
     }

@@ -11,9 +11,11 @@
 //! While nothing is locked the table is empty, and its one cost to a command is that look.
 
 use std::collections::VecDeque;
-use std::hash::Hash;
+use std::hash::BuildHasher;
 
+use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use slab::Slab;
 use smallvec::SmallVec;
 
@@ -21,28 +23,18 @@ use crate::batch::ClientToken;
 use crate::slot::ShardId;
 
 /// What can be locked.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LockName {
-    /// A key, in all databases: that COPY and SWAPDB reach over databases costs nothing to get right so.
-    Key(Box<[u8]>),
+    /// A key, by its hash, in all databases: that COPY and SWAPDB reach over databases costs nothing to get right so. Two keys with one hash
+    /// wait for each other, which harms nobody; names of eight bytes spare a lock the copies of its key.
+    Key(u64),
     /// A connection, by its origin: keeps the order of its commands here.
     Client(ShardId, ClientToken),
 }
 
-/// The borrowed form of [`LockName`], for lookups.
-#[derive(Hash)]
-enum Name<'a> {
-    Key(&'a [u8]),
-    Client(ShardId, ClientToken),
-}
-
-impl hashbrown::Equivalent<LockName> for Name<'_> {
-    fn equivalent(&self, name: &LockName) -> bool {
-        match (self, name) {
-            (Name::Key(a), LockName::Key(b)) => **a == **b,
-            (Name::Client(shard, token), LockName::Client(s, t)) => (shard, token) == (s, t),
-            _ => false,
-        }
+impl LockName {
+    pub fn of_key(key: &[u8]) -> Self {
+        Self::Key(FixedState::default().hash_one(key))
     }
 }
 
@@ -51,7 +43,7 @@ impl hashbrown::Equivalent<LockName> for Name<'_> {
 pub struct ItemId(usize);
 
 struct Item<W> {
-    names: SmallVec<[LockName; 2]>,
+    names: Names,
     /// Queues in which somebody stands before it, and items that a barrier waits for, or it for a barrier.
     behind: usize,
     /// Items that wait for this one beyond its queues: the next barrier, or what came after this barrier.
@@ -60,9 +52,23 @@ struct Item<W> {
     work: Option<W>,
 }
 
+type Names = SmallVec<[LockName; 4]>;
+
+/// Who stands at a name: one at least, and most often no more.
+struct Queue {
+    front: ItemId,
+    rest: VecDeque<ItemId>,
+}
+
+impl Queue {
+    fn back(&self) -> ItemId {
+        self.rest.back().copied().unwrap_or(self.front)
+    }
+}
+
 /// The table; `W` is the work an item waits to do.
 pub struct LockTable<W> {
-    queues: HashMap<LockName, VecDeque<ItemId>, foldhash::fast::RandomState>,
+    queues: HashMap<LockName, Queue, foldhash::fast::RandomState>,
     items: Slab<Item<W>>,
     /// The latest barrier that has not ended: what comes now waits for it.
     barrier: Option<ItemId>,
@@ -92,22 +98,27 @@ impl<W> LockTable<W> {
 
     /// Whether somebody holds or waits for `key`, or for the whole shard.
     pub fn holds_key(&self, key: &[u8]) -> bool {
-        self.barrier.is_some() || self.queues.contains_key(&Name::Key(key))
+        self.holds(LockName::of_key(key))
+    }
+
+    /// The same by the key's name.
+    pub fn holds(&self, key: LockName) -> bool {
+        self.barrier.is_some() || self.queues.contains_key(&key)
     }
 
     /// Whether another item than `own` runs with this key locked: then it may be lent away.
     pub fn is_held(&self, key: &[u8], own: Option<ItemId>) -> bool {
         let runs = |id: &ItemId| self.items[id.0].behind == 0 && own != Some(*id);
-        let queue = self.queues.get(&Name::Key(key));
-        self.barrier.as_ref().is_some_and(runs) || queue.and_then(VecDeque::front).is_some_and(runs)
+        let queue = self.queues.get(&LockName::of_key(key));
+        self.barrier.as_ref().is_some_and(runs) || queue.is_some_and(|queue| runs(&queue.front))
     }
 
     /// Whether a running item has this key locked.
     pub fn covers(&self, item: ItemId, key: &[u8]) -> bool {
-        let queue = self.queues.get(&Name::Key(key));
+        let queue = self.queues.get(&LockName::of_key(key));
         cfg!(feature = "torn")
             || self.barrier == Some(item)
-            || queue.and_then(VecDeque::front) == Some(&item)
+            || queue.is_some_and(|queue| queue.front == item)
     }
 
     /// Whether somebody holds or waits for the whole shard.
@@ -117,7 +128,7 @@ impl<W> LockTable<W> {
 
     /// Whether a command of this connection waits here.
     pub fn holds_client(&self, origin: ShardId, client: ClientToken) -> bool {
-        self.queues.contains_key(&Name::Client(origin, client))
+        self.queues.contains_key(&LockName::Client(origin, client))
     }
 
     /// Queues an item for all of `names` (duplicates are folded). Returns `Some(work)` where it may run at once; it holds its locks either way.
@@ -126,17 +137,24 @@ impl<W> LockTable<W> {
         names: impl IntoIterator<Item = LockName>,
         work: W,
     ) -> (ItemId, Option<W>) {
-        let mut unique: SmallVec<[LockName; 2]> = SmallVec::new();
+        let mut unique = Names::new();
         let entry = self.items.vacant_entry();
         let id = ItemId(entry.key());
         let mut behind = 0;
         for name in names.into_iter().filter(|_| !cfg!(feature = "torn")) {
-            let queue = self.queues.entry(name.clone()).or_default();
-            if queue.back() == Some(&id) {
-                continue;
+            match self.queues.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(Queue {
+                        front: id,
+                        rest: VecDeque::new(),
+                    });
+                }
+                Entry::Occupied(queue) if queue.get().back() == id => continue,
+                Entry::Occupied(mut queue) => {
+                    behind += 1;
+                    queue.get_mut().rest.push_back(id);
+                }
             }
-            behind += usize::from(!queue.is_empty());
-            queue.push_back(id);
             unique.push(name);
         }
         if let Some(barrier) = self.barrier {
@@ -157,7 +175,7 @@ impl<W> LockTable<W> {
             return self.enqueue([], work);
         }
         let behind = self.items.len();
-        let id = ItemId(self.items.insert(Item::new(SmallVec::new(), behind, work)));
+        let id = ItemId(self.items.insert(Item::new(Names::new(), behind, work)));
         for (at, item) in &mut self.items {
             if at != id.0 {
                 item.before.push(id);
@@ -179,16 +197,18 @@ impl<W> LockTable<W> {
             self.barrier = None;
         }
         for name in item.names {
-            let Some(queue) = self.queues.get_mut(&name) else {
+            let Entry::Occupied(mut queue) = self.queues.entry(name) else {
                 continue;
             };
-            let front = queue.pop_front();
-            debug_assert_eq!(front, Some(id));
-            match queue.front().copied() {
+            debug_assert_eq!(queue.get().front, id);
+            match queue.get_mut().rest.pop_front() {
                 None => {
-                    self.queues.remove(&name);
+                    queue.remove();
                 }
-                Some(next) => self.step(next, &mut run),
+                Some(next) => {
+                    queue.get_mut().front = next;
+                    self.step(next, &mut run);
+                }
             }
         }
         for next in item.before {
@@ -209,7 +229,7 @@ impl<W> LockTable<W> {
 }
 
 impl<W> Item<W> {
-    fn new(names: SmallVec<[LockName; 2]>, behind: usize, work: W) -> Self {
+    fn new(names: Names, behind: usize, work: W) -> Self {
         Self {
             names,
             behind,
@@ -224,7 +244,7 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> LockName {
-        LockName::Key(name.as_bytes().into())
+        LockName::of_key(name.as_bytes())
     }
 
     #[test]
@@ -291,7 +311,7 @@ mod tests {
                     table.enqueue_barrier(work)
                 }
                 _ => {
-                    let ready = table.enqueue(mine.iter().map(|&i| names[i].clone()), work);
+                    let ready = table.enqueue(mine.iter().map(|&i| names[i]), work);
                     wants.push(mine);
                     ready
                 }

@@ -25,8 +25,8 @@ pub enum Message {
     Lock(Box<LockRequest>),
     /// Its locks are granted, and the keys' entries lent.
     Granted(Box<Grant>),
-    /// Somebody else holds one of the keys, and it did not want to wait.
-    Refused(TransactionId),
+    /// Somebody else holds one of the keys, and it did not want to wait: its request comes back.
+    Refused(Box<LockRequest>),
     /// One command that may wait, for its owner.
     Command(Box<Parked>),
     /// A blocked command's turn has come.
@@ -79,9 +79,21 @@ pub enum Scope {
     Whole { watched: Vec<Watched> },
 }
 
+impl Default for Scope {
+    /// Nothing: what stands on the coordinator while a shard has been asked.
+    fn default() -> Self {
+        Self::Keys {
+            keys: Vec::new(),
+            watched: Vec::new(),
+        }
+    }
+}
+
 pub struct Grant {
     pub transaction: TransactionId,
     pub item: ItemId,
+    /// As it was asked for.
+    pub scope: Scope,
     pub lent: Lending,
     /// No watched key has changed.
     pub unchanged: bool,

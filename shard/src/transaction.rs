@@ -40,6 +40,7 @@ use crate::watch::Watched;
 /// One shard's share of a transaction.
 struct Part {
     shard: ShardId,
+    /// What it locks; its shard has that while it is asked.
     scope: Scope,
     granted: Option<ItemId>,
     lent: Option<Lending>,
@@ -164,6 +165,14 @@ fn assign_watched(parts: &mut SmallVec<[Part; 4]>, watched: Vec<(ShardId, Watche
             let (Scope::Keys { watched, .. } | Scope::Whole { watched }) = &mut part.scope;
             watched.push(item);
         }
+    }
+}
+
+impl Transaction {
+    fn part_of(&mut self, shard: ShardId) -> &mut Part {
+        let mut parts = self.parts.iter_mut();
+        let part = parts.find(|part| part.shard == shard);
+        part.expect("only a part's shard answers")
     }
 }
 
@@ -311,13 +320,13 @@ impl Shard {
     }
 
     fn request_locks(&mut self, id: TransactionId, at: usize, wait: bool) {
-        let transaction = &self.transactions[id.index];
-        let part = &transaction.parts[at];
+        let transaction = &mut self.transactions[id.index];
+        let part = &mut transaction.parts[at];
         let shard = part.shard;
         let request = Box::new(LockRequest {
             transaction: id,
             client: transaction.client,
-            scope: part.scope.clone(),
+            scope: std::mem::take(&mut part.scope),
             wait,
         });
         match shard == self.id {
@@ -330,11 +339,8 @@ impl Shard {
     pub fn granted(&mut self, from: ShardId, grant: Grant) {
         let id = grant.transaction;
         let transaction = &mut self.transactions[id.index];
-        let part = transaction
-            .parts
-            .iter_mut()
-            .find(|part| part.shard == from)
-            .expect("only a part's shard grants");
+        let part = transaction.part_of(from);
+        part.scope = grant.scope;
         part.granted = Some(grant.item);
         part.lent = Some(grant.lent);
         transaction.unchanged &= grant.unchanged;
@@ -355,8 +361,11 @@ impl Shard {
     }
 
     /// On the coordinator: one part would have had to wait.
-    pub fn refused(&mut self, id: TransactionId) {
-        if let Pass::Try { missing, refused } = &mut self.transactions[id.index].pass {
+    pub fn refused(&mut self, from: ShardId, request: LockRequest) {
+        let id = request.transaction;
+        let transaction = &mut self.transactions[id.index];
+        transaction.part_of(from).scope = request.scope;
+        if let Pass::Try { missing, refused } = &mut transaction.pass {
             *missing -= 1;
             *refused = true;
         }

@@ -163,7 +163,7 @@ impl Shard {
             Message::Granted(grant) => self.granted(from, *grant),
             Message::Command(parked) => self.run_command(*parked),
             Message::Claim(claim) => self.claimed(from, *claim),
-            Message::Refused(transaction) => self.refused(transaction),
+            Message::Refused(request) => self.refused(from, *request),
             Message::Release(release) => self.release(*release),
             Message::Visit(visit) => visit(self),
         }
