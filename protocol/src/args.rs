@@ -286,6 +286,38 @@ impl OwnedArgs {
         }
     }
 
+    /// A command of some of these arguments; large ones are shared.
+    ///
+    /// # Panics
+    /// Where there is no argument of such a number.
+    pub fn select(args: &Args<'_>, which: impl Iterator<Item = usize> + Clone) -> Self {
+        let is_small = |at: &usize| !args.is_large(*at);
+        let length = which.clone().filter(is_small).map(|at| args[at].len());
+        let mut bytes = Vec::with_capacity(length.sum());
+        let mut spans = SmallVec::with_capacity(which.clone().count());
+        let mut large = Vec::new();
+        for at in which {
+            let span = match args.is_large(at) {
+                false => {
+                    let start = bytes.len();
+                    bytes.extend_from_slice(&args[at]);
+                    Span::within(start, bytes.len() - start)
+                }
+                true => {
+                    large.push(args.to_bytes(at));
+                    Span::large(large.len() - 1)
+                }
+            };
+            // They fitted before, and no argument is named more often than it was then.
+            spans.push(span.expect("no longer than it was"));
+        }
+        OwnedArgs {
+            bytes: bytes.into_boxed_slice(),
+            spans,
+            large,
+        }
+    }
+
     /// Bytes of memory this command holds, for the bound on what a connection may queue.
     pub fn memory_bytes(&self) -> usize {
         let spans = if self.spans.spilled() {
@@ -344,6 +376,17 @@ mod tests {
         let copy = OwnedArgs::from(&args);
         assert_eq!(copy.borrow().to_bytes(2).as_ptr(), args[2].as_ptr());
         assert!(copy.memory_bytes() > LARGE_ARG_BYTES);
+    }
+
+    #[test]
+    fn some_arguments_are_a_command_of_their_own() {
+        let big = vec![7u8; LARGE_ARG_BYTES];
+        let owned = OwnedArgs::from_parts([b"MSET".as_slice(), b"a", &big, b"b", b"x", b"c", b""]);
+        let args = owned.borrow();
+        let part = OwnedArgs::select(&args, [0, 1, 2, 5, 6].into_iter());
+        let part = part.borrow();
+        assert!(part.iter().eq([b"MSET".as_slice(), b"a", &big, b"c", b""]));
+        assert_eq!(part.to_bytes(2).as_ptr(), args[2].as_ptr());
     }
 
     #[test]

@@ -266,8 +266,11 @@ impl Shard {
                 if !self.has_room_for(facts.command) {
                     return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
                 }
-                let scopes = self.scopes_of(facts, args);
-                self.begin_transaction(client, facts, args, scopes);
+                let owners = positions.iter().map(|&at| self.slots.owner(&args[at]));
+                if !self.begin_if_divisible(client, facts, args, owners.collect()) {
+                    let scopes = self.scopes_of(facts, args);
+                    self.begin_transaction(client, facts, args, scopes);
+                }
             }
         }
     }
@@ -317,7 +320,7 @@ impl Shard {
 
     #[cold]
     fn queue_local(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) -> bool {
-        let keys = lock_names(facts.command.command(), args);
+        let keys = lock_names(facts.command, args);
         let waits = self.must_queue(self.id, client.token, &keys);
         if waits {
             let to = ReplyTo {
@@ -363,7 +366,7 @@ impl Shard {
                 return Ran::Answered;
             }
             if !self.locks.is_empty() {
-                let keys = lock_names(facts.command.command(), args);
+                let keys = lock_names(facts.command, args);
                 if self.must_queue(origin, to.client, &keys) {
                     self.park(
                         Parked {
@@ -511,8 +514,8 @@ pub(crate) fn resolve(args: &Args<'_>) -> Result<CommandId, (Option<CommandId>, 
 }
 
 /// What a command locks where it meets a lock.
-fn lock_names(command: &'static Command, args: &Args<'_>) -> SmallVec<[LockName; 4]> {
-    let positions = key_positions(command, args).into_iter();
+pub(crate) fn lock_names(command: CommandId, args: &Args<'_>) -> SmallVec<[LockName; 8]> {
+    let positions = key_positions(command.command(), args).into_iter();
     positions.map(|at| LockName::of_key(&args[at])).collect()
 }
 

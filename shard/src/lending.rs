@@ -11,6 +11,8 @@ use storage::{Databases, DbIndex, Entry, Found};
 
 use crate::aof_manifest::Folder;
 use crate::batch::{ClientToken, Facts};
+use crate::dispatch::lock_names;
+use crate::divided::When;
 use crate::locks::{ItemId, LockName};
 use crate::message::{
     Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionKey, Visit, Work,
@@ -50,15 +52,32 @@ impl Shard {
 
     fn take_locks(&mut self, request: Box<LockRequest>) {
         let id = request.transaction;
+        let client = LockName::Client(id.coordinator, request.client);
         let queued = match &request.scope {
             Scope::Whole { .. } => self.locks.enqueue_barrier(Work::Lend(request)),
             Scope::Keys { keys, .. } => {
-                let client = LockName::Client(id.coordinator, request.client);
                 let names: SmallVec<[LockName; 8]> = keys
                     .iter()
                     .map(|key| LockName::of_key(&key.key))
                     .chain([client])
                     .collect();
+                self.locks.enqueue(names, Work::Lend(request))
+            }
+            Scope::Portion(portion) if portion.when == When::Last => {
+                let lent = Lending::Ran(self.run_portion(portion));
+                let grant = Grant {
+                    transaction: id,
+                    item: None,
+                    scope: Scope::default(),
+                    lent,
+                    unchanged: true,
+                };
+                self.send(id.coordinator, Message::Granted(Box::new(grant)));
+                return self.serve_ready();
+            }
+            Scope::Portion(portion) => {
+                let names = lock_names(portion.facts.command, &portion.args.borrow());
+                let names = names.into_iter().chain([client]);
                 self.locks.enqueue(names, Work::Lend(request))
             }
         };
@@ -72,22 +91,29 @@ impl Shard {
     }
 
     fn is_taken(&self, request: &LockRequest) -> bool {
+        if matches!(request.scope, Scope::Portion(_)) && self.effects.journal.is_on() {
+            return true;
+        }
         if self.locks.is_empty() {
             return false;
         }
+        let coordinator = request.transaction.coordinator;
+        if self.locks.holds_client(coordinator, request.client) {
+            return true;
+        }
         match &request.scope {
             Scope::Whole { .. } => true,
-            Scope::Keys { keys, .. } => {
-                let coordinator = request.transaction.coordinator;
-                self.locks.holds_client(coordinator, request.client)
-                    || keys.iter().any(|key| self.locks.holds_key(&key.key))
+            Scope::Keys { keys, .. } => keys.iter().any(|key| self.locks.holds_key(&key.key)),
+            Scope::Portion(portion) => {
+                let names = lock_names(portion.facts.command, &portion.args.borrow());
+                names.into_iter().any(|name| self.locks.holds(name))
             }
         }
     }
 
     /// On an owner: the locks are held, so what they cover goes to the coordinator.
     fn lend(&mut self, item: ItemId, request: LockRequest) -> Grant {
-        let (Scope::Keys { watched, .. } | Scope::Whole { watched }) = &request.scope;
+        let watched = request.scope.watched();
         let unchanged = watched.iter().all(|watched| self.is_unchanged(watched));
         let lent = match &request.scope {
             Scope::Whole { .. } => {
@@ -102,10 +128,14 @@ impl Shard {
                 }))
             }
             Scope::Keys { keys, .. } => Lending::Entries(self.lend_entries(keys)),
+            Scope::Portion(portion) if portion.when == When::Locked => {
+                Lending::Ran(self.under(item, |shard| shard.run_portion(portion)))
+            }
+            Scope::Portion(_) => Lending::Nothing,
         };
         Grant {
             transaction: request.transaction,
-            item,
+            item: Some(item),
             scope: request.scope,
             lent,
             unchanged,
@@ -170,6 +200,10 @@ impl Shard {
                 }
                 self.walk_on();
             }
+            Lending::Portion(portion) => {
+                self.under(release.item, |shard| shard.run_portion(&portion));
+            }
+            Lending::Nothing | Lending::Ran(_) => {}
         }
         if let Some(share) = &release.share {
             self.say_share(share);
@@ -227,10 +261,11 @@ impl Shard {
     }
 
     /// Does what an item's locks are held for.
-    fn under(&mut self, item: ItemId, work: impl FnOnce(&mut Self)) {
+    pub(crate) fn under<T>(&mut self, item: ItemId, work: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.runs_under.replace(item);
-        work(self);
+        let done = work(self);
         self.runs_under = before;
+        done
     }
 
     /// Whether a command may touch its keys: none is locked by another item than the one under which this shard works. What runs on a

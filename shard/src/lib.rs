@@ -32,6 +32,7 @@ pub mod context;
 pub mod cron;
 pub mod digest;
 pub mod dispatch;
+pub mod divided;
 pub mod error;
 pub mod event;
 pub mod eviction;

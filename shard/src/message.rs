@@ -5,6 +5,7 @@ use storage::{DbIndex, Entry};
 
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::context::Change;
+use crate::divided::{Portion, Ran};
 use crate::journal::TransactionShare;
 use crate::locks::ItemId;
 use crate::shard::Shard;
@@ -68,7 +69,6 @@ pub struct LockRequest {
 }
 
 /// What a transaction locks on one shard.
-#[derive(Clone, Debug)]
 pub enum Scope {
     /// These keys, of which some are watched and must be unchanged.
     Keys {
@@ -77,6 +77,18 @@ pub enum Scope {
     },
     /// All there is.
     Whole { watched: Vec<Watched> },
+    /// The keys of this, which is done where they are.
+    Portion(Box<Portion>),
+}
+
+impl Scope {
+    /// The keys of it that are watched.
+    pub fn watched(&self) -> &[Watched] {
+        match self {
+            Self::Keys { watched, .. } | Self::Whole { watched } => watched,
+            Self::Portion(_) => &[],
+        }
+    }
 }
 
 impl Default for Scope {
@@ -91,7 +103,8 @@ impl Default for Scope {
 
 pub struct Grant {
     pub transaction: TransactionId,
-    pub item: ItemId,
+    /// Nothing is locked where nothing need stay as it is.
+    pub item: Option<ItemId>,
     /// As it was asked for.
     pub scope: Scope,
     pub lent: Lending,
@@ -105,6 +118,12 @@ pub enum Lending {
     Entries(Vec<(DbIndex, Entry)>),
     /// Everything.
     World(Box<Lent>),
+    /// Nothing: what is to be done is done by the owner.
+    Nothing,
+    /// What its portion came to.
+    Ran(Ran),
+    /// A portion that is to be done now.
+    Portion(Box<Portion>),
 }
 
 pub struct Release {

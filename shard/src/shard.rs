@@ -22,6 +22,7 @@ use crate::client::Client;
 use crate::client_eviction::Held;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
+use crate::error::Outcome;
 use crate::exec::ExecState;
 use crate::gather::Gather;
 use crate::giving_way::GivingWay;
@@ -98,6 +99,8 @@ pub struct Shard {
     pub locks: LockTable<Work>,
     /// The item of it whose work this shard is doing.
     pub(crate) runs_under: Option<ItemId>,
+    /// The emptied databases of a transaction's stage, for the next one.
+    pub(crate) spare_stage: Option<Databases>,
     /// Requests that do not wait and have met a lock: they are looked at again when the mailbox has been read.
     #[allow(clippy::vec_box)]
     pub(crate) tries: Vec<Box<LockRequest>>,
@@ -187,6 +190,7 @@ impl Shard {
             client_memory: Held::default(),
             locks: LockTable::default(),
             runs_under: None,
+            spare_stage: None,
             tries: Vec::new(),
             transactions: Slab::new(),
             gathers: Slab::new(),
@@ -259,14 +263,37 @@ impl Shard {
     /// caller takes that. Returns false where it failed.
     #[inline]
     pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
+        let began = self.begin_timing(facts.command);
+        let index = facts.command.index();
+        self.stats.calls[index] += 1;
+        let start = reply.written();
+        let result = self.perform(facts, args, reply);
+        self.timing.in_row &= reply.written() - start <= SHORT_BYTES_MAX;
+        self.account(facts.command, facts.caller, args, began);
+        match result {
+            Ok(()) => true,
+            Err(error) => {
+                reply.truncate(start);
+                error.write(reply);
+                self.stats.failed(index, &error);
+                false
+            }
+        }
+    }
+
+    /// The same without its time, its statistics and its error.
+    #[inline]
+    pub(crate) fn perform(
+        &mut self,
+        facts: Facts,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Outcome {
         debug_assert!(
             self.has_at_home(facts, args),
             "a command on a key that is locked by somebody else"
         );
-        let began = self.begin_timing(facts.command);
-        let index = facts.command.index();
-        self.stats.calls[index] += 1;
-        let Handler::Keyed(run) = HANDLERS[index] else {
+        let Handler::Keyed(run) = HANDLERS[facts.command.index()] else {
             unreachable!("only data commands are sent to data");
         };
         let heeds_writes = self.effects.journal.is_on() || self.databases.is_cut();
@@ -275,7 +302,6 @@ impl Shard {
             true => self.before_write(facts, args),
             false => Before::default(),
         };
-        let start = reply.written();
         let mut context = Context {
             databases: &mut self.databases,
             selected: facts.db,
@@ -292,17 +318,7 @@ impl Shard {
         }
         self.bury();
         self.publish_moved();
-        self.timing.in_row &= reply.written() - start <= SHORT_BYTES_MAX;
-        self.account(facts.command, facts.caller, args, began);
-        match result {
-            Ok(()) => true,
-            Err(error) => {
-                reply.truncate(start);
-                error.write(reply);
-                self.stats.failed(index, &error);
-                false
-            }
-        }
+        result
     }
 
     /// A snapshot or the log wants to know of what is about to change.

@@ -93,14 +93,19 @@ impl Shard {
 }
 
 impl Stage {
-    /// An empty one, of databases like these.
-    pub(crate) fn new(like: &Databases) -> Self {
+    /// An empty one, of databases like these, or of an emptied one's.
+    pub(crate) fn new(like: &Databases, spare: Option<Databases>) -> Self {
         Self {
-            entries: Databases::new(like.count(), like.hasher()),
+            entries: spare.unwrap_or_else(|| Databases::new(like.count(), like.hasher())),
             world: Vec::new(),
             changes: Vec::new(),
             away: Vec::new(),
         }
+    }
+
+    /// Its databases for the next one, where nothing is left in them.
+    pub(crate) fn into_spare(self) -> Option<Databases> {
+        self.is_clear().then_some(self.entries)
     }
 
     /// Puts what one shard has lent on it.
@@ -112,6 +117,7 @@ impl Stage {
                 }
             }
             Lending::World(lent) => self.world.push((owner, lent)),
+            Lending::Nothing | Lending::Ran(_) | Lending::Portion(_) => {}
         }
     }
 

@@ -25,6 +25,7 @@ use crate::aof_manifest::Part as LogPart;
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
 use crate::context::Change;
+use crate::divided::{Divided, When};
 use crate::exec::Exec;
 use crate::handler::WholeCommand;
 use crate::locks::ItemId;
@@ -38,12 +39,12 @@ use crate::waiting::{Ticket, WaiterId};
 use crate::watch::Watched;
 
 /// One shard's share of a transaction.
-struct Part {
-    shard: ShardId,
+pub struct Part {
+    pub(crate) shard: ShardId,
     /// What it locks; its shard has that while it is asked.
-    scope: Scope,
-    granted: Option<ItemId>,
-    lent: Option<Lending>,
+    pub(crate) scope: Scope,
+    pub(crate) granted: Option<ItemId>,
+    pub(crate) lent: Option<Lending>,
     /// It began with this waiter's turn here: those behind it have theirs when it is over.
     claimed_by: Option<WaiterId>,
 }
@@ -64,6 +65,8 @@ enum Job {
         facts: Facts,
         args: OwnedArgs,
     },
+    /// A command that each shard does a portion of.
+    Divided(Divided),
     /// A command on everything.
     Whole {
         to: ReplyTo,
@@ -95,6 +98,8 @@ pub struct Transaction {
     /// In ascending order of their shards.
     parts: SmallVec<[Part; 4]>,
     pass: Pass,
+    /// This part is asked for when all others have been granted.
+    last: Option<usize>,
     /// All watched keys are unchanged, as far as is known.
     unchanged: bool,
     job: Job,
@@ -161,8 +166,9 @@ impl Scopes {
 
 fn assign_watched(parts: &mut SmallVec<[Part; 4]>, watched: Vec<(ShardId, Watched)>) {
     for (shard, item) in watched {
-        if let Some(part) = parts.iter_mut().find(|part| part.shard == shard) {
-            let (Scope::Keys { watched, .. } | Scope::Whole { watched }) = &mut part.scope;
+        if let Some(part) = parts.iter_mut().find(|part| part.shard == shard)
+            && let Scope::Keys { watched, .. } | Scope::Whole { watched } = &mut part.scope
+        {
             watched.push(item);
         }
     }
@@ -177,7 +183,7 @@ impl Transaction {
 }
 
 impl Part {
-    fn new(shard: ShardId, scope: Scope) -> Self {
+    pub(crate) fn new(shard: ShardId, scope: Scope) -> Self {
         Self {
             shard,
             scope,
@@ -277,6 +283,16 @@ impl Shard {
         self.begin(client, parts, Job::Retry(ticket));
     }
 
+    /// The same for a command that has been divided.
+    pub(crate) fn begin_divided(
+        &mut self,
+        client: ClientToken,
+        parts: SmallVec<[Part; 4]>,
+        divided: Divided,
+    ) {
+        self.begin(client, parts, Job::Divided(divided));
+    }
+
     fn begin(&mut self, client: ClientToken, parts: SmallVec<[Part; 4]>, job: Job) {
         // With one part there is nothing to hold while it waits: it queues at once.
         let missing = parts.iter().filter(|part| part.granted.is_none()).count();
@@ -288,10 +304,14 @@ impl Shard {
                 refused: false,
             },
         };
+        let is_last =
+            |part: &Part| matches!(&part.scope, Scope::Portion(it) if it.when == When::Last);
+        let last = parts.iter().position(is_last);
         let index = self.transactions.insert(Transaction {
             client,
             parts,
             pass,
+            last,
             unchanged: true,
             job,
         });
@@ -306,7 +326,7 @@ impl Shard {
         }
         let mut local = None;
         for at in 0..self.transactions[index].parts.len() {
-            if self.transactions[index].parts[at].granted.is_some() {
+            if self.transactions[index].parts[at].granted.is_some() || last == Some(at) {
                 continue;
             }
             match self.transactions[index].parts[at].shard == self.id {
@@ -341,13 +361,16 @@ impl Shard {
         let transaction = &mut self.transactions[id.index];
         let part = transaction.part_of(from);
         part.scope = grant.scope;
-        part.granted = Some(grant.item);
+        part.granted = grant.item;
         part.lent = Some(grant.lent);
         transaction.unchanged &= grant.unchanged;
         match &mut transaction.pass {
             Pass::Try { missing, .. } => {
                 *missing -= 1;
-                self.end_try(id);
+                match transaction.last.take() {
+                    Some(at) => self.request_locks(id, at, false),
+                    None => self.end_try(id),
+                }
             }
             Pass::Ordered { at } => {
                 *at += 1;
@@ -366,7 +389,8 @@ impl Shard {
         let transaction = &mut self.transactions[id.index];
         transaction.part_of(from).scope = request.scope;
         if let Pass::Try { missing, refused } = &mut transaction.pass {
-            *missing -= 1;
+            // What was to be asked last is not asked at all.
+            *missing -= 1 + usize::from(transaction.last.take().is_some());
             *refused = true;
         }
         self.end_try(id);
@@ -383,6 +407,7 @@ impl Shard {
                 refused: true,
             } => {
                 self.stats.transactions_retried += 1;
+                self.join_again(id);
                 let parts = &self.transactions[id.index].parts;
                 let missing = parts.iter().position(|part| part.granted.is_none());
                 let first = missing.expect("a part has refused");
@@ -397,6 +422,20 @@ impl Shard {
                 self.request_locks(id, first, true);
             }
             _ => {}
+        }
+    }
+
+    /// A divided command that was refused goes on undivided, from the beginning.
+    fn join_again(&mut self, id: TransactionId) {
+        let Job::Divided(Divided { facts, args, .. }) = &self.transactions[id.index].job else {
+            return;
+        };
+        let parts = self.scopes_of(*facts, &args.borrow()).into_parts();
+        let portions = std::mem::replace(&mut self.transactions[id.index].parts, parts);
+        for part in portions {
+            if let Some(item) = part.granted {
+                self.give_back(part.shard, Release::unused(item, Lending::Nothing));
+            }
         }
     }
 
@@ -419,7 +458,14 @@ impl Shard {
             job,
             ..
         } = transaction;
-        let mut stage = Stage::new(&self.databases);
+        let is_portion = |part: &Part| matches!(part.scope, Scope::Portion(_));
+        let job = match job {
+            Job::Divided(divided) if parts.iter().any(is_portion) => {
+                return self.end_divided(divided, parts);
+            }
+            job => job,
+        };
+        let mut stage = Stage::new(&self.databases, self.spare_stage.take());
         for part in &mut parts {
             if let Some(lent) = part.lent.take() {
                 stage.put(part.shard, lent);
@@ -427,7 +473,10 @@ impl Shard {
         }
         let mut encoded = Vec::new();
         match job {
-            Job::Command { to, facts, args } => {
+            Job::Command { to, facts, args }
+            | Job::Divided(Divided {
+                to, facts, args, ..
+            }) => {
                 let mut reply = Reply::new(&mut encoded, facts.version);
                 self.run_on(&mut stage, facts, &args.borrow(), &mut reply);
                 match self.effects.wait.take() {
@@ -514,6 +563,7 @@ impl Shard {
                     changes.append(&mut lent.changes);
                     (Lending::World(lent), Vec::new())
                 }
+                Scope::Portion(_) => continue,
             };
             let mut release = Release {
                 changes,
@@ -533,6 +583,7 @@ impl Shard {
             stage.is_clear(),
             "a transaction wrote a key it had not locked"
         );
+        self.spare_stage = stage.into_spare();
         shares.commit
     }
 
