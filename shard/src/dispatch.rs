@@ -520,7 +520,7 @@ pub(crate) fn lock_names(command: CommandId, args: &Args<'_>) -> SmallVec<[LockN
 }
 
 /// Where the keys stand among the arguments. A command whose arguments are malformed has none: it runs where it is and says so itself.
-fn key_positions(command: &'static Command, args: &Args<'_>) -> SmallVec<[usize; 8]> {
+pub(crate) fn key_positions(command: &'static Command, args: &Args<'_>) -> SmallVec<[usize; 8]> {
     let mut positions = SmallVec::new();
     if keys::key_positions(command, args, &mut |at, _| positions.push(at)).is_err() {
         positions.clear();

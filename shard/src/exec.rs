@@ -1,7 +1,7 @@
 //! MULTI and EXEC: commands that queue, and then run as one transaction.
 //!
-//! Where every queued command works on keys of this shard and nothing is locked, EXEC runs them in place. Otherwise it is a transaction over
-//! all their keys. Commands about the connection or the process run in between; where one of them must ask other shards, the transaction waits
+//! Where every queued command works on keys of one shard, EXEC runs them there in one go: in place, or on the other shard that owns them, as a single
+//! command would. Otherwise it is a transaction over all their keys. Commands about the connection or the process run in between; where one of them must ask other shards, the transaction waits
 //! for the answer with its locks held and goes on from there.
 
 use std::mem::take;
@@ -11,15 +11,19 @@ use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags};
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
+use smallvec::SmallVec;
 
 use crate::batch::{Facts, ReplyTo};
 use crate::client::{Client, Closing};
 use crate::commands::sort;
+use crate::dispatch::{key_positions, lock_names};
 use crate::error::Error;
 use crate::gather::Until;
 use crate::handler::{Answer, HANDLERS, Handler};
-use crate::message::{Message, TransactionKey};
+use crate::locks::LockName;
+use crate::message::{Message, TransactionKey, Work};
 use crate::shard::Shard;
+use crate::slot::ShardId;
 use crate::transaction::{Held, Scopes};
 use crate::watch::Watched;
 
@@ -50,6 +54,15 @@ pub struct Exec {
     /// How many of them have run.
     done: usize,
     replies: Vec<u8>,
+}
+
+/// An EXEC all of whose keys are another shard's, on its way there.
+pub struct Forwarded {
+    origin: ShardId,
+    to: ReplyTo,
+    version: Version,
+    commands: Vec<(Facts, OwnedArgs)>,
+    watched: Vec<Watched>,
 }
 
 /// Whether a connection has an EXEC that is not over: all of it happens, or nothing, whatever becomes of the connection.
@@ -162,6 +175,10 @@ impl Shard {
             self.unwatch(watched);
             return Ok(Answer::Now);
         }
+        if let Some(owner) = self.owner_of_all(&queue, &watched) {
+            self.forward_exec(client, owner, *queue, watched);
+            return Ok(Answer::Later);
+        }
         let mut scopes = Scopes::default();
         let mut whole = false;
         let mut db = client.session.db;
@@ -226,6 +243,93 @@ impl Shard {
                         .iter()
                         .all(|key| is_mine(&key.key))
             })
+    }
+
+    /// The other shard that owns every key of these commands, where they need nothing else.
+    fn owner_of_all(&self, queue: &Queue, watched: &[Watched]) -> Option<ShardId> {
+        if self.monitors.watched {
+            // They are shown where they are known.
+            return None;
+        }
+        let mut owner = None;
+        let mut is_of_one = |key: &[u8]| {
+            let its = self.slots.owner(key);
+            its != self.id && *owner.get_or_insert(its) == its
+        };
+        let is_plain = queue.commands.iter().all(|queued| {
+            let args = queued.args.borrow();
+            let command = queued.id.command();
+            matches!(HANDLERS[queued.id.index()], Handler::Keyed(_))
+                && !sort::reads_computed_keys(command, &args)
+                && key_positions(command, &args)
+                    .into_iter()
+                    .all(|at| is_of_one(&args[at]))
+        });
+        let is_plain = is_plain && watched.iter().all(|it| is_of_one(&it.key.key));
+        owner.filter(|_| is_plain)
+    }
+
+    fn forward_exec(
+        &mut self,
+        client: &mut Client,
+        owner: ShardId,
+        queue: Queue,
+        watched: Vec<Watched>,
+    ) {
+        let commands = queue.commands.into_iter();
+        let exec = Forwarded {
+            origin: self.id,
+            to: client.stall(),
+            version: client.session.version,
+            commands: commands
+                .map(|queued| (client.facts(queued.id), queued.args))
+                .collect(),
+            watched,
+        };
+        self.send(owner, Message::Exec(Box::new(exec)));
+    }
+
+    /// On the owner of all its keys: runs an EXEC, as soon as nobody holds one of them.
+    pub(crate) fn run_forwarded(&mut self, exec: Box<Forwarded>) {
+        if !self.locks.is_empty() {
+            let mut names: SmallVec<[LockName; 8]> = exec
+                .watched
+                .iter()
+                .map(|it| LockName::of_key(&it.key.key))
+                .collect();
+            for (facts, args) in &exec.commands {
+                names.extend(lock_names(facts.command, &args.borrow()));
+            }
+            if self.must_queue(exec.origin, exec.to.client, &names) {
+                names.push(LockName::Client(exec.origin, exec.to.client));
+                let queued = self.locks.enqueue(names, Work::Exec(exec));
+                debug_assert!(queued.1.is_none(), "somebody holds a key");
+                return;
+            }
+        }
+        self.run_forwarded_now(*exec);
+        self.serve_ready();
+    }
+
+    /// The same, where they are free.
+    pub(crate) fn run_forwarded_now(&mut self, exec: Forwarded) {
+        let mut encoded = Vec::new();
+        let mut reply = Reply::new(&mut encoded, exec.version);
+        self.interrupt_timing();
+        match exec.watched.iter().all(|it| self.is_unchanged(it)) {
+            false => reply.null_array(),
+            true => {
+                reply.array(exec.commands.len());
+                let group = self.effects.journal.begin_group();
+                for (facts, args) in exec.commands {
+                    self.execute_at_once(facts, &args.borrow(), &mut reply);
+                }
+                self.effects.journal.end_group(group);
+            }
+        }
+        self.interrupt_timing();
+        self.unwatch(exec.watched);
+        self.complete(exec.origin, exec.to, &encoded);
     }
 
     fn exec_here(

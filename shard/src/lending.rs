@@ -242,6 +242,10 @@ impl Shard {
                         self.under(item, |shard| shard.run_parked(*parked));
                         freed.push(item);
                     }
+                    Work::Exec(exec) => {
+                        self.under(item, |shard| shard.run_forwarded_now(*exec));
+                        freed.push(item);
+                    }
                     Work::Visit(visit) => {
                         self.under(item, visit);
                         freed.push(item);

@@ -6,6 +6,7 @@ use storage::{DbIndex, Entry};
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::context::Change;
 use crate::divided::{Portion, Ran};
+use crate::exec::Forwarded;
 use crate::journal::TransactionShare;
 use crate::locks::ItemId;
 use crate::shard::Shard;
@@ -30,6 +31,8 @@ pub enum Message {
     Refused(Box<LockRequest>),
     /// One command that may wait, for its owner.
     Command(Box<Parked>),
+    /// An EXEC whose keys are all the receiver's.
+    Exec(Box<Forwarded>),
     /// A blocked command's turn has come.
     Claim(Box<Claim>),
     /// The transaction is over: entries come back, locks go.
@@ -176,6 +179,8 @@ pub struct Parked {
 pub enum Work {
     /// A command that met a locked key.
     Command(Box<Parked>),
+    /// An EXEC that did, all of whose keys are here.
+    Exec(Box<Forwarded>),
     /// A transaction's part.
     Lend(Box<LockRequest>),
     /// The turn of a waiter that its origin serves.

@@ -162,6 +162,7 @@ impl Shard {
             Message::Lock(request) => self.lock(request),
             Message::Granted(grant) => self.granted(from, *grant),
             Message::Command(parked) => self.run_command(*parked),
+            Message::Exec(exec) => self.run_forwarded(exec),
             Message::Claim(claim) => self.claimed(from, *claim),
             Message::Refused(request) => self.refused(from, *request),
             Message::Release(release) => self.release(*release),

@@ -133,6 +133,11 @@ fn watching() {
 }
 
 #[test]
+fn shared() {
+    compare(include_str!("conversations/shared.txt"));
+}
+
+#[test]
 fn memory() {
     compare(include_str!("conversations/memory.txt"));
 }
