@@ -221,7 +221,7 @@ fn each_element_is_once(model: &Scenario, state: &State) -> bool {
     }
     for message in state.channels.iter().flatten() {
         let (Message::Granted { lent, .. } | Message::Claim { lent, .. }) = message else {
-            if let Message::Release(release) = message {
+            if let Message::Release(_, release) = message {
                 release
                     .lent
                     .iter()

@@ -6,6 +6,7 @@
 //! there is a test that leaves it out and names what goes wrong then.
 
 mod blocking;
+mod divided;
 mod explore;
 mod keyspace;
 mod locks;
@@ -41,7 +42,16 @@ fn scenario<const K: usize, const N: usize>(owners: [usize; K], scripts: [Script
         owners: owners.into(),
         shards: owners.iter().max().map_or(1, |last| last + 1),
         scripts: scripts.into(),
+        divides: false,
         without: None,
+    }
+}
+
+/// The same where what can be divided is.
+fn divided(scenario: Scenario) -> Scenario {
+    Scenario {
+        divides: true,
+        ..scenario
     }
 }
 
@@ -72,6 +82,63 @@ fn pairs() -> Scenario {
             client(1, [Call::Read(vec![1, 0]), Call::Read(vec![0, 1])]),
         ],
     )
+}
+
+#[test]
+fn divided_pairs_are_written_and_read_whole() {
+    holds(&divided(pairs()));
+}
+
+#[test]
+fn a_divided_ring_of_three_shards_does_not_lock_up() {
+    holds(&divided(ring()));
+}
+
+#[test]
+fn divided_or_not_all_is_seen_whole() {
+    holds(&divided(scenario(
+        [0, 1],
+        [
+            client(0, [Call::Write(vec![0, 1], 1), Call::Move(0, 1)]),
+            client(1, [Call::Write(vec![0, 1], 2)]),
+            client(0, [Call::Read(vec![0, 1])]),
+        ],
+    )));
+}
+
+/// The readers' own shard has none of the keys, or three have them.
+#[test]
+fn portions_of_three_shards_are_written_and_read_whole() {
+    holds(&divided(triples()));
+    holds(&divided(scenario(
+        [1, 2],
+        [
+            client(0, [Call::Write(vec![0, 1], 1)]),
+            client(0, [Call::Read(vec![0, 1]), Call::Read(vec![1, 0])]),
+            client(1, [Call::Write(vec![1], 2), Call::Write(vec![0], 3)]),
+        ],
+    )));
+}
+
+fn triples() -> Scenario {
+    scenario(
+        [0, 1, 2],
+        [
+            client(0, [Call::Write(vec![0, 1, 2], 1)]),
+            client(1, [Call::Read(vec![2, 1, 0])]),
+            client(2, [Call::Write(vec![0], 2), Call::Read(vec![2])]),
+        ],
+    )
+}
+
+#[test]
+fn without_the_last_coming_last_a_pair_is_torn() {
+    fails_without(Rule::LastComesLast, divided(pairs()), SERIALIZABLE);
+}
+
+#[test]
+fn without_writing_under_the_lock_a_triple_is_torn() {
+    fails_without(Rule::WrittenUnderLock, divided(triples()), SERIALIZABLE);
 }
 
 /// Each holds what the next one wants.

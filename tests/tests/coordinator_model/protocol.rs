@@ -64,12 +64,16 @@ impl Step<'_> {
                 self.granted(from, client, item, lent);
             }
             Message::Refused(client) => {
-                if let Pass::Try { missing, refused } = &mut self.transaction(client).pass {
-                    *missing -= 1;
+                let transaction = self.transaction(client);
+                let unasked = usize::from(transaction.last.take().is_some());
+                if let Pass::Try { missing, refused } = &mut transaction.pass {
+                    *missing -= 1 + unasked;
                     *refused = true;
                 }
                 self.end_try(client);
             }
+            Message::Ran { client, item, ran } => self.portion_ran(from, client, item, ran),
+            Message::Write(client, release) => self.end_portion(at, client, &release),
             Message::Command(client, call) => self.command(at, client, call),
             Message::Claim {
                 ticket,
@@ -77,7 +81,7 @@ impl Step<'_> {
                 item,
                 lent,
             } => self.claimed(from, ticket, waiter, item, lent),
-            Message::Release(release) => self.release(at, release),
+            Message::Release(client, release) => self.release(at, client, release),
             Message::Leave(ticket) => self.leave(at, ticket),
             Message::Enroll(ticket, keys) => self.enroll_elsewhere(at, ticket, keys),
             Message::Changed(keys) => self.note_changes(at, &keys),
@@ -129,6 +133,7 @@ impl Step<'_> {
                 self.command(origin, client, call)
             }
             [part] => self.send(origin, part.shard, Message::Command(client, call)),
+            _ if self.is_divided(&call) => self.begin_divided(client, parts),
             _ => self.begin(client, parts),
         }
     }
@@ -149,6 +154,8 @@ impl Step<'_> {
                     granted: None,
                     lent: Vec::new(),
                     claimed_by: None,
+                    portion: None,
+                    seen: Vec::new(),
                     given_back: false,
                 }),
             }
@@ -183,6 +190,7 @@ impl Step<'_> {
         self.state.clients[client].transaction = Some(Transaction {
             parts,
             unchanged: true,
+            last: None,
             pass: match wait {
                 true => Pass::Ordered { at: 0 },
                 false => Pass::Try {
@@ -208,9 +216,9 @@ impl Step<'_> {
         }
     }
 
-    fn request_locks(&mut self, client: ClientId, at: usize, wait: bool) {
+    pub fn request_locks(&mut self, client: ClientId, at: usize, wait: bool) {
         let part = &self.transaction(client).parts[at];
-        let (shard, keys) = (part.shard, part.keys.clone());
+        let (shard, keys, portion) = (part.shard, part.keys.clone(), part.portion);
         let names = self.names(client, &self.current(client), &keys);
         let watched = match self.current(client) {
             Call::Exec(_, key, ..) if keys.contains(&key) => self.watched(client, key),
@@ -222,6 +230,7 @@ impl Step<'_> {
             keys,
             wait,
             watched,
+            portion,
             compared: None,
         };
         let origin = self.origin(client);
@@ -264,7 +273,17 @@ impl Step<'_> {
         }
     }
 
-    fn end_try(&mut self, client: ClientId) {
+    pub fn end_try(&mut self, client: ClientId) {
+        let is_refused = Pass::Try {
+            missing: 0,
+            refused: true,
+        };
+        if self.transaction(client).pass == is_refused {
+            let is_portion = |part: &Part| part.portion.is_some();
+            if self.transaction(client).parts.iter().any(is_portion) {
+                self.join_again(client);
+            }
+        }
         let gives_back = self.scenario.follows(Rule::GivesBackBeforeWaiting);
         let keeps_turn = self.scenario.follows(Rule::TurnsAreKept);
         let transaction = self.transaction(client);
@@ -320,6 +339,9 @@ impl Step<'_> {
         let Transaction {
             parts, unchanged, ..
         } = transaction.expect("it is under way");
+        if parts.iter().any(|part| part.portion.is_some()) {
+            return self.end_divided(client, parts);
+        }
         let call = self.current(client);
         let mut stage = Keyspace::new(self.scenario.owners.len());
         for (key, list) in parts.iter().flat_map(|part| part.lent.iter().cloned()) {
@@ -415,9 +437,18 @@ impl Step<'_> {
 
     pub fn give_back(&mut self, client: ClientId, shard: ShardId, release: Release) {
         let origin = self.origin(client);
+        let mut release = release;
+        let mut later = None;
+        if release.portion.is_some() && !self.scenario.follows(Rule::WrittenUnderLock) {
+            later = Some(Message::Write(client, release.clone()));
+            release.portion = None;
+        }
         match shard == origin {
-            true => self.release(shard, release),
-            false => self.send(origin, shard, Message::Release(release)),
+            true => self.release(shard, client, release),
+            false => self.send(origin, shard, Message::Release(client, release)),
+        }
+        if let Some(later) = later {
+            self.send(origin, shard, later);
         }
     }
 
@@ -437,6 +468,9 @@ impl Step<'_> {
     fn take_locks(&mut self, at: ShardId, mut request: LockRequest) {
         if !self.scenario.follows(Rule::ComparedUnderLock) {
             request.compared = Some(self.is_unchanged(at, request.watched));
+        }
+        if let Some(when) = request.portion {
+            return self.take_portion(at, when, request);
         }
         let origin = self.origin(request.client);
         let names = request.names;
@@ -498,7 +532,8 @@ impl Step<'_> {
         lent.filter(|(_, list)| !list.is_empty()).collect()
     }
 
-    fn release(&mut self, at: ShardId, release: Release) {
+    fn release(&mut self, at: ShardId, client: ClientId, release: Release) {
+        self.end_portion(at, client, &release);
         let shard = &mut self.state.shards[at];
         for (key, list) in release.lent {
             shard.home.put(key, list);

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use stateright::semantics::LinearizabilityTester;
 
+use crate::divided::When;
 use crate::keyspace::{Call, Element, Key, Keyspace};
 use crate::locks::{ItemId, LockTable, Names};
 use crate::waits::{WaitTable, WaiterId};
@@ -44,6 +45,10 @@ pub enum Rule {
     LookedAtWhenHome,
     /// A claim that its origin has no use for is given back.
     UselessClaimsReturn,
+    /// A portion that locks nothing is asked for when all other keys are locked.
+    LastComesLast,
+    /// What a portion writes at the end is written before its lock goes.
+    WrittenUnderLock,
 }
 
 /// A blocked command with keys on several shards: its client and the number of the call.
@@ -63,6 +68,8 @@ pub struct LockRequest {
     pub wait: bool,
     /// A watched key of this shard, as it was seen.
     pub watched: Option<(Key, Version)>,
+    /// It is for a portion of its client's command, which is done where it is.
+    pub portion: Option<When>,
     /// Only without [`Rule::ComparedUnderLock`]: what came out when the request came in.
     pub compared: Option<bool>,
 }
@@ -75,6 +82,8 @@ pub struct Release {
     pub enroll: Option<(Ticket, Vec<Key>)>,
     pub leave: Option<Ticket>,
     pub end_turn: Option<WaiterId>,
+    /// What is to be written first.
+    pub portion: Option<Call>,
 }
 
 impl Release {
@@ -87,6 +96,7 @@ impl Release {
             enroll: None,
             leave: None,
             end_turn: None,
+            portion: None,
         }
     }
 }
@@ -101,6 +111,12 @@ pub enum Message {
         unchanged: bool,
     },
     Refused(ClientId),
+    /// A portion's keys are locked, or it needs no lock; what it has seen so far.
+    Ran {
+        client: ClientId,
+        item: Option<ItemId>,
+        ran: Lent,
+    },
     /// One client's command whose keys are all the receiver's.
     Command(ClientId, Call),
     Claim {
@@ -109,7 +125,9 @@ pub enum Message {
         item: ItemId,
         lent: Lent,
     },
-    Release(Release),
+    Release(ClientId, Release),
+    /// Only without [`Rule::WrittenUnderLock`].
+    Write(ClientId, Release),
     /// A blocked command is over.
     Leave(Ticket),
     /// Only without [`Rule::EnrolledWithRelease`].
@@ -148,6 +166,10 @@ pub struct Part {
     pub granted: Option<ItemId>,
     pub lent: Lent,
     pub claimed_by: Option<WaiterId>,
+    /// It is done where it is, and when.
+    pub portion: Option<When>,
+    /// What it has seen there.
+    pub seen: Lent,
     /// Only without [`Rule::TwoPhases`]: its lock has gone already.
     pub given_back: bool,
 }
@@ -168,6 +190,8 @@ pub enum Pass {
 pub struct Transaction {
     pub parts: Vec<Part>,
     pub pass: Pass,
+    /// This part is asked for when all others have been granted.
+    pub last: Option<usize>,
     /// All watched keys are unchanged, as far as is known.
     pub unchanged: bool,
 }
@@ -238,6 +262,8 @@ pub struct Scenario {
     pub owners: Vec<ShardId>,
     pub shards: usize,
     pub scripts: Vec<Script>,
+    /// MSET and MGET are divided among the shards.
+    pub divides: bool,
     /// The protocol is followed but for this.
     pub without: Option<Rule>,
 }
