@@ -3,7 +3,8 @@
 //! A transaction locks its keys where they live; each owner then *lends* the entries, which move to the coordinator by pointer. There the
 //! ordinary command runs, as if it had found all its keys at home, on databases that hold just what was lent; the entries go back with the
 //! release of the locks. No command knows about it, so every command with several keys is atomic, and there is one mechanism to get right.
-//! What concerns the whole keyspace locks whole shards and is lent their databases (see `world`); EXEC may need either (see `exec`).
+//! What concerns the whole keyspace locks whole shards and is lent their databases (see `world`); EXEC may need either (see `exec`). What does the
+//! same with each key is done where the keys are, under the same locks (see `divided`).
 //!
 //! Locks are first tried on all shards at once: one round trip. A shard that would have to queue refuses instead, after it has looked once
 //! more: the release it would wait for may lie in its mailbox. Then the locks from the first missing one on are given back and taken one
