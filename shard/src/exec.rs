@@ -253,6 +253,7 @@ impl Shard {
         self.unwatch(watched);
         let mut reply = Reply::new(&mut exec.replies, exec.version);
         if !unchanged {
+            client.borrow_mut().session.set_caching(false);
             reply.null_array();
             self.show_exec(&client.borrow(), &exec);
             held.end(self);
@@ -315,7 +316,11 @@ impl Shard {
             }
         }
         self.show_exec(&client.borrow(), &exec);
-        client.borrow_mut().session.in_exec = false;
+        {
+            let session = &mut client.borrow_mut().session;
+            session.in_exec = false;
+            session.set_caching(false);
+        }
         let commit = held.end(self);
         self.answer(commit, exec.to, exec.replies);
         self.flush_pushes(&mut client.borrow_mut());
