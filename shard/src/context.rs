@@ -91,6 +91,8 @@ pub struct Change {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum What {
     Event(Event),
+    /// It changed, which the event told beside does not say.
+    Touched,
     /// Its whole database went or came.
     Swept,
     /// It was loaded, and has fields that expire.
@@ -153,6 +155,13 @@ impl Effects {
             return;
         }
         self.tell(db, key, What::Event(event), by);
+    }
+
+    /// A key changed, which the event that is told of it does not say: see [`Event::changes_value`].
+    fn touched(&mut self, db: DbIndex, key: &[u8], by: &Caller) {
+        if !self.nobody_listens() {
+            self.tell(db, key, What::Touched, by);
+        }
     }
 
     /// A client that tracks what it reads has read a key.
@@ -222,13 +231,19 @@ impl Effects {
             What::Event(event) => {
                 self.notices.note(db, key, event);
                 if event.is_change() {
-                    self.watches.touch(db, key);
                     self.waits.note(db, key);
+                }
+                if event.changes_value() {
+                    self.watches.touch(db, key);
                     self.invalidations.note(key, by);
                 }
                 if event.may_set_field_deadlines() {
                     self.fields.note(db, key);
                 }
+            }
+            What::Touched => {
+                self.watches.touch(db, key);
+                self.invalidations.note(key, by);
             }
             What::Swept => {
                 self.watches.touch(db, key);
@@ -533,7 +548,12 @@ impl Context<'_> {
             .changed(self.selected, key, event, &self.caller);
     }
 
-    /// The same for a key of another database (COPY, MOVE).
+    /// Says that `key` changed in a way that its event is silent about: a stream was made for a group.
+    pub fn touched(&mut self, key: &[u8]) {
+        self.effects.touched(self.selected, key, &self.caller);
+    }
+
+    /// The same as [`Self::changed`] for a key of another database (COPY, MOVE).
     #[inline]
     pub fn changed_in(&mut self, db: DbIndex, key: &[u8], event: Event) {
         self.effects.changed(db, key, event, &self.caller);

@@ -127,7 +127,9 @@ impl Shard {
             return true;
         }
         queue.commands.push(Queued { id, args });
-        client.reply(|reply| reply.simple("QUEUED"));
+        if !client.next_reply_is_muted() {
+            client.reply(|reply| reply.simple("QUEUED"));
+        }
         true
     }
 

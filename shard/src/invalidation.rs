@@ -431,7 +431,7 @@ impl Shard {
         self.send(to.home, Message::Visit(Box::new(there)));
     }
 
-    /// Writes what a client is to hear, if it has a way to. `redirected` where it hears for another one. False where it is gone.
+    /// Writes what a client is to hear, if it has a way to. `redirected` where it hears for another one. False where it is gone, or as good as.
     fn push_stale(
         &mut self,
         token: ClientToken,
@@ -453,17 +453,20 @@ impl Shard {
                 Version::Resp3 => true,
                 Version::Resp2 => redirected && client.session.is_subscriber(),
             };
-            if !hears || client.closing.is_some() {
-                return false;
+            if client.closing.is_some() {
+                return None;
+            }
+            if !hears {
+                return Some(false);
             }
             client.push(|reply| stale.write(reply));
             if limit > 0 && client.pushed_bytes as u64 > limit {
                 client.close(Closing::Now);
-                return true;
+                return Some(true);
             }
-            self.limit_output(client)
+            Some(self.limit_output(client))
         };
-        let is_over = self.with_client(token, current, push);
+        let is_over = self.with_client(token, current, push).flatten();
         self.stats.output_limit_closes += u64::from(is_over == Some(true));
         is_over.is_some()
     }
