@@ -21,7 +21,7 @@ use tests::{Options, Oracle, Server, Wire};
 
 use crate::{SHARDS, invalidated};
 
-const ROUNDS: u64 = 40;
+const ROUNDS: u64 = 24;
 const KEYS: usize = 12;
 const WRITERS: usize = 3;
 const CHANGES: usize = 40;
@@ -97,8 +97,8 @@ struct Question {
     untracked: bool,
     /// The reply is that of EXEC, behind others.
     skipped_replies: usize,
-    /// It writes this key.
-    writes: bool,
+    /// It writes this key, and reads none unless it is a transaction.
+    writes: Option<String>,
 }
 
 struct Reader {
@@ -169,21 +169,33 @@ impl Reader {
         }
     }
 
+    /// A key to ask for: rarely one that is cached, for asking again would hide what is wrong.
+    fn key(&mut self) -> String {
+        const TRIES: usize = 8;
+        let cache = self.cache.lock().expect("a cache");
+        let mut found = key(&mut self.random);
+        for _ in 0..TRIES {
+            if !matches!(cache.known.get(&found), Some(Known::Value(_))) {
+                break;
+            }
+            found = key(&mut self.random);
+        }
+        found
+    }
+
     fn ask(&mut self, pipeline: &mut Vec<u8>) -> Question {
         self.asked += 1;
-        let writes =
-            matches!(self.mode, Mode::NoLoop | Mode::BroadcastNoLoop) && self.random.u8(..8) == 0;
         let is_request = matches!(self.mode, Mode::OptIn | Mode::OptOut) && self.random.bool();
         let mut question = Question {
             number: self.asked,
-            keys: vec![key(&mut self.random)],
+            keys: vec![self.key()],
             untracked: match self.mode {
                 Mode::OptIn => !is_request,
                 Mode::OptOut => is_request,
                 _ => false,
             },
             skipped_replies: 0,
-            writes,
+            writes: None,
         };
         if is_request {
             let answer = if self.mode == Mode::OptIn {
@@ -194,30 +206,38 @@ impl Reader {
             encode(&["CLIENT", "CACHING", answer], pipeline);
             question.skipped_replies += 1;
         }
-        if writes {
-            let value = self.random.u32(..).to_string();
-            encode(&["SET", &question.keys[0], &value], pipeline);
-            return question;
-        }
-        match self.random.u8(..8) {
+        let value = self.random.u32(..).to_string();
+        match self.random.u8(..9) {
             0 => {
                 let more = self.random.usize(1..4);
-                question
-                    .keys
-                    .extend((0..more).map(|_| key(&mut self.random)));
+                let more: Vec<String> = (0..more).map(|_| self.key()).collect();
+                question.keys.extend(more);
                 let words = ["MGET"]
                     .into_iter()
                     .chain(question.keys.iter().map(String::as_str));
                 encode(&words.collect::<Vec<_>>(), pipeline);
             }
             1 => {
-                question.keys.push(key(&mut self.random));
+                let other = self.key();
+                question.keys.push(other);
                 encode(&["MULTI"], pipeline);
                 for key in &question.keys {
                     encode(&["GET", key], pipeline);
                 }
-                encode(&["EXEC"], pipeline);
                 question.skipped_replies += 1 + question.keys.len();
+                if self.random.bool() {
+                    // Behind the reads: what it reads is older.
+                    let written = key(&mut self.random);
+                    encode(&["SET", &written, &value], pipeline);
+                    question.skipped_replies += 1;
+                    question.writes = Some(written);
+                }
+                encode(&["EXEC"], pipeline);
+            }
+            2 => {
+                encode(&["SET", &question.keys[0], &value], pipeline);
+                question.writes = question.keys.pop();
+                return question;
             }
             _ => encode(&["GET", &question.keys[0]], pipeline),
         }
@@ -234,20 +254,22 @@ impl Reader {
 
     fn learn(&mut self, question: &Question, reply: &Value) {
         let cache = &mut self.cache.lock().expect("a cache");
-        if question.writes {
+        if !question.untracked && !question.keys.is_empty() {
+            let values = match reply {
+                Value::Array(values) => values.clone(),
+                value => vec![value.clone()],
+            };
+            self.keep(cache, question, values);
+        }
+        if let Some(key) = &question.writes
+            && matches!(self.mode, Mode::NoLoop | Mode::BroadcastNoLoop)
+        {
             // Its own change is not told.
-            cache.known.remove(&question.keys[0]);
-            return;
+            cache.known.remove(key);
         }
-        if question.untracked {
-            return;
-        }
-        let values = match question.keys.len() {
-            1 => vec![reply.clone()],
-            _ => reply
-                .elements()
-                .unwrap_or_else(|| panic!("no values: {reply:?}")),
-        };
+    }
+
+    fn keep(&self, cache: &mut Cache, question: &Question, values: Vec<Value>) {
         for (key, value) in std::iter::zip(&question.keys, values) {
             // Who hears on the connection on which it reads needs no care: what it hears before the reply is older.
             let may_cache = match self.mode {
