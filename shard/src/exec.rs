@@ -117,7 +117,9 @@ impl Shard {
         if command.flags.contains(Flags::NO_MULTI) {
             queue.abort();
             let error = Error::new("ERR Command not allowed inside a transaction");
-            client.reply(|reply| error.write(reply));
+            if !client.next_reply_is_muted() {
+                client.reply(|reply| error.write(reply));
+            }
             return true;
         }
         let args = OwnedArgs::from(args);
