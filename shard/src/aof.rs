@@ -58,6 +58,8 @@ enum Step {
 
 /// A transaction of this coordinator that waits for its shares to be on disk.
 struct Commit {
+    /// Whose answer waits.
+    client: ClientToken,
     missing: usize,
     participants: Vec<ShardId>,
     then: Box<dyn FnOnce(&mut Shard)>,
@@ -235,6 +237,19 @@ impl Shard {
         }
     }
 
+    /// Sends a message that tells of changes behind all replies that were sent there before, also those that wait for the disk.
+    pub(crate) fn send_behind_replies(&mut self, to: ShardId, message: Message) {
+        let told = self.effects.journal.total();
+        let gate = Gate {
+            all: told,
+            own: told,
+        };
+        match self.log.gates && told > self.log.frontier() {
+            true => self.log.held.push_back((gate, to, message)),
+            false => self.send(to, message),
+        }
+    }
+
     /// The log has just failed: what only read does not wait for it.
     fn let_readers_go(&mut self) {
         let frontier = self.log.frontier();
@@ -303,6 +318,7 @@ impl Shard {
     /// On a coordinator: `then` once all these shards have their share on disk.
     pub(crate) fn begin_commit(&mut self, participants: Vec<ShardId>) -> CommitId {
         let index = self.log.commits.insert(Commit {
+            client: ClientToken::NOBODY,
             missing: participants.len(),
             participants,
             then: Box::new(|_| {}),
@@ -318,16 +334,47 @@ impl Shard {
         self.log.gates
     }
 
-    /// What happens once the transaction is on disk; at once where nothing has to be.
+    /// What happens once the transaction of a client is on disk; at once where nothing has to be.
     pub(crate) fn after_commit(
         &mut self,
         commit: Option<CommitId>,
+        client: ClientToken,
         then: impl FnOnce(&mut Shard) + 'static,
     ) {
         match commit.and_then(|id| self.log.commits.get_mut(id.index)) {
-            Some(commit) => commit.then = Box::new(then),
+            Some(commit) => {
+                commit.client = client;
+                commit.then = Box::new(then);
+            }
             None => then(self),
         }
+    }
+
+    fn commit_of(&mut self, client: ClientToken) -> Option<&mut Commit> {
+        let mut commits = self.log.commits.iter_mut();
+        let commit = commits.find(|(_, commit)| commit.client == client);
+        commit.map(|(_, commit)| commit)
+    }
+
+    /// Whether the answer to a client is here, and waits for the disk.
+    pub(crate) fn awaits_commit(&mut self, client: ClientToken) -> bool {
+        self.commit_of(client).is_some()
+    }
+
+    /// Does something behind the answer that a client waits for.
+    pub(crate) fn behind_commit(
+        &mut self,
+        client: ClientToken,
+        work: impl FnOnce(&mut Shard) + 'static,
+    ) {
+        let Some(commit) = self.commit_of(client) else {
+            return work(self);
+        };
+        let answer = std::mem::replace(&mut commit.then, Box::new(|_| {}));
+        commit.then = Box::new(move |shard| {
+            answer(shard);
+            work(shard);
+        });
     }
 
     /// On an owner: its share of a transaction has been said from `begins` on.

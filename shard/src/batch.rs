@@ -20,6 +20,7 @@ use protocol::table::CommandId;
 use storage::DbIndex;
 
 use crate::context::Caller;
+use crate::slot::ShardId;
 
 /// A batch this large is sent on and a new one begun, so that no single message holds a shard for long.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
@@ -40,6 +41,13 @@ impl ClientToken {
         index: u32::MAX,
         generation: 0,
     };
+}
+
+/// A connection as the whole process names it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ClientAddress {
+    pub home: ShardId,
+    pub token: ClientToken,
 }
 
 /// Where a reply goes: a slot of a connection's ring.

@@ -145,6 +145,10 @@ impl Shard {
 
     #[cold]
     fn serve_all_ready(&mut self) {
+        // What waits and what it has read before: it hears of the change first, as in Redis, where that can be.
+        if self.effects.invalidations.is_for_here() {
+            self.tell_readers_here(None);
+        }
         while let Some((key, after)) = self.effects.waits.pop_ready() {
             if self.locks.holds_key(&key.key) {
                 // Lent away: those who wait have their turn when it is home again.

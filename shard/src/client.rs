@@ -19,6 +19,7 @@ use crate::pause::changes_something;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
 use crate::slot::ShardId;
+use crate::tracking::Tracking;
 use crate::watch::Watched;
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
@@ -76,6 +77,12 @@ pub struct Session {
     pub lib_name: Option<Box<str>>,
     pub lib_ver: Option<Box<str>>,
     pub last_command: &'static str,
+    /// How it tracks keys for a cache of its own.
+    pub tracking: Option<Box<Tracking>>,
+    /// What the next command reads is remembered: see [`Session::settle_tracking`].
+    pub tracks_reads: bool,
+    /// CLIENT CACHING was called just before.
+    pub caching: bool,
     /// What it subscribes to.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// Commands since MULTI.
@@ -118,6 +125,8 @@ pub struct Client {
     pub out: Vec<u8>,
     /// What was pushed to it in the middle of its own command: comes behind that command's reply.
     pub pushes: Vec<u8>,
+    /// Bytes in its output that answer no command, about: see [`Client::push`].
+    pub pushed_bytes: usize,
     /// An emptied output buffer, kept for the next write.
     spare: Vec<u8>,
     /// Bytes in the write that is under way.
@@ -179,6 +188,12 @@ impl Session {
             && self.subscriptions.is_none()
     }
 
+    /// Whether something is on that ends with a command: CLIENT REPLY SKIP, CLIENT CACHING. (Replies that are off are looked at too.)
+    #[inline]
+    pub fn has_passing_state(&self) -> bool {
+        (self.reply_mode != ReplyMode::On) | self.caching
+    }
+
     /// Whether it subscribes to something in RESP2, where messages and replies look alike.
     pub fn is_restricted(&self) -> bool {
         self.version == Version::Resp2 && self.is_subscriber()
@@ -238,6 +253,9 @@ impl Client {
                 lib_name: None,
                 lib_ver: None,
                 last_command: "NULL",
+                tracking: None,
+                tracks_reads: false,
+                caching: false,
                 subscriptions: None,
                 queue: None,
                 watched: Vec::new(),
@@ -253,6 +271,7 @@ impl Client {
             pending: Pending::default(),
             out: Vec::new(),
             pushes: Vec::new(),
+            pushed_bytes: 0,
             spare: Vec::new(),
             writing_bytes: 0,
             reading_bytes: 0,
@@ -309,6 +328,21 @@ impl Client {
         matches!(self.session.reply_mode, ReplyMode::Off | ReplyMode::Skip)
     }
 
+    /// A command is over, or was refused; nothing where there is no such command. What was on for just that one ends.
+    #[cold]
+    pub fn end_of_passing(&mut self, command: Option<&Command>) {
+        let session = &mut self.session;
+        session.reply_mode = session.reply_mode.after_command();
+        // CLIENT CACHING is for what comes behind all commands of CLIENT, which may be a whole transaction.
+        let name = command.map_or("", |command| command.name);
+        let goes_on = session.queue.is_some()
+            || name.starts_with("client|")
+            || (name == "exec" && self.stalled.is_some());
+        if session.caching && !goes_on {
+            session.set_caching(false);
+        }
+    }
+
     /// What travels with a command of this connection.
     #[inline]
     pub fn facts(&self, command: CommandId) -> Facts {
@@ -322,6 +356,7 @@ impl Client {
                 home: self.home,
                 index: self.token.index,
                 no_touch: session.no_touch,
+                tracks: session.tracks_reads,
             },
         }
     }
@@ -329,6 +364,20 @@ impl Client {
     /// Folds a reply that came from elsewhere.
     pub fn fold(&mut self, seq: u32, reply: &[u8]) {
         self.pending.fold(seq, reply, &mut self.out);
+        self.wake();
+    }
+
+    /// Writes something that answers no command, behind every reply that is here already, those included that may not leave before others.
+    /// Commands that have no reply yet do not hold it up.
+    pub fn push(&mut self, write: impl FnOnce(&mut Reply<'_>)) {
+        let version = self.session.version;
+        let mut bytes = 0;
+        self.pending.push(&mut self.out, |to| {
+            let start = to.len();
+            write(&mut Reply::new(to, version));
+            bytes = to.len() - start;
+        });
+        self.pushed_bytes += bytes;
         self.wake();
     }
 
@@ -364,6 +413,7 @@ impl Client {
         if !self.out.is_empty() && self.gated.is_none() {
             let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
             self.writing_bytes = chunk.len();
+            self.pushed_bytes = 0;
             self.at_rest = false;
             return Poll::Ready(Due::Chunk(chunk));
         }
@@ -446,6 +496,11 @@ impl Client {
             + self.spare.capacity()
             + self.pending.memory_bytes()
             + self.parser.memory_bytes()
+            + self
+                .session
+                .tracking
+                .as_ref()
+                .map_or(0, |it| size_of::<Tracking>() + it.memory_bytes())
             + self
                 .session
                 .queue

@@ -32,6 +32,8 @@ pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint
 pub use percentiles::Percentiles;
 pub use table::{Config, Flag, PARAMETERS, Section};
 
+use crate::slot::ShardId;
+
 /// Beyond this the counter of LFU does not move any more, and its arithmetic would overflow.
 const LFU_LOG_FACTOR_MAX: u32 = 1 << 23;
 
@@ -178,6 +180,15 @@ impl Config {
                 Some(usize::try_from(bytes).unwrap_or(usize::MAX))
             }
         }
+    }
+
+    /// How many of the keys that clients track a shard remembers at the most: its share, as keys are spread evenly.
+    pub fn tracked_keys_max(&self, shard: ShardId) -> usize {
+        if self.tracking_table_max_keys == 0 {
+            return usize::MAX;
+        }
+        let max = usize::try_from(self.tracking_table_max_keys).unwrap_or(usize::MAX);
+        max / self.shards + usize::from(shard.index() < max % self.shards)
     }
 
     /// How strings in snapshots are written.

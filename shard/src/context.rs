@@ -16,10 +16,12 @@ use storage::{
     WrongType,
 };
 
+use crate::batch::{ClientAddress, ClientToken};
 use crate::config::Config;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
 use crate::field_expiry::FieldClock;
+use crate::invalidation::{FlushId, Invalidations};
 use crate::journal::{Away, Journal};
 use crate::message::TransactionKey;
 use crate::notify::Notices;
@@ -40,6 +42,31 @@ pub struct Caller {
     pub index: u32,
     /// `CLIENT NO-TOUCH` is on: reads leave the LRU and LFU clocks alone.
     pub no_touch: bool,
+    /// What it reads is remembered, and it hears of the next change.
+    pub tracks: bool,
+}
+
+impl Caller {
+    /// For what no client has asked for.
+    pub const NOBODY: Self = Self {
+        client_id: 0,
+        home: ShardId::FIRST,
+        index: 0,
+        no_touch: false,
+        tracks: false,
+    };
+
+    /// The connection, if there is one.
+    pub fn address(&self) -> Option<ClientAddress> {
+        let token = ClientToken {
+            index: self.index,
+            generation: self.client_id as u32,
+        };
+        (self.client_id != 0).then_some(ClientAddress {
+            home: self.home,
+            token,
+        })
+    }
 }
 
 /// What a write does to the deadline its key may have.
@@ -50,13 +77,42 @@ pub enum Deadline {
     At(UnixMillis),
 }
 
-/// A change to a key that its owner does not know of yet.
+/// What happened to a key, and its owner does not know of yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
     pub db: DbIndex,
     pub key: Box<[u8]>,
-    /// What it is called; nothing where a whole database went.
-    pub event: Option<Event>,
+    pub what: What,
+    /// Who did it; nobody where time did.
+    pub by: Option<ClientAddress>,
+}
+
+/// What can happen to a key of another shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    Event(Event),
+    /// It changed, which the event told beside does not say.
+    Touched,
+    /// Its whole database went or came.
+    Swept,
+    /// It was loaded, and has fields that expire.
+    FieldsExpire,
+    /// A client has read it that is to hear of the next change.
+    Read,
+    /// All keys went or came, and not this one alone, which is empty. Named where anybody is to hear.
+    Flush(Option<FlushId>),
+}
+
+impl Change {
+    /// That all keys of a shard went or came.
+    pub fn flush(id: Option<FlushId>) -> Self {
+        Self {
+            db: DbIndex::default(),
+            key: Box::default(),
+            what: What::Flush(id),
+            by: None,
+        }
+    }
 }
 
 /// What commands did, gathered for those who must know.
@@ -70,6 +126,8 @@ pub struct Effects {
     pub waits: WaitTable,
     /// What subscribers to keyspace events are to be told.
     pub notices: Notices,
+    /// What clients with caches are to be told.
+    pub invalidations: Invalidations,
     /// The command found nothing and wants to wait.
     pub wait: Option<Wait>,
     /// Changes to keys of other shards, while a transaction runs on what they lent: these go home with the entries.
@@ -88,20 +146,39 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// The one place that watchers, waiters, notifications and logs learn of a change from.
+    /// The one place that watchers, waiters, notifications, caches and logs learn of a change from. `by` is who made it.
     #[inline]
-    pub(crate) fn changed(&mut self, db: DbIndex, key: &[u8], event: Event) {
+    pub(crate) fn changed(&mut self, db: DbIndex, key: &[u8], event: Event, by: &Caller) {
         self.dirty += 1;
         if self.nobody_listens() && !event.may_set_field_deadlines() {
             // The common case: nobody wants to know.
             return;
         }
-        self.tell(db, key, event);
+        self.tell(db, key, What::Event(event), by);
+    }
+
+    /// A key changed, which the event that is told of it does not say: see [`Event::changes_value`].
+    fn touched(&mut self, db: DbIndex, key: &[u8], by: &Caller) {
+        if !self.nobody_listens() {
+            self.tell(db, key, What::Touched, by);
+        }
+    }
+
+    /// A client that tracks what it reads has read a key.
+    #[cold]
+    pub(crate) fn read(&mut self, db: DbIndex, key: &[u8], by: &Caller) {
+        self.tell(db, key, What::Read, by);
     }
 
     /// Whether somebody is to hear of what happened.
     pub(crate) fn has_news(&self) -> bool {
-        self.waits.has_ready() || !self.notices.is_empty()
+        self.waits.has_ready() || !self.notices.is_empty() || self.invalidations.is_for_turn()
+    }
+
+    /// Whether there is nothing to tell behind a command.
+    #[inline]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.notices.is_empty() & !self.invalidations.is_for_here()
     }
 
     /// One branch for all: no short cuts.
@@ -111,6 +188,7 @@ impl Effects {
             & self.watches.is_empty()
             & self.waits.is_empty()
             & !self.notices.is_on()
+            & self.invalidations.nobody_tracks()
     }
 
     /// Something happened to a key that did not change it (a miss), or that is told apart from the change (a new key).
@@ -130,46 +208,67 @@ impl Effects {
     #[cold]
     fn tell_only(&mut self, db: DbIndex, key: &[u8], event: Event) {
         if self.notices.wants(event) {
-            self.tell(db, key, event);
+            self.tell(db, key, What::Event(event), &Caller::NOBODY);
         }
     }
 
     #[cold]
-    fn tell(&mut self, db: DbIndex, key: &[u8], event: Event) {
+    fn tell(&mut self, db: DbIndex, key: &[u8], what: What, by: &Caller) {
+        let by = by.address();
         match &mut self.away {
             Some(away) => away.push(Change {
                 db,
                 key: key.into(),
-                event: Some(event),
+                what,
+                by,
             }),
-            None => self.heed(db, key, Some(event)),
+            None => self.heed(db, key, what, by),
         }
     }
 
-    fn heed(&mut self, db: DbIndex, key: &[u8], event: Option<Event>) {
-        if let Some(event) = event {
-            self.notices.note(db, key, event);
-            if !event.is_change() {
-                return;
+    fn heed(&mut self, db: DbIndex, key: &[u8], what: What, by: Option<ClientAddress>) {
+        match what {
+            What::Event(event) => {
+                self.notices.note(db, key, event);
+                if event.is_change() {
+                    self.waits.note(db, key);
+                }
+                if event.changes_value() {
+                    self.watches.touch(db, key);
+                    self.invalidations.note(key, by);
+                }
+                if event.may_set_field_deadlines() {
+                    self.fields.note(db, key);
+                }
             }
-        }
-        self.watches.touch(db, key);
-        self.waits.note(db, key);
-        if event.is_some_and(Event::may_set_field_deadlines) {
-            self.fields.note(db, key);
+            What::Touched => {
+                self.watches.touch(db, key);
+                self.invalidations.note(key, by);
+            }
+            What::Swept => {
+                self.watches.touch(db, key);
+                self.waits.note(db, key);
+            }
+            What::FieldsExpire => self.fields.note(db, key),
+            What::Read => {
+                if let Some(by) = by {
+                    self.invalidations.table.remember(key, by);
+                }
+            }
+            What::Flush(id) => self.invalidations.flush(id),
         }
     }
 
-    /// A change that another shard made to a key of this one.
+    /// What a transaction on another shard did to a key of this one.
     pub fn came_home(&mut self, change: &Change) {
-        self.heed(change.db, &change.key, change.event);
+        self.heed(change.db, &change.key, change.what, change.by);
     }
 
     /// A key's time had come; its entry is out of the keyspace.
     #[cold]
     pub fn expired(&mut self, db: DbIndex, entry: Entry) {
         self.expired_keys += 1;
-        self.changed(db, entry.key(), Event::EXPIRED);
+        self.changed(db, entry.key(), Event::EXPIRED, &Caller::NOBODY);
         self.say_gone(db, entry.key());
         self.discard(entry);
     }
@@ -199,7 +298,7 @@ impl Effects {
     /// A key had to go; its entry is out of the keyspace. It is freed at once, which is the point, unless `lazily`.
     pub(crate) fn evicted(&mut self, db: DbIndex, entry: Entry, lazily: bool) {
         self.evicted_keys += 1;
-        self.changed(db, entry.key(), Event::EVICTED);
+        self.changed(db, entry.key(), Event::EVICTED, &Caller::NOBODY);
         self.say_gone(db, entry.key());
         if lazily {
             self.discard(entry);
@@ -445,13 +544,19 @@ impl Context<'_> {
     /// Says that `key` of the selected database changed.
     #[inline]
     pub fn changed(&mut self, key: &[u8], event: Event) {
-        self.effects.changed(self.selected, key, event);
+        self.effects
+            .changed(self.selected, key, event, &self.caller);
     }
 
-    /// The same for a key of another database (COPY, MOVE).
+    /// Says that `key` changed in a way that its event is silent about: a stream was made for a group.
+    pub fn touched(&mut self, key: &[u8]) {
+        self.effects.touched(self.selected, key, &self.caller);
+    }
+
+    /// The same as [`Self::changed`] for a key of another database (COPY, MOVE).
     #[inline]
     pub fn changed_in(&mut self, db: DbIndex, key: &[u8], event: Event) {
-        self.effects.changed(db, key, event);
+        self.effects.changed(db, key, event, &self.caller);
     }
 
     /// Whether there is a log that would want to know.

@@ -15,7 +15,7 @@ use storage::prefetch::GROUP_LEN_MAX;
 
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
 use crate::blocking::BlockedAt;
-use crate::client::{Client, Closing, ReplyMode};
+use crate::client::{Client, Closing};
 use crate::commands::{copy, sort};
 use crate::error::Error;
 use crate::eviction::Room;
@@ -97,11 +97,24 @@ impl Shard {
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
+    #[inline]
     fn route(&mut self, client: &mut Client, args: &Args<'_>) {
-        let id = match resolve(args) {
-            Ok(id) => id,
-            Err((id, error)) => return self.refuse(client, id, &error),
+        let resolved = resolve(args);
+        let id = match &resolved {
+            Ok(id) => Some(*id),
+            Err((id, _)) => *id,
         };
+        match resolved {
+            Ok(id) => self.route_resolved(client, id, args),
+            Err((id, error)) => self.refuse(client, id, &error),
+        }
+        if client.session.has_passing_state() {
+            client.end_of_passing(id.map(CommandId::command));
+        }
+    }
+
+    #[inline]
+    fn route_resolved(&mut self, client: &mut Client, id: CommandId, args: &Args<'_>) {
         let command = id.command();
         if self.refusals.any
             && let Err(error) = self.refusals.admit(command)
@@ -130,9 +143,6 @@ impl Shard {
             self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
-        if client.session.reply_mode != ReplyMode::On {
-            client.session.reply_mode = client.session.reply_mode.after_command();
-        }
     }
 
     #[inline]
@@ -300,7 +310,7 @@ impl Shard {
         if !self.locks.is_empty() && self.queue_local(client, facts, args) {
             return;
         }
-        if !self.has_room_for(facts.command) {
+        if self.config.maxmemory > 0 && !self.has_room_here(client, facts.command) {
             return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
         }
         if client.takes_direct_replies() {
@@ -314,6 +324,15 @@ impl Shard {
         }
         self.serve_ready();
         self.end_command(client);
+    }
+
+    /// Makes room for a command of this shard's connection. What is evicted for it has gone before it: clients hear so before its reply.
+    fn has_room_here(&mut self, client: &mut Client, id: CommandId) -> bool {
+        let has_room = self.has_room_for(id);
+        if self.effects.invalidations.is_for_here() {
+            self.tell_readers_here(Some(client));
+        }
+        has_room
     }
 
     #[cold]

@@ -117,7 +117,9 @@ impl Shard {
         if command.flags.contains(Flags::NO_MULTI) {
             queue.abort();
             let error = Error::new("ERR Command not allowed inside a transaction");
-            client.reply(|reply| error.write(reply));
+            if !client.next_reply_is_muted() {
+                client.reply(|reply| error.write(reply));
+            }
             return true;
         }
         let args = OwnedArgs::from(args);
@@ -127,7 +129,9 @@ impl Shard {
             return true;
         }
         queue.commands.push(Queued { id, args });
-        client.reply(|reply| reply.simple("QUEUED"));
+        if !client.next_reply_is_muted() {
+            client.reply(|reply| reply.simple("QUEUED"));
+        }
         true
     }
 
@@ -253,6 +257,7 @@ impl Shard {
         self.unwatch(watched);
         let mut reply = Reply::new(&mut exec.replies, exec.version);
         if !unchanged {
+            client.borrow_mut().session.set_caching(false);
             reply.null_array();
             self.show_exec(&client.borrow(), &exec);
             held.end(self);
@@ -315,7 +320,11 @@ impl Shard {
             }
         }
         self.show_exec(&client.borrow(), &exec);
-        client.borrow_mut().session.in_exec = false;
+        {
+            let session = &mut client.borrow_mut().session;
+            session.in_exec = false;
+            session.set_caching(false);
+        }
         let commit = held.end(self);
         self.answer(commit, exec.to, exec.replies);
         self.flush_pushes(&mut client.borrow_mut());

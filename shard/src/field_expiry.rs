@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use storage::{DbIndex, Hash, UnixMillis};
 
+use crate::context::Caller;
 use crate::event::Event;
 use crate::message::TransactionKey;
 use crate::shard::Shard;
@@ -106,14 +107,16 @@ impl Shard {
         let is_empty = hash.is_empty();
         if removed > 0 {
             self.effects.expired_fields += removed as u64;
-            self.effects.changed(key.db, &key.key, Event::HEXPIRED);
+            self.effects
+                .changed(key.db, &key.key, Event::HEXPIRED, &Caller::NOBODY);
             let mut parts: Vec<&[u8]> = vec![b"HDEL", &key.key];
             parts.extend(names.iter().map(Vec::as_slice));
             self.effects.journal.say(key.db, &parts);
         }
         if is_empty {
             drop(self.databases.get_mut(key.db).take(&key.key));
-            self.effects.changed(key.db, &key.key, Event::DEL);
+            self.effects
+                .changed(key.db, &key.key, Event::DEL, &Caller::NOBODY);
         } else {
             self.index_fields(key);
         }

@@ -8,6 +8,7 @@
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
 //! - [`locks`], [`lending`], [`stage`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
 //! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`, [`client_eviction`] connections within theirs.
+//! - [`tracking`] lets clients keep caches: [`tracking_table`] and [`broadcast`] know who is to hear of a key, [`invalidation`] tells them.
 //! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
 //! - [`metrics`] is what a scraper gets; [`outside`] lets its thread ask the shards.
 //! - [`footprint`] tells where memory goes, for operators.
@@ -22,6 +23,7 @@ pub mod aof_manifest;
 pub mod aof_start;
 pub mod batch;
 pub mod blocking;
+pub mod broadcast;
 pub mod check;
 pub mod client;
 pub mod client_eviction;
@@ -42,6 +44,7 @@ pub mod footprint;
 pub mod gather;
 pub mod giving_way;
 pub mod handler;
+pub mod invalidation;
 pub mod journal;
 pub mod latency;
 pub mod lending;
@@ -73,6 +76,8 @@ pub mod stage;
 pub mod stats;
 pub mod stop;
 pub mod timing;
+pub mod tracking;
+pub mod tracking_table;
 pub mod transaction;
 pub mod turn;
 pub mod undertaker;

@@ -14,8 +14,7 @@ use storage::{AccessPolicy, Databases, DbIndex, Entry, Hash, UnixMillis};
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::context::Change;
-use crate::event::Event;
+use crate::context::{Change, What};
 use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
 use crate::world::World;
@@ -247,8 +246,9 @@ pub fn load_world(world: &mut World<'_>, config: &Config) -> Result<(), NotLoade
             let key: Box<[u8]> = entry.key().into();
             let lent = &mut world.shards[slots.owner(&key).index()];
             if load.keep(&mut lent.databases, db, entry)? {
-                let event = Some(Event::HEXPIRE);
-                lent.changes.push(Change { db, key, event });
+                let what = What::FieldsExpire;
+                let by = None;
+                lent.changes.push(Change { db, key, what, by });
             }
         }
     }

@@ -66,10 +66,16 @@ impl Shard {
     /// A command of this connection is over and its reply is written: now others hear of what it did, and itself too.
     #[inline]
     pub(crate) fn end_command(&mut self, client: &mut Client) {
-        if !self.effects.notices.is_empty() {
-            self.tell_all_notices(Some(client));
-            self.flush_pushes(client);
+        if !self.effects.is_silent() {
+            self.tell_behind(client);
         }
+    }
+
+    #[cold]
+    fn tell_behind(&mut self, client: &mut Client) {
+        self.tell_readers_here(Some(client));
+        self.tell_notices(Some(client));
+        self.flush_pushes(client);
     }
 
     /// Tells what has happened. `current` is the connection that is in use just now, if one is.

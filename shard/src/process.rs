@@ -71,6 +71,8 @@ pub struct Process {
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     /// Where monitors are.
     pub monitors: Census,
+    /// Clients that track keys.
+    pub tracking_clients: AtomicUsize,
     /// Which commands wait for now.
     pub pause: Mutex<Option<Pause>>,
     pub snapshots: Snapshots,
@@ -130,6 +132,7 @@ impl Process {
             allocator,
             set_log_level,
             monitors: Census::new(slots.shards()),
+            tracking_clients: AtomicUsize::new(0),
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
             manifest: Mutex::default(),

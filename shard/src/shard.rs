@@ -25,6 +25,7 @@ use crate::context::{Change, Context, Effects};
 use crate::gather::Gather;
 use crate::giving_way::GivingWay;
 use crate::handler::{HANDLERS, Handler};
+use crate::invalidation::Invalidations;
 use crate::latency::Spikes;
 use crate::locks::LockTable;
 use crate::mailbox::{Mailbox, Outlets};
@@ -39,6 +40,7 @@ use crate::slot::{ShardId, SlotMap};
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
 use crate::timing::{SHORT_BYTES_MAX, Timing};
+use crate::tracking::Trackers;
 use crate::transaction::Transaction;
 use crate::waiting::Ticket;
 
@@ -64,7 +66,7 @@ struct Before {
 
 /// A connection in its shard's register.
 pub struct Registered {
-    token: ClientToken,
+    pub token: ClientToken,
     pub client: Rc<RefCell<Client>>,
 }
 
@@ -103,6 +105,8 @@ pub struct Shard {
     /// Subscribers among this shard's connections.
     pub subscribers: Subscribers,
     pub monitors: Monitors,
+    /// What this shard's clients with caches are told.
+    pub trackers: Trackers,
     /// Which commands wait for now.
     pub pause: Option<Pause>,
     pub(crate) draining: Vec<Draining>,
@@ -162,8 +166,13 @@ impl Shard {
     ) -> Self {
         let slots = process.slots;
         let access = config.access_policy();
-        let mut effects = Effects::default();
+        let mut effects = Effects {
+            invalidations: Invalidations::of(id),
+            ..Effects::default()
+        };
         effects.notices.want(config.notify_keyspace_events);
+        let tracked_max = config.tracked_keys_max(id);
+        effects.invalidations.table.limit(tracked_max);
         Self {
             id,
             slots,
@@ -188,6 +197,7 @@ impl Shard {
             gathers: Slab::new(),
             subscribers: Subscribers::default(),
             monitors: Monitors::default(),
+            trackers: Trackers::default(),
             pause: None,
             draining: Vec::new(),
             last_draining: 0,
@@ -282,6 +292,9 @@ impl Shard {
         if writes {
             self.after_write(facts, args, before);
         }
+        if facts.caller.tracks {
+            self.remember_reads(facts, args);
+        }
         self.bury();
         self.publish_moved();
         self.timing.in_row &= reply.written() - start <= SHORT_BYTES_MAX;
@@ -309,6 +322,17 @@ impl Shard {
         Before {
             dirtied: self.effects.dirtied_by_commands(),
             changes: self.effects.away.as_ref().map_or(0, Vec::len),
+        }
+    }
+
+    /// A client that tracks what it reads hears of the next change to the keys of a command that reads.
+    #[cold]
+    fn remember_reads(&mut self, facts: Facts, args: &Args<'_>) {
+        if !facts.command.command().flags.contains(Flags::READONLY) {
+            return;
+        }
+        for key in self.keys_of(facts, args) {
+            self.effects.read(key.db, &key.key, &facts.caller);
         }
     }
 
@@ -507,6 +531,7 @@ impl Shard {
             self.unweigh(client);
             self.discard_queue(client);
             self.drop_subscriptions(client);
+            self.untrack(client);
             self.unwatch(std::mem::take(&mut client.session.exec_watched));
             if let Some(at) = client.blocked.take() {
                 self.end_wait(token, at, End::Gone);

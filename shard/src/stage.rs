@@ -8,12 +8,13 @@ use storage::{Databases, aof};
 
 use crate::batch::Facts;
 use crate::commands::sort;
-use crate::context::Change;
+use crate::context::{Change, What};
 use crate::handler::WholeCommand;
+use crate::invalidation::FlushId;
 use crate::journal::Away;
 use crate::message::{Lending, TransactionKey};
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use crate::slot::{ShardId, SlotMap};
 use crate::world::{Lent, World};
 
 /// Where a transaction's commands run: what was lent, put together.
@@ -72,9 +73,14 @@ impl Shard {
             process: self.process.clone(),
             discarded: Vec::new(),
             dirty: 0,
+            all_changed: false,
         };
         let result = run(&mut world, args, reply);
-        let (discarded, dirty) = (world.discarded, world.dirty);
+        let (discarded, dirty, all_changed) = (world.discarded, world.dirty, world.all_changed);
+        if all_changed {
+            let id = self.next_flush();
+            stage.note_flush(self.slots, id);
+        }
         self.account(facts.command, facts.caller, args, began);
         self.effects.dirty += dirty;
         if self.effects.journal.is_on() && facts.command.command().flags.contains(Flags::WRITE) {
@@ -140,6 +146,16 @@ impl Stage {
             Some((*db, self.entries.get_mut(*db).take(key)?))
         };
         Lending::Entries(keys.iter().filter_map(exists).collect())
+    }
+
+    /// Notes for every shard that all keys went or came, in the order in which things happened. What was read before is not valid in any case.
+    fn note_flush(&mut self, slots: SlotMap, id: Option<FlushId>) {
+        self.changes.retain(|change| change.what != What::Read);
+        for (shard, lent) in &mut self.world {
+            let owned = |change: &mut Change| slots.owner(&change.key) == *shard;
+            lent.changes.extend(self.changes.extract_if(.., owned));
+            lent.changes.push(Change::flush(id));
+        }
     }
 
     /// Notes a command on whole databases for every log.

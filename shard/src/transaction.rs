@@ -405,6 +405,7 @@ impl Shard {
     fn run_transaction(&mut self, id: TransactionId) {
         let transaction = self.transactions.remove(id.index);
         let Transaction {
+            client,
             mut parts,
             unchanged,
             job,
@@ -463,7 +464,7 @@ impl Shard {
                 match served {
                     true => {
                         let commit = self.strike(stage, parts, Ending::Leave(ticket));
-                        self.after_commit(commit, move |shard| {
+                        self.after_commit(commit, client, move |shard| {
                             shard.ticket_served(ticket, &encoded);
                         });
                     }
@@ -478,7 +479,8 @@ impl Shard {
 
     /// Answers once what was done is as safe as it has to be.
     pub(crate) fn answer(&mut self, commit: Option<CommitId>, to: ReplyTo, encoded: Vec<u8>) {
-        self.after_commit(commit, move |shard| shard.complete(shard.id, to, &encoded));
+        let answer = move |shard: &mut Shard| shard.complete(shard.id, to, &encoded);
+        self.after_commit(commit, to.client, answer);
     }
 
     /// The transaction has happened: everything goes home, and the locks are free.
@@ -504,7 +506,8 @@ impl Shard {
                     let Some((_, mut lent)) = at.map(|at| stage.world.swap_remove(at)) else {
                         continue;
                     };
-                    changes.append(&mut lent.changes);
+                    lent.changes.append(&mut changes);
+                    changes = std::mem::take(&mut lent.changes);
                     (Lending::World(lent), Vec::new())
                 }
             };

@@ -108,6 +108,10 @@ impl Shard {
             if !self.draining.is_empty() {
                 woke_somebody |= self.look_at_draining();
             }
+            if self.effects.invalidations.is_for_turn() {
+                woke_somebody = true;
+                self.tell_invalidations();
+            }
             if !self.effects.notices.is_empty() {
                 woke_somebody = true;
                 self.tell_notices(None);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
 use crate::aof_manifest::Part;
-use crate::context::Change;
+use crate::context::{Change, What};
 use crate::message::TransactionKey;
 use crate::process::Process;
 
@@ -17,7 +17,7 @@ pub struct Lent {
     pub databases: Databases,
     /// The keys that somebody watches there.
     pub watched: Vec<TransactionKey>,
-    /// What the shard is to be told with its databases: keys that changed.
+    /// What the shard is to be told with its databases, before what is told of single keys.
     pub changes: Vec<Change>,
     /// The shard's log goes on in this part.
     pub next_part: Option<Part>,
@@ -33,6 +33,8 @@ pub struct World<'a> {
     pub discarded: Vec<Keyspace>,
     /// Keys that went.
     pub dirty: u64,
+    /// Whole databases went or came: nothing that a client has cached is to be relied on.
+    pub all_changed: bool,
 }
 
 impl World<'_> {
@@ -61,6 +63,7 @@ impl World<'_> {
 
     /// Deletes all keys of a database.
     pub fn flush(&mut self, db: DbIndex) {
+        self.all_changed = true;
         for lent in &mut self.shards {
             lent.note_watched(db, db);
             let keyspace = lent.databases.get_mut(db).clear();
@@ -74,6 +77,7 @@ impl World<'_> {
 
     /// Exchanges two databases.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        self.all_changed = true;
         for lent in &mut self.shards {
             lent.note_watched(a, b);
             lent.databases.swap(a, b);
@@ -94,7 +98,8 @@ impl Lent {
                 self.changes.push(Change {
                     db: *db,
                     key: key.clone(),
-                    event: None,
+                    what: What::Swept,
+                    by: None,
                 });
             }
         }

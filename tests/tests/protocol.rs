@@ -364,6 +364,46 @@ fn command_answers_in_the_shapes_of_redis() {
     }
 }
 
+/// What is refused is a command, too: CLIENT REPLY SKIP is for the next one, whatever becomes of it.
+#[test]
+fn replies_are_skipped_as_by_redis() {
+    const SENT: &[&str] = &[
+        "CLIENT REPLY SKIP|PING|PING",
+        "CLIENT REPLY SKIP|NONSENSE|PING",
+        "CLIENT REPLY SKIP|GET|PING",
+        "CLIENT REPLY SKIP|CLIENT NONSENSE|PING",
+        "CLIENT REPLY SKIP|CLIENT REPLY SKIP|PING|PING",
+        "CLIENT REPLY SKIP|CLIENT REPLY OFF|PING|CLIENT REPLY ON|PING",
+        "CLIENT REPLY OFF|NONSENSE|CLIENT REPLY SKIP|PING|CLIENT REPLY ON|PING",
+        "CLIENT REPLY SKIP|MULTI|GET a|EXEC",
+        "MULTI|GET a|EXEC|CLIENT REPLY SKIP|EXEC|PING",
+        "CLIENT REPLY OFF|MULTI|GET a|EXEC|MULTI|GET a|DISCARD|CLIENT REPLY ON|PING",
+        "CLIENT REPLY OFF|MULTI|GET a|MONITOR|EXEC|CLIENT REPLY ON|PING",
+    ];
+    let heard = |server: &Server, sent: &str| -> Vec<String> {
+        let mut wire = server.connect();
+        for command in sent.split('|') {
+            wire.send(format!("{command}\r\n").as_bytes());
+        }
+        wire.send(AFTER);
+        let mut heard = Vec::new();
+        loop {
+            let reply = wire.reply();
+            if reply.ends_with(b"still on!\r\n") {
+                return heard;
+            }
+            heard.push(show(&reply));
+        }
+    };
+    let oracle = Oracle::start();
+    for shards in [1, 2, 4] {
+        let server = Server::start(Options::shards(shards));
+        for sent in SENT {
+            assert_eq!(heard(&oracle, sent), heard(&server, sent), "{sent}");
+        }
+    }
+}
+
 #[test]
 fn a_client_that_never_reads_is_closed_where_there_is_a_limit() {
     for shards in [1, 2] {

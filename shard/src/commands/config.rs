@@ -143,6 +143,8 @@ impl Shard {
         self.weigh_all();
         self.evict_soon();
         self.timing.adopt(&self.config);
+        let tracked_max = self.config.tracked_keys_max(self.id);
+        self.effects.invalidations.table.limit(tracked_max);
         self.effects
             .notices
             .want(self.config.notify_keyspace_events);

@@ -189,6 +189,7 @@ pub fn reset(
 ) -> Result<Answer, Error> {
     shard.discard_queue(client);
     shard.drop_subscriptions(client);
+    shard.untrack(client);
     let session = &mut client.session;
     session.db = DbIndex::default();
     session.version = Version::Resp2;

@@ -76,6 +76,8 @@ pub struct Part {
     expired_fields: u64,
     logs_failed: u64,
     evicted_keys: u64,
+    tracked_keys: u64,
+    trackers_of_keys: u64,
     databases: Vec<Database>,
 }
 
@@ -102,6 +104,8 @@ impl Part {
             expired_fields: shard.effects.expired_fields,
             logs_failed: u64::from(shard.log.failed),
             evicted_keys: shard.effects.evicted_keys,
+            tracked_keys: shard.effects.invalidations.table.len() as u64,
+            trackers_of_keys: shard.effects.invalidations.table.readers() as u64,
             databases,
         }
     }
@@ -117,6 +121,8 @@ impl Part {
         self.expired_fields += other.expired_fields;
         self.logs_failed += other.logs_failed;
         self.evicted_keys += other.evicted_keys;
+        self.tracked_keys += other.tracked_keys;
+        self.trackers_of_keys += other.trackers_of_keys;
         let count = self.databases.len().max(other.databases.len());
         self.databases.resize(count, Database::default());
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
@@ -368,9 +374,9 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "active_defrag_key_misses": 0,
         "total_active_defrag_time": 0,
         "current_active_defrag_time": 0,
-        "tracking_total_keys": 0,
-        "tracking_total_items": 0,
-        "tracking_total_prefixes": 0,
+        "tracking_total_keys": sum.tracked_keys,
+        "tracking_total_items": sum.trackers_of_keys,
+        "tracking_total_prefixes": report.shard.effects.invalidations.prefixes.len(),
         "unexpected_error_replies": 0,
         "total_error_replies": stats.error_replies,
         "total_reads_processed": stats.reads,

@@ -46,4 +46,5 @@ pub mod stream_info;
 pub mod stream_pending;
 pub mod stream_read;
 pub mod string;
+pub mod tracking;
 pub mod transaction;

@@ -124,6 +124,7 @@ pub fn reload(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Out
             world.discarded.push(keyspace);
         }
     }
+    world.all_changed = true;
     loading::load_world(world, &config).map_err(|error| failed(&error))?;
     reply.ok();
     Ok(())

@@ -109,6 +109,9 @@ pub fn xgroup_create(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'
     if !stream.add_group(name, Group::new(id, options.entries_read)) {
         return Err(Error::new("BUSYGROUP Consumer Group name already exists"));
     }
+    if last_id.is_none() {
+        ctx.touched(key);
+    }
     ctx.changed(key, Event::XGROUP_CREATE);
     reply.ok();
     Ok(())

@@ -178,6 +178,8 @@ parameters! {
         "client-query-buffer-limit" => client_query_buffer_limit: usize = 1 << 30, Memory(MB, LONG_MAX);
         /// Bytes of the longest argument.
         "proto-max-bulk-len" => proto_max_bulk_len: usize = 512 << 20, Memory(MB, LONG_MAX);
+        /// Keys of clients' caches that are remembered, to tell the clients when they change; 0 for no limit.
+        "tracking-table-max-keys" => tracking_table_max_keys: u64 = 1_000_000, Integer(0, LONG_MAX);
         /// Bytes of output that may wait for a client: class, hard limit, soft limit, seconds over the soft limit.
         "client-output-buffer-limit" => client_output_buffer_limit: OutputLimits = OutputLimits::REDIS_DEFAULT, OutputLimitsKind;
     }
@@ -338,8 +340,6 @@ parameters! {
         "close-on-replica-write" => close_on_replica_write: bool = true, YesNo, Hidden, Inert;
         /// Whether the process's name shows what it serves.
         "set-proc-title" => set_proc_title: bool = true, YesNo, Immutable, Inert;
-        /// Keys that client tracking remembers.
-        "tracking-table-max-keys" => tracking_table_max_keys: u64 = 1_000_000, Integer(0, LONG_MAX), Inert;
     }
 }
 
