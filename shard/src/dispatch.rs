@@ -32,6 +32,10 @@ impl Shard {
             return;
         }
         client.touch(self.instant);
+        if client.session.subscriptions.is_some() && !self.hears_first(client) {
+            return;
+        }
+        let crowded = self.process.underway.is_too_much();
         let mut limits = Limits {
             bulk_len_max: self.config.proto_max_bulk_len,
             query_len_max: self.config.client_query_buffer_limit,
@@ -59,6 +63,10 @@ impl Shard {
                         break;
                     }
                     if self.pause.is_some() && self.postpones(client, &args) {
+                        parser.hold_back(consumed);
+                        break;
+                    }
+                    if crowded && self.crowds(client, &args) {
                         parser.hold_back(consumed);
                         break;
                     }
@@ -92,6 +100,9 @@ impl Shard {
         }
         client.input = input;
         client.parser = parser;
+        if !self.process.driver.is_uring() {
+            self.publish_at_once(client);
+        }
         self.gate_client(client);
         self.limit_replies(client);
     }

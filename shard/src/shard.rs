@@ -32,6 +32,7 @@ use crate::message::{Late, LockRequest, Message, TransactionKey, Work};
 use crate::monitor::Monitors;
 use crate::pause::{Draining, Pause};
 use crate::process::Process;
+use crate::publish::Publishing;
 use crate::pubsub::Subscribers;
 use crate::rates::Rates;
 use crate::refusals::Refusals;
@@ -102,6 +103,7 @@ pub struct Shard {
     pub gathers: Slab<Gather>,
     /// Subscribers among this shard's connections.
     pub subscribers: Subscribers,
+    pub(crate) publishing: Publishing,
     pub monitors: Monitors,
     /// Which commands wait for now.
     pub pause: Option<Pause>,
@@ -187,6 +189,7 @@ impl Shard {
             transactions: Slab::new(),
             gathers: Slab::new(),
             subscribers: Subscribers::default(),
+            publishing: Publishing::new(slots.shards()),
             monitors: Monitors::default(),
             pause: None,
             draining: Vec::new(),

@@ -112,6 +112,11 @@ impl Shard {
                 woke_somebody = true;
                 self.tell_notices(None);
             }
+            if left > 0 {
+                woke_somebody |= self.let_subscribers_run();
+            }
+            woke_somebody |= self.close_run(None);
+            self.send_parcels();
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;
@@ -165,6 +170,7 @@ impl Shard {
             Message::Claim(claim) => self.claimed(from, *claim),
             Message::Refused(transaction) => self.refused(transaction),
             Message::Release(release) => self.release(*release),
+            Message::Parcel(parcel) => self.receive_parcel(*parcel),
             Message::Visit(visit) => visit(self),
         }
     }

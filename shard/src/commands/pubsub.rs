@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::error::Error;
 use crate::handler::Answer;
+use crate::publish::Payload;
 use crate::pubsub::Topic;
 use crate::shard::Shard;
 
@@ -73,14 +74,14 @@ pub fn sunsubscribe(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut 
 
 /// `PUBLISH channel message`: how many subscribers got it.
 pub fn publish(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
-    let count = s.publish(c, Topic::Channel, &args[1], args.to_bytes(2));
+    let count = s.publish(c, Topic::Channel, &args[1], &Payload::of(args, 2));
     reply.integer(count as i64);
     Ok(Answer::Now)
 }
 
 /// `SPUBLISH shardchannel message`
 pub fn spublish(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
-    let count = s.publish(c, Topic::ShardChannel, &args[1], args.to_bytes(2));
+    let count = s.publish(c, Topic::ShardChannel, &args[1], &Payload::of(args, 2));
     reply.integer(count as i64);
     Ok(Answer::Now)
 }
@@ -131,8 +132,7 @@ pub fn shardnumsub(s: &mut Shard, _: &mut Client, args: &Args<'_>, reply: &mut R
 
 /// `PUBSUB NUMPAT`: different patterns.
 pub fn numpat(s: &mut Shard, _: &mut Client, _: &Args<'_>, reply: &mut Reply<'_>) -> Done {
-    let patterns = s.process.pubsub.active(Topic::Pattern, None);
-    reply.integer(patterns.len() as i64);
+    reply.integer(s.process.pubsub.count(Topic::Pattern) as i64);
     Ok(Answer::Now)
 }
 
