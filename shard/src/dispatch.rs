@@ -16,6 +16,7 @@ use storage::prefetch::GROUP_LEN_MAX;
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
 use crate::blocking::BlockedAt;
 use crate::client::{Client, Closing, ReplyMode};
+use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::commands::{copy, sort};
 use crate::error::Error;
 use crate::eviction::Room;
@@ -101,7 +102,7 @@ impl Shard {
         client.input = input;
         client.parser = parser;
         if !self.process.driver.is_uring() {
-            self.publish_at_once(client);
+            self.publish_at_once();
         }
         self.gate_client(client);
         self.limit_replies(client);
@@ -130,6 +131,9 @@ impl Shard {
         }
         match HANDLERS[id.index()] {
             Handler::Keyed(_) => self.route_keyed(client, id, command, args),
+            Handler::Session(_) if command.name == "debug" && !may_debug(self, client) => {
+                return self.refuse(client, Some(id), &NOT_ALLOWED);
+            }
             Handler::Session(run) | Handler::Roaming(run, _) => {
                 self.run_session(client, id, run, args);
             }
@@ -441,7 +445,7 @@ impl Shard {
 
     /// Answers with an error that stands before any command has run.
     #[cold]
-    fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
+    pub(crate) fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
         self.stats.rejected(id.map(CommandId::index), error);
         let mut error = std::borrow::Cow::Borrowed(error);
         if id.is_some_and(|id| id.command().name == "exec") {

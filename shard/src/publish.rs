@@ -1,20 +1,26 @@
 //! How messages come to subscribers.
 //!
 //! A message is encoded once, as it goes to the sockets, and shared by all who get it. Messages to one channel that follow one another in a turn
-//! make a *run*: one text, which each subscriber gets as a whole and writes at once. A run ends with the turn, with a message to
-//! another channel, and before anything that who subscribes could tell from it: a change of the subscriptions, a command of a subscriber, another push.
+//! make a *run*: one text, which each subscriber gets as a whole and writes at once. A run ends with the turn, with a message to another
+//! channel and with any change of the subscriptions.
 //!
 //! Other shards with subscribers get all runs of a turn in one message each, and only those shards. A publisher that is faster than they are waits:
 //! beyond [`UNDERWAY_BYTES_MAX`] no connection publishes until half of it has arrived.
 //!
-//! Messages of one publisher arrive in order. A message is written at the end of its subscriber's output, which always ends with a whole reply; replies
-//! that still wait for other shards come behind it. A connection that publishes to itself gets its reply first.
+//! *Order.* All subscribers hear messages in one order, which follows what publishers knew of one another. Each run has a number that all shards
+//! draw from one counter. A shard's turn hands out what has arrived, its own and others', by these numbers once it has seen its mailbox empty: who
+//! publishes after having seen another's reply finds that one's message in the rings already. A message stands at the end of its subscriber's
+//! output, which always ends with a whole reply; replies that still wait for other shards come behind it.
+//!
+//! *Who hears what.* A message carries the version of the registry that gave its route, and is for those who had subscribed by then. What a subscriber
+//! sends waits until it has heard all that lay in the mailbox: a message that was counted is not lost to an UNSUBSCRIBE behind it. A
+//! connection that publishes to itself gets its reply first.
 //!
 //! A subscriber that does not read is closed when its output meets `client-output-buffer-limit pubsub`. What it holds is shared, too.
 
 use std::mem;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use protocol::args::Args;
@@ -54,6 +60,14 @@ pub struct Delivery {
     name: Name,
     pieces: SmallVec<[Piece; 1]>,
     bytes: usize,
+    /// Its place in the order of all.
+    number: u64,
+    /// It is for those who had subscribed when the registry had this version.
+    version: u64,
+    /// The publisher itself, who is told behind its reply.
+    except: Option<ClientToken>,
+    /// It has come from another shard.
+    from_afar: bool,
 }
 
 impl Delivery {
@@ -89,7 +103,8 @@ impl Frames {
         let before = self.open.len();
         let len = payload.bytes().len();
         if before == 0 {
-            self.open.reserve(RUN_BYTES_MIN.max(2 * len.min(RUN_BYTES_MAX)));
+            self.open
+                .reserve(RUN_BYTES_MIN.max(2 * len.min(RUN_BYTES_MAX)));
         }
         // Far below u32::MAX: an open part ends at RUN_BYTES_MAX, and a longer name is a piece's only one.
         self.begins.push(before as u32);
@@ -140,13 +155,17 @@ impl Frames {
         }
     }
 
-    /// What has been encoded, for the subscribers of `name`.
-    fn deliver(mut self, name: Name) -> Delivery {
+    /// What has been encoded, for those who had subscribed to `name` by `version`.
+    fn deliver(mut self, name: Name, number: u64, version: u64) -> Delivery {
         self.seal();
         Delivery {
             name,
             pieces: self.done,
             bytes: self.bytes,
+            number,
+            version,
+            except: None,
+            from_afar: false,
         }
     }
 }
@@ -181,6 +200,7 @@ struct Run {
     channel: Box<[u8]>,
     /// The registry's when it began.
     version: u64,
+    number: u64,
     route: Rc<Route>,
     frames: Frames,
 }
@@ -190,6 +210,10 @@ struct Run {
 pub struct Publishing {
     routes: Routes,
     run: Option<Run>,
+    /// What its subscribers are to get.
+    arrived: Vec<Delivery>,
+    /// Turns that have ended before the mailbox was empty since something arrived.
+    turns_waited: usize,
     /// For each shard what this turn has for it.
     parcels: Vec<Vec<Delivery>>,
     /// Connections that wait because too much is on its way, and subscribers that wait for what others have published.
@@ -224,6 +248,8 @@ pub struct Underway {
     bytes: AtomicUsize,
     /// Somebody waits until there is less.
     awaited: AtomicBool,
+    /// The last number that a run has drawn.
+    number: AtomicU64,
 }
 
 impl Underway {
@@ -231,6 +257,10 @@ impl Underway {
     #[inline]
     pub fn is_too_much(&self) -> bool {
         self.bytes.load(Ordering::SeqCst) > UNDERWAY_BYTES_MAX
+    }
+
+    fn next_number(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::Relaxed)
     }
 
     fn begin(&self, bytes: usize) {
@@ -273,10 +303,9 @@ impl Shard {
         }
         let is_subscriber = |client: &&mut Client| client.session.is_subscriber();
         let may_hear_itself = current.as_ref().is_some_and(is_subscriber);
-        let version = self.process.pubsub.version();
         if let Some(run) = &mut self.publishing.run
             && !may_hear_itself
-            && run.version == version
+            && run.version == self.process.pubsub.version()
             && run.topic == topic
             && *run.channel == *channel
             && run.frames.len() < RUN_BYTES_MAX
@@ -284,9 +313,13 @@ impl Shard {
             run.frames.push(&run.route.names[0], channel, payload);
             return run.route.total;
         }
-        self.close_run(current.as_deref_mut());
+        self.close_run();
         let routes = &mut self.publishing.routes;
-        let route = routes.find(&self.process.pubsub, topic, channel);
+        let (version, route) = routes.find(&self.process.pubsub, topic, channel);
+        if route.total == 0 {
+            return 0;
+        }
+        let number = self.process.underway.next_number();
         if let [name] = &*route.names
             && !may_hear_itself
         {
@@ -296,6 +329,7 @@ impl Shard {
                 topic,
                 channel: channel.into(),
                 version,
+                number,
                 route: route.clone(),
                 frames,
             });
@@ -304,54 +338,56 @@ impl Shard {
         for (at, name) in route.names.iter().enumerate() {
             let mut frames = Frames::default();
             frames.push(name, channel, payload);
-            let delivery = frames.deliver(name.clone());
-            self.dispatch(&route, at, delivery, current.as_deref_mut(), When::Behind);
+            let mut delivery = frames.deliver(name.clone(), number, version);
+            if let Some(current) = current.as_deref_mut()
+                && self.subscribers.is_among(name, current.token)
+            {
+                let pieces = delivery.shaped(current.session.version);
+                pieces
+                    .iter()
+                    .for_each(|piece| current.pushes.extend_from_slice(piece));
+                delivery.except = Some(current.token);
+            }
+            self.dispatch(&route, at, delivery);
         }
         route.total
     }
 
-    /// Hands out what has been published so far. `current` is the connection that is in use, if one is, between two commands or in the midst of one
-    /// whose reply is not in its output yet. Returns whether there was anything.
+    /// Nothing more joins what is being encoded.
     #[inline]
-    pub(crate) fn close_run(&mut self, current: Option<&mut Client>) -> bool {
-        match self.publishing.run.take() {
-            None => false,
-            Some(run) => {
-                let delivery = run.frames.deliver(run.route.names[0].clone());
-                self.dispatch(&run.route, 0, delivery, current, When::Now);
-                true
-            }
+    fn close_run(&mut self) {
+        if let Some(run) = self.publishing.run.take() {
+            let name = run.route.names[0].clone();
+            let delivery = run.frames.deliver(name, run.number, run.version);
+            self.dispatch(&run.route, 0, delivery);
         }
     }
 
     /// Sends a delivery on all its ways. `at` is its name's place in the route.
-    fn dispatch(
-        &mut self,
-        route: &Route,
-        at: usize,
-        delivery: Delivery,
-        current: Option<&mut Client>,
-        when: When,
-    ) {
-        let mut is_for_here = false;
+    fn dispatch(&mut self, route: &Route, at: usize, delivery: Delivery) {
         for (shard, names) in &route.shards {
-            if !names.contains(&at) {
-                continue;
-            }
-            if *shard == self.id {
-                is_for_here = true;
-            } else {
-                self.process.underway.begin(delivery.bytes);
-                self.publishing.parcels[shard.index()].push(delivery.clone());
+            if *shard != self.id && names.contains(&at) {
+                let mut copy = delivery.clone();
+                copy.except = None;
+                copy.from_afar = true;
+                self.process.underway.begin(copy.bytes);
+                self.publishing.parcels[shard.index()].push(copy);
             }
         }
-        if is_for_here {
-            self.deliver(&delivery, current, when);
+        let is_here =
+            |(shard, names): &(ShardId, Vec<usize>)| *shard == self.id && names.contains(&at);
+        if route.shards.iter().any(is_here) {
+            self.publishing.arrived.push(delivery);
         }
     }
 
-    /// Puts what this turn has for other shards on its way.
-    pub(crate) fn send_parcels(&mut self) {
+    /// Ends the run, and puts what this turn has for other shards on its way.
+    pub(crate) fn send_published(&mut self) {
+        self.close_run();
+        self.send_parcels();
+    }
+
+    fn send_parcels(&mut self) {
         for index in 0..self.publishing.parcels.len() {
             if !self.publishing.parcels[index].is_empty() {
                 let parcel = mem::take(&mut self.publishing.parcels[index]);
@@ -362,8 +398,8 @@ impl Shard {
 
     /// With epoll a connection writes its replies at once and not behind the turn: what it has published goes before them.
     #[cold]
-    pub(crate) fn publish_at_once(&mut self, client: &mut Client) {
-        self.close_run(Some(client));
+    pub(crate) fn publish_at_once(&mut self) {
+        self.close_run();
         if self.publishing.parcels.iter().any(|it| !it.is_empty()) {
             self.send_parcels();
             // What a full ring keeps back goes with the turn.
@@ -373,43 +409,68 @@ impl Shard {
 
     /// What another shard has published.
     pub(crate) fn receive_parcel(&mut self, parcel: Vec<Delivery>) {
-        self.close_run(None);
-        let mut bytes = 0;
-        for delivery in parcel {
-            self.deliver(&delivery, None, When::Now);
-            bytes += delivery.bytes;
+        self.publishing.arrived.extend(parcel);
+    }
+
+    /// Hands out what has arrived, once the mailbox has been seen empty: by then everything is here that comes before it. A mailbox that is never
+    /// empty has been read through after a turn for each shard. Returns whether anybody got something.
+    #[inline]
+    pub(crate) fn hand_out_in_turn(&mut self, mailbox_is_empty: bool) -> bool {
+        if self.publishing.arrived.is_empty() && self.publishing.hearing.is_empty() {
+            return false;
         }
-        if self.process.underway.end(bytes) {
+        self.publishing.turns_waited += 1;
+        if !mailbox_is_empty && self.publishing.turns_waited <= self.slots.shards() {
+            return false;
+        }
+        self.hand_out(None);
+        self.let_subscribers_run();
+        true
+    }
+
+    /// Hands out what has arrived. `current` is the connection that is in use, if one is, between two commands.
+    fn hand_out(&mut self, mut current: Option<&mut Client>) {
+        self.publishing.turns_waited = 0;
+        let mut arrived = mem::take(&mut self.publishing.arrived);
+        if self.slots.shards() > 1 {
+            arrived.sort_by_key(|delivery| delivery.number);
+        }
+        let mut bytes = 0;
+        for delivery in arrived.drain(..) {
+            self.deliver(&delivery, current.as_deref_mut());
+            if delivery.from_afar {
+                bytes += delivery.bytes;
+            }
+        }
+        self.publishing.arrived = arrived;
+        if bytes > 0 && self.process.underway.end(bytes) {
             self.tell_all(Self::let_publish);
         }
     }
 
     /// Hands a delivery to this shard's subscribers.
-    fn deliver(&mut self, delivery: &Delivery, mut current: Option<&mut Client>, when: When) {
+    fn deliver(&mut self, delivery: &Delivery, mut current: Option<&mut Client>) {
         let Some(audience) = self.subscribers.of(&delivery.name).map(mem::take) else {
             return;
         };
         let mut shaped = [None, None];
-        for (token, client) in &audience {
-            if let Some(current) = current.as_deref_mut().filter(|it| it.token == *token) {
-                let version = current.session.version;
-                let pieces = shaped_for(delivery, version, &mut shaped);
-                match when {
-                    When::Now => current.attach(pieces),
-                    When::Behind => pieces
-                        .iter()
-                        .for_each(|piece| current.pushes.extend_from_slice(piece)),
+        for (token, subscriber) in &audience {
+            if subscriber.since > delivery.version || delivery.except == Some(*token) {
+                continue;
+            }
+            let mut borrowed;
+            let client = match current.as_deref_mut() {
+                Some(current) if current.token == *token => current,
+                _ => {
+                    borrowed = subscriber.client.borrow_mut();
+                    &mut *borrowed
                 }
-            } else if let Ok(mut client) = client.try_borrow_mut() {
-                if client.closing.is_none() {
-                    let version = client.session.version;
-                    client.attach(shaped_for(delivery, version, &mut shaped));
-                    let is_over = self.limit_output(&mut client);
-                    self.stats.output_limit_closes += u64::from(is_over);
-                    client.wake();
-                }
-            } else {
-                debug_assert!(false, "a connection in use is named");
+            };
+            if client.closing.is_none() {
+                client.attach(shaped_for(delivery, client.session.version, &mut shaped));
+                let is_over = self.limit_output(client);
+                self.stats.output_limit_closes += u64::from(is_over);
+                client.wake();
             }
         }
         if let Some(place) = self.subscribers.of(&delivery.name) {
@@ -466,32 +527,21 @@ impl Shard {
             self.publishing.hearing.push(client.token);
             return false;
         }
-        self.close_run(Some(client));
+        self.close_run();
+        self.hand_out(Some(client));
         true
     }
 
-    /// The mailbox has been read: subscribers that waited for that go on. Returns whether there was one.
-    #[inline]
-    pub(crate) fn let_subscribers_run(&mut self) -> bool {
-        let hearing = mem::take(&mut self.publishing.hearing);
-        for token in &hearing {
-            if let Some(client) = self.client(*token) {
+    /// The mailbox has been read: subscribers that waited for that go on.
+    fn let_subscribers_run(&mut self) {
+        for token in mem::take(&mut self.publishing.hearing) {
+            if let Some(client) = self.client(token) {
                 let mut client = client.borrow_mut();
                 client.hold = Hold::Heard;
                 client.wake();
             }
         }
-        !hearing.is_empty()
     }
-}
-
-/// Where a message stands in the output of the connection that is in use.
-#[derive(Clone, Copy)]
-enum When {
-    /// At the end of its output: it came before the command that runs.
-    Now,
-    /// Behind the reply of the command that runs.
-    Behind,
 }
 
 /// `delivery` in the shape of `version`, made when it is first asked for.
@@ -523,7 +573,7 @@ mod tests {
         frames.push(&name, b"c", &Payload::Apart(Bytes::from_static(b"*4")));
         frames.push(&name, b"c", &Payload::Short(b""));
         let len = frames.len();
-        let delivery = frames.deliver(name);
+        let delivery = frames.deliver(name, 1, 1);
         let expected = |push: char| {
             ["$2\r\n*3", "$2\r\n*4", "$0\r\n"]
                 .map(|payload| format!("{push}3\r\n$7\r\nmessage\r\n$1\r\nc\r\n{payload}\r\n"))

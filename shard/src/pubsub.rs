@@ -92,8 +92,15 @@ impl Subscriptions {
     }
 }
 
+/// A connection that has subscribed to a name.
+pub struct Subscriber {
+    pub client: Rc<RefCell<Client>>,
+    /// The registry's version since when it has.
+    pub since: u64,
+}
+
 /// The connections of one shard that have subscribed to one name.
-pub type Audience = HashMap<ClientToken, Rc<RefCell<Client>>, RandomState>;
+pub type Audience = HashMap<ClientToken, Subscriber, RandomState>;
 
 /// The subscribers among one shard's connections.
 #[derive(Default)]
@@ -105,6 +112,12 @@ impl Subscribers {
     /// Who has subscribed to a name.
     pub fn of(&mut self, name: &Name) -> Option<&mut Audience> {
         self.names[name.topic.index()].get_mut(&name.text)
+    }
+
+    /// Whether a connection has subscribed to a name.
+    pub fn is_among(&self, name: &Name, token: ClientToken) -> bool {
+        let audience = self.names[name.topic.index()].get(&name.text);
+        audience.is_some_and(|audience| audience.contains_key(&token))
     }
 }
 
@@ -133,12 +146,14 @@ impl Shard {
         let Some(known) = self.client(client.token).cloned() else {
             return;
         };
-        // What was published before is not for it.
-        self.close_run(Some(client));
-        let name = self.process.pubsub.join(topic, channel, self.id);
+        let (name, since) = self.process.pubsub.join(topic, channel, self.id);
         let names = &mut self.subscribers.names[topic.index()];
         let audience = names.entry(name.clone()).or_default();
-        audience.insert(client.token, known);
+        let subscriber = Subscriber {
+            client: known,
+            since,
+        };
+        audience.insert(client.token, subscriber);
         client.hold = Hold::None;
         let subscriptions = client.session.subscriptions.get_or_insert_default();
         subscriptions.names[topic.index()].insert(name);
@@ -152,7 +167,6 @@ impl Shard {
         channel: &[u8],
         reply: &mut Reply<'_>,
     ) {
-        self.close_run(Some(client));
         let mut count = 0;
         if let Some(subscriptions) = &mut client.session.subscriptions {
             if subscriptions.names[topic.index()].remove(channel) {
@@ -181,10 +195,6 @@ impl Shard {
 
     /// Ends all subscriptions of a connection, and its monitoring, without a word: RESET, or its end.
     pub fn drop_subscriptions(&mut self, client: &mut Client) {
-        if client.session.subscriptions.is_none() {
-            return;
-        }
-        self.close_run(Some(client));
         if let Some(subscriptions) = client.session.subscriptions.take() {
             for topic in [Topic::Channel, Topic::Pattern, Topic::ShardChannel] {
                 for channel in &subscriptions.names[topic.index()] {

@@ -70,8 +70,8 @@ impl Registry {
         self.names.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more subscriber on `shard`. Returns the name as all keep it.
-    pub fn join(&self, topic: Topic, text: &[u8], shard: ShardId) -> Arc<[u8]> {
+    /// One more subscriber on `shard`. Returns the name as all keep it, and the version since when it counts.
+    pub fn join(&self, topic: Topic, text: &[u8], shard: ShardId) -> (Arc<[u8]>, u64) {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         let names = &mut names[topic.index()];
         let kept = match names.get_key_value(text) {
@@ -85,8 +85,8 @@ impl Registry {
             None => presence.shards.push((shard, 1)),
         }
         self.subscriptions.fetch_add(1, Ordering::Relaxed);
-        self.version.fetch_add(1, Ordering::Release);
-        kept
+        let before = self.version.fetch_add(1, Ordering::Release);
+        (kept, before + 1)
     }
 
     /// One fewer.
@@ -170,13 +170,13 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Where a message to this channel goes now.
-    pub fn find(&mut self, registry: &Registry, topic: Topic, channel: &[u8]) -> Rc<Route> {
+    /// Where a message to this channel goes now, and the version for which that holds.
+    pub fn find(&mut self, registry: &Registry, topic: Topic, channel: &[u8]) -> (u64, Rc<Route>) {
         let version = registry.version();
         if self.version == version
             && let Some(route) = self.known[topic.index()].get(channel)
         {
-            return route.clone();
+            return (version, route.clone());
         }
         let (version, route) = registry.route(topic, channel);
         let route = Rc::new(route);
@@ -187,7 +187,7 @@ impl Routes {
         if route.total > 0 {
             self.known[topic.index()].insert(channel.into(), route.clone());
         }
-        route
+        (version, route)
     }
 }
 
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     fn reaches(routes: &mut Routes, registry: &Registry, channel: &[u8]) -> (usize, Vec<usize>) {
-        let route = routes.find(registry, Topic::Channel, channel);
+        let route = routes.find(registry, Topic::Channel, channel).1;
         let shards = route.shards.iter().map(|(shard, _)| shard.index());
         (route.total, shards.collect())
     }
@@ -208,20 +208,16 @@ mod tests {
         let (first, second) = (ShardId::new(0), ShardId::new(1));
         assert!(!registry.anybody_subscribes());
         assert_eq!(reaches(&mut routes, &registry, b"a"), (0, vec![]));
-        let kept = registry.join(Topic::Channel, b"a", second);
-        assert!(Arc::ptr_eq(
-            &kept,
-            &registry.join(Topic::Channel, b"a", second)
-        ));
+        let (kept, since) = registry.join(Topic::Channel, b"a", second);
+        let (same, later) = registry.join(Topic::Channel, b"a", second);
+        assert!(Arc::ptr_eq(&kept, &same) && later > since);
         assert_eq!(reaches(&mut routes, &registry, b"a"), (2, vec![1]));
         registry.join(Topic::Pattern, b"[ab]", first);
         registry.join(Topic::ShardChannel, b"a", first);
         assert_eq!(reaches(&mut routes, &registry, b"a"), (3, vec![1, 0]));
-        let route = routes.find(&registry, Topic::Channel, b"a");
-        assert!(Rc::ptr_eq(
-            &route,
-            &routes.find(&registry, Topic::Channel, b"a")
-        ));
+        let (_, route) = routes.find(&registry, Topic::Channel, b"a");
+        let (_, again) = routes.find(&registry, Topic::Channel, b"a");
+        assert!(Rc::ptr_eq(&route, &again));
         assert_eq!(route.names[1].topic, Topic::Pattern);
         registry.leave(Topic::Channel, b"a", second);
         assert_eq!(reaches(&mut routes, &registry, b"a"), (2, vec![1, 0]));

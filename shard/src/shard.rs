@@ -12,6 +12,7 @@ use fastrand::Rng;
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::reply::{Reply, Version};
+use protocol::table::CommandId;
 use slab::Slab;
 use storage::{AccessPolicy, Databases, Keyspace, Pool, UnixMillis};
 
@@ -22,6 +23,7 @@ use crate::client::Client;
 use crate::client_eviction::Held;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
+use crate::error::Error;
 use crate::gather::Gather;
 use crate::giving_way::GivingWay;
 use crate::handler::{HANDLERS, Handler};
@@ -258,9 +260,25 @@ impl Shard {
     /// caller takes that. Returns false where it failed.
     #[inline]
     pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
+        match self.attempt(facts, args, reply) {
+            Ok(()) => true,
+            Err(error) => {
+                self.stats.failed(facts.command.index(), &error);
+                false
+            }
+        }
+    }
+
+    /// The same, where a failure may count as none. A command that wants to wait has not been called yet, as far as statistics go.
+    #[inline]
+    pub(crate) fn attempt(
+        &mut self,
+        facts: Facts,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), Error> {
         let began = self.begin_timing(facts.command);
         let index = facts.command.index();
-        self.stats.calls[index] += 1;
         let Handler::Keyed(run) = HANDLERS[index] else {
             unreachable!("only data commands are sent to data");
         };
@@ -288,16 +306,14 @@ impl Shard {
         self.bury();
         self.publish_moved();
         self.timing.in_row &= reply.written() - start <= SHORT_BYTES_MAX;
-        self.account(facts.command, facts.caller, args, began);
-        match result {
-            Ok(()) => true,
-            Err(error) => {
-                reply.truncate(start);
-                error.write(reply);
-                self.stats.failed(index, &error);
-                false
-            }
+        if self.effects.wait.is_none() {
+            self.stats.calls[index] += 1;
+            self.account(facts.command, facts.caller, args, began);
         }
+        result.inspect_err(|error| {
+            reply.truncate(start);
+            error.write(reply);
+        })
     }
 
     /// A snapshot or the log wants to know of what is about to change.
@@ -341,8 +357,16 @@ impl Shard {
     pub fn execute_at_once(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) {
         self.execute(facts, args, reply);
         if let Some(wait) = self.effects.wait.take() {
+            self.count_in_vain(facts.command);
             wait.null.write(reply);
         }
+    }
+
+    /// A command that would wait was answered without what it would wait for.
+    pub(crate) fn count_in_vain(&mut self, command: CommandId) {
+        self.stats.calls[command.index()] += 1;
+        self.interrupt_timing();
+        self.count_time(command, 1, 0);
     }
 
     /// Hands big deleted values to the thread that frees them.

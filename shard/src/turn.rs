@@ -112,11 +112,8 @@ impl Shard {
                 woke_somebody = true;
                 self.tell_notices(None);
             }
-            if left > 0 {
-                woke_somebody |= self.let_subscribers_run();
-            }
-            woke_somebody |= self.close_run(None);
-            self.send_parcels();
+            self.send_published();
+            woke_somebody |= self.hand_out_in_turn(left > 0);
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;

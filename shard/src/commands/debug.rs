@@ -59,10 +59,19 @@ const HELP: &[&str] = &[
     "    Show this help.",
 ];
 
-const NOT_ALLOWED: Error = Error::new(
+pub const NOT_ALLOWED: Error = Error::new(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, \
      otherwise you need to set this option in the configuration file, and then restart the server.",
 );
+
+/// Whether the configuration lets a client use DEBUG.
+pub fn may_debug(shard: &Shard, client: &Client) -> bool {
+    match shard.config.enable_debug_command {
+        Permission::Yes => true,
+        Permission::Local => is_local(&client.peer),
+        Permission::No => false,
+    }
+}
 
 /// `DEBUG subcommand [arg ...]`
 pub fn debug(
@@ -71,10 +80,8 @@ pub fn debug(
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    match shard.config.enable_debug_command {
-        Permission::Yes => {}
-        Permission::Local if is_local(&client.peer) => {}
-        _ => return Err(NOT_ALLOWED),
+    if !may_debug(shard, client) {
+        return Err(NOT_ALLOWED);
     }
     let sub = &args[1];
     match args.len() {
