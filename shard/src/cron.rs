@@ -40,6 +40,8 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
         let commands = shard.borrow().stats.commands;
         monoio::time::sleep(TICK).await;
         ticks += 1;
+        // A shard that sleeps, or that is never idle, has had the time of its last wake-up until now.
+        shard.borrow_mut().instant = Instant::now();
         while shard.borrow_mut().expire_step() {
             // Sleeping for no time lets the connections run first.
             monoio::time::sleep(Duration::ZERO).await;
@@ -123,12 +125,13 @@ impl Shard {
     fn look_at_clients(&mut self) {
         let timeout = Duration::from_secs(u64::from(self.config.timeout_s));
         let now = std::time::Instant::now();
-        let mut closed = 0;
+        let (mut closed, mut over_soft) = (0, false);
         for (_, known) in &self.clients {
             let Ok(mut client) = known.client.try_borrow_mut() else {
                 continue;
             };
             closed += u64::from(self.limit_output(&mut client));
+            over_soft |= client.over_soft_since.is_some() && client.closing.is_none();
             let idle = now.saturating_duration_since(client.active_at);
             if !timeout.is_zero()
                 && idle >= timeout
@@ -146,6 +149,7 @@ impl Shard {
             }
         }
         self.stats.output_limit_closes += closed;
+        self.some_over_soft = over_soft;
     }
 
     fn mark_rates(&mut self) {
@@ -156,6 +160,7 @@ impl Shard {
         !self.stopping
             && self.databases.volatile_len() == 0
             && self.effects.fields.is_empty()
+            && !self.some_over_soft
             && (self.clients.is_empty() || self.config.timeout_s == 0)
     }
 }

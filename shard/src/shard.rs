@@ -95,6 +95,8 @@ pub struct Shard {
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
     pub(crate) clients_rested: bool,
+    /// One of them is beyond the soft limit of its output, and is closed when that has lasted.
+    pub(crate) some_over_soft: bool,
     /// What they hold in memory.
     pub(crate) client_memory: Held,
     pub locks: LockTable<Work>,
@@ -185,6 +187,7 @@ impl Shard {
             slow_log: SlowLog::default(),
             clients: Slab::new(),
             clients_rested: false,
+            some_over_soft: false,
             client_memory: Held::default(),
             locks: LockTable::default(),
             tries: Vec::new(),

@@ -127,21 +127,9 @@ pub fn debug(
             let text = vec![b'x'; len];
             reply.integer(i64::from(glob::matches(&args[3], &text, false)));
         }
-        _ => return Err(unknown(sub)),
+        _ => return Err(Error::bad_subcommand("DEBUG", sub)),
     }
     Ok(Answer::Now)
-}
-
-fn unknown(sub: &[u8]) -> Error {
-    const ECHOED_BYTES_MAX: usize = 128;
-    Error::from_bytes(
-        [
-            b"ERR unknown subcommand or wrong number of arguments for '",
-            &sub[..sub.len().min(ECHOED_BYTES_MAX)],
-            b"'. Try DEBUG HELP.",
-        ]
-        .concat(),
-    )
 }
 
 /// All shards stop, as all of Redis does. What is no number is no time.

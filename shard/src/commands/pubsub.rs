@@ -86,9 +86,9 @@ pub fn spublish(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Repl
     Ok(Answer::Now)
 }
 
-fn list(s: &Shard, args: &Args<'_>, reply: &mut Reply<'_>, topic: Topic, command: &str) -> Done {
+fn list(s: &Shard, args: &Args<'_>, reply: &mut Reply<'_>, topic: Topic) -> Done {
     if args.len() > 3 {
-        return Err(Error::arity(command));
+        return Err(Error::bad_subcommand("PUBSUB", &args[1]));
     }
     let names = s.process.pubsub.active(topic, args.get(2));
     reply.array(names.len());
@@ -107,7 +107,7 @@ fn counts(s: &Shard, args: &Args<'_>, reply: &mut Reply<'_>, topic: Topic) -> Do
 
 /// `PUBSUB CHANNELS [pattern]`
 pub fn channels(s: &mut Shard, _: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
-    list(s, args, reply, Topic::Channel, "pubsub|channels")
+    list(s, args, reply, Topic::Channel)
 }
 
 /// `PUBSUB SHARDCHANNELS [pattern]`
@@ -117,7 +117,7 @@ pub fn shardchannels(
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Done {
-    list(s, args, reply, Topic::ShardChannel, "pubsub|shardchannels")
+    list(s, args, reply, Topic::ShardChannel)
 }
 
 /// `PUBSUB NUMSUB [channel...]`

@@ -7,6 +7,7 @@ mod metrics;
 mod monitor;
 mod pause;
 mod slow;
+mod stats;
 
 use std::time::Duration;
 
