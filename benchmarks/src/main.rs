@@ -11,6 +11,7 @@ mod growth;
 mod handoff;
 mod idle;
 mod memory;
+mod overhead;
 mod placement;
 mod process;
 mod publish;
@@ -119,6 +120,15 @@ enum Benchmark {
         #[arg(long)]
         seconds: Option<NonZeroU64>,
     },
+    /// What it costs to be able to watch percore, and to watch it; judges the project's bound.
+    Overhead {
+        /// Rounds of all ways to run it [default: 7, quick: 2].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Commands of a run [default: 3000000, quick: 300000].
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
+    },
     /// CPU time a delivered message, by the size of the message and the number of subscribers; judges the project's bound.
     Publish {
         /// Rounds of all servers [default: 5, quick: 1].
@@ -205,6 +215,11 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             selection,
             pick(keys, 5_000_000, 500_000),
             pick(rate, 200_000, 200_000),
+        ),
+        Benchmark::Overhead { rounds, requests } => overhead::run(
+            selection,
+            pick(rounds, 7, 2),
+            pick(requests, 3_000_000, 300_000),
         ),
         Benchmark::Publish {
             rounds,

@@ -58,6 +58,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             if ticks.is_multiple_of(TICKS_PER_CLIENT_LOOK) {
                 shard.look_at_clients();
             }
+            shard.tell_evictions();
             shard.look_at_log();
             shard.heed_log_size();
             let unsaved = shard.heed_save_points();

@@ -12,6 +12,7 @@ use protocol::table::{CommandId, lookup, lookup_sub};
 use smallvec::SmallVec;
 use storage::Keyspace;
 use storage::prefetch::GROUP_LEN_MAX;
+use tracing::{debug, info};
 
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
 use crate::blocking::BlockedAt;
@@ -86,11 +87,7 @@ impl Shard {
                 }
                 Err(error) => {
                     self.stats.protocol_errors += 1;
-                    let too_long = error == ProtocolError::QueryTooLong;
-                    self.stats.input_limit_closes += u64::from(too_long);
-                    let text = [b"ERR ".as_slice(), &error.text()].concat();
-                    client.reply(|reply| reply.error(&text));
-                    client.close(Closing::AfterReplies);
+                    self.refuse_input(client, &error);
                 }
             }
         }
@@ -106,6 +103,26 @@ impl Shard {
         }
         self.gate_client(client);
         self.limit_replies(client);
+    }
+
+    /// What a client has sent is no command, or too long: it is told so, and closed.
+    #[cold]
+    fn refuse_input(&mut self, client: &mut Client, error: &ProtocolError) {
+        let too_long = *error == ProtocolError::QueryTooLong;
+        self.stats.input_limit_closes += u64::from(too_long);
+        let reason = error.text();
+        let text = Error::from_bytes([b"ERR ".as_slice(), &reason].concat());
+        self.stats.rejected(None, &text);
+        let id = client.session.id;
+        if too_long && let Some(left_out) = self.told.limits.tell(self.second()) {
+            info!(
+                client = id,
+                left_out, "closing a client (client-query-buffer-limit)"
+            );
+        }
+        debug!(client = id, reason = %reason.escape_ascii(), "closing a client that does not keep to the protocol");
+        client.reply(|reply| text.write(reply));
+        client.close(Closing::AfterReplies);
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.

@@ -73,6 +73,7 @@ pub mod shard;
 pub mod slot;
 pub mod slowlog;
 pub mod snapshot;
+pub mod sparing;
 pub mod stage;
 pub mod stats;
 pub mod stop;

@@ -40,6 +40,7 @@ use crate::rates::Rates;
 use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
 use crate::slowlog::SlowLog;
+use crate::sparing::Told;
 use crate::stats::Stats;
 use crate::timing::{SHORT_BYTES_MAX, Timing};
 use crate::transaction::Transaction;
@@ -92,6 +93,8 @@ pub struct Shard {
     pub spikes: Spikes,
     pub rates: Rates,
     pub slow_log: SlowLog,
+    /// What of all this the log has been told.
+    pub(crate) told: Told,
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
     pub(crate) clients_rested: bool,
@@ -185,6 +188,7 @@ impl Shard {
             spikes: Spikes::default(),
             rates: Rates::default(),
             slow_log: SlowLog::default(),
+            told: Told::default(),
             clients: Slab::new(),
             clients_rested: false,
             some_over_soft: false,

@@ -150,7 +150,7 @@ fn a_password_that_changes_keeps_those_who_are_in() {
         assert_eq!(late.ask("PING").text(), b"PONG");
         assert!(is_refused(&mut late, "AUTH secret", "WRONGPASS"));
         assert_eq!(late.ask("AUTH other").text(), b"OK");
-        late.ask("CONFIG SET requirepass \"\"");
+        late.command(&["CONFIG", "SET", "requirepass", ""]);
         assert_eq!(server.connect().ask("PING").text(), b"PONG");
     }
 }
@@ -238,7 +238,7 @@ fn protected_mode_lets_in_this_machine_only() {
         control.ask("CONFIG SET requirepass secret");
         let reply = from_outside(&server).expect("read").expect("a reply");
         assert!(reply.starts_with(b"-NOAUTH"), "a password is enough");
-        control.ask("CONFIG SET requirepass \"\" protected-mode no");
+        control.command(&["CONFIG", "SET", "requirepass", "", "protected-mode", "no"]);
         let reply = from_outside(&server).expect("read");
         assert_eq!(reply.as_deref(), Some(b"+PONG\r\n".as_slice()));
     }

@@ -2,6 +2,7 @@
 //! asked.
 
 mod info;
+mod logs;
 mod memory;
 mod metrics;
 mod monitor;
