@@ -138,6 +138,7 @@ impl Shard {
                 && idle >= timeout
                 && client.stalled.is_none()
                 && !client.postponed
+                && client.session.subscriptions.is_none()
             {
                 info!(
                     client = client.session.id,

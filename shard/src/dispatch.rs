@@ -27,6 +27,8 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::timing::SHORT_BYTES_MAX;
 
+const DEBUG: CommandId = CommandId::named("debug");
+
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
     pub fn run_input(&mut self, client: &mut Client) {
@@ -132,6 +134,9 @@ impl Shard {
             Err((id, error)) => return self.refuse(client, id, &error),
         };
         let command = id.command();
+        if id == DEBUG && !may_debug(self, client) {
+            return self.refuse(client, Some(id), &NOT_ALLOWED);
+        }
         if self.refusals.any
             && let Err(error) = self.refusals.admit(command)
         {
@@ -148,9 +153,6 @@ impl Shard {
         }
         match HANDLERS[id.index()] {
             Handler::Keyed(_) => self.route_keyed(client, id, command, args),
-            Handler::Session(_) if command.name == "debug" && !may_debug(self, client) => {
-                return self.refuse(client, Some(id), &NOT_ALLOWED);
-            }
             Handler::Session(run) | Handler::Roaming(run, _) => {
                 self.run_session(client, id, run, args);
             }

@@ -14,7 +14,6 @@ use protocol::table::CommandId;
 
 use crate::batch::{Facts, ReplyTo};
 use crate::client::{Client, Closing};
-use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::commands::sort;
 use crate::error::Error;
 use crate::gather::Until;
@@ -118,10 +117,6 @@ impl Shard {
         if command.flags.contains(Flags::NO_MULTI) {
             let error = Error::new("ERR Command not allowed inside a transaction");
             self.refuse(client, Some(id), &error);
-            return true;
-        }
-        if command.name == "debug" && !may_debug(self, client) {
-            self.refuse(client, Some(id), &NOT_ALLOWED);
             return true;
         }
         let Some(queue) = &mut client.session.queue else {

@@ -78,9 +78,11 @@ fn field<'a>(line: &'a str, name: &str) -> &'a str {
         .map_or("", |(_, value)| value)
 }
 
-fn prepare(server: &Server, state: usize) -> Wire {
+/// A client in that state, and its id.
+fn prepare(server: &Server, state: usize) -> (i64, Wire) {
     let (_, words, rest) = STATES[state];
     let mut wire = server.connect();
+    let id = wire.ask("CLIENT ID").integer();
     for words in words {
         wire.ask(words);
         // Each further channel is confirmed apart.
@@ -90,7 +92,7 @@ fn prepare(server: &Server, state: usize) -> Wire {
         }
     }
     wire.send(rest);
-    wire
+    (id, wire)
 }
 
 #[test]
@@ -101,20 +103,14 @@ fn clients_killed_amid_anything_leave_nothing_behind() {
         control.ask("XGROUP CREATE stream g $ MKSTREAM");
         for (state, (name, _, _)) in STATES.iter().enumerate() {
             for filter in FILTERS {
-                let mut victim = prepare(&server, state);
-                let list = || {
-                    let list = server.connect().ask("CLIENT LIST");
-                    String::from_utf8_lossy(list.text()).into_owned()
-                };
-                let own = String::from_utf8_lossy(control.ask("CLIENT INFO").text()).into_owned();
-                let is_other = |line: &&str| field(line, "id") != field(&own, "id");
-                // The one that asks for the list has come last.
-                let mut lines = String::new();
-                eventually("the victim is there", TIME_MAX, || {
-                    lines = list();
-                    lines.lines().filter(is_other).count() == 2
+                let (id, mut victim) = prepare(&server, state);
+                let mut line = String::new();
+                eventually(name, TIME_MAX, || {
+                    let list = control.ask(&format!("CLIENT LIST ID {id}"));
+                    line = String::from_utf8_lossy(list.text()).trim_end().to_owned();
+                    !name.starts_with("blocked") || field(&line, "flags").contains('b')
                 });
-                let line = lines.lines().find(is_other).expect("the victim");
+                let line = line.as_str();
                 let kind = match field(line, "flags").contains('P') {
                     true => "pubsub",
                     false => "normal",
@@ -166,7 +162,7 @@ fn many_are_killed_at_once_by_type_and_age() {
         let mut control = server.connect();
         control.ask("XGROUP CREATE stream g $ MKSTREAM");
         let all: Vec<Wire> = (0..5 * STATES.len())
-            .map(|at| prepare(&server, at % STATES.len()))
+            .map(|at| prepare(&server, at % STATES.len()).1)
             .collect();
         eventually("all are there", TIME_MAX, || {
             figure(&mut control, "connected_clients") == all.len() as u64 + 1
