@@ -11,8 +11,10 @@ mod growth;
 mod handoff;
 mod idle;
 mod memory;
+mod overhead;
 mod placement;
 mod process;
+mod publish;
 mod redis_benchmark;
 mod report;
 mod series;
@@ -118,6 +120,27 @@ enum Benchmark {
         #[arg(long)]
         seconds: Option<NonZeroU64>,
     },
+    /// What it costs to be able to watch percore, and to watch it; judges the project's bound.
+    Overhead {
+        /// Rounds of all ways to run it [default: 7, quick: 2].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Commands of a run [default: 3000000, quick: 300000].
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
+    },
+    /// CPU time a delivered message, by the size of the message and the number of subscribers; judges the project's bound.
+    Publish {
+        /// Rounds of all servers [default: 5, quick: 1].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Milliseconds of a run [default: 1000, quick: 200].
+        #[arg(long)]
+        millis: Option<NonZeroU64>,
+        /// Only the workloads whose names have this in them, such as `16 bytes to 50 1 deep`.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Commands on keys of several shards: CPU time an operation, what they cost others, and how fast who waits is served.
     Transactions {
         /// Rounds of all servers [default: 5, quick: 1].
@@ -192,6 +215,21 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             selection,
             pick(keys, 5_000_000, 500_000),
             pick(rate, 200_000, 200_000),
+        ),
+        Benchmark::Overhead { rounds, requests } => overhead::run(
+            selection,
+            pick(rounds, 7, 2),
+            pick(requests, 3_000_000, 300_000),
+        ),
+        Benchmark::Publish {
+            rounds,
+            millis,
+            ref only,
+        } => publish::run(
+            selection,
+            pick(rounds, 5, 1),
+            Duration::from_millis(pick(millis, 1000, 200)),
+            only.as_deref(),
         ),
         Benchmark::Transactions {
             rounds,

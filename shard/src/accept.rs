@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use monoio::io::AsyncWriteRentExt;
 use monoio::net::{TcpListener, TcpStream, UnixListener};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::client::{Client, Peer};
 use crate::connection::{Served, serve};
@@ -77,7 +77,7 @@ async fn pause(error: &io::Error) {
 
 fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr) {
     if shard.borrow().is_protected_from(address) {
-        shard.borrow_mut().stats.rejected_connections += 1;
+        shard.borrow_mut().note_turned_away("protected-mode");
         drop(monoio::spawn(turn_away(stream, PROTECTED)));
         return;
     }
@@ -117,7 +117,7 @@ fn open(shard: &Rc<RefCell<Shard>>, peer: Peer) -> Option<Rc<RefCell<Client>>> {
     if shard.process.connections.fetch_add(1, Ordering::Relaxed) >= shard.config.maxclients as usize
     {
         shard.process.connections.fetch_sub(1, Ordering::Relaxed);
-        shard.stats.rejected_connections += 1;
+        shard.note_turned_away("maxclients");
         return None;
     }
     shard.stats.connections += 1;
@@ -134,6 +134,14 @@ async fn turn_away<S: monoio::io::AsyncWriteRent>(mut stream: S, why: &'static [
 }
 
 impl Shard {
+    /// A connection is not let in, because of this parameter.
+    fn note_turned_away(&mut self, parameter: &str) {
+        self.stats.rejected_connections += 1;
+        if let Some(left_out) = self.told.limits.tell(self.second()) {
+            info!(parameter, left_out, "turning a connection away");
+        }
+    }
+
     /// Protected mode: without a password, only this host may connect.
     fn is_protected_from(&self, address: SocketAddr) -> bool {
         self.config.protected_mode

@@ -210,7 +210,7 @@ impl Shard {
     pub(crate) fn gate_client(&mut self, client: &mut Client) {
         if self.log.gates
             && let Some(gate) = self.gate()
-            && !client.out.is_empty()
+            && client.has_output()
         {
             match &mut client.gated {
                 Some(before) => {

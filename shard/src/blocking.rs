@@ -35,6 +35,8 @@ use crate::slot::ShardId;
 use crate::transaction::Scopes;
 use crate::waiting::{Blocked, Ticket, Wait, Waiter, WaiterId};
 
+const UNBLOCKED: Error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+
 /// Sleep of the timer task where nobody's time can run out.
 const NOBODY_WAITS: Duration = Duration::from_secs(3600);
 
@@ -226,9 +228,23 @@ impl Shard {
         reply: &mut Reply<'_>,
     ) -> bool {
         self.interrupt_timing();
-        let failed = !self.execute(facts, args, reply);
-        let waits = self.effects.wait.take().is_some();
-        !waits && (!failed || self.is_told_of_failure(facts, args))
+        let result = self.attempt(facts, args, reply);
+        if self.effects.wait.take().is_some() {
+            return false;
+        }
+        let index = facts.command.index();
+        match result {
+            Ok(()) => true,
+            Err(error) if self.is_told_of_failure(facts, args) => {
+                self.stats.failed(index, &error);
+                true
+            }
+            Err(_) => {
+                // It waits on, as if nothing had been.
+                self.stats.calls[index] -= 1;
+                false
+            }
+        }
     }
 
     /// Whether a waiter is answered with the error of its command. A source that holds something else is no error but a reason to go on waiting.
@@ -405,10 +421,12 @@ impl Shard {
             // Whatever the command answers else.
             End::TimedOut => reply.null_array(),
             End::Unblocked => {
-                Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK").write(&mut reply);
+                UNBLOCKED.write(&mut reply);
+                self.stats.failed(blocked.facts.command.index(), &UNBLOCKED);
             }
             End::Gone => return,
         }
+        self.count_in_vain(blocked.facts.command);
         self.complete(blocked.origin, blocked.to, &encoded);
     }
 

@@ -3,6 +3,7 @@
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
 use protocol::command::{Command, Flags};
 use protocol::parse::{LargeArg, Parser};
 use protocol::reply::{Reply, Version};
@@ -15,8 +16,10 @@ use crate::blocking::BlockedAt;
 use crate::context::Caller;
 use crate::error::Error;
 use crate::exec::{Queue, Suspended};
+use crate::output::Chain;
 use crate::pause::changes_something;
 use crate::pending::Pending;
+use crate::publish::Hold;
 use crate::pubsub::Subscriptions;
 use crate::slot::ShardId;
 use crate::tracking::Tracking;
@@ -58,6 +61,8 @@ pub enum Closing {
 pub enum Due {
     /// Write this; the emptied buffer comes back through [`Client::written`].
     Chunk(Vec<u8>),
+    /// Write this, which others write too.
+    Shared(Bytes),
     /// Give up what only a busy connection needs.
     Rest,
     /// Nothing any more: the connection ends.
@@ -121,6 +126,8 @@ pub struct Client {
     /// A large argument of the command in front, on its way in.
     pub large: Option<LargeArg>,
     pub pending: Pending,
+    /// Shared with others and not handed to the socket yet: stands in front of `out`.
+    pub(crate) chain: Option<Box<Chain>>,
     /// Encoded and not handed to the socket yet.
     pub out: Vec<u8>,
     /// What was pushed to it in the middle of its own command: comes behind that command's reply.
@@ -128,7 +135,7 @@ pub struct Client {
     /// Bytes in its output that answer no command, about: see [`Client::push`].
     pub pushed_bytes: usize,
     /// An emptied output buffer, kept for the next write.
-    spare: Vec<u8>,
+    pub(crate) spare: Vec<u8>,
     /// Bytes in the write that is under way.
     pub writing_bytes: usize,
     /// Room of the read that is under way.
@@ -140,6 +147,8 @@ pub struct Client {
     pub stalled: Option<u32>,
     /// CLIENT PAUSE holds its next command back.
     pub postponed: bool,
+    /// Messages of pub/sub have to move before its next command runs.
+    pub hold: Hold,
     /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
     pub gated: Option<Gate>,
     /// The next command runs only once nothing is pending.
@@ -269,6 +278,7 @@ impl Client {
             input: Vec::new(),
             large: None,
             pending: Pending::default(),
+            chain: None,
             out: Vec::new(),
             pushes: Vec::new(),
             pushed_bytes: 0,
@@ -278,6 +288,7 @@ impl Client {
             weighed_bytes: 0,
             stalled: None,
             postponed: false,
+            hold: Hold::default(),
             gated: None,
             comes_behind_all: false,
             closing: None,
@@ -386,6 +397,7 @@ impl Client {
     pub fn may_run(&self) -> bool {
         self.stalled.is_none()
             && !self.postponed
+            && self.hold != Hold::Waits
             && (!self.comes_behind_all || self.pending.is_empty())
             && self.closing.is_none()
             && !self.pending.is_full()
@@ -396,7 +408,18 @@ impl Client {
     /// Output that the socket has not taken.
     #[inline]
     pub fn unsent_bytes(&self) -> usize {
-        self.out.len() + self.writing_bytes
+        self.out.len() + self.writing_bytes + self.chained_bytes()
+    }
+
+    #[inline]
+    fn chained_bytes(&self) -> usize {
+        self.chain.as_ref().map_or(0, |chain| chain.bytes())
+    }
+
+    /// Whether there is output for the socket.
+    #[inline]
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty() || self.chain.as_ref().is_some_and(|chain| !chain.is_empty())
     }
 
     /// Whether the next command's reply may be written straight into `out`, with nothing to check on the way.
@@ -410,15 +433,24 @@ impl Client {
         if self.closing == Some(Closing::Now) {
             return Poll::Ready(Due::End);
         }
-        if !self.out.is_empty() && self.gated.is_none() {
-            let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
-            self.writing_bytes = chunk.len();
-            self.pushed_bytes = 0;
+        if self.gated.is_none() && self.has_output() {
+            let due = self.next_of_chain().unwrap_or_else(|| {
+                let spare = std::mem::take(&mut self.spare);
+                Due::Chunk(std::mem::replace(&mut self.out, spare))
+            });
+            self.writing_bytes = match &due {
+                Due::Chunk(chunk) => chunk.len(),
+                Due::Shared(piece) => piece.len(),
+                Due::Rest | Due::End => 0,
+            };
+            if !self.has_output() {
+                self.pushed_bytes = 0;
+            }
             self.at_rest = false;
-            return Poll::Ready(Due::Chunk(chunk));
+            return Poll::Ready(due);
         }
         match self.closing {
-            Some(_) if self.pending.is_empty() && self.out.is_empty() => Poll::Ready(Due::End),
+            Some(_) if self.pending.is_empty() && !self.has_output() => Poll::Ready(Due::End),
             None if self.at_rest => Poll::Ready(Due::Rest),
             _ => Poll::Pending,
         }
@@ -427,13 +459,15 @@ impl Client {
     /// Whether a connection whose sending side rests must take it up again.
     #[inline]
     pub fn has_work_for_sending(&self) -> bool {
-        (!self.out.is_empty() && self.gated.is_none()) || self.closing.is_some()
+        (self.gated.is_none() && self.has_output()) || self.closing.is_some()
     }
 
-    /// Gives a written buffer back.
-    pub fn written(&mut self, mut chunk: Vec<u8>) {
+    /// The write is over; gives its buffer back, if it was the connection's own.
+    pub fn written(&mut self, chunk: Option<Vec<u8>>) {
         self.writing_bytes = 0;
-        if chunk.capacity() <= OUTPUT_KEPT_BYTES_MAX {
+        if let Some(mut chunk) = chunk
+            && chunk.capacity() <= OUTPUT_KEPT_BYTES_MAX
+        {
             chunk.clear();
             self.spare = chunk;
         }
@@ -476,6 +510,7 @@ impl Client {
         }
         self.at_rest = true;
         self.spare = Vec::new();
+        self.chain.take_if(|chain| chain.is_empty());
         if self.out.is_empty() {
             self.out = Vec::new();
         }
@@ -492,6 +527,7 @@ impl Client {
             + self.reading_bytes
             + self.writing_bytes
             + self.pushes.capacity()
+            + self.chained_bytes()
             + self.out.capacity()
             + self.spare.capacity()
             + self.pending.memory_bytes()

@@ -229,9 +229,16 @@ impl Config {
         Some(Parameter::find(name)?.show(self))
     }
 
-    /// What `CONFIG GET glob` shows: names, older names included, and values. Hidden ones only when named exactly.
-    pub fn matching(&self, glob: &[u8]) -> Vec<(&'static str, String)> {
+    /// What `CONFIG GET glob` shows: names, older names included, and values. A name without a pattern is shown as it was written. Hidden ones only
+    /// when named exactly.
+    pub fn matching(&self, glob: &[u8]) -> Vec<(Cow<'static, str>, String)> {
         let mut found = Vec::new();
+        if !glob.iter().any(|byte| b"*?[".contains(byte)) {
+            let name = std::str::from_utf8(glob).unwrap_or_default();
+            let row = Parameter::find(name);
+            found.extend(row.map(|row| (Cow::Owned(name.to_owned()), row.show(self))));
+            return found;
+        }
         for row in PARAMETERS {
             for name in row.names() {
                 let matches = match row.is(Flag::Hidden) {
@@ -239,7 +246,7 @@ impl Config {
                     false => protocol::glob::matches(glob, name.as_bytes(), true),
                 };
                 if matches {
-                    found.push((name, row.show(self)));
+                    found.push((name.into(), row.show(self)));
                 }
             }
         }

@@ -28,7 +28,7 @@ use crate::shard::Shard;
 const READ_BYTES_MIN: usize = 256;
 
 /// Room for a read of a connection that fills its reads.
-const READ_BYTES_MAX: usize = 32 * 1024;
+const READ_BYTES_MAX: usize = 128 * 1024;
 
 /// Small reads in a row after which the room for them is halved.
 const SMALL_READS_MAX: u32 = 16;
@@ -235,12 +235,15 @@ impl Served {
 async fn send<W: AsyncWriteRent>(served: &Served, mut stream: W) -> io::Result<Option<W>> {
     loop {
         let due = poll_fn(|_| served.client.borrow_mut().next_due()).await;
-        let chunk = match due {
-            Due::Chunk(chunk) => chunk,
+        let (result, chunk) = match due {
+            Due::Chunk(chunk) => {
+                let (result, chunk) = stream.write_all(chunk).await;
+                (result, Some(chunk))
+            }
+            Due::Shared(piece) => (stream.write_all(piece).await.0, None),
             Due::Rest => return Ok(Some(stream)),
             Due::End => return Ok(None),
         };
-        let (result, chunk) = stream.write_all(chunk).await;
         if let Ok(count) = result {
             let stats = &mut served.shard.borrow_mut().stats;
             stats.net_output_bytes += count as u64;

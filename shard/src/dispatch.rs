@@ -12,10 +12,12 @@ use protocol::table::{CommandId, lookup, lookup_sub};
 use smallvec::SmallVec;
 use storage::Keyspace;
 use storage::prefetch::GROUP_LEN_MAX;
+use tracing::{debug, info};
 
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
 use crate::blocking::BlockedAt;
 use crate::client::{Client, Closing};
+use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::commands::{copy, sort};
 use crate::error::Error;
 use crate::eviction::Room;
@@ -25,6 +27,8 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::timing::SHORT_BYTES_MAX;
 
+const DEBUG: CommandId = CommandId::named("debug");
+
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
     pub fn run_input(&mut self, client: &mut Client) {
@@ -32,6 +36,10 @@ impl Shard {
             return;
         }
         client.touch(self.instant);
+        if client.session.subscriptions.is_some() && !self.hears_first(client) {
+            return;
+        }
+        let crowded = self.process.underway.is_too_much();
         let mut limits = Limits {
             bulk_len_max: self.config.proto_max_bulk_len,
             query_len_max: self.config.client_query_buffer_limit,
@@ -62,6 +70,10 @@ impl Shard {
                         parser.hold_back(consumed);
                         break;
                     }
+                    if crowded && self.crowds(client, &args) {
+                        parser.hold_back(consumed);
+                        break;
+                    }
                     self.stats.commands += 1;
                     let more_follows = at + consumed < input.len();
                     self.timing.in_row = more_follows && consumed <= SHORT_BYTES_MAX;
@@ -77,11 +89,7 @@ impl Shard {
                 }
                 Err(error) => {
                     self.stats.protocol_errors += 1;
-                    let too_long = error == ProtocolError::QueryTooLong;
-                    self.stats.input_limit_closes += u64::from(too_long);
-                    let text = [b"ERR ".as_slice(), &error.text()].concat();
-                    client.reply(|reply| reply.error(&text));
-                    client.close(Closing::AfterReplies);
+                    self.refuse_input(client, &error);
                 }
             }
         }
@@ -92,8 +100,31 @@ impl Shard {
         }
         client.input = input;
         client.parser = parser;
+        if !self.process.driver.is_uring() {
+            self.publish_at_once();
+        }
         self.gate_client(client);
         self.limit_replies(client);
+    }
+
+    /// What a client has sent is no command, or too long: it is told so, and closed.
+    #[cold]
+    fn refuse_input(&mut self, client: &mut Client, error: &ProtocolError) {
+        let too_long = *error == ProtocolError::QueryTooLong;
+        self.stats.input_limit_closes += u64::from(too_long);
+        let reason = error.text();
+        let text = Error::from_bytes([b"ERR ".as_slice(), &reason].concat());
+        self.stats.rejected(None, &text);
+        let id = client.session.id;
+        if too_long && let Some(left_out) = self.told.limits.tell(self.second()) {
+            info!(
+                client = id,
+                left_out, "closing a client (client-query-buffer-limit)"
+            );
+        }
+        debug!(client = id, reason = %reason.escape_ascii(), "closing a client that does not keep to the protocol");
+        client.reply(|reply| text.write(reply));
+        client.close(Closing::AfterReplies);
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
@@ -116,6 +147,9 @@ impl Shard {
     #[inline]
     fn route_resolved(&mut self, client: &mut Client, id: CommandId, args: &Args<'_>) {
         let command = id.command();
+        if id == DEBUG && !may_debug(self, client) {
+            return self.refuse(client, Some(id), &NOT_ALLOWED);
+        }
         if self.refusals.any
             && let Err(error) = self.refusals.admit(command)
         {
@@ -449,7 +483,7 @@ impl Shard {
 
     /// Answers with an error that stands before any command has run.
     #[cold]
-    fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
+    pub(crate) fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
         self.stats.rejected(id.map(CommandId::index), error);
         let mut error = std::borrow::Cow::Borrowed(error);
         if id.is_some_and(|id| id.command().name == "exec") {

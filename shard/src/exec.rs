@@ -107,21 +107,21 @@ impl Shard {
         id: CommandId,
         args: &Args<'_>,
     ) -> bool {
-        let Some(queue) = &mut client.session.queue else {
+        if client.session.queue.is_none() {
             return false;
-        };
+        }
         let command = id.command();
         if runs_inside_multi(command.name) {
             return false;
         }
         if command.flags.contains(Flags::NO_MULTI) {
-            queue.abort();
             let error = Error::new("ERR Command not allowed inside a transaction");
-            if !client.next_reply_is_muted() {
-                client.reply(|reply| error.write(reply));
-            }
+            self.refuse(client, Some(id), &error);
             return true;
         }
+        let Some(queue) = &mut client.session.queue else {
+            return false;
+        };
         let args = OwnedArgs::from(args);
         queue.bytes += args.memory_bytes();
         if queue.bytes > self.config.client_query_buffer_limit {
@@ -284,6 +284,7 @@ impl Shard {
                 Handler::Keyed(_) => {
                     self.run_on(&mut held.stage, facts, &args, &mut reply);
                     if let Some(wait) = self.effects.wait.take() {
+                        self.count_in_vain(facts.command);
                         wait.null.write(&mut reply);
                     }
                 }

@@ -9,6 +9,7 @@
 //! - [`locks`], [`lending`], [`stage`] and [`transaction`] make commands on keys of several shards atomic; [`gather`] asks all shards something.
 //! - [`memory`] knows what all shards use together, [`eviction`] keeps it within `maxmemory`, [`client_eviction`] connections within theirs.
 //! - [`tracking`] lets clients keep caches: [`tracking_table`] and [`broadcast`] know who is to hear of a key, [`invalidation`] tells them.
+//! - [`pubsub`] knows who subscribes, over all shards by its [`registry`]; [`publish`] brings messages to them, [`output`] shares what is sent to many.
 //! - [`timing`] measures every command for the [`slowlog`] and the [`latency`] monitor.
 //! - [`metrics`] is what a scraper gets; [`outside`] lets its thread ask the shards.
 //! - [`footprint`] tells where memory goes, for operators.
@@ -57,21 +58,25 @@ pub mod message;
 pub mod metrics;
 pub mod monitor;
 pub mod notify;
+pub mod output;
 pub mod output_limit;
 pub mod outside;
 pub mod pause;
 pub mod pending;
 pub mod process;
+pub mod publish;
 pub mod pubsub;
 pub mod rates;
 pub mod redact;
 pub mod refusals;
+pub mod registry;
 pub mod replay;
 pub mod server;
 pub mod shard;
 pub mod slot;
 pub mod slowlog;
 pub mod snapshot;
+pub mod sparing;
 pub mod stage;
 pub mod stats;
 pub mod stop;

@@ -7,6 +7,7 @@ use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::context::Change;
 use crate::journal::TransactionShare;
 use crate::locks::ItemId;
+use crate::publish::Delivery;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::waiting::{Ticket, WaiterId};
@@ -33,6 +34,9 @@ pub enum Message {
     Claim(Box<Claim>),
     /// The transaction is over: entries come back, locks go.
     Release(Box<Release>),
+    /// What one turn has published for the shard's subscribers.
+    #[allow(clippy::box_collection)]
+    Parcel(Box<Vec<Delivery>>),
     /// Work for one shard that is none of the above: what operators ask for.
     Visit(Visit),
 }

@@ -6,12 +6,12 @@
 //!
 //! Only wanted events are noted: while `notify-keyspace-events` is off, nothing is ever copied.
 
-use bytes::Bytes;
 use storage::DbIndex;
 
 use crate::client::Client;
 use crate::config::Notify;
 use crate::event::Event;
+use crate::publish::Payload;
 use crate::pubsub::Topic;
 use crate::shard::Shard;
 
@@ -97,16 +97,15 @@ impl Shard {
             let number = db.number();
             if wanted.keyspace() {
                 let channel = [format!("__keyspace@{number}__:").as_bytes(), &key].concat();
-                let event = Bytes::from_static(event.name.as_bytes());
-                self.spread(Topic::Channel, &channel, event, current.as_deref_mut());
+                let event = Payload::Short(event.name.as_bytes());
+                self.spread(Topic::Channel, &channel, &event, current.as_deref_mut());
             }
             if wanted.keyevent() {
                 let channel = format!("__keyevent@{number}__:{}", event.name);
-                let key = Bytes::from(key);
                 self.spread(
                     Topic::Channel,
                     channel.as_bytes(),
-                    key,
+                    &Payload::Short(&key),
                     current.as_deref_mut(),
                 );
             }

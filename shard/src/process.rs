@@ -15,7 +15,8 @@ use crate::memory::Ledger;
 use crate::monitor::Census;
 use crate::outside::Visitors;
 use crate::pause::Pause;
-use crate::pubsub::Registry;
+use crate::publish::Underway;
+use crate::registry::Registry;
 use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
 use crate::undertaker::Undertaker;
@@ -86,6 +87,7 @@ pub struct Process {
     pub(crate) visitors: Visitors,
     /// Who subscribes to what.
     pub pubsub: Registry,
+    pub underway: Underway,
     next_client_id: AtomicU64,
     next_slow_id: AtomicU64,
     stop_requested: AtomicBool,
@@ -140,6 +142,7 @@ impl Process {
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
             pubsub: Registry::default(),
+            underway: Underway::default(),
             next_client_id: AtomicU64::new(1),
             next_slow_id: AtomicU64::new(0),
             stop_requested: AtomicBool::new(false),

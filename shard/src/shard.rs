@@ -12,6 +12,7 @@ use fastrand::Rng;
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::reply::{Reply, Version};
+use protocol::table::CommandId;
 use slab::Slab;
 use storage::{AccessPolicy, Databases, Keyspace, Pool, UnixMillis};
 
@@ -22,6 +23,7 @@ use crate::client::Client;
 use crate::client_eviction::Held;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
+use crate::error::Error;
 use crate::gather::Gather;
 use crate::giving_way::GivingWay;
 use crate::handler::{HANDLERS, Handler};
@@ -33,11 +35,13 @@ use crate::message::{Late, LockRequest, Message, TransactionKey, Work};
 use crate::monitor::Monitors;
 use crate::pause::{Draining, Pause};
 use crate::process::Process;
+use crate::publish::Publishing;
 use crate::pubsub::Subscribers;
 use crate::rates::Rates;
 use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
 use crate::slowlog::SlowLog;
+use crate::sparing::Told;
 use crate::stats::Stats;
 use crate::timing::{SHORT_BYTES_MAX, Timing};
 use crate::tracking::Trackers;
@@ -91,9 +95,13 @@ pub struct Shard {
     pub spikes: Spikes,
     pub rates: Rates,
     pub slow_log: SlowLog,
+    /// What of all this the log has been told.
+    pub(crate) told: Told,
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
     pub(crate) clients_rested: bool,
+    /// One of them is beyond the soft limit of its output, and is closed when that has lasted.
+    pub(crate) some_over_soft: bool,
     /// What they hold in memory.
     pub(crate) client_memory: Held,
     pub locks: LockTable<Work>,
@@ -104,6 +112,7 @@ pub struct Shard {
     pub gathers: Slab<Gather>,
     /// Subscribers among this shard's connections.
     pub subscribers: Subscribers,
+    pub(crate) publishing: Publishing,
     pub monitors: Monitors,
     /// What this shard's clients with caches are told.
     pub trackers: Trackers,
@@ -188,14 +197,17 @@ impl Shard {
             spikes: Spikes::default(),
             rates: Rates::default(),
             slow_log: SlowLog::default(),
+            told: Told::default(),
             clients: Slab::new(),
             clients_rested: false,
+            some_over_soft: false,
             client_memory: Held::default(),
             locks: LockTable::default(),
             tries: Vec::new(),
             transactions: Slab::new(),
             gathers: Slab::new(),
             subscribers: Subscribers::default(),
+            publishing: Publishing::new(slots.shards()),
             monitors: Monitors::default(),
             trackers: Trackers::default(),
             pause: None,
@@ -265,9 +277,25 @@ impl Shard {
     /// caller takes that. Returns false where it failed.
     #[inline]
     pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
+        match self.attempt(facts, args, reply) {
+            Ok(()) => true,
+            Err(error) => {
+                self.stats.failed(facts.command.index(), &error);
+                false
+            }
+        }
+    }
+
+    /// The same, where a failure may count as none. A command that wants to wait has not been called yet, as far as statistics go.
+    #[inline]
+    pub(crate) fn attempt(
+        &mut self,
+        facts: Facts,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), Error> {
         let began = self.begin_timing(facts.command);
         let index = facts.command.index();
-        self.stats.calls[index] += 1;
         let Handler::Keyed(run) = HANDLERS[index] else {
             unreachable!("only data commands are sent to data");
         };
@@ -298,16 +326,14 @@ impl Shard {
         self.bury();
         self.publish_moved();
         self.timing.in_row &= reply.written() - start <= SHORT_BYTES_MAX;
-        self.account(facts.command, facts.caller, args, began);
-        match result {
-            Ok(()) => true,
-            Err(error) => {
-                reply.truncate(start);
-                error.write(reply);
-                self.stats.failed(index, &error);
-                false
-            }
+        if self.effects.wait.is_none() {
+            self.stats.calls[index] += 1;
+            self.account(facts.command, facts.caller, args, began);
         }
+        result.inspect_err(|error| {
+            reply.truncate(start);
+            error.write(reply);
+        })
     }
 
     /// A snapshot or the log wants to know of what is about to change.
@@ -362,8 +388,16 @@ impl Shard {
     pub fn execute_at_once(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) {
         self.execute(facts, args, reply);
         if let Some(wait) = self.effects.wait.take() {
+            self.count_in_vain(facts.command);
             wait.null.write(reply);
         }
+    }
+
+    /// A command that would wait was answered without what it would wait for.
+    pub(crate) fn count_in_vain(&mut self, command: CommandId) {
+        self.stats.calls[command.index()] += 1;
+        self.interrupt_timing();
+        self.count_time(command, 1, 0);
     }
 
     /// Hands big deleted values to the thread that frees them.

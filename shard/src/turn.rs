@@ -116,6 +116,8 @@ impl Shard {
                 woke_somebody = true;
                 self.tell_notices(None);
             }
+            self.send_published();
+            woke_somebody |= self.hand_out_in_turn(left > 0);
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;
@@ -169,6 +171,7 @@ impl Shard {
             Message::Claim(claim) => self.claimed(from, *claim),
             Message::Refused(transaction) => self.refused(transaction),
             Message::Release(release) => self.release(*release),
+            Message::Parcel(parcel) => self.receive_parcel(*parcel),
             Message::Visit(visit) => visit(self),
         }
     }

@@ -115,6 +115,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "client|setname" => session(client::setname) {
         arity 3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
         group Connection; since "2.6.9"; complexity "O(1)";
         syntax "connection-name";
         summary "Names the connection.";

@@ -211,8 +211,7 @@ pub fn list(
         Some(word) if is(word, "ID") && args.len() > 3 => {
             let parse = |text: &[u8]| {
                 parse_int(text)
-                    .and_then(|id| u64::try_from(id).ok())
-                    .filter(|&id| id > 0)
+                    .map(i64::cast_unsigned)
                     .ok_or(Error::new("ERR Invalid client ID"))
             };
             let ids: Result<Vec<u64>, Error> = args.iter().skip(3).map(parse).collect();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::item::parse_int;
+use tracing::info;
 
 use crate::client::{Client, Closing};
 use crate::commands::client::ClientType;
@@ -139,7 +140,11 @@ pub fn kill(
     };
     Ok(
         shard.gather(client, visit, move |_, parts: Vec<i64>, reply| {
-            match (parts.iter().sum::<i64>(), old_form) {
+            let killed = parts.iter().sum::<i64>();
+            if killed > 0 {
+                info!(by = own_id, killed, "clients were killed");
+            }
+            match (killed, old_form) {
                 (0, true) => return Err(Error::new("ERR No such client")),
                 (_, true) => reply.ok(),
                 (killed, false) => reply.integer(killed),

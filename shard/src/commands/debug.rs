@@ -59,10 +59,19 @@ const HELP: &[&str] = &[
     "    Show this help.",
 ];
 
-const NOT_ALLOWED: Error = Error::new(
+pub const NOT_ALLOWED: Error = Error::new(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, \
      otherwise you need to set this option in the configuration file, and then restart the server.",
 );
+
+/// Whether the configuration lets a client use DEBUG.
+pub fn may_debug(shard: &Shard, client: &Client) -> bool {
+    match shard.config.enable_debug_command {
+        Permission::Yes => true,
+        Permission::Local => is_local(&client.peer),
+        Permission::No => false,
+    }
+}
 
 /// `DEBUG subcommand [arg ...]`
 pub fn debug(
@@ -71,10 +80,8 @@ pub fn debug(
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    match shard.config.enable_debug_command {
-        Permission::Yes => {}
-        Permission::Local if is_local(&client.peer) => {}
-        _ => return Err(NOT_ALLOWED),
+    if !may_debug(shard, client) {
+        return Err(NOT_ALLOWED);
     }
     let sub = &args[1];
     match args.len() {
@@ -120,21 +127,9 @@ pub fn debug(
             let text = vec![b'x'; len];
             reply.integer(i64::from(glob::matches(&args[3], &text, false)));
         }
-        _ => return Err(unknown(sub)),
+        _ => return Err(Error::bad_subcommand("DEBUG", sub)),
     }
     Ok(Answer::Now)
-}
-
-fn unknown(sub: &[u8]) -> Error {
-    const ECHOED_BYTES_MAX: usize = 128;
-    Error::from_bytes(
-        [
-            b"ERR unknown subcommand or wrong number of arguments for '",
-            &sub[..sub.len().min(ECHOED_BYTES_MAX)],
-            b"'. Try DEBUG HELP.",
-        ]
-        .concat(),
-    )
 }
 
 /// All shards stop, as all of Redis does. What is no number is no time.

@@ -88,9 +88,11 @@ impl Part {
         snapshots.publish_dirty(shard.id, shard.effects.dirty);
         snapshots.publish_log(shard.id, shard.log.file_bytes);
         let (now, random) = (shard.now, &mut shard.random);
+        let mut with_field_deadlines = shard.effects.fields.hashes(&shard.databases);
         let databases = shard.databases.indices().map(|index| {
             let keyspace = shard.databases.get(index);
-            Database::of(keyspace, now, random)
+            let hashes = with_field_deadlines.remove(&index).unwrap_or(0);
+            Database::of(keyspace, now, random, hashes)
         });
         let databases = databases.collect();
         Self {
@@ -339,7 +341,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let pubsub = &report.shard.process.pubsub;
     lines!(out,
         "total_connections_received": stats.connections,
-        "total_commands_processed": stats.commands,
+        "total_commands_processed": stats.calls.iter().sum::<u64>(),
         "instantaneous_ops_per_sec": sum.rates.commands.round(),
         "total_net_input_bytes": stats.net_input_bytes,
         "total_net_output_bytes": stats.net_output_bytes,
@@ -386,6 +388,9 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "client_query_buffer_limit_disconnections": stats.input_limit_closes,
         "client_output_buffer_limit_disconnections": stats.output_limit_closes,
         "acl_access_denied_auth": stats.denied_auth,
+        "acl_access_denied_cmd": 0,
+        "acl_access_denied_key": 0,
+        "acl_access_denied_channel": 0,
         "protocol_errors": stats.protocol_errors,
         "shard_commands_forwarded": stats.forwarded,
         "shard_batches": stats.batches,

@@ -7,7 +7,7 @@ use protocol::reply::Reply;
 use tracing::{error, info};
 
 use crate::client::Client;
-use crate::commands::options::is;
+use crate::commands::options::{integer, is};
 use crate::error::Error;
 use crate::handler::Answer;
 use crate::process::{REDIS_VERSION, VERSION};
@@ -121,9 +121,15 @@ pub fn monitor(
 pub fn lolwut(
     shard: &mut Shard,
     _: &mut Client,
-    _: &Args<'_>,
+    args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
+    if args.len() >= 3 && is(&args[1], "VERSION") {
+        // Which one is asked for changes nothing; it is a number all the same, as is what may stand behind it.
+        args.iter()
+            .skip(2)
+            .try_for_each(|word| integer(word).map(drop))?;
+    }
     const COLUMNS: usize = 48;
     const ROWS: usize = 6;
     let mut text = String::new();

@@ -46,22 +46,6 @@ pub fn no_key_or_group(key: &[u8], group: &[u8]) -> Error {
     )
 }
 
-/// `ERR unknown subcommand or wrong number of arguments for 'sub'. Try NAME HELP.`
-pub fn bad_subcommand(sub: &[u8], container: &str) -> Error {
-    const ECHOED_BYTES_MAX: usize = 128;
-    let sub = sub.get(..ECHOED_BYTES_MAX).unwrap_or(sub);
-    Error::from_bytes(
-        [
-            b"ERR unknown subcommand or wrong number of arguments for '",
-            sub,
-            b"'. Try ",
-            container.as_bytes(),
-            b" HELP.",
-        ]
-        .concat(),
-    )
-}
-
 /// The options behind `XGROUP CREATE | SETID key group id`.
 struct PositionOptions {
     make_stream: bool,
@@ -86,7 +70,7 @@ impl PositionOptions {
                     })?),
                 };
             } else {
-                return Err(bad_subcommand(&args[1], "XGROUP"));
+                return Err(Error::bad_subcommand("XGROUP", &args[1]));
             }
         }
         Ok(parsed)

@@ -82,8 +82,8 @@ choices! {
 
     /// When the append-only log is forced to disk.
     AppendFsync {
-        Always "always",
         EverySecond "everysec",
+        Always "always",
         No "no",
     }
 

@@ -64,9 +64,6 @@ const NOT_SHOWN: &[(&str, &str)] = &[
         "shards sleep and wake instead: shard_sleeps, shard_wakes",
     ),
     ("instantaneous_eventloop", "shards sleep and wake instead"),
-    ("acl_access_denied_cmd", "there are no rules"),
-    ("acl_access_denied_key", "there are no rules"),
-    ("acl_access_denied_channel", "there are no rules"),
     ("used_cpu_sys_main_thread", "no thread is the main one"),
     ("used_cpu_user_main_thread", "no thread is the main one"),
 ];

@@ -2,11 +2,13 @@
 //! asked.
 
 mod info;
+mod logs;
 mod memory;
 mod metrics;
 mod monitor;
 mod pause;
 mod slow;
+mod stats;
 
 use std::time::Duration;
 
