@@ -181,3 +181,58 @@ proptest! {
         }
     }
 }
+
+/// No command looks for a second one, and the large forms have no place for it.
+#[test]
+fn an_element_stands_once() {
+    let pack = |texts: &[&str]| {
+        let mut pack = crate::listpack::Listpack::new();
+        texts
+            .iter()
+            .for_each(|text| pack.push_back(text.as_bytes()));
+        let mut value = Vec::new();
+        write::string(&mut value, pack.as_bytes(), Compression::Off);
+        value
+    };
+    let strings = |count: u64, texts: &[&str]| {
+        let mut value = Vec::new();
+        write::length(&mut value, count);
+        for text in texts {
+            write::string(&mut value, text.as_bytes(), Compression::Off);
+        }
+        value
+    };
+    let no_deadline = u64::MAX.to_le_bytes().to_vec();
+    for (of, once, twice) in [
+        (Type::SetListpack, pack(&["a", "b"]), pack(&["a", "b", "a"])),
+        (Type::Set, strings(2, &["a", "b"]), strings(2, &["b", "b"])),
+        (
+            Type::HashListpack,
+            pack(&["a", "b", "b", "b"]),
+            pack(&["7", "b", "7", "c"]),
+        ),
+        (
+            Type::Hash,
+            strings(2, &["a", "b", "b", "b"]),
+            strings(2, &["a", "b", "a", "b"]),
+        ),
+        (
+            Type::HashListpackEx,
+            [no_deadline.clone(), pack(&["a", "b", "0", "c", "d", "0"])].concat(),
+            [no_deadline, pack(&["a", "b", "0", "a", "d", "0"])].concat(),
+        ),
+        (
+            Type::SortedSetListpack,
+            pack(&["a", "1", "b", "2"]),
+            pack(&["a", "1", "a", "2"]),
+        ),
+    ] {
+        let restored = |value: &[u8]| {
+            let mut payload = [&[of as u8][..], value, &VERSION.to_le_bytes()].concat();
+            payload.extend(CRC.checksum(&payload).to_le_bytes());
+            restore(b"k", &payload, &Limits::default())
+        };
+        assert!(matches!(restored(&once), Ok(Some(_))), "{of:?}");
+        assert!(restored(&twice).is_err(), "{of:?}");
+    }
+}
