@@ -33,8 +33,9 @@ use crate::aof_manifest::Manifest;
 use crate::batch::ClientToken;
 use crate::client::Client;
 use crate::config::AppendFsync;
+use crate::locks::ItemId;
 use crate::log_file::{LogFile, RingFile};
-use crate::message::Message;
+use crate::message::{LockRequest, Message};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 
@@ -97,6 +98,8 @@ pub struct Log {
     pub failed: bool,
     /// How far the journal told of commands when output was last held against it.
     looked_at: u64,
+    /// Who is lent all there is once all that is said is written.
+    lends: Vec<(ItemId, Box<LockRequest>)>,
     waker: Option<Waker>,
 }
 
@@ -116,6 +119,11 @@ impl Log {
             true => gate.own,
             false => gate.all,
         }
+    }
+
+    /// The locks are held: lends what they cover once the log is written, or has failed.
+    pub(crate) fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
+        self.lends.push((item, request));
     }
 
     /// How far replies may tell.
@@ -180,6 +188,24 @@ impl Shard {
     fn wake_log(&mut self) {
         if let Some(waker) = self.log.waker.take() {
             waker.wake();
+        }
+    }
+
+    /// Whether the system has all that was said, or will not get it soon.
+    pub(crate) fn log_is_written(&mut self) -> bool {
+        self.wake_log();
+        self.log.failed
+            || !self.effects.journal.is_on()
+            || (self.log.steps.is_empty() && self.log.written == self.effects.journal.total())
+    }
+
+    /// Something was written, or could not be.
+    fn lend_what_waits(&mut self) {
+        if !self.log.lends.is_empty() && self.log_is_written() {
+            self.begin_turn();
+            for (item, request) in std::mem::take(&mut self.log.lends) {
+                self.lend_by_message(item, &request);
+            }
         }
     }
 
@@ -389,6 +415,7 @@ impl Shard {
             let words: Arc<str> = words.split(" (os error").next().unwrap_or_default().into();
             self.refusals.log_failed(&words, &self.config);
             self.tell_others(move |shard| shard.refusals.log_failed(&words, &shard.config));
+            self.lend_what_waits();
         }
     }
 
@@ -407,6 +434,7 @@ impl Shard {
         self.log.synced = 0;
         self.log.file_bytes = 0;
         self.log_works();
+        self.lend_what_waits();
     }
 
     /// By the clock: whether the disk keeps up.
@@ -486,6 +514,7 @@ async fn write(shard: &RefCell<Shard>, open: &mut Open, mut bytes: Vec<u8>) {
         shard.log.file_bytes = open.bytes();
         bytes.clear();
         shard.effects.journal.give_back(bytes);
+        shard.lend_what_waits();
         shard.config.appendfsync
     };
     let due = match policy {

@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::progress::Progress;
 
 const FIRST_LINE: &str = "percore append-only log 1";
 
@@ -106,6 +107,26 @@ impl Folder {
             File::create(self.part(part.sequence, shard))?;
         }
         File::open(&self.path)?.sync_all()
+    }
+
+    /// Where what is cut off a log file is kept. [`Self::tidy`] leaves it to whoever runs the server.
+    pub fn kept(&self, log: &Path) -> PathBuf {
+        let name = log.file_name().unwrap_or_default().to_string_lossy();
+        self.path.join(format!("cut-off.{name}"))
+    }
+
+    /// Tells `progress` what loading all of it comes to. `shards` is the number of them where no part says another.
+    pub fn expect(
+        &self,
+        manifest: &Manifest,
+        shards: usize,
+        progress: &Progress,
+    ) -> io::Result<()> {
+        let (base, all) = self.sizes(manifest)?;
+        // Every shard of the first part reads the snapshot; logs are read for their ends first.
+        progress.expect(base, manifest.parts.first().map_or(shards, |it| it.shards));
+        progress.expect(all - base, 2);
+        Ok(())
     }
 
     /// Bytes of the snapshot, and of all files, that `manifest` names.

@@ -42,8 +42,13 @@ pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
         Some(manifest) => manifest,
         None => begin(&folder, &config).map_err(files)?,
     };
-    let databases =
-        replay::replay(&folder, &manifest, &config, process).map_err(NotStarted::Replay)?;
+    let progress = &process.progress;
+    folder
+        .expect(&manifest, config.shards, progress)
+        .map_err(files)?;
+    replay::mend(&folder, &manifest, &config, progress).map_err(NotStarted::Replay)?;
+    let databases = replay::replay(&folder, &manifest, &config, process, progress)
+        .map_err(NotStarted::Replay)?;
     if manifest
         .parts
         .last()

@@ -15,6 +15,7 @@ use crate::memory::Ledger;
 use crate::monitor::Census;
 use crate::outside::Visitors;
 use crate::pause::Pause;
+use crate::progress::Progress;
 use crate::pubsub::Registry;
 use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
@@ -74,6 +75,8 @@ pub struct Process {
     /// Which commands wait for now.
     pub pause: Mutex<Option<Pause>>,
     pub snapshots: Snapshots,
+    /// How far loading has come.
+    pub progress: Progress,
     /// The files of the append-only log.
     pub(crate) manifest: Mutex<Manifest>,
     /// What the log held for each shard, until that takes it.
@@ -132,6 +135,7 @@ impl Process {
             monitors: Census::new(slots.shards()),
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
+            progress: Progress::default(),
             manifest: Mutex::default(),
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),

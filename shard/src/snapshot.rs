@@ -231,7 +231,16 @@ impl Snapshots {
 
     /// A library of functions that a file had.
     pub fn keep_function(&self, code: Vec<u8>) {
-        lock(&self.functions).push(code);
+        let mut functions = lock(&self.functions);
+        if !functions.contains(&code) {
+            functions.push(code);
+        }
+    }
+
+    /// The libraries that are kept.
+    #[cfg(test)]
+    pub fn functions(&self) -> Vec<Vec<u8>> {
+        lock(&self.functions).clone()
     }
 
     /// Ends one that is under way, unfinished.
@@ -254,9 +263,19 @@ impl Snapshots {
         self.dirty().saturating_sub(saved)
     }
 
-    /// What shards have is what a file has: after loading one.
-    pub fn now_saved(&self) {
+    /// What shards have is what a file has; `dirty` is what each had changed by then.
+    pub(crate) fn now_saved(&self, dirty: impl Iterator<Item = u64>) {
+        for (published, dirty) in self.dirty.iter().zip(dirty) {
+            published.store(dirty, Ordering::Relaxed);
+        }
         self.dirty_saved.store(self.dirty(), Ordering::Relaxed);
+    }
+
+    /// A snapshot was written at once, while nothing changed.
+    pub(crate) fn saved_at_once(&self) {
+        self.last_save_s.store(unix_s(), Ordering::Relaxed);
+        self.saves.fetch_add(1, Ordering::Relaxed);
+        self.failed.store(false, Ordering::Relaxed);
     }
 
     /// Bytes of the append-only log, and what it had after it was last rewritten.

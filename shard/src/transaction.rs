@@ -143,15 +143,12 @@ impl Scopes {
 
     /// Every shard as a whole.
     fn into_whole(self, shards: usize) -> SmallVec<[Part; 4]> {
+        let whole = Scope::Whole {
+            watched: Vec::new(),
+            logged: false,
+        };
         let mut parts = (0..shards)
-            .map(|index| {
-                Part::new(
-                    ShardId::new(index),
-                    Scope::Whole {
-                        watched: Vec::new(),
-                    },
-                )
-            })
+            .map(|index| Part::new(ShardId::new(index), whole.clone()))
             .collect();
         assign_watched(&mut parts, self.watched);
         parts
@@ -161,7 +158,7 @@ impl Scopes {
 fn assign_watched(parts: &mut SmallVec<[Part; 4]>, watched: Vec<(ShardId, Watched)>) {
     for (shard, item) in watched {
         if let Some(part) = parts.iter_mut().find(|part| part.shard == shard) {
-            let (Scope::Keys { watched, .. } | Scope::Whole { watched }) = &mut part.scope;
+            let (Scope::Keys { watched, .. } | Scope::Whole { watched, .. }) = &mut part.scope;
             watched.push(item);
         }
     }
@@ -217,6 +214,28 @@ impl Shard {
         args: &Args<'_>,
         run: WholeCommand,
     ) {
+        self.begin_whole_when(false, client, facts, args, run);
+    }
+
+    /// The same for one that reads the append-only log: all of it is in its files then.
+    pub fn begin_whole_logged(
+        &mut self,
+        client: &mut Client,
+        facts: Facts,
+        args: &Args<'_>,
+        run: WholeCommand,
+    ) {
+        self.begin_whole_when(true, client, facts, args, run);
+    }
+
+    fn begin_whole_when(
+        &mut self,
+        is_logged: bool,
+        client: &mut Client,
+        facts: Facts,
+        args: &Args<'_>,
+        run: WholeCommand,
+    ) {
         let to = client.stall();
         let job = Job::Whole {
             to,
@@ -224,7 +243,12 @@ impl Shard {
             args: OwnedArgs::from(args),
             run,
         };
-        let parts = Scopes::default().into_whole(self.slots.shards());
+        let mut parts = Scopes::default().into_whole(self.slots.shards());
+        for part in &mut parts {
+            if let Scope::Whole { logged, .. } = &mut part.scope {
+                *logged = is_logged;
+            }
+        }
         self.begin(client.token, parts, job);
     }
 

@@ -21,6 +21,10 @@ pub struct Lent {
     pub changes: Vec<Change>,
     /// The shard's log goes on in this part.
     pub next_part: Option<Part>,
+    /// Changes there since the start.
+    pub dirty: u64,
+    /// Its log cannot be written.
+    pub log_fails: bool,
 }
 
 /// The databases of all shards, in their order.
@@ -61,15 +65,22 @@ impl World<'_> {
 
     /// Deletes all keys of a database.
     pub fn flush(&mut self, db: DbIndex) {
+        self.dirty += self.forget(db);
+    }
+
+    /// The same where it is no change that a log or a snapshot would have to have. Returns how many keys there were.
+    pub fn forget(&mut self, db: DbIndex) -> u64 {
+        let mut keys = 0;
         for lent in &mut self.shards {
             lent.note_watched(db, db);
             let keyspace = lent.databases.get_mut(db).clear();
-            self.dirty += keyspace.len() as u64;
+            keys += keyspace.len() as u64;
             // An empty one of which a snapshot is being made has a last piece to hand on, with what it held at the cut.
             if !keyspace.is_empty() || keyspace.is_cut() {
                 self.discarded.push(keyspace);
             }
         }
+        keys
     }
 
     /// Exchanges two databases.
