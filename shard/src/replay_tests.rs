@@ -629,7 +629,8 @@ fn spoilt_logs_are_refused_or_read() {
         seed += 1;
         let random = &mut Rng::with_seed(seed);
         let log = sound_log(random);
-        log.load().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        log.load()
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let files = log.files();
         let sound: Vec<Vec<u8>> = files
             .iter()

@@ -55,7 +55,7 @@ struct Outbox {
     rings: bool,
 }
 
-/// How things stood before a command that writes.
+/// How things stood before a command.
 #[derive(Clone, Copy, Default)]
 struct Before {
     dirtied: u64,
@@ -261,10 +261,9 @@ impl Shard {
         let Handler::Keyed(run) = HANDLERS[index] else {
             unreachable!("only data commands are sent to data");
         };
-        let heeds_writes = self.effects.journal.is_on() || self.databases.is_cut();
-        let writes = heeds_writes && facts.command.command().flags.contains(Flags::WRITE);
-        let before = match writes {
-            true => self.before_write(facts, args),
+        let heeds_changes = self.effects.journal.is_on() || self.databases.is_cut();
+        let before = match heeds_changes {
+            true => self.before_change(facts, args),
             false => Before::default(),
         };
         let start = reply.written();
@@ -279,8 +278,8 @@ impl Shard {
             random: &mut self.random,
         };
         let result = run(&mut context, args, reply);
-        if writes {
-            self.after_write(facts, args, before);
+        if heeds_changes {
+            self.after_change(facts, args, before);
         }
         self.bury();
         self.publish_moved();
@@ -297,10 +296,10 @@ impl Shard {
         }
     }
 
-    /// A snapshot or the log wants to know of what is about to change.
+    /// A snapshot or the log wants to know of what may be about to change.
     #[cold]
-    fn before_write(&mut self, facts: Facts, args: &Args<'_>) -> Before {
-        if self.databases.is_cut() {
+    fn before_change(&mut self, facts: Facts, args: &Args<'_>) -> Before {
+        if self.databases.is_cut() && facts.command.command().flags.contains(Flags::WRITE) {
             for TransactionKey { db, key } in self.keys_of(facts, args) {
                 self.databases.get_mut(db).preserve(&key);
             }
@@ -312,7 +311,8 @@ impl Shard {
         }
     }
 
-    fn after_write(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
+    /// What changed something is said in the log: not only what is there to write (PFCOUNT keeps what it has counted).
+    fn after_change(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
         let effects = &mut self.effects;
         if !effects.journal.is_on() || effects.dirtied_by_commands() == before.dirtied {
             return;
@@ -329,9 +329,9 @@ impl Shard {
         // What groups have pending changes without an event.
         let quietly = changed.is_empty() || facts.command.command().name == "xreadgroup";
         let changed = if quietly { keys.clone() } else { changed };
-        let slots = self.slots;
+        let (slots, now) = (self.slots, self.now);
         let journal = &mut self.effects.journal;
-        journal.command_away(facts.db, slots, args, keys, changed);
+        journal.command_away(facts.db, now, slots, args, keys, changed);
     }
 
     /// The same where nothing may wait (inside EXEC): what would is answered in vain.

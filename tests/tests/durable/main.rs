@@ -2,6 +2,7 @@
 
 mod disk;
 mod kill;
+mod replay;
 
 /// What the environment says of a number, `default` where it says nothing.
 fn setting(name: &str, default: u64) -> u64 {
