@@ -3,6 +3,7 @@
 mod disk;
 mod kill;
 mod replay;
+mod workload;
 
 /// What the environment says of a number, `default` where it says nothing.
 fn setting(name: &str, default: u64) -> u64 {
