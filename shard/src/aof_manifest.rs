@@ -89,9 +89,19 @@ impl Folder {
         }
     }
 
+    /// Makes the folder, where there is none, so that it outlasts a loss of power.
+    pub fn make(&self) -> io::Result<()> {
+        if self.path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.path)?;
+        let parent = self.path.parent().unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()
+    }
+
     /// Puts `manifest` in the place of the one there is.
     pub fn write(&self, manifest: &Manifest) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
+        self.make()?;
         let temporary = self.path.join(format!("{}.manifest.new", self.name));
         let mut file = File::create(&temporary)?;
         file.write_all(manifest.text().as_bytes())?;
@@ -102,7 +112,7 @@ impl Folder {
 
     /// Creates the empty files of a part.
     pub fn create(&self, part: Part) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
+        self.make()?;
         for shard in 0..part.shards {
             File::create(self.part(part.sequence, shard))?;
         }

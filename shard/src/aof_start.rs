@@ -76,7 +76,7 @@ fn begin(folder: &Folder, config: &Config) -> io::Result<Manifest> {
     if snapshot.exists() {
         let name = folder.base_name(0);
         info!(snapshot = %snapshot.display(), "there is no append-only log yet: it begins with the snapshot");
-        fs::create_dir_all(folder.path())?;
+        folder.make()?;
         fs::copy(&snapshot, folder.base(&name))?;
         File::open(folder.base(&name))?.sync_all()?;
         manifest.base = Some(name);

@@ -14,6 +14,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::clock::UnixMillis;
@@ -129,6 +130,50 @@ impl Reader {
 
     /// Reads the next thing.
     pub fn read(&mut self) -> Result<Record, Stop> {
+        match self.read_record() {
+            Err(Stop::Damaged(damage)) => {
+                Err(self.torn_by_zeros().unwrap_or(Stop::Damaged(damage)))
+            }
+            read => read,
+        }
+    }
+
+    /// What stands behind this is zeros to the end of the file: it is longer than what was written into it, as some file systems leave one
+    /// behind. `None` where that does not explain what is wrong with the record at hand.
+    #[cold]
+    fn torn_by_zeros(&mut self) -> Option<Stop> {
+        let len = self.len;
+        self.len = self.end_of_content().ok()?.max(self.begins());
+        self.next = self.begins;
+        let read = match self.len < len {
+            true => self.read_record(),
+            false => return None,
+        };
+        self.len = len;
+        match read {
+            Ok(Record::End) => Some(self.torn()),
+            Err(torn @ Stop::Torn { .. }) => Some(torn),
+            _ => None,
+        }
+    }
+
+    /// Where the last byte ends that is not zero.
+    fn end_of_content(&self) -> io::Result<u64> {
+        let mut end = self.len;
+        let mut bytes = vec![0; CHUNK_BYTES];
+        while end > 0 {
+            let from = end.saturating_sub(CHUNK_BYTES as u64);
+            let some = &mut bytes[..(end - from) as usize];
+            self.file.read_exact_at(some, from)?;
+            match some.iter().rposition(|byte| *byte != 0) {
+                Some(last) => return Ok(from + last as u64 + 1),
+                None => end = from,
+            }
+        }
+        Ok(0)
+    }
+
+    fn read_record(&mut self) -> Result<Record, Stop> {
         self.begins = self.next;
         if self.at() == self.len {
             return Ok(Record::End);
@@ -159,7 +204,7 @@ impl Reader {
             let text = text..text + len as usize;
             self.fill(text.end + 2)?;
             if self.window[self.begins..][text.end..text.end + 2] != *b"\r\n" {
-                return Err(self.damage(end, "an argument of another length than it says"));
+                return Err(self.damage(text.end, "an argument of another length than it says"));
             }
             end = text.end + 2;
             self.args.push(text);
@@ -296,6 +341,26 @@ mod tests {
                 Err(Stop::Torn { at }) => assert_eq!(at, begun as u64, "cut at {cut}"),
                 Err(Stop::Damaged(damage)) => panic!("cut at {cut}: {damage}"),
             }
+        }
+    }
+
+    #[test]
+    fn zeros_at_the_end_are_no_damage() {
+        let whole = log();
+        let starts = [0, 19, 19 + 28, whole.len()];
+        for cut in 0..=whole.len() {
+            let begun = *starts.iter().rfind(|start| **start <= cut).unwrap();
+            let mut zeros = whole[..cut].to_vec();
+            zeros.resize(cut + 100, 0);
+            match read(&zeros).1 {
+                Err(Stop::Torn { at }) => assert_eq!(at, begun as u64, "cut at {cut}"),
+                other => panic!("cut at {cut}: {other:?}"),
+            }
+            zeros.push(b'x');
+            assert!(
+                matches!(read(&zeros).1, Err(Stop::Damaged(_))),
+                "cut at {cut}"
+            );
         }
     }
 

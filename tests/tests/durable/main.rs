@@ -1,7 +1,9 @@
 //! The append-only log, from outside: kills, full disks, broken files, and whether replaying it gives back what there was.
 
 mod disk;
+mod faults;
 mod kill;
+mod power;
 mod replay;
 mod workload;
 
