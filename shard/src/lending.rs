@@ -111,7 +111,7 @@ impl Shard {
                     databases: std::mem::replace(&mut self.databases, empty),
                     watched: self.effects.watches.keys(),
                     changes: Vec::new(),
-                    next_part: None,
+                    cut: None,
                     dirty: self.effects.dirty,
                     log_fails: self.log.failed,
                 }))
@@ -174,9 +174,12 @@ impl Shard {
             }
             Lending::World(lent) => {
                 self.databases = lent.databases;
-                if let Some(part) = lent.next_part {
-                    let folder = Folder::of(&self.config);
-                    self.switch_log(folder.part(part.sequence, self.id.index()));
+                if let Some(cut) = lent.cut {
+                    self.walk_for(cut);
+                    if let Some(part) = cut.part {
+                        let folder = Folder::of(&self.config);
+                        self.switch_log(folder.part(part.sequence, self.id.index()));
+                    }
                 }
                 self.walk_on();
             }

@@ -70,6 +70,8 @@ pub mod shard;
 pub mod slot;
 pub mod slowlog;
 pub mod snapshot;
+pub mod snapshot_file;
+pub mod snapshot_walk;
 pub mod stage;
 pub mod stats;
 pub mod stop;

@@ -118,6 +118,8 @@ pub struct Shard {
     pub log: Log,
     /// Emptied databases that a snapshot under way is still to write.
     pub(crate) orphans: Vec<Keyspace>,
+    /// The number of the snapshot that it walks for, or did last.
+    pub(crate) walks_for: u64,
     /// What may be evicted next.
     pub(crate) candidates: Pool,
     /// What a key that was evicted took, in bytes: a running mean.
@@ -197,6 +199,7 @@ impl Shard {
             refusals: Refusals::default(),
             log: Log::default(),
             orphans: Vec::new(),
+            walks_for: 0,
             candidates: Pool::default(),
             victim_bytes_mean: crate::eviction::VICTIM_BYTES,
             eviction_unfinished: false,

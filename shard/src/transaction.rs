@@ -21,7 +21,6 @@ use protocol::reply::Reply;
 use smallvec::SmallVec;
 
 use crate::aof::CommitId;
-use crate::aof_manifest::Part as LogPart;
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
 use crate::context::Change;
@@ -33,6 +32,7 @@ use crate::message::{
 };
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::snapshot::Cut;
 use crate::stage::Stage;
 use crate::waiting::{Ticket, WaiterId};
 use crate::watch::Watched;
@@ -75,7 +75,7 @@ enum Job {
     /// A blocked command, one of whose keys is ready.
     Retry(Ticket),
     /// The instant of a snapshot, and of a new part of the logs.
-    Cut(Option<LogPart>),
+    Cut(Cut),
 }
 
 /// What the owners are told at the end besides.
@@ -268,9 +268,9 @@ impl Shard {
     }
 
     /// Begins the transaction that marks the instant of a snapshot, on all shards.
-    pub(crate) fn begin_cut(&mut self, part: Option<LogPart>) {
+    pub(crate) fn begin_cut(&mut self, cut: Cut) {
         let parts = Scopes::default().into_whole(self.slots.shards());
-        self.begin(ClientToken::NOBODY, parts, Job::Cut(part));
+        self.begin(ClientToken::NOBODY, parts, Job::Cut(cut));
     }
 
     /// Begins the transaction that tries to serve a blocked command; a claim is a part of it that is granted already.
@@ -469,8 +469,8 @@ impl Shard {
                 self.answer(commit, to, encoded);
             }
             Job::Exec(exec) => self.run_exec(exec, unchanged, Held { stage, parts }),
-            Job::Cut(part) => {
-                self.cut(part, stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
+            Job::Cut(cut) => {
+                self.cut(cut, stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
                 self.strike(stage, parts, Ending::Plain);
             }
             Job::Retry(ticket) => {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
-use crate::aof_manifest::Part;
 use crate::context::Change;
 use crate::message::TransactionKey;
 use crate::process::Process;
+use crate::snapshot::Cut;
 
 /// What one shard lends.
 pub struct Lent {
@@ -19,8 +19,8 @@ pub struct Lent {
     pub watched: Vec<TransactionKey>,
     /// What the shard is to be told with its databases: keys that changed.
     pub changes: Vec<Change>,
-    /// The shard's log goes on in this part.
-    pub next_part: Option<Part>,
+    /// This was the instant of a snapshot.
+    pub(crate) cut: Option<Cut>,
     /// Changes there since the start.
     pub dirty: u64,
     /// Its log cannot be written.

@@ -13,9 +13,9 @@ use crate::event::Event;
 use crate::handler::Answer;
 use crate::progress::Progress;
 use crate::shard::Shard;
-use crate::snapshot::{self, NotBegun};
+use crate::snapshot::NotBegun;
 use crate::world::World;
-use crate::{loading, replay};
+use crate::{loading, replay, snapshot_file};
 
 const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
 
@@ -152,7 +152,7 @@ pub fn reload(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let config = process.current_config();
     if !how.no_save {
         let shards = world.shards.iter().map(|lent| &lent.databases);
-        snapshot::save_now(&process, &config, shards).map_err(|error| {
+        snapshot_file::save_now(&process, &config, shards).map_err(|error| {
             tracing::error!(%error, "DEBUG RELOAD cannot save");
             Error::new("ERR")
         })?;
