@@ -5,8 +5,8 @@
 //!
 //! `appendfsync always`: no reply leaves before what the shard had said until then is on disk. That holds for a connection's output, for
 //! batches of replies to other shards, and for what is answered late: all wait for the *frontier*. One sync serves all who wait (group commit).
-//! A transaction over several shards is answered when every participant has its share on disk; until the coordinator has said so, the
-//! frontier of each participant stays before its share: what came after may have seen it, and is not answered before it is certain.
+//! A transaction over several shards is answered when no crash can take it any more (see `commits`); until then the frontier of each
+//! participant stays before its share: what came after may have seen it, and is not answered before it is certain.
 //!
 //! After a crash the logs are cut back to where all transactions are whole (see `replay`). What is cut was never answered.
 //!
@@ -32,6 +32,7 @@ use tracing::{error, info};
 use crate::aof_manifest::Manifest;
 use crate::batch::ClientToken;
 use crate::client::Client;
+use crate::commits::{Certain, CommitId};
 use crate::config::AppendFsync;
 use crate::locks::ItemId;
 use crate::log_file::{LogFile, RingFile};
@@ -57,19 +58,8 @@ enum Step {
     Close,
 }
 
-/// A transaction of this coordinator that waits for its shares to be on disk.
-struct Commit {
-    missing: usize,
-    participants: Vec<ShardId>,
-    then: Box<dyn FnOnce(&mut Shard)>,
-}
-
-/// A transaction whose shares are on their way to disk, on its coordinator.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct CommitId {
-    pub coordinator: ShardId,
-    pub index: usize,
-}
+/// What a coordinator does once a transaction is certain.
+type Then = Box<dyn FnOnce(&mut Shard)>;
 
 /// The log of one shard.
 #[derive(Default)]
@@ -83,15 +73,13 @@ pub struct Log {
     written: u64,
     /// Bytes in the file.
     pub file_bytes: u64,
-    /// Shares that not all participants have on disk: where each begins.
+    /// Shares of transactions that are not certain: where each begins.
     unsettled: BTreeMap<CommitId, u64>,
-    /// Told to the coordinator once so much is on disk.
-    acks: VecDeque<(u64, CommitId)>,
     /// Messages that leave once the frontier is there.
     held: VecDeque<(Gate, ShardId, Message)>,
     /// Connections whose output waits.
     clients: VecDeque<(u64, ClientToken)>,
-    commits: Slab<Commit>,
+    commits: Slab<Then>,
     /// The task is at work.
     busy: bool,
     /// What was last to be written or synced was not.
@@ -147,7 +135,6 @@ impl Shard {
         if !self.config.appendonly && self.effects.journal.is_on() {
             self.effects.journal.turn(false);
             self.log.steps.push_back(Step::Close);
-            self.log.unsettled.clear();
             self.process.set_manifest(Manifest::default());
             self.wake_log();
         }
@@ -289,17 +276,11 @@ impl Shard {
 
     /// More is on disk, or settled: lets those go who waited for it.
     fn open_gates(&mut self) {
+        self.tell_certain();
         let open_to = match self.log.gates {
             true => self.log.frontier(),
             false => u64::MAX,
         };
-        while let Some((mark, _)) = self.log.acks.front()
-            && (*mark <= self.log.synced || !self.log.gates)
-            && let Some((_, id)) = self.log.acks.pop_front()
-        {
-            let acked = move |shard: &mut Shard| shard.share_is_on_disk(id);
-            self.send(id.coordinator, Message::Visit(Box::new(acked)));
-        }
         while self.log.held.front().is_some_and(|it| it.0.all <= open_to)
             && let Some((_, to, message)) = self.log.held.pop_front()
         {
@@ -326,13 +307,9 @@ impl Shard {
         }
     }
 
-    /// On a coordinator: `then` once all these shards have their share on disk.
-    pub(crate) fn begin_commit(&mut self, participants: Vec<ShardId>) -> CommitId {
-        let index = self.log.commits.insert(Commit {
-            missing: participants.len(),
-            participants,
-            then: Box::new(|_| {}),
-        });
+    /// On a coordinator: a transaction whose participants will have said their shares.
+    pub(crate) fn begin_commit(&mut self) -> CommitId {
+        let index = self.log.commits.insert(Box::new(|_| {}));
         CommitId {
             coordinator: self.id,
             index,
@@ -344,47 +321,56 @@ impl Shard {
         self.log.gates
     }
 
-    /// What happens once the transaction is on disk; at once where nothing has to be.
+    /// What happens once the transaction is certain; at once where nothing has to be.
     pub(crate) fn after_commit(
         &mut self,
         commit: Option<CommitId>,
         then: impl FnOnce(&mut Shard) + 'static,
     ) {
         match commit.and_then(|id| self.log.commits.get_mut(id.index)) {
-            Some(commit) => commit.then = Box::new(then),
+            Some(commit) => *commit = Box::new(then),
             None => then(self),
         }
     }
 
     /// On an owner: its share of a transaction has been said from `begins` on.
-    pub(crate) fn share_said(&mut self, commit: CommitId, begins: u64, alone: bool) {
-        if !alone {
-            self.log.unsettled.insert(commit, begins);
-        }
-        let total = self.effects.journal.total();
-        self.log.acks.push_back((total, commit));
+    pub(crate) fn share_said(&mut self, commit: CommitId, begins: u64, participants: &[ShardId]) {
+        self.log.unsettled.insert(commit, begins);
+        let end = self.effects.journal.total();
+        self.process
+            .commits
+            .said(self.id, commit, participants, end);
         if !self.log.gates {
-            self.open_gates();
+            self.tell_certain();
         }
     }
 
-    fn share_is_on_disk(&mut self, id: CommitId) {
-        let Some(commit) = self.log.commits.get_mut(id.index) else {
+    /// More is on disk, or nobody waits for that: lets those know whose transactions are certain by it.
+    fn tell_certain(&mut self) {
+        if self.log.unsettled.is_empty() {
             return;
+        }
+        let up_to = match self.log.gates {
+            true => self.log.synced,
+            false => u64::MAX,
         };
-        commit.missing -= 1;
-        if commit.missing > 0 {
-            return;
-        }
-        let commit = self.log.commits.remove(id.index);
-        for shard in commit.participants {
-            let settled = move |shard: &mut Shard| {
-                shard.log.unsettled.remove(&id);
-                shard.open_gates();
+        for Certain { id, participants } in self.process.commits.synced(self.id, up_to) {
+            for shard in participants {
+                let settle = move |shard: &mut Shard| {
+                    shard.log.unsettled.remove(&id);
+                    shard.open_gates();
+                };
+                match shard == self.id {
+                    true => _ = self.log.unsettled.remove(&id),
+                    false => self.send(shard, Message::Visit(Box::new(settle))),
+                }
+            }
+            let end = move |shard: &mut Shard| {
+                let then = shard.log.commits.try_remove(id.index);
+                then.into_iter().for_each(|then| then(shard));
             };
-            self.send(shard, Message::Visit(Box::new(settled)));
+            self.send(id.coordinator, Message::Visit(Box::new(end)));
         }
-        (commit.then)(self);
     }
 
     /// The log is to be given up: nothing in it matters any more.

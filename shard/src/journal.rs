@@ -15,7 +15,7 @@ use protocol::args::Args;
 use storage::rdb::{self, Compression};
 use storage::{DbIndex, Entry, UnixMillis, aof};
 
-use crate::aof::CommitId;
+use crate::commits::CommitId;
 use crate::message::TransactionKey;
 use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
@@ -367,7 +367,7 @@ impl Shard {
         self.last_logged += 1;
         let participants: Vec<ShardId> = shares.iter().enumerate().filter_map(with_one).collect();
         let waits = self.commits_wait() && !participants.is_empty();
-        let commit = waits.then(|| self.begin_commit(participants.clone()));
+        let commit = waits.then(|| self.begin_commit());
         let start = self.process.started_unix_ms;
         Shares {
             commit,
@@ -409,7 +409,7 @@ impl Shard {
         journal.end_group(group);
         journal.told = journal.total();
         if let Some(commit) = *commit {
-            self.share_said(commit, begins, participants.len() == 1);
+            self.share_said(commit, begins, participants);
         }
     }
 }

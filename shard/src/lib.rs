@@ -26,6 +26,7 @@ pub mod check;
 pub mod client;
 pub mod client_eviction;
 pub mod commands;
+pub mod commits;
 pub mod config;
 pub mod connection;
 pub mod context;

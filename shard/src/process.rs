@@ -8,6 +8,7 @@ use storage::{Databases, KeyHasher};
 
 use crate::aof_manifest::Manifest;
 use crate::client_eviction::ClientMemory;
+use crate::commits::Commits;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::mailbox::Doorbell;
@@ -75,6 +76,8 @@ pub struct Process {
     /// Which commands wait for now.
     pub pause: Mutex<Option<Pause>>,
     pub snapshots: Snapshots,
+    /// Which transactions no crash can take any more.
+    pub(crate) commits: Commits,
     /// How far loading has come.
     pub progress: Progress,
     /// The files of the append-only log.
@@ -135,6 +138,7 @@ impl Process {
             monitors: Census::new(slots.shards()),
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
+            commits: Commits::new(slots.shards()),
             progress: Progress::default(),
             manifest: Mutex::default(),
             delivered: Mutex::default(),

@@ -20,9 +20,9 @@ use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 use smallvec::SmallVec;
 
-use crate::aof::CommitId;
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
+use crate::commits::CommitId;
 use crate::context::Change;
 use crate::exec::Exec;
 use crate::handler::WholeCommand;

@@ -97,9 +97,14 @@ impl Sent {
     fn assert_plausible(&self, found: i64, loss: Loss, what: &str, told: &str) {
         let least = self.least(loss);
         let answered = self.answered.len();
+        let lost = self.answered.get(found as usize);
+        let before = match loss {
+            Loss::After(instant) => lost.map(|lost| instant.saturating_duration_since(*lost)),
+            _ => None,
+        };
         assert!(
             (least..=self.last).contains(&found),
-            "{what}: {found} is there, {} was sent, {answered} answered, {least} must be there: {told}",
+            "{what}: {found} is there, {} was sent, {answered} answered, {least} must be there, the first lost by {before:?}: {told}",
             self.last
         );
     }
