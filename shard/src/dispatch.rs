@@ -151,7 +151,7 @@ impl Shard {
             return self.refuse(client, Some(id), &NOT_ALLOWED);
         }
         if self.refusals.any
-            && let Err(error) = self.refusals.admit(command)
+            && let Err(error) = self.admit(command)
         {
             return self.refuse(client, Some(id), &error);
         }
@@ -412,7 +412,7 @@ impl Shard {
         batch.run(group, |to, facts, args, reply| {
             // Where it came from this may not be known yet.
             if self.refusals.any
-                && let Err(error) = self.refusals.admit(facts.command.command())
+                && let Err(error) = self.admit(facts.command.command())
             {
                 self.answer_refusal(facts, &error, reply);
                 return Ran::Answered;

@@ -15,6 +15,8 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::context::{Change, What};
+use crate::process::Process;
+use crate::progress::Progress;
 use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
 use crate::world::World;
@@ -24,9 +26,6 @@ const STEP: Duration = Duration::from_millis(2);
 
 /// Parts between two looks at the clock.
 const PARTS_PER_LOOK: usize = 64;
-
-/// Between two lines in the log about how far it is.
-const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// Why a file was not loaded.
 #[derive(Debug)]
@@ -179,9 +178,18 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
     if !path.exists() {
         return Ok(());
     }
-    let mut load = Load::open(path, &shard.borrow().config)?;
+    let (config, process, id) = {
+        let shard = shard.borrow();
+        (shard.config.clone(), shard.process.clone(), shard.id)
+    };
+    let mut load = Load::open(path, &config)?;
+    if id.index() == 0 {
+        // Every shard reads all of it.
+        let bytes = load.reader.at() + load.reader.remaining();
+        process.progress.expect(bytes, process.slots.shards());
+    }
+    let mut done = process.progress.of_file();
     let began = Instant::now();
-    let mut told = began;
     while !load.done {
         let step = Instant::now();
         while !load.done && step.elapsed() < STEP {
@@ -189,17 +197,11 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
             shard.now = crate::shard::wall_time();
             load.step(&mut shard)?;
         }
-        if told.elapsed() >= PROGRESS_EVERY {
-            told = Instant::now();
-            let (read, left) = (load.reader.at(), load.reader.remaining());
-            let percent = read * 100 / (read + left).max(1);
-            info!(keys = load.loaded, percent, "loading");
-        }
+        done.reach(load.reader.at());
         // Sleeping for no time lets the connections run first.
         monoio::time::sleep(Duration::ZERO).await;
     }
-    let snapshots = &shard.borrow().process.snapshots;
-    snapshots.note_loaded(load.loaded, load.expired);
+    process.snapshots.note_loaded(load.loaded, load.expired);
     let took_ms = began.elapsed().as_millis() as u64;
     info!(
         keys = load.loaded,
@@ -221,21 +223,26 @@ pub fn load_part(
     databases: &mut Databases,
     slots: SlotMap,
     shard: usize,
+    process: &Process,
+    progress: &Progress,
 ) -> Result<(), NotLoaded> {
     let mut load = Load::open(path, config)?;
+    let mut done = progress.of_file();
     let (now, shard) = (UnixMillis::new(0), ShardId::new(shard));
     while !load.done {
-        if let Found::Entry(db, entry) =
-            load.next(databases, now, |key| slots.owner(key) == shard)?
-        {
-            load.keep(databases, db, entry)?;
+        match load.next(databases, now, |key| slots.owner(key) == shard)? {
+            Found::Entry(db, entry) => _ = load.keep(databases, db, entry)?,
+            Found::Function(code) if shard.index() == 0 => process.snapshots.keep_function(code),
+            Found::Function(_) | Found::Nothing => {}
         }
+        done.reach(load.reader.at());
     }
+    process.snapshots.note_loaded(load.loaded, load.expired);
     Ok(())
 }
 
-/// Loads the snapshot into all shards at once (DEBUG RELOAD).
-pub fn load_world(world: &mut World<'_>, config: &Config) -> Result<(), NotLoaded> {
+/// Loads the snapshot into all shards at once (DEBUG RELOAD). With `merge` a key of the file takes the place of one that is there.
+pub fn load_world(world: &mut World<'_>, config: &Config, merge: bool) -> Result<(), NotLoaded> {
     let slots = world.process.slots;
     let mut load = Load::open(&config.dir.join(&config.dbfilename), config)?;
     while !load.done {
@@ -245,6 +252,9 @@ pub fn load_world(world: &mut World<'_>, config: &Config) -> Result<(), NotLoade
         if let Found::Entry(db, entry) = load.next(&first.databases, world.now, |_| true)? {
             let key: Box<[u8]> = entry.key().into();
             let lent = &mut world.shards[slots.owner(&key).index()];
+            if merge {
+                drop(lent.databases.get_mut(db).take(&key));
+            }
             if load.keep(&mut lent.databases, db, entry)? {
                 let what = What::FieldsExpire;
                 let by = None;

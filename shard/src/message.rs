@@ -80,7 +80,11 @@ pub enum Scope {
         watched: Vec<Watched>,
     },
     /// All there is.
-    Whole { watched: Vec<Watched> },
+    Whole {
+        watched: Vec<Watched>,
+        /// Lent once the shard's log has all in its file that there is to say.
+        logged: bool,
+    },
 }
 
 pub struct Grant {

@@ -8,6 +8,7 @@ use storage::{Databases, KeyHasher};
 
 use crate::aof_manifest::Manifest;
 use crate::client_eviction::ClientMemory;
+use crate::commits::Commits;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::mailbox::Doorbell;
@@ -15,6 +16,7 @@ use crate::memory::Ledger;
 use crate::monitor::Census;
 use crate::outside::Visitors;
 use crate::pause::Pause;
+use crate::progress::Progress;
 use crate::publish::Underway;
 use crate::registry::Registry;
 use crate::slot::SlotMap;
@@ -77,6 +79,10 @@ pub struct Process {
     /// Which commands wait for now.
     pub pause: Mutex<Option<Pause>>,
     pub snapshots: Snapshots,
+    /// Which transactions no crash can take any more.
+    pub(crate) commits: Commits,
+    /// How far loading has come.
+    pub progress: Progress,
     /// The files of the append-only log.
     pub(crate) manifest: Mutex<Manifest>,
     /// What the log held for each shard, until that takes it.
@@ -137,6 +143,8 @@ impl Process {
             tracking_clients: AtomicUsize::new(0),
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
+            commits: Commits::new(slots.shards()),
+            progress: Progress::default(),
             manifest: Mutex::default(),
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),

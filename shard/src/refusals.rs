@@ -41,6 +41,18 @@ pub struct Refusals {
 }
 
 impl Shard {
+    /// Whether `command` may run, where something keeps commands from it.
+    #[cold]
+    pub(crate) fn admit(&mut self, command: &Command) -> Result<(), Error> {
+        // The word that all have their data may be on its way yet: nobody hears that they load after another shard has let him in.
+        let loaded = || self.process.shards_loaded.load(Ordering::Acquire) == self.slots.shards();
+        if self.refusals.loading && loaded() {
+            self.refusals.loading = false;
+            self.refusals.settle(&self.config.clone());
+        }
+        self.refusals.admit(command)
+    }
+
     /// This shard has its data. The last to have theirs open the server, as commands may need any of them.
     pub(crate) fn loaded(&mut self) {
         let before = self.process.shards_loaded.fetch_add(1, Ordering::AcqRel);

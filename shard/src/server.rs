@@ -28,7 +28,9 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
 use crate::undertaker::Undertaker;
-use crate::{accept, aof, aof_start, blocking, cron, loading, replay, snapshot, turn};
+use crate::{
+    accept, aof, aof_start, blocking, cron, loading, replay, snapshot_file, snapshot_walk, turn,
+};
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
@@ -144,7 +146,7 @@ impl Server {
             return Ok(());
         }
         info!("writing the last snapshot");
-        snapshot::save_at_stop(&self.process, &config, &shards).map(|_| ())
+        snapshot_file::save_at_stop(&self.process, &config, &shards).map(|_| ())
     }
 }
 
@@ -236,7 +238,7 @@ impl Seat {
         let mut turns = monoio::spawn(turn::run(shard.clone(), bell));
         drop(monoio::spawn(cron::run(shard.clone())));
         drop(monoio::spawn(blocking::run_timer(shard.clone())));
-        drop(monoio::spawn(snapshot::walk(shard.clone())));
+        drop(monoio::spawn(snapshot_walk::walk(shard.clone())));
         drop(monoio::spawn(aof::run(shard.clone())));
         for listener in self.tcp {
             listener.set_nonblocking(true)?;

@@ -61,7 +61,7 @@ struct Outbox {
     rings: bool,
 }
 
-/// How things stood before a command that writes.
+/// How things stood before a command.
 #[derive(Clone, Copy, Default)]
 struct Before {
     dirtied: u64,
@@ -131,6 +131,8 @@ pub struct Shard {
     pub log: Log,
     /// Emptied databases that a snapshot under way is still to write.
     pub(crate) orphans: Vec<Keyspace>,
+    /// The number of the snapshot that it walks for, or did last.
+    pub(crate) walks_for: u64,
     /// What may be evicted next.
     pub(crate) candidates: Pool,
     /// What a key that was evicted took, in bytes: a running mean.
@@ -219,6 +221,7 @@ impl Shard {
             refusals: Refusals::default(),
             log: Log::default(),
             orphans: Vec::new(),
+            walks_for: 0,
             candidates: Pool::default(),
             victim_bytes_mean: crate::eviction::VICTIM_BYTES,
             eviction_unfinished: false,
@@ -299,10 +302,9 @@ impl Shard {
         let Handler::Keyed(run) = HANDLERS[index] else {
             unreachable!("only data commands are sent to data");
         };
-        let heeds_writes = self.effects.journal.is_on() || self.databases.is_cut();
-        let writes = heeds_writes && facts.command.command().flags.contains(Flags::WRITE);
-        let before = match writes {
-            true => self.before_write(facts, args),
+        let heeds_changes = self.effects.journal.is_on() || self.databases.is_cut();
+        let before = match heeds_changes {
+            true => self.before_change(facts, args),
             false => Before::default(),
         };
         let start = reply.written();
@@ -317,8 +319,8 @@ impl Shard {
             random: &mut self.random,
         };
         let result = run(&mut context, args, reply);
-        if writes {
-            self.after_write(facts, args, before);
+        if heeds_changes {
+            self.after_change(facts, args, before);
         }
         if facts.caller.tracks {
             self.remember_reads(facts, args);
@@ -336,10 +338,10 @@ impl Shard {
         })
     }
 
-    /// A snapshot or the log wants to know of what is about to change.
+    /// A snapshot or the log wants to know of what may be about to change.
     #[cold]
-    fn before_write(&mut self, facts: Facts, args: &Args<'_>) -> Before {
-        if self.databases.is_cut() {
+    fn before_change(&mut self, facts: Facts, args: &Args<'_>) -> Before {
+        if self.databases.is_cut() && facts.command.command().flags.contains(Flags::WRITE) {
             for TransactionKey { db, key } in self.keys_of(facts, args) {
                 self.databases.get_mut(db).preserve(&key);
             }
@@ -362,7 +364,8 @@ impl Shard {
         }
     }
 
-    fn after_write(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
+    /// What changed something is said in the log: not only what is there to write (PFCOUNT keeps what it has counted).
+    fn after_change(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
         let effects = &mut self.effects;
         if !effects.journal.is_on() || effects.dirtied_by_commands() == before.dirtied {
             return;
@@ -379,9 +382,9 @@ impl Shard {
         // What groups have pending changes without an event.
         let quietly = changed.is_empty() || facts.command.command().name == "xreadgroup";
         let changed = if quietly { keys.clone() } else { changed };
-        let slots = self.slots;
+        let (slots, now) = (self.slots, self.now);
         let journal = &mut self.effects.journal;
-        journal.command_away(facts.db, slots, args, keys, changed);
+        journal.command_away(facts.db, now, slots, args, keys, changed);
     }
 
     /// The same where nothing may wait (inside EXEC): what would is answered in vain.

@@ -4,7 +4,7 @@
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::reply::Reply;
-use storage::{Databases, aof};
+use storage::{Databases, UnixMillis, aof};
 
 use crate::batch::Facts;
 use crate::commands::sort;
@@ -83,8 +83,10 @@ impl Shard {
         }
         self.account(facts.command, facts.caller, args, began);
         self.effects.dirty += dirty;
-        if self.effects.journal.is_on() && facts.command.command().flags.contains(Flags::WRITE) {
-            stage.note_whole(&self.databases, facts, args);
+        // One that is refused has done nothing, and a log that has it could not be loaded.
+        let writes = facts.command.command().flags.contains(Flags::WRITE);
+        if self.effects.journal.is_on() && writes && result.is_ok() {
+            stage.note_whole(&self.databases, self.now, facts, args);
         }
         let discarded = self.keep_for_snapshot(discarded);
         if !discarded.is_empty() {
@@ -159,11 +161,11 @@ impl Stage {
     }
 
     /// Notes a command on whole databases for every log.
-    fn note_whole(&mut self, like: &Databases, facts: Facts, args: &Args<'_>) {
+    fn note_whole(&mut self, like: &Databases, now: UnixMillis, facts: Facts, args: &Args<'_>) {
         let mut record = Vec::new();
         aof::command(&mut record, args.iter());
         let db = facts.db;
-        self.away.push(Away::Everywhere { db, record });
+        self.away.push(Away::Everywhere { db, now, record });
         let number = |at| {
             let text = args.get(at)?;
             let number = storage::item::parse_int(text)?;

@@ -70,7 +70,7 @@ impl Shard {
             self.wake_up();
         }
         self.notice_stop_request();
-        self.notice_snapshot_end();
+        self.notice_snapshot();
         self.receive_visitors();
         if self.eviction_unfinished {
             self.evict_soon();

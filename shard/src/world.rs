@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
-use crate::aof_manifest::Part;
 use crate::context::{Change, What};
 use crate::message::TransactionKey;
 use crate::process::Process;
+use crate::snapshot::Cut;
 
 /// What one shard lends.
 pub struct Lent {
@@ -19,8 +19,12 @@ pub struct Lent {
     pub watched: Vec<TransactionKey>,
     /// What the shard is to be told with its databases, before what is told of single keys.
     pub changes: Vec<Change>,
-    /// The shard's log goes on in this part.
-    pub next_part: Option<Part>,
+    /// This was the instant of a snapshot.
+    pub(crate) cut: Option<Cut>,
+    /// Changes there since the start.
+    pub dirty: u64,
+    /// Its log cannot be written.
+    pub log_fails: bool,
 }
 
 /// The databases of all shards, in their order.
@@ -63,16 +67,23 @@ impl World<'_> {
 
     /// Deletes all keys of a database.
     pub fn flush(&mut self, db: DbIndex) {
+        self.dirty += self.forget(db);
+    }
+
+    /// The same where it is no change that a log or a snapshot would have to have. Returns how many keys there were.
+    pub fn forget(&mut self, db: DbIndex) -> u64 {
         self.all_changed = true;
+        let mut keys = 0;
         for lent in &mut self.shards {
             lent.note_watched(db, db);
             let keyspace = lent.databases.get_mut(db).clear();
-            self.dirty += keyspace.len() as u64;
+            keys += keyspace.len() as u64;
             // An empty one of which a snapshot is being made has a last piece to hand on, with what it held at the cut.
             if !keyspace.is_empty() || keyspace.is_cut() {
                 self.discarded.push(keyspace);
             }
         }
+        keys
     }
 
     /// Exchanges two databases.

@@ -39,14 +39,16 @@ const HELP: &[&str] = &[
     "    Answer with this error.",
     "LISTPACK <key>",
     "    Show how a packed value lies in memory, in the log.",
+    "LOADAOF",
+    "    Forget the data and load it from the append-only log.",
     "LOG <message>",
     "    Write a message to the log.",
     "OBJECT <key>",
     "    How a key's value is kept.",
     "PANIC",
     "    Crash the server.",
-    "RELOAD",
-    "    Save the data, forget it and load it again.",
+    "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+    "    Save the data, forget it and load it again, or less of that.",
     "SEGFAULT",
     "    Crash the server.",
     "SET-ACTIVE-EXPIRE (0|1)",
@@ -95,6 +97,11 @@ pub fn debug(
         2.. if is(sub, "reload") => {
             let facts = client.facts(lookup(b"debug").ok_or(Error::SYNTAX)?);
             shard.begin_whole(client, facts, args, persistence::reload);
+            return Ok(Answer::Later);
+        }
+        2 if is(sub, "loadaof") => {
+            let facts = client.facts(lookup(b"debug").ok_or(Error::SYNTAX)?);
+            shard.begin_whole_logged(client, facts, args, persistence::load_log);
             return Ok(Answer::Later);
         }
         3 if is(sub, "sleep") => return sleep(shard, client, &args[2]),

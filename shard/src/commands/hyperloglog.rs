@@ -55,13 +55,18 @@ pub fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     let mut changed = !found;
     if let Some(entry) = ctx.peek(key).filter(|_| args.len() > 2) {
         let added = entry.edit_string(|value| {
-            let mut added = false;
-            for element in args.tail(2) {
-                added |= hll::add(value, element, sparse_bytes_max)?;
-            }
-            Ok::<_, Corrupt>(added)
+            args.tail(2).iter().try_for_each(|element| {
+                changed |= hll::add(value, element, sparse_bytes_max)?;
+                Ok::<_, Corrupt>(())
+            })
         })?;
-        changed |= added?;
+        if added.is_err() && changed {
+            // What was added before the damage was met stays. The log cannot have a command that fails.
+            let value = entry.as_string()?.to_vec();
+            ctx.logs(key, &[b"SET", key, &value, b"KEEPTTL"]);
+            ctx.effects.dirty += 1;
+        }
+        added?;
     }
     if changed {
         ctx.changed(key, Event::PFADD);

@@ -324,14 +324,30 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "module_fork_in_progress": 0,
         "module_fork_last_cow_size": 0,
     )?;
-    if !report.shard.config.appendonly {
-        return Ok(());
+    if report.shard.config.appendonly {
+        lines!(out,
+            "aof_current_size": log_bytes,
+            "aof_base_size": rewritten_bytes,
+            "aof_pending_rewrite": u8::from(snapshots.rewrite_scheduled()),
+            "aof_buffer_length": report.sum.footprint.log_buffer_bytes,
+        )?;
     }
+    match report.shard.refusals.loading {
+        true => loading(report, out),
+        false => Ok(()),
+    }
+}
+
+fn loading(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    let process = &report.shard.process;
+    let told = process.progress.told();
     lines!(out,
-        "aof_current_size": log_bytes,
-        "aof_base_size": rewritten_bytes,
-        "aof_pending_rewrite": u8::from(snapshots.rewrite_scheduled()),
-        "aof_buffer_length": report.sum.footprint.log_buffer_bytes,
+        "loading_start_time": process.started_unix_s,
+        "loading_total_bytes": told.total_bytes,
+        "loading_rdb_used_mem": 0,
+        "loading_loaded_bytes": told.loaded_bytes,
+        "loading_loaded_perc": format_args!("{:.2}", told.percent),
+        "loading_eta_seconds": told.seconds_left,
     )
 }
 

@@ -31,6 +31,7 @@ pub mod object;
 pub mod options;
 pub mod persistence;
 pub mod pubsub;
+pub mod replication;
 pub mod scan;
 pub mod server;
 pub mod set;

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::handler::Answer;
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::shard::Shard;
-use crate::snapshot;
+use crate::snapshot_file;
 
 pub use crate::commands::info::info;
 
@@ -87,7 +87,7 @@ pub fn shutdown(
     let saves = shard.process.saves_at_stop(&shard.config);
     if saves
         && !end.force
-        && let Err(error) = snapshot::can_write(&shard.config)
+        && let Err(error) = snapshot_file::can_write(&shard.config)
     {
         error!(%error, dir = %shard.config.dir.display(), "no snapshot could be written, so the server goes on");
         return Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs."));

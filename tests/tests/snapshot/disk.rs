@@ -70,7 +70,11 @@ fn a_directory_that_went_is_survived() {
         wire.ask("SET k v");
         save(&mut wire);
         std::fs::remove_dir_all(&place).expect("removing it");
-        assert!(wire.ask("BGSAVE").is_error());
+        // As Redis, which notices in the background.
+        assert_eq!(wire.ask("BGSAVE").text(), b"Background saving started");
+        eventually("the news of the failure", START_TIME_MAX, || {
+            wire.ask("SET k other").is_error()
+        });
         assert_writes_refused_and_reads_not(&mut wire);
         assert!(wire.ask("SAVE").is_error());
         // Who has turned it off goes on at his own risk.
