@@ -95,6 +95,7 @@ impl Shard {
                     databases: std::mem::replace(&mut self.databases, empty),
                     watched: self.effects.watches.keys(),
                     changes: Vec::new(),
+                    overturned: Vec::new(),
                     next_part: None,
                 }))
             }
@@ -156,6 +157,10 @@ impl Shard {
             }
             Lending::World(lent) => {
                 self.databases = lent.databases;
+                for db in lent.overturned {
+                    let keyspace = self.databases.get(db);
+                    self.effects.waits.note_overturned(db, keyspace);
+                }
                 if let Some(part) = lent.next_part {
                     let folder = Folder::of(&self.config);
                     self.switch_log(folder.part(part.sequence, self.id.index()));

@@ -19,6 +19,8 @@ pub struct Lent {
     pub watched: Vec<TransactionKey>,
     /// What the shard is to be told with its databases: keys that changed.
     pub changes: Vec<Change>,
+    /// Databases that were emptied or exchanged: who waits for keys of theirs may find something else now.
+    pub overturned: Vec<DbIndex>,
     /// The shard's log goes on in this part.
     pub next_part: Option<Part>,
 }
@@ -63,6 +65,7 @@ impl World<'_> {
     pub fn flush(&mut self, db: DbIndex) {
         for lent in &mut self.shards {
             lent.note_watched(db, db);
+            lent.overturned.push(db);
             let keyspace = lent.databases.get_mut(db).clear();
             self.dirty += keyspace.len() as u64;
             // An empty one of which a snapshot is being made has a last piece to hand on, with what it held at the cut.
@@ -76,6 +79,7 @@ impl World<'_> {
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         for lent in &mut self.shards {
             lent.note_watched(a, b);
+            lent.overturned.extend([a, b]);
             lent.databases.swap(a, b);
         }
         self.dirty += 1;

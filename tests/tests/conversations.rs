@@ -143,18 +143,29 @@ fn who_reads_for_a_group_that_goes_is_told() {
     for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
         let (mut reader, mut manager) = (server.connect(), server.connect());
-        manager.ask("XGROUP CREATE stream group $ MKSTREAM");
-        reader.send(b"XREADGROUP GROUP group me BLOCK 0 STREAMS stream >\r\n");
-        eventually("the reader waits", BLOCKED_TIME_MAX, || {
-            blocked(&mut manager) == 1
-        });
-        manager.ask("XGROUP DESTROY stream group");
-        let reply = reader.reply();
-        assert!(
-            reply.starts_with(b"-NOGROUP "),
-            "{shards} shards: {}",
-            show(&reply)
-        );
+        for way in [
+            "XGROUP DESTROY stream group",
+            "DEL stream",
+            "RENAME stream other",
+            "MOVE stream 1",
+            "FLUSHALL",
+            "FLUSHDB ASYNC",
+            "SWAPDB 0 2",
+        ] {
+            manager.ask("FLUSHALL");
+            manager.ask("XGROUP CREATE stream group $ MKSTREAM");
+            reader.send(b"XREADGROUP GROUP group me BLOCK 0 STREAMS stream >\r\n");
+            eventually("the reader waits", BLOCKED_TIME_MAX, || {
+                blocked(&mut manager) == 1
+            });
+            manager.ask(way);
+            let reply = reader.reply();
+            assert!(
+                reply.starts_with(b"-NOGROUP "),
+                "{shards} shards, {way}: {}",
+                show(&reply)
+            );
+        }
     }
 }
 
