@@ -359,7 +359,7 @@ impl Shard {
         batch.run(group, |to, facts, args, reply| {
             // Where it came from this may not be known yet.
             if self.refusals.any
-                && let Err(error) = self.refusals.admit(facts.command.command())
+                && let Err(error) = self.refusals.admit_forwarded(facts.command.command())
             {
                 self.answer_refusal(facts, &error, reply);
                 return Ran::Answered;

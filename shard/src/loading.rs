@@ -1,12 +1,15 @@
 //! The data of the files, at the start: every shard reads the snapshot from end to end and keeps what is its own.
 //!
 //! Passing over a foreign key costs a fraction of building one, so shards load in parallel without a word between them, and a file loads with any
-//! number of shards. Connections are accepted meanwhile and told that the server loads.
+//! number of shards. Where that takes long, connections are accepted meanwhile and told so.
 
 use std::cell::RefCell;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use storage::rdb::{Damage, FileReader, Limits, Part};
@@ -28,6 +31,10 @@ const PARTS_PER_LOOK: usize = 64;
 
 /// Between two lines in the log about how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// How long connections wait to be accepted while data is loaded, before they are told so: who connects to a server that has little to load
+/// never hears of it.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Why a file was not loaded.
 #[derive(Debug)]
@@ -173,6 +180,30 @@ impl Load {
         }
         Ok(())
     }
+}
+
+/// Waits until the data of all shards is there.
+pub async fn finished(shard: &Rc<RefCell<Shard>>) {
+    poll_fn(|cx| {
+        let mut shard = shard.borrow_mut();
+        if !shard.refusals.loading {
+            return Poll::Ready(());
+        }
+        shard.load_wakers.push(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Waits until the data of all shards is there, or that takes long.
+pub async fn finished_or_long(shard: &Rc<RefCell<Shard>>) {
+    let mut finished = pin!(finished(shard));
+    let mut patience = pin!(monoio::time::sleep(PATIENCE));
+    poll_fn(|cx| match finished.as_mut().poll(cx) {
+        Poll::Pending => patience.as_mut().poll(cx),
+        done => done,
+    })
+    .await;
 }
 
 /// Loads a file into one shard, giving way to its connections. A file that is not there is none.

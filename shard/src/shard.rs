@@ -132,6 +132,8 @@ pub struct Shard {
     /// When the shard's thread ends even if connections are left.
     pub(crate) stop_by: Option<Instant>,
     pub(crate) stop_waker: Option<Waker>,
+    /// Who waits for the data to be there.
+    pub(crate) load_wakers: Vec<Waker>,
     pub(crate) mailbox: Mailbox<Message>,
     outlets: Outlets<Message>,
     outboxes: Vec<Outbox>,
@@ -205,6 +207,7 @@ impl Shard {
             drained: false,
             stop_by: None,
             stop_waker: None,
+            load_wakers: Vec::new(),
             mailbox,
             outlets,
             outboxes: (0..slots.shards()).map(|_| Outbox::default()).collect(),
