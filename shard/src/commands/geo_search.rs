@@ -1,12 +1,15 @@
 //! What lies around a place: GEOSEARCH, GEOSEARCHSTORE, and the older GEORADIUS forms.
 //!
-//! Every member is looked at. Cells of the geohash could narrow that down; until they do, a search costs as much as its set is large.
+//! Members are looked at where they may be within: in up to nine ranges of scores, see [`storage::geo_cells`].
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use storage::geo_cells::{Reach, around};
 use storage::geohash::Place;
+use storage::sorted_set::Direction;
 use storage::{Score, SortedSet};
 
 use crate::commands::geo::{place, place_of, unit_m, write_distance, write_place};
@@ -40,6 +43,25 @@ impl Shape {
             }
         };
         within.then_some(distance)
+    }
+
+    fn reach(self) -> Reach {
+        match self {
+            Self::Circle { radius } => Reach {
+                width_m: radius,
+                height_m: radius,
+                farthest_m: radius,
+            },
+            Self::Box { width, height } => {
+                let (width_m, height_m) = (width / 2.0, height / 2.0);
+                let farthest_m = (width_m * width_m + height_m * height_m).sqrt();
+                Reach {
+                    width_m,
+                    height_m,
+                    farthest_m,
+                }
+            }
+        }
     }
 }
 
@@ -212,7 +234,14 @@ impl<'a> Wanted<'a> {
             return Vec::new();
         };
         let mut found = Vec::new();
-        for (member, score) in set.iter() {
+        let is_within = |hashes: &Range<u64>, score: Score| score.get() < hashes.end as f64;
+        let ranges = around(centre, shape.reach());
+        let members = ranges.flat_map(|hashes| {
+            let first = Score::new(hashes.start as f64).unwrap_or(Score::ZERO);
+            set.iter_from(set.first_from_score(first), Direction::Forward)
+                .take_while(move |(_, score)| is_within(&hashes, *score))
+        });
+        for (member, score) in members {
             let place = place_of(score);
             if let Some(distance) = shape.distance_m(centre, place) {
                 found.push(Found {
