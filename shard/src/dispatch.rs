@@ -419,8 +419,9 @@ impl Shard {
                 error.write(&mut reply);
             }
         }
-        // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off.
-        if !encoded.is_empty() && !client.next_reply_is_muted() {
+        // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off. What a subscription is told is no reply.
+        let is_told = !client.next_reply_is_muted() || id.command().name.ends_with("subscribe");
+        if !encoded.is_empty() && is_told {
             client.reply(|reply| reply.raw(&encoded));
         }
         self.scratch = encoded;

@@ -5,6 +5,7 @@
 //! ```text
 //! 1 GET a       sends, and waits for the reply
 //! 1! BLPOP a 0  sends, and waits until the server counts one more blocked client
+//! 1> SET a b    sends, and expects no reply
 //! 1<            waits for a reply, or a message
 //! ```
 //!
@@ -73,6 +74,7 @@ fn hold(server: &Server, version: &str, conversation: &str) -> Vec<(usize, Vec<u
                 wire.send_command(&words);
                 heard.push((at, hear(wire, at, line)));
             }
+            ">" => wire.send_command(&words),
             "<" => heard.push((at, hear(wire, at, line))),
             "!" => {
                 let before = blocked(&mut control);
