@@ -79,6 +79,7 @@ impl Shard {
         args: &Args<'_>,
         wait: Wait,
     ) {
+        self.stats.uncount(facts.command.index());
         let args = wait.args.unwrap_or_else(|| OwnedArgs::from(args));
         let keys = self.keys_of(facts, &args.borrow());
         let blocked = Blocked {
@@ -108,6 +109,7 @@ impl Shard {
             client.borrow_mut().close(Closing::Now);
             return None;
         }
+        self.stats.uncount(facts.command.index());
         self.last_ticket += 1;
         let blocked = Blocked {
             origin: self.id,
@@ -224,7 +226,11 @@ impl Shard {
         self.interrupt_timing();
         let failed = !self.execute(facts, args, reply);
         let waits = self.effects.wait.take().is_some();
-        !waits && (!failed || self.is_told_of_failure(facts, args))
+        let is_over = !waits && (!failed || self.is_told_of_failure(facts, args));
+        if !is_over {
+            self.stats.uncount(facts.command.index());
+        }
+        is_over
     }
 
     /// Whether a waiter is answered with the error of its command. A source that holds something else is no error but a reason to go on waiting.
@@ -395,16 +401,20 @@ impl Shard {
     }
 
     fn answer_in_vain(&mut self, blocked: &Blocked, end: End) {
+        let index = blocked.facts.command.index();
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, blocked.facts.version);
         match end {
             // Whatever the command answers else.
             End::TimedOut => reply.null_array(),
             End::Unblocked => {
-                Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK").write(&mut reply);
+                let error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+                error.write(&mut reply);
+                self.stats.failed(index, &error);
             }
             End::Gone => return,
         }
+        self.stats.calls[index] += 1;
         self.complete(blocked.origin, blocked.to, &encoded);
     }
 

@@ -310,14 +310,14 @@ impl Shard {
         }
         self.effects.journal.begin_command();
         Before {
-            dirtied: self.effects.dirtied_by_commands(),
+            dirtied: self.effects.dirty,
             changes: self.effects.away.as_ref().map_or(0, Vec::len),
         }
     }
 
     fn after_write(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
         let effects = &mut self.effects;
-        if !effects.journal.is_on() || effects.dirtied_by_commands() == before.dirtied {
+        if !effects.journal.is_on() || effects.dirty == before.dirtied {
             return;
         }
         let Some(changes) = &effects.away else {

@@ -9,6 +9,7 @@ use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
 use crate::aof_manifest::Part;
 use crate::context::Change;
+use crate::event::Event;
 use crate::message::TransactionKey;
 use crate::process::Process;
 
@@ -64,7 +65,7 @@ impl World<'_> {
     /// Deletes all keys of a database.
     pub fn flush(&mut self, db: DbIndex) {
         for lent in &mut self.shards {
-            lent.note_watched(db, db);
+            lent.note_watched(db, db, self.now);
             lent.overturned.push(db);
             let keyspace = lent.databases.get_mut(db).clear();
             self.dirty += keyspace.len() as u64;
@@ -78,7 +79,8 @@ impl World<'_> {
     /// Exchanges two databases.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         for lent in &mut self.shards {
-            lent.note_watched(a, b);
+            lent.note_watched(a, b, self.now);
+            lent.note_watched(b, a, self.now);
             lent.overturned.extend([a, b]);
             lent.databases.swap(a, b);
         }
@@ -87,20 +89,27 @@ impl World<'_> {
 }
 
 impl Lent {
-    /// A watched key of `a` or `b` that exists in either of the two changes when these are emptied or exchanged.
-    fn note_watched(&mut self, a: DbIndex, b: DbIndex) {
+    /// Watched keys of `a` change when these are emptied (with `b` the same) or exchanged: those that are there, and those that come. What comes
+    /// and has expired is nothing, and goes now, since its removal later would be taken for a change.
+    fn note_watched(&mut self, a: DbIndex, b: DbIndex, now: UnixMillis) {
         for TransactionKey { db, key } in &self.watched {
-            let concerned = *db == a || *db == b;
-            if concerned
-                && (self.databases.get(a).get(key).is_some()
-                    || self.databases.get(b).get(key).is_some())
-            {
-                self.changes.push(Change {
-                    db: *db,
-                    key: key.clone(),
-                    event: None,
-                });
+            if *db != a {
+                continue;
             }
+            let coming = self.databases.get(b).get(key);
+            let coming = coming.map(|entry| entry.is_expired(now));
+            let is_there = self.databases.get(a).get(key).is_some();
+            let (db, event) = match coming {
+                Some(true) if !is_there => {
+                    drop(self.databases.get_mut(b).take(key));
+                    (b, Some(Event::EXPIRED))
+                }
+                Some(false) => (a, None),
+                _ if is_there => (a, None),
+                _ => continue,
+            };
+            let key = key.clone();
+            self.changes.push(Change { db, key, event });
         }
     }
 }

@@ -296,16 +296,14 @@ impl<'a> Wanted<'a> {
     }
 }
 
-fn search(
+fn answer(
     ctx: &mut Context<'_>,
     reply: &mut Reply<'_>,
-    source: &[u8],
     mut wanted: Wanted<'_>,
+    found: Vec<Found>,
     event: Event,
 ) -> Outcome {
     let limits = limits(ctx);
-    let set = ctx.get::<SortedSet>(source)?;
-    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
     let Some(destination) = wanted.store.take() else {
         wanted.write(&found, reply);
         return Ok(());
@@ -318,6 +316,8 @@ fn search(
         };
         result.insert(&item.member, score, limits);
     }
+    // Redis counts places where it stores those, and one change of other sets.
+    ctx.effects.dirty += result.len().saturating_sub(1) as u64;
     store(ctx, destination, result, event, reply);
     Ok(())
 }
@@ -329,7 +329,8 @@ pub fn geosearch(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) 
     let set = ctx.get::<SortedSet>(&args[1])?;
     wanted.parse(set, args, 2, Form::Search)?;
     wanted.check(&args[0], Form::Search)?;
-    search(ctx, reply, &args[1], wanted, Event::GEOSEARCHSTORE)
+    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
+    answer(ctx, reply, wanted, found, Event::GEOSEARCHSTORE)
 }
 
 /// `GEOSEARCHSTORE destination source ... [STOREDIST]`
@@ -341,7 +342,8 @@ pub fn geosearchstore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<
     let set = ctx.get::<SortedSet>(&args[2])?;
     wanted.parse(set, args, 3, Form::SearchStore)?;
     wanted.check(&args[0], Form::SearchStore)?;
-    search(ctx, reply, &args[2], wanted, Event::GEOSEARCHSTORE)
+    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
+    answer(ctx, reply, wanted, found, Event::GEOSEARCHSTORE)
 }
 
 fn radius(
@@ -368,7 +370,8 @@ fn radius(
     (wanted.shape, wanted.unit) = (Some(shape), unit);
     wanted.parse(set, args, rest + 2, form)?;
     wanted.check(&args[0], form)?;
-    search(ctx, reply, &args[1], wanted, Event::GEORADIUS_STORE)
+    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
+    answer(ctx, reply, wanted, found, Event::GEORADIUS_STORE)
 }
 
 /// `GEORADIUS key longitude latitude radius unit [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]`

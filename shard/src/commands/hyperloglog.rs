@@ -52,21 +52,21 @@ pub fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
         hll::mark_stale(&mut empty);
         ctx.set_string(key, &empty, Deadline::Clear);
     }
-    let mut changed = !found;
+    let mut changes = usize::from(!found);
     if let Some(entry) = ctx.peek(key).filter(|_| args.len() > 2) {
         let added = entry.edit_string(|value| {
-            let mut added = false;
+            let mut added = 0;
             for element in args.tail(2) {
-                added |= hll::add(value, element, sparse_bytes_max)?;
+                added += usize::from(hll::add(value, element, sparse_bytes_max)?);
             }
             Ok::<_, Corrupt>(added)
         })?;
-        changed |= added?;
+        changes += added?;
     }
-    if changed {
-        ctx.changed(key, Event::PFADD);
+    if changes > 0 {
+        ctx.changed_by(changes, key, Event::PFADD);
     }
-    reply.integer(i64::from(changed));
+    reply.integer(i64::from(changes > 0));
     Ok(())
 }
 

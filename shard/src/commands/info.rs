@@ -333,7 +333,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let pubsub = &report.shard.process.pubsub;
     lines!(out,
         "total_connections_received": stats.connections,
-        "total_commands_processed": stats.commands,
+        "total_commands_processed": stats.calls.iter().sum::<u64>(),
         "instantaneous_ops_per_sec": sum.rates.commands.round(),
         "total_net_input_bytes": stats.net_input_bytes,
         "total_net_output_bytes": stats.net_output_bytes,

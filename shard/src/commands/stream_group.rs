@@ -218,7 +218,7 @@ pub fn help(reply: &mut Reply<'_>, lines: &[&str]) -> Result<Answer, Error> {
 
 /// `XACK key group id [id ...]`: how many were pending.
 pub fn xack(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let stream = ctx.get_mut::<StreamValue>(&args[1])?;
+    let stream = ctx.read_mut::<StreamValue>(&args[1])?;
     let Some(group) = stream.and_then(|stream| stream.group_mut(&args[2])) else {
         reply.integer(0);
         return Ok(());
