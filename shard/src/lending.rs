@@ -96,6 +96,7 @@ impl Shard {
                     watched: self.effects.watches.keys(),
                     changes: Vec::new(),
                     overturned: Vec::new(),
+                    dirty: self.effects.dirty,
                     next_part: None,
                 }))
             }

@@ -57,7 +57,7 @@ impl fmt::Display for NotLoaded {
 impl std::error::Error for NotLoaded {}
 
 /// A file being loaded.
-struct Load {
+pub struct Load {
     reader: FileReader,
     path: PathBuf,
     limits: Limits,
@@ -266,10 +266,14 @@ pub fn load_part(
     Ok(())
 }
 
-/// Loads the snapshot into all shards at once (DEBUG RELOAD).
-pub fn load_world(world: &mut World<'_>, config: &Config) -> Result<(), NotLoaded> {
+/// Opens the snapshot.
+pub fn open_dump(config: &Config) -> Result<Load, NotLoaded> {
+    Load::open(&config.dir.join(&config.dbfilename), config)
+}
+
+/// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys replace those that are there.
+pub fn load_world(world: &mut World<'_>, mut load: Load, merge: bool) -> Result<(), NotLoaded> {
     let slots = world.process.slots;
-    let mut load = Load::open(&config.dir.join(&config.dbfilename), config)?;
     while !load.done {
         let Some(first) = world.shards.first() else {
             break;
@@ -277,6 +281,9 @@ pub fn load_world(world: &mut World<'_>, config: &Config) -> Result<(), NotLoade
         if let Found::Entry(db, entry) = load.next(&first.databases, world.now, |_| true)? {
             let key: Box<[u8]> = entry.key().into();
             let lent = &mut world.shards[slots.owner(&key).index()];
+            if merge {
+                drop(lent.databases.get_mut(db).take(&key));
+            }
             if load.keep(&mut lent.databases, db, entry)? {
                 let event = Some(Event::HEXPIRE);
                 lent.changes.push(Change { db, key, event });

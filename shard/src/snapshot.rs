@@ -29,6 +29,7 @@ use tracing::{error, info};
 use crate::aof_manifest::{Folder, Manifest, Part};
 use crate::batch::ReplyTo;
 use crate::config::Config;
+use crate::message::{Message, Visit};
 use crate::process::{Process, REDIS_VERSION};
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -56,6 +57,14 @@ enum Aim {
     Dump,
     /// The beginning of the append-only log, before the part with this number (BGREWRITEAOF).
     Base { part: Part, folder: Folder },
+    /// The whole of a log that nobody writes on: `appendonly no`.
+    BaseAlone { sequence: u64, folder: Folder },
+}
+
+impl Aim {
+    fn is_rewrite(&self) -> bool {
+        !matches!(self, Self::Dump)
+    }
 }
 
 /// What is known of snapshots over the life of the process.
@@ -85,6 +94,8 @@ pub struct Snapshots {
     keys_expired: AtomicU64,
     /// BGREWRITEAOF came while a snapshot was being written.
     rewrite_scheduled: AtomicBool,
+    /// BGSAVE SCHEDULE came while the log was being rewritten, or FLUSHALL while anything was being written.
+    save_scheduled: AtomicBool,
     /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last said.
     base_bytes: AtomicU64,
     log_bytes: Vec<AtomicU64>,
@@ -103,6 +114,7 @@ struct UnderWay {
     aim: Aim,
     pieces: SyncSender<Piece>,
     began: Instant,
+    /// Changes before the cut.
     dirty: u64,
     /// Commands that answer when it is done.
     waiting: Vec<(ShardId, ReplyTo)>,
@@ -146,6 +158,7 @@ impl Snapshots {
             keys_loaded: AtomicU64::new(0),
             keys_expired: AtomicU64::new(0),
             rewrite_scheduled: AtomicBool::new(false),
+            save_scheduled: AtomicBool::new(false),
             base_bytes: AtomicU64::new(0),
             log_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             parts_begun: AtomicU64::new(1),
@@ -182,7 +195,7 @@ impl Snapshots {
 
     /// The same of a rewrite of the log.
     pub fn current_rewrite_s(&self) -> Option<u64> {
-        self.current_of(|aim| matches!(aim, Aim::Base { .. }))
+        self.current_of(Aim::is_rewrite)
     }
 
     fn current_of(&self, is_meant: impl FnOnce(&Aim) -> bool) -> Option<u64> {
@@ -227,6 +240,11 @@ impl Snapshots {
     /// A rewrite is to follow the snapshot under way.
     pub fn schedule_rewrite(&self) {
         self.rewrite_scheduled.store(true, Ordering::Relaxed);
+    }
+
+    /// A snapshot is to follow what is being written.
+    pub fn schedule_save(&self) {
+        self.save_scheduled.store(true, Ordering::Relaxed);
     }
 
     /// A library of functions that a file had.
@@ -315,9 +333,7 @@ impl Snapshots {
 
     fn end(&self, result: &io::Result<u64>) {
         let under_way = lock(&self.under_way);
-        let rewrites = under_way
-            .as_ref()
-            .is_some_and(|it| matches!(it.aim, Aim::Base { .. }));
+        let rewrites = under_way.as_ref().is_some_and(|it| it.aim.is_rewrite());
         if rewrites {
             self.rewrite_failed
                 .store(result.is_err(), Ordering::Relaxed);
@@ -398,9 +414,13 @@ fn temporary(name: &Path) -> PathBuf {
     name.with_file_name(format!("temp-{}-{number}.rdb", std::process::id()))
 }
 
-/// Whether a snapshot could be begun.
+/// Whether a snapshot could be begun, and take its place.
 pub fn can_write(config: &Config) -> io::Result<()> {
-    FileWriter::create(temporary(&dump_path(config)), false).map(drop)
+    let name = dump_path(config);
+    if name.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    FileWriter::create(temporary(&name), false).map(drop)
 }
 
 fn create(process: &Process, config: &Config, name: &Path) -> io::Result<FileWriter> {
@@ -479,8 +499,17 @@ fn write_all(
 
 /// The file is whole: what it replaces goes.
 fn commit(process: &Process, aim: &Aim) -> io::Result<()> {
-    let Aim::Base { part, folder } = aim else {
-        return Ok(());
+    let (part, folder) = match aim {
+        Aim::Dump => return Ok(()),
+        Aim::Base { part, folder } => (part, folder),
+        Aim::BaseAlone { sequence, folder } => {
+            let manifest = Manifest {
+                base: Some(folder.base_name(*sequence)),
+                parts: Vec::new(),
+            };
+            folder.write(&manifest)?;
+            return folder.tidy(&manifest);
+        }
     };
     let mut manifest = lock(&process.manifest);
     let mut rewritten = manifest.clone();
@@ -528,6 +557,13 @@ impl Shard {
             sequence: sequence.fold(begun, u64::max),
             shards: self.slots.shards(),
         };
+        if !self.config.appendonly {
+            drop(manifest);
+            return self.begin_base(Aim::BaseAlone {
+                sequence: part.sequence,
+                folder,
+            });
+        }
         folder.create(part).map_err(NotBegun::Failed)?;
         if !manifest.parts.is_empty() {
             // Named before the first record goes there: a crash from here on reads the old base, the old parts and this one. Where the log is
@@ -538,13 +574,22 @@ impl Shard {
             *manifest = with_part;
         }
         drop(manifest);
-        let name = folder.base(&folder.base_name(part.sequence));
-        let begun = self.begin_file(Aim::Base { part, folder }, name, None);
+        self.begin_base(Aim::Base { part, folder })
+    }
+
+    fn begin_base(&mut self, aim: Aim) -> Result<(), NotBegun> {
+        let name = match &aim {
+            Aim::Dump => dump_path(&self.config),
+            Aim::Base { part, folder } => folder.base(&folder.base_name(part.sequence)),
+            Aim::BaseAlone { sequence, folder } => folder.base(&folder.base_name(*sequence)),
+        };
+        if let Some(parent) = name.parent() {
+            std::fs::create_dir_all(parent).map_err(NotBegun::Failed)?;
+        }
+        let begun = self.begin_file(aim, name, None);
         let failed = matches!(begun, Err(NotBegun::Failed(_)));
-        process
-            .snapshots
-            .rewrite_failed
-            .store(failed, Ordering::Relaxed);
+        let snapshots = &self.process.snapshots;
+        snapshots.rewrite_failed.store(failed, Ordering::Relaxed);
         begun
     }
 
@@ -575,8 +620,9 @@ impl Shard {
                 process.wake_first_shard();
             }
         });
+        let rewrite = aim.is_rewrite();
         let part = match &aim {
-            Aim::Dump => None,
+            Aim::Dump | Aim::BaseAlone { .. } => None,
             Aim::Base { part, .. } => Some(*part),
         };
         *under_way = Some(UnderWay {
@@ -589,7 +635,7 @@ impl Shard {
             unaware: self.slots.shards(),
         });
         drop(under_way);
-        info!(rewrite = part.is_some(), "snapshot begins");
+        info!(rewrite, "snapshot begins");
         self.begin_cut(part);
         Ok(())
     }
@@ -597,9 +643,14 @@ impl Shard {
     /// On the coordinator, while all databases are in its hand: this is the instant.
     pub(crate) fn cut<'a>(&mut self, part: Option<Part>, lent: impl Iterator<Item = &'a mut Lent>) {
         let terms = terms(&self.config);
+        let mut dirty = 0;
         for lent in lent {
             lent.databases.begin_cut(terms);
             lent.next_part = part;
+            dirty += lent.dirty;
+        }
+        if let Some(under_way) = &mut *lock(&self.process.snapshots.under_way) {
+            under_way.dirty = dirty;
         }
     }
 
@@ -679,14 +730,38 @@ impl Shard {
             for (origin, to) in ended.waiting {
                 self.complete(origin, to, reply);
             }
-            let scheduled = process
-                .snapshots
-                .rewrite_scheduled
-                .swap(false, Ordering::Relaxed);
-            if scheduled && let Err(NotBegun::Failed(error)) = self.begin_rewrite() {
+            self.begin_scheduled();
+        }
+    }
+
+    /// Begins what was to follow a snapshot.
+    fn begin_scheduled(&mut self) {
+        let process = self.process.clone();
+        let scheduled = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
+        if scheduled(&process.snapshots.rewrite_scheduled) {
+            if let Err(NotBegun::Failed(error)) = self.begin_rewrite() {
                 error!(%error, "cannot begin to rewrite the append-only log");
             }
+        } else if scheduled(&process.snapshots.save_scheduled)
+            && let Err(NotBegun::Failed(error)) = self.begin_snapshot(None)
+        {
+            error!(%error, "cannot begin a snapshot");
         }
+    }
+
+    /// FLUSHALL leaves a snapshot of nothing where there are save points: what was flushed must not be back after a crash.
+    pub(crate) fn save_what_was_flushed(&mut self) {
+        if self.config.save.0.is_empty() {
+            return;
+        }
+        let begin: Visit = Box::new(|shard| {
+            // First: what is under way may end at any moment.
+            shard.process.snapshots.schedule_save();
+            if lock(&shard.process.snapshots.under_way).is_none() {
+                shard.begin_scheduled();
+            }
+        });
+        self.send(self.id, Message::Visit(begin));
     }
 
     /// Whether writes are to be refused.

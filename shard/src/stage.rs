@@ -77,6 +77,9 @@ impl Shard {
         let (discarded, dirty) = (world.discarded, world.dirty);
         self.account(facts.command, facts.caller, args, began);
         self.effects.dirty += dirty;
+        if facts.command.command().name == "flushall" && result.is_ok() {
+            self.save_what_was_flushed();
+        }
         if self.effects.journal.is_on() && facts.command.command().flags.contains(Flags::WRITE) {
             stage.note_whole(&self.databases, facts, args);
         }

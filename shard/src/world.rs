@@ -22,6 +22,8 @@ pub struct Lent {
     pub changes: Vec<Change>,
     /// Databases that were emptied or exchanged: who waits for keys of theirs may find something else now.
     pub overturned: Vec<DbIndex>,
+    /// Changes that its commands had made.
+    pub dirty: u64,
     /// The shard's log goes on in this part.
     pub next_part: Option<Part>,
 }

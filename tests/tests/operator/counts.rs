@@ -32,7 +32,7 @@ fn count(server: &Server, commands: &str) -> Vec<[i64; 3]> {
 }
 
 /// Whether this is the version that percore is to be; older ones count otherwise here and there.
-fn is_current(oracle: &Oracle) -> bool {
+pub fn is_current(oracle: &Oracle) -> bool {
     info(&mut oracle.connect(), "server")["redis_version"].starts_with("7.4.")
 }
 

@@ -2,6 +2,7 @@
 //! asked.
 
 mod counts;
+mod debug;
 mod info;
 mod memory;
 mod metrics;
