@@ -19,7 +19,7 @@ use crate::pause::changes_something;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
 use crate::slot::ShardId;
-use crate::watch::Watched;
+use crate::watch::{Watched, Watching};
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
@@ -81,7 +81,7 @@ pub struct Session {
     /// Commands since MULTI.
     pub queue: Option<Box<Queue>>,
     /// Keys since WATCH.
-    pub watched: Vec<Watched>,
+    pub watched: Watching,
     /// The same, while EXEC takes its locks.
     pub exec_watched: Vec<Watched>,
     /// A command of EXEC is running: it takes no slot of its own for its reply.
@@ -240,7 +240,7 @@ impl Client {
                 last_command: "NULL",
                 subscriptions: None,
                 queue: None,
-                watched: Vec::new(),
+                watched: Watching::default(),
                 exec_watched: Vec::new(),
                 in_exec: false,
             },
@@ -446,6 +446,12 @@ impl Client {
             + self.spare.capacity()
             + self.pending.memory_bytes()
             + self.parser.memory_bytes()
+            + self.session.watched.memory_bytes()
+            + self
+                .session
+                .subscriptions
+                .as_ref()
+                .map_or(0, |it| it.memory_bytes())
             + self
                 .session
                 .queue

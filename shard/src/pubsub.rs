@@ -172,6 +172,8 @@ impl Registry {
 #[derive(Default)]
 pub struct Subscriptions {
     names: BTreeSet<Name>,
+    /// What the names come to.
+    name_bytes: usize,
     /// It is shown every command.
     pub is_monitor: bool,
 }
@@ -180,6 +182,11 @@ impl Subscriptions {
     /// How many of a kind.
     pub fn count(&self, topic: Topic) -> usize {
         self.names.iter().filter(|name| name.0 == topic).count()
+    }
+
+    /// Bytes of memory.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.names.len() * size_of::<Name>() + self.name_bytes
     }
 
     /// Whether RESP2 lets the connection do nothing else.
@@ -214,6 +221,7 @@ impl Shard {
         let name: Name = (topic, channel.into());
         let subscriptions = client.session.subscriptions.get_or_insert_default();
         if subscriptions.names.insert(name.clone()) {
+            subscriptions.name_bytes += channel.len();
             self.process.pubsub.change(&name, self.id, true);
             let tokens = self.subscribers.names.entry(name).or_default();
             tokens.push(client.token);
@@ -238,6 +246,7 @@ impl Shard {
         if let Some(subscriptions) = &mut client.session.subscriptions {
             let name: Name = (topic, channel.into());
             if subscriptions.names.remove(&name) {
+                subscriptions.name_bytes -= channel.len();
                 self.drop_subscription(token, &name);
             }
             count = subscriptions.shown_count(topic);

@@ -96,6 +96,8 @@ pub struct Snapshots {
     rewrite_scheduled: AtomicBool,
     /// BGSAVE SCHEDULE came while the log was being rewritten, or FLUSHALL while anything was being written.
     save_scheduled: AtomicBool,
+    /// Commands that wait for that one.
+    save_waiting: Mutex<Vec<Waiting>>,
     /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last said.
     base_bytes: AtomicU64,
     log_bytes: Vec<AtomicU64>,
@@ -117,11 +119,14 @@ struct UnderWay {
     /// Changes before the cut.
     dirty: u64,
     /// Commands that answer when it is done.
-    waiting: Vec<(ShardId, ReplyTo)>,
+    waiting: Vec<Waiting>,
     writer: Option<JoinHandle<()>>,
     /// Shards that have not heard of its end: none may still walk for it when the next begins.
     unaware: usize,
 }
+
+/// A command that waits for a snapshot, and its reply where that does not depend on it.
+type Waiting = (ShardId, ReplyTo, Option<Vec<u8>>);
 
 /// Why none was begun.
 pub enum NotBegun {
@@ -159,6 +164,7 @@ impl Snapshots {
             keys_expired: AtomicU64::new(0),
             rewrite_scheduled: AtomicBool::new(false),
             save_scheduled: AtomicBool::new(false),
+            save_waiting: Mutex::default(),
             base_bytes: AtomicU64::new(0),
             log_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             parts_begun: AtomicU64::new(1),
@@ -630,7 +636,7 @@ impl Shard {
             pieces,
             began: Instant::now(),
             dirty: snapshots.dirty(),
-            waiting: waits.map(|to| (self.id, to)).into_iter().collect(),
+            waiting: waits.map(|to| (self.id, to, None)).into_iter().collect(),
             writer: Some(writer.map_err(NotBegun::Failed)?),
             unaware: self.slots.shards(),
         });
@@ -723,13 +729,8 @@ impl Shard {
             && let Some(ended) = under_way.take()
         {
             drop(under_way);
-            let reply: &[u8] = match process.snapshots.failed() {
-                true => b"-ERR\r\n",
-                false => b"+OK\r\n",
-            };
-            for (origin, to) in ended.waiting {
-                self.complete(origin, to, reply);
-            }
+            let saved = !process.snapshots.failed();
+            self.answer_waiting(ended.waiting, saved);
             self.begin_scheduled();
         }
     }
@@ -742,26 +743,49 @@ impl Shard {
             if let Err(NotBegun::Failed(error)) = self.begin_rewrite() {
                 error!(%error, "cannot begin to rewrite the append-only log");
             }
-        } else if scheduled(&process.snapshots.save_scheduled)
-            && let Err(NotBegun::Failed(error)) = self.begin_snapshot(None)
-        {
-            error!(%error, "cannot begin a snapshot");
+        } else if scheduled(&process.snapshots.save_scheduled) {
+            let begun = self.begin_snapshot(None);
+            let waiting = std::mem::take(&mut *lock(&process.snapshots.save_waiting));
+            match begun {
+                Ok(()) => {
+                    if let Some(under_way) = &mut *lock(&process.snapshots.under_way) {
+                        under_way.waiting.extend(waiting);
+                    }
+                }
+                Err(NotBegun::UnderWay) => {
+                    lock(&process.snapshots.save_waiting).extend(waiting);
+                    process.snapshots.schedule_save();
+                }
+                Err(NotBegun::Failed(error)) => {
+                    error!(%error, "cannot begin a snapshot");
+                    self.answer_waiting(waiting, false);
+                }
+            }
         }
     }
 
-    /// FLUSHALL leaves a snapshot of nothing where there are save points: what was flushed must not be back after a crash.
-    pub(crate) fn save_what_was_flushed(&mut self) {
-        if self.config.save.0.is_empty() {
-            return;
-        }
+    /// FLUSHALL leaves a snapshot of nothing where there are save points: what was flushed must not be back after a crash. It is answered when
+    /// that is done, well or not.
+    pub(crate) fn save_what_was_flushed(&mut self, answer: Option<(ReplyTo, Vec<u8>)>) {
+        let snapshots = &self.process.snapshots;
+        // First: what is under way may end at any moment.
+        snapshots.schedule_save();
+        let waits = answer.map(|(to, reply)| (self.id, to, Some(reply)));
+        lock(&snapshots.save_waiting).extend(waits);
         let begin: Visit = Box::new(|shard| {
-            // First: what is under way may end at any moment.
-            shard.process.snapshots.schedule_save();
             if lock(&shard.process.snapshots.under_way).is_none() {
                 shard.begin_scheduled();
             }
         });
         self.send(self.id, Message::Visit(begin));
+    }
+
+    /// Answers commands that have waited for a snapshot.
+    fn answer_waiting(&mut self, waiting: Vec<Waiting>, saved: bool) {
+        let usual: &[u8] = if saved { b"+OK\r\n" } else { b"-ERR\r\n" };
+        for (origin, to, reply) in waiting {
+            self.complete(origin, to, reply.as_deref().unwrap_or(usual));
+        }
     }
 
     /// Whether writes are to be refused.

@@ -48,7 +48,7 @@ impl Shard {
         stage.return_keys(self, &borrowed);
     }
 
-    /// Runs a command on the databases of all shards.
+    /// Runs a command on the databases of all shards. Returns whether an empty snapshot is to follow: see [`Self::save_what_was_flushed`].
     pub(crate) fn run_whole(
         &mut self,
         stage: &mut Stage,
@@ -56,7 +56,7 @@ impl Shard {
         run: WholeCommand,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
-    ) {
+    ) -> bool {
         let start = reply.written();
         self.interrupt_timing();
         let began = self.begin_timing(facts.command);
@@ -77,9 +77,6 @@ impl Shard {
         let (discarded, dirty) = (world.discarded, world.dirty);
         self.account(facts.command, facts.caller, args, began);
         self.effects.dirty += dirty;
-        if facts.command.command().name == "flushall" && result.is_ok() {
-            self.save_what_was_flushed();
-        }
         if self.effects.journal.is_on() && facts.command.command().flags.contains(Flags::WRITE) {
             stage.note_whole(&self.databases, facts, args);
         }
@@ -91,7 +88,9 @@ impl Shard {
             reply.truncate(start);
             error.write(reply);
             self.stats.failed(facts.command.index(), &error);
+            return false;
         }
+        facts.command.command().name == "flushall" && !self.config.save.0.is_empty()
     }
 }
 

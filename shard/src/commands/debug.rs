@@ -203,7 +203,11 @@ fn sleep(shard: &mut Shard, client: &mut Client, text: &[u8]) -> Result<Answer, 
     let time = Duration::try_from_secs_f64(seconds).map_err(|_| Error::OUT_OF_RANGE)?;
     Ok(shard.gather(
         client,
-        move |_| thread::sleep(time),
+        move |shard| {
+            // The others are to sleep meanwhile, not after.
+            shard.flush();
+            thread::sleep(time);
+        },
         |_, _, reply| {
             reply.ok();
             Ok(())

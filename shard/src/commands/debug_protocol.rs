@@ -12,6 +12,7 @@ const UNKNOWN_KIND: Error = Error::new(
 );
 
 /// `DEBUG PROTOCOL kind`
+#[allow(clippy::approx_constant)] // Redis's double is meant to look like pi, and to be just this.
 pub fn show(client: &mut Client, kind: &[u8], reply: &mut Reply<'_>) -> Result<(), Error> {
     let kinds = [
         "string", "integer", "double", "null", "array", "set", "map", "attrib", "push", "verbatim",

@@ -1,5 +1,7 @@
 //! DEBUG, as far as people's test suites use it.
 
+use std::time::{Duration, Instant};
+
 use tests::reply::show;
 use tests::{Options, Oracle, Server};
 
@@ -94,6 +96,25 @@ fn it_answers_as_redis_does() {
                 );
             }
         }
+    }
+}
+
+/// All shards sleep at the same time: it is to be one pause.
+#[test]
+fn sleep_takes_the_time_that_it_is_told() {
+    const TIME: Duration = Duration::from_millis(200);
+    for shards in SHARDS {
+        let server = Server::start(debuggable(shards));
+        let mut wire = server.connect();
+        let mut taken = (0..5).map(|_| {
+            let began = Instant::now();
+            wire.ask("DEBUG SLEEP 0.2");
+            began.elapsed()
+        });
+        assert!(
+            taken.any(|taken| taken >= TIME && taken < TIME * 2),
+            "{shards} shards"
+        );
     }
 }
 
