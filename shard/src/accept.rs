@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use crate::client::{Client, Peer};
 use crate::connection::{Served, serve};
+use crate::loading;
 use crate::shard::Shard;
 
 /// Pause after a failed accept (no descriptors left, say), so that it does not spin.
@@ -27,6 +28,7 @@ protection off (--protected-mode no, or CONFIG SET protected-mode no from this h
 
 /// Accepts TCP connections for as long as the executor runs.
 pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener) {
+    loading::finished_or_long(&shard).await;
     loop {
         match listener.accept().await {
             Ok((stream, address)) => admit_tcp(&shard, stream, address),
@@ -37,6 +39,7 @@ pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener) {
 
 /// Accepts connections of the Unix socket for as long as the executor runs.
 pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
+    loading::finished_or_long(&shard).await;
     let path = shard
         .borrow()
         .config

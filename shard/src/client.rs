@@ -23,7 +23,7 @@ use crate::publish::Hold;
 use crate::pubsub::Subscriptions;
 use crate::slot::ShardId;
 use crate::tracking::Tracking;
-use crate::watch::Watched;
+use crate::watch::{Watched, Watching};
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
@@ -93,7 +93,7 @@ pub struct Session {
     /// Commands since MULTI.
     pub queue: Option<Box<Queue>>,
     /// Keys since WATCH.
-    pub watched: Vec<Watched>,
+    pub watched: Watching,
     /// The same, while EXEC takes its locks.
     pub exec_watched: Vec<Watched>,
     /// A command of EXEC is running: it takes no slot of its own for its reply.
@@ -267,7 +267,7 @@ impl Client {
                 caching: false,
                 subscriptions: None,
                 queue: None,
-                watched: Vec::new(),
+                watched: Watching::default(),
                 exec_watched: Vec::new(),
                 in_exec: false,
             },
@@ -532,6 +532,12 @@ impl Client {
             + self.spare.capacity()
             + self.pending.memory_bytes()
             + self.parser.memory_bytes()
+            + self.session.watched.memory_bytes()
+            + self
+                .session
+                .subscriptions
+                .as_ref()
+                .map_or(0, |it| it.memory_bytes())
             + self
                 .session
                 .tracking

@@ -132,7 +132,7 @@ pub struct Effects {
     pub wait: Option<Wait>,
     /// Changes to keys of other shards, while a transaction runs on what they lent: these go home with the entries.
     pub away: Option<Vec<Change>>,
-    /// Changes to keys since start: Redis's `dirty`.
+    /// Changes that commands made since start: Redis's `dirty`. Of a collection each element counts; what expires or is evicted does not.
     pub dirty: u64,
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
@@ -149,7 +149,6 @@ impl Effects {
     /// The one place that watchers, waiters, notifications, caches and logs learn of a change from. `by` is who made it.
     #[inline]
     pub(crate) fn changed(&mut self, db: DbIndex, key: &[u8], event: Event, by: &Caller) {
-        self.dirty += 1;
         if self.nobody_listens() && !event.may_set_field_deadlines() {
             // The common case: nobody wants to know.
             return;
@@ -287,14 +286,6 @@ impl Effects {
         }
     }
 
-    /// Changes that commands made, and not time: of these the log has the commands.
-    #[inline]
-    pub(crate) fn dirtied_by_commands(&self) -> u64 {
-        self.dirty
-            .wrapping_sub(self.expired_keys)
-            .wrapping_sub(self.evicted_keys)
-    }
-
     /// A key had to go; its entry is out of the keyspace. It is freed at once, which is the point, unless `lazily`.
     pub(crate) fn evicted(&mut self, db: DbIndex, entry: Entry, lazily: bool) {
         self.evicted_keys += 1;
@@ -400,6 +391,20 @@ impl Context<'_> {
         }
     }
 
+    /// The entry of `key`, to tell of it and not to read it (OBJECT): counts a hit or a miss, of which nobody is notified, and leaves no other trace.
+    pub fn inspect(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        match self.databases.get_mut(self.selected).find(key, self.now) {
+            Found::Live(entry) => {
+                self.effects.keyspace_hits += 1;
+                return Some(entry);
+            }
+            Found::Missing => {}
+            Found::Expired(entry) => self.effects.expired(self.selected, entry),
+        }
+        self.effects.keyspace_misses += 1;
+        None
+    }
+
     /// The string at `key`, to read it.
     #[inline]
     pub fn string(&mut self, key: &[u8]) -> Result<Option<Item<'_>>, WrongType> {
@@ -416,6 +421,11 @@ impl Context<'_> {
     #[inline]
     pub fn get_mut<T: Value>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
         self.find(key).map(Entry::get_mut).transpose()
+    }
+
+    /// The same where Redis counts a hit or a miss, as it does of what it calls reading.
+    pub fn read_mut<T: Value>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
+        self.read(key).map(Entry::get_mut).transpose()
     }
 
     /// The value at `key`, to change it; `new` makes it where there is none. Whoever makes one puts something in it.
@@ -544,8 +554,21 @@ impl Context<'_> {
     /// Says that `key` of the selected database changed.
     #[inline]
     pub fn changed(&mut self, key: &[u8], event: Event) {
+        self.changed_by(1, key, event);
+    }
+
+    /// The same where it is so many changes: of elements, where the key holds several. Of none only subscribers and watchers hear.
+    #[inline]
+    pub fn changed_by(&mut self, changes: usize, key: &[u8], event: Event) {
+        self.effects.dirty += changes as u64;
         self.effects
             .changed(self.selected, key, event, &self.caller);
+    }
+
+    /// Something more is to be told of a change that is counted already.
+    #[inline]
+    pub fn changed_too(&mut self, key: &[u8], event: Event) {
+        self.changed_by(0, key, event);
     }
 
     /// Says that `key` changed in a way that its event is silent about: a stream was made for a group.
@@ -553,9 +576,19 @@ impl Context<'_> {
         self.effects.touched(self.selected, key, &self.caller);
     }
 
-    /// The same as [`Self::changed`] for a key of another database (COPY, MOVE).
+    /// Says that so many elements of the collection at `key` are gone. If they were the last, so is the key.
+    pub fn lost(&mut self, elements: usize, key: &[u8], event: Event, now_empty: bool) {
+        self.changed_by(elements, key, event);
+        if now_empty {
+            self.delete(key);
+            self.changed_too(key, Event::DEL);
+        }
+    }
+
+    /// Says that `key` of another database changed (COPY, MOVE).
     #[inline]
     pub fn changed_in(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        self.effects.dirty += 1;
         self.effects.changed(db, key, event, &self.caller);
     }
 

@@ -412,7 +412,7 @@ impl Shard {
         batch.run(group, |to, facts, args, reply| {
             // Where it came from this may not be known yet.
             if self.refusals.any
-                && let Err(error) = self.admit(facts.command.command())
+                && let Err(error) = self.refusals.admit_forwarded(facts.command.command())
             {
                 self.answer_refusal(facts, &error, reply);
                 return Ran::Answered;
@@ -472,8 +472,9 @@ impl Shard {
                 error.write(&mut reply);
             }
         }
-        // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off.
-        if !encoded.is_empty() && !client.next_reply_is_muted() {
+        // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off. What a subscription is told is no reply.
+        let is_told = !client.next_reply_is_muted() || id.command().name.ends_with("subscribe");
+        if !encoded.is_empty() && is_told {
             client.reply(|reply| reply.raw(&encoded));
         }
         self.scratch = encoded;

@@ -145,7 +145,7 @@ impl Shard {
         let Some(queue) = client.session.queue.take() else {
             return Err(Error::new("ERR EXEC without MULTI"));
         };
-        let watched = take(&mut client.session.watched);
+        let watched = client.session.watched.take();
         if queue.aborted {
             self.unwatch(watched);
             return Err(Error::new(
@@ -289,7 +289,9 @@ impl Shard {
                     }
                 }
                 Handler::Whole(run) | Handler::Roaming(_, run) => {
-                    self.run_whole(&mut held.stage, facts, run, &args, &mut reply);
+                    if self.run_whole(&mut held.stage, facts, run, &args, &mut reply) {
+                        self.save_what_was_flushed(None);
+                    }
                 }
                 Handler::Session(run) => {
                     let client = &mut *client.borrow_mut();
@@ -353,7 +355,7 @@ impl Shard {
 
     /// DISCARD, and what ends a connection's wish to EXEC in other ways.
     pub fn discard_queue(&mut self, client: &mut Client) -> bool {
-        let watched = take(&mut client.session.watched);
+        let watched = client.session.watched.take();
         self.unwatch(watched);
         client.session.queue.take().is_some()
     }
@@ -380,10 +382,11 @@ impl Shard {
         };
         self.gather_when(client, owners, until, visit, move |shard, parts, reply| {
             let watched = parts.into_iter().flatten();
-            match shard.client(token).cloned() {
+            let not_watched = match shard.client(token).cloned() {
                 Some(client) => client.borrow_mut().session.watched.extend(watched),
-                None => shard.unwatch(watched.collect()),
-            }
+                None => watched.collect(),
+            };
+            shard.unwatch(not_watched);
             reply.ok();
             Ok(())
         })

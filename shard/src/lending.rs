@@ -111,6 +111,7 @@ impl Shard {
                     databases: std::mem::replace(&mut self.databases, empty),
                     watched: self.effects.watches.keys(),
                     changes: Vec::new(),
+                    overturned: Vec::new(),
                     cut: None,
                     dirty: self.effects.dirty,
                     log_fails: self.log.failed,
@@ -174,6 +175,10 @@ impl Shard {
             }
             Lending::World(lent) => {
                 self.databases = lent.databases;
+                for db in lent.overturned {
+                    let keyspace = self.databases.get(db);
+                    self.effects.waits.note_overturned(db, keyspace);
+                }
                 if let Some(cut) = lent.cut {
                     self.walk_for(cut);
                     if let Some(part) = cut.part {

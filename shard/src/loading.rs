@@ -1,12 +1,15 @@
 //! The data of the files, at the start: every shard reads the snapshot from end to end and keeps what is its own.
 //!
 //! Passing over a foreign key costs a fraction of building one, so shards load in parallel without a word between them, and a file loads with any
-//! number of shards. Connections are accepted meanwhile and told that the server loads.
+//! number of shards. Where that takes long, connections are accepted meanwhile and told so.
 
 use std::cell::RefCell;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use storage::rdb::{Damage, FileReader, Limits, Part};
@@ -26,6 +29,10 @@ const STEP: Duration = Duration::from_millis(2);
 
 /// Parts between two looks at the clock.
 const PARTS_PER_LOOK: usize = 64;
+
+/// How long connections wait to be accepted while data is loaded, before they are told so: who connects to a server that has little to load
+/// never hears of it.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Why a file was not loaded.
 #[derive(Debug)]
@@ -48,7 +55,7 @@ impl fmt::Display for NotLoaded {
 impl std::error::Error for NotLoaded {}
 
 /// A file being loaded.
-struct Load {
+pub struct Load {
     reader: FileReader,
     path: PathBuf,
     limits: Limits,
@@ -173,6 +180,30 @@ impl Load {
     }
 }
 
+/// Waits until the data of all shards is there.
+pub async fn finished(shard: &Rc<RefCell<Shard>>) {
+    poll_fn(|cx| {
+        let mut shard = shard.borrow_mut();
+        if !shard.refusals.loading {
+            return Poll::Ready(());
+        }
+        shard.load_wakers.push(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Waits until the data of all shards is there, or that takes long.
+pub async fn finished_or_long(shard: &Rc<RefCell<Shard>>) {
+    let mut finished = pin!(finished(shard));
+    let mut patience = pin!(monoio::time::sleep(PATIENCE));
+    poll_fn(|cx| match finished.as_mut().poll(cx) {
+        Poll::Pending => patience.as_mut().poll(cx),
+        done => done,
+    })
+    .await;
+}
+
 /// Loads a file into one shard, giving way to its connections. A file that is not there is none.
 pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoaded> {
     if !path.exists() {
@@ -241,10 +272,14 @@ pub fn load_part(
     Ok(())
 }
 
-/// Loads the snapshot into all shards at once (DEBUG RELOAD). With `merge` a key of the file takes the place of one that is there.
-pub fn load_world(world: &mut World<'_>, config: &Config, merge: bool) -> Result<(), NotLoaded> {
+/// Opens the snapshot.
+pub fn open_dump(config: &Config) -> Result<Load, NotLoaded> {
+    Load::open(&config.dir.join(&config.dbfilename), config)
+}
+
+/// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys replace those that are there.
+pub fn load_world(world: &mut World<'_>, mut load: Load, merge: bool) -> Result<(), NotLoaded> {
     let slots = world.process.slots;
-    let mut load = Load::open(&config.dir.join(&config.dbfilename), config)?;
     while !load.done {
         let Some(first) = world.shards.first() else {
             break;

@@ -52,7 +52,7 @@ pub struct TransactionId {
 }
 
 /// One key of a transaction.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct TransactionKey {
     pub db: DbIndex,
     pub key: Box<[u8]>,

@@ -209,6 +209,11 @@ impl Process {
         self.stop_requested.store(true, Ordering::Release);
     }
 
+    /// The process cannot stop yet: its data could not be saved.
+    pub fn refuse_stop(&self) {
+        self.stop_requested.store(false, Ordering::Release);
+    }
+
     /// Whether somebody has asked for the process to stop.
     pub fn stop_requested(&self) -> bool {
         self.stop_requested.load(Ordering::Acquire)

@@ -68,6 +68,8 @@ pub struct Name {
 #[derive(Default)]
 pub struct Subscriptions {
     names: [BTreeSet<Arc<[u8]>>; Topic::COUNT],
+    /// What the names come to.
+    name_bytes: usize,
     /// It is shown every command.
     pub is_monitor: bool,
 }
@@ -76,6 +78,12 @@ impl Subscriptions {
     /// How many of a kind.
     pub fn count(&self, topic: Topic) -> usize {
         self.names[topic.index()].len()
+    }
+
+    /// Bytes of memory.
+    pub fn memory_bytes(&self) -> usize {
+        let names: usize = self.names.iter().map(BTreeSet::len).sum();
+        size_of::<Self>() + names * size_of::<Arc<[u8]>>() + self.name_bytes
     }
 
     /// Whether RESP2 lets the connection do nothing else.
@@ -156,6 +164,7 @@ impl Shard {
         audience.insert(client.token, subscriber);
         client.hold = Hold::None;
         let subscriptions = client.session.subscriptions.get_or_insert_default();
+        subscriptions.name_bytes += channel.len();
         subscriptions.names[topic.index()].insert(name);
     }
 
@@ -170,6 +179,7 @@ impl Shard {
         let mut count = 0;
         if let Some(subscriptions) = &mut client.session.subscriptions {
             if subscriptions.names[topic.index()].remove(channel) {
+                subscriptions.name_bytes -= channel.len();
                 self.drop_subscription(client.token, topic, channel);
             }
             count = subscriptions.shown_count(topic);

@@ -60,6 +60,9 @@ impl Shard {
             self.tell_all(|shard| {
                 shard.refusals.loading = false;
                 shard.refusals.settle(&shard.config);
+                for waker in shard.load_wakers.drain(..) {
+                    waker.wake();
+                }
             });
         }
     }
@@ -87,11 +90,16 @@ impl Refusals {
         self.settle(config);
     }
 
-    /// Whether `command` may run.
+    /// Whether `command` of a connection of this shard may run.
     pub fn admit(&self, command: &Command) -> Result<(), Error> {
         if self.loading && !command.flags.contains(Flags::LOADING) {
             return Err(LOADING);
         }
+        self.admit_forwarded(command)
+    }
+
+    /// Whether `command` may run here that another shard has admitted. If that one knows that all data is there, it is.
+    pub fn admit_forwarded(&self, command: &Command) -> Result<(), Error> {
         let writes = command.flags.contains(Flags::WRITE) || command.name == "ping";
         if (self.logs_failed > 0 || self.log_behind) && writes {
             return Err(match &self.log_error {

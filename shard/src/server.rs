@@ -106,10 +106,11 @@ impl Server {
                 .recv()
                 .unwrap_or_else(|_| Err(io::Error::other("a shard ended before it served")))?;
         }
+        // Redis's words, which people's scripts wait for.
         info!(
             shards,
             driver = driver.name(),
-            "ready to accept connections"
+            "Ready to accept connections"
         );
         Ok(Self {
             process,
@@ -162,11 +163,8 @@ fn damaged(why: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 /// Reads the data files, while connections are told to wait.
 async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
     let (config, process, id) = {
-        let mut shard = shard.borrow_mut();
-        shard.refusals.loading = true;
-        let config = shard.config.clone();
-        shard.refusals.settle(&config);
-        (config, shard.process.clone(), shard.id)
+        let shard = shard.borrow();
+        (shard.config.clone(), shard.process.clone(), shard.id)
     };
     if config.appendonly {
         // Another thread reads the log for all; this one tells clients so meanwhile.
@@ -193,6 +191,7 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
         loading::load(shard, &path).await.map_err(damaged)?;
     }
     shard.borrow_mut().loaded();
+    loading::finished(shard).await;
     Ok(())
 }
 
@@ -234,6 +233,12 @@ impl Seat {
             let process = &shard.borrow().process;
             let used = (process.allocator.used_bytes)() as i64;
             process.startup_memory.fetch_add(used, Ordering::Relaxed);
+        }
+        {
+            let mut shard = shard.borrow_mut();
+            shard.refusals.loading = true;
+            let config = shard.config.clone();
+            shard.refusals.settle(&config);
         }
         let mut turns = monoio::spawn(turn::run(shard.clone(), bell));
         drop(monoio::spawn(cron::run(shard.clone())));

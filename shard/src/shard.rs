@@ -147,6 +147,8 @@ pub struct Shard {
     /// When the shard's thread ends even if connections are left.
     pub(crate) stop_by: Option<Instant>,
     pub(crate) stop_waker: Option<Waker>,
+    /// Who waits for the data to be there.
+    pub(crate) load_wakers: Vec<Waker>,
     pub(crate) mailbox: Mailbox<Message>,
     outlets: Outlets<Message>,
     outboxes: Vec<Outbox>,
@@ -230,6 +232,7 @@ impl Shard {
             drained: false,
             stop_by: None,
             stop_waker: None,
+            load_wakers: Vec::new(),
             mailbox,
             outlets,
             outboxes: (0..slots.shards()).map(|_| Outbox::default()).collect(),
@@ -348,7 +351,7 @@ impl Shard {
         }
         self.effects.journal.begin_command();
         Before {
-            dirtied: self.effects.dirtied_by_commands(),
+            dirtied: self.effects.dirty,
             changes: self.effects.away.as_ref().map_or(0, Vec::len),
         }
     }
@@ -367,7 +370,7 @@ impl Shard {
     /// What changed something is said in the log: not only what is there to write (PFCOUNT keeps what it has counted).
     fn after_change(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
         let effects = &mut self.effects;
-        if !effects.journal.is_on() || effects.dirtied_by_commands() == before.dirtied {
+        if !effects.journal.is_on() || effects.dirty == before.dirtied {
             return;
         }
         let Some(changes) = &effects.away else {

@@ -42,6 +42,14 @@ pub(crate) enum Aim {
     Dump,
     /// The beginning of the append-only log (BGREWRITEAOF).
     Base,
+    /// The whole of a log that nobody writes on: `appendonly no`.
+    BaseAlone,
+}
+
+impl Aim {
+    pub fn is_rewrite(self) -> bool {
+        self != Self::Dump
+    }
 }
 
 /// The instant of a snapshot.
@@ -90,6 +98,10 @@ pub struct Snapshots {
     keys_expired: AtomicU64,
     /// BGREWRITEAOF came while a snapshot was being written.
     pub(crate) rewrite_scheduled: AtomicBool,
+    /// BGSAVE SCHEDULE came while the log was being rewritten, or FLUSHALL while anything was being written.
+    pub(crate) save_scheduled: AtomicBool,
+    /// Commands that wait for that one.
+    pub(crate) save_waiting: Mutex<Vec<Waiting>>,
     /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last said.
     base_bytes: AtomicU64,
     log_bytes: Vec<AtomicU64>,
@@ -114,10 +126,13 @@ pub(crate) struct UnderWay {
     /// Changes at its instant.
     pub dirty: u64,
     /// Commands that answer when it is done.
-    pub waiting: Vec<(ShardId, ReplyTo)>,
+    pub waiting: Vec<Waiting>,
     /// Shards that have not heard of its end: none may still walk for it when the next begins.
     pub unaware: usize,
 }
+
+/// A command that waits for a snapshot, and its reply where that does not depend on it.
+pub(crate) type Waiting = (ShardId, ReplyTo, Option<Vec<u8>>);
 
 /// Why none was begun.
 pub enum NotBegun {
@@ -156,6 +171,8 @@ impl Snapshots {
             keys_loaded: AtomicU64::new(0),
             keys_expired: AtomicU64::new(0),
             rewrite_scheduled: AtomicBool::new(false),
+            save_scheduled: AtomicBool::new(false),
+            save_waiting: Mutex::default(),
             base_bytes: AtomicU64::new(0),
             log_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             begun: AtomicU64::new(0),
@@ -188,17 +205,17 @@ impl Snapshots {
 
     /// Seconds that the snapshot under way has taken so far.
     pub fn current_s(&self) -> Option<u64> {
-        self.current_of(Aim::Dump)
+        self.current_of(|aim| aim == Aim::Dump)
     }
 
     /// The same of a rewrite of the log.
     pub fn current_rewrite_s(&self) -> Option<u64> {
-        self.current_of(Aim::Base)
+        self.current_of(Aim::is_rewrite)
     }
 
-    fn current_of(&self, aim: Aim) -> Option<u64> {
+    fn current_of(&self, is_meant: impl Fn(Aim) -> bool) -> Option<u64> {
         let under_way = lock(&self.under_way);
-        let meant = under_way.as_ref().filter(|it| it.aim == aim);
+        let meant = under_way.as_ref().filter(|it| is_meant(it.aim));
         meant.map(|it| it.began.elapsed().as_secs())
     }
 
@@ -238,6 +255,11 @@ impl Snapshots {
     /// A rewrite is to follow the snapshot under way.
     pub fn schedule_rewrite(&self) {
         self.rewrite_scheduled.store(true, Ordering::Relaxed);
+    }
+
+    /// A snapshot is to follow what is being written.
+    pub fn schedule_save(&self) {
+        self.save_scheduled.store(true, Ordering::Relaxed);
     }
 
     /// A library of functions that a file had.
@@ -375,7 +397,7 @@ impl Snapshots {
 
     pub(crate) fn end(&self, result: &io::Result<u64>) {
         let under_way = lock(&self.under_way);
-        let rewrites = under_way.as_ref().is_some_and(|it| it.aim == Aim::Base);
+        let rewrites = under_way.as_ref().is_some_and(|it| it.aim.is_rewrite());
         if rewrites {
             self.rewrite_failed
                 .store(result.is_err(), Ordering::Relaxed);

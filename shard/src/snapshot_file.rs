@@ -56,9 +56,13 @@ fn temporary(name: &Path) -> PathBuf {
     name.with_file_name(format!("temp-{}-{number}.rdb", std::process::id()))
 }
 
-/// Whether a snapshot could be begun.
+/// Whether a snapshot could be begun, and take its place.
 pub fn can_write(config: &Config) -> io::Result<()> {
-    FileWriter::create(temporary(&dump_path(config)), false).map(drop)
+    let name = dump_path(config);
+    if name.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    FileWriter::create(temporary(&name), false).map(drop)
 }
 
 fn create(process: &Process, config: &Config, name: &Path) -> io::Result<FileWriter> {
@@ -147,37 +151,99 @@ fn write(
     pieces: &Receiver<Piece>,
     keyspaces: usize,
 ) -> io::Result<u64> {
-    let (name, base) = match aim {
-        Aim::Dump => (dump_path(config), None),
-        Aim::Base => {
-            let folder = Folder::of(config);
-            let part = next_part(process, &folder)?;
-            let name = folder.base(&folder.base_name(part.sequence));
-            (name, Some((folder, part)))
-        }
+    let target = Target::of(process, config, aim)?;
+    let name = match &target {
+        Target::Dump => dump_path(config),
+        Target::Base { folder, base, .. } => folder.base(base),
     };
     let file = create(process, config, &name)?;
-    let part = base.as_ref().map(|(_, part)| *part);
+    let part = target.part();
     process.snapshots.is_prepared(Cut { number, part });
     process.wake_first_shard();
     let bytes = write_all(file, pieces, &name, keyspaces)?;
-    if let Some((folder, part)) = base {
-        commit(process, &folder, part)?;
-    }
+    target.commit(process)?;
     Ok(bytes)
+}
+
+/// What a file takes the place of.
+enum Target {
+    Dump,
+    /// The beginning of the log, before the part that is written from the instant on; alone where nobody writes a log.
+    Base {
+        folder: Folder,
+        base: String,
+        part: Option<Part>,
+    },
+}
+
+impl Target {
+    fn of(process: &Process, config: &Config, aim: Aim) -> io::Result<Self> {
+        let folder = Folder::of(config);
+        let (sequence, part) = match aim {
+            Aim::Dump => return Ok(Self::Dump),
+            Aim::Base => {
+                let part = next_part(process, &folder)?;
+                (part.sequence, Some(part))
+            }
+            Aim::BaseAlone => {
+                folder.make()?;
+                let sequence = next_sequence(process, &folder, &lock(&process.manifest))?;
+                (sequence, None)
+            }
+        };
+        let base = folder.base_name(sequence);
+        Ok(Self::Base { folder, base, part })
+    }
+
+    fn part(&self) -> Option<Part> {
+        match self {
+            Self::Dump => None,
+            Self::Base { part, .. } => *part,
+        }
+    }
+
+    /// The file is whole: what it replaces in the log goes.
+    fn commit(self, process: &Process) -> io::Result<()> {
+        let Self::Base { folder, base, part } = self else {
+            return Ok(());
+        };
+        let mut manifest = lock(&process.manifest);
+        let Some(part) = part else {
+            let alone = Manifest {
+                base: Some(base),
+                parts: Vec::new(),
+            };
+            folder.write(&alone)?;
+            return folder.tidy(&alone);
+        };
+        if !process.current_config().appendonly {
+            return Err(io::Error::other("the log was turned off meanwhile"));
+        }
+        let mut rewritten = manifest.clone();
+        rewritten.base = Some(base);
+        rewritten.parts.retain(|it| it.sequence >= part.sequence);
+        if rewritten.parts.is_empty() {
+            rewritten.parts.push(part);
+        }
+        folder.write(&rewritten)?;
+        *manifest = rewritten;
+        folder.tidy(&manifest)
+    }
+}
+
+/// A number that no file of the log has.
+fn next_sequence(process: &Process, folder: &Folder, known: &Manifest) -> io::Result<u64> {
+    let begun = process.snapshots.next_part_number();
+    let on_disk = folder.read()?;
+    let sequences = [known].into_iter().chain(&on_disk);
+    Ok(sequences.map(Manifest::next_sequence).fold(begun, u64::max))
 }
 
 /// The files of the log that are written from the instant of its new beginning on.
 fn next_part(process: &Process, folder: &Folder) -> io::Result<Part> {
     let mut manifest = lock(&process.manifest);
-    let begun = process.snapshots.next_part_number();
-    let on_disk = folder.read()?;
-    let sequence = [&*manifest]
-        .into_iter()
-        .chain(&on_disk)
-        .map(Manifest::next_sequence);
     let part = Part {
-        sequence: sequence.fold(begun, u64::max),
+        sequence: next_sequence(process, folder, &manifest)?,
         shards: process.slots.shards(),
     };
     folder.create(part)?;
@@ -208,21 +274,4 @@ fn write_all(
         left -= usize::from(piece.last);
     }
     file.finish(name)
-}
-
-/// The snapshot is whole: what it replaces in the log goes.
-fn commit(process: &Process, folder: &Folder, part: Part) -> io::Result<()> {
-    let mut manifest = lock(&process.manifest);
-    if !process.current_config().appendonly {
-        return Err(io::Error::other("the log was turned off meanwhile"));
-    }
-    let mut rewritten = manifest.clone();
-    rewritten.base = Some(folder.base_name(part.sequence));
-    rewritten.parts.retain(|it| it.sequence >= part.sequence);
-    if rewritten.parts.is_empty() {
-        rewritten.parts.push(part);
-    }
-    folder.write(&rewritten)?;
-    *manifest = rewritten;
-    folder.tidy(&manifest)
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::TrySendError;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -12,8 +12,9 @@ use storage::{Keyspace, Piece};
 use tracing::{error, info};
 
 use crate::batch::ReplyTo;
+use crate::message::{Message, Visit};
 use crate::shard::Shard;
-use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, NotBegun, UnderWay, lock};
+use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, NotBegun, UnderWay, Waiting, lock};
 use crate::snapshot_file;
 use crate::world::Lent;
 
@@ -28,7 +29,11 @@ impl Shard {
 
     /// Begins a rewrite of the append-only log: a snapshot, and what is logged from its instant on.
     pub fn begin_rewrite(&mut self) -> Result<(), NotBegun> {
-        self.begin_file(Aim::Base, None)
+        let aim = match self.config.appendonly {
+            true => Aim::Base,
+            false => Aim::BaseAlone,
+        };
+        self.begin_file(aim, None)
     }
 
     fn begin_file(&mut self, aim: Aim, waits: Option<ReplyTo>) -> Result<(), NotBegun> {
@@ -48,10 +53,10 @@ impl Shard {
             writer: writer.map_err(NotBegun::Failed)?,
             began: Instant::now(),
             dirty: 0,
-            waiting: waits.map(|to| (self.id, to)).into_iter().collect(),
+            waiting: waits.map(|to| (self.id, to, None)).into_iter().collect(),
             unaware: self.slots.shards(),
         });
-        info!(rewrite = aim == Aim::Base, "snapshot begins");
+        info!(rewrite = aim.is_rewrite(), "snapshot begins");
         Ok(())
     }
 
@@ -154,20 +159,62 @@ impl Shard {
             && let Some(ended) = under_way.take()
         {
             drop(under_way);
-            let reply: &[u8] = match process.snapshots.failed() {
-                true => b"-ERR\r\n",
-                false => b"+OK\r\n",
-            };
-            for (origin, to) in ended.waiting {
-                self.complete(origin, to, reply);
-            }
-            let scheduled = process
-                .snapshots
-                .rewrite_scheduled
-                .swap(false, Ordering::Relaxed);
-            if scheduled && let Err(NotBegun::Failed(error)) = self.begin_rewrite() {
+            let saved = !process.snapshots.failed();
+            self.answer_waiting(ended.waiting, saved);
+            self.begin_scheduled();
+        }
+    }
+
+    /// Begins what was to follow a snapshot.
+    fn begin_scheduled(&mut self) {
+        let process = self.process.clone();
+        let scheduled = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
+        if scheduled(&process.snapshots.rewrite_scheduled) {
+            if let Err(NotBegun::Failed(error)) = self.begin_rewrite() {
                 error!(%error, "cannot begin to rewrite the append-only log");
             }
+        } else if scheduled(&process.snapshots.save_scheduled) {
+            let begun = self.begin_snapshot(None);
+            let waiting = std::mem::take(&mut *lock(&process.snapshots.save_waiting));
+            match begun {
+                Ok(()) => {
+                    if let Some(under_way) = &mut *lock(&process.snapshots.under_way) {
+                        under_way.waiting.extend(waiting);
+                    }
+                }
+                Err(NotBegun::UnderWay) => {
+                    lock(&process.snapshots.save_waiting).extend(waiting);
+                    process.snapshots.schedule_save();
+                }
+                Err(NotBegun::Failed(error)) => {
+                    error!(%error, "cannot begin a snapshot");
+                    self.answer_waiting(waiting, false);
+                }
+            }
+        }
+    }
+
+    /// FLUSHALL leaves a snapshot of nothing where there are save points: what was flushed must not be back after a crash. It is answered when
+    /// that is done, well or not.
+    pub(crate) fn save_what_was_flushed(&mut self, answer: Option<(ReplyTo, Vec<u8>)>) {
+        let snapshots = &self.process.snapshots;
+        // First: what is under way may end at any moment.
+        snapshots.schedule_save();
+        let waits = answer.map(|(to, reply)| (self.id, to, Some(reply)));
+        lock(&snapshots.save_waiting).extend(waits);
+        let begin: Visit = Box::new(|shard| {
+            if lock(&shard.process.snapshots.under_way).is_none() {
+                shard.begin_scheduled();
+            }
+        });
+        self.send(self.id, Message::Visit(begin));
+    }
+
+    /// Answers commands that have waited for a snapshot.
+    fn answer_waiting(&mut self, waiting: Vec<Waiting>, saved: bool) {
+        let usual: &[u8] = if saved { b"+OK\r\n" } else { b"-ERR\r\n" };
+        for (origin, to, reply) in waiting {
+            self.complete(origin, to, reply.as_deref().unwrap_or(usual));
         }
     }
 

@@ -49,7 +49,7 @@ impl Shard {
         stage.return_keys(self, &borrowed);
     }
 
-    /// Runs a command on the databases of all shards.
+    /// Runs a command on the databases of all shards. Returns whether an empty snapshot is to follow: see [`Self::save_what_was_flushed`].
     pub(crate) fn run_whole(
         &mut self,
         stage: &mut Stage,
@@ -57,7 +57,7 @@ impl Shard {
         run: WholeCommand,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
-    ) {
+    ) -> bool {
         let start = reply.written();
         self.interrupt_timing();
         let began = self.begin_timing(facts.command);
@@ -96,7 +96,9 @@ impl Shard {
             reply.truncate(start);
             error.write(reply);
             self.stats.failed(facts.command.index(), &error);
+            return false;
         }
+        facts.command.command().name == "flushall" && !self.config.save.0.is_empty()
     }
 }
 

@@ -465,9 +465,14 @@ impl Shard {
                 run,
             } => {
                 let mut reply = Reply::new(&mut encoded, facts.version);
-                self.run_whole(&mut stage, facts, run, &args.borrow(), &mut reply);
+                let saves = self.run_whole(&mut stage, facts, run, &args.borrow(), &mut reply);
                 let commit = self.strike(stage, parts, Ending::Plain);
-                self.answer(commit, to, encoded);
+                match saves {
+                    false => self.answer(commit, to, encoded),
+                    true => self.after_commit(commit, to.client, move |shard| {
+                        shard.save_what_was_flushed(Some((to, encoded)));
+                    }),
+                }
             }
             Job::Exec(exec) => self.run_exec(exec, unchanged, Held { stage, parts }),
             Job::Cut(cut) => {

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use protocol::args::OwnedArgs;
 use protocol::reply::Reply;
-use storage::{DbIndex, UnixMillis};
+use storage::{DbIndex, Keyspace, UnixMillis};
 
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::message::TransactionKey;
@@ -279,6 +279,21 @@ impl WaitTable {
         if queued.is_some() {
             let key = key.into();
             self.push_ready(TransactionKey { db, key }, None);
+        }
+    }
+
+    /// A database was emptied or exchanged and holds these keys now: those that somebody waits for are ready, in the order of arrival.
+    pub fn note_overturned(&mut self, db: DbIndex, keyspace: &Keyspace) {
+        if !self.queues.contains_key(&db) {
+            return;
+        }
+        let matters = |key: &&TransactionKey| {
+            key.db == db && (self.heeding > 0 || keyspace.get(&key.key).is_some())
+        };
+        let waited_for = self.waiters.values().flat_map(|enrolled| &enrolled.keys);
+        let ready: Vec<_> = waited_for.filter(matters).cloned().collect();
+        for key in ready {
+            self.push_ready(key, None);
         }
     }
 

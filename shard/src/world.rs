@@ -8,6 +8,7 @@ use std::sync::Arc;
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
 use crate::context::{Change, What};
+use crate::event::Event;
 use crate::message::TransactionKey;
 use crate::process::Process;
 use crate::snapshot::Cut;
@@ -19,9 +20,11 @@ pub struct Lent {
     pub watched: Vec<TransactionKey>,
     /// What the shard is to be told with its databases, before what is told of single keys.
     pub changes: Vec<Change>,
+    /// Databases that were emptied or exchanged: who waits for keys of theirs may find something else now.
+    pub overturned: Vec<DbIndex>,
     /// This was the instant of a snapshot.
     pub(crate) cut: Option<Cut>,
-    /// Changes there since the start.
+    /// Changes that its commands had made.
     pub dirty: u64,
     /// Its log cannot be written.
     pub log_fails: bool,
@@ -75,7 +78,8 @@ impl World<'_> {
         self.all_changed = true;
         let mut keys = 0;
         for lent in &mut self.shards {
-            lent.note_watched(db, db);
+            lent.note_watched(db, db, self.now);
+            lent.overturned.push(db);
             let keyspace = lent.databases.get_mut(db).clear();
             keys += keyspace.len() as u64;
             // An empty one of which a snapshot is being made has a last piece to hand on, with what it held at the cut.
@@ -90,7 +94,9 @@ impl World<'_> {
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         self.all_changed = true;
         for lent in &mut self.shards {
-            lent.note_watched(a, b);
+            lent.note_watched(a, b, self.now);
+            lent.note_watched(b, a, self.now);
+            lent.overturned.extend([a, b]);
             lent.databases.swap(a, b);
         }
         self.dirty += 1;
@@ -98,21 +104,28 @@ impl World<'_> {
 }
 
 impl Lent {
-    /// A watched key of `a` or `b` that exists in either of the two changes when these are emptied or exchanged.
-    fn note_watched(&mut self, a: DbIndex, b: DbIndex) {
+    /// Watched keys of `a` change when these are emptied (with `b` the same) or exchanged: those that are there, and those that come. What comes
+    /// and has expired is nothing, and goes now, since its removal later would be taken for a change.
+    fn note_watched(&mut self, a: DbIndex, b: DbIndex, now: UnixMillis) {
         for TransactionKey { db, key } in &self.watched {
-            let concerned = *db == a || *db == b;
-            if concerned
-                && (self.databases.get(a).get(key).is_some()
-                    || self.databases.get(b).get(key).is_some())
-            {
-                self.changes.push(Change {
-                    db: *db,
-                    key: key.clone(),
-                    what: What::Swept,
-                    by: None,
-                });
+            if *db != a {
+                continue;
             }
+            let coming = self.databases.get(b).get(key);
+            let coming = coming.map(|entry| entry.is_expired(now));
+            let is_there = self.databases.get(a).get(key).is_some();
+            let (db, what) = match coming {
+                Some(true) if !is_there => {
+                    drop(self.databases.get_mut(b).take(key));
+                    (b, What::Event(Event::EXPIRED))
+                }
+                Some(false) => (a, What::Swept),
+                _ if is_there => (a, What::Swept),
+                _ => continue,
+            };
+            let key = key.clone();
+            let by = None;
+            self.changes.push(Change { db, key, what, by });
         }
     }
 }

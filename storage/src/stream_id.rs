@@ -139,15 +139,28 @@ impl std::ops::Deref for IdText {
     }
 }
 
-/// Digits only; leading zeros are let through, as Redis does.
+/// A number as Redis reads it, which is as C's `strtoull` does: space before it, a sign and leading zeros are let through, and what is
+/// negative is counted from 2^64 down. Only what is plainly a negative number of 64 bits is refused.
 fn parse_u64(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0u64, |sum, &b| {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let start = text.iter().position(|byte| !is_space(byte))?;
+    let signed = text.get(start..)?;
+    let (negative, digits) = match signed {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let first = *digits.first()?;
+    let number = digits.iter().try_fold(0u64, |sum, &b| {
         let digit = b.is_ascii_digit().then(|| u64::from(b - b'0'))?;
         sum.checked_mul(10)?.checked_add(digit)
-    })
+    })?;
+    let plainly_negative = start == 0 && first != b'0' && number <= i64::MIN.unsigned_abs();
+    match negative {
+        true if plainly_negative => None,
+        true => Some(number.wrapping_neg()),
+        false => Some(number),
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +186,16 @@ mod tests {
         ] {
             assert_eq!(StreamId::parse(bad, 0), None);
         }
+        for (odd, seq) in [
+            (&b"5-007"[..], 7),
+            (b" +5-\t+7", 7),
+            (b"5--0", 0),
+            (b"5--07", u64::MAX - 6),
+            (b"5- -7", u64::MAX - 6),
+        ] {
+            assert_eq!(StreamId::parse(odd, 0), Some(StreamId::new(5, seq)));
+        }
+        assert_eq!(StreamId::parse(b"5--7", 0), None);
         assert_eq!(NewId::parse(b"*"), Some(NewId::Auto));
         assert_eq!(NewId::parse(b"7-*"), Some(NewId::AutoSeq(7)));
         assert_eq!(NewId::parse(b"7"), Some(NewId::Exact(StreamId::new(7, 0))));

@@ -21,6 +21,10 @@ pub use crate::commands::client_kill::kill;
 pub use crate::commands::client_pause::{pause, unpause};
 pub use crate::commands::tracking::{caching, getredir, tracking, trackinginfo};
 
+/// Output up to here is told as a buffer, what is beyond it as a list, since Redis keeps it so and people look for what clients do not read
+/// in `omem`.
+const OUTPUT_BUFFER_BYTES: usize = 16 * 1024;
+
 const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "CACHING (YES|NO)",
@@ -258,6 +262,7 @@ fn line(client: &Client, now: Instant) -> String {
         let known = session.subscriptions.as_ref();
         known.map_or(0, |subscriptions| subscriptions.count(topic))
     };
+    let list_bytes = client.unsent_bytes().saturating_sub(OUTPUT_BUFFER_BYTES);
     let (multi, multi_bytes) = match &session.queue {
         Some(queue) => (queue.len() as i64, queue.memory_bytes()),
         None => (-1, 0),
@@ -265,7 +270,7 @@ fn line(client: &Client, now: Instant) -> String {
     format!(
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} flags={flags} db={db} sub={sub} psub={psub} ssub={ssub} \
          multi={multi} watch={watch} qbuf={qbuf} qbuf-free={qbuf_free} argv-mem={argv} multi-mem={multi_bytes} rbs={rbs} rbp={rbs} obl={obl} \
-         oll=0 omem=0 tot-mem={total} events={events} cmd={cmd} user=default redir={redir} resp={resp} lib-name={lib_name} lib-ver={lib_ver}",
+         oll={oll} omem={omem} tot-mem={total} events={events} cmd={cmd} user=default redir={redir} resp={resp} lib-name={lib_name} lib-ver={lib_ver}",
         id = session.id,
         addr = client.peer.address,
         laddr = client.peer.local_address,
@@ -283,7 +288,9 @@ fn line(client: &Client, now: Instant) -> String {
         qbuf = client.input.len(),
         qbuf_free = client.input.capacity() - client.input.len(),
         rbs = client.out.capacity(),
-        obl = client.unsent_bytes(),
+        obl = client.unsent_bytes().min(OUTPUT_BUFFER_BYTES),
+        oll = list_bytes.div_ceil(OUTPUT_BUFFER_BYTES),
+        omem = list_bytes,
         total = client.memory_bytes(),
         events = if client.unsent_bytes() > 0 { "rw" } else { "r" },
         cmd = session.last_command,

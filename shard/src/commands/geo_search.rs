@@ -1,12 +1,15 @@
 //! What lies around a place: GEOSEARCH, GEOSEARCHSTORE, and the older GEORADIUS forms.
 //!
-//! Every member is looked at. Cells of the geohash could narrow that down; until they do, a search costs as much as its set is large.
+//! Members are looked at where they may be within: in up to nine ranges of scores, see [`storage::geo_cells`].
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use storage::geo_cells::{Reach, around};
 use storage::geohash::Place;
+use storage::sorted_set::Direction;
 use storage::{Score, SortedSet};
 
 use crate::commands::geo::{place, place_of, unit_m, write_distance, write_place};
@@ -40,6 +43,25 @@ impl Shape {
             }
         };
         within.then_some(distance)
+    }
+
+    fn reach(self) -> Reach {
+        match self {
+            Self::Circle { radius } => Reach {
+                width_m: radius,
+                height_m: radius,
+                farthest_m: radius,
+            },
+            Self::Box { width, height } => {
+                let (width_m, height_m) = (width / 2.0, height / 2.0);
+                let farthest_m = (width_m * width_m + height_m * height_m).sqrt();
+                Reach {
+                    width_m,
+                    height_m,
+                    farthest_m,
+                }
+            }
+        }
     }
 }
 
@@ -212,7 +234,14 @@ impl<'a> Wanted<'a> {
             return Vec::new();
         };
         let mut found = Vec::new();
-        for (member, score) in set.iter() {
+        let is_within = |hashes: &Range<u64>, score: Score| score.get() < hashes.end as f64;
+        let ranges = around(centre, shape.reach());
+        let members = ranges.flat_map(|hashes| {
+            let first = Score::new(hashes.start as f64).unwrap_or(Score::ZERO);
+            set.iter_from(set.first_from_score(first), Direction::Forward)
+                .take_while(move |(_, score)| is_within(&hashes, *score))
+        });
+        for (member, score) in members {
             let place = place_of(score);
             if let Some(distance) = shape.distance_m(centre, place) {
                 found.push(Found {
@@ -267,16 +296,14 @@ impl<'a> Wanted<'a> {
     }
 }
 
-fn search(
+fn answer(
     ctx: &mut Context<'_>,
     reply: &mut Reply<'_>,
-    source: &[u8],
     mut wanted: Wanted<'_>,
+    found: Vec<Found>,
     event: Event,
 ) -> Outcome {
     let limits = limits(ctx);
-    let set = ctx.get::<SortedSet>(source)?;
-    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
     let Some(destination) = wanted.store.take() else {
         wanted.write(&found, reply);
         return Ok(());
@@ -289,6 +316,8 @@ fn search(
         };
         result.insert(&item.member, score, limits);
     }
+    // Redis counts places where it stores those, and one change of other sets.
+    ctx.effects.dirty += result.len().saturating_sub(1) as u64;
     store(ctx, destination, result, event, reply);
     Ok(())
 }
@@ -300,7 +329,8 @@ pub fn geosearch(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) 
     let set = ctx.get::<SortedSet>(&args[1])?;
     wanted.parse(set, args, 2, Form::Search)?;
     wanted.check(&args[0], Form::Search)?;
-    search(ctx, reply, &args[1], wanted, Event::GEOSEARCHSTORE)
+    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
+    answer(ctx, reply, wanted, found, Event::GEOSEARCHSTORE)
 }
 
 /// `GEOSEARCHSTORE destination source ... [STOREDIST]`
@@ -312,7 +342,8 @@ pub fn geosearchstore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<
     let set = ctx.get::<SortedSet>(&args[2])?;
     wanted.parse(set, args, 3, Form::SearchStore)?;
     wanted.check(&args[0], Form::SearchStore)?;
-    search(ctx, reply, &args[2], wanted, Event::GEOSEARCHSTORE)
+    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
+    answer(ctx, reply, wanted, found, Event::GEOSEARCHSTORE)
 }
 
 fn radius(
@@ -339,7 +370,8 @@ fn radius(
     (wanted.shape, wanted.unit) = (Some(shape), unit);
     wanted.parse(set, args, rest + 2, form)?;
     wanted.check(&args[0], form)?;
-    search(ctx, reply, &args[1], wanted, Event::GEORADIUS_STORE)
+    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
+    answer(ctx, reply, wanted, found, Event::GEORADIUS_STORE)
 }
 
 /// `GEORADIUS key longitude latitude radius unit [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]`

@@ -52,26 +52,29 @@ pub fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
         hll::mark_stale(&mut empty);
         ctx.set_string(key, &empty, Deadline::Clear);
     }
-    let mut changed = !found;
+    let mut changes = usize::from(!found);
     if let Some(entry) = ctx.peek(key).filter(|_| args.len() > 2) {
         let added = entry.edit_string(|value| {
-            args.tail(2).iter().try_for_each(|element| {
-                changed |= hll::add(value, element, sparse_bytes_max)?;
+            let mut added = 0;
+            let result = args.tail(2).iter().try_for_each(|element| {
+                added += usize::from(hll::add(value, element, sparse_bytes_max)?);
                 Ok::<_, Corrupt>(())
-            })
+            });
+            (added, result)
         })?;
-        if added.is_err() && changed {
+        changes += added.0;
+        if added.1.is_err() && changes > 0 {
             // What was added before the damage was met stays. The log cannot have a command that fails.
             let value = entry.as_string()?.to_vec();
             ctx.logs(key, &[b"SET", key, &value, b"KEEPTTL"]);
             ctx.effects.dirty += 1;
         }
-        added?;
+        added.1?;
     }
-    if changed {
-        ctx.changed(key, Event::PFADD);
+    if changes > 0 {
+        ctx.changed_by(changes, key, Event::PFADD);
     }
-    reply.integer(i64::from(changed));
+    reply.integer(i64::from(changes > 0));
     Ok(())
 }
 

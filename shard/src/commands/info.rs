@@ -519,6 +519,7 @@ impl Shard {
         self.effects.expired_keys = 0;
         self.effects.evicted_keys = 0;
         self.effects.expired_fields = 0;
+        self.process.memory.count_freed_anew();
     }
 }
 

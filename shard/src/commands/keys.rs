@@ -95,7 +95,7 @@ fn rename_to(ctx: &mut Context<'_>, from: &[u8], to: &[u8]) {
     ctx.db().insert_new(entry);
     ctx.created_in(ctx.selected, to);
     ctx.changed(from, Event::RENAME_FROM);
-    ctx.changed(to, Event::RENAME_TO);
+    ctx.changed_too(to, Event::RENAME_TO);
 }
 
 /// `MOVE key db`: 1 where it was moved, 0 where it is missing or there already.
@@ -109,7 +109,7 @@ pub fn move_(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     if moved && let Some(entry) = ctx.take(key) {
         ctx.databases.get_mut(to).insert_new(entry);
         ctx.created_in(to, key);
-        ctx.changed(key, Event::MOVE_FROM);
+        ctx.changed_too(key, Event::MOVE_FROM);
         ctx.changed_in(to, key, Event::MOVE_TO);
     }
     reply.integer(i64::from(moved));

@@ -10,6 +10,7 @@ pub mod config;
 pub mod connection;
 pub mod copy;
 pub mod debug;
+pub mod debug_protocol;
 pub mod dump;
 pub mod expiry;
 pub mod geo;

@@ -18,6 +18,10 @@ use crate::{loading, replay, snapshot_file};
 
 const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
 
+const REWRITE_UNDER_WAY: Error = Error::new(
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
+);
+
 fn begin(shard: &mut Shard, waits: Option<ReplyTo>) -> Result<(), Error> {
     shard.begin_snapshot(waits).map_err(|why| match why {
         NotBegun::UnderWay => UNDER_WAY,
@@ -51,25 +55,38 @@ pub fn save(
     Ok(Answer::Later)
 }
 
-/// `BGSAVE [SCHEDULE]`: begins a snapshot. There is no rewrite that it would have to wait for, so SCHEDULE changes nothing.
+/// `BGSAVE [SCHEDULE]`: begins a snapshot; with SCHEDULE once the log is rewritten, where that is under way.
 pub fn bgsave(
     shard: &mut Shard,
-    _: &mut Client,
+    client: &mut Client,
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     if args.len() > 2 || args.get(1).is_some_and(|word| !is(word, "SCHEDULE")) {
         return Err(Error::SYNTAX);
     }
+    if shard.process.snapshots.current_rewrite_s().is_some() {
+        if args.len() == 1 {
+            return Err(REWRITE_UNDER_WAY);
+        }
+        shard.process.snapshots.schedule_save();
+        reply.simple("Background saving scheduled");
+        return Ok(Answer::Now);
+    }
     begin(shard, None)?;
-    reply.simple("Background saving started");
+    // Its instant is that of EXEC's end.
+    reply.simple(match client.session.in_exec {
+        true => "Background saving scheduled",
+        false => "Background saving started",
+    });
     Ok(Answer::Now)
 }
 
-/// `BGREWRITEAOF`: begins to write the append-only log anew, from what there is now.
+/// `BGREWRITEAOF`: begins to write the append-only log anew, from what there is now. Where none is kept, it is what the next start with
+/// `appendonly yes` begins from.
 pub fn bgrewriteaof(
     shard: &mut Shard,
-    _: &mut Client,
+    client: &mut Client,
     _: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
@@ -77,11 +94,6 @@ pub fn bgrewriteaof(
     if snapshots.current_rewrite_s().is_some() {
         return Err(Error::new(
             "ERR Background append only file rewriting already in progress",
-        ));
-    }
-    if !shard.config.appendonly {
-        return Err(Error::new(
-            "ERR There is no append-only log to rewrite: start with --appendonly yes",
         ));
     }
     if snapshots.current_s().is_some() {
@@ -96,7 +108,10 @@ pub fn bgrewriteaof(
             Error::new("ERR Can't execute an AOF background rewriting. Please check the server logs for more information.")
         }
     })?;
-    reply.simple("Background append only file rewriting started");
+    reply.simple(match client.session.in_exec {
+        true => "Background append only file rewriting scheduled",
+        false => "Background append only file rewriting started",
+    });
     Ok(Answer::Now)
 }
 
@@ -113,14 +128,15 @@ pub fn lastsave(
 
 /// What DEBUG RELOAD was told.
 #[derive(Default)]
-struct Reload {
+pub struct Reload {
     merge: bool,
     no_flush: bool,
     no_save: bool,
 }
 
 impl Reload {
-    fn parse(args: &Args<'_>) -> Result<Self, Error> {
+    /// The options of `DEBUG RELOAD [MERGE] [NOFLUSH] [NOSAVE]`.
+    pub fn parse(args: &Args<'_>) -> Result<Self, Error> {
         let mut reload = Self::default();
         for word in args.iter().skip(2) {
             if is(word, "merge") {
@@ -159,13 +175,14 @@ pub fn reload(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         let dirty = world.shards.iter().map(|lent| lent.dirty);
         process.snapshots.now_saved(dirty);
     }
+    let file = loading::open_dump(&config).map_err(|error| failed(&error))?;
     if !how.no_flush {
         for db in world.databases() {
             world.forget(db);
         }
     }
     world.all_changed = true;
-    loading::load_world(world, &config, how.merge).map_err(|error| failed(&error))?;
+    loading::load_world(world, file, how.merge).map_err(|error| failed(&error))?;
     reply.ok();
     Ok(())
 }

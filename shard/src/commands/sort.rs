@@ -325,7 +325,7 @@ fn store(
     }
     let len = list.len();
     ctx.set_value(destination, list);
-    ctx.changed(destination, Event::SORT_STORE);
+    ctx.changed_by(len, destination, Event::SORT_STORE);
     reply.integer(i64::try_from(len).unwrap_or(i64::MAX));
 }
 

@@ -60,15 +60,6 @@ fn parse_score(text: &[u8]) -> Result<Score, Error> {
         .ok_or(Error::NOT_A_FLOAT)
 }
 
-/// Says that members of the set at `key` are gone, and the key if they were the last.
-pub fn removed(ctx: &mut Context<'_>, key: &[u8], event: Event, now_empty: bool) {
-    ctx.changed(key, event);
-    if now_empty {
-        ctx.delete(key);
-        ctx.changed(key, Event::DEL);
-    }
-}
-
 /// Begins a list of `len` members, with or without their scores: RESP3 has a pair for each, RESP2 twice as many elements.
 pub fn begin_entries(reply: &mut Reply<'_>, len: usize, with_scores: bool) {
     let flat_pairs = with_scores && reply.version() == Version::Resp2;
@@ -222,7 +213,7 @@ fn add(
     if scores.len() > limits.entries {
         set.make_large();
     }
-    let (mut added, mut rescored) = (0, 0);
+    let (mut added, mut rescored) = (0usize, 0usize);
     let mut last = None;
     for (&given, member) in scores.iter().zip(pairs.iter().skip(1).step_by(2)) {
         last = match options.is_plain() {
@@ -239,7 +230,8 @@ fn add(
         }
     }
     if added + rescored > 0 {
-        ctx.changed(
+        ctx.changed_by(
+            added + rescored,
             key,
             match options.increment {
                 true => Event::ZINCR,
@@ -250,8 +242,8 @@ fn add(
     match (options.increment, last) {
         (true, Some(score)) => reply.double(score.get()),
         (true, None) => reply.null(),
-        (false, _) if options.count_changed => reply.integer(added + rescored),
-        (false, _) => reply.integer(added),
+        (false, _) if options.count_changed => reply.integer((added + rescored) as i64),
+        (false, _) => reply.integer(added as i64),
     }
     Ok(())
 }
@@ -340,14 +332,14 @@ pub fn zrem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     let mut gone = 0;
     if let Some(set) = ctx.get_mut::<SortedSet>(key)? {
         for member in args.tail(2) {
-            gone += i64::from(set.remove(member).is_some());
+            gone += usize::from(set.remove(member).is_some());
         }
         let now_empty = set.is_empty();
         if gone > 0 {
-            removed(ctx, key, Event::ZREM, now_empty);
+            ctx.lost(gone, key, Event::ZREM, now_empty);
         }
     }
-    reply.integer(gone);
+    reply.integer(gone as i64);
     Ok(())
 }
 
@@ -392,13 +384,14 @@ fn pop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, from: Dire
         reply.empty_array();
         return Ok(());
     };
+    let popped_count = count.unwrap_or(1).min(set.len());
     match count {
         Some(0) => {
             reply.empty_array();
             return Ok(());
         }
-        Some(count) => {
-            let count = count.min(set.len());
+        Some(_) => {
+            let count = popped_count;
             begin_entries(reply, count, true);
             pop_some(set, from, count, |member, score| {
                 write_entry(reply, member, score, true);
@@ -413,7 +406,7 @@ fn pop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, from: Dire
         }
     }
     let now_empty = set.is_empty();
-    removed(ctx, key, popped(from), now_empty);
+    ctx.lost(popped_count, key, popped(from), now_empty);
     Ok(())
 }
 
@@ -489,9 +482,9 @@ pub fn multi_pop(
         reply.double(score.get());
     });
     let now_empty = set.is_empty();
-    let count = count.to_string();
-    ctx.logs(key, &[pop_verb(from), key, count.as_bytes()]);
-    removed(ctx, key, popped(from), now_empty);
+    let number = count.to_string();
+    ctx.logs(key, &[pop_verb(from), key, number.as_bytes()]);
+    ctx.lost(count, key, popped(from), now_empty);
     Ok(true)
 }
 
@@ -521,7 +514,7 @@ pub fn pop_one(
     });
     let now_empty = set.is_empty();
     ctx.logs(key, &[pop_verb(from), key]);
-    removed(ctx, key, popped(from), now_empty);
+    ctx.lost(1, key, popped(from), now_empty);
     Ok(true)
 }
 

@@ -13,7 +13,7 @@ use storage::sorted_set::{Direction, compare};
 use storage::{Item, Score, SortedSet};
 
 use crate::commands::options::{self, Options, is, parse_float};
-use crate::commands::sorted_set::{begin_entries, limits, removed, write_entry};
+use crate::commands::sorted_set::{begin_entries, limits, write_entry};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
@@ -466,7 +466,7 @@ fn remove(
         set.remove_range(ranks);
         let now_empty = set.is_empty();
         if gone > 0 {
-            removed(ctx, key, event, now_empty);
+            ctx.lost(gone, key, event, now_empty);
         }
     }
     reply.integer(gone as i64);

@@ -277,7 +277,7 @@ pub fn xadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     }
     ctx.changed(key, Event::XADD);
     if trimmed > 0 {
-        ctx.changed(key, Event::XTRIM);
+        ctx.changed_too(key, Event::XTRIM);
     }
     reply.bulk(&id.text());
     Ok(())
@@ -304,8 +304,7 @@ pub fn xtrim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     };
     log_trim(ctx, key, trimmed, len);
     if trimmed > 0 {
-        ctx.changed(key, Event::XTRIM);
-        changed_quietly(ctx, trimmed - 1);
+        ctx.changed_by(trimmed as usize, key, Event::XTRIM);
     }
     reply.integer(int(trimmed));
     Ok(())
@@ -327,8 +326,7 @@ pub fn xdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         deleted += u64::from(stream.log.delete(parse_id(text, 0)?));
     }
     if deleted > 0 {
-        ctx.changed(key, Event::XDEL);
-        changed_quietly(ctx, deleted - 1);
+        ctx.changed_by(deleted as usize, key, Event::XDEL);
     }
     reply.integer(int(deleted));
     Ok(())

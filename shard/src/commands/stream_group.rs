@@ -101,7 +101,7 @@ pub fn xgroup_create(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'
     Ok(())
 }
 
-/// `XGROUP SETID key group id | $ [ENTRIESREAD entries-read]`
+/// `XGROUP SETID key group id | $ | - | + [ENTRIESREAD entries-read]`
 pub fn xgroup_setid(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name) = (&args[2], &args[3]);
     let options = PositionOptions::parse(args, false)?;
@@ -110,6 +110,8 @@ pub fn xgroup_setid(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     let group = stream.group_mut(name).ok_or_else(|| no_group(key, name))?;
     let id = match &args[4] {
         b"$" => last_id,
+        b"-" => StreamId::MIN,
+        b"+" => StreamId::MAX,
         text => parse_id(text, 0)?,
     };
     group.set_position(id, options.entries_read);
@@ -203,7 +205,7 @@ pub fn help(reply: &mut Reply<'_>, lines: &[&str]) -> Result<Answer, Error> {
 
 /// `XACK key group id [id ...]`: how many were pending.
 pub fn xack(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let stream = ctx.get_mut::<StreamValue>(&args[1])?;
+    let stream = ctx.read_mut::<StreamValue>(&args[1])?;
     let Some(group) = stream.and_then(|stream| stream.group_mut(&args[2])) else {
         reply.integer(0);
         return Ok(());

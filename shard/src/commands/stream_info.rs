@@ -140,12 +140,12 @@ fn write_full_consumers(reply: &mut Reply<'_>, group: &Group, count: usize) {
 fn write_position(reply: &mut Reply<'_>, group: &Group, counts: &Counts) {
     id_field(reply, "last-delivered-id", group.last_id());
     for (name, value) in [
-        ("entries-read", group.entries_read()),
+        ("entries-read", group.entries_read().map(int)),
         ("lag", group.lag(counts)),
     ] {
         reply.bulk(name.as_bytes());
         match value {
-            Some(value) => reply.integer(int(value)),
+            Some(value) => reply.integer(value),
             None => reply.null(),
         }
     }

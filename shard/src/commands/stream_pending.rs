@@ -187,7 +187,7 @@ fn claimed_stream<'c>(
     key: &[u8],
     group: &[u8],
 ) -> Result<&'c mut Stream, Error> {
-    match ctx.get_mut::<StreamValue>(key)? {
+    match ctx.read_mut::<StreamValue>(key)? {
         Some(stream) if stream.group(group).is_some() => Ok(stream),
         _ => Err(no_key_or_group(key, group)),
     }
@@ -210,8 +210,8 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let options_at = 5 + ids.clone().count();
     let options = ClaimOptions::parse(args, options_at, now_ms)?;
 
-    let stream = claimed_stream(ctx, key, name)?;
-    let Some((log, group)) = stream.log_and_group_mut(name) else {
+    let stream = ctx.get_mut::<StreamValue>(key)?;
+    let Some((log, group)) = stream.and_then(|stream| stream.log_and_group_mut(name)) else {
         return Err(no_key_or_group(key, name));
     };
     let mut changes = 0;

@@ -217,7 +217,7 @@ impl<'a> Request<'a> {
             return Ok(false);
         };
         let now_ms = ctx.now.ms();
-        let Some(stream) = ctx.get_mut::<StreamValue>(key)? else {
+        let Some(stream) = ctx.read_mut::<StreamValue>(key)? else {
             return Ok(false);
         };
         let counts = stream.log.counts();

@@ -20,7 +20,7 @@ use crate::listpack::Listpack;
 use crate::stream::Stream;
 use crate::stream_group::{Consumer, Group};
 use crate::stream_id::{NewId, StreamId};
-use crate::stream_log::{StreamEntry, StreamLimits, StreamLog};
+use crate::stream_log::{Counts, StreamEntry, StreamLimits, StreamLog};
 
 const DELETED: i64 = 1;
 const SAME_NAMES: i64 = 2;
@@ -205,7 +205,7 @@ pub(super) fn read(input: &mut Input<'_>, of: Type) -> Result<Stream, Damage> {
     stream.log.set_max_deleted_id(max_deleted_id);
     stream.log.set_entries_added(entries_added);
     for _ in 0..input.count(5)? {
-        let (name, group) = read_group(input, of)?;
+        let (name, group) = read_group(input, of, &stream.log.counts())?;
         if !stream.add_group(&name, group) {
             return input.damage("a stream with a group twice");
         }
@@ -276,11 +276,16 @@ fn read_node(node: &Listpack, master: StreamId, log: &mut StreamLog) -> Option<(
     Some(())
 }
 
-fn read_group(input: &mut Input<'_>, of: Type) -> Result<(Vec<u8>, Group), Damage> {
+fn read_group(
+    input: &mut Input<'_>,
+    of: Type,
+    counts: &Counts,
+) -> Result<(Vec<u8>, Group), Damage> {
     let name = input.string()?;
     let last_id = read_id(input)?;
     let entries_read = match of {
-        Type::Stream1 => None,
+        // They were not counted then.
+        Type::Stream1 => counts.rank_of(last_id),
         _ => Some(input.length()?).filter(|read| *read != UNKNOWN),
     };
     let mut group = Group::new(last_id, entries_read);

@@ -7,7 +7,7 @@ use crate::pause::blocked;
 use crate::{SHARDS, TIME_MAX};
 
 /// A section of INFO as names and values.
-fn info(wire: &mut Wire, section: &str) -> std::collections::BTreeMap<String, String> {
+pub fn info(wire: &mut Wire, section: &str) -> std::collections::BTreeMap<String, String> {
     let value = wire.ask(&format!("INFO {section}"));
     let text = String::from_utf8_lossy(value.text()).into_owned();
     let line = |line: &str| {
