@@ -41,6 +41,7 @@ pub mod field_expiry;
 pub mod footprint;
 pub mod gather;
 pub mod giving_way;
+mod glance;
 pub mod handler;
 pub mod journal;
 pub mod latency;

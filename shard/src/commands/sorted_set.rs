@@ -17,7 +17,7 @@ use storage::sorted_set::{Direction, Inserted};
 use storage::{Item, Score, SortedSet, SortedSetLimits};
 
 use crate::commands::options::{self, Options, is};
-use crate::commands::scan::{self, ElementScan};
+use crate::commands::scan::{ElementScan, cursor, write_cursor};
 use crate::commands::string::write;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
@@ -424,6 +424,10 @@ fn pop_some(
     count: usize,
     mut show: impl FnMut(Item<'_>, Score),
 ) {
+    if count == 1 {
+        set.pop_with(from, show);
+        return;
+    }
     let len = set.len();
     let (first, ranks) = match from {
         Direction::Forward => (0, 0..count),
@@ -588,17 +592,17 @@ fn sample(rng: &mut fastrand::Rng, len: usize, count: usize) -> HashSet<usize> {
 
 /// `ZSCAN key cursor [MATCH pattern] [COUNT count]`
 pub fn zscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let from = scan::cursor_number(&args[2])?;
+    let from = cursor(&args[2])?;
     let Some(set) = ctx.get::<SortedSet>(&args[1])? else {
-        scan::write_cursor_number(reply, 0);
+        write_cursor(reply, None);
         reply.empty_array();
         return Ok(());
     };
-    let scan = ElementScan::parse(None, args, false)?;
+    let scan = ElementScan::parse(from, args, false)?;
     let mut page = Vec::new();
     let mut shown = 0;
     let mut body = Reply::new(&mut page, reply.version());
-    let next = set.scan(from, scan.count, |member, score| {
+    let mut show = |member: Item<'_>, score: Score| {
         let mut digits = itoa::Buffer::new();
         let text = member.text(&mut digits);
         if scan.wants(text) {
@@ -606,8 +610,11 @@ pub fn zscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
             body.bulk(format_double(score.get()).as_bytes());
             shown += 2;
         }
-    });
-    scan::write_cursor_number(reply, next);
+    };
+    let next = scan
+        .from
+        .and_then(|from| set.scan(from, scan.count, &mut show));
+    write_cursor(reply, next);
     reply.array(shown);
     reply.raw(&page);
     Ok(())

@@ -129,8 +129,8 @@ impl<'a> Bounds<'a> {
                 }
             }
             Self::Scores(low, high) => {
-                let start = set.partition_point(|score, _| low.is_above(|at| score.cmp(&at)));
-                let end = set.partition_point(|score, _| high.reaches(|at| score.cmp(&at)));
+                let start = set.partition_by_score(|score| low.is_above(|at| score.cmp(&at)));
+                let end = set.partition_by_score(|score| high.reaches(|at| score.cmp(&at)));
                 start..end
             }
             Self::Names(low, high) => names(set, low, high, direction),
@@ -163,8 +163,8 @@ fn names(
     let last = set.len().saturating_sub(1);
     let backward = || set.iter_from(last, Direction::Backward);
     if set.pack().is_none() {
-        let start = set.partition_point(|_, member| below(member));
-        return start..set.partition_point(|_, member| reached(member));
+        let start = set.partition_by_name(|member| below(member));
+        return start..set.partition_by_name(|member| reached(member));
     }
     let first_reached = set.iter().next().is_some_and(|(first, _)| reached(first));
     let last_below = backward().next().is_none_or(|(last, _)| below(last));
