@@ -3,6 +3,8 @@
 //! Looking a key up in a large keyspace mostly waits for memory. In a pipeline the next commands stand in the buffer already, so their memory
 //! can be on its way meanwhile. A glance gives hints, no answers: whatever it does not understand it leaves to the parser.
 
+use crate::parse::short_number;
+
 /// Arguments of a command that a glance still passes over.
 const ARGS_MAX: usize = 8;
 
@@ -85,24 +87,13 @@ impl Peek {
     }
 }
 
-/// The number of a header such as `$16\r\n`, and what follows it.
+/// The number of a header such as `$16\r\n`, and where what follows it begins.
 #[inline]
 fn number(buf: &[u8], at: usize, mark: u8) -> Option<(usize, usize)> {
-    /// Digits of a number that a glance reads.
-    const DIGITS_MAX: usize = 6;
-    let header = buf.get(at..)?;
-    if *header.first()? != mark {
-        return None;
+    match buf.get(at) {
+        Some(&byte) if byte == mark => short_number(buf, at + 1),
+        _ => None,
     }
-    let mut value = 0;
-    for (index, &byte) in header.iter().enumerate().skip(1).take(DIGITS_MAX + 1) {
-        match byte {
-            b'0'..=b'9' => value = value * 10 + usize::from(byte - b'0'),
-            b'\r' => return Some((value, at + index + 2)),
-            _ => return None,
-        }
-    }
-    None
 }
 
 #[cfg(test)]

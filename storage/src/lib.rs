@@ -14,6 +14,7 @@ pub mod cut;
 pub mod databases;
 pub mod entry;
 pub mod eviction;
+pub mod geo_cells;
 pub mod geohash;
 pub mod hash;
 pub mod hyperloglog;

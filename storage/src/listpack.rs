@@ -280,7 +280,7 @@ impl Listpack {
     pub fn replace(&mut self, cursor: Cursor, element: &[u8]) {
         let entry = cursor.at()..entry_after(self.as_bytes(), cursor.at());
         let count = self.len();
-        Encoded::new(element).with_parts(|parts| self.splice(entry, parts, count));
+        self.put(entry, element, count);
     }
 
     /// Removes the element at `cursor`; the place of the one that followed it.
@@ -364,7 +364,7 @@ impl Listpack {
         }
         let (at, end) = (self.offset(index, len), self.end());
         let mut rest = Self::new();
-        rest.splice(HEADER..HEADER, &[&self.as_bytes()[at..end]], len - index);
+        rest.splice(HEADER..HEADER, &self.as_bytes()[at..end], len - index);
         self.splice(at..end, &[], index);
         rest
     }
@@ -376,7 +376,7 @@ impl Listpack {
             return;
         }
         let (end, count) = (self.end(), self.len() + other.len());
-        self.splice(end..end, &[&other.as_bytes()[HEADER..other.end()]], count);
+        self.splice(end..end, &other.as_bytes()[HEADER..other.end()], count);
     }
 
     /// The pack in Redis's format.
@@ -416,7 +416,7 @@ impl Listpack {
         }
         let mut pack = Self::new();
         if shortest {
-            pack.splice(HEADER..HEADER, &[&bytes[HEADER..end]], count);
+            pack.splice(HEADER..HEADER, &bytes[HEADER..end], count);
         } else {
             let foreign = Iter {
                 bytes,
@@ -466,26 +466,34 @@ impl Listpack {
 
     fn insert_at(&mut self, at: usize, element: &[u8]) {
         let count = self.len() + 1;
-        Encoded::new(element).with_parts(|parts| self.splice(at..at, parts, count));
+        self.put(at..at, element, count);
+    }
+
+    /// Puts one element in the place of those in `range`, after which there are `count`.
+    fn put(&mut self, range: Range<usize>, element: &[u8], count: usize) {
+        let encoded = Encoded::new(element);
+        let len = encoded.len();
+        let at = self.open(range, len, count);
+        encoded.write(&mut self.bytes[at..at + len]);
     }
 
     /// Puts whole encoded entries in the place of those in `range`, after which there are `count`.
-    fn splice(&mut self, range: Range<usize>, parts: &[&[u8]], count: usize) {
+    fn splice(&mut self, range: Range<usize>, entries: &[u8], count: usize) {
         if count == 0 {
             self.bytes = ThinBytes::new();
             return;
         }
-        let added: usize = parts.iter().map(|part| part.len()).sum();
+        let at = self.open(range, entries.len(), count);
+        self.bytes[at..at + entries.len()].copy_from_slice(entries);
+    }
+
+    /// Has a pack of `count` elements with `added` bytes yet to be written in the place of `range`. Returns where in the block.
+    fn open(&mut self, range: Range<usize>, added: usize, count: usize) -> usize {
         let len = self.byte_len() - range.len() + added;
         let wide = count >= usize::from(COUNT_ELSEWHERE);
         let needed = len + if wide { WIDE_COUNT } else { 0 };
         assert!(needed <= Self::BYTES_MAX, "a listpack is bounded");
         let start = self.make_way(range.clone(), added, needed);
-        let mut at = start + range.start;
-        for part in parts {
-            self.bytes[at..at + part.len()].copy_from_slice(part);
-            at += part.len();
-        }
         self.bytes[start + len - 1] = END;
         if start > 0 {
             self.bytes[..GAP_MIN].copy_from_slice(&(GAP | start as u32).to_le_bytes());
@@ -503,7 +511,9 @@ impl Listpack {
         if room < self.bytes.len() / 4 * 3 {
             self.bytes.copy_within(start..start + needed, 0);
             self.bytes.resize(room);
+            return range.start;
         }
+        start + range.start
     }
 
     /// Has `added` bytes free in the place of `range`, and all else where it is to stand when the pack takes `needed` bytes. Returns where it begins.

@@ -3,7 +3,7 @@
 //! ```text
 //! branch   first, count, node | first, count, node | ...     up to BRANCH_LEN_MAX children
 //!                         |
-//! leaf     place place place ...                             up to LEAF_LEN_MAX, in a ring: either end grows and shrinks without moving the rest
+//! leaf     place place place ...                             up to LEAF_LEN_MAX, with slack at either end, so that popping there moves nothing
 //!
 //! place    score, and the block of the member's entry        16 bytes; the name is looked at only where scores are equal
 //! ```
@@ -20,8 +20,7 @@
 
 #![allow(unsafe_code)]
 
-use std::cmp::Ordering;
-use std::collections::{VecDeque, vec_deque};
+use std::ops::Range;
 use std::slice;
 
 use smallvec::SmallVec;
@@ -54,15 +53,104 @@ impl Place {
         // SAFETY: this place is in a tree, and whoever inserted it keeps its entry until it is out again.
         unsafe { self.entry.key() }
     }
+}
 
-    #[inline]
-    fn is_before(&self, score: Score, name: &[u8]) -> bool {
-        let order = self.score.cmp(&score);
-        order.then_with(|| self.name().cmp(name)) == Ordering::Less
+/// How many of `places` stand before a score and name. Names are looked at only where scores are equal, which is seldom.
+#[inline]
+fn count_before(places: &[Place], score: Score, name: &[u8]) -> usize {
+    let at = places.partition_point(|place| place.score.get() < score.get());
+    match places.get(at) {
+        Some(place) if place.score == score => {
+            let equal = &places[at..];
+            at + equal.partition_point(|place| place.score == score && place.name() < name)
+        }
+        _ => at,
     }
 }
 
-type Leaf = VecDeque<Place>;
+/// Places in order, somewhere in a block of [`LEAF_LEN_MAX`].
+#[derive(Clone)]
+struct Leaf {
+    block: Box<[Place; LEAF_LEN_MAX]>,
+    start: u8,
+    len: u8,
+}
+
+impl Leaf {
+    /// A leaf of these places, of which there is one at least, with that much slack before them.
+    fn new(places: &[Place], start: usize) -> Self {
+        // What stands in the slack means nothing.
+        let mut block = Box::new([places[0]; LEAF_LEN_MAX]);
+        block[start..start + places.len()].copy_from_slice(places);
+        Self {
+            block,
+            start: start as u8,
+            len: places.len() as u8,
+        }
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    #[inline]
+    fn places(&self) -> &[Place] {
+        let start = usize::from(self.start);
+        &self.block[start..start + self.len()]
+    }
+
+    /// Puts a place at `at`; there is room.
+    fn insert(&mut self, at: usize, place: Place) {
+        let (start, len) = (usize::from(self.start), self.len());
+        let (before, behind) = (start, LEAF_LEN_MAX - start - len);
+        let moves_front = before > 0 && (behind == 0 || at < len - at);
+        if moves_front {
+            self.block.copy_within(start..start + at, start - 1);
+            self.start -= 1;
+            self.block[start - 1 + at] = place;
+        } else {
+            self.block
+                .copy_within(start + at..start + len, start + at + 1);
+            self.block[start + at] = place;
+        }
+        self.len += 1;
+    }
+
+    /// Takes the places of a range out.
+    fn remove(&mut self, range: Range<usize>) {
+        let (start, len) = (usize::from(self.start), self.len());
+        if range.start < len - range.end {
+            self.block
+                .copy_within(start..start + range.start, start + range.len());
+            self.start += range.len() as u8;
+        } else {
+            self.block
+                .copy_within(start + range.end..start + len, start + range.start);
+        }
+        self.len -= range.len() as u8;
+    }
+
+    /// Keeps the first `len` places and returns the rest.
+    fn split_off(&mut self, len: usize) -> Self {
+        let rest = &self.places()[len..];
+        let rest = Self::new(rest, (LEAF_LEN_MAX - rest.len()) / 2);
+        self.len = len as u8;
+        rest
+    }
+
+    /// Adds places that stand behind all of its own and fit.
+    fn append(&mut self, places: &[Place]) {
+        if usize::from(self.start) + self.len() + places.len() > LEAF_LEN_MAX {
+            let (start, len) = (usize::from(self.start), self.len());
+            self.block.copy_within(start..start + len, 0);
+            self.start = 0;
+        }
+        let end = usize::from(self.start) + self.len();
+        self.block[end..end + places.len()].copy_from_slice(places);
+        self.len += places.len() as u8;
+    }
+}
 
 enum Node {
     Leaf(Leaf),
@@ -82,17 +170,11 @@ pub(crate) struct RankTree {
     root: Vec<Child>,
 }
 
-fn leaf_of(place: Place) -> Leaf {
-    let mut leaf = Leaf::with_capacity(LEAF_LEN_MAX);
-    leaf.push_back(place);
-    leaf
-}
-
 impl Child {
     /// A leaf that is not empty.
     fn leaf(leaf: Leaf) -> Self {
         Self {
-            first: leaf[0],
+            first: leaf.places()[0],
             count: leaf.len() as u32,
             node: Node::Leaf(leaf),
         }
@@ -122,7 +204,7 @@ impl Child {
     /// The first place under it.
     fn find_first(&self) -> Place {
         match &self.node {
-            Node::Leaf(leaf) => leaf[0],
+            Node::Leaf(leaf) => leaf.places()[0],
             Node::Branch(children) => children[0].find_first(),
         }
     }
@@ -131,7 +213,7 @@ impl Child {
     fn absorb(&mut self, next: Self) {
         self.count += next.count;
         match (&mut self.node, next.node) {
-            (Node::Leaf(leaf), Node::Leaf(places)) => leaf.extend(places),
+            (Node::Leaf(leaf), Node::Leaf(next)) => leaf.append(next.places()),
             (Node::Branch(children), Node::Branch(mut others)) => {
                 others[0].first = next.first;
                 children.append(&mut others);
@@ -142,7 +224,7 @@ impl Child {
 
     fn memory_bytes(&self) -> usize {
         match &self.node {
-            Node::Leaf(leaf) => block_size(leaf.capacity() * size_of::<Place>()),
+            Node::Leaf(_) => block_size(size_of::<[Place; LEAF_LEN_MAX]>()),
             Node::Branch(children) => branch_bytes(children),
         }
     }
@@ -162,10 +244,15 @@ fn branch_bytes(children: &Vec<Child>) -> usize {
 #[inline]
 fn child_for(children: &[Child], score: Score, name: &[u8]) -> usize {
     let later = children.get(1..).unwrap_or_default();
-    later.partition_point(|child| {
-        let order = child.first.score.cmp(&score);
-        order.then_with(|| child.first.name().cmp(name)) != Ordering::Greater
-    })
+    let at = later.partition_point(|child| child.first.score.get() < score.get());
+    match later.get(at) {
+        Some(child) if child.first.score == score => {
+            let equal = &later[at..];
+            at + equal
+                .partition_point(|child| child.first.score == score && child.first.name() <= name)
+        }
+        _ => at,
+    }
 }
 
 /// The child that holds the place of this rank, and the rank in it.
@@ -204,22 +291,21 @@ fn insert_below(children: &mut Vec<Child>, place: Place, name: &[u8]) -> Option<
 }
 
 fn insert_into(leaf: &mut Leaf, place: Place, name: &[u8]) -> Option<Child> {
-    let at = leaf.partition_point(|other| other.is_before(place.score, name));
+    let at = count_before(leaf.places(), place.score, name);
     if leaf.len() < LEAF_LEN_MAX {
         leaf.insert(at, place);
         return None;
     }
-    // One that grows at an end stays full.
+    // One that grows at an end stays full, and the next one has room where it will grow.
     if at == LEAF_LEN_MAX {
-        return Some(Child::leaf(leaf_of(place)));
+        return Some(Child::leaf(Leaf::new(&[place], 0)));
     }
     if at == 0 {
-        let full = std::mem::replace(leaf, leaf_of(place));
+        let full = std::mem::replace(leaf, Leaf::new(&[place], LEAF_LEN_MAX - 1));
         return Some(Child::leaf(full));
     }
     let half = LEAF_LEN_MAX / 2;
-    let mut later = Leaf::with_capacity(LEAF_LEN_MAX);
-    later.extend(leaf.drain(half..));
+    let mut later = leaf.split_off(half);
     match at <= half {
         true => leaf.insert(at, place),
         false => later.insert(at - half, place),
@@ -233,9 +319,9 @@ fn remove_below(children: &mut Vec<Child>, score: Score, name: &[u8]) -> bool {
     let child = &mut children[at];
     let first_went = match &mut child.node {
         Node::Leaf(leaf) => {
-            let at = leaf.partition_point(|other| other.is_before(score, name));
-            debug_assert!(leaf[at].score == score && leaf[at].name() == name);
-            leaf.remove(at);
+            let at = count_before(leaf.places(), score, name);
+            debug_assert!(leaf.places()[at].name() == name);
+            leaf.remove(at..at + 1);
             at == 0
         }
         Node::Branch(below) => remove_below(below, score, name),
@@ -268,7 +354,9 @@ fn remove_range_below(
         let here = left.min(child.count() - start);
         let child_lost_first = match &mut child.node {
             Node::Leaf(leaf) => {
-                leaf.drain(start..start + here).for_each(&mut *removed);
+                let places = leaf.places()[start..start + here].iter();
+                places.copied().for_each(&mut *removed);
+                leaf.remove(start..start + here);
                 start == 0
             }
             Node::Branch(below) => remove_range_below(below, start, here, removed),
@@ -320,10 +408,17 @@ fn pop_below(children: &mut Vec<Child>, from: Direction) -> Option<Place> {
         Direction::Backward => children.len().checked_sub(1)?,
     };
     let child = children.get_mut(at)?;
-    let place = match (&mut child.node, from) {
-        (Node::Leaf(leaf), Direction::Forward) => leaf.pop_front(),
-        (Node::Leaf(leaf), Direction::Backward) => leaf.pop_back(),
-        (Node::Branch(below), _) => pop_below(below, from),
+    let place = match &mut child.node {
+        Node::Branch(below) => pop_below(below, from),
+        Node::Leaf(leaf) => {
+            let at = match from {
+                Direction::Forward => 0,
+                Direction::Backward => leaf.len() - 1,
+            };
+            let place = leaf.places()[at];
+            leaf.remove(at..at + 1);
+            Some(place)
+        }
     };
     child.count -= 1;
     if child.count == 0 {
@@ -344,7 +439,8 @@ impl RankTree {
     /// The entry lives, under the same key, until the place is removed or the tree is dropped.
     pub(crate) unsafe fn insert(&mut self, place: Place) {
         if self.root.is_empty() {
-            self.root.push(Child::leaf(leaf_of(place)));
+            self.root
+                .push(Child::leaf(Leaf::new(&[place], LEAF_LEN_MAX / 2)));
             return;
         }
         if let Some(later) = insert_below(&mut self.root, place, place.name()) {
@@ -388,7 +484,16 @@ impl RankTree {
 
     /// How many members stand before the one of this score and name, which need not be there.
     pub(crate) fn rank(&self, score: Score, name: &[u8]) -> usize {
-        self.partition_point(|place| place.is_before(score, name))
+        let (mut children, mut rank) = (&self.root[..], 0);
+        loop {
+            let at = child_for(children, score, name);
+            rank += children.iter().take(at).map(Child::count).sum::<usize>();
+            match children.get(at).map(|child| &child.node) {
+                None => return rank,
+                Some(Node::Branch(below)) => children = below,
+                Some(Node::Leaf(leaf)) => return rank + count_before(leaf.places(), score, name),
+            }
+        }
     }
 
     /// How many members, from the first on, `is_before` holds for; it holds for none after one that it does not hold for.
@@ -401,7 +506,7 @@ impl RankTree {
             match children.get(at).map(|child| &child.node) {
                 None => return rank,
                 Some(Node::Branch(below)) => children = below,
-                Some(Node::Leaf(leaf)) => return rank + leaf.partition_point(is_before),
+                Some(Node::Leaf(leaf)) => return rank + leaf.places().partition_point(is_before),
             }
         }
     }
@@ -424,8 +529,8 @@ impl RankTree {
                 Node::Branch(below) => children = below,
                 Node::Leaf(leaf) => {
                     walk.leaf = Places::of(match direction {
-                        Direction::Forward => leaf.range(rank..),
-                        Direction::Backward => leaf.range(..=rank),
+                        Direction::Forward => leaf.places()[rank..].iter(),
+                        Direction::Backward => leaf.places()[..=rank].iter(),
                     });
                     break;
                 }
@@ -438,12 +543,12 @@ impl RankTree {
 /// Places of a leaf from some place on, and those whose entries are asked for meanwhile.
 #[derive(Clone, Default)]
 struct Places<'a> {
-    here: vec_deque::Iter<'a, Place>,
-    ahead: vec_deque::Iter<'a, Place>,
+    here: slice::Iter<'a, Place>,
+    ahead: slice::Iter<'a, Place>,
 }
 
 impl<'a> Places<'a> {
-    fn of(places: vec_deque::Iter<'a, Place>) -> Self {
+    fn of(places: slice::Iter<'a, Place>) -> Self {
         Self {
             here: places.clone(),
             ahead: places,
@@ -451,7 +556,7 @@ impl<'a> Places<'a> {
     }
 
     fn next(&mut self, direction: Direction) -> Option<&'a Place> {
-        let step = |places: &mut vec_deque::Iter<'a, Place>| match direction {
+        let step = |places: &mut slice::Iter<'a, Place>| match direction {
             Direction::Forward => places.next(),
             Direction::Backward => places.next_back(),
         };
@@ -489,7 +594,7 @@ impl<'a> Walk<'a> {
                     self.path.pop();
                 }
                 Some(Node::Branch(below)) => self.path.push(below.iter()),
-                Some(Node::Leaf(leaf)) => self.leaf = Places::of(leaf.iter()),
+                Some(Node::Leaf(leaf)) => self.leaf = Places::of(leaf.places().iter()),
             }
         }
     }

@@ -9,10 +9,11 @@ use std::ops::Range;
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use protocol::strtod;
 use storage::sorted_set::{Direction, compare};
 use storage::{Item, Score, SortedSet};
 
-use crate::commands::options::{self, Options, is, parse_float};
+use crate::commands::options::{self, Options, is};
 use crate::commands::sorted_set::{begin_entries, limits, removed, write_entry};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
@@ -46,10 +47,9 @@ impl Bound<Score> {
             Some(number) => (number, true),
             None => (text, false),
         };
-        let score = match number {
-            b"" => Some(0.0),
-            number => parse_float(number.trim_ascii_start()),
-        };
+        let number = strtod::c_string(number);
+        let read = strtod::strtod(number);
+        let score = (read.len == number.len()).then_some(read.value);
         let score = score.and_then(Score::new).ok_or(BAD_SCORE)?;
         Ok(match excluded {
             true => Self::Excluding(score),

@@ -2,6 +2,7 @@
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use protocol::strtod::c_string;
 use storage::StreamId;
 use storage::stream_group::Group;
 
@@ -23,9 +24,9 @@ pub fn no_group(key: &[u8], group: &[u8]) -> Error {
     Error::from_bytes(
         [
             b"NOGROUP No such consumer group '",
-            group,
+            c_string(group),
             b"' for key name '",
-            key,
+            c_string(key),
             b"'",
         ]
         .concat(),
@@ -37,9 +38,9 @@ pub fn no_key_or_group(key: &[u8], group: &[u8]) -> Error {
     Error::from_bytes(
         [
             b"NOGROUP No such key '",
-            key,
+            c_string(key),
             b"' or consumer group '",
-            group,
+            c_string(group),
             b"'",
         ]
         .concat(),
@@ -49,7 +50,7 @@ pub fn no_key_or_group(key: &[u8], group: &[u8]) -> Error {
 /// `ERR unknown subcommand or wrong number of arguments for 'sub'. Try NAME HELP.`
 pub fn bad_subcommand(sub: &[u8], container: &str) -> Error {
     const ECHOED_BYTES_MAX: usize = 128;
-    let sub = sub.get(..ECHOED_BYTES_MAX).unwrap_or(sub);
+    let sub = c_string(sub.get(..ECHOED_BYTES_MAX).unwrap_or(sub));
     Error::from_bytes(
         [
             b"ERR unknown subcommand or wrong number of arguments for '",
