@@ -287,7 +287,8 @@ fn search(
         wanted.write(&found, reply);
         return Ok(());
     };
-    let mut result = SortedSet::default();
+    let longest = found.iter().map(|item| item.member.len()).max();
+    let mut result = SortedSet::for_members(found.len(), longest.unwrap_or(0), limits);
     for item in found {
         let score = match wanted.store_distance {
             true => Score::new(item.distance / wanted.unit).unwrap_or(item.score),
