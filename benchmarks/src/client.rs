@@ -101,7 +101,8 @@ impl Connection {
                         bulk -= there;
                     }
                 }
-                Some(("*", text)) => left += text.parse::<usize>()?,
+                Some(("*" | "~", text)) => left += text.parse::<usize>()?,
+                Some(("%", text)) => left += 2 * text.parse::<usize>()?,
                 _ => return Err(format!("unexpected reply: {:?}", self.line).into()),
             }
         }

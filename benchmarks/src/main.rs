@@ -12,6 +12,7 @@ mod handoff;
 mod idle;
 mod memory;
 mod overhead;
+mod pauses;
 mod placement;
 mod process;
 mod publish;
@@ -110,6 +111,15 @@ enum Benchmark {
         /// Keys set a second [default: 200000].
         #[arg(long)]
         rate: Option<NonZeroU64>,
+    },
+    /// How long others wait while a command works on a huge collection.
+    Pauses {
+        /// Elements of each collection [default: 10000000, quick: 100000].
+        #[arg(long)]
+        elements: Option<NonZeroU64>,
+        /// Only the types, or the commands, that have this in them.
+        #[arg(long)]
+        only: Option<String>,
     },
     /// Memory of idle connections, and CPU time of an idle server.
     Idle {
@@ -240,6 +250,11 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(rounds, 5, 1),
             Duration::from_millis(pick(millis, 1000, 200)),
             pick(handoffs, 4000, 400),
+        ),
+        Benchmark::Pauses { elements, ref only } => pauses::run(
+            selection,
+            pick(elements, 10_000_000, 100_000),
+            only.as_deref(),
         ),
         Benchmark::Idle {
             connections,

@@ -15,6 +15,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use protocol::args::{Args, Span};
+use protocol::peek::Seen;
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use storage::DbIndex;
@@ -161,10 +162,11 @@ impl Batch {
         }
     }
 
-    /// What most often is the key of each command of a group.
-    pub fn keys(&self, group: Range<usize>) -> impl Iterator<Item = &[u8]> {
-        group.filter_map(|at| {
-            args_of(&self.requests, &self.bytes, &self.spans, &self.large, at).get(1)
+    /// The first arguments of each command of a group.
+    pub fn seen(&self, group: Range<usize>) -> impl Iterator<Item = Seen<'_>> {
+        group.map(|at| {
+            let args = args_of(&self.requests, &self.bytes, &self.spans, &self.large, at);
+            Seen::of(args.iter())
         })
     }
 

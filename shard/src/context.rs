@@ -12,8 +12,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use protocol::args::OwnedArgs;
 use storage::{
-    AccessPolicy, Databases, DbIndex, Entry, Found, Item, Keyspace, Object, UnixMillis, Value,
-    WrongType,
+    AccessPolicy, Databases, DbIndex, Entry, Found, Item, Keyspace, Looked, Object, Spot,
+    UnixMillis, Value, WrongType,
 };
 
 use crate::batch::{ClientAddress, ClientToken};
@@ -435,13 +435,19 @@ impl Context<'_> {
         key: &[u8],
         new: impl FnOnce() -> T,
     ) -> Result<&mut T, WrongType> {
-        if self.find(key).is_none() {
-            self.insert(Entry::object(key, new().into_object(), None));
-        }
-        match self.db().get_mut(key) {
-            Some(entry) => entry.get_mut(),
-            None => Err(WrongType),
-        }
+        let spot = match self.databases.get_mut(self.selected).look(key, self.now) {
+            Looked::Live(spot) => {
+                let entry = self.databases.get_mut(self.selected).at_mut(spot);
+                self.access.touch(entry, self.now, self.random);
+                spot
+            }
+            Looked::Missing => self.insert(Entry::object(key, new().into_object(), None)),
+            Looked::Expired(entry) => {
+                self.effects.expired(self.selected, entry);
+                self.insert(Entry::object(key, new().into_object(), None))
+            }
+        };
+        self.db().at_mut(spot).get_mut()
     }
 
     /// Puts a string at `key`, whatever was there before.
@@ -495,7 +501,9 @@ impl Context<'_> {
                 self.effects.discard(old);
                 self.put(entry);
             }
-            None => self.insert(entry),
+            None => {
+                self.insert(entry);
+            }
         }
     }
 
@@ -512,10 +520,10 @@ impl Context<'_> {
     }
 
     /// Puts an entry whose key is new in the selected database, and notes its first use.
-    pub fn insert(&mut self, entry: Entry) {
+    pub fn insert(&mut self, entry: Entry) -> Spot {
         self.effects
             .happened(self.selected, entry.key(), Event::NEW);
-        self.put(entry);
+        self.put(entry)
     }
 
     /// Says that a key new in a database has been put there past [`Self::insert`] (RENAME, MOVE, COPY).
@@ -524,9 +532,10 @@ impl Context<'_> {
     }
 
     /// The same where the key only was taken out to have another value.
-    fn put(&mut self, mut entry: Entry) {
+    fn put(&mut self, mut entry: Entry) -> Spot {
         entry.set_access(self.access.fresh(self.now));
-        self.db().insert_new(entry);
+        let db = self.db();
+        db.insert_at(db.hash_of(entry.key()), entry)
     }
 
     /// Takes the entry of `key` out, if it is there.

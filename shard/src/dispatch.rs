@@ -6,11 +6,10 @@ use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
 use protocol::keys;
 use protocol::parse::{LargeArg, Limits, Parsed, ProtocolError};
-use protocol::peek::Peek;
+use protocol::peek::Seen;
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
 use smallvec::SmallVec;
-use storage::Keyspace;
 use storage::prefetch::GROUP_LEN_MAX;
 use tracing::{debug, info};
 
@@ -21,6 +20,7 @@ use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::commands::{copy, sort};
 use crate::error::Error;
 use crate::eviction::Room;
+use crate::glance::{self, Glance};
 use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::message::{Message, Parked, TransactionKey};
 use crate::shard::Shard;
@@ -399,9 +399,9 @@ impl Shard {
         while begin < batch.count() {
             let group = begin..batch.count().min(begin + GROUP_LEN_MAX);
             begin = group.end;
-            let keyspace = self.databases.get(batch.db(group.start));
-            if group.len() > 1 && keyspace.is_worth_fetching() {
-                keyspace.prefetch(batch.keys(group.clone()));
+            if group.len() > 1 {
+                let seen: SmallVec<[Seen<'_>; GROUP_LEN_MAX]> = batch.seen(group.clone()).collect();
+                glance::fetch_group(self.databases.get(batch.db(group.start)), &seen);
             }
             self.run_group(origin, batch, group);
         }
@@ -506,28 +506,6 @@ fn is_short(args: &Args<'_>) -> bool {
     /// Arguments of a short command.
     const ARGS_MAX: usize = 8;
     args.len() <= ARGS_MAX && args.iter().map(<[u8]>::len).sum::<usize>() <= SHORT_BYTES_MAX
-}
-
-/// Commands that are to run whose keys are on their way from memory.
-#[derive(Default)]
-struct Glance {
-    ahead: usize,
-    /// There was nothing more to see.
-    over: bool,
-}
-
-impl Glance {
-    /// Called before the command at `at` runs: when the last group has run, looks at the next one.
-    #[inline]
-    fn fetch(&mut self, keyspace: &Keyspace, input: &[u8], at: usize) {
-        if self.ahead == 0 && !self.over && keyspace.is_worth_fetching() {
-            let mut peek = Peek::new(at);
-            let keys = std::iter::from_fn(|| peek.next_key(input));
-            self.ahead = keyspace.prefetch(keys);
-            self.over = self.ahead == 0;
-        }
-        self.ahead = self.ahead.saturating_sub(1);
-    }
 }
 
 /// Whether a command may only run once everything its connection sent before has had its reply: what tells other connections something ("SET data,

@@ -45,6 +45,7 @@ pub mod field_expiry;
 pub mod footprint;
 pub mod gather;
 pub mod giving_way;
+mod glance;
 pub mod handler;
 pub mod invalidation;
 pub mod journal;

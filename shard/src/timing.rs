@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use protocol::args::{Args, OwnedArgs};
-use protocol::command::Flags;
+use protocol::command::{Flags, KeyShape};
 use protocol::reply::Reply;
 use protocol::table::CommandId;
 
@@ -84,7 +84,10 @@ impl Timing {
 
 fn is_brief(id: CommandId) -> bool {
     let command = id.command();
-    command.name == "set" || (command.flags.contains(Flags::FAST) && command.arity > 0)
+    // A count (LPOP, SPOP) or many members show in the length of the reply or of the command; how much XADD trims shows nowhere.
+    let tells_its_length = command.arity > 0 || command.shape == KeyShape::One;
+    let is_fast = command.flags.contains(Flags::FAST) && tells_its_length;
+    command.name == "set" || (is_fast && command.name != "xadd")
 }
 
 fn no_histograms() -> Vec<Option<Box<Histogram>>> {

@@ -212,6 +212,11 @@ impl Entry {
         Self::build(key, deadline, Payload::of_owned(&mut text, head), 0)
     }
 
+    /// A key with an integer.
+    pub fn int(key: &[u8], int: i64) -> Self {
+        Self::build(key, None, Payload::Int(int), 0)
+    }
+
     /// A key with a value of another type.
     pub fn object(key: &[u8], object: Object, deadline: Option<UnixMillis>) -> Self {
         Self::build(key, deadline, Payload::Object(object), 0)
@@ -298,10 +303,13 @@ impl Entry {
     /// Lets the block be on its way from memory while something else is done.
     #[inline]
     pub fn prefetch(&self) {
-        /// Where a small key and value end, about: in the next cache line, often.
-        const TAIL: usize = 40;
-        prefetch::line(self.block.as_ptr());
-        prefetch::line(self.block.as_ptr().wrapping_byte_add(TAIL));
+        prefetch_block(self.block);
+    }
+
+    /// The block, for an index beside the table that the entry stands in.
+    #[inline]
+    pub(crate) fn share(&self) -> SharedEntry {
+        SharedEntry { block: self.block }
     }
 
     /// The key.
@@ -645,6 +653,42 @@ impl Entry {
             Form::Object => self.as_object().map_or(1, Object::effort_to_free),
         }
     }
+}
+
+/// The block of an entry that stands in a table, for an index beside the table. Copies do not own it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SharedEntry {
+    block: NonNull<u8>,
+}
+
+// SAFETY: this is an address; whoever reads what is there answers for it, and the table goes from thread to thread with its index.
+unsafe impl Send for SharedEntry {}
+
+impl SharedEntry {
+    /// The key.
+    ///
+    /// # Safety
+    /// The entry is still there and has neither another key nor a value of another form, for as long as the key is looked at.
+    #[inline]
+    pub(crate) unsafe fn key<'a>(self) -> &'a [u8] {
+        let entry = ManuallyDrop::new(Entry { block: self.block });
+        let key: *const [u8] = entry.key();
+        // SAFETY: the key stands in the block, not in `entry`, and stays there as the caller says.
+        unsafe { &*key }
+    }
+
+    /// Lets the block be on its way from memory.
+    #[inline]
+    pub(crate) fn prefetch(self) {
+        prefetch_block(self.block);
+    }
+}
+
+fn prefetch_block(block: NonNull<u8>) {
+    /// Where a small key and value end, about: in the next cache line, often.
+    const TAIL: usize = 40;
+    prefetch::line(block.as_ptr());
+    prefetch::line(block.as_ptr().wrapping_byte_add(TAIL));
 }
 
 impl Drop for Entry {

@@ -1,175 +1,280 @@
-//! Where on the map to look for what lies around a place: up to nine cells of the geohash grid, each a range of scores.
+//! The cells of the geohash grid that may hold what lies around a place: the one of the place, and those of its eight neighbours that are needed.
 //!
 //! ```text
-//!   NW | N | NE      The grid is as fine as it can be while the middle cell and its neighbours cover what is searched; neighbours that
-//!   ---+---+---      it does not reach are left out. A cell of n steps is all hashes with the same 2n high bits.
-//!    W | x | E
-//!   ---+---+---      The order in which cells are looked through is that of replies where none is asked for, so it is Redis's, and so is
-//!   SW | S | SE      every rounding: at the poles and around half the globe its choice leaves places out, and they are left out here.
+//! north west | north | north east       a cell of `steps` halvings is a range of scores, so that its members stand together in the
+//! -----------+-------+-----------       sorted set. Steps are chosen so that a cell is at least as large as what is searched, by the same
+//! west       | here  | east             estimate as Redis's: near the poles, at the date line and with very large radiuses it leaves places
+//! -----------+-------+-----------       out, and answers are to be the same. The order of the cells is Redis's too: COUNT ANY takes what
+//! south west | south | south east       comes first.
 //! ```
 
+use std::f64::consts::PI;
 use std::ops::Range;
 
-use crate::geohash::{EARTH_RADIUS_M, LATITUDE_MAX, LONGITUDE_MAX, Place, STEPS, interleave, part};
+use smallvec::SmallVec;
 
-/// Half the Earth's circumference on the Mercator map, in metres: what one step of the grid covers.
+use crate::geohash::{EARTH_RADIUS_M, LATITUDE_MAX, LONGITUDE_MAX, Place, spread};
+
+/// Halvings of each coordinate in a score.
+const STEPS_MAX: u32 = 26;
+
+/// Half the width of the map, in metres, as Redis estimates with.
 const MAP_HALF_M: f64 = 20_037_726.37;
 
-/// Beyond these latitudes cells are so narrow that the grid must be coarser by one step, and by another.
-const NARROW_LATITUDES: [f64; 2] = [66.0, 80.0];
+/// Where cells lie further apart in degrees than in metres: one step less is taken from here on, and another one.
+const HIGH_LATITUDES: [f64; 2] = [66.0, 80.0];
 
-/// How far a search reaches from its centre, in metres.
-#[derive(Clone, Copy, Debug)]
-pub struct Reach {
-    /// To the east and the west.
-    pub width_m: f64,
-    /// To the north and the south.
-    pub height_m: f64,
-    /// To the farthest point.
-    pub farthest_m: f64,
+/// What surrounds a place, in metres.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Shape {
+    Circle { radius: f64 },
+    Box { width: f64, height: f64 },
 }
 
-/// One cell of a grid of `2^steps` by `2^steps`. The column, or row, at the map's upper edge is one too high.
+impl Shape {
+    /// The distance of a place from the centre, if it lies within. The one opposite on the globe may be no number of metres away; it lies within.
+    pub fn distance_m(self, centre: Place, place: Place) -> Option<f64> {
+        let is_beyond = |distance: f64, limit: f64| distance > limit;
+        match self {
+            Self::Circle { radius } => {
+                let distance = centre.distance_m(place);
+                (!is_beyond(distance, radius)).then_some(distance)
+            }
+            Self::Box { width, height } => {
+                let beside = Place {
+                    longitude: centre.longitude,
+                    latitude: place.latitude,
+                };
+                if is_beyond(centre.latitude_distance_m(place), height / 2.0)
+                    || is_beyond(place.distance_m(beside), width / 2.0)
+                {
+                    return None;
+                }
+                Some(centre.distance_m(place))
+            }
+        }
+    }
+
+    /// Half the width and half the height.
+    fn halves(self) -> (f64, f64) {
+        match self {
+            Self::Circle { radius } => (radius, radius),
+            Self::Box { width, height } => (width / 2.0, height / 2.0),
+        }
+    }
+
+    /// How far its edge reaches.
+    fn reach(self) -> f64 {
+        match self {
+            Self::Circle { radius } => radius,
+            Self::Box { width, height } => {
+                let (width, height) = (width / 2.0, height / 2.0);
+                (width * width + height * height).sqrt()
+            }
+        }
+    }
+}
+
+/// Degrees from one side to the other.
 #[derive(Clone, Copy)]
-struct Cell {
-    column: u64,
-    row: u64,
-    steps: u32,
-}
-
-impl Cell {
-    fn of(place: Place, steps: u32) -> Self {
-        Self {
-            column: part(place.longitude, LONGITUDE_MAX, steps),
-            row: part(place.latitude, LATITUDE_MAX, steps),
-            steps,
-        }
-    }
-
-    /// The cell beside it; the map is a torus.
-    fn beside(self, columns: i64, rows: i64) -> Self {
-        let wrap = |at: u64, by: i64| match by {
-            0 => at,
-            by => at.wrapping_add_signed(by) & ((1 << self.steps) - 1),
-        };
-        Self {
-            column: wrap(self.column, columns),
-            row: wrap(self.row, rows),
-            steps: self.steps,
-        }
-    }
-
-    fn edge(self, at: u64, max: f64) -> f64 {
-        -max + at as f64 / (1u64 << self.steps) as f64 * (2.0 * max)
-    }
-
-    fn west(self) -> f64 {
-        self.edge(self.column, LONGITUDE_MAX)
-    }
-
-    fn east(self) -> f64 {
-        self.edge(self.column + 1, LONGITUDE_MAX)
-    }
-
-    fn south(self) -> f64 {
-        self.edge(self.row, LATITUDE_MAX)
-    }
-
-    fn north(self) -> f64 {
-        self.edge(self.row + 1, LATITUDE_MAX)
-    }
-
-    /// The hashes within.
-    fn hashes(self) -> Range<u64> {
-        let bits = interleave(self.row, self.column);
-        let shift = 2 * (STEPS - self.steps);
-        bits << shift..(bits + 1) << shift
-    }
-}
-
-/// The rectangle of coordinates that a search reaches, in degrees.
-struct Bounds {
+struct Extent {
     west: f64,
     east: f64,
     south: f64,
     north: f64,
 }
 
-impl Bounds {
-    fn new(centre: Place, reach: Reach) -> Self {
-        let degrees = |radians: f64| radians / (std::f64::consts::PI / 180.0);
-        let rise = degrees(reach.height_m / EARTH_RADIUS_M);
-        // Meridians are nearest to one another on the side of the pole.
-        let polar = match centre.latitude < 0.0 {
-            true => centre.latitude - rise,
-            false => centre.latitude + rise,
+/// The least and greatest degrees of a shape. (East and west are taken at the edge that is farther from the equator.)
+fn extent_of(shape: Shape, centre: Place) -> Extent {
+    // To the last bit as C does it.
+    let degrees = |radians: f64| radians / (PI / 180.0);
+    let (half_width, half_height) = shape.halves();
+    let up = degrees(half_height / EARTH_RADIUS_M);
+    let edge = match centre.latitude < 0.0 {
+        true => centre.latitude - up,
+        false => centre.latitude + up,
+    };
+    let aside = degrees(half_width / EARTH_RADIUS_M / edge.to_radians().cos());
+    Extent {
+        west: centre.longitude - aside,
+        east: centre.longitude + aside,
+        south: centre.latitude - up,
+        north: centre.latitude + up,
+    }
+}
+
+/// How often the map is to be halved so that a cell still is as large as this.
+fn estimate_steps(reach_m: f64, latitude: f64) -> u32 {
+    if reach_m == 0.0 {
+        return STEPS_MAX;
+    }
+    let (mut reach, mut steps) = (reach_m, 1i32);
+    while reach < MAP_HALF_M {
+        reach *= 2.0;
+        steps += 1;
+    }
+    steps -= 2;
+    steps -= HIGH_LATITUDES
+        .iter()
+        .filter(|&&from| latitude.abs() > from)
+        .count() as i32;
+    steps.clamp(1, STEPS_MAX as i32) as u32
+}
+
+/// A cell of the grid whose coordinates are halved `steps` times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cell {
+    column: u32,
+    row: u32,
+    steps: u32,
+}
+
+impl Cell {
+    /// The cell of a place. On the very edge of the map it has a number one too high, as in Redis.
+    fn of(place: Place, steps: u32) -> Self {
+        let part = |value: f64, max: f64| {
+            let offset = (value + max) / (2.0 * max) * f64::from(1u32 << steps);
+            offset as u32
         };
-        let side = degrees(reach.width_m / EARTH_RADIUS_M / polar.to_radians().cos());
         Self {
-            west: centre.longitude - side,
-            east: centre.longitude + side,
-            south: centre.latitude - rise,
-            north: centre.latitude + rise,
+            column: part(place.longitude, LONGITUDE_MAX),
+            row: part(place.latitude, LATITUDE_MAX),
+            steps,
         }
     }
 
-    /// Whether a cell and its four neighbours cover it.
-    fn is_covered_around(&self, cell: Cell) -> bool {
-        let is_beyond = cell.beside(0, 1).north() < self.north
-            || cell.beside(0, -1).south() > self.south
-            || cell.beside(1, 0).east() < self.east
-            || cell.beside(-1, 0).west() > self.west;
-        !is_beyond
+    /// The cell so many columns to the east and rows to the north; the map goes round in both directions.
+    fn beside(self, east: i32, north: i32) -> Self {
+        let mask = (1u32 << self.steps) - 1;
+        let moved = |part: u32, by: i32| match by {
+            0 => part,
+            by => part.wrapping_add_signed(by) & mask,
+        };
+        Self {
+            column: moved(self.column, east),
+            row: moved(self.row, north),
+            steps: self.steps,
+        }
+    }
+
+    fn extent(self) -> Extent {
+        let parts = f64::from(1u32 << self.steps);
+        let degrees = |part: u32, max: f64| -max + (f64::from(part) / parts) * (2.0 * max);
+        Extent {
+            west: degrees(self.column, LONGITUDE_MAX),
+            east: degrees(self.column + 1, LONGITUDE_MAX),
+            south: degrees(self.row, LATITUDE_MAX),
+            north: degrees(self.row + 1, LATITUDE_MAX),
+        }
+    }
+
+    /// The scores of the places in it.
+    pub fn scores(self) -> Range<f64> {
+        let bits = spread(self.row) | spread(self.column) << 1;
+        let shift = 2 * (STEPS_MAX - self.steps);
+        // At most 54 bits.
+        (bits << shift) as f64..((bits + 1) << shift) as f64
     }
 }
 
-/// How fine a grid may be for a search of this reach.
-fn steps_for(farthest_m: f64, latitude: f64) -> u32 {
-    if farthest_m == 0.0 {
-        return STEPS;
+/// The cells to search for what lies within `shape` around `centre`, in the order in which to search them.
+pub fn cells_around(centre: Place, shape: Shape) -> SmallVec<[Cell; 9]> {
+    let wanted = extent_of(shape, centre);
+    let mut here = Cell::of(centre, estimate_steps(shape.reach(), centre.latitude));
+    let reaches = |cell: Cell| {
+        cell.beside(0, 1).extent().north < wanted.north
+            || cell.beside(0, -1).extent().south > wanted.south
+            || cell.beside(1, 0).extent().east < wanted.east
+            || cell.beside(-1, 0).extent().west > wanted.west
+    };
+    // The neighbours do not reach far enough.
+    if here.steps > 1 && reaches(here) {
+        here = Cell::of(centre, here.steps - 1);
     }
-    let mut steps = 1;
-    let mut covered = farthest_m;
-    while covered < MAP_HALF_M {
-        covered *= 2.0;
-        steps += 1;
+    let extent = here.extent();
+    let is_needed = |east: i32, north: i32| {
+        here.steps < 2
+            || !(north < 0 && extent.south < wanted.south
+                || north > 0 && extent.north > wanted.north
+                || east < 0 && extent.west < wanted.west
+                || east > 0 && extent.east > wanted.east)
+    };
+    let mut cells: SmallVec<[Cell; 9]> = SmallVec::new();
+    for (east, north) in [
+        (0, 0),
+        (0, 1),
+        (0, -1),
+        (1, 0),
+        (-1, 0),
+        (1, 1),
+        (-1, 1),
+        (1, -1),
+        (-1, -1),
+    ] {
+        let cell = here.beside(east, north);
+        // On a map of few cells two neighbours may be one, but for the first.
+        let is_same = cells.len() > 1 && cells.last() == Some(&cell);
+        if is_needed(east, north) && !is_same {
+            cells.push(cell);
+        }
     }
-    // Two less, so that a cell is at least as wide as the search.
-    let narrower = NARROW_LATITUDES
-        .iter()
-        .filter(|&&limit| latitude.abs() > limit);
-    (steps - 2 - narrower.count() as i32).clamp(1, STEPS as i32) as u32
+    cells
 }
 
-/// The ranges of hashes to look through, in order.
-pub fn around(centre: Place, reach: Reach) -> impl Iterator<Item = Range<u64>> {
-    let bounds = Bounds::new(centre, reach);
-    let mut steps = steps_for(reach.farthest_m, centre.latitude);
-    if steps > 1 && !bounds.is_covered_around(Cell::of(centre, steps)) {
-        steps -= 1;
+/// The column and row of a score's cell.
+#[cfg(test)]
+fn parts_of(hash: u64) -> (u32, u32) {
+    use crate::geohash::squash;
+    (squash(hash >> 1), squash(hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn steps_follow_the_radius() {
+        for (reach, latitude, steps) in [
+            (0.0, 0.0, 26),
+            (1.0, 0.0, 24),
+            (1000.0, 0.0, 14),
+            (1000.0, 70.0, 13),
+            (1000.0, -85.0, 12),
+            (5e6, 0.0, 2),
+            (1e9, 0.0, 1),
+        ] {
+            assert_eq!(estimate_steps(reach, latitude), steps, "{reach} {latitude}");
+        }
     }
-    let cell = Cell::of(centre, steps);
-    let all = steps < 2;
-    let north = all || cell.north() <= bounds.north;
-    let south = all || cell.south() >= bounds.south;
-    let east = all || cell.east() <= bounds.east;
-    let west = all || cell.west() >= bounds.west;
-    let neighbours = [
-        (0, 1, north),
-        (0, -1, south),
-        (1, 0, east),
-        (-1, 0, west),
-        (1, 1, north && east),
-        (-1, 1, north && west),
-        (1, -1, south && east),
-        (-1, -1, south && west),
-    ];
-    let mut last: Option<Range<u64>> = None;
-    let neighbours = neighbours
-        .into_iter()
-        .filter(|(.., wanted)| *wanted)
-        .map(move |(columns, rows, _)| cell.beside(columns, rows).hashes())
-        // On the coarsest grid the neighbour on one side is that on the other.
-        .filter(move |hashes| last.replace(hashes.clone()).as_ref() != Some(hashes));
-    std::iter::once(cell.hashes()).chain(neighbours)
+
+    proptest! {
+        /// Where nothing is special, no place within the circle is left out.
+        #[test]
+        fn what_is_near_is_in_a_cell(
+            longitude in -120.0..120.0f64, latitude in -60.0..60.0f64,
+            east in -1.0..1.0f64, north in -1.0..1.0f64, reach in 1.0..300_000.0f64,
+        ) {
+            let centre = Place::new(longitude, latitude).expect("within range");
+            let degrees = reach / 111_000.0;
+            let place = Place::new(longitude + east * degrees, latitude + north * degrees).expect("within range");
+            let shape = Shape::Circle { radius: reach };
+            let hash = place.hash();
+            prop_assume!(shape.distance_m(centre, Place::of_hash(hash)).is_some());
+            let cells = cells_around(centre, shape);
+            prop_assert!(cells.iter().any(|cell| cell.scores().contains(&(hash as f64))));
+        }
+
+        #[test]
+        fn a_cell_is_the_range_of_its_places(longitude in -180.0..180.0f64, latitude in -85.0..85.0f64, steps in 1u32..=26) {
+            let place = Place::new(longitude, latitude).expect("within range");
+            let cell = Cell::of(place, steps);
+            prop_assert!(cell.scores().contains(&(place.hash() as f64)));
+            let (column, row) = parts_of(place.hash());
+            prop_assert_eq!((column >> (26 - steps), row >> (26 - steps)), (cell.column, cell.row));
+            let back = cell.beside(1, -1).beside(-1, 1);
+            prop_assert_eq!(back, cell);
+        }
+    }
 }

@@ -5,10 +5,10 @@
 //! Distances are great circles on a sphere.
 
 /// Bits of each coordinate.
-pub(crate) const STEPS: u32 = 26;
+const STEPS: u32 = 26;
 
 /// Radius of the sphere, in metres.
-pub(crate) const EARTH_RADIUS_M: f64 = 6_372_797.560_856;
+pub const EARTH_RADIUS_M: f64 = 6_372_797.560_856;
 
 pub const LONGITUDE_MAX: f64 = 180.0;
 pub const LATITUDE_MAX: f64 = 85.05112878;
@@ -26,9 +26,8 @@ pub struct Place {
     pub latitude: f64,
 }
 
-/// The low 32 bits, each in the place of two.
-fn spread(bits: u64) -> u64 {
-    let mut x = bits & 0xffff_ffff;
+pub(crate) fn spread(bits: u32) -> u64 {
+    let mut x = u64::from(bits);
     x = (x | x << 16) & 0x0000_ffff_0000_ffff;
     x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
     x = (x | x << 4) & 0x0f0f_0f0f_0f0f_0f0f;
@@ -36,7 +35,7 @@ fn spread(bits: u64) -> u64 {
     (x | x << 1) & 0x5555_5555_5555_5555
 }
 
-fn squash(bits: u64) -> u32 {
+pub(crate) fn squash(bits: u64) -> u32 {
     let mut x = bits & 0x5555_5555_5555_5555;
     x = (x | x >> 1) & 0x3333_3333_3333_3333;
     x = (x | x >> 2) & 0x0f0f_0f0f_0f0f_0f0f;
@@ -45,16 +44,11 @@ fn squash(bits: u64) -> u32 {
     (x | x >> 16) as u32
 }
 
-/// A hash from the parts that hold a place's latitude and longitude.
-pub(crate) fn interleave(row: u64, column: u64) -> u64 {
-    spread(row) | spread(column) << 1
-}
-
-/// Which of the `2^steps` parts of `-max..=max` holds `value`.
-pub(crate) fn part(value: f64, max: f64, steps: u32) -> u64 {
-    let offset = (value + max) / (2.0 * max) * (1u64 << steps) as f64;
+/// Which of the 2^26 parts of `-max..=max` holds `value`.
+fn part(value: f64, max: f64) -> u32 {
+    let offset = (value + max) / (2.0 * max) * f64::from(1u32 << STEPS);
     // The very edge has a number one too high, as in Redis.
-    offset as u64
+    offset as u32
 }
 
 /// The middle of a part.
@@ -83,10 +77,7 @@ impl Place {
     }
 
     fn hash_within(self, latitude_max: f64) -> u64 {
-        interleave(
-            part(self.latitude, latitude_max, STEPS),
-            part(self.longitude, LONGITUDE_MAX, STEPS),
-        )
+        spread(part(self.latitude, latitude_max)) | spread(part(self.longitude, LONGITUDE_MAX)) << 1
     }
 
     /// The middle of a geohash's cell. A number of more than 52 bits lies at the edge of the map.

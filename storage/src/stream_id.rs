@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::item::parse_int;
+
 /// Longest text of an id: two 20-digit numbers and the dash.
 pub const ID_TEXT_MAX: usize = 41;
 
@@ -59,14 +61,11 @@ impl StreamId {
         }
     }
 
-    /// `ms-seq`, or `ms` alone, whose sequence is then `missing_seq`. `None` for any other text.
+    /// `ms-seq`, or `ms` alone, whose sequence is then `missing_seq`. `None` for any other text, which ends at a zero byte.
     pub fn parse(text: &[u8], missing_seq: u64) -> Option<StreamId> {
-        match text.iter().position(|&b| b == b'-') {
-            None => Some(StreamId::new(parse_u64(text)?, missing_seq)),
-            Some(dash) => {
-                let (ms, seq) = text.split_at(dash);
-                Some(StreamId::new(parse_u64(ms)?, parse_u64(seq.get(1..)?)?))
-            }
+        match halves(text) {
+            (ms, None) => Some(StreamId::new(parse_u64(ms)?, missing_seq)),
+            (ms, Some(seq)) => Some(StreamId::new(parse_u64(ms)?, parse_u64(seq)?)),
         }
     }
 
@@ -100,13 +99,20 @@ impl StreamId {
 impl NewId {
     /// `*`, `ms-*`, `ms-seq` or `ms` (which means `ms-0`). `None` for any other text.
     pub fn parse(text: &[u8]) -> Option<NewId> {
-        if text == b"*" {
-            return Some(NewId::Auto);
+        match halves(text) {
+            (b"*", None) => Some(NewId::Auto),
+            (ms, Some(b"*")) => parse_u64(ms).map(NewId::AutoSeq),
+            _ => StreamId::parse(text, 0).map(NewId::Exact),
         }
-        match text.strip_suffix(b"-*") {
-            Some(ms) => parse_u64(ms).map(NewId::AutoSeq),
-            None => StreamId::parse(text, 0).map(NewId::Exact),
-        }
+    }
+}
+
+/// What stands before and behind the first dash, if there is one. As in C, the text ends at a zero byte.
+fn halves(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+    match text.iter().position(|&byte| byte == b'-') {
+        None => (text, None),
+        Some(dash) => (&text[..dash], Some(&text[dash + 1..])),
     }
 }
 
@@ -139,28 +145,30 @@ impl std::ops::Deref for IdText {
     }
 }
 
-/// A number as Redis reads it, which is as C's `strtoull` does: space before it, a sign and leading zeros are let through, and what is
-/// negative is counted from 2^64 down. Only what is plainly a negative number of 64 bits is refused.
+/// The number as Redis reads it: where it is not spelled as integers are, C's `strtoull` has its say, which lets blanks, a sign and zeros through,
+/// and takes a negative number for what it is modulo 2^64.
 fn parse_u64(text: &[u8]) -> Option<u64> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    let start = text.iter().position(|byte| !is_space(byte))?;
-    let signed = text.get(start..)?;
-    let (negative, digits) = match signed {
+    if let Some(int) = parse_int(text) {
+        return u64::try_from(int).ok();
+    }
+    let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | 9..=13));
+    let (negative, digits) = match &text[blanks.count()..] {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
         digits => (false, digits),
     };
-    let first = *digits.first()?;
-    let number = digits.iter().try_fold(0u64, |sum, &b| {
+    if digits.is_empty() {
+        return None;
+    }
+    let magnitude = digits.iter().try_fold(0u64, |sum, &b| {
         let digit = b.is_ascii_digit().then(|| u64::from(b - b'0'))?;
         sum.checked_mul(10)?.checked_add(digit)
     })?;
-    let plainly_negative = start == 0 && first != b'0' && number <= i64::MIN.unsigned_abs();
-    match negative {
-        true if plainly_negative => None,
-        true => Some(number.wrapping_neg()),
-        false => Some(number),
-    }
+    Some(if negative {
+        magnitude.wrapping_neg()
+    } else {
+        magnitude
+    })
 }
 
 #[cfg(test)]
@@ -175,8 +183,18 @@ mod tests {
             StreamId::parse(b"18446744073709551615-18446744073709551615", 0),
             Some(StreamId::MAX)
         );
+        assert_eq!(StreamId::parse(b"+1", 0), Some(StreamId::new(1, 0)));
+        assert_eq!(StreamId::parse(b" 07- 2", 0), Some(StreamId::new(7, 2)));
+        assert_eq!(
+            StreamId::parse(b"1--05", 0),
+            Some(StreamId::new(1, u64::MAX - 4))
+        );
+        assert_eq!(StreamId::parse(b"3\0x", 0), Some(StreamId::new(3, 0)));
         for bad in [
             &b"5-"[..],
+            b"1--5",
+            b"1 ",
+            b"+",
             b"-5",
             b"",
             b"-",
@@ -186,16 +204,6 @@ mod tests {
         ] {
             assert_eq!(StreamId::parse(bad, 0), None);
         }
-        for (odd, seq) in [
-            (&b"5-007"[..], 7),
-            (b" +5-\t+7", 7),
-            (b"5--0", 0),
-            (b"5--07", u64::MAX - 6),
-            (b"5- -7", u64::MAX - 6),
-        ] {
-            assert_eq!(StreamId::parse(odd, 0), Some(StreamId::new(5, seq)));
-        }
-        assert_eq!(StreamId::parse(b"5--7", 0), None);
         assert_eq!(NewId::parse(b"*"), Some(NewId::Auto));
         assert_eq!(NewId::parse(b"7-*"), Some(NewId::AutoSeq(7)));
         assert_eq!(NewId::parse(b"7"), Some(NewId::Exact(StreamId::new(7, 0))));

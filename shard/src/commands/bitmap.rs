@@ -143,10 +143,10 @@ impl Interval {
 
 /// `BITCOUNT key [start end [BYTE | BIT]]`
 pub fn bitcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let interval = Interval::parse(args, 2)?;
-    if interval.as_ref().is_some_and(|range| range.end.is_none()) {
+    if args.len() == 3 {
         return Err(Error::SYNTAX);
     }
+    let interval = Interval::parse(args, 2)?;
     let mut digits = itoa::Buffer::new();
     let text = ctx.string(&args[1])?;
     let text = text.map_or(&[][..], |item| item.text(&mut digits));

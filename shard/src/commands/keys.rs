@@ -2,6 +2,7 @@
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use protocol::strtod;
 use storage::UnixMillis;
 
 use crate::commands::copy::database;
@@ -155,8 +156,10 @@ impl Conditions {
                 () if is(word, "GT") => conditions.later = true,
                 () if is(word, "LT") => conditions.earlier = true,
                 () => {
-                    let word = String::from_utf8_lossy(word);
-                    return Err(Error::from_text(format!("ERR Unsupported option {word}")));
+                    let word = strtod::c_string(word);
+                    return Err(Error::from_bytes(
+                        [b"ERR Unsupported option ", word].concat(),
+                    ));
                 }
             }
         }

@@ -42,6 +42,7 @@ pub mod sort;
 pub mod sorted_set;
 pub mod sorted_set_range;
 pub mod sorted_set_store;
+pub mod sorting;
 pub mod stream;
 pub mod stream_group;
 pub mod stream_info;

@@ -2,6 +2,7 @@
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use protocol::strtod::c_string;
 use storage::StreamId;
 use storage::stream_group::Group;
 
@@ -23,9 +24,9 @@ pub fn no_group(key: &[u8], group: &[u8]) -> Error {
     Error::from_bytes(
         [
             b"NOGROUP No such consumer group '",
-            group,
+            c_string(group),
             b"' for key name '",
-            key,
+            c_string(key),
             b"'",
         ]
         .concat(),
@@ -37,9 +38,9 @@ pub fn no_key_or_group(key: &[u8], group: &[u8]) -> Error {
     Error::from_bytes(
         [
             b"NOGROUP No such key '",
-            key,
+            c_string(key),
             b"' or consumer group '",
-            group,
+            c_string(group),
             b"'",
         ]
         .concat(),

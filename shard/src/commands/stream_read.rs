@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::{Reply, Version};
+use protocol::strtod::c_string;
 use storage::StreamId;
 
 use crate::commands::options::{self, Options, is};
@@ -110,9 +111,9 @@ impl<'a> Request<'a> {
             return Err(Error::from_bytes(
                 [
                     b"NOGROUP No such key '",
-                    key,
+                    c_string(key),
                     b"' or consumer group '",
-                    name,
+                    c_string(name),
                     b"' in XREADGROUP with GROUP option",
                 ]
                 .concat(),

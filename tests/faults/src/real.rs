@@ -6,15 +6,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+type Write = unsafe extern "C" fn(c_int, *const c_void, usize) -> isize;
+type WriteAt = unsafe extern "C" fn(c_int, *const c_void, usize, i64) -> isize;
+type Truncate = unsafe extern "C" fn(c_int, i64) -> c_int;
+type Sync = unsafe extern "C" fn(c_int) -> c_int;
+type Rename = unsafe extern "C" fn(*const c_char, *const c_char) -> c_int;
+type Unlink = unsafe extern "C" fn(*const c_char) -> c_int;
+
 /// The next of each name that the linker finds behind this library.
 pub struct Calls {
-    pub write: unsafe extern "C" fn(c_int, *const c_void, usize) -> isize,
-    pub pwrite64: unsafe extern "C" fn(c_int, *const c_void, usize, i64) -> isize,
-    pub ftruncate64: unsafe extern "C" fn(c_int, i64) -> c_int,
-    pub fsync: unsafe extern "C" fn(c_int) -> c_int,
-    pub fdatasync: unsafe extern "C" fn(c_int) -> c_int,
-    pub rename: unsafe extern "C" fn(*const c_char, *const c_char) -> c_int,
-    pub unlink: unsafe extern "C" fn(*const c_char) -> c_int,
+    pub write: Write,
+    pub pwrite64: WriteAt,
+    pub ftruncate64: Truncate,
+    pub fsync: Sync,
+    pub fdatasync: Sync,
+    pub rename: Rename,
+    pub unlink: Unlink,
 }
 
 fn find(name: &CStr) -> *mut c_void {
@@ -29,13 +36,13 @@ pub fn calls() -> &'static Calls {
     // SAFETY: the functions of these names have these types.
     CALLS.get_or_init(|| unsafe {
         Calls {
-            write: std::mem::transmute::<*mut c_void, _>(find(c"write")),
-            pwrite64: std::mem::transmute::<*mut c_void, _>(find(c"pwrite64")),
-            ftruncate64: std::mem::transmute::<*mut c_void, _>(find(c"ftruncate64")),
-            fsync: std::mem::transmute::<*mut c_void, _>(find(c"fsync")),
-            fdatasync: std::mem::transmute::<*mut c_void, _>(find(c"fdatasync")),
-            rename: std::mem::transmute::<*mut c_void, _>(find(c"rename")),
-            unlink: std::mem::transmute::<*mut c_void, _>(find(c"unlink")),
+            write: std::mem::transmute::<*mut c_void, Write>(find(c"write")),
+            pwrite64: std::mem::transmute::<*mut c_void, WriteAt>(find(c"pwrite64")),
+            ftruncate64: std::mem::transmute::<*mut c_void, Truncate>(find(c"ftruncate64")),
+            fsync: std::mem::transmute::<*mut c_void, Sync>(find(c"fsync")),
+            fdatasync: std::mem::transmute::<*mut c_void, Sync>(find(c"fdatasync")),
+            rename: std::mem::transmute::<*mut c_void, Rename>(find(c"rename")),
+            unlink: std::mem::transmute::<*mut c_void, Unlink>(find(c"unlink")),
         }
     })
 }

@@ -111,7 +111,7 @@ fn handle(entry: &mut Entry, random: &mut Rng) {
         set.rank(b"new");
         set.first_from_score(Score::ZERO);
         set.random(random);
-        set.pop(Direction::Forward);
+        set.pop_with(Direction::Forward, |_, _| ());
         set.make_large();
         let half = set.len() / 2;
         set.remove_range(0..half);
