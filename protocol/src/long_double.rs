@@ -98,7 +98,9 @@ impl LongDouble {
             true => Self::round(negative, number * power, BigUint::from(1u8)),
             false => Self::round(negative, number, power),
         };
-        rounded.ok_or(NoNumber::Malformed)
+        // Its mantissa has 64 bits.
+        let is_held = |float: &Self| float.exponent + 64 >= BINARY_TOP_MIN;
+        rounded.filter(is_held).ok_or(NoNumber::Malformed)
     }
 
     fn of_hex(negative: bool, hex: Hex<'_>, len: usize) -> Result<Self, NoNumber> {
@@ -273,6 +275,13 @@ mod tests {
             assert_eq!(parsed, Err(NoNumber::Malformed), "{text}");
         }
         assert_eq!(LongDouble::parse(b"-inf"), Err(NoNumber::Infinite));
-        assert_eq!(LongDouble::parse(b"1e-99999999999"), Ok(LongDouble::ZERO));
+        for (text, parsed) in [
+            ("1e-99999999999", Err(NoNumber::Malformed)),
+            ("1e-4960", Err(NoNumber::Malformed)),
+            ("1e-4951", Err(NoNumber::Malformed)),
+            ("0e-99999", Ok(LongDouble::ZERO)),
+        ] {
+            assert_eq!(LongDouble::parse(text.as_bytes()), parsed, "{text}");
+        }
     }
 }

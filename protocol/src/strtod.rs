@@ -242,7 +242,7 @@ mod tests {
     fn numbers_are_read_as_c_reads_them() {
         for (text, value, len) in [
             ("1", 1.0, 1),
-            (" \t\u{b}-1.5x", -1.5, 6),
+            (" \t\u{b}-1.5x", -1.5, 7),
             ("1e", 1.0, 1),
             ("1e+", 1.0, 1),
             ("1e+2", 100.0, 4),

@@ -339,6 +339,14 @@ impl Client {
         matches!(self.session.reply_mode, ReplyMode::Off | ReplyMode::Skip)
     }
 
+    /// Answers a command that was not run.
+    #[cold]
+    pub fn reply_unless_muted(&mut self, error: &Error) {
+        if !self.next_reply_is_muted() {
+            self.reply(|reply| error.write(reply));
+        }
+    }
+
     /// A command is over, or was refused; nothing where there is no such command. What was on for just that one ends.
     #[cold]
     pub fn end_of_passing(&mut self, command: Option<&Command>) {

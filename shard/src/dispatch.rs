@@ -485,18 +485,20 @@ impl Shard {
     /// Answers with an error that stands before any command has run.
     #[cold]
     pub(crate) fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
-        self.stats.rejected(id.map(CommandId::index), error);
-        let mut error = std::borrow::Cow::Borrowed(error);
+        let index = id.map(CommandId::index);
         if id.is_some_and(|id| id.command().name == "exec") {
             // A bad EXEC ends the transaction.
             self.discard_queue(client);
-            error = std::borrow::Cow::Owned(error.of_exec());
-        } else if let Some(queue) = &mut client.session.queue {
+            self.stats.refused_for_memory += u64::from(*error == Error::OUT_OF_MEMORY);
+            let error = error.of_exec();
+            self.stats.rejected(index, &error);
+            return client.reply_unless_muted(&error);
+        }
+        if let Some(queue) = &mut client.session.queue {
             queue.abort();
         }
-        if !client.next_reply_is_muted() {
-            client.reply(|reply| error.write(reply));
-        }
+        self.stats.rejected(index, error);
+        client.reply_unless_muted(error);
     }
 }
 

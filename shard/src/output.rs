@@ -81,6 +81,7 @@ impl Client {
         }
         let mut gathered = std::mem::take(&mut self.spare);
         while let Some(piece) = chain.pieces.front()
+            && piece.len() < ALONE_BYTES_MIN
             && gathered.len() + piece.len() <= GATHERED_BYTES_MAX
         {
             gathered.extend_from_slice(piece);

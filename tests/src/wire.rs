@@ -179,16 +179,19 @@ impl Wire {
         std::mem::take(&mut self.arrived)
     }
 
-    /// Tells the server that nothing more will be sent; replies can still be read.
+    /// Tells the server that nothing more will be sent; replies can still be read. It may have closed by now.
     ///
     /// # Panics
     /// Where the socket refuses.
     pub fn finish_sending(&mut self) {
-        match &self.socket {
+        let shut = match &self.socket {
             Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
             Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
+        };
+        match shut {
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            shut => shut.expect("shutting down the sending half"),
         }
-        .expect("shutting down the sending half");
     }
 
     fn fill(&mut self) -> std::io::Result<usize> {

@@ -1,6 +1,8 @@
 //! Clients that go in the middle of something: killed, or closed because they do not read. Afterwards everything is counted as if they had never been,
 //! what they held is free, and nobody else has noticed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -199,6 +201,7 @@ fn stalled(server: &Server) -> Wire {
 #[test]
 fn a_thousand_subscribers_that_stop_reading_are_closed_and_nobody_else_notices() {
     const MESSAGES: usize = 200;
+    const READERS: usize = 4;
     for shards in SHARDS {
         let flags = "--client-output-buffer-limit pubsub 64kb 0 0 --maxclients 2000";
         let server = Server::start(Options::shards(shards).flags(flags).unix_socket());
@@ -206,18 +209,21 @@ fn a_thousand_subscribers_that_stop_reading_are_closed_and_nobody_else_notices()
         let before = figure(&mut control, "used_memory");
         let mut all: Vec<Wire> = (0..STALLED).map(|_| stalled(&server)).collect();
         let payload = "x".repeat(4_000);
-        let readers: Vec<_> = (0..4)
+        let heard = Arc::new(AtomicUsize::new(0));
+        let readers: Vec<_> = (0..READERS)
             .map(|at| {
                 let mut wire = server.connect();
                 if at % 2 == 0 {
                     wire.ask("HELLO 3");
                 }
                 wire.ask("SUBSCRIBE c");
+                let heard = heard.clone();
                 thread::spawn(move || {
                     for number in 0..MESSAGES {
                         let message = wire.value().elements().expect("a message");
                         let text = message[2].text();
                         assert!(text.starts_with(format!("{number} ").as_bytes()));
+                        heard.fetch_add(1, Ordering::Relaxed);
                     }
                 })
             })
@@ -229,6 +235,10 @@ fn a_thousand_subscribers_that_stop_reading_are_closed_and_nobody_else_notices()
             let text = format!("{number} {payload}");
             last = publisher.command(&["PUBLISH", "c", &text]).integer();
             if number % 10 == 0 {
+                // They are not to be as far behind as those who do not read at all.
+                eventually("readers keep up", TIME_MAX, || {
+                    heard.load(Ordering::Relaxed) >= number * READERS
+                });
                 let asked = Instant::now();
                 control.ask("PING");
                 slowest = slowest.max(asked.elapsed());

@@ -25,14 +25,17 @@ fn live(server: &Server) {
     }
     wire.ask("CONFIG SET maxmemory-policy noeviction maxmemory 1mb");
     wire.ask("SET one more");
-    wire.ask("CONFIG SET maxmemory 0 client-query-buffer-limit 1mb");
+    wire.ask("CONFIG SET maxmemory 0");
     let limit = "client-output-buffer-limit";
     wire.command(&["CONFIG", "SET", limit, "pubsub 10kb 0 0"]);
     let mut lazy = server.connect();
     lazy.ask("SUBSCRIBE c");
     wire.command(&["PUBLISH", "c", &"x".repeat(20_000_000)]);
+    wire.ask("CONFIG SET client-query-buffer-limit 1mb");
     let mut large = server.connect();
-    drop(large.try_send(&vec![b'x'; 3 << 20]));
+    let argument = "x".repeat(3 << 20);
+    let command = format!("*2\r\n$4\r\nECHO\r\n${}\r\n{argument}\r\n", argument.len());
+    drop(large.try_send(command.as_bytes()));
     drop(large.try_reply());
     let (mut other, mut another) = (server.connect(), server.connect());
     other.ask("PING");
@@ -47,7 +50,7 @@ fn live(server: &Server) {
 const TOLD: &[&str] = &[
     "percore is starting",
     "listening",
-    "ready to accept connections",
+    "Ready to accept connections",
     "configuration changed",
     "slow command",
     "a client gave a wrong password",
@@ -116,6 +119,14 @@ fn the_level_changes_while_running() {
     let mut quiet = server.connect();
     let quiet_lines = visit(&mut quiet);
     drop(quiet);
+    eventually("it has gone", TIME_MAX, || {
+        control
+            .ask("CLIENT LIST")
+            .text()
+            .split(|byte| *byte == b'\n')
+            .count()
+            == 2
+    });
     // Redis calls this level verbose.
     control.ask("CONFIG SET loglevel verbose");
     let mut shown = server.connect();

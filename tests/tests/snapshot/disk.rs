@@ -72,7 +72,7 @@ fn a_directory_that_went_is_survived() {
         // As Redis, which notices in the background.
         assert_eq!(wire.ask("BGSAVE").text(), b"Background saving started");
         eventually("the news of the failure", START_TIME_MAX, || {
-            wire.ask("SET k other").is_error()
+            wire.ask("SET k v").is_error()
         });
         assert_writes_refused_and_reads_not(&mut wire);
         assert!(wire.ask("SAVE").is_error());
@@ -103,7 +103,7 @@ fn a_full_disk_leaves_the_last_good_file() {
         assert_eq!(wire.ask("BGSAVE").text(), b"Background saving started");
         snapshot_done(&mut wire);
         eventually("the news of the failure", START_TIME_MAX, || {
-            wire.ask("SET k other").is_error()
+            wire.ask("SET k v").is_error()
         });
         assert_writes_refused_and_reads_not(&mut wire);
         assert!(wire.ask("SAVE").is_error());
