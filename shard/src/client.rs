@@ -470,6 +470,26 @@ impl Client {
         (self.gated.is_none() && self.has_output()) || self.closing.is_some()
     }
 
+    /// Bytes have arrived for its input. A large argument may have begun while they were read: the first of them are its own then.
+    pub fn take_in(&mut self, chunk: Vec<u8>) {
+        if let Some(large) = &mut self.large {
+            let (own, behind) = chunk.split_at(chunk.len().min(large.missing()));
+            large.buffer().extend_from_slice(own);
+            self.input.extend_from_slice(behind);
+        } else if self.input.is_empty() {
+            self.input = chunk;
+        } else {
+            self.input.extend_from_slice(&chunk);
+        }
+    }
+
+    /// Hands the large argument over that is being read, if it is whole.
+    pub fn finish_large(&mut self) {
+        if let Some(large) = self.large.take_if(|large| large.missing() == 0) {
+            self.parser.supply_large(large.finish());
+        }
+    }
+
     /// The write is over; gives its buffer back, if it was the connection's own.
     pub fn written(&mut self, chunk: Option<Vec<u8>>) {
         self.writing_bytes = 0;

@@ -108,6 +108,7 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
     let mut room = READ_BYTES_MIN;
     let mut small_reads = 0;
     loop {
+        let into_large = served.client.borrow().large.is_some();
         let Some((chunk, start, end)) = room_to_read(&served.client, room) else {
             // Either the client is closing or it has sent more than it may before it is run.
             let closing = poll_fn(|_| {
@@ -159,17 +160,11 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
         shard.stats.reads += 1;
         let mut client = served.client.borrow_mut();
         client.reading_bytes = 0;
-        match client.large.take() {
-            Some(mut large) => {
-                *large.buffer() = chunk;
-                match large.missing() {
-                    0 => client.parser.supply_large(large.finish()),
-                    _ => client.large = Some(large),
-                }
-            }
-            None if client.input.is_empty() => client.input = chunk,
-            None => client.input.extend_from_slice(&chunk),
+        match &mut client.large {
+            Some(large) if into_large => *large.buffer() = chunk,
+            _ => client.take_in(chunk),
         }
+        client.finish_large();
         if client.large.is_none() {
             shard.run_input(&mut client);
         }

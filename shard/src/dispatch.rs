@@ -32,7 +32,7 @@ const DEBUG: CommandId = CommandId::named("debug");
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
     pub fn run_input(&mut self, client: &mut Client) {
-        if client.input.is_empty() || !client.may_run() {
+        if client.input.is_empty() || client.large.is_some() || !client.may_run() {
             return;
         }
         client.touch(self.instant);

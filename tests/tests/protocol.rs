@@ -250,6 +250,39 @@ fn arguments_of_a_megabyte_and_of_64() {
     }
 }
 
+/// What waits behind a command that blocks is read and not run: a large argument begins in the middle of what has been read by then.
+#[test]
+fn a_large_argument_may_begin_behind_a_command_that_waits() {
+    const LEN: usize = 100_000;
+    let value: Vec<u8> = (0..LEN).map(|at| b'a' + (at % 26) as u8).collect();
+    for shards in [1, 2] {
+        let server = Server::start(Options::shards(shards));
+        let mut control = server.connect();
+        for cut in [1, 100, 300, 20_000, LEN - 1] {
+            let mut wire = server.connect();
+            let set = [
+                format!("*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n${LEN}\r\n").as_bytes(),
+                &value,
+                b"\r\nPING\r\n",
+            ]
+            .concat();
+            let cut = set.len() - LEN - 8 + cut;
+            wire.send(b"BLPOP list 0\r\n");
+            wire.send(&set[..cut]);
+            eventually("it waits", START_TIME_MAX, || {
+                let list = control.ask("CLIENT LIST TYPE normal");
+                String::from_utf8_lossy(list.text()).contains("flags=b")
+            });
+            control.ask("RPUSH list element");
+            assert!(wire.value().elements().is_some());
+            wire.send(&set[cut..]);
+            assert_eq!(wire.value().text(), b"OK");
+            assert_eq!(wire.value().text(), b"PONG");
+            assert!(wire.ask("GET large").text() == value, "cut at {cut}");
+        }
+    }
+}
+
 #[test]
 fn a_command_of_a_hundred_thousand_arguments() {
     let server = Server::start(Options::shards(4));
