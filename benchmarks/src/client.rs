@@ -71,6 +71,16 @@ impl Connection {
         Ok(self.stream.get_mut().write_all(commands)?)
     }
 
+    /// Reads what must be `expected`; `room` is where to.
+    pub fn expect(&mut self, expected: &[u8], room: &mut Vec<u8>) -> Result<()> {
+        room.resize(expected.len(), 0);
+        self.stream.read_exact(room)?;
+        match room == expected {
+            true => Ok(()),
+            false => Err(format!("unexpected: {:?}", String::from_utf8_lossy(room)).into()),
+        }
+    }
+
     /// Reads so many replies, whatever they are but errors.
     pub fn pass_over(&mut self, replies: usize) -> Result<()> {
         let mut left = replies;
@@ -91,7 +101,8 @@ impl Connection {
                         bulk -= there;
                     }
                 }
-                Some(("*", text)) => left += text.parse::<usize>()?,
+                Some(("*" | "~", text)) => left += text.parse::<usize>()?,
+                Some(("%", text)) => left += 2 * text.parse::<usize>()?,
                 _ => return Err(format!("unexpected reply: {:?}", self.line).into()),
             }
         }

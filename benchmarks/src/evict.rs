@@ -3,6 +3,9 @@
 //! A client asks for keys whose popularity falls as Zipf's law has it, and sets each that it does not find: a cache-aside client. The first third of the
 //! requests fills the cache and is not counted. The hit ratio is compared with that of a cache which knows the law and holds the most popular keys, as
 //! many of them as this one holds: `best %`. A server that holds more keys in the same memory hits more often for that reason alone.
+//!
+//! Values have lengths between [`VALUE_BYTES_MIN`] and [`VALUE_BYTES_MAX`], as many in each octave as in the others: an allocator's sizes suit some
+//! lengths and others not, and one length would judge that. The second table says how many keys of one length fit.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +19,10 @@ const SUBJECTS: &[Subject] = &[REDIS, percore(1), percore(2)];
 const POLICIES: &[&str] = &["allkeys-lru", "allkeys-lfu"];
 
 /// Bytes of a value.
-const VALUE_BYTES: usize = 500;
+const VALUE_BYTES_MIN: usize = 64;
+const VALUE_BYTES_MAX: usize = 2048;
+/// Lengths of which it is looked how many fit.
+const LENGTHS: [usize; 9] = [50, 100, 200, 300, 400, 500, 700, 1000, 2000];
 /// Different keys, for each MiB of memory: five times as many as fit, about.
 const KEYS_PER_MIB: u64 = 10_000;
 /// How fast popularity falls. Web caches are reported between 0.6 and 1.
@@ -46,20 +52,15 @@ struct Outcome {
 pub fn run(selection: &Selection, requests: u64, mib: u64) -> Result<Vec<Table>> {
     let keys = mib * KEYS_PER_MIB;
     let title = format!(
-        "Eviction: {keys} keys by Zipf's law ({EXPONENT}), {VALUE_BYTES}-byte values, maxmemory {mib} MiB"
+        "Eviction: {keys} keys by Zipf's law ({EXPONENT}), values of {VALUE_BYTES_MIN} to {VALUE_BYTES_MAX} bytes, maxmemory {mib} MiB"
     );
     let mut table = Table::new(title, "server policy", FIGURES);
     let law = Zipf::new(keys, EXPONENT);
-    for subject in selection.subjects(SUBJECTS, &mut table)? {
+    let subjects = selection.subjects(SUBJECTS, &mut table)?;
+    for &subject in &subjects {
         for policy in POLICIES {
             eprintln!("evicting from {subject} with {policy}");
-            let server = Server::start(selection, subject)?;
-            placement::pin_self(subject.placement().client)?;
-            let mut connection = server.connect()?;
-            let limit = format!("{mib}mb");
-            for (name, value) in [("maxmemory", limit.as_str()), ("maxmemory-policy", policy)] {
-                connection.ask(&[b"CONFIG", b"SET", name.as_bytes(), value.as_bytes()])?;
-            }
+            let (server, mut connection) = limited(selection, subject, mib, policy)?;
             let outcome = drive(&server, &mut connection, &law, requests)?;
             let held: u64 = connection.ask(&[b"DBSIZE"])?.parse()?;
             table.row(
@@ -74,7 +75,62 @@ pub fn run(selection: &Selection, requests: u64, mib: u64) -> Result<Vec<Table>>
             );
         }
     }
-    Ok(vec![table])
+    Ok(vec![table, fitting(selection, &subjects, mib)?])
+}
+
+/// A server with a limit, and a connection to it.
+fn limited(
+    selection: &Selection,
+    subject: Subject,
+    mib: u64,
+    policy: &str,
+) -> Result<(Server, Connection)> {
+    let server = Server::start(selection, subject)?;
+    placement::pin_self(subject.placement().client)?;
+    let mut connection = server.connect()?;
+    let limit = format!("{mib}mb");
+    for (name, value) in [("maxmemory", limit.as_str()), ("maxmemory-policy", policy)] {
+        connection.ask(&[b"CONFIG", b"SET", name.as_bytes(), value.as_bytes()])?;
+    }
+    Ok((server, connection))
+}
+
+/// How many keys with values of one length fit, for each of [`LENGTHS`].
+fn fitting(selection: &Selection, subjects: &[Subject], mib: u64) -> Result<Table> {
+    let columns = LENGTHS.map(|length| format!("{length} bytes"));
+    let figures: Vec<(&str, usize)> = columns.iter().map(|name| (name.as_str(), 0)).collect();
+    let title = format!("Keys that fit {mib} MiB, by the length of their values");
+    let mut table = Table::new(title, "server", &figures);
+    for &subject in subjects {
+        let mut fit = Vec::new();
+        for length in LENGTHS {
+            eprintln!("filling {subject} with values of {length} bytes");
+            let (_server, mut connection) = limited(selection, subject, mib, "allkeys-random")?;
+            let value = vec![b'v'; length];
+            // Half as many again as could fit if keys cost nothing.
+            let keys = 3 * mib * 1_048_576 / length as u64 / 2;
+            for first in (0..keys).step_by(DEPTH) {
+                let names = first..first + DEPTH as u64;
+                for n in names.clone() {
+                    connection.queue(&[b"SET", key(n).as_bytes(), &value]);
+                }
+                connection.flush()?;
+                names
+                    .map(|_| connection.reply())
+                    .collect::<Result<Vec<_>>>()?;
+            }
+            fit.push(connection.ask(&[b"DBSIZE"])?.parse()?);
+        }
+        table.row(&[&subject], &fit);
+    }
+    Ok(table)
+}
+
+/// The length of a key's value: the same at every time and for every server.
+fn value_bytes(n: u64) -> usize {
+    let octaves = (VALUE_BYTES_MAX as f64 / VALUE_BYTES_MIN as f64).log2();
+    let share = fastrand::Rng::with_seed(n).f64();
+    (VALUE_BYTES_MIN as f64 * (share * octaves).exp2()) as usize
 }
 
 fn drive(
@@ -83,7 +139,7 @@ fn drive(
     law: &Zipf,
     requests: u64,
 ) -> Result<Outcome> {
-    let value = vec![b'v'; VALUE_BYTES];
+    let value = vec![b'v'; VALUE_BYTES_MAX];
     // The same questions to every server.
     let mut random = fastrand::Rng::with_seed(42);
     let (mut asked, mut counted, mut hits) = (0, 0u64, 0u64);
@@ -91,19 +147,19 @@ fn drive(
     let started = Instant::now();
     let mut looked = started;
     while asked < requests {
-        let batch: Vec<String> = (0..DEPTH).map(|_| key(law.draw(&mut random))).collect();
-        for key in &batch {
-            connection.queue(&[b"GET", key.as_bytes()]);
+        let batch: Vec<u64> = (0..DEPTH).map(|_| law.draw(&mut random)).collect();
+        for &n in &batch {
+            connection.queue(&[b"GET", key(n).as_bytes()]);
         }
         connection.flush()?;
         let mut missing = Vec::new();
-        for key in &batch {
+        for &n in &batch {
             if connection.reply()?.is_empty() {
-                missing.push(key);
+                missing.push(n);
             }
         }
-        for key in &missing {
-            connection.queue(&[b"SET", key.as_bytes(), &value]);
+        for &n in &missing {
+            connection.queue(&[b"SET", key(n).as_bytes(), &value[..value_bytes(n)]]);
         }
         connection.flush()?;
         for _ in &missing {
@@ -162,6 +218,17 @@ impl Zipf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_are_spread_over_the_octaves() {
+        let lengths: Vec<usize> = (0..10_000).map(value_bytes).collect();
+        let all = VALUE_BYTES_MIN..=VALUE_BYTES_MAX;
+        assert!(lengths.iter().all(|length| all.contains(length)));
+        let below = |limit| lengths.iter().filter(|length| **length < limit).count();
+        assert!((1_800..2_200).contains(&below(128)), "{}", below(128));
+        assert!((7_800..8_200).contains(&below(1024)), "{}", below(1024));
+        assert_eq!(value_bytes(7), value_bytes(7));
+    }
 
     #[test]
     fn the_first_key_is_drawn_as_often_as_the_law_says() {

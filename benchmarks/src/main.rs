@@ -11,8 +11,11 @@ mod growth;
 mod handoff;
 mod idle;
 mod memory;
+mod overhead;
+mod pauses;
 mod placement;
 mod process;
+mod publish;
 mod redis_benchmark;
 mod report;
 mod series;
@@ -109,6 +112,15 @@ enum Benchmark {
         #[arg(long)]
         rate: Option<NonZeroU64>,
     },
+    /// How long others wait while a command works on a huge collection.
+    Pauses {
+        /// Elements of each collection [default: 10000000, quick: 100000].
+        #[arg(long)]
+        elements: Option<NonZeroU64>,
+        /// Only the types, or the commands, that have this in them.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Memory of idle connections, and CPU time of an idle server.
     Idle {
         /// Connections [default: 10000, quick: 1000].
@@ -117,6 +129,27 @@ enum Benchmark {
         /// Seconds to watch the CPU [default: 10, quick: 2].
         #[arg(long)]
         seconds: Option<NonZeroU64>,
+    },
+    /// What it costs to be able to watch percore, and to watch it; judges the project's bound.
+    Overhead {
+        /// Rounds of all ways to run it [default: 7, quick: 2].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Commands of a run [default: 3000000, quick: 300000].
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
+    },
+    /// CPU time a delivered message, by the size of the message and the number of subscribers; judges the project's bound.
+    Publish {
+        /// Rounds of all servers [default: 5, quick: 1].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Milliseconds of a run [default: 1000, quick: 200].
+        #[arg(long)]
+        millis: Option<NonZeroU64>,
+        /// Only the workloads whose names have this in them, such as `16 bytes to 50 1 deep`.
+        #[arg(long)]
+        only: Option<String>,
     },
     /// Commands on keys of several shards: CPU time an operation, what they cost others, and how fast who waits is served.
     Transactions {
@@ -193,6 +226,21 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(keys, 5_000_000, 500_000),
             pick(rate, 200_000, 200_000),
         ),
+        Benchmark::Overhead { rounds, requests } => overhead::run(
+            selection,
+            pick(rounds, 7, 2),
+            pick(requests, 3_000_000, 300_000),
+        ),
+        Benchmark::Publish {
+            rounds,
+            millis,
+            ref only,
+        } => publish::run(
+            selection,
+            pick(rounds, 5, 1),
+            Duration::from_millis(pick(millis, 1000, 200)),
+            only.as_deref(),
+        ),
         Benchmark::Transactions {
             rounds,
             millis,
@@ -202,6 +250,11 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(rounds, 5, 1),
             Duration::from_millis(pick(millis, 1000, 200)),
             pick(handoffs, 4000, 400),
+        ),
+        Benchmark::Pauses { elements, ref only } => pauses::run(
+            selection,
+            pick(elements, 10_000_000, 100_000),
+            only.as_deref(),
         ),
         Benchmark::Idle {
             connections,

@@ -119,9 +119,15 @@ pub struct Server {
 impl Server {
     /// Starts `subject` on its cores, empty, and waits until it answers.
     pub fn start(selection: &Selection, subject: Subject) -> Result<Server> {
+        Self::start_with(selection, subject, &[])
+    }
+
+    /// The same with flags of its own.
+    pub fn start_with(selection: &Selection, subject: Subject, flags: &[String]) -> Result<Server> {
         let program = selection.program(subject.product)?;
         let (directory, port) = (tempfile::tempdir()?, free_port()?);
-        let command = command(&program, subject, port, directory.path())?;
+        let mut command = command(&program, subject, port, directory.path())?;
+        command.args(flags);
         let process = Process::start(&subject.to_string(), command, &directory.path().join(LOG))?;
         let mut server = Server {
             process,
@@ -182,7 +188,7 @@ fn command(program: &Path, subject: Subject, port: u16, directory: &Path) -> Res
 }
 
 /// A port that nobody listens on now.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
 }

@@ -11,6 +11,7 @@ pub mod args;
 pub mod command;
 pub mod docs;
 pub mod glob;
+pub mod grisu;
 pub mod inline;
 pub mod keys;
 pub mod long_double;
@@ -18,6 +19,7 @@ pub mod number;
 pub mod parse;
 pub mod peek;
 pub mod reply;
+pub mod strtod;
 pub mod syntax;
 pub mod table;
 

@@ -5,6 +5,8 @@
 
 use num_bigint::BigUint;
 
+use crate::strtod::Hex;
+
 /// Bits of the mantissa.
 const MANTISSA_BITS: u64 = 64;
 
@@ -14,6 +16,13 @@ const EXPONENT_MIN: i64 = -4970;
 
 /// The largest binary exponent: the mantissa times two to the power of this is the largest number.
 const BINARY_EXPONENT_MAX: i64 = 16383 - 63;
+
+/// Powers of two just above numbers: the largest, and one below which all are zero.
+const BINARY_TOP_MAX: i64 = 16384;
+const BINARY_TOP_MIN: i64 = -16445;
+
+/// The longest text that is looked at, as in Redis.
+const TEXT_BYTES_MAX: usize = 5 * 1024 - 1;
 
 /// Decimals that are printed.
 const DECIMALS: u32 = 17;
@@ -42,7 +51,7 @@ impl LongDouble {
         exponent: 0,
     };
 
-    /// The number that `text` is, decimal with an optional exponent, and nothing around it. One too large for the type is malformed, as in Redis.
+    /// The number that `text` is, decimal or hexadecimal, and nothing around it. One too large or too small for the type is malformed, as in Redis.
     pub fn parse(text: &[u8]) -> Result<Self, NoNumber> {
         let (negative, unsigned) = match text {
             [b'-', rest @ ..] => (true, rest),
@@ -51,6 +60,12 @@ impl LongDouble {
         };
         if unsigned.eq_ignore_ascii_case(b"inf") || unsigned.eq_ignore_ascii_case(b"infinity") {
             return Err(NoNumber::Infinite);
+        }
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(NoNumber::Malformed);
+        }
+        if let Some(hex) = Hex::read(unsigned) {
+            return Self::of_hex(negative, hex, unsigned.len());
         }
         let (digits, exponent) = split_exponent(unsigned)?;
         let point = memchr::memchr(b'.', digits);
@@ -68,13 +83,13 @@ impl LongDouble {
         };
         let last = exponent.saturating_sub(i64::try_from(fraction.len()).unwrap_or(i64::MAX));
         let first = last.saturating_add(i64::try_from(significant.len()).unwrap_or(i64::MAX));
-        if significant.is_empty() || first < EXPONENT_MIN {
+        if significant.is_empty() {
             return Ok(Self {
                 negative,
                 ..Self::ZERO
             });
         }
-        if first > EXPONENT_MAX + 1 {
+        if !(EXPONENT_MIN..=EXPONENT_MAX + 1).contains(&first) {
             return Err(NoNumber::Malformed);
         }
         let number = BigUint::parse_bytes(significant, 10).ok_or(NoNumber::Malformed)?;
@@ -82,6 +97,26 @@ impl LongDouble {
         let rounded = match last >= 0 {
             true => Self::round(negative, number * power, BigUint::from(1u8)),
             false => Self::round(negative, number, power),
+        };
+        // Its mantissa has 64 bits.
+        let is_held = |float: &Self| float.exponent + 64 >= BINARY_TOP_MIN;
+        rounded.filter(is_held).ok_or(NoNumber::Malformed)
+    }
+
+    fn of_hex(negative: bool, hex: Hex<'_>, len: usize) -> Result<Self, NoNumber> {
+        let (digits, exponent) = hex.parts();
+        let digits: Vec<u8> = digits.collect();
+        let number = BigUint::from_radix_be(&digits, 16).ok_or(NoNumber::Malformed)?;
+        let top = exponent.saturating_add(i64::try_from(number.bits()).unwrap_or(i64::MAX));
+        let is_zero = number.bits() == 0;
+        if hex.len != len || !is_zero && !(BINARY_TOP_MIN..=BINARY_TOP_MAX).contains(&top) {
+            return Err(NoNumber::Malformed);
+        }
+        let one = BigUint::from(1u8);
+        let rounded = match exponent {
+            _ if is_zero => Self::round(negative, number, one),
+            0.. => Self::round(negative, number << exponent.unsigned_abs(), one),
+            _ => Self::round(negative, number, one << exponent.unsigned_abs()),
         };
         rounded.ok_or(NoNumber::Malformed)
     }
@@ -240,6 +275,13 @@ mod tests {
             assert_eq!(parsed, Err(NoNumber::Malformed), "{text}");
         }
         assert_eq!(LongDouble::parse(b"-inf"), Err(NoNumber::Infinite));
-        assert_eq!(LongDouble::parse(b"1e-99999999999"), Ok(LongDouble::ZERO));
+        for (text, parsed) in [
+            ("1e-99999999999", Err(NoNumber::Malformed)),
+            ("1e-4960", Err(NoNumber::Malformed)),
+            ("1e-4951", Err(NoNumber::Malformed)),
+            ("0e-99999", Ok(LongDouble::ZERO)),
+        ] {
+            assert_eq!(LongDouble::parse(text.as_bytes()), parsed, "{text}");
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! How numbers read as text: the two forms in which Redis prints a double.
 //!
-//! * [`format_double`]: what `ZSCORE` answers, the fewest digits that read back as the same double.
+//! * [`format_double`]: what `ZSCORE` answers, digits that read back as the same double ([`crate::grisu`]).
 //! * [`format_human`]: what a float increment stores, never with an exponent.
-//!
-//! Redis 7.2 finds the digits of the first with Grisu2, which for about one value in a thousand gives a digit more than needed; here they are
-//! always the fewest. Both texts read back as the same double.
+
+use std::fmt::Write;
 
 use smallvec::SmallVec;
-use std::fmt::Write;
+
+use crate::grisu;
 
 /// A double's text. Nearly all fit without an allocation; only the plain form of a huge one does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Write for DoubleText {
 /// Whole numbers up to this size, half of the 64-bit range, print as integers.
 const INTEGER_MAX: f64 = (i64::MAX / 2) as f64;
 
-/// The shortest text that reads back as `value`: `3`, `0.1`, `1e+22`, `inf`, `-0`.
+/// A short text that reads back as `value`: `3`, `0.1`, `1e+22`, `inf`, `-0`.
 pub fn format_double(value: f64) -> DoubleText {
     if value.is_nan() {
         return DoubleText::of(b"nan");
@@ -52,31 +52,10 @@ pub fn format_double(value: f64) -> DoubleText {
     if value.abs() <= INTEGER_MAX && value.trunc() == value {
         return DoubleText::of(itoa::Buffer::new().format(value as i64).as_bytes());
     }
-    let mut scientific = DoubleText::of(b"");
-    // Writing to memory does not fail.
-    let _ = write!(scientific, "{:e}", value.abs());
     let mut text = DoubleText::of(if value < 0.0 { b"-" } else { b"" });
-    let (digits, exponent) = decompose(&scientific.0);
+    let (digits, exponent) = grisu::digits(value.abs());
     lay_out(&digits, exponent, &mut text.0);
     text
-}
-
-/// The digits and the decimal exponent of the last of them, from Rust's `d.ddde[-]x`.
-fn decompose(scientific: &[u8]) -> (SmallVec<[u8; 20]>, i32) {
-    let split = memchr::memchr(b'e', scientific).unwrap_or(scientific.len());
-    let (mantissa, exponent) = scientific.split_at(split);
-    let exponent = exponent
-        .get(1..)
-        .and_then(crate::parse::strict_integer)
-        .and_then(|e| i32::try_from(e).ok())
-        .unwrap_or(0);
-    let digits: SmallVec<[u8; 20]> = mantissa
-        .iter()
-        .copied()
-        .filter(u8::is_ascii_digit)
-        .collect();
-    let fraction = digits.len() as i32 - 1;
-    (digits, exponent - fraction)
 }
 
 /// `digits` times ten to the power of `last`, plain where that is not much longer than the digits, else with an exponent.

@@ -468,8 +468,19 @@ const SHORT_DIGITS_MAX: usize = 8;
 /// The number of up to eight digits at offset `at`, and the offset of what follows its line. None where it is longer, odd in any way,
 /// or its line not whole: then the slow way decides.
 #[inline]
-fn short_number(buf: &[u8], at: usize) -> Option<(usize, usize)> {
+pub(crate) fn short_number(buf: &[u8], at: usize) -> Option<(usize, usize)> {
     let rest = buf.get(at..)?;
+    // One or two digits, as nearly all have.
+    if let Some(&[first, second, third, _]) = rest.first_chunk() {
+        let (tens, ones) = (first.wrapping_sub(b'0'), second.wrapping_sub(b'0'));
+        if tens <= 9 && second == b'\r' {
+            return Some((usize::from(tens), at + 1 + LINE_END_BYTES));
+        }
+        if tens.wrapping_sub(1) < 9 && ones <= 9 && third == b'\r' {
+            let number = usize::from(tens) * 10 + usize::from(ones);
+            return Some((number, at + 2 + LINE_END_BYTES));
+        }
+    }
     let mut number = 0usize;
     for (i, &byte) in rest.iter().enumerate().take(SHORT_DIGITS_MAX + 1) {
         let digit = byte.wrapping_sub(b'0');

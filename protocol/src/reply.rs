@@ -104,6 +104,12 @@ impl<'a> Reply<'a> {
         self.raw(b"\r\n");
     }
 
+    /// The header of a bulk string; so many bytes and a line's end follow.
+    #[inline]
+    pub fn bulk_header(&mut self, len: usize) {
+        self.count(b'$', len);
+    }
+
     /// The decimal text of `value` as a bulk string.
     pub fn bulk_integer(&mut self, value: i64) {
         self.bulk(itoa::Buffer::new().format(value).as_bytes());

@@ -60,6 +60,7 @@ macro_rules! for_each_command {
             stream_commands
             bitmap_commands
             hyperloglog_commands
+            replication_commands
         ] }
     };
 }
@@ -85,6 +86,7 @@ macro_rules! for_each_known_command {
             transaction_commands
             pubsub_commands
             server_commands
+            replication_commands
         ] }
     };
 }

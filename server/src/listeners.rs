@@ -93,7 +93,7 @@ fn bindable(config: &Config, port: u16, flag: &str) -> Result<Vec<SocketAddr>, F
             None => (false, text.as_str()),
         };
         for address in resolve(name, port, optional)? {
-            match listen_patiently(address) {
+            match bind_patiently(address) {
                 Ok(_) => found.push(address),
                 Err(error) if is_missing(&error, optional) => {
                     info!(%address, %error, "this address is not on this machine, doing without");
@@ -157,12 +157,14 @@ fn refused(address: SocketAddr, error: &io::Error, flag: &str) -> Failure {
 
 /// Looks whether an address is free. The kernel closes a dead server's io_uring a moment after the process has gone, and its listeners with
 /// it, so a taken address gets a second chance for a while.
-fn listen_patiently(address: SocketAddr) -> io::Result<TcpListener> {
+///
+/// It is bound and not listened on: whoever connected to that would be thrown out again.
+fn bind_patiently(address: SocketAddr) -> io::Result<Socket> {
     const PATIENCE: Duration = Duration::from_millis(1500);
     const PAUSE: Duration = Duration::from_millis(20);
     let begun = Instant::now();
     loop {
-        match listen(address, 1, false) {
+        match bound(address, false) {
             Err(error) if error.kind() == ErrorKind::AddrInUse && begun.elapsed() < PATIENCE => {
                 std::thread::sleep(PAUSE);
             }
@@ -172,6 +174,13 @@ fn listen_patiently(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn listen(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpListener> {
+    let socket = bound(address, shared)?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// A socket with this address, which another may have, too, until somebody listens on it.
+fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -187,9 +196,7 @@ fn listen(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpList
         socket.set_reuse_port(true)?;
     }
     socket.bind(&SockAddr::from(address))?;
-    // Without this a bind beside another listener's would pass where that one has SO_REUSEADDR only.
-    socket.listen(backlog)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 fn open_unix(config: &Config, path: &Path) -> Result<(UnixListener, UnixSocketFile), Failure> {

@@ -20,12 +20,11 @@ pub fn stop_on(mut signals: Signals, stop: StopHandle) -> io::Result<()> {
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            let mut asked = false;
             for signal in signals.forever() {
                 match signal {
                     SIGHUP => info!("SIGHUP is ignored"),
                     SIGXFSZ => warn!("a file has reached the limit of its size (ulimit -f)"),
-                    _ if asked => {
+                    _ if stop.is_asked_for() => {
                         warn!("asked to stop a second time: ending at once");
                         std::process::exit(1);
                     }
@@ -36,7 +35,6 @@ pub fn stop_on(mut signals: Signals, stop: StopHandle) -> io::Result<()> {
                             "SIGTERM"
                         };
                         info!(signal = name, "asked to stop");
-                        asked = true;
                         stop.stop();
                     }
                 }

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use monoio::io::AsyncWriteRentExt;
 use monoio::net::{TcpListener, TcpStream, UnixListener};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::client::{Client, Peer};
 use crate::connection::{Served, serve};
+use crate::loading;
 use crate::shard::Shard;
 
 /// Pause after a failed accept (no descriptors left, say), so that it does not spin.
@@ -27,6 +28,7 @@ protection off (--protected-mode no, or CONFIG SET protected-mode no from this h
 
 /// Accepts TCP connections for as long as the executor runs.
 pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener) {
+    loading::finished_or_long(&shard).await;
     loop {
         match listener.accept().await {
             Ok((stream, address)) => admit_tcp(&shard, stream, address),
@@ -37,6 +39,7 @@ pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener) {
 
 /// Accepts connections of the Unix socket for as long as the executor runs.
 pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
+    loading::finished_or_long(&shard).await;
     let path = shard
         .borrow()
         .config
@@ -77,7 +80,7 @@ async fn pause(error: &io::Error) {
 
 fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr) {
     if shard.borrow().is_protected_from(address) {
-        shard.borrow_mut().stats.rejected_connections += 1;
+        shard.borrow_mut().note_turned_away("protected-mode");
         drop(monoio::spawn(turn_away(stream, PROTECTED)));
         return;
     }
@@ -117,7 +120,7 @@ fn open(shard: &Rc<RefCell<Shard>>, peer: Peer) -> Option<Rc<RefCell<Client>>> {
     if shard.process.connections.fetch_add(1, Ordering::Relaxed) >= shard.config.maxclients as usize
     {
         shard.process.connections.fetch_sub(1, Ordering::Relaxed);
-        shard.stats.rejected_connections += 1;
+        shard.note_turned_away("maxclients");
         return None;
     }
     shard.stats.connections += 1;
@@ -134,6 +137,14 @@ async fn turn_away<S: monoio::io::AsyncWriteRent>(mut stream: S, why: &'static [
 }
 
 impl Shard {
+    /// A connection is not let in, because of this parameter.
+    fn note_turned_away(&mut self, parameter: &str) {
+        self.stats.rejected_connections += 1;
+        if let Some(left_out) = self.told.limits.tell(self.second()) {
+            info!(parameter, left_out, "turning a connection away");
+        }
+    }
+
     /// Protected mode: without a password, only this host may connect.
     fn is_protected_from(&self, address: SocketAddr) -> bool {
         self.config.protected_mode

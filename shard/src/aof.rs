@@ -5,8 +5,8 @@
 //!
 //! `appendfsync always`: no reply leaves before what the shard had said until then is on disk. That holds for a connection's output, for
 //! batches of replies to other shards, and for what is answered late: all wait for the *frontier*. One sync serves all who wait (group commit).
-//! A transaction over several shards is answered when every participant has its share on disk; until the coordinator has said so, the
-//! frontier of each participant stays before its share: what came after may have seen it, and is not answered before it is certain.
+//! A transaction over several shards is answered when no crash can take it any more (see `commits`); until then the frontier of each
+//! participant stays before its share: what came after may have seen it, and is not answered before it is certain.
 //!
 //! After a crash the logs are cut back to where all transactions are whole (see `replay`). What is cut was never answered.
 //!
@@ -32,9 +32,11 @@ use tracing::{error, info};
 use crate::aof_manifest::Manifest;
 use crate::batch::ClientToken;
 use crate::client::Client;
+use crate::commits::{Certain, CommitId};
 use crate::config::AppendFsync;
+use crate::locks::ItemId;
 use crate::log_file::{LogFile, RingFile};
-use crate::message::Message;
+use crate::message::{LockRequest, Message};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 
@@ -56,18 +58,11 @@ enum Step {
     Close,
 }
 
-/// A transaction of this coordinator that waits for its shares to be on disk.
+/// A transaction of this coordinator that is not certain yet.
 struct Commit {
-    missing: usize,
-    participants: Vec<ShardId>,
+    /// Whose answer waits.
+    client: ClientToken,
     then: Box<dyn FnOnce(&mut Shard)>,
-}
-
-/// A transaction whose shares are on their way to disk, on its coordinator.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct CommitId {
-    pub coordinator: ShardId,
-    pub index: usize,
 }
 
 /// The log of one shard.
@@ -82,10 +77,8 @@ pub struct Log {
     written: u64,
     /// Bytes in the file.
     pub file_bytes: u64,
-    /// Shares that not all participants have on disk: where each begins.
+    /// Shares of transactions that are not certain: where each begins.
     unsettled: BTreeMap<CommitId, u64>,
-    /// Told to the coordinator once so much is on disk.
-    acks: VecDeque<(u64, CommitId)>,
     /// Messages that leave once the frontier is there.
     held: VecDeque<(Gate, ShardId, Message)>,
     /// Connections whose output waits.
@@ -97,6 +90,8 @@ pub struct Log {
     pub failed: bool,
     /// How far the journal told of commands when output was last held against it.
     looked_at: u64,
+    /// Who is lent all there is once all that is said is written.
+    lends: Vec<(ItemId, Box<LockRequest>)>,
     waker: Option<Waker>,
 }
 
@@ -116,6 +111,11 @@ impl Log {
             true => gate.own,
             false => gate.all,
         }
+    }
+
+    /// The locks are held: lends what they cover once the log is written, or has failed.
+    pub(crate) fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
+        self.lends.push((item, request));
     }
 
     /// How far replies may tell.
@@ -139,7 +139,6 @@ impl Shard {
         if !self.config.appendonly && self.effects.journal.is_on() {
             self.effects.journal.turn(false);
             self.log.steps.push_back(Step::Close);
-            self.log.unsettled.clear();
             self.process.set_manifest(Manifest::default());
             self.wake_log();
         }
@@ -183,6 +182,24 @@ impl Shard {
         }
     }
 
+    /// Whether the system has all that was said, or will not get it soon.
+    pub(crate) fn log_is_written(&mut self) -> bool {
+        self.wake_log();
+        self.log.failed
+            || !self.effects.journal.is_on()
+            || (self.log.steps.is_empty() && self.log.written == self.effects.journal.total())
+    }
+
+    /// Something was written, or could not be.
+    fn lend_what_waits(&mut self) {
+        if !self.log.lends.is_empty() && self.log_is_written() {
+            self.begin_turn();
+            for (item, request) in std::mem::take(&mut self.log.lends) {
+                self.lend_by_message(item, *request);
+            }
+        }
+    }
+
     /// Whether all that was said is on disk.
     pub(crate) fn log_is_idle(&self) -> bool {
         !self.effects.journal.is_on()
@@ -208,7 +225,7 @@ impl Shard {
     pub(crate) fn gate_client(&mut self, client: &mut Client) {
         if self.log.gates
             && let Some(gate) = self.gate()
-            && !client.out.is_empty()
+            && client.has_output()
         {
             match &mut client.gated {
                 Some(before) => {
@@ -232,6 +249,19 @@ impl Shard {
             self.log.held.push_back((gate, to, message));
         } else {
             self.send(to, message);
+        }
+    }
+
+    /// Sends a message that tells of changes behind all replies that were sent there before, also those that wait for the disk.
+    pub(crate) fn send_behind_replies(&mut self, to: ShardId, message: Message) {
+        let told = self.effects.journal.total();
+        let gate = Gate {
+            all: told,
+            own: told,
+        };
+        match self.log.gates && told > self.log.frontier() {
+            true => self.log.held.push_back((gate, to, message)),
+            false => self.send(to, message),
         }
     }
 
@@ -263,17 +293,11 @@ impl Shard {
 
     /// More is on disk, or settled: lets those go who waited for it.
     fn open_gates(&mut self) {
+        self.tell_certain();
         let open_to = match self.log.gates {
             true => self.log.frontier(),
             false => u64::MAX,
         };
-        while let Some((mark, _)) = self.log.acks.front()
-            && (*mark <= self.log.synced || !self.log.gates)
-            && let Some((_, id)) = self.log.acks.pop_front()
-        {
-            let acked = move |shard: &mut Shard| shard.share_is_on_disk(id);
-            self.send(id.coordinator, Message::Visit(Box::new(acked)));
-        }
         while self.log.held.front().is_some_and(|it| it.0.all <= open_to)
             && let Some((_, to, message)) = self.log.held.pop_front()
         {
@@ -300,11 +324,10 @@ impl Shard {
         }
     }
 
-    /// On a coordinator: `then` once all these shards have their share on disk.
-    pub(crate) fn begin_commit(&mut self, participants: Vec<ShardId>) -> CommitId {
+    /// On a coordinator: a transaction whose participants will have said their shares.
+    pub(crate) fn begin_commit(&mut self) -> CommitId {
         let index = self.log.commits.insert(Commit {
-            missing: participants.len(),
-            participants,
+            client: ClientToken::NOBODY,
             then: Box::new(|_| {}),
         });
         CommitId {
@@ -318,47 +341,87 @@ impl Shard {
         self.log.gates
     }
 
-    /// What happens once the transaction is on disk; at once where nothing has to be.
+    /// What happens once the transaction of a client is certain; at once where nothing has to be.
     pub(crate) fn after_commit(
         &mut self,
         commit: Option<CommitId>,
+        client: ClientToken,
         then: impl FnOnce(&mut Shard) + 'static,
     ) {
         match commit.and_then(|id| self.log.commits.get_mut(id.index)) {
-            Some(commit) => commit.then = Box::new(then),
+            Some(commit) => {
+                commit.client = client;
+                commit.then = Box::new(then);
+            }
             None => then(self),
         }
     }
 
+    fn commit_of(&mut self, client: ClientToken) -> Option<&mut Commit> {
+        let mut commits = self.log.commits.iter_mut();
+        let commit = commits.find(|(_, commit)| commit.client == client);
+        commit.map(|(_, commit)| commit)
+    }
+
+    /// Whether the answer to a client is here, and waits for the disk.
+    pub(crate) fn awaits_commit(&mut self, client: ClientToken) -> bool {
+        self.commit_of(client).is_some()
+    }
+
+    /// Does something behind the answer that a client waits for.
+    pub(crate) fn behind_commit(
+        &mut self,
+        client: ClientToken,
+        work: impl FnOnce(&mut Shard) + 'static,
+    ) {
+        let Some(commit) = self.commit_of(client) else {
+            return work(self);
+        };
+        let answer = std::mem::replace(&mut commit.then, Box::new(|_| {}));
+        commit.then = Box::new(move |shard| {
+            answer(shard);
+            work(shard);
+        });
+    }
+
     /// On an owner: its share of a transaction has been said from `begins` on.
-    pub(crate) fn share_said(&mut self, commit: CommitId, begins: u64, alone: bool) {
-        if !alone {
-            self.log.unsettled.insert(commit, begins);
-        }
-        let total = self.effects.journal.total();
-        self.log.acks.push_back((total, commit));
+    pub(crate) fn share_said(&mut self, commit: CommitId, begins: u64, participants: &[ShardId]) {
+        self.log.unsettled.insert(commit, begins);
+        let end = self.effects.journal.total();
+        self.process
+            .commits
+            .said(self.id, commit, participants, end);
         if !self.log.gates {
-            self.open_gates();
+            self.tell_certain();
         }
     }
 
-    fn share_is_on_disk(&mut self, id: CommitId) {
-        let Some(commit) = self.log.commits.get_mut(id.index) else {
+    /// More is on disk, or nobody waits for that: lets those know whose transactions are certain by it.
+    fn tell_certain(&mut self) {
+        if self.log.unsettled.is_empty() {
             return;
+        }
+        let up_to = match self.log.gates {
+            true => self.log.synced,
+            false => u64::MAX,
         };
-        commit.missing -= 1;
-        if commit.missing > 0 {
-            return;
-        }
-        let commit = self.log.commits.remove(id.index);
-        for shard in commit.participants {
-            let settled = move |shard: &mut Shard| {
-                shard.log.unsettled.remove(&id);
-                shard.open_gates();
+        for Certain { id, participants } in self.process.commits.synced(self.id, up_to) {
+            for shard in participants {
+                let settle = move |shard: &mut Shard| {
+                    shard.log.unsettled.remove(&id);
+                    shard.open_gates();
+                };
+                match shard == self.id {
+                    true => _ = self.log.unsettled.remove(&id),
+                    false => self.send(shard, Message::Visit(Box::new(settle))),
+                }
+            }
+            let end = move |shard: &mut Shard| {
+                let ended = shard.log.commits.try_remove(id.index);
+                ended.into_iter().for_each(|commit| (commit.then)(shard));
             };
-            self.send(shard, Message::Visit(Box::new(settled)));
+            self.send(id.coordinator, Message::Visit(Box::new(end)));
         }
-        (commit.then)(self);
     }
 
     /// The log is to be given up: nothing in it matters any more.
@@ -389,6 +452,7 @@ impl Shard {
             let words: Arc<str> = words.split(" (os error").next().unwrap_or_default().into();
             self.refusals.log_failed(&words, &self.config);
             self.tell_others(move |shard| shard.refusals.log_failed(&words, &shard.config));
+            self.lend_what_waits();
         }
     }
 
@@ -407,6 +471,7 @@ impl Shard {
         self.log.synced = 0;
         self.log.file_bytes = 0;
         self.log_works();
+        self.lend_what_waits();
     }
 
     /// By the clock: whether the disk keeps up.
@@ -486,6 +551,7 @@ async fn write(shard: &RefCell<Shard>, open: &mut Open, mut bytes: Vec<u8>) {
         shard.log.file_bytes = open.bytes();
         bytes.clear();
         shard.effects.journal.give_back(bytes);
+        shard.lend_what_waits();
         shard.config.appendfsync
     };
     let due = match policy {

@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::progress::Progress;
 
 const FIRST_LINE: &str = "percore append-only log 1";
 
@@ -88,9 +89,19 @@ impl Folder {
         }
     }
 
+    /// Makes the folder, where there is none, so that it outlasts a loss of power.
+    pub fn make(&self) -> io::Result<()> {
+        if self.path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.path)?;
+        let parent = self.path.parent().unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()
+    }
+
     /// Puts `manifest` in the place of the one there is.
     pub fn write(&self, manifest: &Manifest) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
+        self.make()?;
         let temporary = self.path.join(format!("{}.manifest.new", self.name));
         let mut file = File::create(&temporary)?;
         file.write_all(manifest.text().as_bytes())?;
@@ -101,11 +112,31 @@ impl Folder {
 
     /// Creates the empty files of a part.
     pub fn create(&self, part: Part) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
+        self.make()?;
         for shard in 0..part.shards {
             File::create(self.part(part.sequence, shard))?;
         }
         File::open(&self.path)?.sync_all()
+    }
+
+    /// Where what is cut off a log file is kept. [`Self::tidy`] leaves it to whoever runs the server.
+    pub fn kept(&self, log: &Path) -> PathBuf {
+        let name = log.file_name().unwrap_or_default().to_string_lossy();
+        self.path.join(format!("cut-off.{name}"))
+    }
+
+    /// Tells `progress` what loading all of it comes to. `shards` is the number of them where no part says another.
+    pub fn expect(
+        &self,
+        manifest: &Manifest,
+        shards: usize,
+        progress: &Progress,
+    ) -> io::Result<()> {
+        let (base, all) = self.sizes(manifest)?;
+        // Every shard of the first part reads the snapshot; logs are read for their ends first.
+        progress.expect(base, manifest.parts.first().map_or(shards, |it| it.shards));
+        progress.expect(all - base, 2);
+        Ok(())
     }
 
     /// Bytes of the snapshot, and of all files, that `manifest` names.

@@ -42,8 +42,13 @@ pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
         Some(manifest) => manifest,
         None => begin(&folder, &config).map_err(files)?,
     };
-    let databases =
-        replay::replay(&folder, &manifest, &config, process).map_err(NotStarted::Replay)?;
+    let progress = &process.progress;
+    folder
+        .expect(&manifest, config.shards, progress)
+        .map_err(files)?;
+    replay::mend(&folder, &manifest, &config, progress).map_err(NotStarted::Replay)?;
+    let databases = replay::replay(&folder, &manifest, &config, process, progress)
+        .map_err(NotStarted::Replay)?;
     if manifest
         .parts
         .last()
@@ -71,7 +76,7 @@ fn begin(folder: &Folder, config: &Config) -> io::Result<Manifest> {
     if snapshot.exists() {
         let name = folder.base_name(0);
         info!(snapshot = %snapshot.display(), "there is no append-only log yet: it begins with the snapshot");
-        fs::create_dir_all(folder.path())?;
+        folder.make()?;
         fs::copy(&snapshot, folder.base(&name))?;
         File::open(folder.base(&name))?.sync_all()?;
         manifest.base = Some(name);

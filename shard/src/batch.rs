@@ -15,11 +15,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use protocol::args::{Args, Span};
+use protocol::peek::Seen;
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use storage::DbIndex;
 
 use crate::context::Caller;
+use crate::slot::ShardId;
 
 /// A batch this large is sent on and a new one begun, so that no single message holds a shard for long.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
@@ -40,6 +42,13 @@ impl ClientToken {
         index: u32::MAX,
         generation: 0,
     };
+}
+
+/// A connection as the whole process names it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ClientAddress {
+    pub home: ShardId,
+    pub token: ClientToken,
 }
 
 /// Where a reply goes: a slot of a connection's ring.
@@ -153,10 +162,11 @@ impl Batch {
         }
     }
 
-    /// What most often is the key of each command of a group.
-    pub fn keys(&self, group: Range<usize>) -> impl Iterator<Item = &[u8]> {
-        group.filter_map(|at| {
-            args_of(&self.requests, &self.bytes, &self.spans, &self.large, at).get(1)
+    /// The first arguments of each command of a group.
+    pub fn seen(&self, group: Range<usize>) -> impl Iterator<Item = Seen<'_>> {
+        group.map(|at| {
+            let args = args_of(&self.requests, &self.bytes, &self.spans, &self.large, at);
+            Seen::of(args.iter())
         })
     }
 

@@ -26,9 +26,9 @@ use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 use storage::{Entry, UnixMillis};
 
-use crate::aof::CommitId;
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
+use crate::commits::CommitId;
 use crate::error::Error;
 use crate::locks::ItemId;
 use crate::message::{Claim, Lending, Message, Release, TransactionKey, Visit, Work};
@@ -36,6 +36,8 @@ use crate::shard::{Shard, wall_time};
 use crate::slot::ShardId;
 use crate::transaction::Scopes;
 use crate::waiting::{Blocked, Ticket, Wait, Waiter, WaiterId, Wants};
+
+const UNBLOCKED: Error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 /// Sleep of the timer task where nobody's time can run out.
 const NOBODY_WAITS: Duration = Duration::from_secs(3600);
@@ -174,6 +176,10 @@ impl Shard {
 
     #[cold]
     fn serve_all_ready(&mut self) {
+        // What waits and what it has read before: it hears of the change first, as in Redis, where that can be.
+        if self.effects.invalidations.is_for_here() {
+            self.tell_readers_here(None);
+        }
         while let Some((key, after)) = self.effects.waits.pop_ready() {
             if self.locks.holds_key(&key.key) {
                 // Lent away: those who wait have their turn when it is home again.
@@ -251,9 +257,23 @@ impl Shard {
         reply: &mut Reply<'_>,
     ) -> bool {
         self.interrupt_timing();
-        let failed = !self.execute(facts, args, reply);
-        let waits = self.effects.wait.take().is_some();
-        !waits && (!failed || self.has_what_is_waited_for(facts, args))
+        let result = self.attempt(facts, args, reply);
+        if self.effects.wait.take().is_some() {
+            return false;
+        }
+        let index = facts.command.index();
+        match result {
+            Ok(()) => true,
+            Err(error) if self.has_what_is_waited_for(facts, args) => {
+                self.stats.failed(index, &error);
+                true
+            }
+            Err(_) => {
+                // It waits on, as if nothing had been.
+                self.stats.calls[index] -= 1;
+                false
+            }
+        }
     }
 
     /// Whether some key that a command can be served from holds what it waits for.
@@ -498,10 +518,14 @@ impl Shard {
             // Whatever the command answers else.
             End::TimedOut => reply.null_array(),
             End::Unblocked => {
-                Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK").write(&mut reply);
+                UNBLOCKED.write(&mut reply);
+                self.stats.failed(blocked.facts.command.index(), &UNBLOCKED);
             }
             // Its place among the replies is free, so that the others can leave.
             End::Gone => {}
+        }
+        if end != End::Gone {
+            self.count_in_vain(blocked.facts.command);
         }
         self.complete(blocked.origin, blocked.to, &encoded);
     }

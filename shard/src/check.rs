@@ -7,8 +7,10 @@ use std::path::Path;
 use storage::aof::{Reader, Record, Stop};
 use storage::rdb::{FileReader, Part};
 
-use crate::aof_manifest::Folder;
+use crate::aof_manifest::{Folder, Manifest};
 use crate::config::Config;
+use crate::progress::Progress;
+use crate::tails::{self, Unreadable};
 
 /// What was found: lines to read, and whether all of it could be loaded.
 #[derive(Default)]
@@ -58,11 +60,7 @@ pub fn check(config: &Config) -> Report {
             if let Some(base) = &manifest.base {
                 snapshot(&folder.base(base), config, &mut report);
             }
-            for part in &manifest.parts {
-                for shard in 0..part.shards {
-                    log(&folder.part(part.sequence, shard), &mut report);
-                }
-            }
+            logs(&folder, &manifest, &mut report);
         }
     }
     if !found {
@@ -113,6 +111,36 @@ fn snapshot(path: &Path, config: &Config, report: &mut Report) {
     }
 }
 
+/// The log files, and what of them a start would cut off.
+fn logs(folder: &Folder, manifest: &Manifest, report: &mut Report) {
+    let before = report.damaged;
+    for part in &manifest.parts {
+        for shard in 0..part.shards {
+            log(&folder.part(part.sequence, shard), report);
+        }
+    }
+    if report.damaged && !before {
+        return;
+    }
+    match tails::find(folder, &manifest.parts, &Progress::default()) {
+        Ok(tails) => {
+            for tail in tails.iter().filter(|tail| tail.cut_bytes() > 0) {
+                report.line(format_args!(
+                    "{}: its last {} bytes, from offset {} on, are not whole without what the crash took, and would be cut off{}",
+                    tail.path.display(),
+                    tail.cut_bytes(),
+                    tail.end,
+                    match tail.loses_records() {
+                        true => " and kept beside it",
+                        false => "",
+                    }
+                ));
+            }
+        }
+        Err(Unreadable { path, damage }) => report.damage(&path, damage.at, &damage.what),
+    }
+}
+
 fn log(path: &Path, report: &mut Report) {
     let mut reader = match Reader::open(path) {
         Ok(reader) => reader,
@@ -139,15 +167,7 @@ fn log(path: &Path, report: &mut Report) {
                 first.get_or_insert(now);
                 last = Some(now);
             }
-            Ok(Record::End) => break,
-            Err(Stop::Torn { at }) => {
-                let cut = reader.len() - at;
-                report.line(format_args!(
-                    "{}: its last {cut} bytes, from offset {at} on, were not written whole and would be cut off",
-                    path.display()
-                ));
-                break;
-            }
+            Ok(Record::End) | Err(Stop::Torn { .. }) => break,
             Err(Stop::Damaged(damage)) => return report.damage(path, damage.at, &damage.what),
         }
     }

@@ -3,6 +3,7 @@
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
 use protocol::command::{Command, Flags};
 use protocol::parse::{LargeArg, Parser};
 use protocol::reply::{Reply, Version};
@@ -15,11 +16,14 @@ use crate::blocking::BlockedAt;
 use crate::context::Caller;
 use crate::error::Error;
 use crate::exec::{ExecState, Queue, Suspended};
+use crate::output::Chain;
 use crate::pause::changes_something;
 use crate::pending::Pending;
+use crate::publish::Hold;
 use crate::pubsub::Subscriptions;
 use crate::slot::ShardId;
-use crate::watch::Watched;
+use crate::tracking::Tracking;
+use crate::watch::{Watched, Watching};
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
@@ -57,6 +61,8 @@ pub enum Closing {
 pub enum Due {
     /// Write this; the emptied buffer comes back through [`Client::written`].
     Chunk(Vec<u8>),
+    /// Write this, which others write too.
+    Shared(Bytes),
     /// Give up what only a busy connection needs.
     Rest,
     /// Nothing any more: the connection ends.
@@ -76,12 +82,18 @@ pub struct Session {
     pub lib_name: Option<Box<str>>,
     pub lib_ver: Option<Box<str>>,
     pub last_command: &'static str,
+    /// How it tracks keys for a cache of its own.
+    pub tracking: Option<Box<Tracking>>,
+    /// What the next command reads is remembered: see [`Session::settle_tracking`].
+    pub tracks_reads: bool,
+    /// CLIENT CACHING was called just before.
+    pub caching: bool,
     /// What it subscribes to.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// Commands since MULTI.
     pub queue: Option<Box<Queue>>,
     /// Keys since WATCH.
-    pub watched: Vec<Watched>,
+    pub watched: Watching,
     /// The same, while EXEC takes its locks.
     pub exec_watched: Vec<Watched>,
     /// A command of EXEC is running: it takes no slot of its own for its reply.
@@ -114,12 +126,16 @@ pub struct Client {
     /// A large argument of the command in front, on its way in.
     pub large: Option<LargeArg>,
     pub pending: Pending,
+    /// Shared with others and not handed to the socket yet: stands in front of `out`.
+    pub(crate) chain: Option<Box<Chain>>,
     /// Encoded and not handed to the socket yet.
     pub out: Vec<u8>,
     /// What was pushed to it in the middle of its own command: comes behind that command's reply.
     pub pushes: Vec<u8>,
+    /// Bytes in its output that answer no command, about: see [`Client::push`].
+    pub pushed_bytes: usize,
     /// An emptied output buffer, kept for the next write.
-    spare: Vec<u8>,
+    pub(crate) spare: Vec<u8>,
     /// Bytes in the write that is under way.
     pub writing_bytes: usize,
     /// Room of the read that is under way.
@@ -131,6 +147,8 @@ pub struct Client {
     pub stalled: Option<u32>,
     /// CLIENT PAUSE holds its next command back.
     pub postponed: bool,
+    /// Messages of pub/sub have to move before its next command runs.
+    pub hold: Hold,
     /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
     pub gated: Option<Gate>,
     /// The next command runs only once nothing is pending.
@@ -179,6 +197,12 @@ impl Session {
             && self.reply_mode == ReplyMode::On
             && self.queue.is_none()
             && self.subscriptions.is_none()
+    }
+
+    /// Whether something is on that ends with a command: CLIENT REPLY SKIP, CLIENT CACHING. (Replies that are off are looked at too.)
+    #[inline]
+    pub fn has_passing_state(&self) -> bool {
+        (self.reply_mode != ReplyMode::On) | self.caching
     }
 
     /// Whether it subscribes to something in RESP2, where messages and replies look alike.
@@ -240,9 +264,12 @@ impl Client {
                 lib_name: None,
                 lib_ver: None,
                 last_command: "NULL",
+                tracking: None,
+                tracks_reads: false,
+                caching: false,
                 subscriptions: None,
                 queue: None,
-                watched: Vec::new(),
+                watched: Watching::default(),
                 exec_watched: Vec::new(),
                 in_exec: false,
             },
@@ -253,14 +280,17 @@ impl Client {
             input: Vec::new(),
             large: None,
             pending: Pending::default(),
+            chain: None,
             out: Vec::new(),
             pushes: Vec::new(),
+            pushed_bytes: 0,
             spare: Vec::new(),
             writing_bytes: 0,
             reading_bytes: 0,
             weighed_bytes: 0,
             stalled: None,
             postponed: false,
+            hold: Hold::default(),
             gated: None,
             comes_behind_all: false,
             closing: None,
@@ -312,6 +342,29 @@ impl Client {
         matches!(self.session.reply_mode, ReplyMode::Off | ReplyMode::Skip)
     }
 
+    /// Answers a command that was not run.
+    #[cold]
+    pub fn reply_unless_muted(&mut self, error: &Error) {
+        if !self.next_reply_is_muted() {
+            self.reply(|reply| error.write(reply));
+        }
+    }
+
+    /// A command is over, or was refused; nothing where there is no such command. What was on for just that one ends.
+    #[cold]
+    pub fn end_of_passing(&mut self, command: Option<&Command>) {
+        let session = &mut self.session;
+        session.reply_mode = session.reply_mode.after_command();
+        // CLIENT CACHING is for what comes behind all commands of CLIENT, which may be a whole transaction.
+        let name = command.map_or("", |command| command.name);
+        let goes_on = session.queue.is_some()
+            || name.starts_with("client|")
+            || (name == "exec" && self.stalled.is_some());
+        if session.caching && !goes_on {
+            session.set_caching(false);
+        }
+    }
+
     /// What travels with a command of this connection.
     #[inline]
     pub fn facts(&self, command: CommandId) -> Facts {
@@ -325,6 +378,7 @@ impl Client {
                 home: self.home,
                 index: self.token.index,
                 no_touch: session.no_touch,
+                tracks: session.tracks_reads,
             },
         }
     }
@@ -335,11 +389,26 @@ impl Client {
         self.wake();
     }
 
+    /// Writes something that answers no command, behind every reply that is here already, those included that may not leave before others.
+    /// Commands that have no reply yet do not hold it up.
+    pub fn push(&mut self, write: impl FnOnce(&mut Reply<'_>)) {
+        let version = self.session.version;
+        let mut bytes = 0;
+        self.pending.push(&mut self.out, |to| {
+            let start = to.len();
+            write(&mut Reply::new(to, version));
+            bytes = to.len() - start;
+        });
+        self.pushed_bytes += bytes;
+        self.wake();
+    }
+
     /// Whether its next command may run now.
     #[inline]
     pub fn may_run(&self) -> bool {
         self.stalled.is_none()
             && !self.postponed
+            && self.hold != Hold::Waits
             && (!self.comes_behind_all || self.pending.is_empty())
             && self.closing.is_none()
             && !self.pending.is_full()
@@ -350,7 +419,18 @@ impl Client {
     /// Output that the socket has not taken.
     #[inline]
     pub fn unsent_bytes(&self) -> usize {
-        self.out.len() + self.writing_bytes
+        self.out.len() + self.writing_bytes + self.chained_bytes()
+    }
+
+    #[inline]
+    fn chained_bytes(&self) -> usize {
+        self.chain.as_ref().map_or(0, |chain| chain.bytes())
+    }
+
+    /// Whether there is output for the socket.
+    #[inline]
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty() || self.chain.as_ref().is_some_and(|chain| !chain.is_empty())
     }
 
     /// Whether the next command's reply may be written straight into `out`, with nothing to check on the way.
@@ -364,14 +444,24 @@ impl Client {
         if self.closing == Some(Closing::Now) {
             return Poll::Ready(Due::End);
         }
-        if !self.out.is_empty() && self.gated.is_none() {
-            let chunk = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
-            self.writing_bytes = chunk.len();
+        if self.gated.is_none() && self.has_output() {
+            let due = self.next_of_chain().unwrap_or_else(|| {
+                let spare = std::mem::take(&mut self.spare);
+                Due::Chunk(std::mem::replace(&mut self.out, spare))
+            });
+            self.writing_bytes = match &due {
+                Due::Chunk(chunk) => chunk.len(),
+                Due::Shared(piece) => piece.len(),
+                Due::Rest | Due::End => 0,
+            };
+            if !self.has_output() {
+                self.pushed_bytes = 0;
+            }
             self.at_rest = false;
-            return Poll::Ready(Due::Chunk(chunk));
+            return Poll::Ready(due);
         }
         match self.closing {
-            Some(_) if self.pending.is_empty() && self.out.is_empty() => Poll::Ready(Due::End),
+            Some(_) if self.pending.is_empty() && !self.has_output() => Poll::Ready(Due::End),
             None if self.at_rest => Poll::Ready(Due::Rest),
             _ => Poll::Pending,
         }
@@ -380,13 +470,35 @@ impl Client {
     /// Whether a connection whose sending side rests must take it up again.
     #[inline]
     pub fn has_work_for_sending(&self) -> bool {
-        (!self.out.is_empty() && self.gated.is_none()) || self.closing.is_some()
+        (self.gated.is_none() && self.has_output()) || self.closing.is_some()
     }
 
-    /// Gives a written buffer back.
-    pub fn written(&mut self, mut chunk: Vec<u8>) {
+    /// Bytes have arrived for its input. A large argument may have begun while they were read: the first of them are its own then.
+    pub fn take_in(&mut self, chunk: Vec<u8>) {
+        if let Some(large) = &mut self.large {
+            let (own, behind) = chunk.split_at(chunk.len().min(large.missing()));
+            large.buffer().extend_from_slice(own);
+            self.input.extend_from_slice(behind);
+        } else if self.input.is_empty() {
+            self.input = chunk;
+        } else {
+            self.input.extend_from_slice(&chunk);
+        }
+    }
+
+    /// Hands the large argument over that is being read, if it is whole.
+    pub fn finish_large(&mut self) {
+        if let Some(large) = self.large.take_if(|large| large.missing() == 0) {
+            self.parser.supply_large(large.finish());
+        }
+    }
+
+    /// The write is over; gives its buffer back, if it was the connection's own.
+    pub fn written(&mut self, chunk: Option<Vec<u8>>) {
         self.writing_bytes = 0;
-        if chunk.capacity() <= OUTPUT_KEPT_BYTES_MAX {
+        if let Some(mut chunk) = chunk
+            && chunk.capacity() <= OUTPUT_KEPT_BYTES_MAX
+        {
             chunk.clear();
             self.spare = chunk;
         }
@@ -429,6 +541,7 @@ impl Client {
         }
         self.at_rest = true;
         self.spare = Vec::new();
+        self.chain.take_if(|chain| chain.is_empty());
         if self.out.is_empty() {
             self.out = Vec::new();
         }
@@ -445,10 +558,22 @@ impl Client {
             + self.reading_bytes
             + self.writing_bytes
             + self.pushes.capacity()
+            + self.chained_bytes()
             + self.out.capacity()
             + self.spare.capacity()
             + self.pending.memory_bytes()
             + self.parser.memory_bytes()
+            + self.session.watched.memory_bytes()
+            + self
+                .session
+                .subscriptions
+                .as_ref()
+                .map_or(0, |it| it.memory_bytes())
+            + self
+                .session
+                .tracking
+                .as_ref()
+                .map_or(0, |it| size_of::<Tracking>() + it.memory_bytes())
             + self
                 .session
                 .queue

@@ -32,6 +32,8 @@ pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint
 pub use percentiles::Percentiles;
 pub use table::{Config, Flag, PARAMETERS, Section};
 
+use crate::slot::ShardId;
+
 /// Beyond this the counter of LFU does not move any more, and its arithmetic would overflow.
 const LFU_LOG_FACTOR_MAX: u32 = 1 << 23;
 
@@ -180,6 +182,15 @@ impl Config {
         }
     }
 
+    /// How many of the keys that clients track a shard remembers at the most: its share, as keys are spread evenly.
+    pub fn tracked_keys_max(&self, shard: ShardId) -> usize {
+        if self.tracking_table_max_keys == 0 {
+            return usize::MAX;
+        }
+        let max = usize::try_from(self.tracking_table_max_keys).unwrap_or(usize::MAX);
+        max / self.shards + usize::from(shard.index() < max % self.shards)
+    }
+
     /// How strings in snapshots are written.
     pub fn compression(&self) -> Compression {
         match self.rdbcompression {
@@ -218,9 +229,16 @@ impl Config {
         Some(Parameter::find(name)?.show(self))
     }
 
-    /// What `CONFIG GET glob` shows: names, older names included, and values. Hidden ones only when named exactly.
-    pub fn matching(&self, glob: &[u8]) -> Vec<(&'static str, String)> {
+    /// What `CONFIG GET glob` shows: names, older names included, and values. A name without a pattern is shown as it was written. Hidden ones only
+    /// when named exactly.
+    pub fn matching(&self, glob: &[u8]) -> Vec<(Cow<'static, str>, String)> {
         let mut found = Vec::new();
+        if !glob.iter().any(|byte| b"*?[".contains(byte)) {
+            let name = std::str::from_utf8(glob).unwrap_or_default();
+            let row = Parameter::find(name);
+            found.extend(row.map(|row| (Cow::Owned(name.to_owned()), row.show(self))));
+            return found;
+        }
         for row in PARAMETERS {
             for name in row.names() {
                 let matches = match row.is(Flag::Hidden) {
@@ -228,7 +246,7 @@ impl Config {
                     false => protocol::glob::matches(glob, name.as_bytes(), true),
                 };
                 if matches {
-                    found.push((name, row.show(self)));
+                    found.push((name.into(), row.show(self)));
                 }
             }
         }

@@ -29,7 +29,7 @@ use crate::shard::Shard;
 const READ_BYTES_MIN: usize = 256;
 
 /// Room for a read of a connection that fills its reads.
-const READ_BYTES_MAX: usize = 32 * 1024;
+const READ_BYTES_MAX: usize = 128 * 1024;
 
 /// Small reads in a row after which the room for them is halved.
 const SMALL_READS_MAX: u32 = 16;
@@ -114,6 +114,7 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
     let mut room = READ_BYTES_MIN;
     let mut small_reads = 0;
     loop {
+        let into_large = served.client.borrow().large.is_some();
         let Some((chunk, start, end)) = room_to_read(&served.client, room) else {
             // Either the client is closing or it has sent more than it may before it is run.
             let closing = poll_fn(|_| {
@@ -165,17 +166,11 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
         shard.stats.reads += 1;
         let mut client = served.client.borrow_mut();
         client.reading_bytes = 0;
-        match client.large.take() {
-            Some(mut large) => {
-                *large.buffer() = chunk;
-                match large.missing() {
-                    0 => client.parser.supply_large(large.finish()),
-                    _ => client.large = Some(large),
-                }
-            }
-            None if client.input.is_empty() => client.input = chunk,
-            None => client.input.extend_from_slice(&chunk),
+        match &mut client.large {
+            Some(large) if into_large => *large.buffer() = chunk,
+            _ => client.take_in(chunk),
         }
+        client.finish_large();
         if client.large.is_none() {
             shard.run_input(&mut client);
         }
@@ -241,12 +236,15 @@ impl Served {
 async fn send<W: AsyncWriteRent>(served: &Served, mut stream: W) -> io::Result<Option<W>> {
     loop {
         let due = poll_fn(|_| served.client.borrow_mut().next_due()).await;
-        let chunk = match due {
-            Due::Chunk(chunk) => chunk,
+        let (result, chunk) = match due {
+            Due::Chunk(chunk) => {
+                let (result, chunk) = stream.write_all(chunk).await;
+                (result, Some(chunk))
+            }
+            Due::Shared(piece) => (stream.write_all(piece).await.0, None),
             Due::Rest => return Ok(Some(stream)),
             Due::End => return Ok(None),
         };
-        let (result, chunk) = stream.write_all(chunk).await;
         if let Ok(count) = result {
             let stats = &mut served.shard.borrow_mut().stats;
             stats.net_output_bytes += count as u64;

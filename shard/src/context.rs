@@ -12,14 +12,16 @@ use std::time::Duration;
 use fastrand::Rng;
 use protocol::args::OwnedArgs;
 use storage::{
-    AccessPolicy, Databases, DbIndex, Entry, Found, Item, Keyspace, Object, UnixMillis, Value,
-    WrongType,
+    AccessPolicy, Databases, DbIndex, Entry, Found, Item, Keyspace, Looked, Object, Spot,
+    UnixMillis, Value, WrongType,
 };
 
+use crate::batch::{ClientAddress, ClientToken};
 use crate::config::Config;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
 use crate::field_expiry::FieldClock;
+use crate::invalidation::{FlushId, Invalidations};
 use crate::journal::{Away, Journal};
 use crate::message::TransactionKey;
 use crate::notify::Notices;
@@ -40,6 +42,31 @@ pub struct Caller {
     pub index: u32,
     /// `CLIENT NO-TOUCH` is on: reads leave the LRU and LFU clocks alone.
     pub no_touch: bool,
+    /// What it reads is remembered, and it hears of the next change.
+    pub tracks: bool,
+}
+
+impl Caller {
+    /// For what no client has asked for.
+    pub const NOBODY: Self = Self {
+        client_id: 0,
+        home: ShardId::FIRST,
+        index: 0,
+        no_touch: false,
+        tracks: false,
+    };
+
+    /// The connection, if there is one.
+    pub fn address(&self) -> Option<ClientAddress> {
+        let token = ClientToken {
+            index: self.index,
+            generation: self.client_id as u32,
+        };
+        (self.client_id != 0).then_some(ClientAddress {
+            home: self.home,
+            token,
+        })
+    }
 }
 
 /// What a write does to the deadline its key may have.
@@ -50,13 +77,42 @@ pub enum Deadline {
     At(UnixMillis),
 }
 
-/// A change to a key that its owner does not know of yet.
+/// What happened to a key, and its owner does not know of yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
     pub db: DbIndex,
     pub key: Box<[u8]>,
-    /// What it is called; nothing where a whole database went.
-    pub event: Option<Event>,
+    pub what: What,
+    /// Who did it; nobody where time did.
+    pub by: Option<ClientAddress>,
+}
+
+/// What can happen to a key of another shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    Event(Event),
+    /// It changed, which the event told beside does not say.
+    Touched,
+    /// Its whole database went or came.
+    Swept,
+    /// It was loaded, and has fields that expire.
+    FieldsExpire,
+    /// A client has read it that is to hear of the next change.
+    Read,
+    /// All keys went or came, and not this one alone, which is empty. Named where anybody is to hear.
+    Flush(Option<FlushId>),
+}
+
+impl Change {
+    /// That all keys of a shard went or came.
+    pub fn flush(id: Option<FlushId>) -> Self {
+        Self {
+            db: DbIndex::default(),
+            key: Box::default(),
+            what: What::Flush(id),
+            by: None,
+        }
+    }
 }
 
 /// What commands did, gathered for those who must know.
@@ -70,11 +126,13 @@ pub struct Effects {
     pub waits: WaitTable,
     /// What subscribers to keyspace events are to be told.
     pub notices: Notices,
+    /// What clients with caches are to be told.
+    pub invalidations: Invalidations,
     /// The command found nothing and wants to wait.
     pub wait: Option<Wait>,
     /// Changes to keys of other shards, while a transaction runs on what they lent: these go home with the entries.
     pub away: Option<Vec<Change>>,
-    /// Changes to keys since start: Redis's `dirty`.
+    /// Changes that commands made since start: Redis's `dirty`. Of a collection each element counts; what expires or is evicted does not.
     pub dirty: u64,
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
@@ -88,20 +146,38 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// The one place that watchers, waiters, notifications and logs learn of a change from.
+    /// The one place that watchers, waiters, notifications, caches and logs learn of a change from. `by` is who made it.
     #[inline]
-    pub(crate) fn changed(&mut self, db: DbIndex, key: &[u8], event: Event) {
-        self.dirty += 1;
+    pub(crate) fn changed(&mut self, db: DbIndex, key: &[u8], event: Event, by: &Caller) {
         if self.nobody_listens() && !event.may_set_field_deadlines() {
             // The common case: nobody wants to know.
             return;
         }
-        self.tell(db, key, event);
+        self.tell(db, key, What::Event(event), by);
+    }
+
+    /// A key changed, which the event that is told of it does not say: see [`Event::changes_value`].
+    fn touched(&mut self, db: DbIndex, key: &[u8], by: &Caller) {
+        if !self.nobody_listens() {
+            self.tell(db, key, What::Touched, by);
+        }
+    }
+
+    /// A client that tracks what it reads has read a key.
+    #[cold]
+    pub(crate) fn read(&mut self, db: DbIndex, key: &[u8], by: &Caller) {
+        self.tell(db, key, What::Read, by);
     }
 
     /// Whether somebody is to hear of what happened.
     pub(crate) fn has_news(&self) -> bool {
-        self.waits.has_ready() || !self.notices.is_empty()
+        self.waits.has_ready() || !self.notices.is_empty() || self.invalidations.is_for_turn()
+    }
+
+    /// Whether there is nothing to tell behind a command.
+    #[inline]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.notices.is_empty() & !self.invalidations.is_for_here()
     }
 
     /// One branch for all: no short cuts.
@@ -111,6 +187,7 @@ impl Effects {
             & self.watches.is_empty()
             & self.waits.is_empty()
             & !self.notices.is_on()
+            & self.invalidations.nobody_tracks()
     }
 
     /// Something happened to a key that did not change it (a miss), or that is told apart from the change (a new key).
@@ -130,46 +207,67 @@ impl Effects {
     #[cold]
     fn tell_only(&mut self, db: DbIndex, key: &[u8], event: Event) {
         if self.notices.wants(event) {
-            self.tell(db, key, event);
+            self.tell(db, key, What::Event(event), &Caller::NOBODY);
         }
     }
 
     #[cold]
-    fn tell(&mut self, db: DbIndex, key: &[u8], event: Event) {
+    fn tell(&mut self, db: DbIndex, key: &[u8], what: What, by: &Caller) {
+        let by = by.address();
         match &mut self.away {
             Some(away) => away.push(Change {
                 db,
                 key: key.into(),
-                event: Some(event),
+                what,
+                by,
             }),
-            None => self.heed(db, key, Some(event)),
+            None => self.heed(db, key, what, by),
         }
     }
 
-    fn heed(&mut self, db: DbIndex, key: &[u8], event: Option<Event>) {
-        if let Some(event) = event {
-            self.notices.note(db, key, event);
-            if !event.is_change() {
-                return;
+    fn heed(&mut self, db: DbIndex, key: &[u8], what: What, by: Option<ClientAddress>) {
+        match what {
+            What::Event(event) => {
+                self.notices.note(db, key, event);
+                if event.is_change() {
+                    self.waits.note(db, key);
+                }
+                if event.changes_value() {
+                    self.watches.touch(db, key);
+                    self.invalidations.note(key, by);
+                }
+                if event.may_set_field_deadlines() {
+                    self.fields.note(db, key);
+                }
             }
-        }
-        self.watches.touch(db, key);
-        self.waits.note(db, key);
-        if event.is_some_and(Event::may_set_field_deadlines) {
-            self.fields.note(db, key);
+            What::Touched => {
+                self.watches.touch(db, key);
+                self.invalidations.note(key, by);
+            }
+            What::Swept => {
+                self.watches.touch(db, key);
+                self.waits.note(db, key);
+            }
+            What::FieldsExpire => self.fields.note(db, key),
+            What::Read => {
+                if let Some(by) = by {
+                    self.invalidations.table.remember(key, by);
+                }
+            }
+            What::Flush(id) => self.invalidations.flush(id),
         }
     }
 
-    /// A change that another shard made to a key of this one.
+    /// What a transaction on another shard did to a key of this one.
     pub fn came_home(&mut self, change: &Change) {
-        self.heed(change.db, &change.key, change.event);
+        self.heed(change.db, &change.key, change.what, change.by);
     }
 
     /// A key's time had come; its entry is out of the keyspace.
     #[cold]
     pub fn expired(&mut self, db: DbIndex, entry: Entry) {
         self.expired_keys += 1;
-        self.changed(db, entry.key(), Event::EXPIRED);
+        self.changed(db, entry.key(), Event::EXPIRED, &Caller::NOBODY);
         self.say_gone(db, entry.key());
         self.discard(entry);
     }
@@ -188,18 +286,10 @@ impl Effects {
         }
     }
 
-    /// Changes that commands made, and not time: of these the log has the commands.
-    #[inline]
-    pub(crate) fn dirtied_by_commands(&self) -> u64 {
-        self.dirty
-            .wrapping_sub(self.expired_keys)
-            .wrapping_sub(self.evicted_keys)
-    }
-
     /// A key had to go; its entry is out of the keyspace. It is freed at once, which is the point, unless `lazily`.
     pub(crate) fn evicted(&mut self, db: DbIndex, entry: Entry, lazily: bool) {
         self.evicted_keys += 1;
-        self.changed(db, entry.key(), Event::EVICTED);
+        self.changed(db, entry.key(), Event::EVICTED, &Caller::NOBODY);
         self.say_gone(db, entry.key());
         if lazily {
             self.discard(entry);
@@ -301,6 +391,20 @@ impl Context<'_> {
         }
     }
 
+    /// The entry of `key`, to tell of it and not to read it (OBJECT): counts a hit or a miss, of which nobody is notified, and leaves no other trace.
+    pub fn inspect(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        match self.databases.get_mut(self.selected).find(key, self.now) {
+            Found::Live(entry) => {
+                self.effects.keyspace_hits += 1;
+                return Some(entry);
+            }
+            Found::Missing => {}
+            Found::Expired(entry) => self.effects.expired(self.selected, entry),
+        }
+        self.effects.keyspace_misses += 1;
+        None
+    }
+
     /// The string at `key`, to read it.
     #[inline]
     pub fn string(&mut self, key: &[u8]) -> Result<Option<Item<'_>>, WrongType> {
@@ -319,6 +423,11 @@ impl Context<'_> {
         self.find(key).map(Entry::get_mut).transpose()
     }
 
+    /// The same where Redis counts a hit or a miss, as it does of what it calls reading.
+    pub fn read_mut<T: Value>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
+        self.read(key).map(Entry::get_mut).transpose()
+    }
+
     /// The value at `key`, to change it; `new` makes it where there is none. Whoever makes one puts something in it.
     #[inline]
     pub fn get_or_insert<T: Value>(
@@ -326,13 +435,19 @@ impl Context<'_> {
         key: &[u8],
         new: impl FnOnce() -> T,
     ) -> Result<&mut T, WrongType> {
-        if self.find(key).is_none() {
-            self.insert(Entry::object(key, new().into_object(), None));
-        }
-        match self.db().get_mut(key) {
-            Some(entry) => entry.get_mut(),
-            None => Err(WrongType),
-        }
+        let spot = match self.databases.get_mut(self.selected).look(key, self.now) {
+            Looked::Live(spot) => {
+                let entry = self.databases.get_mut(self.selected).at_mut(spot);
+                self.access.touch(entry, self.now, self.random);
+                spot
+            }
+            Looked::Missing => self.insert(Entry::object(key, new().into_object(), None)),
+            Looked::Expired(entry) => {
+                self.effects.expired(self.selected, entry);
+                self.insert(Entry::object(key, new().into_object(), None))
+            }
+        };
+        self.db().at_mut(spot).get_mut()
     }
 
     /// Puts a string at `key`, whatever was there before.
@@ -386,7 +501,9 @@ impl Context<'_> {
                 self.effects.discard(old);
                 self.put(entry);
             }
-            None => self.insert(entry),
+            None => {
+                self.insert(entry);
+            }
         }
     }
 
@@ -403,10 +520,10 @@ impl Context<'_> {
     }
 
     /// Puts an entry whose key is new in the selected database, and notes its first use.
-    pub fn insert(&mut self, entry: Entry) {
+    pub fn insert(&mut self, entry: Entry) -> Spot {
         self.effects
             .happened(self.selected, entry.key(), Event::NEW);
-        self.put(entry);
+        self.put(entry)
     }
 
     /// Says that a key new in a database has been put there past [`Self::insert`] (RENAME, MOVE, COPY).
@@ -415,9 +532,10 @@ impl Context<'_> {
     }
 
     /// The same where the key only was taken out to have another value.
-    fn put(&mut self, mut entry: Entry) {
+    fn put(&mut self, mut entry: Entry) -> Spot {
         entry.set_access(self.access.fresh(self.now));
-        self.db().insert_new(entry);
+        let db = self.db();
+        db.insert_at(db.hash_of(entry.key()), entry)
     }
 
     /// Takes the entry of `key` out, if it is there.
@@ -445,13 +563,42 @@ impl Context<'_> {
     /// Says that `key` of the selected database changed.
     #[inline]
     pub fn changed(&mut self, key: &[u8], event: Event) {
-        self.effects.changed(self.selected, key, event);
+        self.changed_by(1, key, event);
     }
 
-    /// The same for a key of another database (COPY, MOVE).
+    /// The same where it is so many changes: of elements, where the key holds several. Of none only subscribers and watchers hear.
+    #[inline]
+    pub fn changed_by(&mut self, changes: usize, key: &[u8], event: Event) {
+        self.effects.dirty += changes as u64;
+        self.effects
+            .changed(self.selected, key, event, &self.caller);
+    }
+
+    /// Something more is to be told of a change that is counted already.
+    #[inline]
+    pub fn changed_too(&mut self, key: &[u8], event: Event) {
+        self.changed_by(0, key, event);
+    }
+
+    /// Says that `key` changed in a way that its event is silent about: a stream was made for a group.
+    pub fn touched(&mut self, key: &[u8]) {
+        self.effects.touched(self.selected, key, &self.caller);
+    }
+
+    /// Says that so many elements of the collection at `key` are gone. If they were the last, so is the key.
+    pub fn lost(&mut self, elements: usize, key: &[u8], event: Event, now_empty: bool) {
+        self.changed_by(elements, key, event);
+        if now_empty {
+            self.delete(key);
+            self.changed_too(key, Event::DEL);
+        }
+    }
+
+    /// Says that `key` of another database changed (COPY, MOVE).
     #[inline]
     pub fn changed_in(&mut self, db: DbIndex, key: &[u8], event: Event) {
-        self.effects.changed(db, key, event);
+        self.effects.dirty += 1;
+        self.effects.changed(db, key, event, &self.caller);
     }
 
     /// Whether there is a log that would want to know.

@@ -40,6 +40,8 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
         let commands = shard.borrow().stats.commands;
         monoio::time::sleep(TICK).await;
         ticks += 1;
+        // A shard that sleeps, or that is never idle, has had the time of its last wake-up until now.
+        shard.borrow_mut().instant = Instant::now();
         while shard.borrow_mut().expire_step() {
             // Sleeping for no time lets the connections run first.
             monoio::time::sleep(Duration::ZERO).await;
@@ -56,6 +58,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             if ticks.is_multiple_of(TICKS_PER_CLIENT_LOOK) {
                 shard.look_at_clients();
             }
+            shard.tell_evictions();
             shard.look_at_log();
             shard.heed_log_size();
             let unsaved = shard.heed_save_points();
@@ -123,17 +126,19 @@ impl Shard {
     fn look_at_clients(&mut self) {
         let timeout = Duration::from_secs(u64::from(self.config.timeout_s));
         let now = std::time::Instant::now();
-        let mut closed = 0;
+        let (mut closed, mut over_soft) = (0, false);
         for (_, known) in &self.clients {
             let Ok(mut client) = known.client.try_borrow_mut() else {
                 continue;
             };
             closed += u64::from(self.limit_output(&mut client));
+            over_soft |= client.over_soft_since.is_some() && client.closing.is_none();
             let idle = now.saturating_duration_since(client.active_at);
             if !timeout.is_zero()
                 && idle >= timeout
                 && client.stalled.is_none()
                 && !client.postponed
+                && client.session.subscriptions.is_none()
             {
                 info!(
                     client = client.session.id,
@@ -146,6 +151,7 @@ impl Shard {
             }
         }
         self.stats.output_limit_closes += closed;
+        self.some_over_soft = over_soft;
     }
 
     fn mark_rates(&mut self) {
@@ -156,6 +162,7 @@ impl Shard {
         !self.stopping
             && self.databases.volatile_len() == 0
             && self.effects.fields.is_empty()
+            && !self.some_over_soft
             && (self.clients.is_empty() || self.config.timeout_s == 0)
     }
 }

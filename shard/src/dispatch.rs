@@ -6,19 +6,21 @@ use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
 use protocol::keys;
 use protocol::parse::{LargeArg, Limits, Parsed, ProtocolError};
-use protocol::peek::Peek;
+use protocol::peek::Seen;
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
 use smallvec::SmallVec;
-use storage::Keyspace;
 use storage::prefetch::GROUP_LEN_MAX;
+use tracing::{debug, info};
 
 use crate::batch::{Batch, Facts, Ran, ReplyTo};
 use crate::blocking::BlockedAt;
-use crate::client::{Client, Closing, ReplyMode};
+use crate::client::{Client, Closing};
+use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::commands::{copy, sort};
 use crate::error::Error;
 use crate::eviction::Room;
+use crate::glance::{self, Glance};
 use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::locks::LockName;
 use crate::message::{Message, Parked, TransactionKey};
@@ -26,13 +28,19 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::timing::SHORT_BYTES_MAX;
 
+const DEBUG: CommandId = CommandId::named("debug");
+
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
     pub fn run_input(&mut self, client: &mut Client) {
-        if client.input.is_empty() || !client.may_run() {
+        if client.input.is_empty() || client.large.is_some() || !client.may_run() {
             return;
         }
         client.touch(self.instant);
+        if client.session.subscriptions.is_some() && !self.hears_first(client) {
+            return;
+        }
+        let crowded = self.process.underway.is_too_much();
         let mut limits = Limits {
             bulk_len_max: self.config.proto_max_bulk_len,
             query_len_max: self.config.client_query_buffer_limit,
@@ -63,6 +71,10 @@ impl Shard {
                         parser.hold_back(consumed);
                         break;
                     }
+                    if crowded && self.crowds(client, &args) {
+                        parser.hold_back(consumed);
+                        break;
+                    }
                     self.stats.commands += 1;
                     let more_follows = at + consumed < input.len();
                     self.timing.in_row = more_follows && consumed <= SHORT_BYTES_MAX;
@@ -78,11 +90,7 @@ impl Shard {
                 }
                 Err(error) => {
                     self.stats.protocol_errors += 1;
-                    let too_long = error == ProtocolError::QueryTooLong;
-                    self.stats.input_limit_closes += u64::from(too_long);
-                    let text = [b"ERR ".as_slice(), &error.text()].concat();
-                    client.reply(|reply| reply.error(&text));
-                    client.close(Closing::AfterReplies);
+                    self.refuse_input(client, &error);
                 }
             }
         }
@@ -93,19 +101,58 @@ impl Shard {
         }
         client.input = input;
         client.parser = parser;
+        if !self.process.driver.is_uring() {
+            self.publish_at_once();
+        }
         self.gate_client(client);
         self.limit_replies(client);
     }
 
+    /// What a client has sent is no command, or too long: it is told so, and closed.
+    #[cold]
+    fn refuse_input(&mut self, client: &mut Client, error: &ProtocolError) {
+        let too_long = *error == ProtocolError::QueryTooLong;
+        self.stats.input_limit_closes += u64::from(too_long);
+        let reason = error.text();
+        let text = Error::from_bytes([b"ERR ".as_slice(), &reason].concat());
+        self.stats.rejected(None, &text);
+        let id = client.session.id;
+        if too_long && let Some(left_out) = self.told.limits.tell(self.second()) {
+            info!(
+                client = id,
+                left_out, "closing a client (client-query-buffer-limit)"
+            );
+        }
+        debug!(client = id, reason = %reason.escape_ascii(), "closing a client that does not keep to the protocol");
+        client.reply(|reply| text.write(reply));
+        client.close(Closing::AfterReplies);
+    }
+
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
+    #[inline]
     fn route(&mut self, client: &mut Client, args: &Args<'_>) {
-        let id = match resolve(args) {
-            Ok(id) => id,
-            Err((id, error)) => return self.refuse(client, id, &error),
+        let resolved = resolve(args);
+        let id = match &resolved {
+            Ok(id) => Some(*id),
+            Err((id, _)) => *id,
         };
+        match resolved {
+            Ok(id) => self.route_resolved(client, id, args),
+            Err((id, error)) => self.refuse(client, id, &error),
+        }
+        if client.session.has_passing_state() {
+            client.end_of_passing(id.map(CommandId::command));
+        }
+    }
+
+    #[inline]
+    fn route_resolved(&mut self, client: &mut Client, id: CommandId, args: &Args<'_>) {
         let command = id.command();
+        if id == DEBUG && !may_debug(self, client) {
+            return self.refuse(client, Some(id), &NOT_ALLOWED);
+        }
         if self.refusals.any
-            && let Err(error) = self.refusals.admit(command)
+            && let Err(error) = self.admit(command)
         {
             return self.refuse(client, Some(id), &error);
         }
@@ -131,9 +178,6 @@ impl Shard {
             self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
-        if client.session.reply_mode != ReplyMode::On {
-            client.session.reply_mode = client.session.reply_mode.after_command();
-        }
     }
 
     #[inline]
@@ -302,7 +346,7 @@ impl Shard {
         if !self.locks.is_empty() && self.queue_local(client, facts, args) {
             return;
         }
-        if !self.has_room_for(facts.command) {
+        if self.config.maxmemory > 0 && !self.has_room_here(client, facts.command) {
             return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
         }
         if client.takes_direct_replies() {
@@ -316,6 +360,15 @@ impl Shard {
         }
         self.serve_ready();
         self.end_command(client);
+    }
+
+    /// Makes room for a command of this shard's connection. What is evicted for it has gone before it: clients hear so before its reply.
+    fn has_room_here(&mut self, client: &mut Client, id: CommandId) -> bool {
+        let has_room = self.has_room_for(id);
+        if self.effects.invalidations.is_for_here() {
+            self.tell_readers_here(Some(client));
+        }
+        has_room
     }
 
     #[cold]
@@ -347,9 +400,9 @@ impl Shard {
         while begin < batch.count() {
             let group = begin..batch.count().min(begin + GROUP_LEN_MAX);
             begin = group.end;
-            let keyspace = self.databases.get(batch.db(group.start));
-            if group.len() > 1 && keyspace.is_worth_fetching() {
-                keyspace.prefetch(batch.keys(group.clone()));
+            if group.len() > 1 {
+                let seen: SmallVec<[Seen<'_>; GROUP_LEN_MAX]> = batch.seen(group.clone()).collect();
+                glance::fetch_group(self.databases.get(batch.db(group.start)), &seen);
             }
             self.run_group(origin, batch, group);
         }
@@ -360,7 +413,7 @@ impl Shard {
         batch.run(group, |to, facts, args, reply| {
             // Where it came from this may not be known yet.
             if self.refusals.any
-                && let Err(error) = self.refusals.admit(facts.command.command())
+                && let Err(error) = self.refusals.admit_forwarded(facts.command.command())
             {
                 self.answer_refusal(facts, &error, reply);
                 return Ran::Answered;
@@ -419,8 +472,9 @@ impl Shard {
                 error.write(&mut reply);
             }
         }
-        // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off.
-        if !encoded.is_empty() && !client.next_reply_is_muted() {
+        // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off. What a subscription is told is no reply.
+        let is_told = !client.next_reply_is_muted() || id.command().name.ends_with("subscribe");
+        if !encoded.is_empty() && is_told {
             client.reply(|reply| reply.raw(&encoded));
         }
         self.scratch = encoded;
@@ -430,19 +484,21 @@ impl Shard {
 
     /// Answers with an error that stands before any command has run.
     #[cold]
-    fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
-        self.stats.rejected(id.map(CommandId::index), error);
-        let mut error = std::borrow::Cow::Borrowed(error);
+    pub(crate) fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
+        let index = id.map(CommandId::index);
         if id.is_some_and(|id| id.command().name == "exec") {
             // A bad EXEC ends the transaction.
             self.discard_queue(client);
-            error = std::borrow::Cow::Owned(error.of_exec());
-        } else if let Some(queue) = &mut client.session.queue {
+            self.stats.refused_for_memory += u64::from(*error == Error::OUT_OF_MEMORY);
+            let error = error.of_exec();
+            self.stats.rejected(index, &error);
+            return client.reply_unless_muted(&error);
+        }
+        if let Some(queue) = &mut client.session.queue {
             queue.abort();
         }
-        if !client.next_reply_is_muted() {
-            client.reply(|reply| error.write(reply));
-        }
+        self.stats.rejected(index, error);
+        client.reply_unless_muted(error);
     }
 }
 
@@ -452,28 +508,6 @@ fn is_short(args: &Args<'_>) -> bool {
     /// Arguments of a short command.
     const ARGS_MAX: usize = 8;
     args.len() <= ARGS_MAX && args.iter().map(<[u8]>::len).sum::<usize>() <= SHORT_BYTES_MAX
-}
-
-/// Commands that are to run whose keys are on their way from memory.
-#[derive(Default)]
-struct Glance {
-    ahead: usize,
-    /// There was nothing more to see.
-    over: bool,
-}
-
-impl Glance {
-    /// Called before the command at `at` runs: when the last group has run, looks at the next one.
-    #[inline]
-    fn fetch(&mut self, keyspace: &Keyspace, input: &[u8], at: usize) {
-        if self.ahead == 0 && !self.over && keyspace.is_worth_fetching() {
-            let mut peek = Peek::new(at);
-            let keys = std::iter::from_fn(|| peek.next_key(input));
-            self.ahead = keyspace.prefetch(keys);
-            self.over = self.ahead == 0;
-        }
-        self.ahead = self.ahead.saturating_sub(1);
-    }
 }
 
 /// Whether a command may only run once everything its connection sent before has had its reply: what tells other connections something ("SET data,

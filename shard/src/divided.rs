@@ -179,7 +179,8 @@ impl Shard {
         let writes = command.flags.contains(Flags::WRITE);
         // How many keys were deleted is known only when they are.
         let knows_too_late = writes && division != Division::Pairs && !is_of_two;
-        if self.effects.journal.is_on() || knows_too_late {
+        // What a client with a cache reads is told to its owner with the keys.
+        if self.effects.journal.is_on() || facts.caller.tracks || knows_too_late {
             return false;
         }
         let divided = Divided {

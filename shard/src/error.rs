@@ -110,6 +110,20 @@ impl Error {
         ))
     }
 
+    /// `ERR unknown subcommand or wrong number of arguments for 'sub'. Try NAME HELP.`, with `sub` as the client wrote it.
+    pub fn bad_subcommand(container: &str, sub: &[u8]) -> Self {
+        Self::from_bytes(
+            [
+                b"ERR unknown subcommand or wrong number of arguments for '",
+                echoed(sub),
+                b"'. Try ",
+                container.as_bytes(),
+                b" HELP.",
+            ]
+            .concat(),
+        )
+    }
+
     /// `ERR unknown subcommand 'sub'. Try NAME HELP.`
     pub fn unknown_subcommand(container: &str, sub: &[u8]) -> Self {
         let sub = echoed(sub);

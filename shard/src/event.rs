@@ -73,4 +73,17 @@ impl Event {
     pub fn is_change(self) -> bool {
         !matches!(self.class, Class::New | Class::KeyMiss)
     }
+
+    /// Whether it is a change to who watches the key or has it in a cache. As in Redis it is none what happens to a stream's groups alone.
+    pub fn changes_value(self) -> bool {
+        let of_groups = [
+            Self::XSETID,
+            Self::XGROUP_CREATE,
+            Self::XGROUP_DESTROY,
+            Self::XGROUP_SETID,
+            Self::XGROUP_CREATECONSUMER,
+            Self::XGROUP_DELCONSUMER,
+        ];
+        self.is_change() && !(self.class == Class::Stream && of_groups.contains(&self))
+    }
 }

@@ -129,19 +129,21 @@ impl Shard {
         id: CommandId,
         args: &Args<'_>,
     ) -> bool {
-        let Some(queue) = &mut client.session.queue else {
+        if client.session.queue.is_none() {
             return false;
-        };
+        }
         let command = id.command();
         if runs_inside_multi(command.name) {
             return false;
         }
         if command.flags.contains(Flags::NO_MULTI) {
-            queue.abort();
             let error = Error::new("ERR Command not allowed inside a transaction");
-            client.reply(|reply| error.write(reply));
+            self.refuse(client, Some(id), &error);
             return true;
         }
+        let Some(queue) = &mut client.session.queue else {
+            return false;
+        };
         let args = OwnedArgs::from(args);
         queue.bytes += args.memory_bytes();
         if queue.bytes > self.config.client_query_buffer_limit {
@@ -149,7 +151,9 @@ impl Shard {
             return true;
         }
         queue.commands.push(Queued { id, args });
-        client.reply(|reply| reply.simple("QUEUED"));
+        if !client.next_reply_is_muted() {
+            client.reply(|reply| reply.simple("QUEUED"));
+        }
         true
     }
 
@@ -163,7 +167,7 @@ impl Shard {
         let Some(queue) = client.session.queue.take() else {
             return Err(Error::new("ERR EXEC without MULTI"));
         };
-        let watched = take(&mut client.session.watched);
+        let watched = client.session.watched.take();
         if queue.aborted {
             self.unwatch(watched);
             return Err(Error::new(
@@ -175,7 +179,8 @@ impl Shard {
             self.unwatch(watched);
             return Ok(Answer::Now);
         }
-        if let Some(owner) = self.owner_of_all(&queue, &watched) {
+        let tracks = client.facts(EXEC).caller.tracks;
+        if !tracks && let Some(owner) = self.owner_of_all(&queue, &watched) {
             self.forward_exec(client, owner, *queue, watched);
             return Ok(Answer::Later);
         }
@@ -286,6 +291,7 @@ impl Shard {
                 .collect(),
             watched,
         };
+        client.session.set_caching(false);
         self.send(owner, Message::Exec(Box::new(exec)));
     }
 
@@ -367,6 +373,7 @@ impl Shard {
         self.unwatch(watched);
         let mut reply = Reply::new(&mut exec.replies, exec.version);
         if !unchanged {
+            client.borrow_mut().session.set_caching(false);
             reply.null_array();
             self.show_exec(&client.borrow(), &exec);
             held.end(self);
@@ -394,11 +401,14 @@ impl Shard {
                 Handler::Keyed(_) => {
                     self.run_on(&mut held.stage, facts, &args, &mut reply);
                     if let Some(wait) = self.effects.wait.take() {
+                        self.count_in_vain(facts.command);
                         wait.null.write(&mut reply);
                     }
                 }
                 Handler::Whole(run) | Handler::Roaming(_, run) => {
-                    self.run_whole(&mut held.stage, facts, run, &args, &mut reply);
+                    if self.run_whole(&mut held.stage, facts, run, &args, &mut reply) {
+                        self.save_what_was_flushed(None);
+                    }
                 }
                 Handler::Session(run) => {
                     let client = &mut *client.borrow_mut();
@@ -430,7 +440,11 @@ impl Shard {
             }
         }
         self.show_exec(&client.borrow(), &exec);
-        client.borrow_mut().session.in_exec = false;
+        {
+            let session = &mut client.borrow_mut().session;
+            session.in_exec = false;
+            session.set_caching(false);
+        }
         let commit = held.end(self);
         self.answer(commit, exec.to, exec.replies);
         let client = &mut *client.borrow_mut();
@@ -461,7 +475,7 @@ impl Shard {
 
     /// DISCARD, and what ends a connection's wish to EXEC in other ways.
     pub fn discard_queue(&mut self, client: &mut Client) -> bool {
-        let watched = take(&mut client.session.watched);
+        let watched = client.session.watched.take();
         self.unwatch(watched);
         client.session.queue.take().is_some()
     }
@@ -488,10 +502,11 @@ impl Shard {
         };
         self.gather_when(client, owners, until, visit, move |shard, parts, reply| {
             let watched = parts.into_iter().flatten();
-            match shard.client(token).cloned() {
+            let not_watched = match shard.client(token).cloned() {
                 Some(client) => client.borrow_mut().session.watched.extend(watched),
-                None => shard.unwatch(watched.collect()),
-            }
+                None => watched.collect(),
+            };
+            shard.unwatch(not_watched);
             reply.ok();
             Ok(())
         })

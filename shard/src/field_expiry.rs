@@ -3,11 +3,12 @@
 //! Readers do not see an expired field, so the index only has to find them some time. It may name a key that is no such hash any more, and it
 //! learns of a hash with deadlines through the events that can bring one about. Each hash stands in it once for each time it was noted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use storage::{DbIndex, Hash, UnixMillis};
+use storage::{Databases, DbIndex, Hash, UnixMillis};
 
+use crate::context::Caller;
 use crate::event::Event;
 use crate::message::TransactionKey;
 use crate::shard::Shard;
@@ -17,6 +18,9 @@ const HASHES_PER_STEP_MAX: usize = 64;
 
 /// Fields removed from one hash in one go.
 const FIELDS_PER_HASH_MAX: usize = 256;
+
+/// Hashes that are looked at one by one to count them.
+const HASHES_COUNTED_MAX: usize = 10_000;
 
 /// How long a hash that is lent away is left alone.
 const LATER: Duration = Duration::from_millis(100);
@@ -33,6 +37,25 @@ impl FieldClock {
     /// Whether no field of this shard expires, as far as is known.
     pub fn is_empty(&self) -> bool {
         self.noted.is_empty() && self.due.is_empty()
+    }
+
+    /// How many hashes of each database have fields that expire. Of very many the index's own count is told, which may be of late.
+    pub fn hashes(&self, databases: &Databases) -> BTreeMap<DbIndex, u64> {
+        let mut counts = BTreeMap::new();
+        let known = self.noted.iter().chain(self.due.iter().map(|(_, key)| key));
+        if self.due.len() > HASHES_COUNTED_MAX {
+            known.for_each(|key| *counts.entry(key.db).or_insert(0) += 1);
+            return counts;
+        }
+        let distinct: BTreeSet<&TransactionKey> = known.collect();
+        for key in distinct {
+            let entry = databases.get(key.db).get(&key.key);
+            let hash = entry.and_then(|entry| entry.get::<Hash>().ok());
+            if hash.is_some_and(|hash| hash.next_deadline().is_some()) {
+                *counts.entry(key.db).or_insert(0) += 1;
+            }
+        }
+        counts
     }
 
     /// Something happened to a key that can give it fields with deadlines.
@@ -106,14 +129,16 @@ impl Shard {
         let is_empty = hash.is_empty();
         if removed > 0 {
             self.effects.expired_fields += removed as u64;
-            self.effects.changed(key.db, &key.key, Event::HEXPIRED);
+            self.effects
+                .changed(key.db, &key.key, Event::HEXPIRED, &Caller::NOBODY);
             let mut parts: Vec<&[u8]> = vec![b"HDEL", &key.key];
             parts.extend(names.iter().map(Vec::as_slice));
             self.effects.journal.say(key.db, &parts);
         }
         if is_empty {
             drop(self.databases.get_mut(key.db).take(&key.key));
-            self.effects.changed(key.db, &key.key, Event::DEL);
+            self.effects
+                .changed(key.db, &key.key, Event::DEL, &Caller::NOBODY);
         } else {
             self.index_fields(key);
         }

@@ -170,6 +170,7 @@ impl Shard {
         }
         let gather = self.gathers.remove(index);
         let parts = gather.parts.into_iter().flatten().collect();
+        let command = gather.measured.as_ref().map(|it| it.command);
         if let Some(measured) = gather.measured {
             self.account_measured(measured);
         }
@@ -178,6 +179,9 @@ impl Shard {
         if let Err(error) = (gather.finish)(self, parts, &mut reply) {
             reply.truncate(0);
             error.write(&mut reply);
+            if let Some(command) = command {
+                self.stats.failed(command.index(), &error);
+            }
         }
         self.complete(self.id, gather.to, &encoded);
     }

@@ -15,7 +15,7 @@ use protocol::args::Args;
 use storage::rdb::{self, Compression};
 use storage::{DbIndex, Entry, UnixMillis, aof};
 
-use crate::aof::CommitId;
+use crate::commits::CommitId;
 use crate::message::TransactionKey;
 use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
@@ -49,6 +49,8 @@ pub enum Away {
     Command {
         owner: ShardId,
         db: DbIndex,
+        /// The coordinator's time, by which it ran.
+        now: UnixMillis,
         keys: Vec<TransactionKey>,
         record: Vec<u8>,
         /// What it changed.
@@ -57,7 +59,11 @@ pub enum Away {
     /// Its keys are of several shards; these changed.
     Keys(Vec<TransactionKey>),
     /// It concerned whole databases, on every shard.
-    Everywhere { db: DbIndex, record: Vec<u8> },
+    Everywhere {
+        db: DbIndex,
+        now: UnixMillis,
+        record: Vec<u8>,
+    },
     /// Two databases were exchanged.
     Swapped(DbIndex, DbIndex),
 }
@@ -65,8 +71,8 @@ pub enum Away {
 /// What one shard's log says of a transaction.
 #[derive(Default)]
 pub struct Share {
-    /// Commands, each with its database.
-    commands: Vec<(DbIndex, Vec<u8>)>,
+    /// Commands, each with its database and time.
+    commands: Vec<(DbIndex, UnixMillis, Vec<u8>)>,
     /// Keys whose values, as they come home, end it.
     values: BTreeSet<TransactionKey>,
 }
@@ -86,17 +92,18 @@ pub fn shares(away: Vec<Away>, slots: SlotMap) -> Vec<Share> {
             Away::Command {
                 owner,
                 db,
+                now,
                 keys,
                 record,
                 changed,
             } => match keys.iter().any(|key| by_value.contains(key)) {
                 true => by_value.extend(changed),
-                false => shares[owner.index()].commands.push((db, record)),
+                false => shares[owner.index()].commands.push((db, now, record)),
             },
             Away::Keys(keys) => by_value.extend(keys),
-            Away::Everywhere { db, record } => {
+            Away::Everywhere { db, now, record } => {
                 for share in &mut shares {
-                    share.commands.push((db, record.clone()));
+                    share.commands.push((db, now, record.clone()));
                 }
             }
             Away::Swapped(a, b) => {
@@ -210,6 +217,7 @@ impl Journal {
     pub fn command_away(
         &mut self,
         db: DbIndex,
+        now: UnixMillis,
         slots: SlotMap,
         args: &Args<'_>,
         keys: Vec<TransactionKey>,
@@ -222,6 +230,7 @@ impl Journal {
             self.away.push(Away::Command {
                 owner: slots.owner(&key.key),
                 db,
+                now,
                 keys: vec![key.clone()],
                 record,
                 changed: vec![key],
@@ -239,6 +248,7 @@ impl Journal {
                 self.away.push(Away::Command {
                     owner,
                     db,
+                    now,
                     keys,
                     record,
                     changed,
@@ -357,7 +367,7 @@ impl Shard {
         self.last_logged += 1;
         let participants: Vec<ShardId> = shares.iter().enumerate().filter_map(with_one).collect();
         let waits = self.commits_wait() && !participants.is_empty();
-        let commit = waits.then(|| self.begin_commit(participants.clone()));
+        let commit = waits.then(|| self.begin_commit());
         let start = self.process.started_unix_ms;
         Shares {
             commit,
@@ -376,7 +386,7 @@ impl Shard {
             participants,
             share,
         } = it;
-        let (now, databases, journal) = (self.now, &self.databases, &mut self.effects.journal);
+        let (databases, journal) = (&self.databases, &mut self.effects.journal);
         let group = journal.begin_group();
         if participants.len() > 1 {
             let shards: Vec<String> = participants
@@ -387,8 +397,8 @@ impl Shard {
             parts.extend(shards.iter().map(String::as_bytes));
             journal.mark(&parts);
         }
-        for (db, record) in &share.commands {
-            journal.repeat(*db, now, record);
+        for (db, now, record) in &share.commands {
+            journal.repeat(*db, *now, record);
         }
         for TransactionKey { db, key } in &share.values {
             match databases.get(*db).get(key) {
@@ -399,7 +409,7 @@ impl Shard {
         journal.end_group(group);
         journal.told = journal.total();
         if let Some(commit) = *commit {
-            self.share_said(commit, begins, participants.len() == 1);
+            self.share_said(commit, begins, participants);
         }
     }
 }

@@ -82,12 +82,28 @@ impl Shard {
             }
         };
         if let (item, Some(Work::Lend(request))) = queued {
+            if self.lends_later(&request) {
+                return self.log.lend_when_written(item, request);
+            }
             let grant = self.lend(item, *request);
             match id.coordinator == self.id {
                 true => self.granted(self.id, grant),
                 false => self.send(id.coordinator, Message::Granted(Box::new(grant))),
             }
         }
+    }
+
+    /// Whether what is asked for must wait until the log is written.
+    fn lends_later(&mut self, request: &LockRequest) -> bool {
+        let waits = matches!(request.scope, Scope::Whole { logged: true, .. });
+        waits && !self.log_is_written()
+    }
+
+    /// The same as a message, for those that have waited: answering at once would recurse once a waiting transaction.
+    pub(crate) fn lend_by_message(&mut self, item: ItemId, request: LockRequest) {
+        let grant = self.lend(item, request);
+        let coordinator = grant.transaction.coordinator;
+        self.send(coordinator, Message::Granted(Box::new(grant)));
     }
 
     fn is_taken(&self, request: &LockRequest) -> bool {
@@ -118,13 +134,14 @@ impl Shard {
         let lent = match &request.scope {
             Scope::Whole { .. } => {
                 let empty = Databases::new(self.databases.count(), self.databases.hasher());
-                let mut observed = self.effects.watches.keys();
-                observed.extend(self.effects.waits.keys_waited_for());
                 Lending::World(Box::new(Lent {
                     databases: std::mem::replace(&mut self.databases, empty),
-                    observed,
+                    watched: self.effects.watches.keys(),
                     changes: Vec::new(),
-                    next_part: None,
+                    overturned: Vec::new(),
+                    cut: None,
+                    dirty: self.effects.dirty,
+                    log_fails: self.log.failed,
                 }))
             }
             Scope::Keys { keys, .. } => Lending::Entries(self.lend_entries(keys)),
@@ -194,9 +211,16 @@ impl Shard {
             }
             Lending::World(lent) => {
                 self.databases = lent.databases;
-                if let Some(part) = lent.next_part {
-                    let folder = Folder::of(&self.config);
-                    self.switch_log(folder.part(part.sequence, self.id.index()));
+                for db in lent.overturned {
+                    let keyspace = self.databases.get(db);
+                    self.effects.waits.note_overturned(db, keyspace);
+                }
+                if let Some(cut) = lent.cut {
+                    self.walk_for(cut);
+                    if let Some(part) = cut.part {
+                        let folder = Folder::of(&self.config);
+                        self.switch_log(folder.part(part.sequence, self.id.index()));
+                    }
                 }
                 self.walk_on();
             }
@@ -232,12 +256,10 @@ impl Shard {
                 .release(item, |item, work| ready.push((item, work)));
             for (item, work) in ready {
                 match work {
-                    // Through the queue even to this very shard: running it here would recurse once a waiting transaction.
-                    Work::Lend(request) => {
-                        let grant = self.lend(item, *request);
-                        let coordinator = grant.transaction.coordinator;
-                        self.send(coordinator, Message::Granted(Box::new(grant)));
+                    Work::Lend(request) if self.lends_later(&request) => {
+                        self.log.lend_when_written(item, request);
                     }
+                    Work::Lend(request) => self.lend_by_message(item, *request),
                     Work::Command(parked) => {
                         self.under(item, |shard| shard.run_parked(*parked));
                         freed.push(item);

@@ -1,12 +1,15 @@
 //! The data of the files, at the start: every shard reads the snapshot from end to end and keeps what is its own.
 //!
 //! Passing over a foreign key costs a fraction of building one, so shards load in parallel without a word between them, and a file loads with any
-//! number of shards. Connections are accepted meanwhile and told that the server loads.
+//! number of shards. Where that takes long, connections are accepted meanwhile and told so.
 
 use std::cell::RefCell;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use storage::rdb::{Damage, FileReader, Limits, Part};
@@ -14,8 +17,9 @@ use storage::{AccessPolicy, Databases, DbIndex, Entry, Hash, UnixMillis};
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::context::Change;
-use crate::event::Event;
+use crate::context::{Change, What};
+use crate::process::Process;
+use crate::progress::Progress;
 use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
 use crate::world::World;
@@ -26,8 +30,9 @@ const STEP: Duration = Duration::from_millis(2);
 /// Parts between two looks at the clock.
 const PARTS_PER_LOOK: usize = 64;
 
-/// Between two lines in the log about how far it is.
-const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+/// How long connections wait to be accepted while data is loaded, before they are told so: who connects to a server that has little to load
+/// never hears of it.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Why a file was not loaded.
 #[derive(Debug)]
@@ -50,7 +55,7 @@ impl fmt::Display for NotLoaded {
 impl std::error::Error for NotLoaded {}
 
 /// A file being loaded.
-struct Load {
+pub struct Load {
     reader: FileReader,
     path: PathBuf,
     limits: Limits,
@@ -175,14 +180,47 @@ impl Load {
     }
 }
 
+/// Waits until the data of all shards is there.
+pub async fn finished(shard: &Rc<RefCell<Shard>>) {
+    poll_fn(|cx| {
+        let mut shard = shard.borrow_mut();
+        if !shard.refusals.loading {
+            return Poll::Ready(());
+        }
+        shard.load_wakers.push(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Waits until the data of all shards is there, or that takes long.
+pub async fn finished_or_long(shard: &Rc<RefCell<Shard>>) {
+    let mut finished = pin!(finished(shard));
+    let mut patience = pin!(monoio::time::sleep(PATIENCE));
+    poll_fn(|cx| match finished.as_mut().poll(cx) {
+        Poll::Pending => patience.as_mut().poll(cx),
+        done => done,
+    })
+    .await;
+}
+
 /// Loads a file into one shard, giving way to its connections. A file that is not there is none.
 pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoaded> {
     if !path.exists() {
         return Ok(());
     }
-    let mut load = Load::open(path, &shard.borrow().config)?;
+    let (config, process, id) = {
+        let shard = shard.borrow();
+        (shard.config.clone(), shard.process.clone(), shard.id)
+    };
+    let mut load = Load::open(path, &config)?;
+    if id.index() == 0 {
+        // Every shard reads all of it.
+        let bytes = load.reader.at() + load.reader.remaining();
+        process.progress.expect(bytes, process.slots.shards());
+    }
+    let mut done = process.progress.of_file();
     let began = Instant::now();
-    let mut told = began;
     while !load.done {
         let step = Instant::now();
         while !load.done && step.elapsed() < STEP {
@@ -190,17 +228,11 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
             shard.now = crate::shard::wall_time();
             load.step(&mut shard)?;
         }
-        if told.elapsed() >= PROGRESS_EVERY {
-            told = Instant::now();
-            let (read, left) = (load.reader.at(), load.reader.remaining());
-            let percent = read * 100 / (read + left).max(1);
-            info!(keys = load.loaded, percent, "loading");
-        }
+        done.reach(load.reader.at());
         // Sleeping for no time lets the connections run first.
         monoio::time::sleep(Duration::ZERO).await;
     }
-    let snapshots = &shard.borrow().process.snapshots;
-    snapshots.note_loaded(load.loaded, load.expired);
+    process.snapshots.note_loaded(load.loaded, load.expired);
     let took_ms = began.elapsed().as_millis() as u64;
     info!(
         keys = load.loaded,
@@ -222,23 +254,32 @@ pub fn load_part(
     databases: &mut Databases,
     slots: SlotMap,
     shard: usize,
+    process: &Process,
+    progress: &Progress,
 ) -> Result<(), NotLoaded> {
     let mut load = Load::open(path, config)?;
+    let mut done = progress.of_file();
     let (now, shard) = (UnixMillis::new(0), ShardId::new(shard));
     while !load.done {
-        if let Found::Entry(db, entry) =
-            load.next(databases, now, |key| slots.owner(key) == shard)?
-        {
-            load.keep(databases, db, entry)?;
+        match load.next(databases, now, |key| slots.owner(key) == shard)? {
+            Found::Entry(db, entry) => _ = load.keep(databases, db, entry)?,
+            Found::Function(code) if shard.index() == 0 => process.snapshots.keep_function(code),
+            Found::Function(_) | Found::Nothing => {}
         }
+        done.reach(load.reader.at());
     }
+    process.snapshots.note_loaded(load.loaded, load.expired);
     Ok(())
 }
 
-/// Loads the snapshot into all shards at once (DEBUG RELOAD).
-pub fn load_world(world: &mut World<'_>, config: &Config) -> Result<(), NotLoaded> {
+/// Opens the snapshot.
+pub fn open_dump(config: &Config) -> Result<Load, NotLoaded> {
+    Load::open(&config.dir.join(&config.dbfilename), config)
+}
+
+/// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys replace those that are there.
+pub fn load_world(world: &mut World<'_>, mut load: Load, merge: bool) -> Result<(), NotLoaded> {
     let slots = world.process.slots;
-    let mut load = Load::open(&config.dir.join(&config.dbfilename), config)?;
     while !load.done {
         let Some(first) = world.shards.first() else {
             break;
@@ -246,9 +287,13 @@ pub fn load_world(world: &mut World<'_>, config: &Config) -> Result<(), NotLoade
         if let Found::Entry(db, entry) = load.next(&first.databases, world.now, |_| true)? {
             let key: Box<[u8]> = entry.key().into();
             let lent = &mut world.shards[slots.owner(&key).index()];
+            if merge {
+                drop(lent.databases.get_mut(db).take(&key));
+            }
             if load.keep(&mut lent.databases, db, entry)? {
-                let event = Some(Event::HEXPIRE);
-                lent.changes.push(Change { db, key, event });
+                let what = What::FieldsExpire;
+                let by = None;
+                lent.changes.push(Change { db, key, what, by });
             }
         }
     }

@@ -34,6 +34,8 @@ pub struct Ledger {
     /// How many values that was, and how many it has freed.
     buried_objects: AtomicU64,
     freed_objects: AtomicU64,
+    /// How many it had freed when they were last counted from nothing.
+    freed_before: AtomicU64,
     /// Of threads that have ended and left what they made.
     left: AtomicI64,
     peak: AtomicU64,
@@ -49,6 +51,7 @@ impl Ledger {
             buried: AtomicI64::new(0),
             buried_objects: AtomicU64::new(0),
             freed_objects: AtomicU64::new(0),
+            freed_before: AtomicU64::new(0),
             left: AtomicI64::new(0),
             peak: AtomicU64::new(0),
             used_by_thread,
@@ -114,11 +117,18 @@ impl Ledger {
         self.accounts.iter().any(|account| account.owed() > 0)
     }
 
-    /// Values that the undertaker has still to free, and those that it has freed.
+    /// Values that the undertaker has still to free, and those that it has freed since [`Self::count_freed_anew`].
     pub fn lazily_freed(&self) -> (u64, u64) {
         let freed = self.freed_objects.load(Ordering::Relaxed);
         let buried = self.buried_objects.load(Ordering::Relaxed);
-        (buried.saturating_sub(freed), freed)
+        let before = self.freed_before.load(Ordering::Relaxed);
+        (buried.saturating_sub(freed), freed.saturating_sub(before))
+    }
+
+    /// Counts what is freed from nothing again (CONFIG RESETSTAT).
+    pub fn count_freed_anew(&self) {
+        let freed = self.freed_objects.load(Ordering::Relaxed);
+        self.freed_before.store(freed, Ordering::Relaxed);
     }
 
     /// Values of about `bytes` together are on their way to the undertaker.

@@ -9,6 +9,7 @@ use crate::divided::{Portion, Ran};
 use crate::exec::Forwarded;
 use crate::journal::TransactionShare;
 use crate::locks::ItemId;
+use crate::publish::Delivery;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::waiting::{Ticket, WaiterId};
@@ -37,6 +38,9 @@ pub enum Message {
     Claim(Box<Claim>),
     /// The transaction is over: entries come back, locks go.
     Release(Box<Release>),
+    /// What one turn has published for the shard's subscribers.
+    #[allow(clippy::box_collection)]
+    Parcel(Box<Vec<Delivery>>),
     /// Work for one shard that is none of the above: what operators ask for.
     Visit(Visit),
 }
@@ -52,7 +56,7 @@ pub struct TransactionId {
 }
 
 /// One key of a transaction.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct TransactionKey {
     pub db: DbIndex,
     pub key: Box<[u8]>,
@@ -79,7 +83,11 @@ pub enum Scope {
         watched: Vec<Watched>,
     },
     /// All there is.
-    Whole { watched: Vec<Watched> },
+    Whole {
+        watched: Vec<Watched>,
+        /// Lent once the shard's log has all in its file that there is to say.
+        logged: bool,
+    },
     /// The keys of this, which is done where they are.
     Portion(Box<Portion>),
 }
@@ -88,7 +96,7 @@ impl Scope {
     /// The keys of it that are watched.
     pub fn watched(&self) -> &[Watched] {
         match self {
-            Self::Keys { watched, .. } | Self::Whole { watched } => watched,
+            Self::Keys { watched, .. } | Self::Whole { watched, .. } => watched,
             Self::Portion(_) => &[],
         }
     }

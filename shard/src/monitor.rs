@@ -122,14 +122,14 @@ impl Shard {
         }
     }
 
-    fn hand_to_monitors(&mut self, lines: &[u8]) {
+    fn hand_to_monitors(&mut self, lines: &Bytes) {
         for token in self.monitors.tokens.clone() {
             let Some(client) = self.client(token).cloned() else {
                 continue;
             };
             let mut client = client.borrow_mut();
             if client.closing.is_none() {
-                client.out.extend_from_slice(lines);
+                client.attach(std::slice::from_ref(lines));
                 let is_over = self.limit_output(&mut client);
                 self.stats.output_limit_closes += u64::from(is_over);
                 client.wake();

@@ -6,12 +6,12 @@
 //!
 //! Only wanted events are noted: while `notify-keyspace-events` is off, nothing is ever copied.
 
-use bytes::Bytes;
 use storage::DbIndex;
 
 use crate::client::Client;
 use crate::config::Notify;
 use crate::event::Event;
+use crate::publish::Payload;
 use crate::pubsub::Topic;
 use crate::shard::Shard;
 
@@ -66,10 +66,16 @@ impl Shard {
     /// A command of this connection is over and its reply is written: now others hear of what it did, and itself too.
     #[inline]
     pub(crate) fn end_command(&mut self, client: &mut Client) {
-        if !self.effects.notices.is_empty() {
-            self.tell_all_notices(Some(client));
-            self.flush_pushes(client);
+        if !self.effects.is_silent() {
+            self.tell_behind(client);
         }
+    }
+
+    #[cold]
+    fn tell_behind(&mut self, client: &mut Client) {
+        self.tell_readers_here(Some(client));
+        self.tell_notices(Some(client));
+        self.flush_pushes(client);
     }
 
     /// Tells what has happened. `current` is the connection that is in use just now, if one is.
@@ -91,16 +97,15 @@ impl Shard {
             let number = db.number();
             if wanted.keyspace() {
                 let channel = [format!("__keyspace@{number}__:").as_bytes(), &key].concat();
-                let event = Bytes::from_static(event.name.as_bytes());
-                self.spread(Topic::Channel, &channel, event, current.as_deref_mut());
+                let event = Payload::Short(event.name.as_bytes());
+                self.spread(Topic::Channel, &channel, &event, current.as_deref_mut());
             }
             if wanted.keyevent() {
                 let channel = format!("__keyevent@{number}__:{}", event.name);
-                let key = Bytes::from(key);
                 self.spread(
                     Topic::Channel,
                     channel.as_bytes(),
-                    key,
+                    &Payload::Short(&key),
                     current.as_deref_mut(),
                 );
             }

@@ -118,6 +118,23 @@ impl Pending {
         true
     }
 
+    /// Writes something that is no reply behind the last reply that is here: into the arena, or into `out` where all that are here are there.
+    pub fn push(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        let is_held = |slot: &PendingSlot| matches!(slot, PendingSlot::Held { .. });
+        let last = self.slots.iter().rposition(is_held);
+        let Some(PendingSlot::Held { start, len }) = last.map(|at| &mut self.slots[at]) else {
+            return write(out);
+        };
+        if *start + *len < self.held.len() {
+            // Others have come into the arena behind it: it goes to the end, to grow there.
+            let moved = self.held.len();
+            self.held.extend_from_within(*start..*start + *len);
+            *start = moved;
+        }
+        write(&mut self.held);
+        *len = self.held.len() - *start;
+    }
+
     fn pop(&mut self) {
         self.slots.pop_front();
         self.front_seq = self.front_seq.wrapping_add(1);
@@ -140,6 +157,35 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_pushed_comes_behind_the_replies_that_are_here() {
+        let mut pending = Pending::default();
+        let mut out = Vec::new();
+        let push = |pending: &mut Pending, out: &mut Vec<u8>, text: &[u8]| {
+            pending.push(out, |to| to.extend_from_slice(text));
+        };
+        push(&mut pending, &mut out, b"1");
+        let a = pending.wait(false);
+        push(&mut pending, &mut out, b"2");
+        assert_eq!(out, b"12", "nothing that waits holds it up");
+        let b = pending.wait(false);
+        let c = pending.wait(false);
+        let d = pending.wait(false);
+        let e = pending.wait(true);
+        assert!(pending.fold(c, b"c", &mut out) && pending.fold(b, b"b", &mut out));
+        push(&mut pending, &mut out, b"3");
+        push(&mut pending, &mut out, b"4");
+        assert!(pending.fold(e, b"e", &mut out));
+        push(&mut pending, &mut out, b"5");
+        assert_eq!(out, b"12");
+        assert!(pending.fold(a, b"a", &mut out));
+        assert_eq!(out, b"12abc34");
+        push(&mut pending, &mut out, b"6");
+        assert!(pending.fold(d, b"d", &mut out));
+        assert_eq!(out, b"12abc34d56");
+        assert!(pending.is_empty() && pending.held.is_empty());
+    }
 
     #[test]
     fn replies_leave_in_the_order_of_their_commands() {

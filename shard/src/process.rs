@@ -8,6 +8,7 @@ use storage::{Databases, KeyHasher};
 
 use crate::aof_manifest::Manifest;
 use crate::client_eviction::ClientMemory;
+use crate::commits::Commits;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::mailbox::Doorbell;
@@ -15,7 +16,9 @@ use crate::memory::Ledger;
 use crate::monitor::Census;
 use crate::outside::Visitors;
 use crate::pause::Pause;
-use crate::pubsub::Registry;
+use crate::progress::Progress;
+use crate::publish::Underway;
+use crate::registry::Registry;
 use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
 use crate::undertaker::Undertaker;
@@ -71,9 +74,15 @@ pub struct Process {
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     /// Where monitors are.
     pub monitors: Census,
+    /// Clients that track keys.
+    pub tracking_clients: AtomicUsize,
     /// Which commands wait for now.
     pub pause: Mutex<Option<Pause>>,
     pub snapshots: Snapshots,
+    /// Which transactions no crash can take any more.
+    pub(crate) commits: Commits,
+    /// How far loading has come.
+    pub progress: Progress,
     /// The files of the append-only log.
     pub(crate) manifest: Mutex<Manifest>,
     /// What the log held for each shard, until that takes it.
@@ -84,6 +93,7 @@ pub struct Process {
     pub(crate) visitors: Visitors,
     /// Who subscribes to what.
     pub pubsub: Registry,
+    pub underway: Underway,
     next_client_id: AtomicU64,
     next_slow_id: AtomicU64,
     stop_requested: AtomicBool,
@@ -130,13 +140,17 @@ impl Process {
             allocator,
             set_log_level,
             monitors: Census::new(slots.shards()),
+            tracking_clients: AtomicUsize::new(0),
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
+            commits: Commits::new(slots.shards()),
+            progress: Progress::default(),
             manifest: Mutex::default(),
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
             pubsub: Registry::default(),
+            underway: Underway::default(),
             next_client_id: AtomicU64::new(1),
             next_slow_id: AtomicU64::new(0),
             stop_requested: AtomicBool::new(false),
@@ -193,6 +207,11 @@ impl Process {
     /// Asks for the process to stop.
     pub fn request_stop(&self) {
         self.stop_requested.store(true, Ordering::Release);
+    }
+
+    /// The process cannot stop yet: its data could not be saved.
+    pub fn refuse_stop(&self) {
+        self.stop_requested.store(false, Ordering::Release);
     }
 
     /// Whether somebody has asked for the process to stop.

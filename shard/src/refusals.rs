@@ -41,6 +41,18 @@ pub struct Refusals {
 }
 
 impl Shard {
+    /// Whether `command` may run, where something keeps commands from it.
+    #[cold]
+    pub(crate) fn admit(&mut self, command: &Command) -> Result<(), Error> {
+        // The word that all have their data may be on its way yet: nobody hears that they load after another shard has let him in.
+        let loaded = || self.process.shards_loaded.load(Ordering::Acquire) == self.slots.shards();
+        if self.refusals.loading && loaded() {
+            self.refusals.loading = false;
+            self.refusals.settle(&self.config.clone());
+        }
+        self.refusals.admit(command)
+    }
+
     /// This shard has its data. The last to have theirs open the server, as commands may need any of them.
     pub(crate) fn loaded(&mut self) {
         let before = self.process.shards_loaded.fetch_add(1, Ordering::AcqRel);
@@ -48,6 +60,9 @@ impl Shard {
             self.tell_all(|shard| {
                 shard.refusals.loading = false;
                 shard.refusals.settle(&shard.config);
+                for waker in shard.load_wakers.drain(..) {
+                    waker.wake();
+                }
             });
         }
     }
@@ -75,11 +90,16 @@ impl Refusals {
         self.settle(config);
     }
 
-    /// Whether `command` may run.
+    /// Whether `command` of a connection of this shard may run.
     pub fn admit(&self, command: &Command) -> Result<(), Error> {
         if self.loading && !command.flags.contains(Flags::LOADING) {
             return Err(LOADING);
         }
+        self.admit_forwarded(command)
+    }
+
+    /// Whether `command` may run here that another shard has admitted. If that one knows that all data is there, it is.
+    pub fn admit_forwarded(&self, command: &Command) -> Result<(), Error> {
         let writes = command.flags.contains(Flags::WRITE) || command.name == "ping";
         if (self.logs_failed > 0 || self.log_behind) && writes {
             return Err(match &self.log_error {

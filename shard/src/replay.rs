@@ -3,33 +3,31 @@
 //! Each record can be replayed from one file alone (see `journal`), on the keys of the shard that wrote it. So a part is replayed on as many
 //! sets of databases as it had shards, and between parts, and at the end, keys move to where the next number of shards wants them.
 //!
-//! First the tails: a crash leaves files that end at different moments, in the middle of a record perhaps, and transactions of which some
-//! file has a share and another has not. Every file is cut back to where all is whole: a torn record goes; a transaction goes that lacks a
-//! share, with all behind it in the same file; which may take a share from another transaction, and so on until nothing more goes. What is
-//! left is a consistent cut: whatever it contains, it contains everything that came before. Under `appendfsync always` nothing that was
+//! First all files are read for where they end (see `tails`), and cut back to where all is whole. Under `appendfsync always` nothing that was
 //! answered goes, since a reply waits until its transaction, and those before it in its file, are whole on disk (see `aof`).
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
-use protocol::args::{Args, OwnedArgs};
+use protocol::args::{Args, OwnedArgs, Span};
 use protocol::reply::{Reply, Version};
 use protocol::table::lookup;
 use storage::aof::{Reader, Record, Stop, TRANSACTION};
-use storage::{Databases, DbIndex, Hash, UnixMillis};
+use storage::{Databases, DbIndex, Entry, Hash, UnixMillis};
 use tracing::{info, warn};
 
-use crate::aof_manifest::{Folder, Manifest, Part};
+use crate::aof_manifest::{Folder, Manifest};
 use crate::config::Config;
 use crate::context::{Caller, Context, Effects};
 use crate::handler::{HANDLERS, Handler};
 use crate::loading;
 use crate::process::Process;
+use crate::progress::Progress;
 use crate::slot::SlotMap;
+use crate::tails::{self, Unreadable};
 
 /// Why the log was not loaded. Nothing has been changed.
 #[derive(Debug)]
@@ -61,12 +59,58 @@ fn failed(path: &Path, at: u64, what: impl Into<String>) -> NotReplayed {
     }
 }
 
+impl From<Unreadable> for NotReplayed {
+    fn from(Unreadable { path, damage }: Unreadable) -> Self {
+        failed(&path, damage.at, damage.what)
+    }
+}
+
+/// Cuts the files that `manifest` names back to where all is whole.
+pub fn mend(
+    folder: &Folder,
+    manifest: &Manifest,
+    config: &Config,
+    progress: &Progress,
+) -> Result<(), NotReplayed> {
+    let tails = tails::find(folder, &manifest.parts, progress)?;
+    for tail in &tails {
+        // What is read now must not be lost to a later crash, when there are parts that build on it.
+        let synced = File::open(&tail.path).and_then(|file| file.sync_all());
+        synced.map_err(|error| failed(&tail.path, 0, error.to_string()))?;
+    }
+    for tail in tails.iter().filter(|tail| tail.cut_bytes() > 0) {
+        let bytes = tail.cut_bytes();
+        if !config.aof_load_truncated {
+            let what = format!(
+                "its last {bytes} bytes are not whole; start with --aof-load-truncated yes to cut them off"
+            );
+            return Err(failed(&tail.path, tail.end, what));
+        }
+        let kept = folder.kept(&tail.path);
+        let kept_in = match tail.loses_records() {
+            true => kept.display().to_string(),
+            false => String::new(),
+        };
+        warn!(
+            file = %tail.path.display(),
+            bytes,
+            at = tail.end,
+            kept_in,
+            "the end of this log was not written whole, and is cut off"
+        );
+        tail.cut_off(&kept)
+            .map_err(|error| failed(&tail.path, tail.end, error.to_string()))?;
+    }
+    Ok(())
+}
+
 /// Reads the log that `manifest` names.
 pub fn replay(
     folder: &Folder,
     manifest: &Manifest,
     config: &Config,
     process: &Process,
+    progress: &Progress,
 ) -> Result<Vec<Databases>, NotReplayed> {
     let began = Instant::now();
     let hasher = &process.hasher;
@@ -74,13 +118,12 @@ pub fn replay(
         let one = || Databases::new(config.databases, hasher.clone());
         (0..shards).map(|_| one()).collect()
     };
-    mend_tails(folder, &manifest.parts, config)?;
     let mut slots = SlotMap::new(manifest.parts.first().map_or(config.shards, |it| it.shards));
     let mut databases = empty(slots.shards());
     if let Some(name) = &manifest.base {
         let path = folder.base(name);
         side_by_side(process, &mut databases, |shard, databases| {
-            loading::load_part(&path, config, databases, slots, shard)
+            loading::load_part(&path, config, databases, slots, shard, process, progress)
                 .map_err(|error| failed(&error.path, error.damage.at, error.damage.what))
         })?;
     }
@@ -91,7 +134,18 @@ pub fn replay(
             slots = next;
         }
         side_by_side(process, &mut databases, |shard, databases| {
-            replay_file(&folder.part(part.sequence, shard), config, databases)
+            let path = folder.part(part.sequence, shard);
+            replay_file(&path, config, databases, progress)?;
+            match stray(databases, slots, shard) {
+                None => Ok(()),
+                Some(key) => {
+                    let key = key.escape_ascii();
+                    let what = format!(
+                        "the key \"{key}\" belongs to another shard: is this another shard's file?"
+                    );
+                    Err(failed(&path, 0, what))
+                }
+            }
         })?;
     }
     let now = SlotMap::new(config.shards);
@@ -138,6 +192,13 @@ fn side_by_side(
     })
 }
 
+/// A key that `slots` gives to another shard than this.
+fn stray(databases: &Databases, slots: SlotMap, shard: usize) -> Option<&[u8]> {
+    let all = databases.indices().flat_map(|db| databases.get(db).iter());
+    let mut keys = all.map(Entry::key);
+    keys.find(|key| slots.owner(key).index() != shard)
+}
+
 /// Moves all keys to where `slots` wants them.
 fn distribute(from: Vec<Databases>, mut to: Vec<Databases>, slots: SlotMap) -> Vec<Databases> {
     for mut databases in from {
@@ -165,135 +226,15 @@ pub fn hashes_with_deadlines(databases: &Databases) -> Vec<(DbIndex, Box<[u8]>)>
     found
 }
 
-/// What is known of one file's end.
-struct Tail {
-    path: PathBuf,
-    part: u64,
-    shard: usize,
-    len: u64,
-    /// Where what is whole ends, as far as is known.
-    end: u64,
-    /// Transactions over several shards: where each begins, and who takes part.
-    transactions: Vec<(u64, Box<[u8]>, Vec<usize>)>,
-}
-
-/// Cuts the files back to where all is whole. What a shard wrote after what is cut goes too, in later parts as well.
-fn mend_tails(folder: &Folder, parts: &[Part], config: &Config) -> Result<(), NotReplayed> {
-    let mut tails: Vec<Tail> = Vec::new();
-    for part in parts {
-        for shard in 0..part.shards {
-            let path = folder.part(part.sequence, shard);
-            tails.push(look_at_tail(path, part.sequence, shard)?);
-        }
-    }
-    loop {
-        // The shares that are left, of each file.
-        let left: HashMap<(u64, usize), HashSet<&[u8]>> = tails
-            .iter()
-            .map(|tail| {
-                let before = tail.transactions.iter().filter(|it| it.0 < tail.end);
-                ((tail.part, tail.shard), before.map(|it| &*it.1).collect())
-            })
-            .collect();
-        let mut ends: Vec<u64> = Vec::with_capacity(tails.len());
-        for tail in &tails {
-            let torn = tail.transactions.iter().find(|(at, id, participants)| {
-                let has = |other: &usize| {
-                    let share = left.get(&(tail.part, *other));
-                    share.is_some_and(|it| it.contains(&**id))
-                };
-                *at < tail.end && !participants.iter().all(has)
-            });
-            let is_cut = |it: &&Tail| it.end < it.len && it.shard == tail.shard;
-            let follows = tails.iter().filter(is_cut).any(|it| it.part < tail.part);
-            ends.push(match torn {
-                _ if follows => 0,
-                Some(torn) => torn.0,
-                None => tail.end,
-            });
-        }
-        if tails.iter().map(|tail| tail.end).eq(ends.iter().copied()) {
-            break;
-        }
-        for (tail, end) in tails.iter_mut().zip(ends) {
-            tail.end = end;
-        }
-    }
-    for tail in &tails {
-        // What is read now must not be lost to a later crash, when there are parts that build on it.
-        let synced = File::open(&tail.path).and_then(|file| file.sync_all());
-        synced.map_err(|error| failed(&tail.path, 0, error.to_string()))?;
-    }
-    for tail in tails.iter().filter(|tail| tail.end < tail.len) {
-        let cut = tail.len - tail.end;
-        if !config.aof_load_truncated {
-            let what = format!(
-                "its last {cut} bytes are not whole; start with --aof-load-truncated yes to cut them off"
-            );
-            return Err(failed(&tail.path, tail.end, what));
-        }
-        warn!(
-            file = %tail.path.display(),
-            bytes = cut,
-            at = tail.end,
-            "the end of this log was not written whole, and is cut off"
-        );
-        let cut_off = || {
-            let file = File::options().write(true).open(&tail.path)?;
-            file.set_len(tail.end)?;
-            file.sync_all()
-        };
-        cut_off().map_err(|error| failed(&tail.path, tail.end, error.to_string()))?;
-    }
-    Ok(())
-}
-
-fn look_at_tail(path: PathBuf, part: u64, shard: usize) -> Result<Tail, NotReplayed> {
-    let mut reader = Reader::open(&path).map_err(|error| failed(&path, 0, error.to_string()))?;
-    let mut tail = Tail {
-        path,
-        part,
-        shard,
-        len: reader.len(),
-        end: 0,
-        transactions: Vec::new(),
-    };
-    let mut group = None;
-    loop {
-        let at = reader.at();
-        match reader.read() {
-            Ok(Record::End) => break,
-            Ok(Record::Time(_)) => {}
-            Ok(Record::Command) => {
-                let mut args = reader.args();
-                match args.next().unwrap_or_default() {
-                    b"MULTI" => group = Some(at),
-                    b"EXEC" => group = None,
-                    TRANSACTION => {
-                        let id = args.next().unwrap_or_default().into();
-                        let shards =
-                            args.filter_map(|text| std::str::from_utf8(text).ok()?.parse().ok());
-                        let begins = group.unwrap_or(at);
-                        tail.transactions.push((begins, id, shards.collect()));
-                    }
-                    _ => {}
-                }
-            }
-            Err(Stop::Torn { .. }) => break,
-            Err(Stop::Damaged(damage)) => {
-                return Err(failed(&tail.path, damage.at, damage.what));
-            }
-        }
-        if group.is_none() {
-            tail.end = reader.at();
-        }
-    }
-    Ok(tail)
-}
-
 /// Replays one file on the databases of the shard that wrote it.
-fn replay_file(path: &Path, config: &Config, databases: &mut Databases) -> Result<(), NotReplayed> {
+fn replay_file(
+    path: &Path,
+    config: &Config,
+    databases: &mut Databases,
+    progress: &Progress,
+) -> Result<(), NotReplayed> {
     let mut reader = Reader::open(path).map_err(|error| failed(path, 0, error.to_string()))?;
+    let mut done = progress.of_file();
     let mut player = Player {
         config,
         databases,
@@ -302,16 +243,27 @@ fn replay_file(path: &Path, config: &Config, databases: &mut Databases) -> Resul
         selected: None,
         now: UnixMillis::new(0),
     };
+    let mut spans = Vec::new();
     loop {
         let at = reader.at();
+        done.reach(at);
         match reader.read() {
             Ok(Record::End) => return Ok(()),
             Ok(Record::Time(now)) => player.now = now,
             Ok(Record::Command) => {
-                let args = OwnedArgs::from_parts(reader.args());
-                player
-                    .play(&args.borrow())
-                    .map_err(|what| failed(path, at, what))?;
+                let (bytes, places) = reader.command();
+                spans.clear();
+                spans.extend(
+                    places
+                        .iter()
+                        .map_while(|it| Span::within(it.start, it.len())),
+                );
+                let played = match spans.len() == places.len() {
+                    true => player.play(&Args::new(bytes, &spans, &[])),
+                    // Gigabytes in one command.
+                    false => player.play(&OwnedArgs::from_parts(reader.args()).borrow()),
+                };
+                played.map_err(|what| failed(path, at, what))?;
             }
             Err(Stop::Torn { at }) => return Err(failed(path, at, "the end comes too early")),
             Err(Stop::Damaged(damage)) => return Err(failed(path, damage.at, damage.what)),
@@ -399,3 +351,7 @@ impl Player<'_> {
         result.map_err(|error| format!("{} failed: {error}", shown()))
     }
 }
+
+#[cfg(test)]
+#[path = "replay_tests.rs"]
+mod tests;

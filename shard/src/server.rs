@@ -28,7 +28,9 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
 use crate::undertaker::Undertaker;
-use crate::{accept, aof, aof_start, blocking, cron, loading, replay, snapshot, turn};
+use crate::{
+    accept, aof, aof_start, blocking, cron, loading, replay, snapshot_file, snapshot_walk, turn,
+};
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
@@ -104,10 +106,11 @@ impl Server {
                 .recv()
                 .unwrap_or_else(|_| Err(io::Error::other("a shard ended before it served")))?;
         }
+        // Redis's words, which people's scripts wait for.
         info!(
             shards,
             driver = driver.name(),
-            "ready to accept connections"
+            "Ready to accept connections"
         );
         Ok(Self {
             process,
@@ -144,7 +147,7 @@ impl Server {
             return Ok(());
         }
         info!("writing the last snapshot");
-        snapshot::save_at_stop(&self.process, &config, &shards).map(|_| ())
+        snapshot_file::save_at_stop(&self.process, &config, &shards).map(|_| ())
     }
 }
 
@@ -160,11 +163,8 @@ fn damaged(why: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 /// Reads the data files, while connections are told to wait.
 async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
     let (config, process, id) = {
-        let mut shard = shard.borrow_mut();
-        shard.refusals.loading = true;
-        let config = shard.config.clone();
-        shard.refusals.settle(&config);
-        (config, shard.process.clone(), shard.id)
+        let shard = shard.borrow();
+        (shard.config.clone(), shard.process.clone(), shard.id)
     };
     if config.appendonly {
         // Another thread reads the log for all; this one tells clients so meanwhile.
@@ -191,6 +191,7 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
         loading::load(shard, &path).await.map_err(damaged)?;
     }
     shard.borrow_mut().loaded();
+    loading::finished(shard).await;
     Ok(())
 }
 
@@ -233,10 +234,16 @@ impl Seat {
             let used = (process.allocator.used_bytes)() as i64;
             process.startup_memory.fetch_add(used, Ordering::Relaxed);
         }
+        {
+            let mut shard = shard.borrow_mut();
+            shard.refusals.loading = true;
+            let config = shard.config.clone();
+            shard.refusals.settle(&config);
+        }
         let mut turns = monoio::spawn(turn::run(shard.clone(), bell));
         drop(monoio::spawn(cron::run(shard.clone())));
         drop(monoio::spawn(blocking::run_timer(shard.clone())));
-        drop(monoio::spawn(snapshot::walk(shard.clone())));
+        drop(monoio::spawn(snapshot_walk::walk(shard.clone())));
         drop(monoio::spawn(aof::run(shard.clone())));
         for listener in self.tcp {
             listener.set_nonblocking(true)?;

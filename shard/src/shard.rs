@@ -12,6 +12,7 @@ use fastrand::Rng;
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::reply::{Reply, Version};
+use protocol::table::CommandId;
 use slab::Slab;
 use storage::{AccessPolicy, Databases, Keyspace, Pool, UnixMillis};
 
@@ -22,11 +23,12 @@ use crate::client::Client;
 use crate::client_eviction::Held;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::exec::ExecState;
 use crate::gather::Gather;
 use crate::giving_way::GivingWay;
 use crate::handler::{HANDLERS, Handler};
+use crate::invalidation::Invalidations;
 use crate::latency::Spikes;
 use crate::locks::{ItemId, LockTable};
 use crate::mailbox::{Mailbox, Outlets};
@@ -34,13 +36,16 @@ use crate::message::{Late, LockRequest, Message, TransactionKey, Work};
 use crate::monitor::Monitors;
 use crate::pause::{Draining, Pause};
 use crate::process::Process;
+use crate::publish::Publishing;
 use crate::pubsub::Subscribers;
 use crate::rates::Rates;
 use crate::refusals::Refusals;
 use crate::slot::{ShardId, SlotMap};
 use crate::slowlog::SlowLog;
+use crate::sparing::Told;
 use crate::stats::Stats;
 use crate::timing::{SHORT_BYTES_MAX, Timing};
+use crate::tracking::Trackers;
 use crate::transaction::Transaction;
 use crate::waiting::Ticket;
 
@@ -57,7 +62,7 @@ struct Outbox {
     rings: bool,
 }
 
-/// How things stood before a command that writes.
+/// How things stood before a command.
 #[derive(Clone, Copy, Default)]
 struct Before {
     dirtied: u64,
@@ -66,7 +71,7 @@ struct Before {
 
 /// A connection in its shard's register.
 pub struct Registered {
-    token: ClientToken,
+    pub token: ClientToken,
     pub client: Rc<RefCell<Client>>,
 }
 
@@ -91,9 +96,13 @@ pub struct Shard {
     pub spikes: Spikes,
     pub rates: Rates,
     pub slow_log: SlowLog,
+    /// What of all this the log has been told.
+    pub(crate) told: Told,
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
     pub(crate) clients_rested: bool,
+    /// One of them is beyond the soft limit of its output, and is closed when that has lasted.
+    pub(crate) some_over_soft: bool,
     /// What they hold in memory.
     pub(crate) client_memory: Held,
     pub locks: LockTable<Work>,
@@ -108,7 +117,10 @@ pub struct Shard {
     pub gathers: Slab<Gather>,
     /// Subscribers among this shard's connections.
     pub subscribers: Subscribers,
+    pub(crate) publishing: Publishing,
     pub monitors: Monitors,
+    /// What this shard's clients with caches are told.
+    pub trackers: Trackers,
     /// Which commands wait for now.
     pub pause: Option<Pause>,
     pub(crate) draining: Vec<Draining>,
@@ -124,6 +136,8 @@ pub struct Shard {
     pub log: Log,
     /// Emptied databases that a snapshot under way is still to write.
     pub(crate) orphans: Vec<Keyspace>,
+    /// The number of the snapshot that it walks for, or did last.
+    pub(crate) walks_for: u64,
     /// What may be evicted next.
     pub(crate) candidates: Pool,
     /// What a key that was evicted took, in bytes: a running mean.
@@ -138,6 +152,8 @@ pub struct Shard {
     /// When the shard's thread ends even if connections are left.
     pub(crate) stop_by: Option<Instant>,
     pub(crate) stop_waker: Option<Waker>,
+    /// Who waits for the data to be there.
+    pub(crate) load_wakers: Vec<Waker>,
     pub(crate) mailbox: Mailbox<Message>,
     outlets: Outlets<Message>,
     outboxes: Vec<Outbox>,
@@ -168,8 +184,13 @@ impl Shard {
     ) -> Self {
         let slots = process.slots;
         let access = config.access_policy();
-        let mut effects = Effects::default();
+        let mut effects = Effects {
+            invalidations: Invalidations::of(id),
+            ..Effects::default()
+        };
         effects.notices.want(config.notify_keyspace_events);
+        let tracked_max = config.tracked_keys_max(id);
+        effects.invalidations.table.limit(tracked_max);
         Self {
             id,
             slots,
@@ -185,8 +206,10 @@ impl Shard {
             spikes: Spikes::default(),
             rates: Rates::default(),
             slow_log: SlowLog::default(),
+            told: Told::default(),
             clients: Slab::new(),
             clients_rested: false,
+            some_over_soft: false,
             client_memory: Held::default(),
             locks: LockTable::default(),
             runs_under: None,
@@ -195,7 +218,9 @@ impl Shard {
             transactions: Slab::new(),
             gathers: Slab::new(),
             subscribers: Subscribers::default(),
+            publishing: Publishing::new(slots.shards()),
             monitors: Monitors::default(),
+            trackers: Trackers::default(),
             pause: None,
             draining: Vec::new(),
             last_draining: 0,
@@ -205,6 +230,7 @@ impl Shard {
             refusals: Refusals::default(),
             log: Log::default(),
             orphans: Vec::new(),
+            walks_for: 0,
             candidates: Pool::default(),
             victim_bytes_mean: crate::eviction::VICTIM_BYTES,
             eviction_unfinished: false,
@@ -213,6 +239,7 @@ impl Shard {
             drained: false,
             stop_by: None,
             stop_waker: None,
+            load_wakers: Vec::new(),
             mailbox,
             outlets,
             outboxes: (0..slots.shards()).map(|_| Outbox::default()).collect(),
@@ -263,22 +290,36 @@ impl Shard {
     /// caller takes that. Returns false where it failed.
     #[inline]
     pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
-        let began = self.begin_timing(facts.command);
-        let index = facts.command.index();
-        self.stats.calls[index] += 1;
-        let start = reply.written();
-        let result = self.perform(facts, args, reply);
-        self.timing.in_row &= reply.written() - start <= SHORT_BYTES_MAX;
-        self.account(facts.command, facts.caller, args, began);
-        match result {
+        match self.attempt(facts, args, reply) {
             Ok(()) => true,
             Err(error) => {
-                reply.truncate(start);
-                error.write(reply);
-                self.stats.failed(index, &error);
+                self.stats.failed(facts.command.index(), &error);
                 false
             }
         }
+    }
+
+    /// The same, where a failure may count as none. A command that wants to wait has not been called yet, as far as statistics go.
+    #[inline]
+    pub(crate) fn attempt(
+        &mut self,
+        facts: Facts,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), Error> {
+        let began = self.begin_timing(facts.command);
+        let index = facts.command.index();
+        let start = reply.written();
+        let result = self.perform(facts, args, reply);
+        self.timing.in_row &= reply.written() - start <= SHORT_BYTES_MAX;
+        if self.effects.wait.is_none() {
+            self.stats.calls[index] += 1;
+            self.account(facts.command, facts.caller, args, began);
+        }
+        result.inspect_err(|error| {
+            reply.truncate(start);
+            error.write(reply);
+        })
     }
 
     /// The same without its time, its statistics and its error.
@@ -296,10 +337,9 @@ impl Shard {
         let Handler::Keyed(run) = HANDLERS[facts.command.index()] else {
             unreachable!("only data commands are sent to data");
         };
-        let heeds_writes = self.effects.journal.is_on() || self.databases.is_cut();
-        let writes = heeds_writes && facts.command.command().flags.contains(Flags::WRITE);
-        let before = match writes {
-            true => self.before_write(facts, args),
+        let heeds_changes = self.effects.journal.is_on() || self.databases.is_cut();
+        let before = match heeds_changes {
+            true => self.before_change(facts, args),
             false => Before::default(),
         };
         let mut context = Context {
@@ -313,32 +353,47 @@ impl Shard {
             random: &mut self.random,
         };
         let result = run(&mut context, args, reply);
-        if writes {
-            self.after_write(facts, args, before);
+        if heeds_changes {
+            self.after_change(facts, args, before);
+        }
+        if facts.caller.tracks {
+            self.remember_reads(facts, args);
         }
         self.bury();
         self.publish_moved();
         result
     }
 
-    /// A snapshot or the log wants to know of what is about to change.
+    /// A snapshot or the log wants to know of what may be about to change.
     #[cold]
-    fn before_write(&mut self, facts: Facts, args: &Args<'_>) -> Before {
-        if self.databases.is_cut() {
+    fn before_change(&mut self, facts: Facts, args: &Args<'_>) -> Before {
+        if self.databases.is_cut() && facts.command.command().flags.contains(Flags::WRITE) {
             for TransactionKey { db, key } in self.keys_of(facts, args) {
                 self.databases.get_mut(db).preserve(&key);
             }
         }
         self.effects.journal.begin_command();
         Before {
-            dirtied: self.effects.dirtied_by_commands(),
+            dirtied: self.effects.dirty,
             changes: self.effects.away.as_ref().map_or(0, Vec::len),
         }
     }
 
-    fn after_write(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
+    /// A client that tracks what it reads hears of the next change to the keys of a command that reads.
+    #[cold]
+    fn remember_reads(&mut self, facts: Facts, args: &Args<'_>) {
+        if !facts.command.command().flags.contains(Flags::READONLY) {
+            return;
+        }
+        for key in self.keys_of(facts, args) {
+            self.effects.read(key.db, &key.key, &facts.caller);
+        }
+    }
+
+    /// What changed something is said in the log: not only what is there to write (PFCOUNT keeps what it has counted).
+    fn after_change(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
         let effects = &mut self.effects;
-        if !effects.journal.is_on() || effects.dirtied_by_commands() == before.dirtied {
+        if !effects.journal.is_on() || effects.dirty == before.dirtied {
             return;
         }
         let Some(changes) = &effects.away else {
@@ -353,17 +408,25 @@ impl Shard {
         // What groups have pending changes without an event.
         let quietly = changed.is_empty() || facts.command.command().name == "xreadgroup";
         let changed = if quietly { keys.clone() } else { changed };
-        let slots = self.slots;
+        let (slots, now) = (self.slots, self.now);
         let journal = &mut self.effects.journal;
-        journal.command_away(facts.db, slots, args, keys, changed);
+        journal.command_away(facts.db, now, slots, args, keys, changed);
     }
 
     /// The same where nothing may wait (inside EXEC): what would is answered in vain.
     pub fn execute_at_once(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) {
         self.execute(facts, args, reply);
         if let Some(wait) = self.effects.wait.take() {
+            self.count_in_vain(facts.command);
             wait.null.write(reply);
         }
+    }
+
+    /// A command that would wait was answered without what it would wait for.
+    pub(crate) fn count_in_vain(&mut self, command: CommandId) {
+        self.stats.calls[command.index()] += 1;
+        self.interrupt_timing();
+        self.count_time(command, 1, 0);
     }
 
     /// Hands big deleted values to the thread that frees them.
@@ -540,6 +603,7 @@ impl Shard {
         self.clients.remove(client.token.index as usize);
         self.discard_queue(client);
         self.drop_subscriptions(client);
+        self.untrack(client);
         if let Some(at) = client.blocked.take() {
             self.end_wait(client.token, at, End::Gone, Haste::AtOnce, nobody_asks());
         }

@@ -22,6 +22,9 @@ pub struct Slot(u16);
 pub struct ShardId(u8);
 
 impl ShardId {
+    /// The one that every process has.
+    pub const FIRST: Self = Self(0);
+
     /// The shard at `index`; callers count up to a [`SlotMap`]'s `shards`, which [`SHARDS_MAX`] bounds.
     pub fn new(index: usize) -> Self {
         debug_assert!(index < SHARDS_MAX);

@@ -10,6 +10,8 @@ use protocol::command::Flags;
 use protocol::table::CommandId;
 use storage::UnixMillis;
 
+use tracing::info;
+
 use crate::batch::ClientToken;
 use crate::context::Caller;
 use crate::message::Message;
@@ -133,6 +135,20 @@ impl Shard {
             entry.name = client.session.name.clone().unwrap_or_default();
         }
         let len_max = self.slow_log_len_max();
+        if let Some(left_out) = self.told.slow_commands.tell(self.second()) {
+            // Arguments may be secret; the slow log has them.
+            let name = entry
+                .args
+                .first()
+                .map(|name| name.escape_ascii().to_string());
+            info!(
+                client = caller.client_id,
+                command = name.unwrap_or_default(),
+                micros = entry.micros,
+                left_out,
+                "slow command"
+            );
+        }
         self.slow_log.push(entry, len_max);
     }
 

@@ -1,68 +1,81 @@
 //! Snapshots: an RDB file of all shards as they were at one instant, written while they go on.
 //!
 //! ```text
-//! some shard          begins: locks every shard (a transaction), and marks every keyspace's cut; the locks go at once
+//! some shard          begins: starts the thread
+//! thread "snapshot"   makes the files ready
+//! shard 0             locks every shard (a transaction), and marks every keyspace's cut; the locks go at once
 //! each shard          walks over its keyspaces (see storage's `cut`), a little at a time between connections, and hands
 //!                     the pieces on; waits where the writer is behind
 //! thread "snapshot"   writes the pieces as they come; when each keyspace's last is there: checksum, sync, rename, sync
 //! shard 0             notices the end, and tells whoever waits
 //! ```
 //!
+//! `snapshot_walk` is the shards' side, `snapshot_file` the thread's; here is what is known of snapshots, by all.
+//!
 //! There is one at a time. A failure leaves the last good file as it was; the walks end when they find nobody to hand their pieces to.
 
-use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use storage::rdb::{FileWriter, header};
-use storage::{Databases, Keyspace, Piece, Position, Terms};
+use storage::Piece;
 use tracing::{error, info};
 
-use crate::aof_manifest::{Folder, Manifest, Part};
+use crate::aof_manifest::Part;
 use crate::batch::ReplyTo;
 use crate::config::Config;
-use crate::process::{Process, REDIS_VERSION};
-use crate::shard::Shard;
 use crate::slot::ShardId;
-use crate::world::Lent;
-
-/// Pieces that the writer may be behind.
-const PIECES_WAITING_MAX: usize = 16;
 
 /// Keys that a shard writes before its connections have their turn.
-const KEYS_PER_STEP: usize = 256;
-
-/// Between two tries to hand a piece to a writer that is behind.
-const WRITER_PATIENCE: Duration = Duration::from_millis(1);
+pub(crate) const KEYS_PER_STEP: usize = 256;
 
 /// After a failure, save points wait this long before they try again: Redis's own pause.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// How often the last snapshot is tried before the process ends without.
-const TRIES_AT_STOP: u32 = 12;
-
 /// What a snapshot is for.
-#[derive(Clone, Debug)]
-enum Aim {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Aim {
     /// `dump.rdb`.
     Dump,
-    /// The beginning of the append-only log, before the part with this number (BGREWRITEAOF).
-    Base { part: Part, folder: Folder },
+    /// The beginning of the append-only log (BGREWRITEAOF).
+    Base,
+    /// The whole of a log that nobody writes on: `appendonly no`.
+    BaseAlone,
+}
+
+impl Aim {
+    pub fn is_rewrite(self) -> bool {
+        self != Self::Dump
+    }
+}
+
+/// The instant of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    /// Which snapshot's: none gets pieces of another.
+    pub number: u64,
+    /// The part of the log that begins then.
+    pub part: Option<Part>,
+}
+
+/// The thread that writes the file.
+pub(crate) struct Writer {
+    pub pieces: SyncSender<Piece>,
+    pub thread: JoinHandle<()>,
 }
 
 /// What is known of snapshots over the life of the process.
 pub struct Snapshots {
-    under_way: Mutex<Option<UnderWay>>,
+    pub(crate) under_way: Mutex<Option<UnderWay>>,
+    /// The writer is ready for pieces, and shard 0 has not seen it: the instant can be.
+    pub(crate) prepared: Mutex<Option<Cut>>,
+    /// There is something that shard 0 is to look at: one of the two.
+    pub(crate) stirs: AtomicBool,
     /// The writer has come to an end that shard 0 has not seen.
-    ended: AtomicBool,
+    pub(crate) ended: AtomicBool,
     /// It failed the last time.
     failed: AtomicBool,
     /// Unix seconds of the last good one, or of the start.
@@ -73,7 +86,7 @@ pub struct Snapshots {
     saves: AtomicU64,
     /// Changes at the cut of the last good one.
     dirty_saved: AtomicU64,
-    last_try: Mutex<Option<Instant>>,
+    pub(crate) last_try: Mutex<Option<Instant>>,
     rewrite_failed: AtomicBool,
     /// Rewrites of the log that ended, and how many of the latest failed.
     rewrites: AtomicU64,
@@ -84,10 +97,16 @@ pub struct Snapshots {
     keys_loaded: AtomicU64,
     keys_expired: AtomicU64,
     /// BGREWRITEAOF came while a snapshot was being written.
-    rewrite_scheduled: AtomicBool,
+    pub(crate) rewrite_scheduled: AtomicBool,
+    /// BGSAVE SCHEDULE came while the log was being rewritten, or FLUSHALL while anything was being written.
+    pub(crate) save_scheduled: AtomicBool,
+    /// Commands that wait for that one.
+    pub(crate) save_waiting: Mutex<Vec<Waiting>>,
     /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last said.
     base_bytes: AtomicU64,
     log_bytes: Vec<AtomicU64>,
+    /// Snapshots and rewrites that were begun.
+    begun: AtomicU64,
     /// Parts that this process has begun, or tried to.
     parts_begun: AtomicU64,
     /// Bytes of all of them after the last rewrite, or at the start.
@@ -99,31 +118,35 @@ pub struct Snapshots {
 }
 
 /// A snapshot that is being written.
-struct UnderWay {
-    aim: Aim,
-    pieces: SyncSender<Piece>,
-    began: Instant,
-    dirty: u64,
+pub(crate) struct UnderWay {
+    pub number: u64,
+    pub aim: Aim,
+    pub writer: Writer,
+    pub began: Instant,
+    /// Changes at its instant.
+    pub dirty: u64,
     /// Commands that answer when it is done.
-    waiting: Vec<(ShardId, ReplyTo)>,
-    writer: Option<JoinHandle<()>>,
+    pub waiting: Vec<Waiting>,
     /// Shards that have not heard of its end: none may still walk for it when the next begins.
-    unaware: usize,
+    pub unaware: usize,
 }
+
+/// A command that waits for a snapshot, and its reply where that does not depend on it.
+pub(crate) type Waiting = (ShardId, ReplyTo, Option<Vec<u8>>);
 
 /// Why none was begun.
 pub enum NotBegun {
     /// One is being written.
     UnderWay,
-    /// The file cannot be made.
+    /// There is no thread for it.
     Failed(io::Error),
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn unix_s() -> u64 {
+pub(crate) fn unix_s() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
 }
@@ -132,6 +155,8 @@ impl Snapshots {
     pub fn new(shards: usize) -> Self {
         Self {
             under_way: Mutex::new(None),
+            prepared: Mutex::new(None),
+            stirs: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             last_save_s: AtomicU64::new(unix_s()),
@@ -146,8 +171,11 @@ impl Snapshots {
             keys_loaded: AtomicU64::new(0),
             keys_expired: AtomicU64::new(0),
             rewrite_scheduled: AtomicBool::new(false),
+            save_scheduled: AtomicBool::new(false),
+            save_waiting: Mutex::default(),
             base_bytes: AtomicU64::new(0),
             log_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            begun: AtomicU64::new(0),
             parts_begun: AtomicU64::new(1),
             rewritten_bytes: AtomicU64::new(0),
             dirty: (0..shards).map(|_| AtomicU64::new(0)).collect(),
@@ -177,17 +205,17 @@ impl Snapshots {
 
     /// Seconds that the snapshot under way has taken so far.
     pub fn current_s(&self) -> Option<u64> {
-        self.current_of(|aim| matches!(aim, Aim::Dump))
+        self.current_of(|aim| aim == Aim::Dump)
     }
 
     /// The same of a rewrite of the log.
     pub fn current_rewrite_s(&self) -> Option<u64> {
-        self.current_of(|aim| matches!(aim, Aim::Base { .. }))
+        self.current_of(Aim::is_rewrite)
     }
 
-    fn current_of(&self, is_meant: impl FnOnce(&Aim) -> bool) -> Option<u64> {
+    fn current_of(&self, is_meant: impl Fn(Aim) -> bool) -> Option<u64> {
         let under_way = lock(&self.under_way);
-        let meant = under_way.as_ref().filter(|it| is_meant(&it.aim));
+        let meant = under_way.as_ref().filter(|it| is_meant(it.aim));
         meant.map(|it| it.began.elapsed().as_secs())
     }
 
@@ -229,18 +257,62 @@ impl Snapshots {
         self.rewrite_scheduled.store(true, Ordering::Relaxed);
     }
 
+    /// A snapshot is to follow what is being written.
+    pub fn schedule_save(&self) {
+        self.save_scheduled.store(true, Ordering::Relaxed);
+    }
+
     /// A library of functions that a file had.
     pub fn keep_function(&self, code: Vec<u8>) {
-        lock(&self.functions).push(code);
+        let mut functions = lock(&self.functions);
+        if !functions.contains(&code) {
+            functions.push(code);
+        }
+    }
+
+    /// The libraries that are kept.
+    pub fn functions(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        lock(&self.functions)
+    }
+
+    /// The least number that the next part of the log may have: one that nothing was ever called.
+    pub(crate) fn next_part_number(&self) -> u64 {
+        self.parts_begun.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The writer takes pieces from now on.
+    pub(crate) fn is_prepared(&self, cut: Cut) {
+        *lock(&self.prepared) = Some(cut);
+        self.stirs.store(true, Ordering::Release);
+    }
+
+    /// This was the instant; so much had been changed.
+    pub(crate) fn is_cut(&self, number: u64, dirty: u64) {
+        let mut under_way = lock(&self.under_way);
+        if let Some(meant) = under_way.as_mut().filter(|it| it.number == number) {
+            meant.dirty = dirty;
+        }
+    }
+
+    /// The number of the next one.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Who takes the pieces of this one, as long as it is under way.
+    pub(crate) fn taker(&self, number: u64) -> Option<SyncSender<Piece>> {
+        let under_way = lock(&self.under_way);
+        let meant = under_way.as_ref().filter(|it| it.number == number);
+        meant.map(|it| it.writer.pieces.clone())
     }
 
     /// Ends one that is under way, unfinished.
     pub fn give_up(&self) {
         let under_way = lock(&self.under_way).take();
-        if let Some(UnderWay { pieces, writer, .. }) = under_way {
-            drop(pieces);
+        if let Some(UnderWay { writer, .. }) = under_way {
+            drop(writer.pieces);
             // It has nothing to wait for any more.
-            let _ = writer.map(JoinHandle::join);
+            let _ = writer.thread.join();
         }
     }
 
@@ -254,9 +326,19 @@ impl Snapshots {
         self.dirty().saturating_sub(saved)
     }
 
-    /// What shards have is what a file has: after loading one.
-    pub fn now_saved(&self) {
+    /// What shards have is what a file has; `dirty` is what each had changed by then.
+    pub(crate) fn now_saved(&self, dirty: impl Iterator<Item = u64>) {
+        for (published, dirty) in self.dirty.iter().zip(dirty) {
+            published.store(dirty, Ordering::Relaxed);
+        }
         self.dirty_saved.store(self.dirty(), Ordering::Relaxed);
+    }
+
+    /// A snapshot was written at once, while nothing changed.
+    pub(crate) fn saved_at_once(&self) {
+        self.last_save_s.store(unix_s(), Ordering::Relaxed);
+        self.saves.fetch_add(1, Ordering::Relaxed);
+        self.failed.store(false, Ordering::Relaxed);
     }
 
     /// Bytes of the append-only log, and what it had after it was last rewritten.
@@ -281,7 +363,7 @@ impl Snapshots {
     }
 
     /// Whether the log has grown by so much that it is to be rewritten.
-    fn rewrite_is_due(&self, config: &Config) -> bool {
+    pub(crate) fn rewrite_is_due(&self, config: &Config) -> bool {
         let (now, then) = self.log_sizes();
         let percent = u64::from(config.auto_aof_rewrite_percentage);
         let grown = now.saturating_sub(then).saturating_mul(100) / then.max(1);
@@ -293,7 +375,7 @@ impl Snapshots {
     }
 
     /// Whether a save point is reached.
-    fn is_due(&self, config: &Config) -> bool {
+    pub(crate) fn is_due(&self, config: &Config) -> bool {
         let changes = self.changes();
         let since = unix_s().saturating_sub(self.last_save_s());
         let due =
@@ -308,16 +390,14 @@ impl Snapshots {
     }
 
     /// Whether a rewrite has failed just now.
-    fn retries_too_soon(&self) -> bool {
+    pub(crate) fn retries_too_soon(&self) -> bool {
         let last = *lock(&self.last_try);
         self.rewrite_failed() && last.is_some_and(|last| last.elapsed() < RETRY_AFTER)
     }
 
-    fn end(&self, result: &io::Result<u64>) {
+    pub(crate) fn end(&self, result: &io::Result<u64>) {
         let under_way = lock(&self.under_way);
-        let rewrites = under_way
-            .as_ref()
-            .is_some_and(|it| matches!(it.aim, Aim::Base { .. }));
+        let rewrites = under_way.as_ref().is_some_and(|it| it.aim.is_rewrite());
         if rewrites {
             self.rewrite_failed
                 .store(result.is_err(), Ordering::Relaxed);
@@ -363,412 +443,6 @@ impl Snapshots {
         }
         drop(under_way);
         self.ended.store(true, Ordering::Release);
-    }
-}
-
-/// What a file begins with.
-fn first_piece(process: &Process) -> Vec<u8> {
-    let (ctime, used) = (
-        unix_s().to_string(),
-        process.memory.used_bytes().to_string(),
-    );
-    let mut out = header(&[
-        ("redis-ver", REDIS_VERSION),
-        ("redis-bits", "64"),
-        ("ctime", &ctime),
-        ("used-mem", &used),
-        ("aof-base", "0"),
-    ]);
-    for library in &*lock(&process.snapshots.functions) {
-        storage::rdb::function(&mut out, library);
-    }
-    out
-}
-
-static FILES_BEGUN: AtomicU64 = AtomicU64::new(0);
-
-/// Where snapshots go.
-fn dump_path(config: &Config) -> PathBuf {
-    config.dir.join(&config.dbfilename)
-}
-
-/// What a file is called until it is whole: beside its place, and a name of its own each time, as what was given up may still be open.
-fn temporary(name: &Path) -> PathBuf {
-    let number = FILES_BEGUN.fetch_add(1, Ordering::Relaxed);
-    name.with_file_name(format!("temp-{}-{number}.rdb", std::process::id()))
-}
-
-/// Whether a snapshot could be begun.
-pub fn can_write(config: &Config) -> io::Result<()> {
-    FileWriter::create(temporary(&dump_path(config)), false).map(drop)
-}
-
-fn create(process: &Process, config: &Config, name: &Path) -> io::Result<FileWriter> {
-    let mut file = FileWriter::create(temporary(name), config.rdbchecksum)?;
-    file.write(&first_piece(process))?;
-    Ok(file)
-}
-
-/// Writes a snapshot at once, of databases that nobody changes meanwhile. One that is being written of them is not disturbed.
-pub fn save_now<'a>(
-    process: &Process,
-    config: &Config,
-    shards: impl Iterator<Item = &'a Databases>,
-) -> io::Result<u64> {
-    let name = dump_path(config);
-    let mut file = create(process, config, &name)?;
-    let terms = terms(config);
-    for databases in shards {
-        for db in databases.indices() {
-            let mut from = Some(Position::default());
-            while let Some(at) = from {
-                let keyspace = databases.get(db);
-                let (piece, next) = keyspace.write_from(at, KEYS_PER_STEP, db.number(), terms);
-                file.write(&piece)?;
-                from = next;
-            }
-        }
-    }
-    file.finish(&name)
-}
-
-/// The last snapshot, when no shard runs any more. A full disk is waited for: the data is nowhere else.
-pub fn save_at_stop(process: &Process, config: &Config, shards: &[Databases]) -> io::Result<u64> {
-    let mut tries = TRIES_AT_STOP;
-    loop {
-        tries -= 1;
-        match save_now(process, config, shards.iter()) {
-            Err(error) if tries > 0 => {
-                error!(%error, dir = %config.dir.display(), "cannot write the last snapshot, trying again; make room, or kill the process");
-                thread::sleep(RETRY_AFTER);
-            }
-            Ok(bytes) => {
-                info!(bytes, "snapshot written");
-                return Ok(bytes);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn terms(config: &Config) -> Terms {
-    Terms {
-        access: config.access_policy(),
-        now: crate::shard::wall_time(),
-        compression: config.compression(),
-    }
-}
-
-/// The thread that writes the file: returns its bytes once the last piece of every keyspace is in it.
-fn write_all(
-    mut file: FileWriter,
-    pieces: &Receiver<Piece>,
-    name: &Path,
-    keyspaces: usize,
-) -> io::Result<u64> {
-    let mut left = keyspaces;
-    while left > 0 {
-        let piece = pieces
-            .recv()
-            .map_err(|_| io::Error::other("the snapshot was given up"))?;
-        file.write(&piece.bytes)?;
-        left -= usize::from(piece.last);
-    }
-    file.finish(name)
-}
-
-/// The file is whole: what it replaces goes.
-fn commit(process: &Process, aim: &Aim) -> io::Result<()> {
-    let Aim::Base { part, folder } = aim else {
-        return Ok(());
-    };
-    let mut manifest = lock(&process.manifest);
-    let mut rewritten = manifest.clone();
-    rewritten.base = Some(folder.base_name(part.sequence));
-    rewritten.parts.retain(|it| it.sequence >= part.sequence);
-    if rewritten.parts.is_empty() {
-        rewritten.parts.push(*part);
-    }
-    folder.write(&rewritten)?;
-    *manifest = rewritten;
-    folder.tidy(&manifest)
-}
-
-impl Shard {
-    /// Begins a snapshot. `waits` is told of its end.
-    pub fn begin_snapshot(&mut self, waits: Option<ReplyTo>) -> Result<(), NotBegun> {
-        *lock(&self.process.snapshots.last_try) = Some(Instant::now());
-        let begun = self.begin_file(Aim::Dump, dump_path(&self.config), waits);
-        if let Err(NotBegun::Failed(_)) = begun {
-            self.process.snapshots.failed.store(true, Ordering::Relaxed);
-            self.tell_all(Shard::heed_snapshot_result);
-        }
-        begun
-    }
-
-    /// Begins a rewrite of the append-only log: a snapshot, and what is logged from its instant on.
-    pub fn begin_rewrite(&mut self) -> Result<(), NotBegun> {
-        let process = self.process.clone();
-        if lock(&process.snapshots.under_way).is_some() {
-            return Err(NotBegun::UnderWay);
-        }
-        *lock(&process.snapshots.last_try) = Some(Instant::now());
-        let folder = Folder::of(&self.config);
-        let mut manifest = lock(&process.manifest);
-        let begun = process
-            .snapshots
-            .parts_begun
-            .fetch_add(1, Ordering::Relaxed);
-        let on_disk = folder.read().map_err(NotBegun::Failed)?;
-        let sequence = [&*manifest]
-            .into_iter()
-            .chain(&on_disk)
-            .map(Manifest::next_sequence);
-        let part = Part {
-            sequence: sequence.fold(begun, u64::max),
-            shards: self.slots.shards(),
-        };
-        folder.create(part).map_err(NotBegun::Failed)?;
-        if !manifest.parts.is_empty() {
-            // Named before the first record goes there: a crash from here on reads the old base, the old parts and this one. Where the log is
-            // just being turned on there is nothing that it could follow yet: it is named when its base is whole.
-            let mut with_part = manifest.clone();
-            with_part.parts.push(part);
-            folder.write(&with_part).map_err(NotBegun::Failed)?;
-            *manifest = with_part;
-        }
-        drop(manifest);
-        let name = folder.base(&folder.base_name(part.sequence));
-        let begun = self.begin_file(Aim::Base { part, folder }, name, None);
-        let failed = matches!(begun, Err(NotBegun::Failed(_)));
-        process
-            .snapshots
-            .rewrite_failed
-            .store(failed, Ordering::Relaxed);
-        begun
-    }
-
-    fn begin_file(
-        &mut self,
-        aim: Aim,
-        name: PathBuf,
-        waits: Option<ReplyTo>,
-    ) -> Result<(), NotBegun> {
-        let process = self.process.clone();
-        let snapshots = &process.snapshots;
-        let mut under_way = lock(&snapshots.under_way);
-        if under_way.is_some() {
-            return Err(NotBegun::UnderWay);
-        }
-        let config = self.config.clone();
-        let file = create(&process, &config, &name).map_err(NotBegun::Failed)?;
-        let (pieces, received) = sync_channel(PIECES_WAITING_MAX);
-        let keyspaces = self.slots.shards() * usize::from(self.databases.count());
-        let writer = thread::Builder::new().name("snapshot".into()).spawn({
-            let (process, aim) = (process.clone(), aim.clone());
-            move || {
-                let written = write_all(file, &received, &name, keyspaces);
-                let result = written.and_then(|bytes| commit(&process, &aim).map(|()| bytes));
-                // The walks notice that nobody takes their pieces.
-                drop(received);
-                process.snapshots.end(&result);
-                process.wake_first_shard();
-            }
-        });
-        let part = match &aim {
-            Aim::Dump => None,
-            Aim::Base { part, .. } => Some(*part),
-        };
-        *under_way = Some(UnderWay {
-            aim,
-            pieces,
-            began: Instant::now(),
-            dirty: snapshots.dirty(),
-            waiting: waits.map(|to| (self.id, to)).into_iter().collect(),
-            writer: Some(writer.map_err(NotBegun::Failed)?),
-            unaware: self.slots.shards(),
-        });
-        drop(under_way);
-        info!(rewrite = part.is_some(), "snapshot begins");
-        self.begin_cut(part);
-        Ok(())
-    }
-
-    /// On the coordinator, while all databases are in its hand: this is the instant.
-    pub(crate) fn cut<'a>(&mut self, part: Option<Part>, lent: impl Iterator<Item = &'a mut Lent>) {
-        let terms = terms(&self.config);
-        for lent in lent {
-            lent.databases.begin_cut(terms);
-            lent.next_part = part;
-        }
-    }
-
-    /// Databases came home: there may be a walk to go on with.
-    pub(crate) fn walk_on(&mut self) {
-        if self.databases.cut().is_some()
-            && let Some(waker) = self.walk_waker.take()
-        {
-            waker.wake();
-        }
-    }
-
-    /// Emptied databases that are still to be written; what is not, comes back.
-    pub(crate) fn keep_for_snapshot(&mut self, discarded: Vec<Keyspace>) -> Vec<Keyspace> {
-        let (cut, rest) = discarded.into_iter().partition(Keyspace::is_cut);
-        self.orphans.extend::<Vec<_>>(cut);
-        if !self.orphans.is_empty()
-            && let Some(waker) = self.walk_waker.take()
-        {
-            waker.wake();
-        }
-        rest
-    }
-
-    /// The next piece of this shard, if it has one to write.
-    fn next_piece(&mut self) -> Option<Piece> {
-        if let Some(keyspace) = self.databases.cut() {
-            return keyspace.write_on(KEYS_PER_STEP);
-        }
-        let piece = self.orphans.last_mut()?.write_on(KEYS_PER_STEP);
-        if piece.as_ref().is_none_or(|piece| piece.last) {
-            let done = self.orphans.pop();
-            self.process
-                .undertaker
-                .bury_keyspaces(done.into_iter().collect());
-        }
-        piece
-    }
-
-    /// Nobody wants the rest.
-    fn abandon_walk(&mut self) {
-        self.databases.abandon_cut();
-        let orphans = std::mem::take(&mut self.orphans);
-        self.process.undertaker.bury_keyspaces(orphans);
-    }
-
-    /// Shard 0 looks here once a turn, because threads cannot send messages.
-    pub(crate) fn notice_snapshot_end(&mut self) {
-        let snapshots = &self.process.snapshots;
-        if !snapshots.ended.load(Ordering::Acquire) {
-            return;
-        }
-        snapshots.ended.store(false, Ordering::Relaxed);
-        self.tell_all(Shard::snapshot_ended);
-    }
-
-    /// On each shard, after one ended. The last to hear of it answers those who wait.
-    fn snapshot_ended(&mut self) {
-        self.heed_snapshot_result();
-        if self.refusals.snapshot_failed {
-            self.abandon_walk();
-        }
-        let process = self.process.clone();
-        let mut under_way = lock(&process.snapshots.under_way);
-        let unaware = under_way.as_mut().map(|it| {
-            it.unaware -= 1;
-            it.unaware
-        });
-        if unaware == Some(0)
-            && let Some(ended) = under_way.take()
-        {
-            drop(under_way);
-            let reply: &[u8] = match process.snapshots.failed() {
-                true => b"-ERR\r\n",
-                false => b"+OK\r\n",
-            };
-            for (origin, to) in ended.waiting {
-                self.complete(origin, to, reply);
-            }
-            let scheduled = process
-                .snapshots
-                .rewrite_scheduled
-                .swap(false, Ordering::Relaxed);
-            if scheduled && let Err(NotBegun::Failed(error)) = self.begin_rewrite() {
-                error!(%error, "cannot begin to rewrite the append-only log");
-            }
-        }
-    }
-
-    /// Whether writes are to be refused.
-    fn heed_snapshot_result(&mut self) {
-        self.refusals.snapshot_failed = self.process.snapshots.failed();
-        self.refusals.settle(&self.config);
-    }
-
-    /// By the clock: begins a snapshot where a save point is reached. Returns whether changes wait for one.
-    pub(crate) fn heed_save_points(&mut self) -> bool {
-        let process = self.process.clone();
-        process.snapshots.publish_dirty(self.id, self.effects.dirty);
-        if self.config.save.0.is_empty() || self.refusals.loading || self.stopping {
-            return false;
-        }
-        if process.snapshots.is_due(&self.config)
-            && let Err(NotBegun::Failed(error)) = self.begin_snapshot(None)
-        {
-            error!(%error, "cannot begin a snapshot");
-        }
-        process.snapshots.changes() > 0
-    }
-
-    /// By the clock: begins a rewrite where the log has grown enough.
-    pub(crate) fn heed_log_size(&mut self) {
-        let process = self.process.clone();
-        process.snapshots.publish_log(self.id, self.log.file_bytes);
-        if !self.config.appendonly || self.refusals.loading || self.stopping {
-            return;
-        }
-        let has_none = lock(&process.manifest).parts.is_empty();
-        if (has_none || process.snapshots.rewrite_is_due(&self.config))
-            && !process.snapshots.retries_too_soon()
-            && let Err(NotBegun::Failed(error)) = self.begin_rewrite()
-        {
-            error!(%error, "cannot begin to rewrite the append-only log");
-        }
-    }
-}
-
-/// Writes this shard's share of snapshots, for as long as the executor runs.
-pub async fn walk(shard: Rc<RefCell<Shard>>) {
-    loop {
-        let piece = shard.borrow_mut().next_piece();
-        match piece {
-            Some(piece) => {
-                hand_on(&shard, piece).await;
-                // Sleeping for no time lets the connections run first.
-                monoio::time::sleep(Duration::ZERO).await;
-            }
-            None => {
-                let mut registered = false;
-                poll_fn(|cx| {
-                    if std::mem::replace(&mut registered, true) {
-                        return Poll::Ready(());
-                    }
-                    shard.borrow_mut().walk_waker = Some(cx.waker().clone());
-                    Poll::Pending
-                })
-                .await;
-            }
-        }
-    }
-}
-
-async fn hand_on(shard: &RefCell<Shard>, mut piece: Piece) {
-    let process = shard.borrow().process.clone();
-    let sender = lock(&process.snapshots.under_way)
-        .as_ref()
-        .map(|it| it.pieces.clone());
-    loop {
-        let refused = match &sender {
-            Some(sender) => sender.try_send(piece),
-            None => Err(TrySendError::Disconnected(piece)),
-        };
-        match refused {
-            Ok(()) => return,
-            Err(TrySendError::Disconnected(_)) => return shard.borrow_mut().abandon_walk(),
-            Err(TrySendError::Full(again)) => {
-                piece = again;
-                monoio::time::sleep(WRITER_PATIENCE).await;
-            }
-        }
+        self.stirs.store(true, Ordering::Release);
     }
 }

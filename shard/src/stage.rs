@@ -4,16 +4,17 @@
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::reply::Reply;
-use storage::{Databases, aof};
+use storage::{Databases, UnixMillis, aof};
 
 use crate::batch::Facts;
 use crate::commands::sort;
-use crate::context::Change;
+use crate::context::{Change, What};
 use crate::handler::WholeCommand;
+use crate::invalidation::FlushId;
 use crate::journal::Away;
 use crate::message::{Lending, TransactionKey};
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use crate::slot::{ShardId, SlotMap};
 use crate::world::{Lent, World};
 
 /// Where a transaction's commands run: what was lent, put together.
@@ -48,7 +49,7 @@ impl Shard {
         stage.return_keys(self, &borrowed);
     }
 
-    /// Runs a command on the databases of all shards.
+    /// Runs a command on the databases of all shards. Returns whether an empty snapshot is to follow: see [`Self::save_what_was_flushed`].
     pub(crate) fn run_whole(
         &mut self,
         stage: &mut Stage,
@@ -56,7 +57,7 @@ impl Shard {
         run: WholeCommand,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
-    ) {
+    ) -> bool {
         let start = reply.written();
         self.interrupt_timing();
         let began = self.begin_timing(facts.command);
@@ -72,13 +73,20 @@ impl Shard {
             process: self.process.clone(),
             discarded: Vec::new(),
             dirty: 0,
+            all_changed: false,
         };
         let result = run(&mut world, args, reply);
-        let (discarded, dirty) = (world.discarded, world.dirty);
+        let (discarded, dirty, all_changed) = (world.discarded, world.dirty, world.all_changed);
+        if all_changed {
+            let id = self.next_flush();
+            stage.note_flush(self.slots, id);
+        }
         self.account(facts.command, facts.caller, args, began);
         self.effects.dirty += dirty;
-        if self.effects.journal.is_on() && facts.command.command().flags.contains(Flags::WRITE) {
-            stage.note_whole(&self.databases, facts, args);
+        // One that is refused has done nothing, and a log that has it could not be loaded.
+        let writes = facts.command.command().flags.contains(Flags::WRITE);
+        if self.effects.journal.is_on() && writes && result.is_ok() {
+            stage.note_whole(&self.databases, self.now, facts, args);
         }
         let discarded = self.keep_for_snapshot(discarded);
         if !discarded.is_empty() {
@@ -88,7 +96,9 @@ impl Shard {
             reply.truncate(start);
             error.write(reply);
             self.stats.failed(facts.command.index(), &error);
+            return false;
         }
+        facts.command.command().name == "flushall" && !self.config.save.0.is_empty()
     }
 }
 
@@ -148,12 +158,22 @@ impl Stage {
         Lending::Entries(keys.iter().filter_map(exists).collect())
     }
 
+    /// Notes for every shard that all keys went or came, in the order in which things happened. What was read before is not valid in any case.
+    fn note_flush(&mut self, slots: SlotMap, id: Option<FlushId>) {
+        self.changes.retain(|change| change.what != What::Read);
+        for (shard, lent) in &mut self.world {
+            let owned = |change: &mut Change| slots.owner(&change.key) == *shard;
+            lent.changes.extend(self.changes.extract_if(.., owned));
+            lent.changes.push(Change::flush(id));
+        }
+    }
+
     /// Notes a command on whole databases for every log.
-    fn note_whole(&mut self, like: &Databases, facts: Facts, args: &Args<'_>) {
+    fn note_whole(&mut self, like: &Databases, now: UnixMillis, facts: Facts, args: &Args<'_>) {
         let mut record = Vec::new();
         aof::command(&mut record, args.iter());
         let db = facts.db;
-        self.away.push(Away::Everywhere { db, record });
+        self.away.push(Away::Everywhere { db, now, record });
         let number = |at| {
             let text = args.get(at)?;
             let number = storage::item::parse_int(text)?;

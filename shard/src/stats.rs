@@ -37,6 +37,8 @@ pub struct Stats {
     pub expiry_cut_short: u64,
     /// Failed attempts to authenticate.
     pub denied_auth: u64,
+    /// Commands refused because memory was at its limit.
+    pub refused_for_memory: u64,
     /// Connections closed for `maxmemory-clients`.
     pub evicted_clients: u64,
     /// Transactions over several shards, and those that had to queue for their locks.
@@ -75,6 +77,7 @@ impl Default for Stats {
             expiry_us: 0,
             expiry_cut_short: 0,
             denied_auth: 0,
+            refused_for_memory: 0,
             evicted_clients: 0,
             transactions: 0,
             transactions_retried: 0,
@@ -95,12 +98,19 @@ impl Stats {
         self.count_error(error);
     }
 
+    /// A command that ran goes on waiting: it counts when that is over.
+    pub fn uncount(&mut self, index: usize) {
+        // CONFIG RESETSTAT may have come in between.
+        self.calls[index] = self.calls[index].saturating_sub(1);
+    }
+
     /// A command was refused before it ran.
     #[cold]
     pub fn rejected(&mut self, index: Option<usize>, error: &Error) {
         if let Some(index) = index {
             self.rejected[index] += 1;
         }
+        self.refused_for_memory += u64::from(*error == Error::OUT_OF_MEMORY);
         self.count_error(error);
     }
 
@@ -135,6 +145,7 @@ impl Stats {
         self.expiry_us += other.expiry_us;
         self.expiry_cut_short += other.expiry_cut_short;
         self.denied_auth += other.denied_auth;
+        self.refused_for_memory += other.refused_for_memory;
         self.evicted_clients += other.evicted_clients;
         self.transactions += other.transactions;
         self.transactions_retried += other.transactions_retried;

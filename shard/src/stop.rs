@@ -12,6 +12,7 @@ use crate::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::snapshot_file;
 
 /// How long clients may take to receive the replies that are due to them.
 const GRACE: Duration = Duration::from_secs(2);
@@ -29,6 +30,11 @@ impl StopHandle {
             process,
             first_bell,
         }
+    }
+
+    /// Whether the end was asked for. Not any more, where it was refused since the data could not be saved.
+    pub fn is_asked_for(&self) -> bool {
+        self.process.stop_requested()
     }
 
     /// Asks for the end and returns at once. Asking again changes nothing.
@@ -49,9 +55,23 @@ impl Shard {
 
     /// Shard 0 looks here once a turn, because signals cannot send messages.
     pub(crate) fn notice_stop_request(&mut self) {
-        if self.id.index() == 0 && !self.stopping && self.process.stop_requested() {
-            self.stop_everywhere();
+        if self.id.index() != 0 || self.stopping || !self.process.stop_requested() {
+            return;
         }
+        match self.process.saves_at_stop(&self.config) && !self.could_save() {
+            true => self.process.refuse_stop(),
+            false => self.stop_everywhere(),
+        }
+    }
+
+    /// Whether the last snapshot could be written, as far as can be told before; if not, says why.
+    pub(crate) fn could_save(&self) -> bool {
+        let possible = snapshot_file::can_write(&self.config);
+        if let Err(error) = &possible {
+            let dir = self.config.dir.display();
+            error!(%error, %dir, "cannot write the last snapshot, so the server does not stop unless forced to");
+        }
+        possible.is_ok()
     }
 
     fn stop(&mut self) {

@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use protocol::args::{Args, OwnedArgs};
-use protocol::command::Flags;
+use protocol::command::{Flags, KeyShape};
 use protocol::reply::Reply;
 use protocol::table::CommandId;
 
@@ -84,7 +84,10 @@ impl Timing {
 
 fn is_brief(id: CommandId) -> bool {
     let command = id.command();
-    command.name == "set" || (command.flags.contains(Flags::FAST) && command.arity > 0)
+    // A count (LPOP, SPOP) or many members show in the length of the reply or of the command; how much XADD trims shows nowhere.
+    let tells_its_length = command.arity > 0 || command.shape == KeyShape::One;
+    let is_fast = command.flags.contains(Flags::FAST) && tells_its_length;
+    command.name == "set" || (is_fast && command.name != "xadd")
 }
 
 fn no_histograms() -> Vec<Option<Box<Histogram>>> {
@@ -104,7 +107,7 @@ fn noteworthy_ns(config: &Config) -> u64 {
 
 /// A command that is not over yet.
 pub struct Measured {
-    command: CommandId,
+    pub(crate) command: CommandId,
     caller: Caller,
     args: OwnedArgs,
     began: Instant,
@@ -159,7 +162,7 @@ impl Shard {
     }
 
     /// So many calls of a command took so long together.
-    fn count_time(&mut self, command: CommandId, calls: u32, nanos: u64) {
+    pub(crate) fn count_time(&mut self, command: CommandId, calls: u32, nanos: u64) {
         let index = command.index();
         self.stats.nanos[index] += nanos;
         if self.timing.tracks {
@@ -180,7 +183,6 @@ impl Shard {
     ) -> Result<Answer, Error> {
         let caller = client.facts(command).caller;
         let began = self.begin_timing(command);
-        self.stats.calls[command.index()] += 1;
         self.timing.gathering = None;
         let result = run(self, client, args, reply);
         match self.timing.gathering.take() {
@@ -194,13 +196,18 @@ impl Shard {
                 };
                 self.measure_gathering(index, measured);
             }
-            _ => self.account(command, caller, args, began),
+            _ => {
+                self.stats.calls[command.index()] += 1;
+                self.account(command, caller, args, began);
+            }
         }
         result
     }
 
+    /// A session command has all its answers. Only now it counts: INFO does not show itself, and RESETSTAT is the first that counts again.
     pub(crate) fn account_measured(&mut self, measured: Measured) {
         let args = measured.args.borrow();
+        self.stats.calls[measured.command.index()] += 1;
         self.account(measured.command, measured.caller, &args, measured.began);
         self.interrupt_timing();
     }

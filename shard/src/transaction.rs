@@ -21,10 +21,9 @@ use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 use smallvec::SmallVec;
 
-use crate::aof::CommitId;
-use crate::aof_manifest::Part as LogPart;
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::client::Client;
+use crate::commits::CommitId;
 use crate::context::Change;
 use crate::divided::{Divided, When};
 use crate::exec::Exec;
@@ -35,6 +34,7 @@ use crate::message::{
 };
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::snapshot::Cut;
 use crate::stage::Stage;
 use crate::waiting::{Ticket, WaiterId};
 use crate::watch::Watched;
@@ -80,7 +80,7 @@ enum Job {
     /// A blocked command, one of whose keys is ready.
     Retry(Ticket),
     /// The instant of a snapshot, and of a new part of the logs.
-    Cut(Option<LogPart>),
+    Cut(Cut),
 }
 
 /// What the owners are told at the end besides.
@@ -150,15 +150,12 @@ impl Scopes {
 
     /// Every shard as a whole.
     fn into_whole(self, shards: usize) -> SmallVec<[Part; 4]> {
+        let whole = || Scope::Whole {
+            watched: Vec::new(),
+            logged: false,
+        };
         let mut parts = (0..shards)
-            .map(|index| {
-                Part::new(
-                    ShardId::new(index),
-                    Scope::Whole {
-                        watched: Vec::new(),
-                    },
-                )
-            })
+            .map(|index| Part::new(ShardId::new(index), whole()))
             .collect();
         assign_watched(&mut parts, self.watched);
         parts
@@ -168,7 +165,7 @@ impl Scopes {
 fn assign_watched(parts: &mut SmallVec<[Part; 4]>, watched: Vec<(ShardId, Watched)>) {
     for (shard, item) in watched {
         if let Some(part) = parts.iter_mut().find(|part| part.shard == shard)
-            && let Scope::Keys { watched, .. } | Scope::Whole { watched } = &mut part.scope
+            && let Scope::Keys { watched, .. } | Scope::Whole { watched, .. } = &mut part.scope
         {
             watched.push(item);
         }
@@ -233,6 +230,28 @@ impl Shard {
         args: &Args<'_>,
         run: WholeCommand,
     ) {
+        self.begin_whole_when(false, client, facts, args, run);
+    }
+
+    /// The same for one that reads the append-only log: all of it is in its files then.
+    pub fn begin_whole_logged(
+        &mut self,
+        client: &mut Client,
+        facts: Facts,
+        args: &Args<'_>,
+        run: WholeCommand,
+    ) {
+        self.begin_whole_when(true, client, facts, args, run);
+    }
+
+    fn begin_whole_when(
+        &mut self,
+        is_logged: bool,
+        client: &mut Client,
+        facts: Facts,
+        args: &Args<'_>,
+        run: WholeCommand,
+    ) {
         let to = client.stall();
         let job = Job::Whole {
             to,
@@ -240,7 +259,12 @@ impl Shard {
             args: OwnedArgs::from(args),
             run,
         };
-        let parts = Scopes::default().into_whole(self.slots.shards());
+        let mut parts = Scopes::default().into_whole(self.slots.shards());
+        for part in &mut parts {
+            if let Scope::Whole { logged, .. } = &mut part.scope {
+                *logged = is_logged;
+            }
+        }
         self.begin(client.token, parts, job);
     }
 
@@ -260,9 +284,9 @@ impl Shard {
     }
 
     /// Begins the transaction that marks the instant of a snapshot, on all shards.
-    pub(crate) fn begin_cut(&mut self, part: Option<LogPart>) {
+    pub(crate) fn begin_cut(&mut self, cut: Cut) {
         let parts = Scopes::default().into_whole(self.slots.shards());
-        self.begin(ClientToken::NOBODY, parts, Job::Cut(part));
+        self.begin(ClientToken::NOBODY, parts, Job::Cut(cut));
     }
 
     /// Begins the transaction that tries to serve a blocked command; a claim is a part of it that is granted already.
@@ -499,13 +523,18 @@ impl Shard {
                 run,
             } => {
                 let mut reply = Reply::new(&mut encoded, facts.version);
-                self.run_whole(&mut stage, facts, run, &args.borrow(), &mut reply);
+                let saves = self.run_whole(&mut stage, facts, run, &args.borrow(), &mut reply);
                 let commit = self.strike(stage, parts, Ending::Plain);
-                self.answer(commit, to, encoded);
+                match saves {
+                    false => self.answer(commit, to, encoded),
+                    true => self.after_commit(commit, to.client, move |shard| {
+                        shard.save_what_was_flushed(Some((to, encoded)));
+                    }),
+                }
             }
             Job::Exec(exec) => self.run_exec(exec, unchanged, Held { stage, parts }),
-            Job::Cut(part) => {
-                self.cut(part, stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
+            Job::Cut(cut) => {
+                self.cut(cut, stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
                 self.strike(stage, parts, Ending::Plain);
             }
             Job::Retry(ticket) => {
@@ -535,7 +564,8 @@ impl Shard {
 
     /// Answers once what was done is as safe as it has to be.
     pub(crate) fn answer(&mut self, commit: Option<CommitId>, to: ReplyTo, encoded: Vec<u8>) {
-        self.after_commit(commit, move |shard| shard.complete(shard.id, to, &encoded));
+        let answer = move |shard: &mut Shard| shard.complete(shard.id, to, &encoded);
+        self.after_commit(commit, to.client, answer);
     }
 
     /// The transaction has happened: everything goes home, and the locks are free.
@@ -561,7 +591,8 @@ impl Shard {
                     let Some((_, mut lent)) = at.map(|at| stage.world.swap_remove(at)) else {
                         continue;
                     };
-                    changes.append(&mut lent.changes);
+                    lent.changes.append(&mut changes);
+                    changes = std::mem::take(&mut lent.changes);
                     (Lending::World(lent), Vec::new())
                 }
                 Scope::Portion(_) => continue,

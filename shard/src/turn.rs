@@ -70,7 +70,7 @@ impl Shard {
             self.wake_up();
         }
         self.notice_stop_request();
-        self.notice_snapshot_end();
+        self.notice_snapshot();
         self.receive_visitors();
         if self.eviction_unfinished {
             self.evict_soon();
@@ -108,10 +108,16 @@ impl Shard {
             if !self.draining.is_empty() {
                 woke_somebody |= self.look_at_draining();
             }
+            if self.effects.invalidations.is_for_turn() {
+                woke_somebody = true;
+                self.tell_invalidations();
+            }
             if !self.effects.notices.is_empty() {
                 woke_somebody = true;
                 self.tell_notices(None);
             }
+            self.send_published();
+            woke_somebody |= self.hand_out_in_turn(left > 0);
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;
@@ -166,6 +172,7 @@ impl Shard {
             Message::Claim(claim) => self.claimed(from, *claim),
             Message::Refused(request) => self.refused(from, *request),
             Message::Release(release) => self.release(*release),
+            Message::Parcel(parcel) => self.receive_parcel(*parcel),
             Message::Visit(visit) => visit(self),
         }
     }

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use protocol::args::OwnedArgs;
 use protocol::reply::Reply;
-use storage::{DbIndex, Kind, UnixMillis};
+use storage::{DbIndex, Keyspace, Kind, UnixMillis};
 
 use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::message::TransactionKey;
@@ -168,16 +168,6 @@ pub struct WaitTable {
 }
 
 impl WaitTable {
-    /// All keys that somebody waits for, for what changes whole databases.
-    pub fn keys_waited_for(&self) -> impl Iterator<Item = TransactionKey> {
-        self.queues.iter().flat_map(|(&db, queues)| {
-            queues.keys().map(move |key| TransactionKey {
-                db,
-                key: key.clone(),
-            })
-        })
-    }
-
     /// Whether nobody waits here: then a change makes nothing ready.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -318,6 +308,21 @@ impl WaitTable {
         if queued.is_some() {
             let key = key.into();
             self.push_ready(TransactionKey { db, key }, None);
+        }
+    }
+
+    /// A database was emptied or exchanged and holds these keys now: those that somebody waits for are ready, in the order of arrival.
+    pub fn note_overturned(&mut self, db: DbIndex, keyspace: &Keyspace) {
+        if !self.queues.contains_key(&db) {
+            return;
+        }
+        let matters = |key: &&TransactionKey| {
+            key.db == db && (self.of_groups > 0 || keyspace.get(&key.key).is_some())
+        };
+        let waited_for = self.waiters.values().flat_map(|enrolled| &enrolled.keys);
+        let ready: Vec<_> = waited_for.filter(matters).cloned().collect();
+        for key in ready {
+            self.push_ready(key, None);
         }
     }
 

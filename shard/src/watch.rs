@@ -4,8 +4,8 @@
 //! two while it holds the key's lock, so nothing can happen between the look and the run.
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
+use hashbrown::{HashMap, HashSet};
 use storage::DbIndex;
 
 use crate::message::TransactionKey;
@@ -19,6 +19,51 @@ pub struct Version(u64);
 pub struct Watched {
     pub key: TransactionKey,
     pub version: Version,
+}
+
+/// What a connection watches: each key once, as it was when that began.
+#[derive(Default)]
+pub struct Watching {
+    items: Vec<Watched>,
+    key_bytes: usize,
+}
+
+impl Watching {
+    /// Adds keys. Returns those that it watches already.
+    pub fn extend(&mut self, more: impl Iterator<Item = Watched>) -> Vec<Watched> {
+        let mut known: HashSet<_, RandomState> =
+            self.items.iter().map(|it| it.key.clone()).collect();
+        let mut again = Vec::new();
+        for watched in more {
+            match known.insert(watched.key.clone()) {
+                true => {
+                    self.key_bytes += watched.key.key.len();
+                    self.items.push(watched);
+                }
+                false => again.push(watched),
+            }
+        }
+        again
+    }
+
+    /// Leaves it with nothing.
+    pub fn take(&mut self) -> Vec<Watched> {
+        self.key_bytes = 0;
+        std::mem::take(&mut self.items)
+    }
+
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Bytes of memory, without itself.
+    pub fn memory_bytes(&self) -> usize {
+        self.items.capacity() * size_of::<Watched>() + self.key_bytes
+    }
 }
 
 struct Count {

@@ -7,20 +7,27 @@ use std::sync::Arc;
 
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
-use crate::aof_manifest::Part;
-use crate::context::Change;
+use crate::context::{Change, What};
+use crate::event::Event;
 use crate::message::TransactionKey;
 use crate::process::Process;
+use crate::snapshot::Cut;
 
 /// What one shard lends.
 pub struct Lent {
     pub databases: Databases,
-    /// The keys that somebody watches or waits for there.
-    pub observed: Vec<TransactionKey>,
-    /// What the shard is to be told with its databases: keys that changed.
+    /// The keys that somebody watches there.
+    pub watched: Vec<TransactionKey>,
+    /// What the shard is to be told with its databases, before what is told of single keys.
     pub changes: Vec<Change>,
-    /// The shard's log goes on in this part.
-    pub next_part: Option<Part>,
+    /// Databases that were emptied or exchanged: who waits for keys of theirs may find something else now.
+    pub overturned: Vec<DbIndex>,
+    /// This was the instant of a snapshot.
+    pub(crate) cut: Option<Cut>,
+    /// Changes that its commands had made.
+    pub dirty: u64,
+    /// Its log cannot be written.
+    pub log_fails: bool,
 }
 
 /// The databases of all shards, in their order.
@@ -33,6 +40,8 @@ pub struct World<'a> {
     pub discarded: Vec<Keyspace>,
     /// Keys that went.
     pub dirty: u64,
+    /// Whole databases went or came: nothing that a client has cached is to be relied on.
+    pub all_changed: bool,
 }
 
 impl World<'_> {
@@ -61,21 +70,33 @@ impl World<'_> {
 
     /// Deletes all keys of a database.
     pub fn flush(&mut self, db: DbIndex) {
+        self.dirty += self.forget(db);
+    }
+
+    /// The same where it is no change that a log or a snapshot would have to have. Returns how many keys there were.
+    pub fn forget(&mut self, db: DbIndex) -> u64 {
+        self.all_changed = true;
+        let mut keys = 0;
         for lent in &mut self.shards {
-            lent.note_observed(db, db);
+            lent.note_watched(db, db, self.now);
+            lent.overturned.push(db);
             let keyspace = lent.databases.get_mut(db).clear();
-            self.dirty += keyspace.len() as u64;
+            keys += keyspace.len() as u64;
             // An empty one of which a snapshot is being made has a last piece to hand on, with what it held at the cut.
             if !keyspace.is_empty() || keyspace.is_cut() {
                 self.discarded.push(keyspace);
             }
         }
+        keys
     }
 
     /// Exchanges two databases.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        self.all_changed = true;
         for lent in &mut self.shards {
-            lent.note_observed(a, b);
+            lent.note_watched(a, b, self.now);
+            lent.note_watched(b, a, self.now);
+            lent.overturned.extend([a, b]);
             lent.databases.swap(a, b);
         }
         self.dirty += 1;
@@ -83,20 +104,28 @@ impl World<'_> {
 }
 
 impl Lent {
-    /// A key of `a` or `b` that somebody heeds and that exists in either of the two changes when these are emptied or exchanged.
-    fn note_observed(&mut self, a: DbIndex, b: DbIndex) {
-        for TransactionKey { db, key } in &self.observed {
-            let concerned = *db == a || *db == b;
-            if concerned
-                && (self.databases.get(a).get(key).is_some()
-                    || self.databases.get(b).get(key).is_some())
-            {
-                self.changes.push(Change {
-                    db: *db,
-                    key: key.clone(),
-                    event: None,
-                });
+    /// Watched keys of `a` change when these are emptied (with `b` the same) or exchanged: those that are there, and those that come. What comes
+    /// and has expired is nothing, and goes now, since its removal later would be taken for a change.
+    fn note_watched(&mut self, a: DbIndex, b: DbIndex, now: UnixMillis) {
+        for TransactionKey { db, key } in &self.watched {
+            if *db != a {
+                continue;
             }
+            let coming = self.databases.get(b).get(key);
+            let coming = coming.map(|entry| entry.is_expired(now));
+            let is_there = self.databases.get(a).get(key).is_some();
+            let (db, what) = match coming {
+                Some(true) if !is_there => {
+                    drop(self.databases.get_mut(b).take(key));
+                    (b, What::Event(Event::EXPIRED))
+                }
+                Some(false) => (a, What::Swept),
+                _ if is_there => (a, What::Swept),
+                _ => continue,
+            };
+            let key = key.clone();
+            let by = None;
+            self.changes.push(Change { db, key, what, by });
         }
     }
 }

@@ -1,12 +1,13 @@
-//! When and how often a key was used: the 24 bits by which OBJECT IDLETIME, OBJECT FREQ and eviction judge it.
+//! When and how often a key was used: the 32 bits by which OBJECT IDLETIME, OBJECT FREQ and eviction judge it.
 //!
 //! ```text
-//! LRU   24 bits: seconds since the epoch, which wrap after 194 days
+//! LRU   32 bits: ticks of 32 ms since the epoch, which wrap after four years
 //! LFU   16 bits: minutes since the epoch, when the counter last decayed | 8 bits: logarithmic counter of uses
 //! ```
 //!
-//! Both as in Redis (see "Key eviction" in its documentation): the counter of a new key is five, grows with probability
-//! `1 / ((counter - 5) * lfu-log-factor + 1)` a use, and loses one every `lfu-decay-time` minutes.
+//! LFU as in Redis (see "Key eviction" in its documentation): the counter of a new key is five, grows with probability
+//! `1 / ((counter - 5) * lfu-log-factor + 1)` a use, and loses one every `lfu-decay-time` minutes. Redis's clock of LRU counts seconds: in a small
+//! cache, where keys live for some seconds, it hardly tells them apart.
 
 use std::time::Duration;
 
@@ -16,13 +17,15 @@ use crate::entry::Entry;
 /// The counter of a new key, so that it has a chance to be used before it is evicted.
 const LFU_INITIAL: u32 = 5;
 
-const LRU_MASK: u64 = (1 << 24) - 1;
+/// Milliseconds of LRU's tick: fine enough to order what lives for seconds, and seldom another one for a key that is used all the time.
+const TICK_MS: u64 = 32;
+
 const LFU_MINUTES_MASK: u64 = (1 << 16) - 1;
 
 /// What a use of a key notes, as `maxmemory-policy` has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum AccessPolicy {
-    /// The second of the last use. Without an eviction policy too, for OBJECT IDLETIME.
+    /// The time of the last use. Without an eviction policy too, for OBJECT IDLETIME.
     #[default]
     Lru,
     /// How often, with decay.
@@ -34,7 +37,7 @@ pub enum AccessPolicy {
 }
 
 fn lru_clock(now: UnixMillis) -> u32 {
-    (now.seconds() & LRU_MASK) as u32
+    (now.ms() / TICK_MS) as u32
 }
 
 fn minutes(now: UnixMillis) -> u32 {
@@ -75,8 +78,14 @@ impl AccessPolicy {
 
     /// How long `entry` has not been used. Means something under LRU only.
     pub fn idle_time(entry: &Entry, now: UnixMillis) -> Duration {
-        let idle_s = lru_clock(now).wrapping_sub(entry.access()) & LRU_MASK as u32;
-        Duration::from_secs(u64::from(idle_s))
+        Duration::from_millis(Self::idle_ms(entry, now))
+    }
+
+    /// The same in milliseconds.
+    #[inline]
+    pub fn idle_ms(entry: &Entry, now: UnixMillis) -> u64 {
+        let ticks = lru_clock(now).wrapping_sub(entry.access());
+        u64::from(ticks) * TICK_MS
     }
 
     /// Notes a use that was told from outside (RESTORE, a file); without one, that it is fresh.
@@ -89,8 +98,9 @@ impl AccessPolicy {
     ) {
         let access = match (self, idle_s, frequency) {
             (Self::Lru, Some(idle_s), _) => {
-                let used = now.seconds().saturating_sub(idle_s);
-                (used & LRU_MASK) as u32
+                // Rounded up, so that it counts as so many seconds at once.
+                let ticks = idle_s.saturating_mul(1_000).div_ceil(TICK_MS);
+                lru_clock(now).wrapping_sub(u32::try_from(ticks).unwrap_or(u32::MAX))
             }
             (Self::Lfu { .. }, _, Some(counter)) => (minutes(now) << 8) | u32::from(counter),
             _ => self.fresh(now),

@@ -12,7 +12,9 @@
 //! replaying it decides the same. PERCORE.TX names a transaction over several shards, each of whose logs has a part of it.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::clock::UnixMillis;
@@ -25,7 +27,13 @@ pub const TRANSACTION: &[u8] = b"PERCORE.TX";
 const TIME: &[u8] = b"#MS:";
 
 /// The longest line: a count, a length or a time.
-const LINE_BYTES_MAX: u64 = 64;
+const LINE_BYTES_MAX: usize = 64;
+
+/// What most lines are shorter than.
+const LINE_BYTES_USUAL: usize = 8;
+
+/// Bytes asked of a file at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Appends a command.
 pub fn command<'a>(out: &mut Vec<u8>, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
@@ -67,14 +75,18 @@ pub enum Record {
     End,
 }
 
-/// Reads a log from its beginning.
+/// Reads a log from its beginning, through a window that holds the record at hand: as large as that, never as what it only claims to be.
 pub struct Reader {
-    file: BufReader<File>,
+    file: File,
     len: u64,
-    at: u64,
-    /// Arguments of the last command: bytes, and where each ends.
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
+    window: Vec<u8>,
+    /// Where the window begins in the file.
+    offset: u64,
+    /// The record at hand begins here in the window; the next one, where `next` says.
+    begins: usize,
+    next: usize,
+    /// Arguments of the last command, as places behind `begins`.
+    args: Vec<Range<usize>>,
 }
 
 impl Reader {
@@ -82,16 +94,18 @@ impl Reader {
         let file = File::open(path)?;
         Ok(Self {
             len: file.metadata()?.len(),
-            file: BufReader::with_capacity(256 * 1024, file),
-            at: 0,
-            bytes: Vec::new(),
-            ends: Vec::new(),
+            file,
+            window: Vec::new(),
+            offset: 0,
+            begins: 0,
+            next: 0,
+            args: Vec::new(),
         })
     }
 
     /// Bytes read.
     pub fn at(&self) -> u64 {
-        self.at
+        self.offset + self.next as u64
     }
 
     /// Bytes that the file has.
@@ -103,72 +117,160 @@ impl Reader {
         self.len == 0
     }
 
+    /// The bytes of the command just read, and where in them its arguments are.
+    pub fn command(&self) -> (&[u8], &[Range<usize>]) {
+        (&self.window[self.begins..self.next], &self.args)
+    }
+
     /// The arguments of the command just read, the verb first.
-    pub fn args(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts
-            .zip(&self.ends)
-            .filter_map(|(start, &end)| self.bytes.get(start..end))
+    pub fn args(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let (bytes, args) = self.command();
+        args.iter().map(|arg| &bytes[arg.clone()])
     }
 
     /// Reads the next thing.
     pub fn read(&mut self) -> Result<Record, Stop> {
-        let began = self.at;
-        if self.at == self.len {
+        match self.read_record() {
+            Err(Stop::Damaged(damage)) => {
+                Err(self.torn_by_zeros().unwrap_or(Stop::Damaged(damage)))
+            }
+            read => read,
+        }
+    }
+
+    /// What stands behind this is zeros to the end of the file: it is longer than what was written into it, as some file systems leave one
+    /// behind. `None` where that does not explain what is wrong with the record at hand.
+    #[cold]
+    fn torn_by_zeros(&mut self) -> Option<Stop> {
+        let len = self.len;
+        self.len = self.end_of_content().ok()?.max(self.begins());
+        self.next = self.begins;
+        let read = match self.len < len {
+            true => self.read_record(),
+            false => return None,
+        };
+        self.len = len;
+        match read {
+            Ok(Record::End) => Some(self.torn()),
+            Err(torn @ Stop::Torn { .. }) => Some(torn),
+            _ => None,
+        }
+    }
+
+    /// Where the last byte ends that is not zero.
+    fn end_of_content(&self) -> io::Result<u64> {
+        let mut end = self.len;
+        let mut bytes = vec![0; CHUNK_BYTES];
+        while end > 0 {
+            let from = end.saturating_sub(CHUNK_BYTES as u64);
+            let some = &mut bytes[..(end - from) as usize];
+            self.file.read_exact_at(some, from)?;
+            match some.iter().rposition(|byte| *byte != 0) {
+                Some(last) => return Ok(from + last as u64 + 1),
+                None => end = from,
+            }
+        }
+        Ok(0)
+    }
+
+    fn read_record(&mut self) -> Result<Record, Stop> {
+        self.begins = self.next;
+        if self.at() == self.len {
             return Ok(Record::End);
         }
-        let line = self.line(began)?;
+        let (line, mut end) = self.line(0)?;
+        let line = &self.window[self.begins..][line];
         if let Some(digits) = line.strip_prefix(TIME) {
-            let ms = number(digits).map(UnixMillis::new);
-            return ms
-                .map(Record::Time)
-                .ok_or_else(|| damage(began, "a time that is no number"));
+            let now = number(digits).map(UnixMillis::new);
+            let now = now.ok_or_else(|| self.damage(0, "a time that is no number"))?;
+            self.next = self.begins + end;
+            return Ok(Record::Time(now));
         }
         let count = line.strip_prefix(b"*").and_then(number);
-        let Some(count) = count.filter(|count| *count > 0) else {
-            return Err(damage(began, "no command begins here"));
-        };
-        self.bytes.clear();
-        self.ends.clear();
+        let count = count.filter(|count| *count > 0);
+        let count = count.ok_or_else(|| self.damage(0, "no command begins here"))?;
+        self.args.clear();
         for _ in 0..count {
-            let at = self.at;
-            let line = self.line(began)?;
-            let Some(len) = line.strip_prefix(b"$").and_then(number) else {
-                return Err(damage(at, "an argument without its length"));
+            let (line, text) = self.line(end)?;
+            let digits = self.window[self.begins..][line].strip_prefix(b"$");
+            let Some(len) = digits.and_then(number) else {
+                return Err(self.damage(end, "an argument without its length"));
             };
             // Held against what is there before room is made for it.
-            if len.saturating_add(2) > self.len - self.at {
-                return Err(Stop::Torn { at: began });
+            let left = self.len - self.begins() - text as u64;
+            if len.saturating_add(2) > left {
+                return Err(self.torn());
             }
-            let from = self.bytes.len();
-            self.bytes.resize(from + len as usize, 0);
-            let mut end = [0; 2];
-            let read = self.file.read_exact(&mut self.bytes[from..]);
-            read.and_then(|()| self.file.read_exact(&mut end))
-                .map_err(|error| damage(at, &format!("cannot be read: {error}")))?;
-            self.at += len + 2;
-            if end != *b"\r\n" {
-                return Err(damage(at, "an argument of another length than it says"));
+            let text = text..text + len as usize;
+            self.fill(text.end + 2)?;
+            if self.window[self.begins..][text.end..text.end + 2] != *b"\r\n" {
+                return Err(self.damage(text.end, "an argument of another length than it says"));
             }
-            self.ends.push(self.bytes.len());
+            end = text.end + 2;
+            self.args.push(text);
         }
+        self.next = self.begins + end;
         Ok(Record::Command)
     }
 
-    /// The next line without its end. What began at `began` is torn where there is none.
-    fn line(&mut self, began: u64) -> Result<Vec<u8>, Stop> {
-        let at = self.at;
-        let mut line = Vec::new();
-        let read = (&mut self.file)
-            .take(LINE_BYTES_MAX)
-            .read_until(b'\n', &mut line)
-            .map_err(|error| damage(at, &format!("cannot be read: {error}")))?;
-        self.at += read as u64;
-        match line.strip_suffix(b"\r\n") {
-            Some(text) => Ok(text.to_vec()),
-            None if self.at == self.len => Err(Stop::Torn { at: began }),
-            None => Err(damage(at, "a line that does not end")),
+    /// Where the record at hand begins in the file.
+    fn begins(&self) -> u64 {
+        self.offset + self.begins as u64
+    }
+
+    fn torn(&self) -> Stop {
+        Stop::Torn { at: self.begins() }
+    }
+
+    /// `at` is a place in the record at hand.
+    fn damage(&self, at: usize, what: &str) -> Stop {
+        damage(self.begins() + at as u64, what)
+    }
+
+    /// The line that begins `from` bytes into the record, without its end, and what comes behind that.
+    #[inline]
+    fn line(&mut self, from: usize) -> Result<(Range<usize>, usize), Stop> {
+        let left = self.len - self.begins() - from as u64;
+        // Most are short, and here already.
+        for bytes in [LINE_BYTES_USUAL, LINE_BYTES_MAX] {
+            let bytes = bytes.min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.fill(from + bytes)?;
+            let text = &self.window[self.begins + from..][..bytes];
+            let Some(end) = memchr::memchr(b'\n', text) else {
+                continue;
+            };
+            return match text[..end].strip_suffix(b"\r") {
+                Some(line) => Ok((from..from + line.len(), from + end + 1)),
+                None => Err(self.damage(from, "a line that does not end")),
+            };
         }
+        match left <= LINE_BYTES_MAX as u64 {
+            true => Err(self.torn()),
+            false => Err(self.damage(from, "a line that does not end")),
+        }
+    }
+
+    /// Sees to it that the window has so many bytes of the record at hand, of which the file has as many.
+    #[inline]
+    fn fill(&mut self, bytes: usize) -> Result<(), Stop> {
+        match self.window.len() - self.begins >= bytes {
+            true => Ok(()),
+            false => self.fill_more(bytes),
+        }
+    }
+
+    #[cold]
+    fn fill_more(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.window.drain(..self.begins);
+        self.offset += self.begins as u64;
+        self.begins = 0;
+        let had = self.window.len();
+        let left = self.len - self.offset - had as u64;
+        let wanted = (bytes - had).max(CHUNK_BYTES) as u64;
+        self.window.resize(had + wanted.min(left) as usize, 0);
+        self.window.shrink_to(CHUNK_BYTES);
+        let read = self.file.read_exact(&mut self.window[had..]);
+        read.map_err(|error| self.damage(had, &format!("cannot be read: {error}")))
     }
 }
 
@@ -180,7 +282,14 @@ fn damage(at: u64, what: &str) -> Stop {
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        let number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+        (digit < 10).then_some(number)
+    })
 }
 
 #[cfg(test)]
@@ -232,6 +341,26 @@ mod tests {
                 Err(Stop::Torn { at }) => assert_eq!(at, begun as u64, "cut at {cut}"),
                 Err(Stop::Damaged(damage)) => panic!("cut at {cut}: {damage}"),
             }
+        }
+    }
+
+    #[test]
+    fn zeros_at_the_end_are_no_damage() {
+        let whole = log();
+        let starts = [0, 19, 19 + 28, whole.len()];
+        for cut in 0..=whole.len() {
+            let begun = *starts.iter().rfind(|start| **start <= cut).unwrap();
+            let mut zeros = whole[..cut].to_vec();
+            zeros.resize(cut + 100, 0);
+            match read(&zeros).1 {
+                Err(Stop::Torn { at }) => assert_eq!(at, begun as u64, "cut at {cut}"),
+                other => panic!("cut at {cut}: {other:?}"),
+            }
+            zeros.push(b'x');
+            assert!(
+                matches!(read(&zeros).1, Err(Stop::Damaged(_))),
+                "cut at {cut}"
+            );
         }
     }
 

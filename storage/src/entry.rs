@@ -6,11 +6,12 @@
 //! 0       8            8 more         8 more                                  key length   rest
 //! header  [deadline]   [key length]   [integer | heap string | object]        key          [inline string]
 //!
-//! header, low bit first:  24 access clock | 2 what the value is | 1 has a deadline | 1 long key | 1 was edited | 3 unused
-//!                         | 16 key length | 16 length of the inline string
+//! header, low bit first:  32 access clock | 16 key length | 11 length of the inline string
+//!                         | 2 what the value is | 1 has a deadline | 1 long key | 1 was edited
 //! ```
 //!
-//! A short string stands behind its key; an integer costs eight bytes; a long string or another value is kept by the three words in the middle.
+//! A short string stands behind its key; an integer costs eight bytes; a long string or another value is kept by the three words in the middle. So
+//! is a shorter one where two blocks are smaller than one: blocks come in few sizes, and a key of 16 bytes with a value of 500 would take 640.
 //! A key of 16 bytes with a value of 16 bytes is a block of 40 bytes, for which the allocator gives 48.
 //!
 //! This is the one module of the keyspace with `unsafe`. Its invariant: `block` points to a live allocation of `block_bytes(header)` bytes,
@@ -32,15 +33,28 @@ use crate::value::{Kind, Object, Value, WrongType};
 /// Strings up to this long stand in the key's own block; longer ones can grow without moving the key.
 const INLINE_LEN_MAX: usize = 1024;
 
+/// Shorter ones always do: what a block of their own could save is less than it costs.
+const APART_LEN_MIN: usize = 256;
+
+/// Bytes that a block of its own must save.
+const APART_SAVING_MIN: usize = 32;
+
 /// Strings up to this long are called "embstr" as long as nobody edits them.
 const EMBSTR_LEN_MAX: usize = 44;
 
 /// Bits of the access clock.
-const ACCESS_MASK: u64 = (1 << 24) - 1;
+const ACCESS_MASK: u64 = (1 << 32) - 1;
 
-const VOLATILE: u64 = 1 << 26;
-const LONG_KEY: u64 = 1 << 27;
-const EDITED: u64 = 1 << 28;
+const KEY_LEN_SHIFT: u32 = 32;
+const INLINE_LEN_SHIFT: u32 = 48;
+const INLINE_LEN_MASK: u64 = (1 << 11) - 1;
+const FORM_SHIFT: u32 = 59;
+
+const VOLATILE: u64 = 1 << 61;
+const LONG_KEY: u64 = 1 << 62;
+const EDITED: u64 = 1 << 63;
+
+const _: () = assert!(INLINE_LEN_MAX as u64 <= INLINE_LEN_MASK);
 
 /// What stands in the middle of a block.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,7 +83,7 @@ struct Header(u64);
 
 impl Header {
     fn form(self) -> Form {
-        match self.0 >> 24 & 3 {
+        match self.0 >> FORM_SHIFT & 3 {
             0 => Form::Int,
             1 => Form::Inline,
             2 => Form::Heap,
@@ -82,16 +96,17 @@ impl Header {
     }
 
     fn short_key_len(self) -> usize {
-        (self.0 >> 32 & 0xffff) as usize
+        (self.0 >> KEY_LEN_SHIFT & 0xffff) as usize
     }
 
     fn inline_len(self) -> usize {
-        (self.0 >> 48) as usize
+        (self.0 >> INLINE_LEN_SHIFT & INLINE_LEN_MASK) as usize
     }
 
     fn with_inline_len(self, len: usize) -> Self {
         debug_assert!(len <= INLINE_LEN_MAX);
-        Self(self.0 & !(0xffff << 48) | (len as u64) << 48)
+        let others = self.0 & !(INLINE_LEN_MASK << INLINE_LEN_SHIFT);
+        Self(others | (len as u64) << INLINE_LEN_SHIFT)
     }
 
     /// Where the value's words begin.
@@ -114,23 +129,54 @@ fn block_bytes(used: usize) -> usize {
 enum Payload<'a> {
     Int(i64),
     Inline(&'a [u8]),
+    /// A string that gets a block of its own.
+    Apart(&'a [u8]),
+    /// One that has it.
     Heap(Vec<u8>),
     Object(Object),
 }
 
+/// How much of a block stands before its value, where that is inline.
+fn head_bytes(key: &[u8], is_volatile: bool) -> usize {
+    let is_long = u16::try_from(key.len()).is_err();
+    8 + 8 * (usize::from(is_volatile) + usize::from(is_long)) + key.len()
+}
+
+/// Whether a string of `len` bytes behind so much has a block of its own.
+#[inline]
+fn stands_apart(head_bytes: usize, len: usize) -> bool {
+    match len {
+        0..APART_LEN_MIN => false,
+        APART_LEN_MIN..=INLINE_LEN_MAX => {
+            let two = block_bytes(head_bytes + Form::Heap.bytes()) + block_bytes(len);
+            two + APART_SAVING_MIN <= block_bytes(head_bytes + len)
+        }
+        _ => true,
+    }
+}
+
 impl<'a> Payload<'a> {
-    /// How the keyspace stores `text`: as an integer where that gives the same text back.
-    fn of(text: &'a [u8]) -> Self {
+    /// How the keyspace stores `text` behind so much: as an integer where that gives the same text back.
+    #[inline]
+    fn of(text: &'a [u8], head_bytes: usize) -> Self {
         match parse_int(text) {
             Some(int) => Self::Int(int),
-            None if text.len() <= INLINE_LEN_MAX => Self::Inline(text),
-            None => Self::Heap(text.to_vec()),
+            None => Self::of_text(text, head_bytes),
         }
     }
 
-    fn of_owned(text: &'a mut Vec<u8>) -> Self {
+    /// The same for what stays text.
+    #[inline]
+    fn of_text(text: &'a [u8], head_bytes: usize) -> Self {
+        match stands_apart(head_bytes, text.len()) {
+            true => Self::Apart(text),
+            false => Self::Inline(text),
+        }
+    }
+
+    fn of_owned(text: &'a mut Vec<u8>, head_bytes: usize) -> Self {
         match text.len() <= INLINE_LEN_MAX {
-            true => Self::of(text),
+            true => Self::of(text, head_bytes),
             false => Self::Heap(std::mem::take(text)),
         }
     }
@@ -139,7 +185,7 @@ impl<'a> Payload<'a> {
         match self {
             Self::Int(_) => Form::Int,
             Self::Inline(_) => Form::Inline,
-            Self::Heap(_) => Form::Heap,
+            Self::Apart(_) | Self::Heap(_) => Form::Heap,
             Self::Object(_) => Form::Object,
         }
     }
@@ -156,12 +202,19 @@ unsafe impl Send for Entry where Object: Send {}
 impl Entry {
     /// A key with a string. `text` is stored as an integer where it is the canonical text of one.
     pub fn string(key: &[u8], text: &[u8], deadline: Option<UnixMillis>) -> Self {
-        Self::build(key, deadline, Payload::of(text), 0)
+        let head = head_bytes(key, deadline.is_some());
+        Self::build(key, deadline, Payload::of(text, head), 0)
     }
 
     /// The same; a long string is taken over and not copied.
     pub fn owned_string(key: &[u8], mut text: Vec<u8>, deadline: Option<UnixMillis>) -> Self {
-        Self::build(key, deadline, Payload::of_owned(&mut text), 0)
+        let head = head_bytes(key, deadline.is_some());
+        Self::build(key, deadline, Payload::of_owned(&mut text, head), 0)
+    }
+
+    /// A key with an integer.
+    pub fn int(key: &[u8], int: i64) -> Self {
+        Self::build(key, None, Payload::Int(int), 0)
     }
 
     /// A key with a value of another type.
@@ -175,12 +228,12 @@ impl Entry {
             Payload::Inline(text) => text,
             _ => &[],
         };
-        let mut header = kept & (ACCESS_MASK | EDITED) | (payload.form() as u64) << 24;
+        let mut header = kept & (ACCESS_MASK | EDITED) | (payload.form() as u64) << FORM_SHIFT;
         if deadline.is_some() {
             header |= VOLATILE;
         }
         match u16::try_from(key.len()) {
-            Ok(len) => header |= u64::from(len) << 32,
+            Ok(len) => header |= u64::from(len) << KEY_LEN_SHIFT,
             Err(_) => header |= LONG_KEY,
         }
         let header = Header(header).with_inline_len(inline.len());
@@ -206,6 +259,7 @@ impl Entry {
             match payload {
                 Payload::Int(int) => words.cast::<i64>().write(int),
                 Payload::Inline(_) => {}
+                Payload::Apart(text) => words.cast::<Vec<u8>>().write(text.to_vec()),
                 Payload::Heap(text) => words.cast::<Vec<u8>>().write(text),
                 Payload::Object(object) => words.cast::<Object>().write(object),
             }
@@ -249,10 +303,13 @@ impl Entry {
     /// Lets the block be on its way from memory while something else is done.
     #[inline]
     pub fn prefetch(&self) {
-        /// Where a small key and value end, about: in the next cache line, often.
-        const TAIL: usize = 40;
-        prefetch::line(self.block.as_ptr());
-        prefetch::line(self.block.as_ptr().wrapping_byte_add(TAIL));
+        prefetch_block(self.block);
+    }
+
+    /// The block, for an index beside the table that the entry stands in.
+    #[inline]
+    pub(crate) fn share(&self) -> SharedEntry {
+        SharedEntry { block: self.block }
     }
 
     /// The key.
@@ -445,7 +502,8 @@ impl Entry {
     #[inline]
     pub fn set_string(&mut self, text: &[u8]) {
         let header = self.header();
-        match (header.form(), Payload::of(text)) {
+        let head = head_bytes(self.key(), header.has(VOLATILE));
+        match (header.form(), Payload::of(text, head)) {
             // SAFETY: the payload is the integer's word.
             (Form::Int, Payload::Int(int)) => unsafe {
                 self.block.add(header.payload_at()).cast::<i64>().write(int);
@@ -466,7 +524,22 @@ impl Entry {
                     );
                 }
             }
+            (Form::Heap, Payload::Apart(text)) => self.overwrite_heap(text),
             (_, payload) => self.replace_value(payload),
+        }
+    }
+
+    /// Puts a string that has a block of its own in place of another one, in the same block where its size is right.
+    fn overwrite_heap(&mut self, text: &[u8]) {
+        self.set_header(Header(self.header().0 & !EDITED));
+        if let Some(old) = self.heap_mut() {
+            match block_size(old.capacity()) == block_size(text.len()) {
+                true => {
+                    old.clear();
+                    old.extend_from_slice(text);
+                }
+                false => *old = text.to_vec(),
+            }
         }
     }
 
@@ -485,17 +558,15 @@ impl Entry {
 
     /// Puts a string in place of the value that stays text even where it reads as an integer: what Redis computes as a float.
     pub fn set_text(&mut self, text: &[u8]) {
-        match text.len() <= INLINE_LEN_MAX {
-            true => self.replace_value(Payload::Inline(text)),
-            false => self.replace_value(Payload::Heap(text.to_vec())),
-        }
+        let head = head_bytes(self.key(), self.header().has(VOLATILE));
+        self.replace_value(Payload::of_text(text, head));
     }
 
     /// The same; a long string is taken over and not copied.
     pub fn set_owned_string(&mut self, mut text: Vec<u8>) {
         match text.len() <= INLINE_LEN_MAX {
             true => self.set_string(&text),
-            false => self.replace_value(Payload::of_owned(&mut text)),
+            false => self.replace_value(Payload::Heap(std::mem::take(&mut text))),
         }
     }
 
@@ -518,9 +589,10 @@ impl Entry {
         let mut text = self.as_string()?.to_vec();
         let result = edit(&mut text);
         let kept = self.header().0 & ACCESS_MASK | EDITED;
-        let payload = match text.len() <= INLINE_LEN_MAX {
-            true => Payload::Inline(&text),
-            false => Payload::Heap(text),
+        let head = head_bytes(self.key(), self.header().has(VOLATILE));
+        let payload = match stands_apart(head, text.len()) {
+            true => Payload::Heap(text),
+            false => Payload::Inline(&text),
         };
         *self = Self::build(self.key(), self.deadline(), payload, kept);
         Ok(result)
@@ -540,7 +612,7 @@ impl Entry {
         Self::build(key, self.deadline(), payload, self.header().0)
     }
 
-    /// When the value was last used, in 24 bits whose meaning is the eviction policy's.
+    /// When the value was last used, in bits whose meaning is the eviction policy's.
     #[inline]
     pub fn access(&self) -> u32 {
         (self.header().0 & ACCESS_MASK) as u32
@@ -581,6 +653,42 @@ impl Entry {
             Form::Object => self.as_object().map_or(1, Object::effort_to_free),
         }
     }
+}
+
+/// The block of an entry that stands in a table, for an index beside the table. Copies do not own it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SharedEntry {
+    block: NonNull<u8>,
+}
+
+// SAFETY: this is an address; whoever reads what is there answers for it, and the table goes from thread to thread with its index.
+unsafe impl Send for SharedEntry {}
+
+impl SharedEntry {
+    /// The key.
+    ///
+    /// # Safety
+    /// The entry is still there and has neither another key nor a value of another form, for as long as the key is looked at.
+    #[inline]
+    pub(crate) unsafe fn key<'a>(self) -> &'a [u8] {
+        let entry = ManuallyDrop::new(Entry { block: self.block });
+        let key: *const [u8] = entry.key();
+        // SAFETY: the key stands in the block, not in `entry`, and stays there as the caller says.
+        unsafe { &*key }
+    }
+
+    /// Lets the block be on its way from memory.
+    #[inline]
+    pub(crate) fn prefetch(self) {
+        prefetch_block(self.block);
+    }
+}
+
+fn prefetch_block(block: NonNull<u8>) {
+    /// Where a small key and value end, about: in the next cache line, often.
+    const TAIL: usize = 40;
+    prefetch::line(block.as_ptr());
+    prefetch::line(block.as_ptr().wrapping_byte_add(TAIL));
 }
 
 impl Drop for Entry {

@@ -70,7 +70,7 @@ fn op() -> impl Strategy<Value = Op> {
         bytes().prop_map(Op::Append),
         any::<Option<u64>>().prop_map(Op::Deadline),
         bytes().prop_map(Op::Rename),
-        (0u32..1 << 24).prop_map(Op::Access),
+        any::<u32>().prop_map(Op::Access),
     ]
 }
 
@@ -98,5 +98,36 @@ proptest! {
             prop_assert_eq!(entry.deadline(), deadline);
             prop_assert_eq!(entry.access(), access);
         }
+    }
+}
+
+#[test]
+fn a_string_has_a_block_of_its_own_where_two_are_smaller_than_one() {
+    let bytes = |len: usize| {
+        let mut entry = Entry::string(b"key:000000000001", &vec![b'v'; len], None);
+        let bytes = entry.memory_bytes();
+        // What replaces it lies as well as what it replaces.
+        for other in [1, 600, len] {
+            entry.set_string(&vec![b'w'; other]);
+        }
+        assert_eq!(entry.memory_bytes(), bytes);
+        entry.set_text(&vec![b'x'; len]);
+        assert_eq!(entry.memory_bytes(), bytes);
+        bytes
+    };
+    for (len, expected) in [
+        (100, 128),
+        (400, 448),
+        (488, 512),
+        (489, 48 + 512),
+        (500, 48 + 512),
+        (512, 48 + 512),
+        (513, 640),
+        (1000, 1024),
+        (1001, 48 + 1024),
+        (1024, 48 + 1024),
+        (1025, 48 + 1280),
+    ] {
+        assert_eq!(bytes(len), expected, "{len}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is kept in order of use. A few keys of every database are looked at, and the best candidates so far are remembered in a pool of
 //! sixteen over all databases (see "Key eviction" in Redis's documentation). With five samples a time this comes close to an exact order, and
-//! a key that is never evicted pays nothing for it but its 24 bits of access clock.
+//! a key that is never evicted pays nothing for it but its 32 bits of access clock.
 //!
 //! A candidate is looked at again before it goes: one that was used since, or has lost its deadline, is none any more. (Redis evicts it all
 //! the same.) So a pool that lies unused between two shortages does no harm.
@@ -80,7 +80,7 @@ impl EvictionPolicy {
     /// How much sooner than others an entry goes.
     fn score(&self, entry: &Entry, access: AccessPolicy, now: UnixMillis) -> u64 {
         match self.prefer {
-            Preference::LeastRecent => AccessPolicy::idle_time(entry, now).as_secs(),
+            Preference::LeastRecent => AccessPolicy::idle_ms(entry, now),
             Preference::LeastFrequent => {
                 let uses = access.frequency(entry, now).unwrap_or(0);
                 u64::from(u32::MAX - uses)

@@ -8,7 +8,7 @@
 const STEPS: u32 = 26;
 
 /// Radius of the sphere, in metres.
-const EARTH_RADIUS_M: f64 = 6_372_797.560_856;
+pub const EARTH_RADIUS_M: f64 = 6_372_797.560_856;
 
 pub const LONGITUDE_MAX: f64 = 180.0;
 pub const LATITUDE_MAX: f64 = 85.05112878;
@@ -26,7 +26,7 @@ pub struct Place {
     pub latitude: f64,
 }
 
-fn spread(bits: u32) -> u64 {
+pub(crate) fn spread(bits: u32) -> u64 {
     let mut x = u64::from(bits);
     x = (x | x << 16) & 0x0000_ffff_0000_ffff;
     x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
@@ -35,7 +35,7 @@ fn spread(bits: u32) -> u64 {
     (x | x << 1) & 0x5555_5555_5555_5555
 }
 
-fn squash(bits: u64) -> u32 {
+pub(crate) fn squash(bits: u64) -> u32 {
     let mut x = bits & 0x5555_5555_5555_5555;
     x = (x | x >> 1) & 0x3333_3333_3333_3333;
     x = (x | x >> 2) & 0x0f0f_0f0f_0f0f_0f0f;

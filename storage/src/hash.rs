@@ -246,22 +246,34 @@ impl Hash {
                 }
                 !was_live
             }
-            Form::Table(table) => match table.get_mut(name) {
-                None => {
-                    table.insert_new(Entry::string(name, value, None));
-                    true
+            Form::Table(table) => {
+                let hash = table.hash_of(name);
+                let Some(spot) = table.locate(hash, name) else {
+                    table.insert_at(hash, Entry::string(name, value, None));
+                    return true;
+                };
+                let entry = table.at_mut(spot);
+                let was_live = of_entry(entry).is_live(now);
+                let clears =
+                    entry.deadline().is_some() && (deadline == FieldDeadline::Clear || !was_live);
+                entry.set_string(value);
+                if clears {
+                    table.set_deadline(name, None);
                 }
-                Some(entry) => {
-                    let was_live = of_entry(entry).is_live(now);
-                    let clears = entry.deadline().is_some()
-                        && (deadline == FieldDeadline::Clear || !was_live);
-                    entry.set_string(value);
-                    if clears {
-                        table.set_deadline(name, None);
-                    }
-                    !was_live
-                }
-            },
+                !was_live
+            }
+        }
+    }
+
+    /// Whether asking for fields ahead is of use.
+    pub fn is_worth_fetching(&self) -> bool {
+        matches!(&self.0, Form::Table(table) if table.is_worth_fetching())
+    }
+
+    /// Lets what a command needs that names these fields be on its way from memory.
+    pub fn prefetch<'k>(&self, names: impl Iterator<Item = &'k [u8]>) {
+        if let Form::Table(table) = &self.0 {
+            table.prefetch(names);
         }
     }
 

@@ -120,14 +120,11 @@ pub fn make_dense(value: &mut Vec<u8>) -> Result<(), Corrupt> {
     let (head, registers) = dense.split_at_mut(HEADER_BYTES);
     head.copy_from_slice(value.get(..HEADER_BYTES).ok_or(Corrupt)?);
     head[4] = 0;
-    for run in runs(value) {
-        let run = run?;
-        if run.value > 0 {
-            for register in run.first..run.first + run.length {
-                set_dense(registers, register, run.value);
-            }
+    each_run(value, |run| {
+        for register in run.first..run.first + run.length {
+            set_dense(registers, register, run.value);
         }
-    }
+    })?;
     *value = dense;
     Ok(())
 }
@@ -140,9 +137,13 @@ pub fn count(value: &[u8]) -> Result<u64, Corrupt> {
             histogram[usize::from(register & 63)] += 1
         });
     } else {
+        let mut seen = 0;
         for run in runs(value) {
-            let run = run?;
             histogram[usize::from(run.value & 63)] += run.length as u32;
+            seen += run.length;
+        }
+        if seen != REGISTERS {
+            return Err(Corrupt);
         }
     }
     Ok(estimate(&histogram))
@@ -168,13 +169,11 @@ impl Registers {
             });
             return Ok(());
         }
-        for run in runs(value) {
-            let run = run?;
+        each_run(value, |run| {
             for mine in self.0.iter_mut().skip(run.first).take(run.length) {
                 *mine = (*mine).max(run.value);
             }
-        }
-        Ok(())
+        })
     }
 
     /// The estimate of how many elements were seen.
@@ -189,37 +188,6 @@ impl Registers {
     /// Each register's value.
     pub fn values(&self) -> &[u8] {
         &self.0
-    }
-
-    /// As a string, its count stale: sparse where `sparse` and it fits `sparse_bytes_max` (header not counted), dense elsewhere.
-    pub fn to_value(&self, sparse: bool, sparse_bytes_max: usize) -> Vec<u8> {
-        let fits = sparse && self.0.iter().all(|r| *r <= SPARSE_VALUE_MAX);
-        let packed = fits.then(|| self.to_sparse(sparse_bytes_max)).flatten();
-        let mut value = packed.unwrap_or_else(|| {
-            let mut dense = header(Encoding::Dense);
-            dense.resize(DENSE_BYTES, 0);
-            let (_, registers) = dense.split_at_mut(HEADER_BYTES);
-            for (n, register) in self.0.iter().enumerate() {
-                set_dense(registers, n, *register);
-            }
-            dense
-        });
-        mark_stale(&mut value);
-        value
-    }
-
-    fn to_sparse(&self, sparse_bytes_max: usize) -> Option<Vec<u8>> {
-        let mut value = header(Encoding::Sparse);
-        for run in self.0.chunk_by(|a, b| a == b) {
-            match run.first() {
-                None | Some(0) => push_zeros(&mut value, run.len()),
-                Some(register) => push_values(&mut value, *register, run.len()),
-            }
-            if value.len() > sparse_bytes_max.saturating_add(HEADER_BYTES) {
-                return None;
-            }
-        }
-        Some(value)
     }
 }
 
@@ -291,12 +259,30 @@ pub struct Run {
     width: usize,
 }
 
-/// The runs of a sparse string. Stops with an error where they do not add up to all registers.
+/// The runs of a sparse string as they stand, whether or not they add up to all registers.
 pub fn runs(value: &[u8]) -> Runs<'_> {
     Runs {
         value,
         at: HEADER_BYTES,
         register: 0,
+    }
+}
+
+/// Shows the runs that are not of zeros. They must come to all registers, where what would follow does not count.
+fn each_run(value: &[u8], mut show: impl FnMut(Run)) -> Result<(), Corrupt> {
+    let mut registers = 0;
+    for run in runs(value) {
+        if run.value > 0 {
+            if run.first + run.length > REGISTERS {
+                break;
+            }
+            show(run);
+        }
+        registers = run.first + run.length;
+    }
+    match registers {
+        REGISTERS => Ok(()),
+        _ => Err(Corrupt),
     }
 }
 
@@ -315,18 +301,18 @@ pub struct Runs<'a> {
 }
 
 impl Iterator for Runs<'_> {
-    type Item = Result<Run, Corrupt>;
+    type Item = Run;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.value.get(self.at..).unwrap_or(&[]);
-        let (value, length, width) = match *rest {
-            [] if self.register == REGISTERS => return None,
-            [one, ..] if one & 0xc0 == 0 => (0, usize::from(one) + 1, 1),
-            [one, two, ..] if one & 0xc0 == 0x40 => {
-                (0, (usize::from(one & 0x3f) << 8 | usize::from(two)) + 1, 2)
-            }
+        let (value, length, width) = match *self.value.get(self.at..)? {
+            [] => return None,
             [one, ..] if one & 0x80 != 0 => ((one >> 2 & 0x1f) + 1, usize::from(one & 3) + 1, 1),
-            _ => (0, REGISTERS + 1, 0),
+            [one, ..] if one & 0x40 == 0 => (0, usize::from(one) + 1, 1),
+            // Behind the end stands a zero byte, as behind Redis's strings.
+            [one, ref rest @ ..] => {
+                let low = rest.first().copied().unwrap_or(0);
+                (0, (usize::from(one & 0x3f) << 8 | usize::from(low)) + 1, 2)
+            }
         };
         let run = Run {
             value,
@@ -335,15 +321,9 @@ impl Iterator for Runs<'_> {
             at: self.at,
             width,
         };
-        if self.register + length > REGISTERS {
-            // Nothing follows an error: the next call finds the end.
-            self.at = usize::MAX;
-            self.register = REGISTERS;
-            return Some(Err(Corrupt));
-        }
         self.at += width;
         self.register += length;
-        Some(Ok(run))
+        Some(run)
     }
 }
 
@@ -358,22 +338,30 @@ fn push_zeros(out: &mut impl Extend<u8>, length: usize) {
     }
 }
 
-/// `value` is 1 to 32.
-fn push_values(out: &mut impl Extend<u8>, value: u8, mut length: usize) {
-    while length > 0 {
-        let now = length.min(4);
-        out.extend([0x80 | ((value - 1) & 0x1f) << 2 | (now - 1) as u8]);
-        length -= now;
+/// Some of the registers of a run, which hold `value`.
+fn push_part(out: &mut impl Extend<u8>, value: u8, length: usize) {
+    match (value, length) {
+        (_, 0) => {}
+        (0, length) => push_zeros(out, length),
+        (value, length) => out.extend([run_of(value, length)]),
     }
 }
 
-/// Replaces the run that holds register `n` by up to three, and joins what became equal with its neighbours.
+/// The byte of a run of up to four registers that hold a value of 1 to 32.
+fn run_of(value: u8, length: usize) -> u8 {
+    0x80 | ((value - 1) & 0x1f) << 2 | ((length - 1) & 3) as u8
+}
+
+/// Raises register `n`, in the steps in which Redis does it, since clients can see the bytes: the run that holds it becomes up to three, then
+/// runs nearby that hold the same value join as far as four registers go. What stands behind that is not looked at.
 fn raise_sparse(value: &mut Vec<u8>, n: usize, to: u8, bytes_max: usize) -> Result<bool, Corrupt> {
-    let mut before: Option<Run> = None;
+    if to > SPARSE_VALUE_MAX {
+        make_dense(value)?;
+        return Ok(raise_dense(value, n, to));
+    }
+    let mut before = None;
     let mut hit = None;
-    let mut all = runs(value);
-    for run in all.by_ref() {
-        let run = run?;
+    for run in runs(value) {
         if n < run.first + run.length {
             hit = Some(run);
             break;
@@ -384,49 +372,54 @@ fn raise_sparse(value: &mut Vec<u8>, n: usize, to: u8, bytes_max: usize) -> Resu
     if hit.value >= to {
         return Ok(false);
     }
-    let after = match all.next() {
-        Some(run) => Some(run?),
-        None => None,
-    };
-    if to > SPARSE_VALUE_MAX {
-        make_dense(value)?;
-        return Ok(raise_dense(value, n, to));
-    }
-    // As (value, length), with a neighbour drawn in where it holds values too: joined runs are shorter.
-    let before = before.filter(|run| run.value > 0);
-    let after = after.filter(|run| run.value > 0);
-    let (left, right) = (n - hit.first, hit.first + hit.length - n - 1);
-    let parts = [
-        before.map_or((0, 0), |run| (run.value, run.length)),
-        (hit.value, left),
-        (to, 1),
-        (hit.value, right),
-        after.map_or((0, 0), |run| (run.value, run.length)),
-    ];
-    let mut joined: smallvec::SmallVec<[(u8, usize); 5]> = smallvec::SmallVec::new();
-    for (value, length) in parts.into_iter().filter(|(_, length)| *length > 0) {
-        match joined.last_mut() {
-            Some(last) if last.0 == value => last.1 += length,
-            _ => joined.push((value, length)),
-        }
-    }
-    let mut written: smallvec::SmallVec<[u8; 16]> = smallvec::SmallVec::new();
-    for (value, length) in joined {
-        match value {
-            0 => push_zeros(&mut written, length),
-            _ => push_values(&mut written, value, length),
-        }
-    }
-    let from = before.unwrap_or(hit).at;
-    let last = after.unwrap_or(hit);
-    let replaced = from..last.at + last.width;
+    let mut written: smallvec::SmallVec<[u8; 5]> = smallvec::SmallVec::new();
+    push_part(&mut written, hit.value, n - hit.first);
+    push_part(&mut written, to, 1);
+    push_part(&mut written, hit.value, hit.first + hit.length - n - 1);
+    let replaced = hit.at..value.len().min(hit.at + hit.width);
     let grown = value.len() - replaced.len() + written.len();
     if grown > value.len() && grown > bytes_max.saturating_add(HEADER_BYTES) {
         make_dense(value)?;
         return Ok(raise_dense(value, n, to));
     }
     value.splice(replaced, written);
+    join_runs(value, before.map_or(HEADER_BYTES, |run| run.at));
     Ok(true)
+}
+
+/// Joins neighbours that hold the same value in four registers at most, among the next few runs from `at` on.
+fn join_runs(value: &mut Vec<u8>, mut at: usize) {
+    /// Runs looked at, and joins made.
+    const STEPS: usize = 5;
+    for _ in 0..STEPS {
+        let Some(&run) = value.get(at) else { return };
+        let next = value.get(at + 1).copied().unwrap_or(0);
+        let length = usize::from(run & 3) + usize::from(next & 3) + 2;
+        if run & 0x80 == 0 {
+            at += 1 + usize::from(run & 0x40 != 0);
+        } else if run & 0xfc == next & 0xfc && length <= 4 {
+            value.remove(at);
+            value[at] = next & 0xfc | (length - 1) as u8;
+        } else {
+            at += 1;
+        }
+    }
+}
+
+/// Raises each register to what it is in `all`. The count is stale then.
+pub fn raise_all(
+    value: &mut Vec<u8>,
+    all: &Registers,
+    sparse_bytes_max: usize,
+) -> Result<(), Corrupt> {
+    for (n, &to) in all.0.iter().enumerate().filter(|(_, to)| **to > 0) {
+        match encoding(value) {
+            Ok(Encoding::Dense) => raise_dense(value, n, to),
+            _ => raise_sparse(value, n, to, sparse_bytes_max)?,
+        };
+    }
+    mark_stale(value);
+    Ok(())
 }
 
 // Arithmetic.
@@ -534,8 +527,9 @@ mod tests {
             let mut all = Registers::default();
             all.merge(&value).unwrap();
             prop_assert_eq!(count(&value).unwrap(), all.count());
-            for sparse in [true, false] {
-                prop_assert_eq!(registers(&all.to_value(sparse, 3000)), model.clone());
+            for mut copy in [empty(), value.clone()] {
+                raise_all(&mut copy, &all, 3000).unwrap();
+                prop_assert_eq!(registers(&copy), model.clone());
             }
             make_dense(&mut value).unwrap();
             prop_assert_eq!(registers(&value), model);

@@ -25,6 +25,9 @@ const REGION_BITS: u8 = 8;
 /// Directory bits at which the only region becomes 256: about 3,000 keys, moved at once.
 const SINGLE_REGION_DEPTH_MAX: u8 = 6;
 
+/// Entries below which 256 regions become one again: with a few of them each, regions take more memory than entries.
+const REUNITED_LEN: usize = 512;
+
 /// Bits of a scan position.
 const POSITION_BITS: u32 = 40;
 
@@ -39,6 +42,8 @@ const SAMPLE_TRIES: usize = 16;
 
 /// Segments that a search for something to sample looks at in turn.
 const SEGMENTS_PER_SEARCH_MAX: usize = 8192;
+
+const STANDS: &str = "a spot is good until the keyspace changes";
 
 /// Segments that one sweep for expired keys looks at.
 const SEGMENTS_PER_SWEEP_MAX: usize = 8192;
@@ -81,6 +86,25 @@ impl Position {
     fn first_hash(self) -> u64 {
         self.0 << (64 - POSITION_BITS)
     }
+}
+
+/// The hash of a key in one keyspace: whoever asks for a key twice computes it once.
+#[derive(Clone, Copy)]
+pub struct KeyHash(u64);
+
+/// Where an entry stands. Good until the keyspace changes.
+#[derive(Clone, Copy)]
+pub struct Spot {
+    region: usize,
+    place: Place,
+}
+
+/// What a lookup found, and where.
+pub enum Looked {
+    Missing,
+    Live(Spot),
+    /// Its time has come, and it is out of the keyspace now.
+    Expired(Entry),
 }
 
 /// What a lookup found.
@@ -164,15 +188,43 @@ impl Keyspace {
         (region, hash << self.region_bits)
     }
 
+    /// The hash of `key` here.
     #[inline]
-    fn locate(&self, key: &[u8]) -> Option<(usize, Place)> {
+    pub fn hash_of(&self, key: &[u8]) -> KeyHash {
+        KeyHash(self.hasher.hash(key))
+    }
+
+    /// Where the entry of `key` stands, expired or not.
+    #[inline]
+    pub fn locate(&self, hash: KeyHash, key: &[u8]) -> Option<Spot> {
         if self.len == 0 {
             return None;
         }
-        let hash = self.hasher.hash(key);
-        let (region, rest) = self.region_of(hash);
-        let place = self.regions[region].find(rest, hash, key)?;
-        Some((region, place))
+        let (region, rest) = self.region_of(hash.0);
+        let place = self.regions[region].find(rest, hash.0, key)?;
+        Some(Spot { region, place })
+    }
+
+    #[inline]
+    fn locate_key(&self, key: &[u8]) -> Option<Spot> {
+        match self.len {
+            0 => None,
+            _ => self.locate(self.hash_of(key), key),
+        }
+    }
+
+    /// The entry at a spot.
+    #[inline]
+    pub fn at(&self, spot: Spot) -> &Entry {
+        let segment = &self.regions[spot.region].segments()[spot.place.segment];
+        segment.entry(spot.place.at).expect(STANDS)
+    }
+
+    /// The entry at a spot, to change it.
+    #[inline]
+    pub fn at_mut(&mut self, spot: Spot) -> &mut Entry {
+        let segment = self.regions[spot.region].segment_mut(spot.place.segment);
+        segment.entry_mut(spot.place.at).expect(STANDS)
     }
 
     /// The hash of `key`, and the segment where its entry stands if it is here.
@@ -187,35 +239,33 @@ impl Keyspace {
     /// The entry of `key`, expired or not.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&Entry> {
-        let (region, place) = self.locate(key)?;
-        self.regions[region].segments()[place.segment].entry(place.at)
+        Some(self.at(self.locate_key(key)?))
     }
 
     /// The entry of `key` to change, expired or not.
     #[inline]
     pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        let (region, place) = self.locate(key)?;
-        self.regions[region]
-            .segment_mut(place.segment)
-            .entry_mut(place.at)
+        let spot = self.locate_key(key)?;
+        Some(self.at_mut(spot))
     }
 
     /// Looks `key` up, and takes its entry out where it has expired.
     #[inline]
     pub fn find(&mut self, key: &[u8], now: UnixMillis) -> Found<'_> {
-        let Some((region, place)) = self.locate(key) else {
-            return Found::Missing;
-        };
-        let entry = self.regions[region].segments()[place.segment].entry(place.at);
-        if entry.is_some_and(|entry| entry.is_expired(now)) {
-            return Found::Expired(self.take_at(region, place));
+        match self.look(key, now) {
+            Looked::Missing => Found::Missing,
+            Looked::Live(spot) => Found::Live(self.at_mut(spot)),
+            Looked::Expired(entry) => Found::Expired(entry),
         }
-        match self.regions[region]
-            .segment_mut(place.segment)
-            .entry_mut(place.at)
-        {
-            Some(entry) => Found::Live(entry),
-            None => Found::Missing,
+    }
+
+    /// The same, and says where.
+    #[inline]
+    pub fn look(&mut self, key: &[u8], now: UnixMillis) -> Looked {
+        match self.locate_key(key) {
+            None => Looked::Missing,
+            Some(spot) if self.at(spot).is_expired(now) => Looked::Expired(self.take_at(spot)),
+            Some(spot) => Looked::Live(spot),
         }
     }
 
@@ -228,37 +278,38 @@ impl Keyspace {
 
     /// Puts an entry whose key is not here, and gives it back to change.
     pub fn insert_new(&mut self, entry: Entry) -> &mut Entry {
+        let spot = self.insert_at(self.hash_of(entry.key()), entry);
+        self.at_mut(spot)
+    }
+
+    /// Puts an entry whose key has this hash and is not here.
+    pub fn insert_at(&mut self, hash: KeyHash, entry: Entry) -> Spot {
         if self.regions.is_empty() {
             self.regions.push(Region::new());
         }
         if self.region_bits == 0 && self.regions[0].depth() >= SINGLE_REGION_DEPTH_MAX {
-            self.break_up();
+            self.rebuild(REGION_BITS);
         }
         debug_assert!(self.get(entry.key()).is_none(), "a key stands once");
         self.preserve(entry.key());
         self.len += 1;
         self.volatile += usize::from(entry.deadline().is_some());
-        let hash = self.hasher.hash(entry.key());
-        let (region, rest) = self.region_of(hash);
+        let (region, rest) = self.region_of(hash.0);
         let (hasher, bits) = (&self.hasher, self.region_bits);
-        let region = &mut self.regions[region];
-        let place = region.insert(rest, hash, entry, |key| {
+        let place = self.regions[region].insert(rest, hash.0, entry, |key| {
             let hash = hasher.hash(key);
             (hash << bits, hash)
         });
-        region
-            .segment_mut(place.segment)
-            .entry_mut(place.at)
-            .expect("it was just put there")
+        Spot { region, place }
     }
 
-    /// One region becomes 256.
-    fn break_up(&mut self) {
+    /// Moves all entries to regions of their own, chosen by so many bits.
+    fn rebuild(&mut self, region_bits: u8) {
         let old = std::mem::take(&mut self.regions);
         // Keys change their places in memory here, not in the order of hashes, by which a walk goes.
         let cut = self.cut.take();
-        self.regions = (0..1 << REGION_BITS).map(|_| Region::new()).collect();
-        self.region_bits = REGION_BITS;
+        self.regions = (0..1 << region_bits).map(|_| Region::new()).collect();
+        self.region_bits = region_bits;
         (self.sweep_region, self.sweep_segment) = (0, 0);
         let (len, volatile) = (self.len, self.volatile);
         for mut segment in old.into_iter().flat_map(Region::into_segments) {
@@ -272,8 +323,8 @@ impl Keyspace {
 
     /// Takes the entry of `key` out, expired or not.
     pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
-        let (region, place) = self.locate(key)?;
-        Some(self.take_at(region, place))
+        let spot = self.locate_key(key)?;
+        Some(self.take_at(spot))
     }
 
     /// Takes the entry of `key` out; one that has expired is dropped and counts as none.
@@ -281,10 +332,21 @@ impl Keyspace {
         self.take(key).filter(|entry| !entry.is_expired(now))
     }
 
-    fn take_at(&mut self, region: usize, place: Place) -> Entry {
-        if self.cut.is_some() {
-            self.preserve_at(region, place);
+    /// Takes the entry at a spot out.
+    pub fn take_at(&mut self, spot: Spot) -> Entry {
+        let entry = self.take_in_place(spot);
+        if self.region_bits > 0 && self.len < REUNITED_LEN {
+            self.rebuild(0);
         }
+        entry
+    }
+
+    /// The same, and no region comes or goes.
+    fn take_in_place(&mut self, spot: Spot) -> Entry {
+        if self.cut.is_some() {
+            self.preserve_at(spot);
+        }
+        let Spot { region, place } = spot;
         let (hasher, bits) = (&self.hasher, self.region_bits);
         let entry = self.regions[region].remove(place, |key| {
             let hash = hasher.hash(key);
@@ -296,9 +358,9 @@ impl Keyspace {
     }
 
     #[cold]
-    fn preserve_at(&mut self, region: usize, place: Place) {
-        let entry = self.regions[region].segments()[place.segment].entry(place.at);
-        if let (Some(cut), Some(entry)) = (&mut self.cut, entry) {
+    fn preserve_at(&mut self, spot: Spot) {
+        let segment = &self.regions[spot.region].segments()[spot.place.segment];
+        if let (Some(cut), Some(entry)) = (&mut self.cut, segment.entry(spot.place.at)) {
             let position = Position::of(self.hasher.hash(entry.key()));
             if position >= cut.next {
                 cut.preserve(entry.key(), Some(entry));
@@ -313,7 +375,7 @@ impl Keyspace {
 
     /// Changes when `key` expires. Returns whether the key is here.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<UnixMillis>) -> bool {
-        let Some((region, place)) = self.locate(key) else {
+        let Some(Spot { region, place }) = self.locate_key(key) else {
             return false;
         };
         let region = &mut self.regions[region];
@@ -528,7 +590,8 @@ impl Keyspace {
                             return expired;
                         }
                         // The same segment again: the removal may have put another in its place.
-                        removed(self.take_at(region, Place { segment, at }));
+                        let place = Place { segment, at };
+                        removed(self.take_in_place(Spot { region, place }));
                         expired.removed += 1;
                         continue;
                     }

@@ -161,8 +161,8 @@ fn a_table_that_shrinks_gives_its_directory_back() {
         assert!(keyspace.take(&key(number)).is_some());
     }
     assert_eq!(keyspace.len(), 10);
-    assert!(segments(&keyspace) < 600, "{}", segments(&keyspace));
-    assert!(keyspace.regions.iter().all(|region| region.depth() < 4));
+    assert!(segments(&keyspace) < 32, "{}", segments(&keyspace));
+    assert_eq!(keyspace.regions.len(), 1);
     for number in 0..10 {
         let key = key(number);
         let entry = keyspace.get(&key).expect("it stayed");

@@ -177,10 +177,12 @@ impl List {
         elements: impl Iterator<Item = &'a [u8]> + Clone,
         limits: ListLimits,
     ) {
-        let (bytes, count) = elements.clone().fold((0, 0), |(bytes, count), element| {
-            (element.len().saturating_add(bytes), count + 1)
-        });
-        self.make_room(bytes, count, limits);
+        if self.is_packed() {
+            let (bytes, count) = elements.clone().fold((0, 0), |(bytes, count), element| {
+                (element.len().saturating_add(bytes), count + 1)
+            });
+            self.make_room(bytes, count, limits);
+        }
         for element in elements {
             match (&mut self.form, end) {
                 (Form::Packed(pack), End::Front) => pack.push_front(element),

@@ -19,7 +19,12 @@
 //! ```
 //!
 //! Behind the terminator stands slack up to the block's length, since the allocator rounds to size classes anyway; where the count
-//! does not fit its 16 bits (they then hold 0xFFFF) the slack begins with it as a u32, so that the length never takes a walk.
+//! does not fit its 16 bits (they then hold 0xFFFF) the slack begins with it as a u32, so that the length never takes a walk. A larger pack that
+//! is pushed to or popped from at its front may have slack there too: the block then begins with how much, and moving an end costs nothing.
+//!
+//! ```text
+//! | gap: u32, its top bit set | ... | total | count | entry ... | 0xFF | slack
+//! ```
 //!
 //! Invariants: the empty pack has no block. Any other is well formed, every element stands in its one shortest encoding, and an
 //! integer's canonical text is always stored as an integer. Equal elements have thus equal bytes, which is what makes [`Listpack::find`]
@@ -40,6 +45,12 @@ use crate::thin_bytes::ThinBytes;
 const COUNT_ELSEWHERE: u16 = u16::MAX;
 /// Bytes of the count that then stands behind the terminator.
 const WIDE_COUNT: usize = size_of::<u32>();
+/// Marks the number of bytes in front of the pack, where the total would be: no pack is so large.
+const GAP: u32 = 1 << 31;
+/// Bytes of that number: no gap is smaller.
+const GAP_MIN: usize = size_of::<u32>();
+/// Bytes of entries that are moved rather than having a gap beside them.
+const MOVED_MAX: usize = 128;
 /// The empty pack, as [`Listpack::as_bytes`] shows it.
 const EMPTY: [u8; Listpack::FRAME] = [7, 0, 0, 0, 0, 0, END];
 /// A packed sequence. See the module for its shape.
@@ -48,7 +59,7 @@ pub struct Listpack {
     bytes: ThinBytes,
 }
 
-/// The place of an element. Good until the pack changes, but for what the changing call returns.
+/// The place of an element: bytes from the pack's first. Good until the pack changes, but for what the changing call returns.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Cursor(u32);
 
@@ -112,8 +123,12 @@ impl Listpack {
         if self.bytes.is_empty() {
             return 0;
         }
-        match u16::from_le_bytes(array(&self.bytes, 4)) {
-            COUNT_ELSEWHERE => u32::from_le_bytes(array(&self.bytes, self.end() + 1)) as usize,
+        let start = self.start();
+        match u16::from_le_bytes(array(&self.bytes, start + 4)) {
+            COUNT_ELSEWHERE => {
+                let behind = start + self.byte_len();
+                u32::from_le_bytes(array(&self.bytes, behind)) as usize
+            }
             count => usize::from(count),
         }
     }
@@ -186,7 +201,7 @@ impl Listpack {
 
     /// The place of the last element.
     pub fn last(&self) -> Option<Cursor> {
-        (!self.is_empty()).then(|| Cursor::new(entry_before(&self.bytes, self.end())))
+        (!self.is_empty()).then(|| Cursor::new(entry_before(self.as_bytes(), self.end())))
     }
 
     /// The place of the element at `index`, walking from the nearer end.
@@ -201,20 +216,21 @@ impl Listpack {
     /// The element at a place.
     #[inline]
     pub fn get(&self, cursor: Cursor) -> Item<'_> {
-        decode(&self.bytes, cursor.at())
+        decode(self.as_bytes(), cursor.at())
     }
 
     /// The place after this one.
     #[inline]
     pub fn next(&self, cursor: Cursor) -> Option<Cursor> {
-        let next = entry_after(&self.bytes, cursor.at());
-        (self.bytes[next] != END).then(|| Cursor::new(next))
+        let bytes = self.as_bytes();
+        let next = entry_after(bytes, cursor.at());
+        (bytes[next] != END).then(|| Cursor::new(next))
     }
 
     /// The place before this one.
     #[inline]
     pub fn prev(&self, cursor: Cursor) -> Option<Cursor> {
-        (cursor.at() > HEADER).then(|| Cursor::new(entry_before(&self.bytes, cursor.at())))
+        (cursor.at() > HEADER).then(|| Cursor::new(entry_before(self.as_bytes(), cursor.at())))
     }
 
     pub fn push_back(&mut self, element: &[u8]) {
@@ -255,21 +271,21 @@ impl Listpack {
 
     /// The new element's place.
     pub fn insert_after(&mut self, cursor: Cursor, element: &[u8]) -> Cursor {
-        let at = entry_after(&self.bytes, cursor.at());
+        let at = entry_after(self.as_bytes(), cursor.at());
         self.insert_at(at, element);
         Cursor::new(at)
     }
 
     /// Puts another element in the place of the one at `cursor`, which stays good.
     pub fn replace(&mut self, cursor: Cursor, element: &[u8]) {
-        let entry = cursor.at()..entry_after(&self.bytes, cursor.at());
+        let entry = cursor.at()..entry_after(self.as_bytes(), cursor.at());
         let count = self.len();
-        Encoded::new(element).with_parts(|parts| self.splice(entry, parts, count));
+        self.put(entry, element, count);
     }
 
     /// Removes the element at `cursor`; the place of the one that followed it.
     pub fn remove(&mut self, cursor: Cursor) -> Option<Cursor> {
-        let entry = cursor.at()..entry_after(&self.bytes, cursor.at());
+        let entry = cursor.at()..entry_after(self.as_bytes(), cursor.at());
         let count = self.len() - 1;
         self.splice(entry, &[], count);
         (cursor.at() < self.end()).then_some(cursor)
@@ -291,7 +307,7 @@ impl Listpack {
     pub fn find(&self, needle: &[u8], from: Cursor, skip: usize) -> Option<Cursor> {
         let needle = Encoded::new(needle);
         let (head, payload) = (needle.head.as_slice(), needle.payload);
-        let bytes: &[u8] = &self.bytes;
+        let bytes = self.as_bytes();
         let mut at = from.at();
         while bytes[at] != END {
             if bytes[at] == head[0]
@@ -348,7 +364,7 @@ impl Listpack {
         }
         let (at, end) = (self.offset(index, len), self.end());
         let mut rest = Self::new();
-        rest.splice(HEADER..HEADER, &[&self.bytes[at..end]], len - index);
+        rest.splice(HEADER..HEADER, &self.as_bytes()[at..end], len - index);
         self.splice(at..end, &[], index);
         rest
     }
@@ -360,16 +376,16 @@ impl Listpack {
             return;
         }
         let (end, count) = (self.end(), self.len() + other.len());
-        self.splice(end..end, &[&other.as_bytes()[HEADER..other.end()]], count);
+        self.splice(end..end, &other.as_bytes()[HEADER..other.end()], count);
     }
 
     /// The pack in Redis's format.
     pub fn as_bytes(&self) -> &[u8] {
         if self.is_empty() {
-            &EMPTY
-        } else {
-            &self.bytes[..=self.end()]
+            return &EMPTY;
         }
+        let start = self.start();
+        &self.bytes[start..start + self.total_at(start)]
     }
 
     /// The pack that foreign bytes in Redis's format stand for.
@@ -400,7 +416,7 @@ impl Listpack {
         }
         let mut pack = Self::new();
         if shortest {
-            pack.splice(HEADER..HEADER, &[&bytes[HEADER..end]], count);
+            pack.splice(HEADER..HEADER, &bytes[HEADER..end], count);
         } else {
             let foreign = Iter {
                 bytes,
@@ -414,64 +430,133 @@ impl Listpack {
         Ok(pack)
     }
 
+    /// Bytes in front of the pack.
+    #[inline]
+    fn start(&self) -> usize {
+        match u32::from_le_bytes(array(&self.bytes, 0)) {
+            gap if gap & GAP != 0 => (gap & !GAP) as usize,
+            _ => 0,
+        }
+    }
+
+    #[inline]
+    fn total_at(&self, start: usize) -> usize {
+        u32::from_le_bytes(array(&self.bytes, start)) as usize
+    }
+
     /// Where the terminator stands.
+    #[inline]
     fn end(&self) -> usize {
-        if self.bytes.is_empty() {
-            HEADER
-        } else {
-            u32::from_le_bytes(array(&self.bytes, 0)) as usize - 1
+        match self.bytes.is_empty() {
+            true => HEADER,
+            false => self.total_at(self.start()) - 1,
         }
     }
 
     /// Where the element at `index` of `len` stands; the terminator's place for `len` itself.
     fn offset(&self, index: usize, len: usize) -> usize {
         debug_assert!(index <= len);
+        let bytes = self.as_bytes();
         if index <= len / 2 {
-            (0..index).fold(HEADER, |at, _| entry_after(&self.bytes, at))
+            (0..index).fold(HEADER, |at, _| entry_after(bytes, at))
         } else {
-            (index..len).fold(self.end(), |at, _| entry_before(&self.bytes, at))
+            (index..len).fold(self.end(), |at, _| entry_before(bytes, at))
         }
     }
 
     fn insert_at(&mut self, at: usize, element: &[u8]) {
         let count = self.len() + 1;
-        Encoded::new(element).with_parts(|parts| self.splice(at..at, parts, count));
+        self.put(at..at, element, count);
+    }
+
+    /// Puts one element in the place of those in `range`, after which there are `count`.
+    fn put(&mut self, range: Range<usize>, element: &[u8], count: usize) {
+        let encoded = Encoded::new(element);
+        let len = encoded.len();
+        let at = self.open(range, len, count);
+        encoded.write(&mut self.bytes[at..at + len]);
     }
 
     /// Puts whole encoded entries in the place of those in `range`, after which there are `count`.
-    fn splice(&mut self, range: Range<usize>, parts: &[&[u8]], count: usize) {
+    fn splice(&mut self, range: Range<usize>, entries: &[u8], count: usize) {
         if count == 0 {
             self.bytes = ThinBytes::new();
             return;
         }
-        let old_end = self.end();
-        let added: usize = parts.iter().map(|part| part.len()).sum();
-        let new_end = old_end - range.len() + added;
+        let at = self.open(range, entries.len(), count);
+        self.bytes[at..at + entries.len()].copy_from_slice(entries);
+    }
+
+    /// Has a pack of `count` elements with `added` bytes yet to be written in the place of `range`. Returns where in the block.
+    fn open(&mut self, range: Range<usize>, added: usize, count: usize) -> usize {
+        let len = self.byte_len() - range.len() + added;
         let wide = count >= usize::from(COUNT_ELSEWHERE);
-        let needed = new_end + 1 + if wide { WIDE_COUNT } else { 0 };
+        let needed = len + if wide { WIDE_COUNT } else { 0 };
         assert!(needed <= Self::BYTES_MAX, "a listpack is bounded");
-        if needed > self.bytes.len() {
-            self.bytes.resize(ThinBytes::roomy(needed));
+        let start = self.make_way(range.clone(), added, needed);
+        self.bytes[start + len - 1] = END;
+        if start > 0 {
+            self.bytes[..GAP_MIN].copy_from_slice(&(GAP | start as u32).to_le_bytes());
         }
-        self.bytes
-            .copy_within(range.end..old_end, range.start + added);
-        let mut at = range.start;
-        for part in parts {
-            self.bytes[at..at + part.len()].copy_from_slice(part);
-            at += part.len();
-        }
-        self.bytes[new_end] = END;
         // Both fit: BYTES_MAX bounds the bytes, and an entry takes two at least.
-        self.bytes[..4].copy_from_slice(&(new_end as u32 + 1).to_le_bytes());
         let short = if wide { COUNT_ELSEWHERE } else { count as u16 };
-        self.bytes[4..HEADER].copy_from_slice(&short.to_le_bytes());
+        let header = &mut self.bytes[start..start + HEADER];
+        header[..4].copy_from_slice(&(len as u32).to_le_bytes());
+        header[4..].copy_from_slice(&short.to_le_bytes());
         if wide {
-            self.bytes[new_end + 1..needed].copy_from_slice(&(count as u32).to_le_bytes());
+            self.bytes[start + len..start + needed].copy_from_slice(&(count as u32).to_le_bytes());
         }
         // A block that is used by less than three quarters goes down to the size class that would do.
         let room = ThinBytes::roomy(needed);
         if room < self.bytes.len() / 4 * 3 {
+            self.bytes.copy_within(start..start + needed, 0);
             self.bytes.resize(room);
+            return range.start;
+        }
+        start + range.start
+    }
+
+    /// Has `added` bytes free in the place of `range`, and all else where it is to stand when the pack takes `needed` bytes. Returns where it begins.
+    fn make_way(&mut self, range: Range<usize>, added: usize, needed: usize) -> usize {
+        if self.bytes.is_empty() {
+            self.bytes.resize(ThinBytes::roomy(needed));
+            return 0;
+        }
+        let (start, tail) = (self.start(), self.end() - range.end);
+        let begin = match range.start == HEADER && tail > MOVED_MAX {
+            true => {
+                // What stands behind stays there, if the front can go where it has to.
+                let front = (start + range.len()).checked_sub(added);
+                if let Some(front @ (0 | GAP_MIN..)) = front
+                    && front + needed <= self.bytes.len()
+                {
+                    return front;
+                }
+                self.gap_for(needed)
+            }
+            false if start + needed <= self.bytes.len() => start,
+            false => 0,
+        };
+        if needed > self.bytes.len() {
+            self.bytes.resize(ThinBytes::roomy(needed));
+        }
+        if begin != start {
+            let before = start + HEADER..start + range.start;
+            self.bytes.copy_within(before, begin + HEADER);
+        }
+        let behind = start + range.end..start + range.end + tail;
+        self.bytes.copy_within(behind, begin + range.start + added);
+        begin
+    }
+
+    /// How much of the slack to have in front of a pack of that size: most of it, since the front is where things happen, unless it is not worth
+    /// moving all for.
+    fn gap_for(&self, needed: usize) -> usize {
+        let room = ThinBytes::roomy(needed).max(self.bytes.len());
+        let slack = room - needed;
+        match slack - slack / 4 {
+            gap if gap >= GAP_MIN && slack >= needed / 16 => gap,
+            _ => 0,
         }
     }
 }

@@ -20,18 +20,7 @@ pub(crate) struct Short<const MAX: usize> {
 }
 
 impl<const MAX: usize> Short<MAX> {
-    fn of(parts: &[&[u8]]) -> Self {
-        let mut short = Self {
-            bytes: [0; MAX],
-            len: 0,
-        };
-        for part in parts {
-            short.bytes[short.len..short.len + part.len()].copy_from_slice(part);
-            short.len += part.len();
-        }
-        short
-    }
-
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -44,6 +33,7 @@ pub(crate) struct Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
+    #[inline]
     pub(crate) fn new(element: &'a [u8]) -> Self {
         match Item::parse(element) {
             Item::Int(int) => Self {
@@ -58,37 +48,64 @@ impl<'a> Encoded<'a> {
     }
 
     /// Bytes of the whole entry.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         let len = self.head.len + self.payload.len();
         len + back_size(len)
     }
 
-    /// Calls `f` with the parts of the whole entry.
-    pub(crate) fn with_parts<T>(&self, f: impl FnOnce(&[&[u8]]) -> T) -> T {
-        let back = encode_back(self.head.len + self.payload.len());
-        f(&[self.head.as_slice(), self.payload, back.as_slice()])
+    /// Writes the whole entry to `place`, which is as long.
+    #[inline]
+    pub(crate) fn write(&self, place: &mut [u8]) {
+        let (head, rest) = place.split_at_mut(self.head.len);
+        head.copy_from_slice(self.head.as_slice());
+        let (payload, back) = rest.split_at_mut(self.payload.len());
+        payload.copy_from_slice(self.payload);
+        let len = self.head.len + self.payload.len();
+        match back {
+            [only] => *only = len as u8,
+            back => back.copy_from_slice(encode_back(len).as_slice()),
+        }
     }
 }
 
 fn encode_int(int: i64) -> Short<HEAD_MAX> {
     let wide = int.to_le_bytes();
-    match int {
-        0..=127 => Short::of(&[&wide[..1]]),
-        -4096..=4095 => Short::of(&[&[0xC0 | (wide[1] & 0x1F), wide[0]]]),
-        -0x8000..=0x7FFF => Short::of(&[&[0xF1], &wide[..2]]),
-        -0x80_0000..=0x7F_FFFF => Short::of(&[&[0xF2], &wide[..3]]),
-        -0x8000_0000..=0x7FFF_FFFF => Short::of(&[&[0xF3], &wide[..4]]),
-        _ => Short::of(&[&[0xF4], &wide]),
+    let (tag, len) = match int {
+        0..=127 => (wide[0], 1),
+        -4096..=4095 => {
+            let mut bytes = [0; HEAD_MAX];
+            bytes[0] = 0xC0 | (wide[1] & 0x1F);
+            bytes[1] = wide[0];
+            return Short { bytes, len: 2 };
+        }
+        -0x8000..=0x7FFF => (0xF1, 3),
+        -0x80_0000..=0x7F_FFFF => (0xF2, 4),
+        -0x8000_0000..=0x7FFF_FFFF => (0xF3, 5),
+        _ => (0xF4, 9),
+    };
+    Short::tagged(tag, wide, len)
+}
+
+#[inline]
+fn encode_text_head(len: usize) -> Short<HEAD_MAX> {
+    // A length above BYTES_MAX is cut here, and stopped by `splice`.
+    let wide = (len as u64).to_le_bytes();
+    match len {
+        0..=0x3F => Short::tagged(0x80 | wide[0], [0; 8], 1),
+        0x40..=0xFFF => Short::tagged(0xE0 | wide[1], [wide[0]; 8], 2),
+        _ => Short::tagged(0xF0, wide, 5),
     }
 }
 
-fn encode_text_head(len: usize) -> Short<HEAD_MAX> {
-    // A length above BYTES_MAX is cut here, and stopped by `splice`.
-    let wide = (len as u32).to_le_bytes();
-    match len {
-        0..=0x3F => Short::of(&[&[0x80 | wide[0]]]),
-        0x40..=0xFFF => Short::of(&[&[0xE0 | wide[1], wide[0]]]),
-        _ => Short::of(&[&[0xF0], &wide]),
+impl Short<HEAD_MAX> {
+    /// The first `len` bytes of a tag and what follows it.
+    #[inline]
+    fn tagged(tag: u8, rest: [u8; 8], len: usize) -> Self {
+        let mut bytes = [0; HEAD_MAX];
+        bytes[0] = tag;
+        bytes[1..].copy_from_slice(&rest);
+        Self { bytes, len }
     }
 }
 

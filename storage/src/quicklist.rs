@@ -47,6 +47,13 @@ impl Node {
         pack.push_back(element);
         Self::new(pack)
     }
+
+    /// Whether the element may join it.
+    #[inline]
+    fn admits(&self, element: &[u8], limits: ListLimits) -> bool {
+        let bytes = self.pack.byte_len() + element.len() + ENTRY_OVERHEAD;
+        !limits.is_large(element.len()) && !limits.exceeded(bytes, self.len as usize + 1)
+    }
 }
 
 #[derive(Clone, Default)]
@@ -127,20 +134,36 @@ impl Quicklist {
     }
 
     pub fn push(&mut self, end: End, element: &[u8], limits: ListLimits) {
-        match self.end_place(end) {
-            Some(place) if self.admits(place, element, limits) => {
-                self.edit(place, |pack| match end {
-                    End::Front => pack.push_front(element),
-                    End::Back => pack.push_back(element),
-                });
+        if let Some((chunk_len, node)) = end_node(&mut self.chunks, end)
+            && node.admits(element, limits)
+        {
+            *chunk_len += 1;
+            node.len += 1;
+            let before = node.pack.memory_bytes();
+            match end {
+                End::Front => node.pack.push_front(element),
+                End::Back => node.pack.push_back(element),
             }
-            _ => self.push_node(end, Node::single(element)),
+            self.heap_bytes = self.heap_bytes - before + node.pack.memory_bytes();
+            self.len += 1;
+            return;
         }
+        self.push_node(end, Node::single(element));
     }
 
     pub fn pop_with<T>(&mut self, end: End, read: impl FnOnce(Item<'_>) -> T) -> Option<T> {
-        let place = self.end_place(end)?;
-        self.edit(place, |pack| pack.pop_with(end, read))
+        let (chunk_len, node) = end_node(&mut self.chunks, end)?;
+        if node.len == 1 {
+            let place = self.end_place(end)?;
+            return self.edit(place, |pack| pack.pop_with(end, read));
+        }
+        *chunk_len -= 1;
+        node.len -= 1;
+        let before = node.pack.memory_bytes();
+        let result = node.pack.pop_with(end, read);
+        self.heap_bytes = self.heap_bytes - before + node.pack.memory_bytes();
+        self.len -= 1;
+        result
     }
 
     pub fn get(&self, index: usize) -> Option<Item<'_>> {
@@ -324,11 +347,8 @@ impl Quicklist {
     }
 
     fn admits(&self, place: Place, element: &[u8], limits: ListLimits) -> bool {
-        !limits.is_large(element.len())
-            && self.node(place).is_some_and(|node| {
-                let bytes = node.pack.byte_len() + element.len() + ENTRY_OVERHEAD;
-                !limits.exceeded(bytes, node.pack.len() + 1)
-            })
+        let node = self.node(place);
+        node.is_some_and(|node| node.admits(element, limits))
     }
 
     /// Changes a node and brings the sums up to date; an emptied node goes. The place must exist.
@@ -489,6 +509,20 @@ impl Quicklist {
         }
         assert_eq!(totals, (self.len, self.nodes, self.heap_bytes));
     }
+}
+
+/// The node at an end, and the count of its chunk. The list's own counts are yet to be brought up to date by whoever changes it.
+#[inline]
+fn end_node(chunks: &mut VecDeque<Chunk>, end: End) -> Option<(&mut usize, &mut Node)> {
+    let chunk = match end {
+        End::Front => chunks.front_mut(),
+        End::Back => chunks.back_mut(),
+    }?;
+    let node = match end {
+        End::Front => chunk.nodes.front_mut(),
+        End::Back => chunk.nodes.back_mut(),
+    }?;
+    Some((&mut chunk.len, node))
 }
 
 /// What Redis takes an entry to need beside its text when it judges whether a node has room.

@@ -1,423 +1,648 @@
-//! The large form of a sorted set: an order-statistics tree and a table over one dense array of members.
+//! The order of a large sorted set: a B+tree over scores and names that counts what lies under each branch.
 //!
-//! Every member has one [`Slot`] of 32 bytes: its score, its bytes, and its place in a treap (a search tree by score and name that is at the
-//! same time a heap by hash). The table holds only slot numbers, so that a member's bytes are stored once, and finding a rank, a score or a
-//! name takes O(log n) expected steps. The hash is keyed with a secret, so that no client can choose members that unbalance the tree.
+//! ```text
+//! branch   first, count, node | first, count, node | ...     up to BRANCH_LEN_MAX children
+//!                         |
+//! leaf     place place place ...                             up to LEAF_LEN_MAX, with slack at either end, so that popping there moves nothing
 //!
-//! Slots are dense: the last one moves into a hole. So a random member is a random number, memory shrinks with the set, and SCAN walks slot
-//! numbers downwards: what moves goes from a high number to a lower one, so that nothing that stays is ever passed over.
+//! place    score, and the block of the member's entry        16 bytes; the name is looked at only where scores are equal
+//! ```
 //!
-//! Why not a B+tree or a skip list: leaves of (score, slot) beside the slab cost about as much memory again as the three links here, and a
-//! skip list's towers cost more; a B+tree would miss the cache less often, which a benchmark may decide one day behind this same interface.
+//! Every operation goes down three or four nodes, of which all but the leaf stay in the processor's caches; ranks are sums of counts on the way. A
+//! treap over one dense array of members was here before: it took as much memory, missed the cache at each of some twenty steps, and its array
+//! was copied as a whole when it grew. A set that fills in order has full leaves, one that fills at random has them two thirds full.
+//!
+//! The members themselves belong to the table beside the tree ([`crate::ranked`]), and a place only points to one. Hence the unsafe code: a
+//! place is good as long as its entry stands in the table, which whoever inserts it promises.
+//!
+//! Invariants: no node is empty; a child's count is that of the places under it; its `first` equals its first place, but in the first child of a
+//! branch, whose `first` nobody looks at.
 
-use crate::block_size::block_size;
-use std::cmp::Ordering;
-use std::hash::BuildHasher;
+#![allow(unsafe_code)]
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use std::ops::Range;
+use std::slice;
+
 use smallvec::SmallVec;
 
+use crate::block_size::block_size;
+use crate::entry::SharedEntry;
 use crate::sorted_set::{Direction, Score};
-use crate::thin_bytes::ThinBytes;
 
-/// The number of a slot.
-type Id = u32;
-/// No slot.
-const NONE: Id = Id::MAX;
+/// Places of a leaf: a kilobyte.
+const LEAF_LEN_MAX: usize = 64;
+/// Children of a branch.
+const BRANCH_LEN_MAX: usize = 64;
+/// A node with fewer than this looks for a neighbour to join.
+const NODE_LEN_MIN: usize = 16;
+/// Two nodes join when they have no more than this together, so that a few inserts do not part them again.
+const JOINED_LEN_MAX: usize = 48;
+/// How many entries ahead of a walk are on their way from memory.
+const AHEAD: usize = 8;
 
-#[derive(Clone)]
-struct Slot {
-    score: Score,
-    member: ThinBytes,
-    left: Id,
-    right: Id,
-    /// Members of the subtree under this one, itself included.
-    size: u32,
-    /// Keyed hash of the member: its place in the table and its height in the heap.
-    hash: u32,
-}
-
-/// Where the number of a subtree's root is kept.
+/// Where a member stands in the order.
 #[derive(Clone, Copy)]
-enum Link {
-    Root,
-    Left(Id),
-    Right(Id),
+pub(crate) struct Place {
+    pub(crate) score: Score,
+    pub(crate) entry: SharedEntry,
 }
 
-/// Members by score and name, and by name alone. At most `u32::MAX - 1` of them, which take more memory than a shard has.
+impl Place {
+    /// The member's name: a look at its entry.
+    pub(crate) fn name(&self) -> &[u8] {
+        // SAFETY: this place is in a tree, and whoever inserted it keeps its entry until it is out again.
+        unsafe { self.entry.key() }
+    }
+}
+
+/// How many of `places` stand before a score and name. Names are looked at only where scores are equal, which is seldom.
+#[inline]
+fn count_before(places: &[Place], score: Score, name: &[u8]) -> usize {
+    let at = places.partition_point(|place| place.score.get() < score.get());
+    match places.get(at) {
+        Some(place) if place.score == score => {
+            let equal = &places[at..];
+            at + equal.partition_point(|place| place.score == score && place.name() < name)
+        }
+        _ => at,
+    }
+}
+
+/// Places in order, somewhere in a block of [`LEAF_LEN_MAX`].
 #[derive(Clone)]
-pub struct RankTree {
-    slots: Vec<Slot>,
-    table: HashTable<Id>,
-    root: Id,
-    hasher: RandomState,
+struct Leaf {
+    block: Box<[Place; LEAF_LEN_MAX]>,
+    start: u8,
+    len: u8,
 }
 
-/// The table wants its bits spread over the whole word.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+impl Leaf {
+    /// A leaf of these places, of which there is one at least, with that much slack before them.
+    fn new(places: &[Place], start: usize) -> Self {
+        // What stands in the slack means nothing.
+        let mut block = Box::new([places[0]; LEAF_LEN_MAX]);
+        block[start..start + places.len()].copy_from_slice(places);
+        Self {
+            block,
+            start: start as u8,
+            len: places.len() as u8,
+        }
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    #[inline]
+    fn places(&self) -> &[Place] {
+        let start = usize::from(self.start);
+        &self.block[start..start + self.len()]
+    }
+
+    /// Puts a place at `at`; there is room.
+    fn insert(&mut self, at: usize, place: Place) {
+        let (start, len) = (usize::from(self.start), self.len());
+        let (before, behind) = (start, LEAF_LEN_MAX - start - len);
+        let moves_front = before > 0 && (behind == 0 || at < len - at);
+        if moves_front {
+            self.block.copy_within(start..start + at, start - 1);
+            self.start -= 1;
+            self.block[start - 1 + at] = place;
+        } else {
+            self.block
+                .copy_within(start + at..start + len, start + at + 1);
+            self.block[start + at] = place;
+        }
+        self.len += 1;
+    }
+
+    /// Takes the places of a range out.
+    fn remove(&mut self, range: Range<usize>) {
+        let (start, len) = (usize::from(self.start), self.len());
+        if range.start < len - range.end {
+            self.block
+                .copy_within(start..start + range.start, start + range.len());
+            self.start += range.len() as u8;
+        } else {
+            self.block
+                .copy_within(start + range.end..start + len, start + range.start);
+        }
+        self.len -= range.len() as u8;
+    }
+
+    /// Keeps the first `len` places and returns the rest.
+    fn split_off(&mut self, len: usize) -> Self {
+        let rest = &self.places()[len..];
+        let rest = Self::new(rest, (LEAF_LEN_MAX - rest.len()) / 2);
+        self.len = len as u8;
+        rest
+    }
+
+    /// Adds places that stand behind all of its own and fit.
+    fn append(&mut self, places: &[Place]) {
+        if usize::from(self.start) + self.len() + places.len() > LEAF_LEN_MAX {
+            let (start, len) = (usize::from(self.start), self.len());
+            self.block.copy_within(start..start + len, 0);
+            self.start = 0;
+        }
+        let end = usize::from(self.start) + self.len();
+        self.block[end..end + places.len()].copy_from_slice(places);
+        self.len += places.len() as u8;
+    }
+}
+
+enum Node {
+    Leaf(Leaf),
+    Branch(Vec<Child>),
+}
+
+struct Child {
+    first: Place,
+    /// Places under it.
+    count: u32,
+    node: Node,
+}
+
+/// Members by score and name. At most `u32::MAX` of them, which take more memory than a shard has.
+#[derive(Default)]
+pub(crate) struct RankTree {
+    root: Vec<Child>,
+}
+
+impl Child {
+    /// A leaf that is not empty.
+    fn leaf(leaf: Leaf) -> Self {
+        Self {
+            first: leaf.places()[0],
+            count: leaf.len() as u32,
+            node: Node::Leaf(leaf),
+        }
+    }
+
+    /// A branch of these children, whose first one's `first` is true.
+    fn branch(children: Vec<Self>) -> Self {
+        Self {
+            first: children[0].first,
+            count: children.iter().map(|child| child.count).sum(),
+            node: Node::Branch(children),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// How much stands in the node itself.
+    fn node_len(&self) -> usize {
+        match &self.node {
+            Node::Leaf(leaf) => leaf.len(),
+            Node::Branch(children) => children.len(),
+        }
+    }
+
+    /// The first place under it.
+    fn find_first(&self) -> Place {
+        match &self.node {
+            Node::Leaf(leaf) => leaf.places()[0],
+            Node::Branch(children) => children[0].find_first(),
+        }
+    }
+
+    /// Takes over what stands in the node behind it.
+    fn absorb(&mut self, next: Self) {
+        self.count += next.count;
+        match (&mut self.node, next.node) {
+            (Node::Leaf(leaf), Node::Leaf(next)) => leaf.append(next.places()),
+            (Node::Branch(children), Node::Branch(mut others)) => {
+                others[0].first = next.first;
+                children.append(&mut others);
+            }
+            _ => unreachable!("all leaves are as deep"),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match &self.node {
+            Node::Leaf(_) => block_size(size_of::<[Place; LEAF_LEN_MAX]>()),
+            Node::Branch(children) => branch_bytes(children),
+        }
+    }
+}
+
+/// Memory of a branch and what is under it. All leaves of one branch are of one size.
+fn branch_bytes(children: &Vec<Child>) -> usize {
+    let own = block_size(children.capacity() * size_of::<Child>());
+    let below = match children.first() {
+        Some(child) if matches!(child.node, Node::Leaf(_)) => child.memory_bytes() * children.len(),
+        _ => children.iter().map(Child::memory_bytes).sum(),
+    };
+    own + below
+}
+
+/// The child in which a place of this score and name stands or would.
+#[inline]
+fn child_for(children: &[Child], score: Score, name: &[u8]) -> usize {
+    let later = children.get(1..).unwrap_or_default();
+    let at = later.partition_point(|child| child.first.score.get() < score.get());
+    match later.get(at) {
+        Some(child) if child.first.score == score => {
+            let equal = &later[at..];
+            at + equal
+                .partition_point(|child| child.first.score == score && child.first.name() <= name)
+        }
+        _ => at,
+    }
+}
+
+/// The child that holds the place of this rank, and the rank in it.
+#[inline]
+fn child_of_rank(children: &[Child], mut rank: usize) -> Option<(usize, usize)> {
+    for (at, child) in children.iter().enumerate() {
+        if rank < child.count() {
+            return Some((at, rank));
+        }
+        rank -= child.count();
+    }
+    None
+}
+
+/// Returns what does not fit any more, which stands behind all the rest.
+fn insert_below(children: &mut Vec<Child>, place: Place, name: &[u8]) -> Option<Child> {
+    let at = child_for(children, place.score, name);
+    let child = &mut children[at];
+    child.count += 1;
+    let parted = match &mut child.node {
+        Node::Leaf(leaf) => insert_into(leaf, place, name),
+        Node::Branch(below) => insert_below(below, place, name),
+    };
+    let later = parted?;
+    child.count -= later.count;
+    children.insert(at + 1, later);
+    if children.len() <= BRANCH_LEN_MAX {
+        return None;
+    }
+    // One that grows at its end stays full.
+    let kept = match at + 2 == children.len() {
+        true => BRANCH_LEN_MAX,
+        false => BRANCH_LEN_MAX / 2,
+    };
+    Some(Child::branch(children.split_off(kept)))
+}
+
+fn insert_into(leaf: &mut Leaf, place: Place, name: &[u8]) -> Option<Child> {
+    let at = count_before(leaf.places(), place.score, name);
+    if leaf.len() < LEAF_LEN_MAX {
+        leaf.insert(at, place);
+        return None;
+    }
+    // One that grows at an end stays full, and the next one has room where it will grow.
+    if at == LEAF_LEN_MAX {
+        return Some(Child::leaf(Leaf::new(&[place], 0)));
+    }
+    if at == 0 {
+        let full = std::mem::replace(leaf, Leaf::new(&[place], LEAF_LEN_MAX - 1));
+        return Some(Child::leaf(full));
+    }
+    let half = LEAF_LEN_MAX / 2;
+    let mut later = leaf.split_off(half);
+    match at <= half {
+        true => leaf.insert(at, place),
+        false => later.insert(at - half, place),
+    }
+    Some(Child::leaf(later))
+}
+
+/// Returns whether the first of all places under these children went.
+fn remove_below(children: &mut Vec<Child>, score: Score, name: &[u8]) -> bool {
+    let at = child_for(children, score, name);
+    let child = &mut children[at];
+    let first_went = match &mut child.node {
+        Node::Leaf(leaf) => {
+            let at = count_before(leaf.places(), score, name);
+            debug_assert!(leaf.places()[at].name() == name);
+            leaf.remove(at..at + 1);
+            at == 0
+        }
+        Node::Branch(below) => remove_below(below, score, name),
+    };
+    child.count -= 1;
+    if child.count == 0 {
+        children.remove(at);
+        return at == 0;
+    }
+    if first_went && at > 0 {
+        child.first = child.find_first();
+    }
+    join_small(children, at);
+    first_went && at == 0
+}
+
+/// The same for `count` places from the rank `start` on, each of which is shown.
+fn remove_range_below(
+    children: &mut Vec<Child>,
+    start: usize,
+    count: usize,
+    removed: &mut impl FnMut(Place),
+) -> bool {
+    let Some((from, mut start)) = child_of_rank(children, start) else {
+        return false;
+    };
+    let first_went = from == 0 && start == 0;
+    let (mut at, mut left) = (from, count);
+    while let Some(child) = children.get_mut(at).filter(|_| left > 0) {
+        let here = left.min(child.count() - start);
+        let child_lost_first = match &mut child.node {
+            Node::Leaf(leaf) => {
+                let places = leaf.places()[start..start + here].iter();
+                places.copied().for_each(&mut *removed);
+                leaf.remove(start..start + here);
+                start == 0
+            }
+            Node::Branch(below) => remove_range_below(below, start, here, removed),
+        };
+        child.count -= here as u32;
+        if child_lost_first && child.count > 0 {
+            child.first = child.find_first();
+        }
+        left -= here;
+        start = 0;
+        at += 1;
+    }
+    let emptied = |child: &Child| child.count == 0;
+    let begin = from + usize::from(!emptied(&children[from]));
+    let end = at - usize::from(!emptied(&children[at - 1]));
+    if begin < end {
+        children.drain(begin..end);
+    }
+    for at in [begin, begin.wrapping_sub(1)] {
+        if at < children.len() {
+            join_small(children, at);
+        }
+    }
+    first_went
+}
+
+/// Joins a node that has become small with the one behind it or before it, where the two fit in one.
+fn join_small(children: &mut Vec<Child>, at: usize) {
+    if children[at].node_len() >= NODE_LEN_MIN {
+        return;
+    }
+    let fit = |a: usize, b: usize| {
+        let len = |at: usize| children.get(at).map_or(usize::MAX, Child::node_len);
+        len(a).saturating_add(len(b)) <= JOINED_LEN_MAX
+    };
+    let first = match at {
+        at if fit(at, at + 1) => at,
+        at if at > 0 && fit(at - 1, at) => at - 1,
+        _ => return,
+    };
+    let next = children.remove(first + 1);
+    children[first].absorb(next);
+}
+
+/// Takes the place at an end out.
+fn pop_below(children: &mut Vec<Child>, from: Direction) -> Option<Place> {
+    let at = match from {
+        Direction::Forward => 0,
+        Direction::Backward => children.len().checked_sub(1)?,
+    };
+    let child = children.get_mut(at)?;
+    let place = match &mut child.node {
+        Node::Branch(below) => pop_below(below, from),
+        Node::Leaf(leaf) => {
+            let at = match from {
+                Direction::Forward => 0,
+                Direction::Backward => leaf.len() - 1,
+            };
+            let place = leaf.places()[at];
+            leaf.remove(at..at + 1);
+            Some(place)
+        }
+    };
+    child.count -= 1;
+    if child.count == 0 {
+        children.remove(at);
+    }
+    place
 }
 
 impl RankTree {
-    pub fn with_capacity(members: usize) -> Self {
-        Self {
-            slots: Vec::with_capacity(members),
-            table: HashTable::with_capacity(members),
-            root: NONE,
-            hasher: RandomState::default(),
-        }
-    }
-
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Heap memory, in bytes; of more than a few members, from a sample.
-    pub fn memory_bytes(&self, samples: usize) -> usize {
-        let sampled = self.slots.len().min(samples);
-        // From everywhere: those that came early may be unlike the rest.
-        let step = self.slots.len().checked_div(sampled).unwrap_or(1).max(1);
-        let sample: usize = self
-            .slots
-            .iter()
-            .step_by(step)
-            .take(sampled)
-            .map(|slot| slot.member.heap_bytes())
-            .sum();
-        let members = (sample as u128 * self.slots.len() as u128)
-            .checked_div(sampled as u128)
-            .map_or(0, |bytes| bytes as usize);
-        block_size(self.slots.capacity() * size_of::<Slot>())
-            + block_size(self.table.allocation_size())
-            + members
-    }
-
-    pub fn score(&self, member: &[u8]) -> Option<Score> {
-        self.find(member).map(|id| self.slot(id).score)
-    }
-
-    /// The entry in that slot; slots have no order that means anything.
-    pub fn in_slot(&self, index: usize) -> Option<(&[u8], Score)> {
-        self.slots
-            .get(index)
-            .map(|slot| (&slot.member[..], slot.score))
+    /// Heap memory, in bytes. Looks at the branches, of which there is one for some forty leaves.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        branch_bytes(&self.root)
     }
 
     /// Adds a member that is not there.
-    pub fn add(&mut self, member: &[u8], score: Score) {
-        let hash = self.hash(member);
-        let id = self.slots.len() as Id;
-        self.slots.push(Slot {
-            score,
-            member: ThinBytes::from(member),
-            left: NONE,
-            right: NONE,
-            size: 1,
-            hash,
-        });
-        let slots = &self.slots;
-        self.table
-            .insert_unique(spread(hash), id, |&id| spread(slots[id as usize].hash));
-        self.link(id);
-    }
-
-    /// Gives a member another score. Returns the one it had; nothing where there is no such member.
-    pub fn rescore(&mut self, member: &[u8], score: Score) -> Option<Score> {
-        let id = self.find(member)?;
-        let before = self.slot(id).score;
-        // A zero keeps its sign, as in Redis: the two are equal.
-        if before != score {
-            self.unlink(id);
-            self.slot_mut(id).score = score;
-            self.link(id);
+    ///
+    /// # Safety
+    /// The entry lives, under the same key, until the place is removed or the tree is dropped.
+    pub(crate) unsafe fn insert(&mut self, place: Place) {
+        if self.root.is_empty() {
+            self.root
+                .push(Child::leaf(Leaf::new(&[place], LEAF_LEN_MAX / 2)));
+            return;
         }
-        Some(before)
-    }
-
-    pub fn remove(&mut self, member: &[u8]) -> Option<Score> {
-        let id = self.find(member)?;
-        let score = self.slot(id).score;
-        self.remove_id(id);
-        self.shrink();
-        Some(score)
-    }
-
-    /// Removes `count` members from the rank `start` on, as many as there are.
-    pub fn remove_range(&mut self, start: usize, count: usize) {
-        for _ in 0..count {
-            let Some(id) = self.select(start) else { break };
-            self.remove_id(id);
+        if let Some(later) = insert_below(&mut self.root, place, place.name()) {
+            let earlier = Child::branch(std::mem::take(&mut self.root));
+            self.root = vec![earlier, later];
         }
-        self.shrink();
     }
 
-    /// How many members stand before this one.
-    pub fn rank(&self, member: &[u8]) -> Option<usize> {
-        let id = self.find(member)?;
-        let slot = self.slot(id);
-        Some(self.partition_point(|score, name| {
-            order(score, name, slot.score, member) == Ordering::Less
-        }))
+    /// Removes a member that is there, with this score.
+    pub(crate) fn remove(&mut self, score: Score, name: &[u8]) {
+        remove_below(&mut self.root, score, name);
+        self.lower();
+    }
+
+    /// Removes `count` members from the rank `start` on, as many as there are, and shows each.
+    pub(crate) fn remove_range(
+        &mut self,
+        start: usize,
+        count: usize,
+        mut removed: impl FnMut(Place),
+    ) {
+        remove_range_below(&mut self.root, start, count, &mut removed);
+        self.lower();
+    }
+
+    /// Removes the first member (forward) or the last.
+    pub(crate) fn pop(&mut self, from: Direction) -> Option<Place> {
+        let place = pop_below(&mut self.root, from);
+        self.lower();
+        place
+    }
+
+    /// Gives up a root with one branch under it.
+    fn lower(&mut self) {
+        while let [only] = &mut self.root[..]
+            && let Node::Branch(below) = &mut only.node
+        {
+            self.root = std::mem::take(below);
+        }
+    }
+
+    /// How many members stand before the one of this score and name, which need not be there.
+    pub(crate) fn rank(&self, score: Score, name: &[u8]) -> usize {
+        let (mut children, mut rank) = (&self.root[..], 0);
+        loop {
+            let at = child_for(children, score, name);
+            rank += children.iter().take(at).map(Child::count).sum::<usize>();
+            match children.get(at).map(|child| &child.node) {
+                None => return rank,
+                Some(Node::Branch(below)) => children = below,
+                Some(Node::Leaf(leaf)) => return rank + count_before(leaf.places(), score, name),
+            }
+        }
     }
 
     /// How many members, from the first on, `is_before` holds for; it holds for none after one that it does not hold for.
-    pub fn partition_point(&self, mut is_before: impl FnMut(Score, &[u8]) -> bool) -> usize {
-        let (mut at, mut rank) = (self.root, 0);
-        while at != NONE {
-            let slot = self.slot(at);
-            if is_before(slot.score, &slot.member) {
-                rank += self.size(slot.left) + 1;
-                at = slot.right;
-            } else {
-                at = slot.left;
+    pub(crate) fn partition_point(&self, mut is_before: impl FnMut(&Place) -> bool) -> usize {
+        let (mut children, mut rank) = (&self.root[..], 0);
+        loop {
+            let later = children.get(1..).unwrap_or_default();
+            let at = later.partition_point(|child| is_before(&child.first));
+            rank += children.iter().take(at).map(Child::count).sum::<usize>();
+            match children.get(at).map(|child| &child.node) {
+                None => return rank,
+                Some(Node::Branch(below)) => children = below,
+                Some(Node::Leaf(leaf)) => return rank + leaf.places().partition_point(is_before),
             }
         }
-        rank
     }
 
-    /// The entries from that rank on, in either direction.
-    pub fn iter_from(&self, rank: usize, direction: Direction) -> Walk<'_> {
+    /// The members from that rank on, in either direction; none where there is no such rank.
+    pub(crate) fn iter_from(&self, rank: usize, direction: Direction) -> Walk<'_> {
         let mut walk = Walk {
-            tree: self,
-            direction,
             path: SmallVec::new(),
+            leaf: Places::default(),
+            direction,
         };
-        // Past the last rank there is nothing, in either direction.
-        let start = if rank < self.len() { self.root } else { NONE };
-        let (mut at, mut left) = (start, rank);
-        while at != NONE {
-            let slot = self.slot(at);
-            let before = self.size(slot.left);
-            // Only those that come later in the walk are kept to return to.
-            match left.cmp(&before) {
-                Ordering::Equal => {
-                    walk.path.push(at);
+        let (mut children, mut rank) = (&self.root[..], rank);
+        while let Some((at, rest)) = child_of_rank(children, rank) {
+            rank = rest;
+            walk.path.push(match direction {
+                Direction::Forward => children[at + 1..].iter(),
+                Direction::Backward => children[..at].iter(),
+            });
+            match &children[at].node {
+                Node::Branch(below) => children = below,
+                Node::Leaf(leaf) => {
+                    walk.leaf = Places::of(match direction {
+                        Direction::Forward => leaf.places()[rank..].iter(),
+                        Direction::Backward => leaf.places()[..=rank].iter(),
+                    });
                     break;
-                }
-                Ordering::Less => {
-                    if direction == Direction::Forward {
-                        walk.path.push(at);
-                    }
-                    at = slot.left;
-                }
-                Ordering::Greater => {
-                    if direction == Direction::Backward {
-                        walk.path.push(at);
-                    }
-                    left -= before + 1;
-                    at = slot.right;
                 }
             }
         }
         walk
     }
+}
 
-    fn hash(&self, member: &[u8]) -> u32 {
-        (self.hasher.hash_one(member) >> 32) as u32
+/// Places of a leaf from some place on, and those whose entries are asked for meanwhile.
+#[derive(Clone, Default)]
+struct Places<'a> {
+    here: slice::Iter<'a, Place>,
+    ahead: slice::Iter<'a, Place>,
+}
+
+impl<'a> Places<'a> {
+    fn of(places: slice::Iter<'a, Place>) -> Self {
+        Self {
+            here: places.clone(),
+            ahead: places,
+        }
     }
 
-    fn find(&self, member: &[u8]) -> Option<Id> {
-        let hash = self.hash(member);
-        self.table
-            .find(spread(hash), |&id| {
-                let slot = self.slot(id);
-                slot.hash == hash && slot.member[..] == *member
-            })
-            .copied()
+    fn next(&mut self, direction: Direction) -> Option<&'a Place> {
+        let step = |places: &mut slice::Iter<'a, Place>| match direction {
+            Direction::Forward => places.next(),
+            Direction::Backward => places.next_back(),
+        };
+        while self.here.len() < self.ahead.len() + AHEAD
+            && let Some(place) = step(&mut self.ahead)
+        {
+            place.entry.prefetch();
+        }
+        step(&mut self.here)
     }
+}
 
-    fn select(&self, rank: usize) -> Option<Id> {
-        let (mut at, mut left) = (self.root, rank);
-        while at != NONE {
-            let slot = self.slot(at);
-            let before = self.size(slot.left);
-            match left.cmp(&before) {
-                Ordering::Equal => return Some(at),
-                Ordering::Less => at = slot.left,
-                Ordering::Greater => {
-                    left -= before + 1;
-                    at = slot.right;
+/// The members of a tree from some rank on.
+pub(crate) struct Walk<'a> {
+    /// Under each node on the way down, the children that come later.
+    path: SmallVec<[slice::Iter<'a, Child>; 6]>,
+    leaf: Places<'a>,
+    direction: Direction,
+}
+
+impl<'a> Walk<'a> {
+    /// The next place, bare.
+    pub(crate) fn next_place(&mut self) -> Option<&'a Place> {
+        loop {
+            if let Some(place) = self.leaf.next(self.direction) {
+                return Some(place);
+            }
+            let later = self.path.last_mut()?;
+            let child = match self.direction {
+                Direction::Forward => later.next(),
+                Direction::Backward => later.next_back(),
+            };
+            match child.map(|child| &child.node) {
+                None => {
+                    self.path.pop();
                 }
+                Some(Node::Branch(below)) => self.path.push(below.iter()),
+                Some(Node::Leaf(leaf)) => self.leaf = Places::of(leaf.places().iter()),
             }
         }
-        None
     }
-
-    /// A slot whose number comes from the tree or the table, which hold no others.
-    fn slot(&self, id: Id) -> &Slot {
-        &self.slots[id as usize]
-    }
-
-    fn slot_mut(&mut self, id: Id) -> &mut Slot {
-        &mut self.slots[id as usize]
-    }
-
-    fn size(&self, id: Id) -> usize {
-        match id {
-            NONE => 0,
-            id => self.slot(id).size as usize,
-        }
-    }
-
-    fn is_before(&self, a: Id, b: Id) -> bool {
-        let (a, b) = (self.slot(a), self.slot(b));
-        order(a.score, &a.member, b.score, &b.member) == Ordering::Less
-    }
-
-    fn resize(&mut self, id: Id) {
-        let slot = self.slot(id);
-        let size = self.size(slot.left) + self.size(slot.right) + 1;
-        self.slot_mut(id).size = size as u32;
-    }
-
-    fn set(&mut self, link: Link, to: Id) {
-        match link {
-            Link::Root => self.root = to,
-            Link::Left(parent) => self.slot_mut(parent).left = to,
-            Link::Right(parent) => self.slot_mut(parent).right = to,
-        }
-    }
-
-    /// The way on from `at` towards the place of `id`.
-    fn towards(&self, at: Id, id: Id) -> (Link, Id) {
-        match self.is_before(at, id) {
-            true => (Link::Right(at), self.slot(at).right),
-            false => (Link::Left(at), self.slot(at).left),
-        }
-    }
-
-    /// Puts a slot that is not in the tree into it.
-    fn link(&mut self, id: Id) {
-        let (mut link, mut at) = (Link::Root, self.root);
-        while at != NONE && self.slot(at).hash >= self.slot(id).hash {
-            self.slot_mut(at).size += 1;
-            (link, at) = self.towards(at, id);
-        }
-        let (left, right) = self.split(at, id);
-        let slot = self.slot_mut(id);
-        (slot.left, slot.right) = (left, right);
-        self.resize(id);
-        self.set(link, id);
-    }
-
-    /// Takes a slot out of the tree; it stays in the array.
-    fn unlink(&mut self, id: Id) {
-        let (mut link, mut at) = (Link::Root, self.root);
-        while at != id {
-            self.slot_mut(at).size -= 1;
-            (link, at) = self.towards(at, id);
-        }
-        let slot = self.slot(id);
-        let merged = self.merge(slot.left, slot.right);
-        self.set(link, merged);
-    }
-
-    /// Parts a subtree into what stands before `id` and what stands after. Recurses to the tree's depth, which is O(log n).
-    fn split(&mut self, at: Id, id: Id) -> (Id, Id) {
-        if at == NONE {
-            return (NONE, NONE);
-        }
-        let slot = self.slot(at);
-        if self.is_before(at, id) {
-            let (left, right) = self.split(slot.right, id);
-            self.slot_mut(at).right = left;
-            self.resize(at);
-            (at, right)
-        } else {
-            let (left, right) = self.split(slot.left, id);
-            self.slot_mut(at).left = right;
-            self.resize(at);
-            (left, at)
-        }
-    }
-
-    /// Joins two subtrees, all of the first before all of the second. Recurses to the tree's depth, which is O(log n).
-    fn merge(&mut self, first: Id, second: Id) -> Id {
-        if first == NONE || second == NONE {
-            return if first == NONE { second } else { first };
-        }
-        if self.slot(first).hash >= self.slot(second).hash {
-            let right = self.merge(self.slot(first).right, second);
-            self.slot_mut(first).right = right;
-            self.resize(first);
-            first
-        } else {
-            let left = self.merge(first, self.slot(second).left);
-            self.slot_mut(second).left = left;
-            self.resize(second);
-            second
-        }
-    }
-
-    fn remove_id(&mut self, id: Id) {
-        self.unlink(id);
-        self.forget(id);
-        let last = (self.slots.len() - 1) as Id;
-        if id != last {
-            self.renumber(last, id);
-        }
-        self.slots.swap_remove(id as usize);
-    }
-
-    fn forget(&mut self, id: Id) {
-        let hash = spread(self.slot(id).hash);
-        if let Ok(entry) = self.table.find_entry(hash, |&other| other == id) {
-            entry.remove();
-        }
-    }
-
-    /// Points the tree and the table to `to` instead of `from`, before the slot itself moves.
-    fn renumber(&mut self, from: Id, to: Id) {
-        let (mut link, mut at) = (Link::Root, self.root);
-        while at != from {
-            (link, at) = self.towards(at, from);
-        }
-        self.set(link, to);
-        let hash = spread(self.slot(from).hash);
-        if let Some(id) = self.table.find_mut(hash, |&other| other == from) {
-            *id = to;
-        }
-    }
-
-    /// Gives memory back once three quarters of it lie idle.
-    fn shrink(&mut self) {
-        const CAPACITY_KEPT: usize = 64;
-        let len = self.slots.len();
-        if self.slots.capacity() > CAPACITY_KEPT && len < self.slots.capacity() / 4 {
-            self.slots.shrink_to(len * 2);
-            let slots = &self.slots;
-            self.table
-                .shrink_to(len * 2, |&id| spread(slots[id as usize].hash));
-        }
-    }
-}
-
-fn order(score: Score, member: &[u8], other: Score, other_member: &[u8]) -> Ordering {
-    score.cmp(&other).then_with(|| member.cmp(other_member))
-}
-
-/// The entries of a tree from some rank on.
-pub struct Walk<'a> {
-    tree: &'a RankTree,
-    direction: Direction,
-    /// The next slot at the end, under it those that come after its subtree.
-    path: SmallVec<[Id; 32]>,
 }
 
 impl<'a> Iterator for Walk<'a> {
     type Item = (&'a [u8], Score);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let slot = self.tree.slot(self.path.pop()?);
-        let forward = self.direction == Direction::Forward;
-        let mut at = if forward { slot.right } else { slot.left };
-        while at != NONE {
-            self.path.push(at);
-            let below = self.tree.slot(at);
-            at = if forward { below.left } else { below.right };
+        let place = self.next_place()?;
+        Some((place.name(), place.score))
+    }
+}
+
+#[cfg(test)]
+impl RankTree {
+    pub(crate) fn len(&self) -> usize {
+        self.root.iter().map(Child::count).sum()
+    }
+
+    pub(crate) fn assert_sound(&self) {
+        fn check(children: &[Child], depth: usize) -> (usize, usize) {
+            let (mut total, mut depths) = (0, depth);
+            assert!(children.len() <= BRANCH_LEN_MAX);
+            for (at, child) in children.iter().enumerate() {
+                assert!(child.node_len() > 0);
+                if at > 0 {
+                    let (first, found) = (child.first, child.find_first());
+                    assert!(first.score == found.score && first.name() == found.name());
+                }
+                let count = match &child.node {
+                    Node::Leaf(leaf) => {
+                        assert!(leaf.len() <= LEAF_LEN_MAX);
+                        leaf.len()
+                    }
+                    Node::Branch(below) => {
+                        let (count, depth) = check(below, depth + 1);
+                        assert!(at == 0 || depth == depths);
+                        depths = depth;
+                        count
+                    }
+                };
+                assert_eq!(count, child.count());
+                total += count;
+            }
+            (total, depths)
         }
-        Some((&slot.member, slot.score))
+        let (total, _) = check(&self.root, 0);
+        assert_eq!(total, self.len());
     }
 }

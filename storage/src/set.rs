@@ -135,12 +135,25 @@ impl Set {
                 self.insert(member, limits)
             }
             Form::Table(table) => {
-                let is_new = table.get(member).is_none();
+                let hash = table.hash_of(member);
+                let is_new = table.locate(hash, member).is_none();
                 if is_new {
-                    table.insert_new(Entry::string(member, b"", None));
+                    table.insert_at(hash, Entry::string(member, b"", None));
                 }
                 is_new
             }
+        }
+    }
+
+    /// Whether asking for members ahead is of use.
+    pub fn is_worth_fetching(&self) -> bool {
+        matches!(&self.0, Form::Table(table) if table.is_worth_fetching())
+    }
+
+    /// Lets what a command needs that names these members be on its way from memory.
+    pub fn prefetch<'k>(&self, members: impl Iterator<Item = &'k [u8]>) {
+        if let Form::Table(table) = &self.0 {
+            table.prefetch(members);
         }
     }
 

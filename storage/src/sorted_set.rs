@@ -1,12 +1,11 @@
-//! The sorted set type: pairs of member and score in one [`Listpack`] while small, a [`RankTree`] from then on.
+//! The sorted set type: pairs of member and score in one [`Listpack`] while small, a [`Ranked`] from then on.
 //!
 //! Entries stand by score, and by their bytes where scores are equal. Ranks, ranges of scores and ranges of names all come down to two
-//! ranks, so that whoever walks or removes a range first asks [`SortedSet::partition_point`] (or a method on top of it) for its ends.
+//! ranks, so that whoever walks or removes a range first asks [`SortedSet::partition_by_score`] (or one of its kin) for its ends.
 //!
 //! The packed form is Redis's own, so that an RDB file holds it as it is: member, score, member, score; a whole score is an integer there,
 //! and any other its shortest decimal text. A set never goes back to the packed form, as in Redis.
 
-use crate::block_size::block_size;
 use crate::keyspace::SAMPLES;
 use std::cmp::Ordering;
 use std::io::Write;
@@ -15,8 +14,10 @@ use std::ops::Range;
 use fastrand::Rng;
 
 use crate::item::Item;
+use crate::keyspace::Position;
 use crate::listpack::{self, Listpack};
-use crate::rank_tree::{RankTree, Walk};
+use crate::rank_tree::Walk;
+use crate::ranked::Ranked;
 
 /// A score: any double but NaN. The two zeros are equal.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +33,16 @@ impl Score {
 
     pub fn get(self) -> f64 {
         self.0
+    }
+
+    /// The score as an integer of the same bits.
+    pub(crate) fn bits(self) -> i64 {
+        self.0.to_bits().cast_signed()
+    }
+
+    /// What [`Self::bits`] came from.
+    pub(crate) fn of_bits(bits: i64) -> Self {
+        Self(f64::from_bits(bits.cast_unsigned()))
     }
 
     /// Whether the packed form may hold it as a score.
@@ -151,7 +162,7 @@ pub enum Inserted {
 #[derive(Clone)]
 enum Form {
     Packed(Listpack),
-    Ranked(Box<RankTree>),
+    Ranked(Box<Ranked>),
 }
 
 /// Members with scores, in their order.
@@ -178,20 +189,18 @@ impl SortedSet {
 
     /// An empty set about to take `members`, none longer than `member_bytes`: at once in the form that they will need.
     pub fn for_members(members: usize, member_bytes: usize, limits: SortedSetLimits) -> Self {
-        /// Room made on somebody's word.
-        const ROOM_MAX: usize = 1 << 16;
         if members <= limits.entries && member_bytes <= limits.value {
             return Self::new();
         }
         Self {
-            form: Form::Ranked(Box::new(RankTree::with_capacity(members.min(ROOM_MAX)))),
+            form: Form::Ranked(Box::new(Ranked::new())),
         }
     }
 
     pub fn len(&self) -> usize {
         match &self.form {
             Form::Packed(pack) => pack.len() / 2,
-            Form::Ranked(tree) => tree.len(),
+            Form::Ranked(ranked) => ranked.len(),
         }
     }
 
@@ -238,7 +247,7 @@ impl SortedSet {
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match &self.form {
             Form::Packed(pack) => pack.memory_bytes(),
-            Form::Ranked(tree) => block_size(size_of::<RankTree>()) + tree.memory_bytes(samples),
+            Form::Ranked(ranked) => ranked.memory_bytes(samples),
         }
     }
 
@@ -246,7 +255,7 @@ impl SortedSet {
     pub fn effort_to_free(&self) -> usize {
         match &self.form {
             Form::Packed(_) => 1,
-            Form::Ranked(tree) => tree.len() + 3,
+            Form::Ranked(ranked) => ranked.len() + 3,
         }
     }
 
@@ -254,7 +263,7 @@ impl SortedSet {
     pub fn score(&self, member: &[u8]) -> Option<Score> {
         match &self.form {
             Form::Packed(pack) => position(pack, member).map(|(_, score)| score),
-            Form::Ranked(tree) => tree.score(member),
+            Form::Ranked(ranked) => ranked.score(member),
         }
     }
 
@@ -279,18 +288,12 @@ impl SortedSet {
                     if fits {
                         insert_packed(pack, member, score);
                     } else {
-                        self.unpack().add(member, score);
+                        self.unpack().insert(member, score);
                     }
                     None
                 }
             }
-            Form::Ranked(tree) => {
-                let before = tree.rescore(member, score);
-                if before.is_none() {
-                    tree.add(member, score);
-                }
-                before
-            }
+            Form::Ranked(ranked) => ranked.insert(member, score),
         };
         match before {
             None => Inserted::New,
@@ -307,7 +310,7 @@ impl SortedSet {
                 pack.remove_range(index * 2, 2);
                 Some(score)
             }
-            Form::Ranked(tree) => tree.remove(member),
+            Form::Ranked(ranked) => ranked.remove(member),
         }
     }
 
@@ -320,61 +323,76 @@ impl SortedSet {
         }
         match &mut self.form {
             Form::Packed(pack) => pack.remove_range(ranks.start * 2, count * 2),
-            Form::Ranked(tree) => tree.remove_range(ranks.start, count),
+            Form::Ranked(ranked) => ranked.remove_range(ranks.start, count),
         }
     }
 
-    /// Takes the first entry out (forward) or the last (backward).
-    pub fn pop(&mut self, from: Direction) -> Option<(Vec<u8>, Score)> {
-        let rank = match from {
-            Direction::Forward => 0,
-            Direction::Backward => self.len().checked_sub(1)?,
-        };
-        let (member, score) = self.iter_from(rank, from).next()?;
-        let popped = (member.to_vec(), score);
-        self.remove_range(rank..rank + 1);
-        Some(popped)
+    /// Takes the first entry out (forward) or the last (backward), once `show` has seen it.
+    pub fn pop_with<T>(
+        &mut self,
+        from: Direction,
+        show: impl FnOnce(Item<'_>, Score) -> T,
+    ) -> Option<T> {
+        match &mut self.form {
+            Form::Ranked(ranked) => ranked.pop(from, |name, score| show(Item::Bytes(name), score)),
+            Form::Packed(pack) => {
+                let rank = match from {
+                    Direction::Forward => 0,
+                    Direction::Backward => pack.len().checked_sub(2)? / 2,
+                };
+                let member = pack.seek(rank * 2)?;
+                let score = Score::of(pack.get(pack.next(member)?));
+                let shown = show(pack.get(member), score);
+                pack.remove_range(rank * 2, 2);
+                Some(shown)
+            }
+        }
     }
 
     /// How many members stand before this one.
     pub fn rank(&self, member: &[u8]) -> Option<usize> {
         match &self.form {
             Form::Packed(pack) => position(pack, member).map(|(index, _)| index),
-            Form::Ranked(tree) => tree.rank(member),
+            Form::Ranked(ranked) => ranked.rank(member),
         }
     }
 
-    /// How many members, from the first on, `is_before` holds for; it must hold for none after one that it does not hold for.
-    pub fn partition_point(&self, mut is_before: impl FnMut(Score, Item<'_>) -> bool) -> usize {
+    /// How many members, from the first on, have a score that `is_before` holds for; it must hold for none after one that it does not hold for.
+    pub fn partition_by_score(&self, mut is_before: impl FnMut(Score) -> bool) -> usize {
         match &self.form {
-            Form::Packed(_) => self
-                .iter()
-                .take_while(|&(member, score)| is_before(score, member))
-                .count(),
-            Form::Ranked(tree) => {
-                tree.partition_point(|score, member| is_before(score, Item::Bytes(member)))
+            Form::Packed(_) => self.iter().take_while(|&(_, it)| is_before(it)).count(),
+            Form::Ranked(ranked) => ranked.partition_point(|place| is_before(place.score)),
+        }
+    }
+
+    /// The same for names, where all scores are equal.
+    pub fn partition_by_name(&self, mut is_before: impl FnMut(Item<'_>) -> bool) -> usize {
+        match &self.form {
+            Form::Packed(_) => self.iter().take_while(|&(it, _)| is_before(it)).count(),
+            Form::Ranked(ranked) => {
+                ranked.partition_point(|place| is_before(Item::Bytes(place.name())))
             }
         }
     }
 
     /// The rank of the first member whose score is at least `score`.
     pub fn first_from_score(&self, score: Score) -> usize {
-        self.partition_point(|other, _| other < score)
+        self.partition_by_score(|other| other < score)
     }
 
     /// The rank of the first member whose score is above `score`.
     pub fn first_above_score(&self, score: Score) -> usize {
-        self.partition_point(|other, _| other <= score)
+        self.partition_by_score(|other| other <= score)
     }
 
     /// The rank of the first member that is not before `name`, where all scores are equal.
     pub fn first_from_name(&self, name: &[u8]) -> usize {
-        self.partition_point(|_, member| compare(member, name) == Ordering::Less)
+        self.partition_by_name(|member| compare(member, name) == Ordering::Less)
     }
 
     /// The rank of the first member that is after `name`, where all scores are equal.
     pub fn first_after_name(&self, name: &[u8]) -> usize {
-        self.partition_point(|_, member| compare(member, name) != Ordering::Greater)
+        self.partition_by_name(|member| compare(member, name) != Ordering::Greater)
     }
 
     /// All entries in order.
@@ -393,7 +411,7 @@ impl SortedSet {
                     Direction::Backward => Source::Backward(pack.range(0..start + 2)),
                 }
             }
-            Form::Ranked(tree) => Source::Ranked(tree.iter_from(rank, direction)),
+            Form::Ranked(ranked) => Source::Ranked(ranked.iter_from(rank, direction)),
         })
     }
 
@@ -406,34 +424,40 @@ impl SortedSet {
         let index = rng.usize(..len);
         match &self.form {
             Form::Packed(_) => self.iter_from(index, Direction::Forward).next(),
-            Form::Ranked(tree) => tree
-                .in_slot(index)
+            Form::Ranked(ranked) => ranked
+                .random(rng)
                 .map(|(member, score)| (Item::Bytes(member), score)),
         }
     }
 
-    /// Shows about `count` entries from `cursor` on; all of them in the packed form. Returns where to go on, 0 at the end. Entries that stay
-    /// in the set from the first call (with 0) to the last are all shown, some perhaps twice.
-    pub fn scan(&self, cursor: u64, count: usize, mut show: impl FnMut(Item<'_>, Score)) -> u64 {
+    /// Shows about `count` entries from `from` on; all of them in the packed form. Returns where to go on, or `None` at the end. Entries that stay
+    /// in the set throughout a scan are all shown.
+    pub fn scan(
+        &self,
+        from: Position,
+        count: usize,
+        mut show: impl FnMut(Item<'_>, Score),
+    ) -> Option<Position> {
         match &self.form {
             Form::Packed(_) => {
                 self.iter().for_each(|(member, score)| show(member, score));
-                0
+                None
             }
-            Form::Ranked(tree) => {
-                // The cursor is the lowest slot shown so far; the first call begins at the top.
-                let top = match usize::try_from(cursor) {
-                    Ok(0) | Err(_) => tree.len(),
-                    Ok(cursor) => cursor.min(tree.len()),
-                };
-                let bottom = top.saturating_sub(count.max(1));
-                for index in (bottom..top).rev() {
-                    if let Some((member, score)) = tree.in_slot(index) {
-                        show(Item::Bytes(member), score);
-                    }
-                }
-                bottom as u64
-            }
+            Form::Ranked(ranked) => ranked.scan(from, count, |member, score| {
+                show(Item::Bytes(member), score);
+            }),
+        }
+    }
+
+    /// Whether asking for members ahead is of use.
+    pub fn is_worth_fetching(&self) -> bool {
+        matches!(&self.form, Form::Ranked(ranked) if ranked.is_worth_fetching())
+    }
+
+    /// Lets what a command needs that names these members be on its way from memory.
+    pub fn prefetch<'k>(&self, members: impl Iterator<Item = &'k [u8]>) {
+        if let Form::Ranked(ranked) = &self.form {
+            ranked.prefetch(members);
         }
     }
 
@@ -443,17 +467,17 @@ impl SortedSet {
     }
 
     /// The set in its large form from here on.
-    fn unpack(&mut self) -> &mut RankTree {
+    fn unpack(&mut self) -> &mut Ranked {
         if let Form::Packed(_) = self.form {
-            let mut tree = Box::new(RankTree::with_capacity(self.len() + 1));
+            let mut ranked = Box::new(Ranked::new());
             let mut digits = itoa::Buffer::new();
             for (member, score) in self.iter() {
-                tree.add(member.text(&mut digits), score);
+                ranked.insert(member.text(&mut digits), score);
             }
-            self.form = Form::Ranked(tree);
+            self.form = Form::Ranked(ranked);
         }
         match &mut self.form {
-            Form::Ranked(tree) => tree,
+            Form::Ranked(ranked) => ranked,
             Form::Packed(_) => unreachable!("it was given its large form above"),
         }
     }
@@ -523,6 +547,15 @@ impl<'a> Iterator for Entries<'a> {
             Source::Ranked(walk) => walk
                 .next()
                 .map(|(member, score)| (Item::Bytes(member), score)),
+        }
+    }
+}
+
+#[cfg(test)]
+impl SortedSet {
+    fn assert_sound(&self) {
+        if let Form::Ranked(ranked) = &self.form {
+            ranked.assert_sound();
         }
     }
 }

@@ -30,6 +30,7 @@ fn owned(entry: (Item<'_>, Score)) -> (Vec<u8>, f64) {
 fn check(set: &SortedSet, model: &BTreeMap<Vec<u8>, f64>) {
     let expected = sorted(model);
     assert_eq!(set.len(), expected.len());
+    set.assert_sound();
     assert_eq!(set.iter().map(owned).collect::<Vec<_>>(), expected);
     for (rank, (member, value)) in expected.iter().enumerate() {
         assert_eq!(set.rank(member), Some(rank));
@@ -78,7 +79,7 @@ fn name(member: u8) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 128 }))]
 
     #[test]
     fn behaves_like_a_sorted_map(steps in prop::collection::vec(step(), 0..120), large in any::<bool>()) {
@@ -109,7 +110,7 @@ proptest! {
                     let entries = sorted(&model);
                     let expected = if first { entries.first() } else { entries.last() };
                     let direction = if first { Direction::Forward } else { Direction::Backward };
-                    let popped = set.pop(direction).map(|(m, s)| (m, s.get()));
+                    let popped = set.pop_with(direction, |m, s| (m.to_vec(), s.get()));
                     prop_assert_eq!(popped.as_ref(), expected);
                     if let Some((member, _)) = popped {
                         model.remove(&member);
@@ -141,12 +142,10 @@ proptest! {
         for member in &kept {
             set.insert(member, score(1.0), TINY);
         }
-        let (mut shown, mut cursor, mut changes) = (BTreeSet::new(), 0, changes.into_iter());
-        loop {
-            cursor = set.scan(cursor, 3, |member, _| { shown.insert(member.to_vec()); });
-            if cursor == 0 {
-                break;
-            }
+        let (mut shown, mut changes) = (BTreeSet::new(), changes.into_iter());
+        let mut from = Some(Position::default());
+        while let Some(at) = from {
+            from = set.scan(at, 3, |member, _| { shown.insert(member.to_vec()); });
             for (number, add) in changes.by_ref().take(6) {
                 let member = format!("gone:{}", number % 80);
                 match add {
@@ -201,9 +200,84 @@ fn names_order_ranges_where_scores_are_equal() {
     }
 }
 
+#[derive(Clone, Debug)]
+enum LargeStep {
+    /// Members of these numbers, with scores that rise, fall or jump about, or are all equal.
+    Insert(u16, u16, u8),
+    Remove(u16, u16),
+    RemoveRange(u16, u16),
+    Pop(bool, u16),
+}
+
+fn large_step() -> impl Strategy<Value = LargeStep> {
+    prop_oneof![
+        3 => (0u16..3000, 1u16..600, 0u8..4).prop_map(|(at, n, way)| LargeStep::Insert(at, n, way)),
+        1 => (0u16..3000, 1u16..300).prop_map(|(at, n)| LargeStep::Remove(at, n)),
+        1 => (0u16..3000, 1u16..500).prop_map(|(at, n)| LargeStep::RemoveRange(at, n)),
+        1 => (any::<bool>(), 1u16..400).prop_map(|(first, n)| LargeStep::Pop(first, n)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 48 }))]
+
+    /// Deep trees: nodes part, join and go at every depth.
+    #[test]
+    fn large_sets_behave_like_a_sorted_map(steps in prop::collection::vec(large_step(), 1..if cfg!(miri) { 4 } else { 40 })) {
+        let (mut set, mut model) = (SortedSet::new(), BTreeMap::new());
+        let member = |n: u16| format!("member:{n}").into_bytes();
+        let mut expected: Vec<(i64, Vec<u8>)> = Vec::new();
+        for step in steps {
+            match step {
+                LargeStep::Insert(at, n, way) => for n in at..at + n {
+                    let value = match way {
+                        0 => i64::from(n),
+                        1 => -i64::from(n),
+                        2 => i64::from(n) * 7919 % 1009,
+                        _ => 5,
+                    };
+                    set.insert(&member(n), score(value as f64), TINY);
+                    model.insert(member(n), value);
+                },
+                LargeStep::Remove(at, n) => for n in at..at + n {
+                    let was = model.remove(&member(n)).map(|value| score(value as f64));
+                    prop_assert_eq!(set.remove(&member(n)), was);
+                },
+                LargeStep::RemoveRange(at, n) => {
+                    let range = usize::from(at)..usize::from(at) + usize::from(n);
+                    for (_, name) in expected.iter().take(range.end).skip(range.start) {
+                        model.remove(name);
+                    }
+                    set.remove_range(range);
+                }
+                LargeStep::Pop(first, n) => for _ in 0..n.min(expected.len() as u16) {
+                    let direction = if first { Direction::Forward } else { Direction::Backward };
+                    let popped = set.pop_with(direction, |name, score| (score.get() as i64, name.to_vec()));
+                    let end = if first { expected.remove(0) } else { expected.pop().expect("some are left") };
+                    prop_assert_eq!(popped.as_ref(), Some(&end));
+                    model.remove(&end.1);
+                },
+            }
+            expected = model.iter().map(|(name, &value)| (value, name.clone())).collect();
+            expected.sort();
+            set.assert_sound();
+            prop_assert_eq!(set.len(), expected.len());
+            prop_assert!(set.iter().map(|(name, score)| (score.get() as i64, name.to_vec())).eq(expected.iter().cloned()));
+            for (rank, (value, name)) in expected.iter().enumerate().step_by(37) {
+                prop_assert_eq!(set.rank(name), Some(rank));
+                let below = expected.partition_point(|other| other.0 < *value);
+                prop_assert_eq!(set.first_from_score(score(*value as f64)), below);
+                let behind = set.iter_from(rank, Direction::Backward).next();
+                prop_assert!(behind.is_some_and(|(other, _)| other == name[..]));
+            }
+        }
+        prop_assert!(set.clone().iter().map(owned).eq(set.iter().map(owned)));
+    }
+}
+
 #[test]
 fn large_sets_keep_their_order_and_give_memory_back() {
-    const MEMBERS: usize = 20_000;
+    const MEMBERS: usize = if cfg!(miri) { 700 } else { 20_000 };
     let limits = SortedSetLimits::default();
     let mut set = SortedSet::new();
     for n in 0..MEMBERS {

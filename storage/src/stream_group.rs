@@ -108,19 +108,19 @@ impl Group {
         self.last_id = id;
     }
 
-    /// How many entries are still to be delivered, where it can be known.
-    pub fn lag(&self, stream: &Counts) -> Option<u64> {
+    /// How many entries are still to be delivered, where it can be known. Less than none where more were said to be read than were added.
+    pub fn lag(&self, stream: &Counts) -> Option<i64> {
         if stream.entries_added == 0 || stream.len == 0 {
             return Some(0);
         }
         if self.last_id < stream.first_id && stream.max_deleted_id < stream.first_id {
-            return Some(stream.len);
+            return i64::try_from(stream.len).ok();
         }
         let read = match self.entries_read {
             Some(read) if !stream.deleted_since(self.last_id) => read,
             _ => stream.rank_of(self.last_id)?,
         };
-        Some(stream.entries_added.saturating_sub(read))
+        Some(stream.entries_added.wrapping_sub(read).cast_signed())
     }
 
     // Consumers.

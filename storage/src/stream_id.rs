@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::item::parse_int;
+
 /// Longest text of an id: two 20-digit numbers and the dash.
 pub const ID_TEXT_MAX: usize = 41;
 
@@ -59,14 +61,11 @@ impl StreamId {
         }
     }
 
-    /// `ms-seq`, or `ms` alone, whose sequence is then `missing_seq`. `None` for any other text.
+    /// `ms-seq`, or `ms` alone, whose sequence is then `missing_seq`. `None` for any other text, which ends at a zero byte.
     pub fn parse(text: &[u8], missing_seq: u64) -> Option<StreamId> {
-        match text.iter().position(|&b| b == b'-') {
-            None => Some(StreamId::new(parse_u64(text)?, missing_seq)),
-            Some(dash) => {
-                let (ms, seq) = text.split_at(dash);
-                Some(StreamId::new(parse_u64(ms)?, parse_u64(seq.get(1..)?)?))
-            }
+        match halves(text) {
+            (ms, None) => Some(StreamId::new(parse_u64(ms)?, missing_seq)),
+            (ms, Some(seq)) => Some(StreamId::new(parse_u64(ms)?, parse_u64(seq)?)),
         }
     }
 
@@ -100,13 +99,20 @@ impl StreamId {
 impl NewId {
     /// `*`, `ms-*`, `ms-seq` or `ms` (which means `ms-0`). `None` for any other text.
     pub fn parse(text: &[u8]) -> Option<NewId> {
-        if text == b"*" {
-            return Some(NewId::Auto);
+        match halves(text) {
+            (b"*", None) => Some(NewId::Auto),
+            (ms, Some(b"*")) => parse_u64(ms).map(NewId::AutoSeq),
+            _ => StreamId::parse(text, 0).map(NewId::Exact),
         }
-        match text.strip_suffix(b"-*") {
-            Some(ms) => parse_u64(ms).map(NewId::AutoSeq),
-            None => StreamId::parse(text, 0).map(NewId::Exact),
-        }
+    }
+}
+
+/// What stands before and behind the first dash, if there is one. As in C, the text ends at a zero byte.
+fn halves(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+    match text.iter().position(|&byte| byte == b'-') {
+        None => (text, None),
+        Some(dash) => (&text[..dash], Some(&text[dash + 1..])),
     }
 }
 
@@ -139,14 +145,29 @@ impl std::ops::Deref for IdText {
     }
 }
 
-/// Digits only; leading zeros are let through, as Redis does.
+/// The number as Redis reads it: where it is not spelled as integers are, C's `strtoull` has its say, which lets blanks, a sign and zeros through,
+/// and takes a negative number for what it is modulo 2^64.
 fn parse_u64(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
+    if let Some(int) = parse_int(text) {
+        return u64::try_from(int).ok();
+    }
+    let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | 9..=13));
+    let (negative, digits) = match &text[blanks.count()..] {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() {
         return None;
     }
-    text.iter().try_fold(0u64, |sum, &b| {
+    let magnitude = digits.iter().try_fold(0u64, |sum, &b| {
         let digit = b.is_ascii_digit().then(|| u64::from(b - b'0'))?;
         sum.checked_mul(10)?.checked_add(digit)
+    })?;
+    Some(if negative {
+        magnitude.wrapping_neg()
+    } else {
+        magnitude
     })
 }
 
@@ -162,8 +183,18 @@ mod tests {
             StreamId::parse(b"18446744073709551615-18446744073709551615", 0),
             Some(StreamId::MAX)
         );
+        assert_eq!(StreamId::parse(b"+1", 0), Some(StreamId::new(1, 0)));
+        assert_eq!(StreamId::parse(b" 07- 2", 0), Some(StreamId::new(7, 2)));
+        assert_eq!(
+            StreamId::parse(b"1--05", 0),
+            Some(StreamId::new(1, u64::MAX - 4))
+        );
+        assert_eq!(StreamId::parse(b"3\0x", 0), Some(StreamId::new(3, 0)));
         for bad in [
             &b"5-"[..],
+            b"1--5",
+            b"1 ",
+            b"+",
             b"-5",
             b"",
             b"-",

@@ -66,6 +66,26 @@ impl Object {
             _ => self.memory_bytes(),
         }
     }
+
+    /// Whether asking for elements ahead is of use: where the value is a large table.
+    pub fn is_worth_fetching(&self) -> bool {
+        match self {
+            Self::Hash(hash) => hash.is_worth_fetching(),
+            Self::Set(set) => set.is_worth_fetching(),
+            Self::SortedSet(set) => set.is_worth_fetching(),
+            Self::List(_) | Self::Stream(_) => false,
+        }
+    }
+
+    /// Lets what commands need that name these elements be on its way from memory.
+    pub fn prefetch<'k>(&self, elements: impl Iterator<Item = &'k [u8]>) {
+        match self {
+            Self::Hash(hash) => hash.prefetch(elements),
+            Self::Set(set) => set.prefetch(elements),
+            Self::SortedSet(set) => set.prefetch(elements),
+            Self::List(_) | Self::Stream(_) => {}
+        }
+    }
 }
 
 macro_rules! values {

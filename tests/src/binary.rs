@@ -83,16 +83,31 @@ pub fn reference() -> &'static Path {
     })
 }
 
+/// The library that stands between a server and its disk, built where needed.
+///
+/// # Panics
+/// Where it cannot be built.
+pub fn faults() -> &'static Path {
+    static FAULTS: OnceLock<PathBuf> = OnceLock::new();
+    FAULTS.get_or_init(|| {
+        run_cargo(&["build", "--quiet", "-p", "faults"]);
+        profile_directory().join("libfaults.so")
+    })
+}
+
 fn build() -> PathBuf {
+    run_cargo(&["build", "--quiet", "-p", "percore", "--bin", "percore"]);
+    profile_directory().join("percore")
+}
+
+/// Runs cargo for the profile of the tests themselves.
+fn run_cargo(words: &[&str]) {
     let profile = profile_directory();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(root())
-        .args(["build", "--quiet", "-p", "percore", "--bin", "percore"]);
+    cargo.current_dir(root()).args(words);
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
     let status = cargo.status().expect("running cargo");
-    assert!(status.success(), "percore does not build");
-    profile.join("percore")
+    assert!(status.success(), "cargo {} fails", words.join(" "));
 }

@@ -67,6 +67,16 @@ impl Contents {
         Contents(all)
     }
 
+    /// The same without the times at which consumers were last seen: reading nothing changes them, which no log tells.
+    #[must_use]
+    pub fn without_times_seen(&self) -> Contents {
+        let mut all = self.0.clone();
+        for held in all.values_mut().filter(|held| held.kind == b"stream") {
+            held.value = without_fields(held.value.clone(), &[b"seen-time"]);
+        }
+        Contents(all)
+    }
+
     /// Nothing where the two are equal, else the first keys that differ.
     ///
     /// # Panics
@@ -161,7 +171,7 @@ fn held(wire: &mut Wire, keys: Vec<Vec<u8>>) -> Vec<(Vec<u8>, Held)> {
             b"none" => continue,
             b"set" => sorted(value, 1),
             b"hash" => with_deadlines(wire, &key, sorted(value, 2)),
-            b"stream" => without_reckoned(value),
+            b"stream" => without_fields(value, &NOT_HELD),
             _ => value,
         };
         let held = Held {
@@ -195,17 +205,18 @@ fn with_deadlines(wire: &mut Wire, key: &[u8], pairs: Value) -> Value {
     Value::Array(vec![pairs, deadlines])
 }
 
-fn without_reckoned(value: Value) -> Value {
+/// Leaves out the fields with these names, and their values, at any depth.
+fn without_fields(value: Value, left_out: &[&[u8]]) -> Value {
     let Value::Array(all) = value else {
         return value;
     };
     let names: Vec<bool> = all
         .iter()
-        .map(|it| matches!(it, Value::Bulk(name) if NOT_HELD.contains(&&name[..])))
+        .map(|it| matches!(it, Value::Bulk(name) if left_out.contains(&&name[..])))
         .collect();
     let kept = all.into_iter().enumerate().filter(|(at, _)| {
-        let reckoned = names[*at] || (*at > 0 && names[*at - 1]);
-        !reckoned
+        let left_out = names[*at] || (*at > 0 && names[*at - 1]);
+        !left_out
     });
-    Value::Array(kept.map(|(_, it)| without_reckoned(it)).collect())
+    Value::Array(kept.map(|(_, it)| without_fields(it, left_out)).collect())
 }

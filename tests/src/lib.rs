@@ -10,6 +10,7 @@
 //! * [`reply`]: where a reply ends, and what it says.
 //! * [`compare`]: when two replies count as the same.
 //! * [`contents`]: all that a server holds, key by key.
+//! * [`disk`]: a disk below a server that fails, and loses its power.
 //! * [`grammar`]: random commands, a file a family.
 //! * [`duel`]: runs sequences of them against both servers, and shrinks those that differ.
 //! * [`history`]: whether what concurrent clients saw could have happened one command at a time.
@@ -19,6 +20,7 @@ pub mod binary;
 pub mod compare;
 pub mod contents;
 pub mod differences;
+pub mod disk;
 pub mod duel;
 pub mod grammar;
 pub mod history;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::binary::{binary, reference};
+use crate::disk::{self, Disk};
 use crate::wire::Wire;
 
 /// How long a server may take from its start to its first PONG, and from a signal to its end.
@@ -38,6 +39,8 @@ pub struct Options {
     pub files: Vec<(String, Vec<u8>)>,
     /// Whether to listen on a Unix socket too.
     pub unix_socket: bool,
+    /// The disk that fails, below it: see [`crate::disk`].
+    pub disk: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -48,6 +51,7 @@ impl Default for Options {
             save: String::new(),
             files: Vec::new(),
             unix_socket: false,
+            disk: None,
         }
     }
 }
@@ -80,6 +84,13 @@ impl Options {
     #[must_use]
     pub fn file(mut self, name: &str, contents: &[u8]) -> Options {
         self.files.push((name.to_owned(), contents.to_vec()));
+        self
+    }
+
+    /// On a disk that fails when it is told to.
+    #[must_use]
+    pub fn disk(mut self, disk: &Disk) -> Options {
+        self.disk = Some(disk.path());
         self
     }
 
@@ -388,6 +399,12 @@ fn spawn(program: Program, options: &Options, port: u16, directory: &Path) -> Ch
         command.args(["--hz", "500"]);
     } else {
         command.args(["--shards", &options.shards.to_string()]);
+    }
+    if let Some(disk) = &options.disk {
+        // What goes through io_uring does not pass the library.
+        command
+            .args(["--io-driver", "epoll"])
+            .envs(disk::environment(disk, directory));
     }
     if options.unix_socket {
         command.arg("--unixsocket").arg(unix_socket(directory));

@@ -179,24 +179,19 @@ impl Wire {
         std::mem::take(&mut self.arrived)
     }
 
-    /// Tells the server that nothing more will be sent; replies can still be read.
-    ///
-    /// # Errors
-    /// Where the server has closed.
-    pub fn try_finish_sending(&mut self) -> std::io::Result<()> {
-        match &self.socket {
-            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
-            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
-        }
-    }
-
-    /// Tells the server that nothing more will be sent; replies can still be read.
+    /// Tells the server that nothing more will be sent; replies can still be read. It may have closed by now.
     ///
     /// # Panics
-    /// Where the server has closed.
+    /// Where the socket refuses.
     pub fn finish_sending(&mut self) {
-        self.try_finish_sending()
-            .expect("shutting down the sending half");
+        let shut = match &self.socket {
+            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
+        };
+        match shut {
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            shut => shut.expect("shutting down the sending half"),
+        }
     }
 
     fn fill(&mut self) -> std::io::Result<usize> {

@@ -203,6 +203,44 @@ fn a_renamed_key_is_never_nowhere_nor_twice() {
     }
 }
 
+/// A transaction holds its keys in the databases that its commands name, too.
+#[test]
+fn a_transaction_moves_and_copies_keys_between_databases() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        for key in KEYS {
+            for words in [
+                "MULTI".to_owned(),
+                "PING".to_owned(),
+                format!("SET {key} v"),
+                format!("COPY {key} {key} DB 2"),
+                format!("MOVE {key} 1"),
+                format!("EXISTS {key}"),
+                "SELECT 1".to_owned(),
+                format!("GET {key}"),
+                "SELECT 0".to_owned(),
+            ] {
+                wire.ask(&words);
+            }
+            let replies = wire.ask("EXEC").elements().expect("replies");
+            let ones = [&replies[2], &replies[3]].map(Value::integer);
+            assert_eq!(ones, [1, 1], "{key} with {shards} shards");
+            assert_eq!(replies[4].integer(), 0, "{key} with {shards} shards");
+            assert_eq!(replies[6].text(), b"v", "{key} with {shards} shards");
+            for database in [1, 2] {
+                wire.ask(&format!("SELECT {database}"));
+                assert_eq!(
+                    wire.ask(&format!("GET {key}")).text(),
+                    b"v",
+                    "{key} with {shards} shards"
+                );
+            }
+            wire.ask("SELECT 0");
+        }
+    }
+}
+
 #[test]
 fn a_watched_key_that_changed_stops_the_transaction() {
     for shards in SHARDS {

@@ -242,8 +242,8 @@ impl Run<'_> {
             if self.may_be_lost(kind) && random.u8(..10) == 0 {
                 // Hangs up at some moment, with or without notice.
                 std::thread::sleep(Duration::from_micros(random.u64(..2_000)));
-                // (It may have been killed already.)
-                if random.bool() && wire.try_finish_sending().is_ok() {
+                if random.bool() {
+                    wire.finish_sending();
                     wire.until_closed();
                 }
                 *wire = self.server.connect();

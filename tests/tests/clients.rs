@@ -52,10 +52,19 @@ fn redis_cli_prints_the_same() {
 
 #[test]
 fn redis_py_works() {
+    run_python("redis_py.py");
+}
+
+#[test]
+fn redis_py_keeps_a_cache() {
+    run_python("redis_py_cache.py");
+}
+
+fn run_python(program: &str) {
     for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
         let output = Command::new(python())
-            .arg(script("redis_py.py"))
+            .arg(script(program))
             .arg(server.port().to_string())
             .output()
             .expect("running Python");

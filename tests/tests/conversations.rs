@@ -5,6 +5,7 @@
 //! ```text
 //! 1 GET a       sends, and waits for the reply
 //! 1! BLPOP a 0  sends, and waits until the server counts one more blocked client
+//! 1> SET a b    sends, and expects no reply
 //! 1<            waits for a reply, or a message
 //! ```
 //!
@@ -73,6 +74,7 @@ fn hold(server: &Server, version: &str, conversation: &str) -> Vec<(usize, Vec<u
                 wire.send_command(&words);
                 heard.push((at, hear(wire, at, line)));
             }
+            ">" => wire.send_command(&words),
             "<" => heard.push((at, hear(wire, at, line))),
             "!" => {
                 let before = blocked(&mut control);
@@ -148,18 +150,29 @@ fn who_reads_for_a_group_that_goes_is_told() {
     for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
         let (mut reader, mut manager) = (server.connect(), server.connect());
-        manager.ask("XGROUP CREATE stream group $ MKSTREAM");
-        reader.send(b"XREADGROUP GROUP group me BLOCK 0 STREAMS stream >\r\n");
-        eventually("the reader waits", BLOCKED_TIME_MAX, || {
-            blocked(&mut manager) == 1
-        });
-        manager.ask("XGROUP DESTROY stream group");
-        let reply = reader.reply();
-        assert!(
-            reply.starts_with(b"-NOGROUP "),
-            "{shards} shards: {}",
-            show(&reply)
-        );
+        for way in [
+            "XGROUP DESTROY stream group",
+            "DEL stream",
+            "RENAME stream other",
+            "MOVE stream 1",
+            "FLUSHALL",
+            "FLUSHDB ASYNC",
+            "SWAPDB 0 2",
+        ] {
+            manager.ask("FLUSHALL");
+            manager.ask("XGROUP CREATE stream group $ MKSTREAM");
+            reader.send(b"XREADGROUP GROUP group me BLOCK 0 STREAMS stream >\r\n");
+            eventually("the reader waits", BLOCKED_TIME_MAX, || {
+                blocked(&mut manager) == 1
+            });
+            manager.ask(way);
+            let reply = reader.reply();
+            assert!(
+                reply.starts_with(b"-NOGROUP "),
+                "{shards} shards, {way}: {}",
+                show(&reply)
+            );
+        }
     }
 }
 

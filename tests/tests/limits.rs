@@ -52,6 +52,31 @@ fn closes_the_largest(server: &Server) {
     }
 }
 
+/// Whether a connection goes that watches, or subscribes to, more and more.
+fn goes(server: &Server, verb: &str) -> bool {
+    const NAME_BYTES: usize = 10_000;
+    const COUNT_MAX: usize = 5_000;
+    let mut control = server.connect();
+    control.ask("CLIENT NO-EVICT on");
+    control.ask("CONFIG SET maxmemory-clients 10mb");
+    let mut wire = server.connect();
+    (0..COUNT_MAX).any(|number| {
+        let command = format!("{verb} {number}{}\r\n", "x".repeat(NAME_BYTES));
+        wire.try_send(command.as_bytes()).is_err() || !matches!(wire.try_reply(), Ok(Some(_)))
+    })
+}
+
+#[test]
+fn what_clients_watch_and_subscribe_to_counts() {
+    for verb in ["WATCH", "SUBSCRIBE", "PSUBSCRIBE"] {
+        // Redis counts the entries, and not their names.
+        for shards in SHARDS {
+            let server = Server::start(Options::shards(shards));
+            assert!(goes(&server, verb), "{verb}, {shards} shards");
+        }
+    }
+}
+
 #[test]
 fn the_largest_clients_are_closed_first_as_by_redis() {
     closes_the_largest(&Oracle::start());

@@ -250,6 +250,39 @@ fn arguments_of_a_megabyte_and_of_64() {
     }
 }
 
+/// What waits behind a command that blocks is read and not run: a large argument begins in the middle of what has been read by then.
+#[test]
+fn a_large_argument_may_begin_behind_a_command_that_waits() {
+    const LEN: usize = 100_000;
+    let value: Vec<u8> = (0..LEN).map(|at| b'a' + (at % 26) as u8).collect();
+    for shards in [1, 2] {
+        let server = Server::start(Options::shards(shards));
+        let mut control = server.connect();
+        for cut in [1, 100, 300, 20_000, LEN - 1] {
+            let mut wire = server.connect();
+            let set = [
+                format!("*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n${LEN}\r\n").as_bytes(),
+                &value,
+                b"\r\nPING\r\n",
+            ]
+            .concat();
+            let cut = set.len() - LEN - 8 + cut;
+            wire.send(b"BLPOP list 0\r\n");
+            wire.send(&set[..cut]);
+            eventually("it waits", START_TIME_MAX, || {
+                let list = control.ask("CLIENT LIST TYPE normal");
+                String::from_utf8_lossy(list.text()).contains("flags=b")
+            });
+            control.ask("RPUSH list element");
+            assert!(wire.value().elements().is_some());
+            wire.send(&set[cut..]);
+            assert_eq!(wire.value().text(), b"OK");
+            assert_eq!(wire.value().text(), b"PONG");
+            assert!(wire.ask("GET large").text() == value, "cut at {cut}");
+        }
+    }
+}
+
 #[test]
 fn a_command_of_a_hundred_thousand_arguments() {
     let server = Server::start(Options::shards(4));
@@ -360,6 +393,46 @@ fn command_answers_in_the_shapes_of_redis() {
                 show(&replies[0]),
                 show(&replies[1])
             );
+        }
+    }
+}
+
+/// What is refused is a command, too: CLIENT REPLY SKIP is for the next one, whatever becomes of it.
+#[test]
+fn replies_are_skipped_as_by_redis() {
+    const SENT: &[&str] = &[
+        "CLIENT REPLY SKIP|PING|PING",
+        "CLIENT REPLY SKIP|NONSENSE|PING",
+        "CLIENT REPLY SKIP|GET|PING",
+        "CLIENT REPLY SKIP|CLIENT NONSENSE|PING",
+        "CLIENT REPLY SKIP|CLIENT REPLY SKIP|PING|PING",
+        "CLIENT REPLY SKIP|CLIENT REPLY OFF|PING|CLIENT REPLY ON|PING",
+        "CLIENT REPLY OFF|NONSENSE|CLIENT REPLY SKIP|PING|CLIENT REPLY ON|PING",
+        "CLIENT REPLY SKIP|MULTI|GET a|EXEC",
+        "MULTI|GET a|EXEC|CLIENT REPLY SKIP|EXEC|PING",
+        "CLIENT REPLY OFF|MULTI|GET a|EXEC|MULTI|GET a|DISCARD|CLIENT REPLY ON|PING",
+        "CLIENT REPLY OFF|MULTI|GET a|MONITOR|EXEC|CLIENT REPLY ON|PING",
+    ];
+    let heard = |server: &Server, sent: &str| -> Vec<String> {
+        let mut wire = server.connect();
+        for command in sent.split('|') {
+            wire.send(format!("{command}\r\n").as_bytes());
+        }
+        wire.send(AFTER);
+        let mut heard = Vec::new();
+        loop {
+            let reply = wire.reply();
+            if reply.ends_with(b"still on!\r\n") {
+                return heard;
+            }
+            heard.push(show(&reply));
+        }
+    };
+    let oracle = Oracle::start();
+    for shards in [1, 2, 4] {
+        let server = Server::start(Options::shards(shards));
+        for sent in SENT {
+            assert_eq!(heard(&oracle, sent), heard(&server, sent), "{sent}");
         }
     }
 }

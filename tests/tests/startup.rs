@@ -237,6 +237,39 @@ fn after_a_kill_it_starts_again() {
 }
 
 #[test]
+fn who_comes_early_waits_for_the_data() {
+    for flags in ["--appendonly no", "--appendonly yes"] {
+        let mut server = Server::start(Options::shards(4).flags(flags));
+        let mut wire = server.connect();
+        wire.ask("SET a 1");
+        wire.ask("SAVE");
+        for _ in 0..5 {
+            server.kill();
+            let address = server.address();
+            // From before there is a socket on, and on every shard.
+            let early = std::thread::spawn(move || {
+                let mut replies = Vec::new();
+                while replies.len() < 20 {
+                    // The dead server's sockets may still be there, and are reset.
+                    if let Ok(mut wire) = tests::Wire::connect(address)
+                        && wire.try_send(b"GET a\r\n").is_ok()
+                        && let Ok(Some(reply)) = wire.try_reply()
+                    {
+                        replies.push(reply);
+                    }
+                }
+                replies
+            });
+            server.restart();
+            let replies = early.join().expect("the early clients");
+            for reply in replies {
+                assert_eq!(show(&reply), show(b"$1\r\n1\r\n"), "{flags}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_idle_server_sleeps() {
     let server = Server::start(Options::shards(4));
     let _idle: Vec<_> = (0..20).map(|_| server.connect()).collect();
@@ -261,4 +294,16 @@ fn cpu_ticks(pid: u32) -> u64 {
         .take(2)
         .map(|field| field.parse::<u64>().expect("a number"))
         .sum()
+}
+
+/// A server that has answered once has all its data, whichever shard is asked.
+#[test]
+fn no_shard_loads_any_more_when_one_answers() {
+    for _ in 0..20 {
+        let server = Server::start(Options::shards(8));
+        let mut wire = server.connect();
+        for key in 0..16 {
+            assert_eq!(wire.ask(&format!("SET {key} value")).text(), b"OK");
+        }
+    }
 }

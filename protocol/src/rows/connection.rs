@@ -19,11 +19,25 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "Commands about connections.";
     }
 
+    "client|caching" => session(client::caching) {
+        arity 3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "6.0.0"; complexity "O(1)";
+        syntax "(YES|NO)";
+        summary "Whether the next command's keys are tracked, in the OPTIN and OPTOUT modes.";
+    }
+
     "client|getname" => session(client::getname) {
         arity 2; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
         group Connection; since "2.6.9"; complexity "O(1)";
         syntax "";
         summary "The connection's name.";
+    }
+
+    "client|getredir" => session(client::getredir) {
+        arity 2; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "6.0.0"; complexity "O(1)";
+        syntax "";
+        summary "The client that gets this connection's invalidation messages.";
     }
 
     "client|help" => session(client::help) {
@@ -101,9 +115,24 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "client|setname" => session(client::setname) {
         arity 3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
         group Connection; since "2.6.9"; complexity "O(1)";
         syntax "connection-name";
         summary "Names the connection.";
+    }
+
+    "client|tracking" => session(client::tracking) {
+        arity -3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "6.0.0"; complexity "O(1)";
+        syntax "(ON|OFF) [REDIRECT client-id] [PREFIX prefix]... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]";
+        summary "Turns messages about changed keys on or off, for caches on the client's side.";
+    }
+
+    "client|trackinginfo" => session(client::trackinginfo) {
+        arity 2; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        group Connection; since "6.2.0"; complexity "O(1)";
+        syntax "";
+        summary "How this connection's tracking is set.";
     }
 
     "client|unblock" => session(blocking::unblock) {

@@ -142,7 +142,6 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "hpttl" => keyed(hash_expire::hpttl) {
         arity -5; flags [READONLY FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RO ACCESS];
-        tips ["nondeterministic_output"];
         group Hash; since "7.4.0"; complexity "O(N)";
         syntax "key FIELDS numfields field...";
         summary "The time to live of fields in milliseconds.";
@@ -194,7 +193,6 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "httl" => keyed(hash_expire::httl) {
         arity -5; flags [READONLY FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RO ACCESS];
-        tips ["nondeterministic_output"];
         group Hash; since "7.4.0"; complexity "O(N)";
         syntax "key FIELDS numfields field...";
         summary "The time to live of fields in seconds.";

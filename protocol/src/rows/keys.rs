@@ -148,7 +148,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "randomkey" => roaming(keyspace::randomkey, keyspace::randomkey_at_once) {
         arity 1; flags [READONLY]; acl [KEYSPACE]; keys [];
-        tips ["request_policy:all_shards", "nondeterministic_output"];
+        tips ["request_policy:all_shards", "response_policy:special", "nondeterministic_output"];
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "";
         summary "Some key of the database.";
@@ -170,7 +170,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "scan" => roaming(keyspace::scan, keyspace::scan_at_once) {
         arity -2; flags [READONLY]; acl [KEYSPACE]; keys [];
-        tips ["nondeterministic_output", "request_policy:special"];
+        tips ["nondeterministic_output", "request_policy:special", "response_policy:special"];
         group Generic; since "2.8.0"; complexity "O(1) a call, O(N) the whole iteration";
         syntax "cursor [MATCH pattern] [COUNT count] [TYPE type]";
         summary "Some keys of the database, and the cursor from which to go on.";

@@ -132,7 +132,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
 
     "blmove" => keyed(blocking::blmove) {
-        arity 6; flags [WRITE DENYOOM NOSCRIPT BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
+        arity 6; flags [WRITE DENYOOM BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
         group List; since "6.2.0"; complexity "O(1)";
         syntax "source destination (LEFT|RIGHT) (LEFT|RIGHT) timeout";
         summary "As LMOVE; waits for an element.";
@@ -146,21 +146,21 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
     }
 
     "blpop" => keyed(blocking::blpop) {
-        arity -3; flags [WRITE NOSCRIPT BLOCKING]; acl [LIST]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        arity -3; flags [WRITE BLOCKING]; acl [LIST]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
         group List; since "2.0.0"; complexity "O(N)";
         syntax "key... timeout";
         summary "Pops the first element of the first list that has one; waits for it.";
     }
 
     "brpop" => keyed(blocking::brpop) {
-        arity -3; flags [WRITE NOSCRIPT BLOCKING]; acl [LIST]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        arity -3; flags [WRITE BLOCKING]; acl [LIST]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
         group List; since "2.0.0"; complexity "O(N)";
         syntax "key... timeout";
         summary "Pops the last element of the first list that has one; waits for it.";
     }
 
     "brpoplpush" => keyed(blocking::brpoplpush) {
-        arity 4; flags [WRITE DENYOOM NOSCRIPT BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
+        arity 4; flags [WRITE DENYOOM BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
         group List; since "2.2.0"; complexity "O(1)";
         syntax "source destination timeout";
         summary "As RPOPLPUSH; waits for an element.";

@@ -19,6 +19,8 @@ mod planned;
 #[macro_use]
 mod pubsub;
 #[macro_use]
+mod replication;
+#[macro_use]
 mod server;
 #[macro_use]
 mod set;

@@ -127,37 +127,3 @@ macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $
         summary "The connection's user.";
     }
 } } }
-
-/// Sub-commands to be: their rows must follow `client`'s own, so the tests do not see them here.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! planned_client_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
-
-    "client|caching" => session(client::caching) {
-        arity 3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.0.0"; complexity "O(1)";
-        syntax "(YES|NO)";
-        summary "Whether the next command's keys are tracked, in the OPTIN and OPTOUT modes.";
-    }
-
-    "client|getredir" => session(client::getredir) {
-        arity 2; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.0.0"; complexity "O(1)";
-        syntax "";
-        summary "The client that gets this connection's invalidation messages.";
-    }
-
-    "client|tracking" => session(client::tracking) {
-        arity -3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.0.0"; complexity "O(1)";
-        syntax "(ON|OFF) [REDIRECT client-id] [PREFIX prefix]... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]";
-        summary "Turns messages about changed keys on or off, for caches on the client's side.";
-    }
-
-    "client|trackinginfo" => session(client::trackinginfo) {
-        arity 2; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
-        group Connection; since "6.2.0"; complexity "O(1)";
-        syntax "";
-        summary "How this connection's tracking is set.";
-    }
-} } }

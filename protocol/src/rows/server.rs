@@ -88,6 +88,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "config|resetstat" => session(config::resetstat) {
         arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
         group Server; since "2.0.0"; complexity "O(1)";
         syntax "";
         summary "Sets the statistics back to zero.";
@@ -95,6 +96,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "config|rewrite" => session(config::rewrite) {
         arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
         group Server; since "2.8.0"; complexity "O(1)";
         syntax "";
         summary "Writes the configuration in force to its file.";
@@ -203,7 +205,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "latency|reset" => session(latency::reset) {
         arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
-        tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
+        tips ["request_policy:all_nodes", "response_policy:agg_sum"];
         group Server; since "2.8.13"; complexity "O(1)";
         syntax "[event]...";
         summary "Forgets the latencies of events.";

@@ -50,7 +50,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
     }
 
     "sinterstore" => keyed(set_algebra::sinterstore) {
-        arity -3; flags [WRITE DENYOOM]; acl [SET]; keys [at(1) range(0, 1, 0) RW UPDATE, at(2) range(-1, 1, 0) RO ACCESS];
+        arity -3; flags [WRITE DENYOOM]; acl [SET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) range(-1, 1, 0) RO ACCESS];
         group Set; since "1.0.0"; complexity "O(N*M)";
         syntax "destination key...";
         summary "Stores what SINTER answers.";

@@ -13,14 +13,14 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
     }
 
     "bzpopmax" => keyed(blocking::bzpopmax) {
-        arity -3; flags [WRITE NOSCRIPT BLOCKING FAST]; acl [SORTEDSET]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        arity -3; flags [WRITE BLOCKING FAST]; acl [SORTEDSET]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
         group SortedSet; since "5.0.0"; complexity "O(log(N))";
         syntax "key... timeout";
         summary "Takes the highest member of the first sorted set that has one; waits for it.";
     }
 
     "bzpopmin" => keyed(blocking::bzpopmin) {
-        arity -3; flags [WRITE NOSCRIPT BLOCKING FAST]; acl [SORTEDSET]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        arity -3; flags [WRITE BLOCKING FAST]; acl [SORTEDSET]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
         group SortedSet; since "5.0.0"; complexity "O(log(N))";
         syntax "key... timeout";
         summary "Takes the lowest member of the first sorted set that has one; waits for it.";

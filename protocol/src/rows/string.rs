@@ -107,7 +107,6 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "msetnx" => keyed(string::msetnx) {
         arity -3; flags [WRITE DENYOOM]; acl [STRING]; keys [at(1) range(-1, 2, 0) OW INSERT];
-        tips ["request_policy:multi_shard", "response_policy:agg_min"];
         group String; since "1.0.1"; complexity "O(N)";
         syntax "(key value)...";
         summary "Sets several strings at once where none of the keys exists.";

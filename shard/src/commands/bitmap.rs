@@ -143,10 +143,10 @@ impl Interval {
 
 /// `BITCOUNT key [start end [BYTE | BIT]]`
 pub fn bitcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let interval = Interval::parse(args, 2)?;
-    if interval.as_ref().is_some_and(|range| range.end.is_none()) {
+    if args.len() == 3 {
         return Err(Error::SYNTAX);
     }
+    let interval = Interval::parse(args, 2)?;
     let mut digits = itoa::Buffer::new();
     let text = ctx.string(&args[1])?;
     let text = text.map_or(&[][..], |item| item.text(&mut digits));
@@ -302,7 +302,7 @@ pub fn bitfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
         return read_fields(ctx, key, &ops, reply);
     };
     let changes = edit(ctx, key, last, |text, grown| {
-        let mut changes = u64::from(grown);
+        let mut changes = 0;
         reply.array(ops.len());
         for op in &ops {
             let old = bits::get_field(text, op.field, op.offset);
@@ -319,7 +319,7 @@ pub fn bitfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
             };
             if let Some(new) = new {
                 bits::set_field(text, op.field, op.offset, new);
-                changes += 1;
+                changes += usize::from(grown || new != old);
             }
             match answer {
                 Some(value) => reply.integer(value),
@@ -329,8 +329,7 @@ pub fn bitfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
         changes
     })?;
     if changes > 0 {
-        ctx.changed(key, Event::BITFIELD);
-        ctx.effects.dirty += changes - 1;
+        ctx.changed_by(changes, key, Event::BITFIELD);
     }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use protocol::args::Args;
+use protocol::long_double::LongDouble;
 use protocol::reply::Reply;
+use protocol::strtod;
 use storage::item::parse_int;
 use storage::list::List;
 use storage::listpack::End;
@@ -12,7 +14,7 @@ use storage::sorted_set::Direction;
 use crate::blocking::{End as WaitEnd, Haste};
 use crate::client::Client;
 use crate::commands::list::{self, end, move_element, multi_pop, multi_pop_arguments};
-use crate::commands::options::{is, parse_float};
+use crate::commands::options::is;
 use crate::commands::sorted_set;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
@@ -23,7 +25,12 @@ use crate::waiting::Null;
 
 /// The time to wait that an argument means, in seconds with a fraction; none where it is 0: for ever.
 pub fn timeout(text: &[u8]) -> Result<Option<Duration>, Error> {
-    let seconds = parse_float(text).ok_or(Error::TIMEOUT_NOT_A_FLOAT)?;
+    let seconds = match (strtod::whole(text), LongDouble::parse(text)) {
+        (Some(seconds), _) => seconds,
+        // Only a wider float than a double holds it.
+        (None, Ok(_)) => strtod::strtod(text).value,
+        (None, Err(_)) => return Err(Error::TIMEOUT_NOT_A_FLOAT),
+    };
     if seconds < 0.0 {
         return Err(Error::TIMEOUT_NEGATIVE);
     }

@@ -11,6 +11,7 @@ use storage::item::parse_int;
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::connection::version_number;
 use crate::commands::options::is;
+use crate::commands::tracking::redirect_id;
 use crate::error::Error;
 use crate::handler::Answer;
 use crate::pubsub::Topic;
@@ -18,11 +19,20 @@ use crate::shard::Shard;
 
 pub use crate::commands::client_kill::kill;
 pub use crate::commands::client_pause::{pause, unpause};
+pub use crate::commands::tracking::{caching, getredir, tracking, trackinginfo};
+
+/// Output up to here is told as a buffer, what is beyond it as a list, since Redis keeps it so and people look for what clients do not read
+/// in `omem`.
+const OUTPUT_BUFFER_BYTES: usize = 16 * 1024;
 
 const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CACHING (YES|NO)",
+    "    Whether the keys of the next command are tracked, in the OPTIN and OPTOUT modes.",
     "GETNAME",
     "    The name of this connection.",
+    "GETREDIR",
+    "    The number of the connection that is told which keys have changed in this one's place.",
     "ID",
     "    The number of this connection.",
     "INFO",
@@ -52,6 +62,11 @@ const HELP: &[&str] = &[
     "    Record the name or version of the client library.",
     "SETNAME <name>",
     "    Name this connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Whether this connection is told when keys change that it has read.",
+    "TRACKINGINFO",
+    "    How this connection tracks keys.",
     "UNPAUSE",
     "    End the pause.",
     "HELP",
@@ -200,8 +215,7 @@ pub fn list(
         Some(word) if is(word, "ID") && args.len() > 3 => {
             let parse = |text: &[u8]| {
                 parse_int(text)
-                    .and_then(|id| u64::try_from(id).ok())
-                    .filter(|&id| id > 0)
+                    .map(i64::cast_unsigned)
                     .ok_or(Error::new("ERR Invalid client ID"))
             };
             let ids: Result<Vec<u64>, Error> = args.iter().skip(3).map(parse).collect();
@@ -248,6 +262,7 @@ fn line(client: &Client, now: Instant) -> String {
         let known = session.subscriptions.as_ref();
         known.map_or(0, |subscriptions| subscriptions.count(topic))
     };
+    let list_bytes = client.unsent_bytes().saturating_sub(OUTPUT_BUFFER_BYTES);
     let (multi, multi_bytes) = match &session.queue {
         Some(queue) => (queue.len() as i64, queue.memory_bytes()),
         None => (-1, 0),
@@ -255,7 +270,7 @@ fn line(client: &Client, now: Instant) -> String {
     format!(
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} flags={flags} db={db} sub={sub} psub={psub} ssub={ssub} \
          multi={multi} watch={watch} qbuf={qbuf} qbuf-free={qbuf_free} argv-mem={argv} multi-mem={multi_bytes} rbs={rbs} rbp={rbs} obl={obl} \
-         oll=0 omem=0 tot-mem={total} events={events} cmd={cmd} user=default redir=-1 resp={resp} lib-name={lib_name} lib-ver={lib_ver}",
+         oll={oll} omem={omem} tot-mem={total} events={events} cmd={cmd} user=default redir={redir} resp={resp} lib-name={lib_name} lib-ver={lib_ver}",
         id = session.id,
         addr = client.peer.address,
         laddr = client.peer.local_address,
@@ -273,10 +288,13 @@ fn line(client: &Client, now: Instant) -> String {
         qbuf = client.input.len(),
         qbuf_free = client.input.capacity() - client.input.len(),
         rbs = client.out.capacity(),
-        obl = client.unsent_bytes(),
+        obl = client.unsent_bytes().min(OUTPUT_BUFFER_BYTES),
+        oll = list_bytes.div_ceil(OUTPUT_BUFFER_BYTES),
+        omem = list_bytes,
         total = client.memory_bytes(),
         events = if client.unsent_bytes() > 0 { "rw" } else { "r" },
         cmd = session.last_command,
+        redir = redirect_id(session),
         resp = version_number(session.version),
         lib_name = text(&session.lib_name),
         lib_ver = text(&session.lib_ver),
@@ -286,11 +304,15 @@ fn line(client: &Client, now: Instant) -> String {
 /// The letters of a connection's state; `N` where there is nothing to say.
 fn flags(client: &Client) -> String {
     let session = &client.session;
+    let tracking = session.tracking.as_ref();
     let flags: String = [
         (session.is_monitor(), 'O'),
         (session.is_subscriber(), 'P'),
         (session.queue.is_some(), 'x'),
         (client.blocked.is_some() || client.postponed, 'b'),
+        (session.tracking.is_some(), 't'),
+        (tracking.is_some_and(|it| it.redirect_is_broken), 'R'),
+        (session.broadcasts(), 'B'),
         (client.closing == Some(Closing::AfterReplies), 'c'),
         (client.closing == Some(Closing::Now), 'A'),
         (client.peer.unix, 'U'),

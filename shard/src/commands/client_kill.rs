@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::item::parse_int;
+use tracing::info;
 
 use crate::blocking::{End, Haste};
 use crate::client::{Client, Closing};
@@ -127,7 +128,11 @@ pub fn kill(
     let haste = Haste::of(client);
     let visit = move |shard: &mut Shard, part| shard.kill_clients(&filter, own_id, haste, part);
     let finish = move |_: &mut Shard, parts: Vec<i64>, reply: &mut Reply<'_>| {
-        match (parts.iter().sum::<i64>(), old_form) {
+        let killed = parts.iter().sum::<i64>();
+        if killed > 0 {
+            info!(by = own_id, killed, "clients were killed");
+        }
+        match (killed, old_form) {
             (0, true) => return Err(Error::new("ERR No such client")),
             (_, true) => reply.ok(),
             (killed, false) => reply.integer(killed),

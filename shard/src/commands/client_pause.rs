@@ -27,9 +27,7 @@ pub fn pause(
         (Some(word), 4) if is(word, "write") => Paused::Writes,
         (Some(_), 4) => return Err(Error::new("ERR CLIENT PAUSE mode must be WRITE or ALL")),
         _ => {
-            return Err(Error::new(
-                "ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.",
-            ));
+            return Err(Error::bad_subcommand("CLIENT", &args[1]));
         }
     };
     let until = end(&args[2], shard.now)?;

@@ -4,6 +4,7 @@
 //! the newest. A visit does not carry a configuration of its own, because two changes on two shards may overtake one another on the way.
 //! The client is answered when all shards have it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -143,6 +144,8 @@ impl Shard {
         self.weigh_all();
         self.evict_soon();
         self.timing.adopt(&self.config);
+        let tracked_max = self.config.tracked_keys_max(self.id);
+        self.effects.invalidations.table.limit(tracked_max);
         self.effects
             .notices
             .want(self.config.notify_keyspace_events);
@@ -150,8 +153,8 @@ impl Shard {
 }
 
 /// What the patterns from the third word on match, in the order of the table.
-fn found(config: &Config, args: &Args<'_>) -> Vec<(&'static str, String)> {
-    let mut found: Vec<(&'static str, String)> = Vec::new();
+fn found(config: &Config, args: &Args<'_>) -> Vec<(Cow<'static, str>, String)> {
+    let mut found: Vec<(Cow<'static, str>, String)> = Vec::new();
     for pattern in args.iter().skip(2) {
         for (name, value) in config.matching(pattern) {
             if !found.iter().any(|(known, _)| *known == name) {
@@ -286,7 +289,7 @@ mod tests {
             "maxmemory-policy",
             "maxmemory-samples",
             "maxmemory-eviction-tenacity",
-            "hz",
+            "HZ",
         ];
         assert_eq!(names, expected);
     }

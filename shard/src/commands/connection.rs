@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use protocol::args::Args;
 use protocol::reply::{Reply, Version};
+use tracing::{debug, info};
 
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::client::attribute;
@@ -189,6 +190,7 @@ pub fn reset(
 ) -> Result<Answer, Error> {
     shard.discard_queue(client);
     shard.drop_subscriptions(client);
+    shard.untrack(client);
     let session = &mut client.session;
     session.db = DbIndex::default();
     session.version = Version::Resp2;
@@ -220,9 +222,14 @@ fn authenticate(
     let right = password(&shard.config).is_none_or(|wanted| same_bytes(given, wanted.as_bytes()));
     if !right || user != b"default" {
         shard.stats.denied_auth += 1;
+        if let Some(left_out) = shard.told.denied.tell(shard.second()) {
+            let (client, address) = (client.session.id, &*client.peer.address);
+            info!(client, address, left_out, "a client gave a wrong password");
+        }
         return Err(Error::WRONG_PASS);
     }
     client.session.authenticated = true;
+    debug!(client = client.session.id, "authenticated");
     Ok(())
 }
 

@@ -11,17 +11,19 @@ use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
 
-/// The key of `args` that lies in another database than the selected one, and the number of that database: for COPY with DB, as its
-/// transaction must lock the key there.
+/// The key of `args` that lies in another database than the selected one, and the number of that database: for COPY with DB and for MOVE, as
+/// a transaction must lock the key there.
 pub fn other_database(command: &Command, args: &Args<'_>) -> Option<(usize, u16)> {
-    if command.name != "copy" {
-        return None;
+    let number = |text| u16::try_from(parse_int(text)?).ok();
+    match command.name {
+        "copy" => {}
+        "move" => return Some((1, number(args.get(2)?)?)),
+        _ => return None,
     }
     let mut options = Options::new(args, 3);
     while let Some(word) = options.next() {
         if is(word, "DB") {
-            let number = parse_int(options.next()?)?;
-            return u16::try_from(number).ok().map(|number| (2, number));
+            return Some((2, number(options.next()?)?));
         }
     }
     None

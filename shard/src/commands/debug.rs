@@ -15,17 +15,25 @@ use tracing::{error, info, warn};
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::commands::config::is_local;
-use crate::commands::options::{float, integer, is};
-use crate::commands::persistence;
+use crate::commands::options::{at_least, float, integer, is};
+use crate::commands::{debug_protocol, persistence};
 use crate::config::Permission;
+use crate::config::kind::parse_memory;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::gather::Until;
 use crate::handler::Answer;
 use crate::shard::Shard;
+use crate::slot::ShardId;
 
 /// The longest text that STRINGMATCH-LEN makes, in bytes: a few bytes from a client must not cost gigabytes.
 const MATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes that a packed node of Redis's lists can hold.
+const PACKED_BYTES_MAX: u64 = 1 << 32;
+
+const BAD_THRESHOLD: Error =
+    Error::new("ERR argument must be a memory value bigger than 1 and smaller than 4gb");
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -39,14 +47,22 @@ const HELP: &[&str] = &[
     "    Answer with this error.",
     "LISTPACK <key>",
     "    Show how a packed value lies in memory, in the log.",
+    "LOADAOF",
+    "    Forget the data and load it from the append-only log.",
     "LOG <message>",
     "    Write a message to the log.",
     "OBJECT <key>",
     "    How a key's value is kept.",
     "PANIC",
     "    Crash the server.",
-    "RELOAD",
-    "    Save the data, forget it and load it again.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Create <count> strings with the names <prefix>:<number>, as far as these are free.",
+    "PROTOCOL <kind>",
+    "    A reply of this kind: string, integer, double, null, array, set, map, attrib, push, verbatim, true, false, bignum.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Accepted, and without effect.",
+    "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+    "    Save the data, forget it and load it again, or leave some of that out. With MERGE the file's keys replace what is there.",
     "SEGFAULT",
     "    Crash the server.",
     "SET-ACTIVE-EXPIRE (0|1)",
@@ -59,10 +75,19 @@ const HELP: &[&str] = &[
     "    Show this help.",
 ];
 
-const NOT_ALLOWED: Error = Error::new(
+pub const NOT_ALLOWED: Error = Error::new(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, \
      otherwise you need to set this option in the configuration file, and then restart the server.",
 );
+
+/// Whether the configuration lets a client use DEBUG.
+pub fn may_debug(shard: &Shard, client: &Client) -> bool {
+    match shard.config.enable_debug_command {
+        Permission::Yes => true,
+        Permission::Local => is_local(&client.peer),
+        Permission::No => false,
+    }
+}
 
 /// `DEBUG subcommand [arg ...]`
 pub fn debug(
@@ -71,10 +96,8 @@ pub fn debug(
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    match shard.config.enable_debug_command {
-        Permission::Yes => {}
-        Permission::Local if is_local(&client.peer) => {}
-        _ => return Err(NOT_ALLOWED),
+    if !may_debug(shard, client) {
+        return Err(NOT_ALLOWED);
     }
     let sub = &args[1];
     match args.len() {
@@ -85,16 +108,31 @@ pub fn debug(
             error!(client = client.session.id, "asked to crash");
             std::process::abort();
         }
+        3..=5 if is(sub, "populate") => return populate(shard, client, args),
+        3 if is(sub, "protocol") => debug_protocol::show(client, &args[2], reply)?,
+        3 if is(sub, "quicklist-packed-threshold") => {
+            let bytes = std::str::from_utf8(&args[2]).ok().and_then(parse_memory);
+            match bytes {
+                Some(0..PACKED_BYTES_MAX) => reply.ok(),
+                _ => return Err(BAD_THRESHOLD),
+            }
+        }
         2.. if is(sub, "reload") => {
+            persistence::Reload::parse(args)?;
             let facts = client.facts(lookup(b"debug").ok_or(Error::SYNTAX)?);
             shard.begin_whole(client, facts, args, persistence::reload);
+            return Ok(Answer::Later);
+        }
+        2 if is(sub, "loadaof") => {
+            let facts = client.facts(lookup(b"debug").ok_or(Error::SYNTAX)?);
+            shard.begin_whole_logged(client, facts, args, persistence::load_log);
             return Ok(Answer::Later);
         }
         3 if is(sub, "sleep") => return sleep(shard, client, &args[2]),
         3 if is(sub, "object") => return object(shard, client, &args[2]),
         3 if is(sub, "listpack") => return listpack(shard, client, &args[2]),
         3 if is(sub, "set-active-expire") => {
-            let on = integer(&args[2])? != 0;
+            let on = integer(&args[2]).unwrap_or(0) != 0;
             return Ok(shard.gather(
                 client,
                 move |shard| shard.active_expire = on,
@@ -120,21 +158,45 @@ pub fn debug(
             let text = vec![b'x'; len];
             reply.integer(i64::from(glob::matches(&args[3], &text, false)));
         }
-        _ => return Err(unknown(sub)),
+        _ => return Err(Error::bad_subcommand("DEBUG", sub)),
     }
     Ok(Answer::Now)
 }
 
-fn unknown(sub: &[u8]) -> Error {
-    const ECHOED_BYTES_MAX: usize = 128;
-    Error::from_bytes(
-        [
-            b"ERR unknown subcommand or wrong number of arguments for '",
-            &sub[..sub.len().min(ECHOED_BYTES_MAX)],
-            b"'. Try DEBUG HELP.",
-        ]
-        .concat(),
-    )
+/// Strings, made past the log, as in Redis: whoever tests wants many of them soon.
+fn populate(shard: &mut Shard, client: &mut Client, args: &Args<'_>) -> Result<Answer, Error> {
+    refuse_in_exec(client)?;
+    let count = at_least(0, &args[2], Error::MUST_BE_POSITIVE)?;
+    let prefix: Box<[u8]> = args.get(3).unwrap_or(b"key").into();
+    let size = args
+        .get(4)
+        .map(|text| at_least(0, text, Error::MUST_BE_POSITIVE));
+    let size = size.transpose()?.filter(|size| *size > 0);
+    if size.is_some_and(|size| size > shard.config.proto_max_bulk_len) {
+        return Err(Error::OUT_OF_RANGE);
+    }
+    let db = client.session.db;
+    let visit = move |shard: &mut Shard| {
+        for number in 0..count {
+            let key = [&prefix, b":".as_slice(), number.to_string().as_bytes()].concat();
+            if shard.slots.owner(&key) != shard.id {
+                continue;
+            }
+            shard.expire_if_due(db, &key);
+            if shard.databases.get(db).get(&key).is_none() {
+                let mut value = format!("value:{number}").into_bytes();
+                value.resize(size.unwrap_or(value.len()), 0);
+                let entry = Entry::string(&key, &value, None);
+                shard.databases.get_mut(db).insert_new(entry);
+            }
+        }
+    };
+    let shards = (0..shard.slots.shards()).map(ShardId::new).collect();
+    let finish = |_: &mut Shard, _, reply: &mut Reply<'_>| {
+        reply.ok();
+        Ok(())
+    };
+    Ok(shard.gather_when(client, shards, Until::AllHome, visit, finish))
 }
 
 /// All shards stop, as all of Redis does. What is no number is no time.
@@ -143,7 +205,11 @@ fn sleep(shard: &mut Shard, client: &mut Client, text: &[u8]) -> Result<Answer, 
     let time = Duration::try_from_secs_f64(seconds).map_err(|_| Error::OUT_OF_RANGE)?;
     Ok(shard.gather(
         client,
-        move |_| thread::sleep(time),
+        move |shard| {
+            // The others are to sleep meanwhile, not after.
+            shard.flush();
+            thread::sleep(time);
+        },
         |_, _, reply| {
             reply.ok();
             Ok(())

@@ -20,7 +20,7 @@ const BAD_DATA: Error = Error::new("ERR Bad data format");
 /// `DUMP key`
 pub fn dump(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let compression = ctx.config.compression();
-    match ctx.peek(&args[1]) {
+    match ctx.read(&args[1]) {
         Some(entry) => reply.bulk(&rdb::dump(entry, compression)),
         None => reply.null(),
     }

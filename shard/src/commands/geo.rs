@@ -37,9 +37,12 @@ pub fn place_of(score: Score) -> Place {
     Place::of_hash(score.get() as i64 as u64)
 }
 
-/// A distance with four decimals.
+/// A distance with four decimals: rounded as Redis does, after it is multiplied, which is not always what its exact value would round to.
 pub fn write_distance(reply: &mut Reply<'_>, distance: f64) {
-    reply.bulk(format!("{distance:.4}").as_bytes());
+    const SCALE: u64 = 10_000;
+    let scaled = (distance * SCALE as f64).round_ties_even() as u64;
+    let text = format!("{}.{:04}", scaled / SCALE, scaled % SCALE);
+    reply.bulk(text.as_bytes());
 }
 
 /// Both coordinates, exactly.
@@ -118,4 +121,23 @@ pub fn geopos(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_rounded_as_redis_does() {
+        for (distance, expected) in [
+            (0.0, "$6\r\n0.0000\r\n"),
+            (166_274.151_562, "$11\r\n166274.1516\r\n"),
+            // The double nearest to this is above it, its product with 10,000 a tie.
+            (480_599.244_65, "$11\r\n480599.2446\r\n"),
+        ] {
+            let mut out = Vec::new();
+            write_distance(&mut Reply::new(&mut out, Version::Resp2), distance);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
 }

@@ -1,47 +1,24 @@
 //! What lies around a place: GEOSEARCH, GEOSEARCHSTORE, and the older GEORADIUS forms.
 //!
-//! Every member is looked at. Cells of the geohash could narrow that down; until they do, a search costs as much as its set is large.
+//! Only the members in the cells around the place are looked at ([`storage::geo_cells`]).
 
 use std::cmp::Ordering;
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use storage::geo_cells::{Cell, Shape, cells_around};
 use storage::geohash::Place;
+use storage::sorted_set::Direction;
 use storage::{Score, SortedSet};
 
 use crate::commands::geo::{place, place_of, unit_m, write_distance, write_place};
 use crate::commands::options::{Options, integer, is};
 use crate::commands::sorted_set::{limits, parse_double};
 use crate::commands::sorted_set_range::store;
+use crate::commands::sorting;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
-
-/// What surrounds the centre, in metres.
-#[derive(Clone, Copy)]
-enum Shape {
-    Circle { radius: f64 },
-    Box { width: f64, height: f64 },
-}
-
-impl Shape {
-    /// The distance of a place from the centre, if it lies within.
-    fn distance_m(self, centre: Place, place: Place) -> Option<f64> {
-        let distance = centre.distance_m(place);
-        let within = match self {
-            Self::Circle { radius } => distance <= radius,
-            Self::Box { width, height } => {
-                let beside = Place {
-                    longitude: centre.longitude,
-                    latitude: place.latitude,
-                };
-                centre.latitude_distance_m(place) <= height / 2.0
-                    && place.distance_m(beside) <= width / 2.0
-            }
-        };
-        within.then_some(distance)
-    }
-}
 
 /// Where the search is, as far as it is known.
 #[derive(Clone, Copy)]
@@ -86,6 +63,16 @@ struct Found {
     score: Score,
     place: Place,
     distance: f64,
+}
+
+/// How two stand to one another. A distance that is no number is less than any.
+fn compare(order: Order, a: &Found, b: &Found) -> Ordering {
+    let ordering = a.distance.partial_cmp(&b.distance);
+    let ordering = ordering.unwrap_or(Ordering::Less);
+    match order {
+        Order::Nearest => ordering,
+        Order::Farthest => ordering.reverse(),
+    }
 }
 
 fn numeric(text: &[u8], error: &'static str) -> Result<f64, Error> {
@@ -212,7 +199,46 @@ impl<'a> Wanted<'a> {
             return Vec::new();
         };
         let mut found = Vec::new();
-        for (member, score) in set.iter() {
+        for cell in cells_around(centre, shape) {
+            self.find_in(cell, set, centre, shape, &mut found);
+        }
+        // The nearest few are asked for, where only their number is told.
+        let order = self
+            .order
+            .or((self.count > 0 && !self.any).then_some(Order::Nearest));
+        let returned = match self.count {
+            0 => found.len(),
+            count => count.min(found.len()),
+        };
+        if let Some(order) = order {
+            let order = |a: &Found, b: &Found| compare(order, a, b);
+            match returned == found.len() {
+                true => sorting::sort(&mut found, order),
+                false => sorting::sort_part(&mut found, 0..returned, order),
+            }
+        }
+        found.truncate(returned);
+        found
+    }
+
+    /// Adds what lies within the shape in one cell.
+    fn find_in(
+        &self,
+        cell: Cell,
+        set: &SortedSet,
+        centre: Place,
+        shape: Shape,
+        found: &mut Vec<Found>,
+    ) {
+        let scores = cell.scores();
+        let Some(least) = Score::new(scores.start) else {
+            return;
+        };
+        let first = set.first_from_score(least);
+        for (member, score) in set.iter_from(first, Direction::Forward) {
+            if score.get() >= scores.end || self.any && found.len() == self.count {
+                break;
+            }
             let place = place_of(score);
             if let Some(distance) = shape.distance_m(centre, place) {
                 found.push(Found {
@@ -221,28 +247,8 @@ impl<'a> Wanted<'a> {
                     place,
                     distance,
                 });
-                if self.any && found.len() == self.count {
-                    break;
-                }
             }
         }
-        // The nearest few are asked for, where only their number is told.
-        let order = self
-            .order
-            .or((self.count > 0 && !self.any).then_some(Order::Nearest));
-        let by_distance = |a: &Found, b: &Found| {
-            let ordering = a.distance.partial_cmp(&b.distance);
-            ordering.unwrap_or(Ordering::Equal)
-        };
-        match order {
-            Some(Order::Nearest) => found.sort_by(by_distance),
-            Some(Order::Farthest) => found.sort_by(|a, b| by_distance(b, a)),
-            None => {}
-        }
-        if self.count > 0 {
-            found.truncate(self.count);
-        }
-        found
     }
 
     fn write(&self, found: &[Found], reply: &mut Reply<'_>) {
@@ -267,21 +273,20 @@ impl<'a> Wanted<'a> {
     }
 }
 
-fn search(
+fn answer(
     ctx: &mut Context<'_>,
     reply: &mut Reply<'_>,
-    source: &[u8],
     mut wanted: Wanted<'_>,
+    found: Vec<Found>,
     event: Event,
 ) -> Outcome {
     let limits = limits(ctx);
-    let set = ctx.get::<SortedSet>(source)?;
-    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
     let Some(destination) = wanted.store.take() else {
         wanted.write(&found, reply);
         return Ok(());
     };
-    let mut result = SortedSet::default();
+    let longest = found.iter().map(|item| item.member.len()).max();
+    let mut result = SortedSet::for_members(found.len(), longest.unwrap_or(0), limits);
     for item in found {
         let score = match wanted.store_distance {
             true => Score::new(item.distance / wanted.unit).unwrap_or(item.score),
@@ -289,6 +294,8 @@ fn search(
         };
         result.insert(&item.member, score, limits);
     }
+    // Redis counts places where it stores those, and one change of other sets.
+    ctx.effects.dirty += result.len().saturating_sub(1) as u64;
     store(ctx, destination, result, event, reply);
     Ok(())
 }
@@ -300,7 +307,8 @@ pub fn geosearch(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) 
     let set = ctx.get::<SortedSet>(&args[1])?;
     wanted.parse(set, args, 2, Form::Search)?;
     wanted.check(&args[0], Form::Search)?;
-    search(ctx, reply, &args[1], wanted, Event::GEOSEARCHSTORE)
+    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
+    answer(ctx, reply, wanted, found, Event::GEOSEARCHSTORE)
 }
 
 /// `GEOSEARCHSTORE destination source ... [STOREDIST]`
@@ -312,7 +320,8 @@ pub fn geosearchstore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<
     let set = ctx.get::<SortedSet>(&args[2])?;
     wanted.parse(set, args, 3, Form::SearchStore)?;
     wanted.check(&args[0], Form::SearchStore)?;
-    search(ctx, reply, &args[2], wanted, Event::GEOSEARCHSTORE)
+    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
+    answer(ctx, reply, wanted, found, Event::GEOSEARCHSTORE)
 }
 
 fn radius(
@@ -335,11 +344,16 @@ fn radius(
             4
         }
     };
-    let (shape, unit) = circle(&args[rest], &args[rest + 1])?;
+    let (shape, unit) = match (of_member, set) {
+        // Nothing is said of the radius then.
+        (true, None) => (Shape::Circle { radius: 0.0 }, 1.0),
+        _ => circle(&args[rest], &args[rest + 1])?,
+    };
     (wanted.shape, wanted.unit) = (Some(shape), unit);
     wanted.parse(set, args, rest + 2, form)?;
     wanted.check(&args[0], form)?;
-    search(ctx, reply, &args[1], wanted, Event::GEORADIUS_STORE)
+    let found = set.map_or_else(Vec::new, |set| wanted.find(set));
+    answer(ctx, reply, wanted, found, Event::GEORADIUS_STORE)
 }
 
 /// `GEORADIUS key longitude latitude radius unit [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]`

@@ -24,15 +24,6 @@ pub fn limits(ctx: &Context<'_>) -> HashLimits {
     }
 }
 
-/// Says that the hash at `key` has lost fields, and its key if they were the last.
-pub fn removed(ctx: &mut Context<'_>, key: &[u8], event: Event, now_empty: bool) {
-    ctx.changed(key, event);
-    if now_empty {
-        ctx.delete(key);
-        ctx.changed(key, Event::DEL);
-    }
-}
-
 /// `HSET key (field value)...`: how many fields were new.
 pub fn hset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let added = set_pairs(ctx, args, "hset")?;
@@ -59,7 +50,7 @@ fn set_pairs(ctx: &mut Context<'_>, args: &Args<'_>, command: &str) -> Result<i6
         let clear = FieldDeadline::Clear;
         added += i64::from(hash.set(&args[at], &args[at + 1], clear, limits, now));
     }
-    ctx.changed(key, Event::HSET);
+    ctx.changed_by((args.len() - 2) / 2, key, Event::HSET);
     Ok(added)
 }
 
@@ -182,7 +173,7 @@ pub fn hdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         .count();
     let now_empty = hash.is_empty();
     if count > 0 {
-        removed(ctx, key, Event::HDEL, now_empty);
+        ctx.lost(count, key, Event::HDEL, now_empty);
     }
     reply.integer(count as i64);
     Ok(())

@@ -7,7 +7,7 @@ use protocol::reply::Reply;
 use storage::{FieldDeadline, Hash, UnixMillis};
 
 use crate::commands::expiry::{Base, Scale, Unit};
-use crate::commands::hash::{limits, removed};
+use crate::commands::hash::limits;
 use crate::commands::options::{self, Options, integer, is};
 use crate::commands::string::write_or_null;
 use crate::context::{Context, Deadline};
@@ -141,7 +141,7 @@ fn expire(
         return answer_missing(reply, names.len());
     };
     hash.expect_deadlines();
-    let (mut set, mut deleted) = (false, false);
+    let (mut set, mut deleted) = (0, 0);
     reply.array(names.len());
     for name in names.iter() {
         reply.integer(match hash.deadline(name, now) {
@@ -149,22 +149,22 @@ fn expire(
             Some(before) if !condition.holds(before, after) => CONDITION_NOT_MET,
             Some(_) if after <= now => {
                 hash.remove(name, now);
-                deleted = true;
+                deleted += 1;
                 DELETED
             }
             Some(_) => {
                 hash.set_deadline(name, Some(after));
-                set = true;
+                set += 1;
                 DONE
             }
         });
     }
     let now_empty = hash.is_empty();
-    if set {
-        ctx.changed(key, Event::HEXPIRE);
+    if set > 0 {
+        ctx.changed_by(set, key, Event::HEXPIRE);
     }
-    if deleted {
-        removed(ctx, key, Event::HDEL, now_empty);
+    if deleted > 0 {
+        ctx.lost(deleted, key, Event::HDEL, now_empty);
     }
     Ok(())
 }
@@ -260,14 +260,14 @@ pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         names.iter().for_each(|_| reply.null());
         return Ok(());
     };
-    let mut any = false;
+    let mut deleted = 0;
     for name in names.iter() {
         write_or_null(reply, hash.get(name, now));
-        any |= hash.remove(name, now);
+        deleted += usize::from(hash.remove(name, now));
     }
     let now_empty = hash.is_empty();
-    if any {
-        removed(ctx, key, Event::HDEL, now_empty);
+    if deleted > 0 {
+        ctx.lost(deleted, key, Event::HDEL, now_empty);
     }
     Ok(())
 }
@@ -301,7 +301,7 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         names.iter().for_each(|_| reply.null());
         return Ok(());
     };
-    let (mut event, mut deleted) = (None, false);
+    let (mut event, mut set, mut deleted) = (None, 0, 0);
     for name in names.iter() {
         let value = hash.get(name, now);
         write_or_null(reply, value);
@@ -313,22 +313,24 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
             Deadline::Clear => {
                 if hash.deadline(name, now).flatten().is_some() {
                     hash.set_deadline(name, None);
+                    set += 1;
                     event = Some(Event::HPERSIST);
                 }
             }
-            Deadline::At(at) if at <= now => deleted |= hash.remove(name, now),
+            Deadline::At(at) if at <= now => deleted += usize::from(hash.remove(name, now)),
             Deadline::At(at) => {
                 hash.set_deadline(name, Some(at));
+                set += 1;
                 event = Some(Event::HEXPIRE);
             }
         }
     }
     let now_empty = hash.is_empty();
     if let Some(event) = event {
-        ctx.changed(key, event);
+        ctx.changed_by(set, key, event);
     }
-    if deleted {
-        removed(ctx, key, Event::HDEL, now_empty);
+    if deleted > 0 {
+        ctx.lost(deleted, key, Event::HDEL, now_empty);
     }
     Ok(())
 }
@@ -379,12 +381,12 @@ pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         Deadline::Keep => FieldDeadline::Keep,
         _ => FieldDeadline::Clear,
     };
-    let mut deleted = false;
+    let mut deleted = 0;
     for at in (0..pairs.len()).step_by(2) {
         let name = &pairs[at];
         hash.set(name, &pairs[at + 1], mode, limits, now);
         match deadline {
-            Deadline::At(at) if at <= now => deleted |= hash.remove(name, now),
+            Deadline::At(at) if at <= now => deleted += usize::from(hash.remove(name, now)),
             Deadline::At(at) => {
                 hash.set_deadline(name, Some(at));
             }
@@ -392,12 +394,12 @@ pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         }
     }
     let now_empty = hash.is_empty();
-    ctx.changed(key, Event::HSET);
+    ctx.changed_by(pairs.len() / 2, key, Event::HSET);
     if let Deadline::At(_) = deadline {
-        ctx.changed(key, Event::HEXPIRE);
+        ctx.changed_too(key, Event::HEXPIRE);
     }
-    if deleted {
-        removed(ctx, key, Event::HDEL, now_empty);
+    if deleted > 0 {
+        ctx.lost(0, key, Event::HDEL, now_empty);
     }
     reply.integer(1);
     Ok(())

@@ -2,6 +2,7 @@
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use protocol::strtod::c_string;
 use storage::hyperloglog::{self as hll, Corrupt, Encoding, NotHyperLogLog, Registers};
 
 use crate::client::Client;
@@ -52,21 +53,29 @@ pub fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
         hll::mark_stale(&mut empty);
         ctx.set_string(key, &empty, Deadline::Clear);
     }
-    let mut changed = !found;
+    let mut changes = usize::from(!found);
     if let Some(entry) = ctx.peek(key).filter(|_| args.len() > 2) {
         let added = entry.edit_string(|value| {
-            let mut added = false;
-            for element in args.tail(2) {
-                added |= hll::add(value, element, sparse_bytes_max)?;
-            }
-            Ok::<_, Corrupt>(added)
+            let mut added = 0;
+            let result = args.tail(2).iter().try_for_each(|element| {
+                added += usize::from(hll::add(value, element, sparse_bytes_max)?);
+                Ok::<_, Corrupt>(())
+            });
+            (added, result)
         })?;
-        changed |= added?;
+        changes += added.0;
+        if added.1.is_err() && changes > 0 {
+            // What was added before the damage was met stays. The log cannot have a command that fails.
+            let value = entry.as_string()?.to_vec();
+            ctx.logs(key, &[b"SET", key, &value, b"KEEPTTL"]);
+            ctx.effects.dirty += 1;
+        }
+        added.1?;
     }
-    if changed {
-        ctx.changed(key, Event::PFADD);
+    if changes > 0 {
+        ctx.changed_by(changes, key, Event::PFADD);
     }
-    reply.integer(i64::from(changed));
+    reply.integer(i64::from(changes > 0));
     Ok(())
 }
 
@@ -107,17 +116,27 @@ pub fn pfcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
 pub fn pfmerge(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let mut all = Registers::default();
-    let mut sparse = true;
+    let mut dense = false;
     for key in args.tail(1) {
         if let Some((value, encoding)) = read(ctx, key)? {
-            sparse &= encoding == Encoding::Sparse;
+            dense |= encoding == Encoding::Dense;
             all.merge(value)?;
         }
     }
-    let value = all.to_value(sparse, ctx.config.hll_sparse_max_bytes);
+    let sparse_bytes_max = ctx.config.hll_sparse_max_bytes;
+    let raise = |value: &mut Vec<u8>| {
+        if dense {
+            hll::make_dense(value)?;
+        }
+        hll::raise_all(value, &all, sparse_bytes_max)
+    };
     match ctx.peek(key) {
-        Some(entry) => entry.edit_string(|old| *old = value)?,
-        None => ctx.set_owned_string(key, value, Deadline::Clear),
+        Some(entry) => entry.edit_string(raise)??,
+        None => {
+            let mut value = hll::empty();
+            raise(&mut value)?;
+            ctx.set_owned_string(key, value, Deadline::Clear);
+        }
     }
     ctx.changed(key, Event::PFADD);
     reply.ok();
@@ -141,7 +160,7 @@ pub fn pfdebug(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         if encoding == Encoding::Dense {
             return Err(Error::new("ERR HLL encoding is not sparse"));
         }
-        reply.bulk(describe(value)?.as_bytes());
+        reply.bulk(describe(value).as_bytes());
     } else if is(what, "ENCODING") {
         reply.simple(match encoding {
             Encoding::Dense => "dense",
@@ -152,7 +171,7 @@ pub fn pfdebug(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         reply.integer(i64::from(converted));
     } else {
         return Err(Error::from_bytes(
-            [b"ERR Unknown PFDEBUG subcommand '", what, b"'"].concat(),
+            [b"ERR Unknown PFDEBUG subcommand '", c_string(what), b"'"].concat(),
         ));
     }
     Ok(())
@@ -174,17 +193,16 @@ fn make_dense(ctx: &mut Context<'_>, key: &[u8]) -> Result<bool, Error> {
 }
 
 /// The runs of a sparse string: `z:n` and `Z:n` zeros in one or two bytes, `v:value,n` values.
-fn describe(value: &[u8]) -> Result<String, Corrupt> {
+fn describe(value: &[u8]) -> String {
     let mut words = Vec::new();
     for run in hll::runs(value) {
-        let run = run?;
         words.push(match run.value {
             0 if run.is_long() => format!("Z:{}", run.length),
             0 => format!("z:{}", run.length),
             value => format!("v:{value},{}", run.length),
         });
     }
-    Ok(words.join(" "))
+    words.join(" ")
 }
 
 /// `PFSELFTEST`: counts known elements, sparse and dense, and merges them.
@@ -220,9 +238,9 @@ mod tests {
     #[test]
     fn decode_names_every_run() {
         let mut value = hll::empty();
-        assert_eq!(describe(&value).as_deref(), Ok("Z:16384"));
+        assert_eq!(describe(&value), "Z:16384");
         // The register and value that Redis finds for this element too.
         hll::add(&mut value, b"a", 3000).unwrap();
-        assert_eq!(describe(&value).as_deref(), Ok("Z:12711 v:2,1 Z:3672"));
+        assert_eq!(describe(&value), "Z:12711 v:2,1 Z:3672");
     }
 }

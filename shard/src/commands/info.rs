@@ -76,6 +76,8 @@ pub struct Part {
     expired_fields: u64,
     logs_failed: u64,
     evicted_keys: u64,
+    tracked_keys: u64,
+    trackers_of_keys: u64,
     databases: Vec<Database>,
 }
 
@@ -86,9 +88,11 @@ impl Part {
         snapshots.publish_dirty(shard.id, shard.effects.dirty);
         snapshots.publish_log(shard.id, shard.log.file_bytes);
         let (now, random) = (shard.now, &mut shard.random);
+        let mut with_field_deadlines = shard.effects.fields.hashes(&shard.databases);
         let databases = shard.databases.indices().map(|index| {
             let keyspace = shard.databases.get(index);
-            Database::of(keyspace, now, random)
+            let hashes = with_field_deadlines.remove(&index).unwrap_or(0);
+            Database::of(keyspace, now, random, hashes)
         });
         let databases = databases.collect();
         Self {
@@ -102,6 +106,8 @@ impl Part {
             expired_fields: shard.effects.expired_fields,
             logs_failed: u64::from(shard.log.failed),
             evicted_keys: shard.effects.evicted_keys,
+            tracked_keys: shard.effects.invalidations.table.len() as u64,
+            trackers_of_keys: shard.effects.invalidations.table.readers() as u64,
             databases,
         }
     }
@@ -117,6 +123,8 @@ impl Part {
         self.expired_fields += other.expired_fields;
         self.logs_failed += other.logs_failed;
         self.evicted_keys += other.evicted_keys;
+        self.tracked_keys += other.tracked_keys;
+        self.trackers_of_keys += other.trackers_of_keys;
         let count = self.databases.len().max(other.databases.len());
         self.databases.resize(count, Database::default());
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
@@ -316,14 +324,30 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "module_fork_in_progress": 0,
         "module_fork_last_cow_size": 0,
     )?;
-    if !report.shard.config.appendonly {
-        return Ok(());
+    if report.shard.config.appendonly {
+        lines!(out,
+            "aof_current_size": log_bytes,
+            "aof_base_size": rewritten_bytes,
+            "aof_pending_rewrite": u8::from(snapshots.rewrite_scheduled()),
+            "aof_buffer_length": report.sum.footprint.log_buffer_bytes,
+        )?;
     }
+    match report.shard.refusals.loading {
+        true => loading(report, out),
+        false => Ok(()),
+    }
+}
+
+fn loading(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    let process = &report.shard.process;
+    let told = process.progress.told();
     lines!(out,
-        "aof_current_size": log_bytes,
-        "aof_base_size": rewritten_bytes,
-        "aof_pending_rewrite": u8::from(snapshots.rewrite_scheduled()),
-        "aof_buffer_length": report.sum.footprint.log_buffer_bytes,
+        "loading_start_time": process.started_unix_s,
+        "loading_total_bytes": told.total_bytes,
+        "loading_rdb_used_mem": 0,
+        "loading_loaded_bytes": told.loaded_bytes,
+        "loading_loaded_perc": format_args!("{:.2}", told.percent),
+        "loading_eta_seconds": told.seconds_left,
     )
 }
 
@@ -333,7 +357,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let pubsub = &report.shard.process.pubsub;
     lines!(out,
         "total_connections_received": stats.connections,
-        "total_commands_processed": stats.commands,
+        "total_commands_processed": stats.calls.iter().sum::<u64>(),
         "instantaneous_ops_per_sec": sum.rates.commands.round(),
         "total_net_input_bytes": stats.net_input_bytes,
         "total_net_output_bytes": stats.net_output_bytes,
@@ -368,9 +392,9 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "active_defrag_key_misses": 0,
         "total_active_defrag_time": 0,
         "current_active_defrag_time": 0,
-        "tracking_total_keys": 0,
-        "tracking_total_items": 0,
-        "tracking_total_prefixes": 0,
+        "tracking_total_keys": sum.tracked_keys,
+        "tracking_total_items": sum.trackers_of_keys,
+        "tracking_total_prefixes": report.shard.effects.invalidations.prefixes.len(),
         "unexpected_error_replies": 0,
         "total_error_replies": stats.error_replies,
         "total_reads_processed": stats.reads,
@@ -380,6 +404,9 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "client_query_buffer_limit_disconnections": stats.input_limit_closes,
         "client_output_buffer_limit_disconnections": stats.output_limit_closes,
         "acl_access_denied_auth": stats.denied_auth,
+        "acl_access_denied_cmd": 0,
+        "acl_access_denied_key": 0,
+        "acl_access_denied_channel": 0,
         "protocol_errors": stats.protocol_errors,
         "shard_commands_forwarded": stats.forwarded,
         "shard_batches": stats.batches,
@@ -492,6 +519,7 @@ impl Shard {
         self.effects.expired_keys = 0;
         self.effects.evicted_keys = 0;
         self.effects.expired_fields = 0;
+        self.process.memory.count_freed_anew();
     }
 }
 

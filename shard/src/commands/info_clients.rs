@@ -12,6 +12,7 @@ pub struct Clients {
     pub blocked: u64,
     pubsub: u64,
     watching: u64,
+    tracking: u64,
     watched_keys: u64,
     blocking_keys: u64,
     in_timeout_table: u64,
@@ -47,6 +48,7 @@ impl Clients {
         let session = &client.session;
         self.pubsub += u64::from(session.is_subscriber());
         self.watching += u64::from(!session.watched.is_empty());
+        self.tracking += u64::from(session.tracking.is_some());
         self.input_bytes_max = self.input_bytes_max.max(client.input.capacity() as u64);
         self.output_bytes_max = self.output_bytes_max.max(client.unsent_bytes() as u64);
         self.memory_bytes += client.memory_bytes() as u64;
@@ -59,6 +61,7 @@ impl Clients {
         self.blocked += other.blocked;
         self.pubsub += other.pubsub;
         self.watching += other.watching;
+        self.tracking += other.tracking;
         self.watched_keys += other.watched_keys;
         self.blocking_keys += other.blocking_keys;
         self.in_timeout_table += other.in_timeout_table;
@@ -77,7 +80,7 @@ impl Clients {
             ("client_recent_max_input_buffer", self.input_bytes_max),
             ("client_recent_max_output_buffer", self.output_bytes_max),
             ("blocked_clients", self.blocked),
-            ("tracking_clients", 0),
+            ("tracking_clients", self.tracking),
             ("pubsub_clients", self.pubsub),
             ("watching_clients", self.watching),
             ("clients_in_timeout_table", self.in_timeout_table),

@@ -16,11 +16,18 @@ pub struct Database {
     volatile: u64,
     /// Milliseconds that these have left together, as some of them tell.
     left_ms: u128,
+    /// Hashes with fields that have a deadline.
+    with_field_deadlines: u64,
 }
 
 impl Database {
     /// Of one shard, at `now`; `random` chooses the keys that are looked at.
-    pub fn of(keyspace: &Keyspace, now: UnixMillis, random: &mut Rng) -> Self {
+    pub fn of(
+        keyspace: &Keyspace,
+        now: UnixMillis,
+        random: &mut Rng,
+        with_field_deadlines: u64,
+    ) -> Self {
         let volatile = keyspace.volatile_len() as u64;
         let (mut left_ms, mut seen) = (0, 0);
         keyspace.sample(Eligible::Volatile, TTL_SAMPLES, random, |entry| {
@@ -33,6 +40,7 @@ impl Database {
             keys: keyspace.len() as u64,
             volatile,
             left_ms: left_ms * u128::from(volatile) / u128::max(seen, 1),
+            with_field_deadlines,
         }
     }
 
@@ -41,6 +49,7 @@ impl Database {
         self.keys += other.keys;
         self.volatile += other.volatile;
         self.left_ms += other.left_ms;
+        self.with_field_deadlines += other.with_field_deadlines;
     }
 
     fn mean_left_ms(&self) -> u128 {
@@ -54,8 +63,9 @@ impl Database {
             0 => Ok(()),
             _ => write!(
                 out,
-                "db{number}:keys={keys},expires={volatile},avg_ttl={}\r\n",
-                self.mean_left_ms()
+                "db{number}:keys={keys},expires={volatile},avg_ttl={},subexpiry={}\r\n",
+                self.mean_left_ms(),
+                self.with_field_deadlines
             ),
         }
     }
@@ -71,6 +81,7 @@ mod tests {
             keys,
             volatile,
             left_ms,
+            with_field_deadlines: keys / 2,
         };
         let mut sum = Database::default();
         let mut text = String::new();
@@ -79,6 +90,6 @@ mod tests {
             sum.add(&part);
         }
         sum.write(3, &mut text).expect("written");
-        assert_eq!(text, "db3:keys=12,expires=4,avg_ttl=250\r\n");
+        assert_eq!(text, "db3:keys=12,expires=4,avg_ttl=250,subexpiry=5\r\n");
     }
 }

@@ -2,6 +2,7 @@
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use protocol::strtod;
 use storage::UnixMillis;
 
 use crate::commands::copy::database;
@@ -95,7 +96,7 @@ fn rename_to(ctx: &mut Context<'_>, from: &[u8], to: &[u8]) {
     ctx.db().insert_new(entry);
     ctx.created_in(ctx.selected, to);
     ctx.changed(from, Event::RENAME_FROM);
-    ctx.changed(to, Event::RENAME_TO);
+    ctx.changed_too(to, Event::RENAME_TO);
 }
 
 /// `MOVE key db`: 1 where it was moved, 0 where it is missing or there already.
@@ -109,7 +110,7 @@ pub fn move_(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     if moved && let Some(entry) = ctx.take(key) {
         ctx.databases.get_mut(to).insert_new(entry);
         ctx.created_in(to, key);
-        ctx.changed(key, Event::MOVE_FROM);
+        ctx.changed_too(key, Event::MOVE_FROM);
         ctx.changed_in(to, key, Event::MOVE_TO);
     }
     reply.integer(i64::from(moved));
@@ -155,8 +156,10 @@ impl Conditions {
                 () if is(word, "GT") => conditions.later = true,
                 () if is(word, "LT") => conditions.earlier = true,
                 () => {
-                    let word = String::from_utf8_lossy(word);
-                    return Err(Error::from_text(format!("ERR Unsupported option {word}")));
+                    let word = strtod::c_string(word);
+                    return Err(Error::from_bytes(
+                        [b"ERR Unsupported option ", word].concat(),
+                    ));
                 }
             }
         }

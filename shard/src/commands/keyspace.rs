@@ -222,14 +222,14 @@ struct Filter {
 }
 
 impl Filter {
-    fn wants(&self, entry: &Entry, now: UnixMillis) -> bool {
-        !self.nothing
-            && !entry.is_expired(now)
-            && self.kind.is_none_or(|kind| entry.kind() == kind)
-            && self
-                .pattern
-                .as_ref()
-                .is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
+    fn matches(&self, entry: &Entry, now: UnixMillis) -> bool {
+        let pattern = self.pattern.as_ref();
+        !entry.is_expired(now)
+            && pattern.is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
+    }
+
+    fn wants_type_of(&self, entry: &Entry) -> bool {
+        !self.nothing && self.kind.is_none_or(|kind| entry.kind() == kind)
     }
 }
 
@@ -240,6 +240,8 @@ struct Scan {
     filter: Filter,
     left: usize,
     keys: Vec<Vec<u8>>,
+    /// Keys whose type was looked at: Redis counts these as hits.
+    hits: u64,
 }
 
 impl Scan {
@@ -254,6 +256,7 @@ impl Scan {
             },
             left: SCAN_COUNT,
             keys: Vec::new(),
+            hits: 0,
         };
         let mut options = Options::new(args, 2);
         while let Some(word) = options.next() {
@@ -280,14 +283,22 @@ impl Scan {
     /// Visits entries of the shard it is at. Returns whether it is to go on, at the shard its cursor then names.
     fn step(&mut self, databases: &Databases, now: UnixMillis) -> bool {
         let Self {
-            filter, keys, left, ..
+            filter,
+            keys,
+            left,
+            hits,
+            ..
         } = self;
         let mut visited = 0;
         let next = databases
             .get(self.db)
             .scan(self.cursor.position, *left, |entry| {
                 visited += 1;
-                if filter.wants(entry, now) {
+                if !filter.matches(entry, now) {
+                    return;
+                }
+                *hits += u64::from(filter.kind.is_some() || filter.nothing);
+                if filter.wants_type_of(entry) {
                     keys.push(entry.key().to_vec());
                 }
             });
@@ -335,6 +346,7 @@ impl Scan {
 
     fn go_home(self, shard: &mut Shard, origin: ShardId, to: ReplyTo) {
         let arrive = move |shard: &mut Shard| {
+            shard.effects.keyspace_hits += self.hits;
             let version = shard.version_of(to.client);
             let mut encoded = Vec::new();
             self.write(shard.slots.shards(), &mut Reply::new(&mut encoded, version));

@@ -120,13 +120,15 @@ fn trace(lengths: &Lengths, a: &[u8], b: &[u8]) -> (Vec<u8>, Vec<Run>) {
 
 /// `LCS key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]`
 pub fn lcs(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let mut texts = [Vec::new(), Vec::new()];
-    for (text, key) in texts.iter_mut().zip([&args[1], &args[2]]) {
+    // Both are looked up, whatever the first is.
+    let [a, b] = [&args[1], &args[2]].map(|key| -> Result<Vec<u8>, Error> {
+        let mut text = Vec::new();
         if let Some(item) = ctx.string(key).map_err(|_| NOT_STRINGS)? {
-            item.append_to(text);
+            item.append_to(&mut text);
         }
-    }
-    let [a, b] = texts;
+        Ok(text)
+    });
+    let (a, b) = (a?, b?);
     let wanted = Wanted::parse(args)?;
     let lengths = Lengths::of(&a, &b, ctx.config.proto_max_bulk_len)?;
     let len = i64::from(lengths.at(a.len(), b.len()));

@@ -81,15 +81,6 @@ const fn popped(end: End) -> Event {
     }
 }
 
-/// Says that elements of the list at `key` are gone, and the key if they were the last.
-fn removed(ctx: &mut Context<'_>, key: &[u8], event: Event, now_empty: bool) {
-    ctx.changed(key, event);
-    if now_empty {
-        ctx.delete(key);
-        ctx.changed(key, Event::DEL);
-    }
-}
-
 /// `LPUSH key element...`
 pub fn lpush(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     push(ctx, args, reply, End::Front)
@@ -106,7 +97,7 @@ fn push(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, end: End)
     let list = ctx.get_or_insert(key, List::new)?;
     list.push_all(end, elements.iter(), limits);
     reply.integer(list.len() as i64);
-    ctx.changed(key, pushed(end));
+    ctx.changed_by(elements.len(), key, pushed(end));
     Ok(())
 }
 
@@ -165,6 +156,7 @@ fn pop(
         }
         return Ok(());
     };
+    let before = list.len();
     match count {
         Some(0) => {
             reply.empty_array();
@@ -175,8 +167,8 @@ fn pop(
             list.pop_with(end, limits, |item| write(reply, item));
         }
     }
-    let now_empty = list.is_empty();
-    removed(ctx, key, popped(end), now_empty);
+    let (gone, now_empty) = (before - list.len(), list.is_empty());
+    ctx.lost(gone, key, popped(end), now_empty);
     Ok(())
 }
 
@@ -242,11 +234,12 @@ pub fn multi_pop(
     };
     reply.array(2);
     reply.bulk(key);
+    let before = list.len();
     pop_some(list, end, count, limits, reply);
-    let now_empty = list.is_empty();
+    let (gone, now_empty) = (before - list.len(), list.is_empty());
     let count = count.to_string();
     ctx.logs(key, &[verb(end, b"LPOP", b"RPOP"), key, count.as_bytes()]);
-    removed(ctx, key, popped(end), now_empty);
+    ctx.lost(gone, key, popped(end), now_empty);
     Ok(true)
 }
 
@@ -259,7 +252,7 @@ pub fn pop_one(ctx: &mut Context<'_>, key: &[u8], from: End, reply: &mut Reply<'
         let now_empty = list.is_empty();
         reply.bulk(&element);
         ctx.logs(key, &[verb(from, b"LPOP", b"RPOP"), key]);
-        removed(ctx, key, popped(from), now_empty);
+        ctx.lost(1, key, popped(from), now_empty);
     }
     Ok(())
 }
@@ -338,9 +331,10 @@ pub fn ltrim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     let (start, stop) = (options::integer(&args[2])?, options::integer(&args[3])?);
     let (key, limits) = (&args[1], limits(ctx));
     if let Some(list) = ctx.get_mut::<List>(key)? {
-        list.trim(span(start, stop, list.len()), limits);
-        let now_empty = list.is_empty();
-        removed(ctx, key, Event::LTRIM, now_empty);
+        let before = list.len();
+        list.trim(span(start, stop, before), limits);
+        let (gone, now_empty) = (before - list.len(), list.is_empty());
+        ctx.lost(gone, key, Event::LTRIM, now_empty);
     }
     reply.ok();
     Ok(())
@@ -362,7 +356,7 @@ pub fn lrem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     let gone = list.remove_equal(&args[3], end, max, limits);
     let now_empty = list.is_empty();
     if gone > 0 {
-        removed(ctx, key, Event::LREM, now_empty);
+        ctx.lost(gone, key, Event::LREM, now_empty);
     }
     reply.integer(gone as i64);
     Ok(())
@@ -514,7 +508,7 @@ pub fn move_element(
     ctx.logs(source, &[pop, source]);
     ctx.logs(destination, &[push, destination, &element]);
     ctx.changed(destination, pushed(to));
-    removed(ctx, source, popped(from), now_empty);
+    ctx.lost(0, source, popped(from), now_empty);
     Ok(true)
 }
 

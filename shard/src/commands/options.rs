@@ -1,6 +1,7 @@
 //! Reading the arguments of a command: numbers and words, with Redis's errors.
 
 use protocol::args::Args;
+use protocol::strtod;
 use storage::item::parse_int;
 
 use crate::error::Error;
@@ -46,27 +47,7 @@ pub fn at_least(min: usize, text: &[u8], refusal: Error) -> Result<usize, Error>
 
 /// The float in `text`: finite or infinite, never NaN, nothing around it.
 pub fn float(text: &[u8]) -> Result<f64, Error> {
-    parse_float(text).ok_or(Error::NOT_A_FLOAT)
-}
-
-/// The same, `None` where there is none.
-pub fn parse_float(text: &[u8]) -> Option<f64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
-    if let Some(hex) = digits
-        .strip_prefix(b"0x")
-        .or_else(|| digits.strip_prefix(b"0X"))
-    {
-        // C's strtod reads these too; whole ones are all that anybody has been seen to send.
-        let hex = std::str::from_utf8(hex).ok()?;
-        let magnitude = u64::from_str_radix(hex, 16).ok()? as f64;
-        return Some(match text.starts_with(b"-") {
-            true => -magnitude,
-            false => magnitude,
-        });
-    }
-    let text = std::str::from_utf8(text).ok()?;
-    text.parse::<f64>().ok().filter(|value| !value.is_nan())
+    strtod::whole(text).ok_or(Error::NOT_A_FLOAT)
 }
 
 /// Walks over the options behind a command's fixed arguments.
@@ -113,26 +94,4 @@ impl<'a> Iterator for Options<'a> {
 /// Whether `arg` is `word`, in any case.
 pub fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_float_is_a_number_and_nothing_else() {
-        for (text, value) in [
-            ("1", 1.0),
-            ("-1.5e3", -1500.0),
-            ("+.5", 0.5),
-            ("inf", f64::INFINITY),
-            ("-INFINITY", f64::NEG_INFINITY),
-            ("0x10", 16.0),
-        ] {
-            assert_eq!(parse_float(text.as_bytes()), Some(value), "{text}");
-        }
-        for text in ["", " 1", "1 ", "nan", "1,5", "0x", "--1", "e5"] {
-            assert_eq!(parse_float(text.as_bytes()), None, "{text}");
-        }
-    }
 }

@@ -1,19 +1,26 @@
-//! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, DEBUG RELOAD.
+//! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, DEBUG RELOAD and LOADAOF.
 
 use protocol::args::Args;
 use protocol::reply::Reply;
 
+use crate::aof_manifest::Folder;
 use crate::batch::ReplyTo;
 use crate::client::Client;
 use crate::commands::options::is;
+use crate::context::{Change, What};
 use crate::error::{Error, Outcome};
 use crate::handler::Answer;
-use crate::loading;
+use crate::progress::Progress;
 use crate::shard::Shard;
-use crate::snapshot::{self, NotBegun};
+use crate::snapshot::NotBegun;
 use crate::world::World;
+use crate::{loading, replay, snapshot_file};
 
 const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
+
+const REWRITE_UNDER_WAY: Error = Error::new(
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
+);
 
 fn begin(shard: &mut Shard, waits: Option<ReplyTo>) -> Result<(), Error> {
     shard.begin_snapshot(waits).map_err(|why| match why {
@@ -48,25 +55,38 @@ pub fn save(
     Ok(Answer::Later)
 }
 
-/// `BGSAVE [SCHEDULE]`: begins a snapshot. There is no rewrite that it would have to wait for, so SCHEDULE changes nothing.
+/// `BGSAVE [SCHEDULE]`: begins a snapshot; with SCHEDULE once the log is rewritten, where that is under way.
 pub fn bgsave(
     shard: &mut Shard,
-    _: &mut Client,
+    client: &mut Client,
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     if args.len() > 2 || args.get(1).is_some_and(|word| !is(word, "SCHEDULE")) {
         return Err(Error::SYNTAX);
     }
+    if shard.process.snapshots.current_rewrite_s().is_some() {
+        if args.len() == 1 {
+            return Err(REWRITE_UNDER_WAY);
+        }
+        shard.process.snapshots.schedule_save();
+        reply.simple("Background saving scheduled");
+        return Ok(Answer::Now);
+    }
     begin(shard, None)?;
-    reply.simple("Background saving started");
+    // Its instant is that of EXEC's end.
+    reply.simple(match client.session.in_exec {
+        true => "Background saving scheduled",
+        false => "Background saving started",
+    });
     Ok(Answer::Now)
 }
 
-/// `BGREWRITEAOF`: begins to write the append-only log anew, from what there is now.
+/// `BGREWRITEAOF`: begins to write the append-only log anew, from what there is now. Where none is kept, it is what the next start with
+/// `appendonly yes` begins from.
 pub fn bgrewriteaof(
     shard: &mut Shard,
-    _: &mut Client,
+    client: &mut Client,
     _: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
@@ -74,11 +94,6 @@ pub fn bgrewriteaof(
     if snapshots.current_rewrite_s().is_some() {
         return Err(Error::new(
             "ERR Background append only file rewriting already in progress",
-        ));
-    }
-    if !shard.config.appendonly {
-        return Err(Error::new(
-            "ERR There is no append-only log to rewrite: start with --appendonly yes",
         ));
     }
     if snapshots.current_s().is_some() {
@@ -93,7 +108,10 @@ pub fn bgrewriteaof(
             Error::new("ERR Can't execute an AOF background rewriting. Please check the server logs for more information.")
         }
     })?;
-    reply.simple("Background append only file rewriting started");
+    reply.simple(match client.session.in_exec {
+        true => "Background append only file rewriting scheduled",
+        false => "Background append only file rewriting started",
+    });
     Ok(Answer::Now)
 }
 
@@ -108,23 +126,100 @@ pub fn lastsave(
     Ok(Answer::Now)
 }
 
-/// `DEBUG RELOAD`: saves all, forgets all, and loads it from the file again.
-pub fn reload(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+/// What DEBUG RELOAD was told.
+#[derive(Default)]
+pub struct Reload {
+    merge: bool,
+    no_flush: bool,
+    no_save: bool,
+}
+
+impl Reload {
+    /// The options of `DEBUG RELOAD [MERGE] [NOFLUSH] [NOSAVE]`.
+    pub fn parse(args: &Args<'_>) -> Result<Self, Error> {
+        let mut reload = Self::default();
+        for word in args.iter().skip(2) {
+            if is(word, "merge") {
+                reload.merge = true;
+            } else if is(word, "noflush") {
+                reload.no_flush = true;
+            } else if is(word, "nosave") {
+                reload.no_save = true;
+            } else {
+                return Err(Error::new(
+                    "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                ));
+            }
+        }
+        Ok(reload)
+    }
+}
+
+/// `DEBUG RELOAD [MERGE] [NOFLUSH] [NOSAVE]`: saves all, forgets all, and loads it from the file again. With MERGE a key in the file takes the
+/// place of one that is there.
+pub fn reload(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let failed = |what: &dyn std::fmt::Display| {
         tracing::error!(error = %what, "DEBUG RELOAD failed");
-        Error::from_text(format!("ERR Error trying to load the RDB dump: {what}"))
+        Error::new("ERR Error trying to load the RDB dump, check server logs.")
     };
+    let how = Reload::parse(args)?;
     let process = world.process.clone();
     let config = process.current_config();
-    let shards = world.shards.iter().map(|lent| &lent.databases);
-    snapshot::save_now(&process, &config, shards).map_err(|error| failed(&error))?;
-    for db in world.databases() {
-        for lent in &mut world.shards {
-            let keyspace = lent.databases.get_mut(db).clear();
-            world.discarded.push(keyspace);
+    if !how.no_save {
+        let shards = world.shards.iter().map(|lent| &lent.databases);
+        snapshot_file::save_now(&process, &config, shards).map_err(|error| {
+            tracing::error!(%error, "DEBUG RELOAD cannot save");
+            Error::new("ERR")
+        })?;
+        process.snapshots.saved_at_once();
+        let dirty = world.shards.iter().map(|lent| lent.dirty);
+        process.snapshots.now_saved(dirty);
+    }
+    let file = loading::open_dump(&config).map_err(|error| failed(&error))?;
+    if !how.no_flush {
+        for db in world.databases() {
+            world.forget(db);
         }
     }
-    loading::load_world(world, &config).map_err(|error| failed(&error))?;
+    world.all_changed = true;
+    loading::load_world(world, file, how.merge).map_err(|error| failed(&error))?;
+    reply.ok();
+    Ok(())
+}
+
+/// `DEBUG LOADAOF`: forgets all, and loads it from the append-only log, which is written by now.
+pub fn load_log(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let failed = |what: &dyn std::fmt::Display| {
+        tracing::error!(error = %what, "DEBUG LOADAOF failed");
+        Error::new("ERR Error trying to load the AOF files, check server logs.")
+    };
+    if world.shards.iter().any(|lent| lent.log_fails) {
+        return Err(failed(&"the log cannot be written"));
+    }
+    let process = world.process.clone();
+    let config = process.current_config();
+    let folder = Folder::of(&config);
+    let manifest = folder.read().map_err(|error| failed(&error))?;
+    let manifest = manifest.unwrap_or_default();
+    let loaded = replay::replay(&folder, &manifest, &config, &process, &Progress::default())
+        .map_err(|error| failed(&error))?;
+    for db in world.databases() {
+        world.forget(db);
+    }
+    for (lent, databases) in world.shards.iter_mut().zip(loaded) {
+        for (db, key) in replay::hashes_with_deadlines(&databases) {
+            let what = What::FieldsExpire;
+            lent.changes.push(Change {
+                db,
+                key,
+                what,
+                by: None,
+            });
+        }
+        lent.databases = databases;
+    }
+    let dirty = world.shards.iter().map(|lent| lent.dirty);
+    process.snapshots.now_saved(dirty);
     reply.ok();
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::error::Error;
 use crate::handler::Answer;
+use crate::publish::Payload;
 use crate::pubsub::Topic;
 use crate::shard::Shard;
 
@@ -73,21 +74,21 @@ pub fn sunsubscribe(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut 
 
 /// `PUBLISH channel message`: how many subscribers got it.
 pub fn publish(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
-    let count = s.publish(c, Topic::Channel, &args[1], args.to_bytes(2));
+    let count = s.publish(c, Topic::Channel, &args[1], &Payload::of(args, 2));
     reply.integer(count as i64);
     Ok(Answer::Now)
 }
 
 /// `SPUBLISH shardchannel message`
 pub fn spublish(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
-    let count = s.publish(c, Topic::ShardChannel, &args[1], args.to_bytes(2));
+    let count = s.publish(c, Topic::ShardChannel, &args[1], &Payload::of(args, 2));
     reply.integer(count as i64);
     Ok(Answer::Now)
 }
 
-fn list(s: &Shard, args: &Args<'_>, reply: &mut Reply<'_>, topic: Topic, command: &str) -> Done {
+fn list(s: &Shard, args: &Args<'_>, reply: &mut Reply<'_>, topic: Topic) -> Done {
     if args.len() > 3 {
-        return Err(Error::arity(command));
+        return Err(Error::bad_subcommand("PUBSUB", &args[1]));
     }
     let names = s.process.pubsub.active(topic, args.get(2));
     reply.array(names.len());
@@ -106,7 +107,7 @@ fn counts(s: &Shard, args: &Args<'_>, reply: &mut Reply<'_>, topic: Topic) -> Do
 
 /// `PUBSUB CHANNELS [pattern]`
 pub fn channels(s: &mut Shard, _: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
-    list(s, args, reply, Topic::Channel, "pubsub|channels")
+    list(s, args, reply, Topic::Channel)
 }
 
 /// `PUBSUB SHARDCHANNELS [pattern]`
@@ -116,7 +117,7 @@ pub fn shardchannels(
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Done {
-    list(s, args, reply, Topic::ShardChannel, "pubsub|shardchannels")
+    list(s, args, reply, Topic::ShardChannel)
 }
 
 /// `PUBSUB NUMSUB [channel...]`
@@ -131,8 +132,7 @@ pub fn shardnumsub(s: &mut Shard, _: &mut Client, args: &Args<'_>, reply: &mut R
 
 /// `PUBSUB NUMPAT`: different patterns.
 pub fn numpat(s: &mut Shard, _: &mut Client, _: &Args<'_>, reply: &mut Reply<'_>) -> Done {
-    let patterns = s.process.pubsub.active(Topic::Pattern, None);
-    reply.integer(patterns.len() as i64);
+    reply.integer(s.process.pubsub.count(Topic::Pattern) as i64);
     Ok(Answer::Now)
 }
 

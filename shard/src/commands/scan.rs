@@ -13,7 +13,7 @@ const COUNT: usize = 10;
 
 /// A call of HSCAN, SSCAN or ZSCAN.
 pub struct ElementScan<'a> {
-    /// Where it begins; `None` for a cursor that no scan gives out: there is nothing behind it. ZSCAN has a bare number instead.
+    /// Where it begins; `None` for a cursor that no scan gives out: there is nothing behind it.
     pub from: Option<Position>,
     pub count: usize,
     /// HSCAN NOVALUES.
@@ -23,15 +23,11 @@ pub struct ElementScan<'a> {
 
 /// The cursor that a client sent.
 pub fn cursor(text: &[u8]) -> Result<Option<Position>, Error> {
-    cursor_number(text).map(Position::new)
-}
-
-/// The same as a bare number, for a collection that counts otherwise than by positions.
-pub fn cursor_number(text: &[u8]) -> Result<u64, Error> {
     std::str::from_utf8(text)
         .ok()
         .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|text| text.parse().ok())
+        .map(Position::new)
         .ok_or(Error::INVALID_CURSOR)
 }
 
@@ -78,11 +74,7 @@ impl<'a> ElementScan<'a> {
 
 /// Writes where to go on, ahead of the elements.
 pub fn write_cursor(reply: &mut Reply<'_>, next: Option<Position>) {
-    write_cursor_number(reply, next.map_or(0, Position::bits));
-}
-
-/// The same with a bare number.
-pub fn write_cursor_number(reply: &mut Reply<'_>, number: u64) {
+    let number = next.map_or(0, Position::bits);
     reply.array(2);
     reply.bulk(itoa::Buffer::new().format(number).as_bytes());
 }

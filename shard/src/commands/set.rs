@@ -25,15 +25,6 @@ pub fn limits(ctx: &Context<'_>) -> SetLimits {
     }
 }
 
-/// Says that members of the set at `key` are gone, and the key if they were the last.
-fn removed(ctx: &mut Context<'_>, key: &[u8], event: Event, now_empty: bool) {
-    ctx.changed(key, event);
-    if now_empty {
-        ctx.delete(key);
-        ctx.changed(key, Event::DEL);
-    }
-}
-
 /// `SADD key member...`: how many were new.
 pub fn sadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, limits) = (&args[1], limits(ctx));
@@ -46,7 +37,7 @@ pub fn sadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         .filter(|member| set.insert(member, limits))
         .count();
     if added > 0 {
-        ctx.changed(key, Event::SADD);
+        ctx.changed_by(added, key, Event::SADD);
     }
     reply.integer(added as i64);
     Ok(())
@@ -66,7 +57,7 @@ pub fn srem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         .count();
     let now_empty = set.is_empty();
     if count > 0 {
-        removed(ctx, key, Event::SREM, now_empty);
+        ctx.lost(count, key, Event::SREM, now_empty);
     }
     reply.integer(count as i64);
     Ok(())
@@ -133,7 +124,7 @@ pub fn smove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     let now_empty = set.is_empty();
     ctx.logs(source, &[b"SREM", source, member]);
     ctx.logs(destination, &[b"SADD", destination, member]);
-    removed(ctx, source, Event::SREM, now_empty);
+    ctx.lost(1, source, Event::SREM, now_empty);
     let is_new = ctx
         .get_or_insert(destination, Set::new)?
         .insert(member, limits);
@@ -169,7 +160,11 @@ pub fn spop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     }
     if wanted == set.len() {
         set.for_each(|item| write(reply, item));
-        removed(ctx, key, Event::SPOP, true);
+        if count.is_some() {
+            // Redis reads the set then, and deletes it.
+            ctx.looked_up(key, true);
+        }
+        ctx.lost(wanted, key, Event::SPOP, true);
         return Ok(());
     }
     let mut popped = Vec::with_capacity(wanted.min(POPPED_ROOM_MAX));
@@ -188,7 +183,7 @@ pub fn spop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
             parts.extend(popped.iter().map(Vec::as_slice));
             ctx.logs(key, &parts);
         }
-        removed(ctx, key, Event::SPOP, false);
+        ctx.lost(wanted, key, Event::SPOP, false);
     }
     Ok(())
 }

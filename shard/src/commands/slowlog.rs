@@ -37,9 +37,7 @@ pub fn get(
     let count = match args.get(2) {
         None => SHOWN_BY_DEFAULT,
         Some(_) if args.len() > 3 => {
-            return Err(Error::new(
-                "ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.",
-            ));
+            return Err(Error::bad_subcommand("SLOWLOG", &args[1]));
         }
         Some(text) => match integer(text) {
             Ok(-1) => usize::MAX,

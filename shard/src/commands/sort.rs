@@ -4,18 +4,21 @@
 //! simply finds them. Where they may live on several shards, the transaction locks all of them, and [`computed_keys`] tells it which keys to
 //! lay beside the listed ones before the command runs, which is why it and [`Pattern::find`] must agree on what a pattern means.
 //!
-//! Texts are compared by their bytes. Elements whose numbers are equal stand in the order of their texts; elements whose BY texts are equal
-//! stay in the order they came in.
+//! Texts are compared by their bytes. Elements whose numbers are equal stand in the order of their texts; where elements go whose BY texts are
+//! equal is told in [`sorting`].
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use protocol::args::Args;
 use protocol::command::Command;
 use protocol::reply::Reply;
+use protocol::strtod;
 use storage::{End, Hash, Keyspace, List, Object};
 
 use crate::commands::list;
 use crate::commands::options::{self, Options, is};
+use crate::commands::sorting;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
@@ -180,7 +183,7 @@ impl<'a> Request<'a> {
     }
 
     /// The part of `len` elements that LIMIT leaves.
-    fn range(&self, len: usize) -> std::ops::Range<usize> {
+    fn range(&self, len: usize) -> Range<usize> {
         let (offset, count) = self.limit.unwrap_or((0, -1));
         let start = usize::try_from(offset.max(0)).unwrap_or(len).min(len);
         match usize::try_from(count) {
@@ -215,10 +218,10 @@ fn run(ctx: &mut Context<'_>, key: &[u8], request: Request<'_>, reply: &mut Repl
             sorted.reverse();
         }
     }
-    if !request.unsorted {
-        sorted = order(ctx, sorted, &request)?;
-    }
     let range = request.range(sorted.len());
+    if !request.unsorted {
+        sorted = order(ctx, sorted, &request, range.clone())?;
+    }
     let shown = sorted.get(range).unwrap_or_default();
     match request.store {
         None => show(ctx, shown, &request.get, reply),
@@ -227,59 +230,82 @@ fn run(ctx: &mut Context<'_>, key: &[u8], request: Request<'_>, reply: &mut Repl
     Ok(())
 }
 
+/// The elements in order, at least those of `range`.
 fn order(
     ctx: &mut Context<'_>,
-    elements: Vec<Vec<u8>>,
+    mut elements: Vec<Vec<u8>>,
     request: &Request<'_>,
+    range: Range<usize>,
 ) -> Result<Vec<Vec<u8>>, Error> {
     let directed = |order: Ordering| match request.descending {
         true => order.reverse(),
         false => order,
     };
-    let by = request.by;
-    if request.alpha {
-        let mut elements = elements;
-        let Some(by) = by else {
-            elements.sort_by(|a, b| directed(a.cmp(b)));
-            return Ok(elements);
-        };
-        // One without a text comes before all that have one, as `None` does.
-        let weigh = |element: Vec<u8>| (by.find(ctx, &element), element);
-        let mut weighed: Vec<_> = elements.into_iter().map(weigh).collect();
-        weighed.sort_by(|(a, _), (b, _)| directed(a.cmp(b)));
-        return Ok(weighed.into_iter().map(|(_, element)| element).collect());
+    let part = (request.by.is_some() && range != (0..elements.len())).then_some(range);
+    let stores = request.store.is_some();
+    match (request.alpha, request.by) {
+        (true, None) => {
+            arrange(&mut elements, part, |a, b| directed(collate(a, b, stores)));
+            Ok(elements)
+        }
+        (true, Some(by)) => {
+            let weigh = |element: Vec<u8>| (by.find(ctx, &element), element);
+            let mut weighed: Vec<_> = elements.into_iter().map(weigh).collect();
+            arrange(&mut weighed, part, |(a, _), (b, _)| {
+                directed(match (a, b) {
+                    (Some(a), Some(b)) => collate(a, b, stores),
+                    // One without a text comes before all that have one, as `None` does.
+                    _ => a.is_some().cmp(&b.is_some()),
+                })
+            });
+            Ok(weighed.into_iter().map(|(_, element)| element).collect())
+        }
+        (false, by) => {
+            let mut weighed = Vec::with_capacity(elements.len());
+            for element in elements {
+                let weight = match by {
+                    None => number(&element),
+                    Some(by) => by
+                        .find(ctx, &element)
+                        .map_or(Some(0.0), |text| number(&text)),
+                };
+                weighed.push((weight.ok_or(NOT_A_NUMBER)?, element));
+            }
+            arrange(&mut weighed, part, |(a, x), (b, y)| {
+                let by_weight = a.partial_cmp(b).unwrap_or(Ordering::Equal);
+                directed(by_weight.then_with(|| x.cmp(y)))
+            });
+            Ok(weighed.into_iter().map(|(_, element)| element).collect())
+        }
     }
-    let mut weighed = Vec::with_capacity(elements.len());
-    for element in elements {
-        let weight = match by {
-            None => number(&element),
-            Some(by) => by
-                .find(ctx, &element)
-                .map_or(Some(0.0), |text| number(&text)),
-        };
-        weighed.push((weight.ok_or(NOT_A_NUMBER)?, element));
+}
+
+/// Sorts all, or just so much that a part is in order.
+fn arrange<T>(
+    items: &mut Vec<T>,
+    part: Option<Range<usize>>,
+    order: impl Fn(&T, &T) -> Ordering + Copy,
+) {
+    match part {
+        None => sorting::sort(items, order),
+        Some(part) => sorting::sort_part(items, part, order),
     }
-    weighed.sort_by(|(a, x), (b, y)| {
-        let by_weight = a.partial_cmp(b).unwrap_or(Ordering::Equal);
-        directed(by_weight.then_with(|| x.cmp(y)))
-    });
-    Ok(weighed.into_iter().map(|(_, element)| element).collect())
+}
+
+/// How two texts compare: what is only shown is compared as C strings are, up to a zero byte.
+fn collate(a: &[u8], b: &[u8], stores: bool) -> Ordering {
+    match stores {
+        true => a.cmp(b),
+        false => strtod::c_string(a).cmp(strtod::c_string(b)),
+    }
 }
 
 /// The number that C's `strtod` reads from all of `text`: an empty one is zero, space in front is skipped, and what no double can hold is none.
 fn number(text: &[u8]) -> Option<f64> {
-    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
-    if text.is_empty() {
-        return Some(0.0);
-    }
-    let value = options::parse_float(text.trim_ascii_start())?;
-    let is_spelled = text.iter().any(|byte| byte.eq_ignore_ascii_case(&b'n'));
-    let mantissa = text.split(|byte| matches!(byte, b'e' | b'E')).next();
-    let has_digits =
-        mantissa.is_some_and(|text| text.iter().any(|byte| (b'1'..=b'9').contains(byte)));
-    let overflows = value.is_infinite() && !is_spelled;
-    let underflows = value == 0.0 && has_digits;
-    (!overflows && !underflows).then_some(value)
+    let text = strtod::c_string(text);
+    let read = strtod::strtod(text);
+    let is_whole = read.len == text.len() && !read.out_of_range;
+    (is_whole && !read.value.is_nan()).then_some(read.value)
 }
 
 fn show(ctx: &mut Context<'_>, elements: &[Vec<u8>], get: &[Pattern<'_>], reply: &mut Reply<'_>) {
@@ -325,7 +351,7 @@ fn store(
     }
     let len = list.len();
     ctx.set_value(destination, list);
-    ctx.changed(destination, Event::SORT_STORE);
+    ctx.changed_by(len, destination, Event::SORT_STORE);
     reply.integer(i64::try_from(len).unwrap_or(i64::MAX));
 }
 

@@ -12,12 +12,13 @@ use std::collections::HashSet;
 use protocol::args::Args;
 use protocol::number::format_double;
 use protocol::reply::{Reply, Version};
+use protocol::strtod;
 use smallvec::SmallVec;
 use storage::sorted_set::{Direction, Inserted};
 use storage::{Item, Score, SortedSet, SortedSetLimits};
 
 use crate::commands::options::{self, Options, is};
-use crate::commands::scan::{self, ElementScan};
+use crate::commands::scan::{ElementScan, cursor, write_cursor};
 use crate::commands::string::write;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
@@ -44,29 +45,35 @@ pub fn limits(ctx: &Context<'_>) -> SortedSetLimits {
 
 /// The double in `text`. What is too large or too small for one is refused, where infinity and zero may be said outright.
 pub fn parse_double(text: &[u8]) -> Option<f64> {
-    let value = options::parse_float(text)?;
-    let is_word = text.iter().any(|byte| matches!(byte, b'i' | b'I'));
-    let mut mantissa = text.split(|byte| matches!(byte, b'e' | b'E'));
-    let is_nought = mantissa
-        .next()
-        .is_some_and(|digits| !digits.iter().any(|byte| matches!(byte, b'1'..=b'9')));
-    let out_of_range = (value.is_infinite() && !is_word) || (value == 0.0 && !is_nought);
-    (!out_of_range).then_some(value)
+    short_whole(text).or_else(|| strtod::whole(text))
+}
+
+/// The whole number in `text`, where it is but a few digits, as most scores are.
+fn short_whole(text: &[u8]) -> Option<f64> {
+    /// So many always make an exact double.
+    const DIGITS_MAX: usize = 15;
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => (-1.0, digits),
+        digits => (1.0, digits),
+    };
+    if !(1..=DIGITS_MAX).contains(&digits.len()) {
+        return None;
+    }
+    let mut magnitude = 0u64;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        magnitude = magnitude * 10 + u64::from(digit);
+    }
+    Some(sign * magnitude as f64)
 }
 
 fn parse_score(text: &[u8]) -> Result<Score, Error> {
     parse_double(text)
         .and_then(Score::new)
         .ok_or(Error::NOT_A_FLOAT)
-}
-
-/// Says that members of the set at `key` are gone, and the key if they were the last.
-pub fn removed(ctx: &mut Context<'_>, key: &[u8], event: Event, now_empty: bool) {
-    ctx.changed(key, event);
-    if now_empty {
-        ctx.delete(key);
-        ctx.changed(key, Event::DEL);
-    }
 }
 
 /// Begins a list of `len` members, with or without their scores: RESP3 has a pair for each, RESP2 twice as many elements.
@@ -198,14 +205,12 @@ fn add(
     options: AddOptions,
     reply: &mut Reply<'_>,
 ) -> Outcome {
-    let scores: SmallVec<[Score; 8]> = pairs
-        .iter()
-        .step_by(2)
-        .map(parse_score)
-        .collect::<Result<_, _>>()?;
-    let mut members = pairs.iter().skip(1).step_by(2);
-    if members.any(|member| member.len() > SortedSet::MEMBER_BYTES_MAX) {
-        return Err(Error::STRING_TOO_LONG);
+    let mut scores = SmallVec::<[Score; 8]>::new();
+    for at in (0..pairs.len()).step_by(2) {
+        scores.push(parse_score(&pairs[at])?);
+        if pairs[at + 1].len() > SortedSet::MEMBER_BYTES_MAX {
+            return Err(Error::STRING_TOO_LONG);
+        }
     }
     let limits = limits(ctx);
     if options.only_present && ctx.get_mut::<SortedSet>(key)?.is_none() {
@@ -222,7 +227,7 @@ fn add(
     if scores.len() > limits.entries {
         set.make_large();
     }
-    let (mut added, mut rescored) = (0, 0);
+    let (mut added, mut rescored) = (0usize, 0usize);
     let mut last = None;
     for (&given, member) in scores.iter().zip(pairs.iter().skip(1).step_by(2)) {
         last = match options.is_plain() {
@@ -239,7 +244,8 @@ fn add(
         }
     }
     if added + rescored > 0 {
-        ctx.changed(
+        ctx.changed_by(
+            added + rescored,
             key,
             match options.increment {
                 true => Event::ZINCR,
@@ -250,8 +256,8 @@ fn add(
     match (options.increment, last) {
         (true, Some(score)) => reply.double(score.get()),
         (true, None) => reply.null(),
-        (false, _) if options.count_changed => reply.integer(added + rescored),
-        (false, _) => reply.integer(added),
+        (false, _) if options.count_changed => reply.integer((added + rescored) as i64),
+        (false, _) => reply.integer(added as i64),
     }
     Ok(())
 }
@@ -340,14 +346,14 @@ pub fn zrem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     let mut gone = 0;
     if let Some(set) = ctx.get_mut::<SortedSet>(key)? {
         for member in args.tail(2) {
-            gone += i64::from(set.remove(member).is_some());
+            gone += usize::from(set.remove(member).is_some());
         }
         let now_empty = set.is_empty();
         if gone > 0 {
-            removed(ctx, key, Event::ZREM, now_empty);
+            ctx.lost(gone, key, Event::ZREM, now_empty);
         }
     }
-    reply.integer(gone);
+    reply.integer(gone as i64);
     Ok(())
 }
 
@@ -392,13 +398,14 @@ fn pop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, from: Dire
         reply.empty_array();
         return Ok(());
     };
+    let popped_count = count.unwrap_or(1).min(set.len());
     match count {
         Some(0) => {
             reply.empty_array();
             return Ok(());
         }
-        Some(count) => {
-            let count = count.min(set.len());
+        Some(_) => {
+            let count = popped_count;
             begin_entries(reply, count, true);
             pop_some(set, from, count, |member, score| {
                 write_entry(reply, member, score, true);
@@ -413,7 +420,7 @@ fn pop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, from: Dire
         }
     }
     let now_empty = set.is_empty();
-    removed(ctx, key, popped(from), now_empty);
+    ctx.lost(popped_count, key, popped(from), now_empty);
     Ok(())
 }
 
@@ -424,6 +431,10 @@ fn pop_some(
     count: usize,
     mut show: impl FnMut(Item<'_>, Score),
 ) {
+    if count == 1 {
+        set.pop_with(from, show);
+        return;
+    }
     let len = set.len();
     let (first, ranks) = match from {
         Direction::Forward => (0, 0..count),
@@ -489,9 +500,9 @@ pub fn multi_pop(
         reply.double(score.get());
     });
     let now_empty = set.is_empty();
-    let count = count.to_string();
-    ctx.logs(key, &[pop_verb(from), key, count.as_bytes()]);
-    removed(ctx, key, popped(from), now_empty);
+    let number = count.to_string();
+    ctx.logs(key, &[pop_verb(from), key, number.as_bytes()]);
+    ctx.lost(count, key, popped(from), now_empty);
     Ok(true)
 }
 
@@ -521,7 +532,7 @@ pub fn pop_one(
     });
     let now_empty = set.is_empty();
     ctx.logs(key, &[pop_verb(from), key]);
-    removed(ctx, key, popped(from), now_empty);
+    ctx.lost(1, key, popped(from), now_empty);
     Ok(true)
 }
 
@@ -588,17 +599,17 @@ fn sample(rng: &mut fastrand::Rng, len: usize, count: usize) -> HashSet<usize> {
 
 /// `ZSCAN key cursor [MATCH pattern] [COUNT count]`
 pub fn zscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let from = scan::cursor_number(&args[2])?;
+    let from = cursor(&args[2])?;
     let Some(set) = ctx.get::<SortedSet>(&args[1])? else {
-        scan::write_cursor_number(reply, 0);
+        write_cursor(reply, None);
         reply.empty_array();
         return Ok(());
     };
-    let scan = ElementScan::parse(None, args, false)?;
+    let scan = ElementScan::parse(from, args, false)?;
     let mut page = Vec::new();
     let mut shown = 0;
     let mut body = Reply::new(&mut page, reply.version());
-    let next = set.scan(from, scan.count, |member, score| {
+    let mut show = |member: Item<'_>, score: Score| {
         let mut digits = itoa::Buffer::new();
         let text = member.text(&mut digits);
         if scan.wants(text) {
@@ -606,8 +617,11 @@ pub fn zscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
             body.bulk(format_double(score.get()).as_bytes());
             shown += 2;
         }
-    });
-    scan::write_cursor_number(reply, next);
+    };
+    let next = scan
+        .from
+        .and_then(|from| set.scan(from, scan.count, &mut show));
+    write_cursor(reply, next);
     reply.array(shown);
     reply.raw(&page);
     Ok(())
@@ -622,12 +636,15 @@ mod tests {
         for (text, value) in [
             ("inf", f64::INFINITY),
             ("-0", -0.0),
+            ("007", 7.0),
+            ("-12345678901234567890", -12_345_678_901_234_567_890.0),
             ("0e5", 0.0),
             ("1e-300", 1e-300),
         ] {
-            assert_eq!(parse_double(text.as_bytes()), Some(value), "{text}");
+            let parsed = parse_double(text.as_bytes()).map(f64::to_bits);
+            assert_eq!(parsed, Some(value.to_bits()), "{text}");
         }
-        for text in ["1e400", "-1e400", "1e-400", "nan", ""] {
+        for text in ["1e400", "-1e400", "1e-400", "nan", "", "-", "1a"] {
             assert_eq!(parse_double(text.as_bytes()), None, "{text}");
         }
     }

@@ -9,11 +9,12 @@ use std::ops::Range;
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use protocol::strtod;
 use storage::sorted_set::{Direction, compare};
 use storage::{Item, Score, SortedSet};
 
-use crate::commands::options::{self, Options, is, parse_float};
-use crate::commands::sorted_set::{begin_entries, limits, removed, write_entry};
+use crate::commands::options::{self, Options, is};
+use crate::commands::sorted_set::{begin_entries, limits, write_entry};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
@@ -46,10 +47,9 @@ impl Bound<Score> {
             Some(number) => (number, true),
             None => (text, false),
         };
-        let score = match number {
-            b"" => Some(0.0),
-            number => parse_float(number.trim_ascii_start()),
-        };
+        let number = strtod::c_string(number);
+        let read = strtod::strtod(number);
+        let score = (read.len == number.len()).then_some(read.value);
         let score = score.and_then(Score::new).ok_or(BAD_SCORE)?;
         Ok(match excluded {
             true => Self::Excluding(score),
@@ -129,8 +129,8 @@ impl<'a> Bounds<'a> {
                 }
             }
             Self::Scores(low, high) => {
-                let start = set.partition_point(|score, _| low.is_above(|at| score.cmp(&at)));
-                let end = set.partition_point(|score, _| high.reaches(|at| score.cmp(&at)));
+                let start = set.partition_by_score(|score| low.is_above(|at| score.cmp(&at)));
+                let end = set.partition_by_score(|score| high.reaches(|at| score.cmp(&at)));
                 start..end
             }
             Self::Names(low, high) => names(set, low, high, direction),
@@ -163,8 +163,8 @@ fn names(
     let last = set.len().saturating_sub(1);
     let backward = || set.iter_from(last, Direction::Backward);
     if set.pack().is_none() {
-        let start = set.partition_point(|_, member| below(member));
-        return start..set.partition_point(|_, member| reached(member));
+        let start = set.partition_by_name(&below);
+        return start..set.partition_by_name(&reached);
     }
     let first_reached = set.iter().next().is_some_and(|(first, _)| reached(first));
     let last_below = backward().next().is_none_or(|(last, _)| below(last));
@@ -466,7 +466,7 @@ fn remove(
         set.remove_range(ranks);
         let now_empty = set.is_empty();
         if gone > 0 {
-            removed(ctx, key, event, now_empty);
+            ctx.lost(gone, key, event, now_empty);
         }
     }
     reply.integer(gone as i64);

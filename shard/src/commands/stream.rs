@@ -37,6 +37,14 @@ pub fn parse_id(text: &[u8], missing_seq: u64) -> Result<StreamId, Error> {
     StreamId::parse(text, missing_seq).ok_or(INVALID_ID)
 }
 
+/// The id of a new entry.
+fn parse_new_id(text: &[u8]) -> Result<NewId, Error> {
+    if text.len() > ID_BYTES_MAX {
+        return Err(INVALID_ID);
+    }
+    NewId::parse(text).ok_or(INVALID_ID)
+}
+
 /// A bound of an interval: also `-` and `+`; true where a `(` before an id leaves the id itself out.
 fn parse_bound(text: &[u8], missing_seq: u64) -> Result<(StreamId, bool), Error> {
     match text {
@@ -118,7 +126,8 @@ struct Trim {
 struct TrimOptions {
     trim: Option<Trim>,
     make_stream: bool,
-    /// XADD: the number of the argument that is the id.
+    /// XADD: the id, and the number of its argument.
+    id: Option<NewId>,
     id_at: usize,
 }
 
@@ -128,11 +137,13 @@ impl TrimOptions {
         let mut approximate = false;
         let mut limit = None;
         let mut make_stream = true;
+        let mut id = None;
         let mut id_at = args.len();
         let mut options = Options::new(args, 2);
         while let Some(word) = options.next() {
             let by_length = is(word, "MAXLEN");
             if of_xadd && word == b"*" {
+                id = Some(NewId::Auto);
                 id_at = options.position() - 1;
                 break;
             } else if (by_length || is(word, "MINID")) && options.left() > 0 {
@@ -162,6 +173,7 @@ impl TrimOptions {
             } else if of_xadd && is(word, "NOMKSTREAM") {
                 make_stream = false;
             } else if of_xadd {
+                id = Some(parse_new_id(word)?);
                 id_at = options.position() - 1;
                 break;
             } else {
@@ -192,6 +204,7 @@ impl TrimOptions {
         Ok(TrimOptions {
             trim: keep.map(|keep| Trim { keep, precision }),
             make_stream,
+            id,
             id_at,
         })
     }
@@ -234,11 +247,7 @@ impl<'a> Iterator for Pairs<'a> {
 pub fn xadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let options = TrimOptions::parse(ctx, args, true)?;
-    let new = match args.get(options.id_at) {
-        Some(text) if text.len() <= ID_BYTES_MAX => NewId::parse(text).ok_or(INVALID_ID)?,
-        Some(_) => return Err(INVALID_ID),
-        None => return Err(Error::arity("xadd")),
-    };
+    let new = options.id.ok_or(Error::arity("xadd"))?;
     let fields = args.tail(options.id_at + 1);
     if fields.is_empty() || fields.len() % 2 == 1 {
         return Err(Error::arity("xadd"));
@@ -277,7 +286,7 @@ pub fn xadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     }
     ctx.changed(key, Event::XADD);
     if trimmed > 0 {
-        ctx.changed(key, Event::XTRIM);
+        ctx.changed_too(key, Event::XTRIM);
     }
     reply.bulk(&id.text());
     Ok(())
@@ -304,8 +313,7 @@ pub fn xtrim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     };
     log_trim(ctx, key, trimmed, len);
     if trimmed > 0 {
-        ctx.changed(key, Event::XTRIM);
-        changed_quietly(ctx, trimmed - 1);
+        ctx.changed_by(trimmed as usize, key, Event::XTRIM);
     }
     reply.integer(int(trimmed));
     Ok(())
@@ -327,8 +335,7 @@ pub fn xdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         deleted += u64::from(stream.log.delete(parse_id(text, 0)?));
     }
     if deleted > 0 {
-        ctx.changed(key, Event::XDEL);
-        changed_quietly(ctx, deleted - 1);
+        ctx.changed_by(deleted as usize, key, Event::XDEL);
     }
     reply.integer(int(deleted));
     Ok(())

@@ -2,6 +2,7 @@
 
 use protocol::args::Args;
 use protocol::reply::Reply;
+use protocol::strtod::c_string;
 use storage::StreamId;
 use storage::stream_group::Group;
 
@@ -23,9 +24,9 @@ pub fn no_group(key: &[u8], group: &[u8]) -> Error {
     Error::from_bytes(
         [
             b"NOGROUP No such consumer group '",
-            group,
+            c_string(group),
             b"' for key name '",
-            key,
+            c_string(key),
             b"'",
         ]
         .concat(),
@@ -37,26 +38,10 @@ pub fn no_key_or_group(key: &[u8], group: &[u8]) -> Error {
     Error::from_bytes(
         [
             b"NOGROUP No such key '",
-            key,
+            c_string(key),
             b"' or consumer group '",
-            group,
+            c_string(group),
             b"'",
-        ]
-        .concat(),
-    )
-}
-
-/// `ERR unknown subcommand or wrong number of arguments for 'sub'. Try NAME HELP.`
-pub fn bad_subcommand(sub: &[u8], container: &str) -> Error {
-    const ECHOED_BYTES_MAX: usize = 128;
-    let sub = sub.get(..ECHOED_BYTES_MAX).unwrap_or(sub);
-    Error::from_bytes(
-        [
-            b"ERR unknown subcommand or wrong number of arguments for '",
-            sub,
-            b"'. Try ",
-            container.as_bytes(),
-            b" HELP.",
         ]
         .concat(),
     )
@@ -86,7 +71,7 @@ impl PositionOptions {
                     })?),
                 };
             } else {
-                return Err(bad_subcommand(&args[1], "XGROUP"));
+                return Err(Error::bad_subcommand("XGROUP", &args[1]));
             }
         }
         Ok(parsed)
@@ -109,12 +94,15 @@ pub fn xgroup_create(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'
     if !stream.add_group(name, Group::new(id, options.entries_read)) {
         return Err(Error::new("BUSYGROUP Consumer Group name already exists"));
     }
+    if last_id.is_none() {
+        ctx.touched(key);
+    }
     ctx.changed(key, Event::XGROUP_CREATE);
     reply.ok();
     Ok(())
 }
 
-/// `XGROUP SETID key group id | $ [ENTRIESREAD entries-read]`
+/// `XGROUP SETID key group id | $ | - | + [ENTRIESREAD entries-read]`
 pub fn xgroup_setid(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name) = (&args[2], &args[3]);
     let options = PositionOptions::parse(args, false)?;
@@ -123,6 +111,8 @@ pub fn xgroup_setid(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     let group = stream.group_mut(name).ok_or_else(|| no_group(key, name))?;
     let id = match &args[4] {
         b"$" => last_id,
+        b"-" => StreamId::MIN,
+        b"+" => StreamId::MAX,
         text => parse_id(text, 0)?,
     };
     group.set_position(id, options.entries_read);
@@ -216,7 +206,7 @@ pub fn help(reply: &mut Reply<'_>, lines: &[&str]) -> Result<Answer, Error> {
 
 /// `XACK key group id [id ...]`: how many were pending.
 pub fn xack(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let stream = ctx.get_mut::<StreamValue>(&args[1])?;
+    let stream = ctx.read_mut::<StreamValue>(&args[1])?;
     let Some(group) = stream.and_then(|stream| stream.group_mut(&args[2])) else {
         reply.integer(0);
         return Ok(());

@@ -9,7 +9,7 @@ use storage::{Stream, StreamId};
 use crate::client::Client;
 use crate::commands::options::{self, is};
 use crate::commands::stream::{StreamValue, at_least_zero, int, write_entries, write_entry};
-use crate::commands::stream_group::{bad_subcommand, help, no_group};
+use crate::commands::stream_group::{help, no_group};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::handler::Answer;
@@ -35,7 +35,7 @@ pub fn xinfo_stream(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
                 count => Some(at_least_zero(count)),
             }
         }
-        _ => return Err(bad_subcommand(&args[1], "XINFO")),
+        _ => return Err(Error::bad_subcommand("XINFO", &args[1])),
     };
     reply.map(if full.is_some() { 9 } else { 10 });
     write_figures(reply, &stream.log);
@@ -140,12 +140,12 @@ fn write_full_consumers(reply: &mut Reply<'_>, group: &Group, count: usize) {
 fn write_position(reply: &mut Reply<'_>, group: &Group, counts: &Counts) {
     id_field(reply, "last-delivered-id", group.last_id());
     for (name, value) in [
-        ("entries-read", group.entries_read()),
+        ("entries-read", group.entries_read().map(int)),
         ("lag", group.lag(counts)),
     ] {
         reply.bulk(name.as_bytes());
         match value {
-            Some(value) => reply.integer(int(value)),
+            Some(value) => reply.integer(value),
             None => reply.null(),
         }
     }

@@ -187,7 +187,7 @@ fn claimed_stream<'c>(
     key: &[u8],
     group: &[u8],
 ) -> Result<&'c mut Stream, Error> {
-    match ctx.get_mut::<StreamValue>(key)? {
+    match ctx.read_mut::<StreamValue>(key)? {
         Some(stream) if stream.group(group).is_some() => Ok(stream),
         _ => Err(no_key_or_group(key, group)),
     }
@@ -210,8 +210,8 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let options_at = 5 + ids.clone().count();
     let options = ClaimOptions::parse(args, options_at, now_ms)?;
 
-    let stream = claimed_stream(ctx, key, name)?;
-    let Some((log, group)) = stream.log_and_group_mut(name) else {
+    let stream = ctx.get_mut::<StreamValue>(key)?;
+    let Some((log, group)) = stream.and_then(|stream| stream.log_and_group_mut(name)) else {
         return Err(no_key_or_group(key, name));
     };
     let mut changes = 0;
@@ -257,30 +257,53 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
+/// What XAUTOCLAIM looks for.
+struct Autoclaim {
+    idle_ms_min: u64,
+    start: StreamId,
+    count: u64,
+    ids_only: bool,
+}
+
+impl Autoclaim {
+    fn parse(args: &Args<'_>) -> Result<Self, Error> {
+        let mut wanted = Self {
+            idle_ms_min: idle_ms_min(&args[4], "XAUTOCLAIM")?,
+            start: parse_start(&args[5])?,
+            count: AUTOCLAIM_COUNT_DEFAULT,
+            ids_only: false,
+        };
+        let mut options = Options::new(args, 6);
+        while let Some(word) = options.next() {
+            if is(word, "COUNT") && options.left() > 0 {
+                wanted.count = options::integer(options.value()?)
+                    .ok()
+                    .filter(|count| (1..=AUTOCLAIM_COUNT_MAX).contains(count))
+                    .and_then(|count| u64::try_from(count).ok())
+                    .ok_or(Error::new("ERR COUNT must be > 0"))?;
+            } else if is(word, "JUSTID") {
+                wanted.ids_only = true;
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        Ok(wanted)
+    }
+}
+
 /// `XAUTOCLAIM key group consumer min-idle-ms start [COUNT count] [JUSTID]`: where to go on (0-0 at the end), what was taken over, and the ids of
 /// pending entries that were deleted.
 pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name, consumer, now_ms) = (&args[1], &args[2], &args[3], ctx.now.ms());
-    let idle_ms_min = idle_ms_min(&args[4], "XAUTOCLAIM")?;
-    let start = parse_start(&args[5])?;
-    let mut count = AUTOCLAIM_COUNT_DEFAULT;
-    let mut ids_only = false;
-    let mut options = Options::new(args, 6);
-    while let Some(word) = options.next() {
-        if is(word, "COUNT") && options.left() > 0 {
-            count = options::integer(options.value()?)
-                .ok()
-                .filter(|count| (1..=AUTOCLAIM_COUNT_MAX).contains(count))
-                .and_then(|count| u64::try_from(count).ok())
-                .ok_or(Error::new("ERR COUNT must be > 0"))?;
-        } else if is(word, "JUSTID") {
-            ids_only = true;
-        } else {
-            return Err(Error::SYNTAX);
-        }
-    }
-
-    let stream = claimed_stream(ctx, key, name)?;
+    // The look-up counts, whatever the options are.
+    let stream = claimed_stream(ctx, key, name);
+    let Autoclaim {
+        idle_ms_min,
+        start,
+        mut count,
+        ids_only,
+    } = Autoclaim::parse(args)?;
+    let stream = stream?;
     let Some((log, group)) = stream.log_and_group_mut(name) else {
         return Err(no_key_or_group(key, name));
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::{Reply, Version};
+use protocol::strtod::c_string;
 use storage::StreamId;
 
 use crate::commands::options::{self, Options, is};
@@ -110,9 +111,9 @@ impl<'a> Request<'a> {
             return Err(Error::from_bytes(
                 [
                     b"NOGROUP No such key '",
-                    key,
+                    c_string(key),
                     b"' or consumer group '",
-                    name,
+                    c_string(name),
                     b"' in XREADGROUP with GROUP option",
                 ]
                 .concat(),
@@ -217,7 +218,7 @@ impl<'a> Request<'a> {
             return Ok(false);
         };
         let now_ms = ctx.now.ms();
-        let Some(stream) = ctx.get_mut::<StreamValue>(key)? else {
+        let Some(stream) = ctx.read_mut::<StreamValue>(key)? else {
             return Ok(false);
         };
         let counts = stream.log.counts();

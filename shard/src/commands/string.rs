@@ -123,7 +123,7 @@ pub fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Out
     put(ctx, key, args, 2, options.deadline);
     ctx.changed(key, Event::SET);
     if let Deadline::At(_) = options.deadline {
-        ctx.changed(key, Event::EXPIRE);
+        ctx.changed_too(key, Event::EXPIRE);
     }
     if !options.get {
         reply.ok();
@@ -164,7 +164,7 @@ fn set_expiring(
     let deadline = scale.deadline(&args[2], ctx.now, command)?;
     put(ctx, key, args, 3, Deadline::At(deadline));
     ctx.changed(key, Event::SET);
-    ctx.changed(key, Event::EXPIRE);
+    ctx.changed_too(key, Event::EXPIRE);
     reply.ok();
     Ok(())
 }

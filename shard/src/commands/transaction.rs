@@ -68,7 +68,7 @@ pub fn unwatch(
     _: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    let watched = std::mem::take(&mut client.session.watched);
+    let watched = client.session.watched.take();
     shard.unwatch(watched);
     reply.ok();
     Ok(Answer::Now)

@@ -82,8 +82,8 @@ choices! {
 
     /// When the append-only log is forced to disk.
     AppendFsync {
-        Always "always",
         EverySecond "everysec",
+        Always "always",
         No "no",
     }
 
@@ -114,6 +114,14 @@ impl Permission {
 }
 
 impl MaxmemoryPolicy {
+    /// Whether it goes by how keys were used.
+    pub fn goes_by_use(self) -> bool {
+        matches!(
+            self,
+            Self::VolatileLru | Self::VolatileLfu | Self::AllkeysLru | Self::AllkeysLfu
+        )
+    }
+
     /// Whether only keys with an expiry may go.
     pub fn spares_persistent(self) -> bool {
         matches!(

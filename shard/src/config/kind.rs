@@ -16,6 +16,8 @@ pub enum Kind {
     Only(&'static str, &'static str),
     /// A whole number within the bounds, both included.
     Integer(i128, i128),
+    /// A whole number from 0 on, which is brought within the bounds.
+    Clamped(i128, i128),
     /// Bytes, with or without a unit (`100`, `1k`, `1kb`, `1gb`), within the bounds, both included.
     Memory(i128, i128),
     /// One of these names, in any case.
@@ -58,7 +60,7 @@ impl Kind {
         match self {
             Self::YesNo => "yes|no",
             Self::Only(word, _) => word,
-            Self::Integer(..) => "N",
+            Self::Integer(..) | Self::Clamped(..) => "N",
             Self::Memory(..) => "BYTES",
             Self::OneOf(_) => "NAME",
             Self::Text => "TEXT",
@@ -85,6 +87,7 @@ impl Kind {
             }
             Self::Only(..) => return parse_integer(text),
             Self::Integer(least, most) => (parse_integer(text)?, least, most),
+            Self::Clamped(..) => (parse_integer(text)?, 0, i32::MAX.into()),
             Self::Memory(least, most) => (
                 parse_memory(text)
                     .ok_or(ConfigError::from("argument must be a memory value"))?
@@ -99,7 +102,10 @@ impl Kind {
                 "argument must be between {least} and {most} inclusive"
             )));
         }
-        Ok(value)
+        match self {
+            Self::Clamped(least, most) => Ok(value.clamp(least, most)),
+            _ => Ok(value),
+        }
     }
 }
 
@@ -133,7 +139,9 @@ pub fn parse_memory(text: &str) -> Option<u64> {
     if digits.is_empty() {
         return Some(0);
     }
-    digits.parse::<u64>().ok()?.checked_mul(factor)
+    // What does not fit is as much as fits.
+    let count = digits.parse::<u64>().unwrap_or(u64::MAX);
+    Some(count.saturating_mul(factor))
 }
 
 /// A field's type: how it is read from text and shown again.

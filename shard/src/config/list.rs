@@ -104,7 +104,7 @@ impl Setting for OutputLimits {
     fn parse(_: Kind, text: &str, before: &Self) -> Result<Self, ConfigError> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let (groups, rest) = words.as_chunks::<4>();
-        if groups.is_empty() || !rest.is_empty() {
+        if !rest.is_empty() {
             return Err(ConfigError::from(
                 "Wrong number of arguments in buffer limit configuration.",
             ));

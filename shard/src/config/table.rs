@@ -14,7 +14,7 @@ use super::choice::{
     SanitizeDump,
 };
 use super::kind::Kind::{
-    Addresses as AddressesKind, ClientMemoryLimit as ClientMemoryLimitKind, Directory,
+    Addresses as AddressesKind, Clamped, ClientMemoryLimit as ClientMemoryLimitKind, Directory,
     FileMode as FileModeKind, FileName, Integer, Memory, Notify as NotifyKind, Only,
     OutputLimits as OutputLimitsKind, Path, Percentiles as PercentilesKind,
     SavePoints as SavePointsKind, Text, YesNo,
@@ -161,7 +161,7 @@ parameters! {
         /// Stay in the foreground; a service manager keeps percore in the background.
         "daemonize" => daemonize: bool = false, Only("no", "percore stays in the foreground; use systemd, a container or `setsid percore &`"), Immutable;
         /// How often a second background work is looked after.
-        "hz" => hz: u32 = 10, Integer(1, 500);
+        "hz" => hz: u32 = 10, Clamped(1, 500);
     }
     Security {
         /// The password of the default user; empty for none.
@@ -178,6 +178,8 @@ parameters! {
         "client-query-buffer-limit" => client_query_buffer_limit: usize = 1 << 30, Memory(MB, LONG_MAX);
         /// Bytes of the longest argument.
         "proto-max-bulk-len" => proto_max_bulk_len: usize = 512 << 20, Memory(MB, LONG_MAX);
+        /// Keys of clients' caches that are remembered, to tell the clients when they change; 0 for no limit.
+        "tracking-table-max-keys" => tracking_table_max_keys: u64 = 1_000_000, Integer(0, LONG_MAX);
         /// Bytes of output that may wait for a client: class, hard limit, soft limit, seconds over the soft limit.
         "client-output-buffer-limit" => client_output_buffer_limit: OutputLimits = OutputLimits::REDIS_DEFAULT, OutputLimitsKind;
     }
@@ -279,11 +281,11 @@ parameters! {
         /// Members of a set that is packed.
         "set-max-listpack-entries" => set_max_listpack_entries: usize = 128, Integer(0, LONG_MAX);
         /// Bytes of the longest member of a set that is packed.
-        "set-max-listpack-value" => set_max_listpack_value: usize = 64, Memory(0, LONG_MAX);
+        "set-max-listpack-value" => set_max_listpack_value: usize = 64, Integer(0, LONG_MAX);
         /// Members of a sorted set that is packed.
         "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: usize = 128, Integer(0, LONG_MAX);
         /// Bytes of the longest member of a sorted set that is packed.
-        "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: usize = 64, Memory(0, LONG_MAX);
+        "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: usize = 64, Integer(0, LONG_MAX);
         /// Bytes of a stream's node; 0 for no limit.
         "stream-node-max-bytes" => stream_node_max_bytes: usize = 4096, Memory(0, LONG_MAX);
         /// Entries of a stream's node; 0 for no limit.
@@ -338,8 +340,6 @@ parameters! {
         "close-on-replica-write" => close_on_replica_write: bool = true, YesNo, Hidden, Inert;
         /// Whether the process's name shows what it serves.
         "set-proc-title" => set_proc_title: bool = true, YesNo, Immutable, Inert;
-        /// Keys that client tracking remembers.
-        "tracking-table-max-keys" => tracking_table_max_keys: u64 = 1_000_000, Integer(0, LONG_MAX), Inert;
     }
 }
 

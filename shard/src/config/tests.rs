@@ -64,11 +64,6 @@ fn refusals_are_in_the_words_of_redis() {
         ("maxmemory", "foo", "argument must be a memory value"),
         ("maxmemory", "-5", "argument must be a memory value"),
         (
-            "maxmemory",
-            "99999999999999999999gb",
-            "argument must be a memory value",
-        ),
-        (
             "maxclients",
             "0",
             "argument must be between 1 and 4294967295 inclusive",
@@ -169,8 +164,8 @@ fn matching_shows_older_names_and_keeps_hidden_ones_back() {
         names("hash-max-*-VALUE"),
         ["hash-max-listpack-value", "hash-max-ziplist-value"]
     );
-    assert!(!names("*").contains(&"close-on-replica-write"));
-    assert_eq!(names("close-on-replica-write").len(), 1);
+    assert!(!names("*").contains(&"close-on-replica-write".into()));
+    assert_eq!(names("Close-On-Replica-Write"), ["Close-On-Replica-Write"]);
     assert!(names("nonsense*").is_empty());
 }
 
@@ -228,8 +223,8 @@ fn what_is_wrong_with_a_file_is_told_with_its_line() {
             "/does/not/exist: No such file or directory",
         ),
         (
-            "client-output-buffer-limit",
-            "t:1: 'client-output-buffer-limit': Wrong number of arguments in buffer limit configuration.",
+            "client-output-buffer-limit normal",
+            "t:1: 'client-output-buffer-limit normal': Wrong number of arguments in buffer limit configuration.",
         ),
     ] {
         let error = Loader::new().text(text, "t").expect_err("refused");

@@ -1,5 +1,7 @@
 //! Values read: each in the form that it would have here, whatever form the writer had.
 
+use std::hash::BuildHasher;
+
 use super::codes::{Type, container};
 use super::read::{Damage, Input};
 use super::{legacy, stream};
@@ -10,7 +12,7 @@ use crate::item::Item;
 use crate::list::{List, ListLimits};
 use crate::listpack::{End, Listpack};
 use crate::set::{Set, SetLimits};
-use crate::sorted_set::{Score, SortedSet, SortedSetLimits};
+use crate::sorted_set::{Inserted, Score, SortedSet, SortedSetLimits};
 use crate::value::{Object, Value};
 
 /// Up to where collections are packed: the reader's, not the writer's.
@@ -42,10 +44,11 @@ pub(super) fn value(input: &mut Input<'_>, of: Type, limits: &Limits) -> Result<
             list_of(packs?, limits)
         }
         Type::ListQuicklist2 => quicklist(input, limits)?,
-        Type::Set => strings(input, 1)?.set(limits),
+        Type::Set => strings(input, 1)?.set(input, limits)?,
         Type::SetIntset => intset(input, limits)?,
         Type::SetListpack => {
             let pack = listpack(input)?;
+            once_each(input, &pack, 1)?;
             let mut set = Set::for_members(b"", pack.len(), limits.set);
             if pack.len() <= limits.set.listpack_entries {
                 set = Set::from_pack(pack);
@@ -59,7 +62,7 @@ pub(super) fn value(input: &mut Input<'_>, of: Type, limits: &Limits) -> Result<
         Type::SortedSet | Type::SortedSet2 => sorted_set(input, of, limits)?,
         Type::SortedSetZiplist => packed_sorted_set(input, ziplist, limits)?,
         Type::SortedSetListpack => packed_sorted_set(input, listpack, limits)?,
-        Type::Hash => strings(input, 2)?.hash(limits),
+        Type::Hash => strings(input, 2)?.hash(input, limits)?,
         Type::HashZipmap => {
             let text = input.string()?;
             let pack = legacy::zipmap(&text).or_else(|what| input.damage(what))?;
@@ -117,22 +120,47 @@ impl Strings {
         list.into_object()
     }
 
-    fn set(self, limits: &Limits) -> Object {
+    fn set(self, input: &Input<'_>, limits: &Limits) -> Result<Object, Damage> {
         let first = self.0.first().map_or(&b""[..], Vec::as_slice);
         let mut set = Set::for_members(first, self.0.len(), limits.set);
         for member in &self.0 {
-            set.insert(member, limits.set);
+            if !set.insert(member, limits.set) {
+                return input.damage(TWICE);
+            }
         }
-        set.into_object()
+        Ok(set.into_object())
     }
 
-    fn hash(self, limits: &Limits) -> Object {
+    fn hash(self, input: &Input<'_>, limits: &Limits) -> Result<Object, Damage> {
         let mut hash = Hash::new();
         hash.expect(self.0.len() / 2, limits.hash);
         for pair in self.0.chunks_exact(2) {
-            hash.set(&pair[0], &pair[1], FieldDeadline::Clear, limits.hash, NEVER);
+            if !hash.set(&pair[0], &pair[1], FieldDeadline::Clear, limits.hash, NEVER) {
+                return input.damage(TWICE);
+            }
         }
-        hash.into_object()
+        Ok(hash.into_object())
+    }
+}
+
+/// What is wrong where a collection names one of its elements again.
+const TWICE: &str = "a collection with an element twice";
+
+/// Sees to it that of the elements `stride` apart, the names of a packed collection, none stands twice: no command looks for a second one, and
+/// the large form has no place for it.
+fn once_each(input: &Input<'_>, pack: &Listpack, stride: usize) -> Result<(), Damage> {
+    let hasher = foldhash::fast::RandomState::default();
+    let mut digits = itoa::Buffer::new();
+    let mut names: Vec<(u64, Item<'_>)> = pack
+        .iter()
+        .step_by(stride)
+        .map(|item| (hasher.hash_one(item.text(&mut digits)), item))
+        .collect();
+    names.sort_unstable_by_key(|(hash, _)| *hash);
+    let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
+    match twice {
+        true => input.damage(TWICE),
+        false => Ok(()),
     }
 }
 
@@ -207,7 +235,10 @@ fn sorted_set(input: &mut Input<'_>, of: Type, limits: &Limits) -> Result<Object
             Type::SortedSet => input.f64_text()?,
             _ => input.f64_le()?,
         };
-        set.insert(&member, score(input, value)?, limits.sorted_set);
+        let inserted = set.insert(&member, score(input, value)?, limits.sorted_set);
+        if inserted != Inserted::New {
+            return input.damage(TWICE);
+        }
     }
     Ok(set.into_object())
 }
@@ -218,6 +249,7 @@ fn packed_sorted_set(
     limits: &Limits,
 ) -> Result<Object, Damage> {
     let pack = read(input)?;
+    once_each(input, &pack, 2)?;
     let fits = pack.len() / 2 <= limits.sorted_set.entries;
     let longest = limits.sorted_set.value;
     match SortedSet::from_pack(pack) {
@@ -236,6 +268,7 @@ fn hash_of(input: &Input<'_>, pack: Listpack, limits: &Limits) -> Result<Object,
     if !pack.len().is_multiple_of(2) {
         return input.damage("a packed hash without a last value");
     }
+    once_each(input, &pack, 2)?;
     let fits = pack.len() / 2 <= limits.hash.entries
         && pack.iter().all(|item| item.text_len() <= limits.hash.value);
     let mut hash = Hash::from_pack(pack);
@@ -255,7 +288,9 @@ fn hash_with_deadlines(input: &mut Input<'_>, limits: &Limits) -> Result<Object,
         let after = input.length()?;
         input.string_into(&mut name)?;
         input.string_into(&mut value)?;
-        hash.set(&name, &value, FieldDeadline::Clear, limits.hash, NEVER);
+        if !hash.set(&name, &value, FieldDeadline::Clear, limits.hash, NEVER) {
+            return input.damage(TWICE);
+        }
         if let Some(after) = after.checked_sub(1) {
             let at = least.saturating_add(after);
             hash.set_deadline(&name, Some(UnixMillis::new(at)));
@@ -277,6 +312,7 @@ fn packed_hash_with_deadlines(input: &mut Input<'_>, limits: &Limits) -> Result<
     {
         return input.damage("a malformed packed hash with deadlines");
     }
+    once_each(input, &pack, 3)?;
     // Soonest first, those without one last.
     let in_order = times
         .map(|it| it.as_int().filter(|ms| *ms > 0).unwrap_or(i64::MAX))

@@ -18,9 +18,9 @@ use super::write::{self, Compression};
 use crate::item::Item;
 use crate::listpack::Listpack;
 use crate::stream::Stream;
-use crate::stream_group::Group;
+use crate::stream_group::{Consumer, Group};
 use crate::stream_id::{NewId, StreamId};
-use crate::stream_log::{StreamEntry, StreamLimits, StreamLog};
+use crate::stream_log::{Counts, StreamEntry, StreamLimits, StreamLog};
 
 const DELETED: i64 = 1;
 const SAME_NAMES: i64 = 2;
@@ -36,6 +36,31 @@ const NODE_BYTES_MAX: usize = 4096;
 const NAME_BYTES_TOLD_MAX: usize = 1 << 30;
 
 pub(super) fn write(stream: &Stream, out: &mut Vec<u8>, compression: Compression) {
+    write_nodes(stream, out, compression);
+    let counts = stream.log.counts();
+    write::length(out, counts.len);
+    write_id(out, counts.last_id);
+    write_id(out, counts.first_id);
+    write_id(out, counts.max_deleted_id);
+    write::length(out, counts.entries_added);
+    write::length(out, stream.group_count() as u64);
+    for (name, group) in stream.groups() {
+        write::string(out, name, compression);
+        write_id(out, group.last_id());
+        write::length(out, group.entries_read().unwrap_or(UNKNOWN));
+        write_pending(group, out);
+        write::length(out, group.consumer_count() as u64);
+        for (_, consumer) in group.consumers() {
+            write::string(out, consumer.name(), compression);
+            write::millis(out, consumer.seen_ms);
+            write::millis(out, consumer.active_ms.unwrap_or(UNKNOWN));
+            write_owned(consumer, out);
+        }
+    }
+}
+
+/// The entries, all versions alike.
+pub(super) fn write_nodes(stream: &Stream, out: &mut Vec<u8>, compression: Compression) {
     let mut nodes = Vec::new();
     let mut count = 0;
     let mut entries = stream.log.range(StreamId::MIN..=StreamId::MAX);
@@ -54,37 +79,27 @@ pub(super) fn write(stream: &Stream, out: &mut Vec<u8>, compression: Compression
     }
     write::length(out, count);
     out.extend(nodes);
-    let counts = stream.log.counts();
-    write::length(out, counts.len);
-    id(out, counts.last_id);
-    id(out, counts.first_id);
-    id(out, counts.max_deleted_id);
-    write::length(out, counts.entries_added);
-    write::length(out, stream.group_count() as u64);
-    for (name, group) in stream.groups() {
-        write::string(out, name, compression);
-        id(out, group.last_id());
-        write::length(out, group.entries_read().unwrap_or(UNKNOWN));
-        write::length(out, group.pending().len() as u64);
-        for (id, pending) in group.pending() {
-            out.extend(id.to_be_bytes());
-            write::millis(out, pending.delivered_ms);
-            write::length(out, pending.deliveries);
-        }
-        write::length(out, group.consumer_count() as u64);
-        for (_, consumer) in group.consumers() {
-            write::string(out, consumer.name(), compression);
-            write::millis(out, consumer.seen_ms);
-            write::millis(out, consumer.active_ms.unwrap_or(UNKNOWN));
-            write::length(out, consumer.pending().len() as u64);
-            for id in consumer.pending() {
-                out.extend(id.to_be_bytes());
-            }
-        }
+}
+
+/// What a group has delivered and not seen acknowledged.
+pub(super) fn write_pending(group: &Group, out: &mut Vec<u8>) {
+    write::length(out, group.pending().len() as u64);
+    for (id, pending) in group.pending() {
+        out.extend(id.to_be_bytes());
+        write::millis(out, pending.delivered_ms);
+        write::length(out, pending.deliveries);
     }
 }
 
-fn id(out: &mut Vec<u8>, id: StreamId) {
+/// What of it a consumer has.
+pub(super) fn write_owned(consumer: &Consumer, out: &mut Vec<u8>) {
+    write::length(out, consumer.pending().len() as u64);
+    for id in consumer.pending() {
+        out.extend(id.to_be_bytes());
+    }
+}
+
+pub(super) fn write_id(out: &mut Vec<u8>, id: StreamId) {
     write::length(out, id.ms);
     write::length(out, id.seq);
 }
@@ -190,7 +205,7 @@ pub(super) fn read(input: &mut Input<'_>, of: Type) -> Result<Stream, Damage> {
     stream.log.set_max_deleted_id(max_deleted_id);
     stream.log.set_entries_added(entries_added);
     for _ in 0..input.count(5)? {
-        let (name, group) = read_group(input, of)?;
+        let (name, group) = read_group(input, of, &stream.log.counts())?;
         if !stream.add_group(&name, group) {
             return input.damage("a stream with a group twice");
         }
@@ -261,11 +276,16 @@ fn read_node(node: &Listpack, master: StreamId, log: &mut StreamLog) -> Option<(
     Some(())
 }
 
-fn read_group(input: &mut Input<'_>, of: Type) -> Result<(Vec<u8>, Group), Damage> {
+fn read_group(
+    input: &mut Input<'_>,
+    of: Type,
+    counts: &Counts,
+) -> Result<(Vec<u8>, Group), Damage> {
     let name = input.string()?;
     let last_id = read_id(input)?;
     let entries_read = match of {
-        Type::Stream1 => None,
+        // They were not counted then.
+        Type::Stream1 => counts.rank_of(last_id),
         _ => Some(input.length()?).filter(|read| *read != UNKNOWN),
     };
     let mut group = Group::new(last_id, entries_read);

@@ -78,9 +78,14 @@ pub fn draw(draw: &mut Draw) -> Command {
 }
 
 fn point(draw: &mut Draw) -> [String; 2] {
-    match draw.one_in(12) {
-        true => [draw.float(), draw.float()],
-        false => [
+    match draw.random.u8(..12) {
+        0 => [draw.float(), draw.float()],
+        // Anywhere, and up to the edges of the map.
+        1..4 => [
+            (f64::from(draw.random.i16(-180..=180))).to_string(),
+            (f64::from(draw.random.i16(-8505..=8505)) / 100.0).to_string(),
+        ],
+        _ => [
             (f64::from(draw.random.i16(-700..700)) / 100.0).to_string(),
             (f64::from(draw.random.i16(-700..700)) / 100.0).to_string(),
         ],
@@ -100,10 +105,14 @@ fn search(draw: &mut Draw, to: Option<&str>) -> Command {
     let search = match draw.random.u8(..8) {
         0..4 => search.args([
             "BYRADIUS",
-            draw.pick(&["500", "10", "0", "-1", "x", "100000"]),
+            draw.pick(&["500", "10", "0", "-1", "x", "100000", "3000", "9000"]),
             draw.pick(&["km", "m", "mi", "x"]),
         ]),
-        4..7 => search.args(["BYBOX", "700", draw.pick(&["500", "-1", "x"]), "km"]),
+        4..7 => {
+            let width = draw.pick(&["700", "700", "8000", "30000"]);
+            let height = draw.pick(&["500", "500", "10000", "-1", "x"]);
+            search.args(["BYBOX", width, height, "km"])
+        }
         _ => search,
     };
     let search = draw.option(
@@ -117,8 +126,6 @@ fn search(draw: &mut Draw, to: Option<&str>) -> Command {
             "COUNT 0",
         ],
     );
-    // Without an order, which of equal answers comes first is chance.
-    search
-        .arg(draw.pick(&["ASC", "DESC"]))
-        .args(draw.pick(&["", "COUNT 1", "COUNT 3"]).split_whitespace())
+    let order = draw.pick(&["ASC", "DESC", "", "COUNT 2 ANY", "ASC COUNT 1", "COUNT 3"]);
+    search.args(order.split_whitespace())
 }

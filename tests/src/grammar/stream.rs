@@ -93,7 +93,7 @@ pub fn draw(draw: &mut Draw) -> Command {
         24 => command("XGROUP SETID")
             .arg(draw.key())
             .arg(group)
-            .arg(draw.pick(&["0", "$", "2", "x"])),
+            .arg(draw.pick(&["0", "$", "2", "x", "-", "+", "+1"])),
         25 => command("XGROUP DESTROY").arg(draw.key()).arg(group),
         26 => command(draw.pick(&["XGROUP CREATECONSUMER", "XGROUP DELCONSUMER"]))
             .arg(draw.key())

@@ -1,7 +1,11 @@
 //! The append-only log, from outside: kills, full disks, broken files, and whether replaying it gives back what there was.
 
 mod disk;
+mod faults;
 mod kill;
+mod power;
+mod replay;
+mod workload;
 
 /// What the environment says of a number, `default` where it says nothing.
 fn setting(name: &str, default: u64) -> u64 {

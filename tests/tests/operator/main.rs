@@ -1,12 +1,16 @@
 //! What operators look at: the slow log, MONITOR, latencies, pauses, INFO, metrics, parameters. Where Redis says what is to be seen, it is
 //! asked.
 
+mod counts;
+mod debug;
 mod info;
+mod logs;
 mod memory;
 mod metrics;
 mod monitor;
 mod pause;
 mod slow;
+mod stats;
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! A disk that fails: snapshots say so, writes are refused as Redis refuses them, reads go on, and all is well when the disk is.
 
 use std::path::Path;
-use std::time::Duration;
 
 use tests::reply::Value;
 use tests::server::{START_TIME_MAX, eventually};
@@ -70,7 +69,11 @@ fn a_directory_that_went_is_survived() {
         wire.ask("SET k v");
         save(&mut wire);
         std::fs::remove_dir_all(&place).expect("removing it");
-        assert!(wire.ask("BGSAVE").is_error());
+        // As Redis, which notices in the background.
+        assert_eq!(wire.ask("BGSAVE").text(), b"Background saving started");
+        eventually("the news of the failure", START_TIME_MAX, || {
+            wire.ask("SET k v").is_error()
+        });
         assert_writes_refused_and_reads_not(&mut wire);
         assert!(wire.ask("SAVE").is_error());
         // Who has turned it off goes on at his own risk.
@@ -100,7 +103,7 @@ fn a_full_disk_leaves_the_last_good_file() {
         assert_eq!(wire.ask("BGSAVE").text(), b"Background saving started");
         snapshot_done(&mut wire);
         eventually("the news of the failure", START_TIME_MAX, || {
-            wire.ask("SET k other").is_error()
+            wire.ask("SET k v").is_error()
         });
         assert_writes_refused_and_reads_not(&mut wire);
         assert!(wire.ask("SAVE").is_error());
@@ -128,20 +131,51 @@ fn limit_file_size(pid: u32, bytes: &str) {
     assert!(status.success(), "prlimit");
 }
 
-/// The end where nothing can be saved is not the end of the data: a server without a place for its last snapshot waits for one.
+/// A server that could not write its last snapshot does not end, as Redis does not, unless that is what is asked for.
 #[test]
-fn the_last_snapshot_waits_for_a_place() {
-    let options = Options::shards(2).save("3600 1").flags(PROTECTED);
+fn who_cannot_save_does_not_end() {
+    for obstacle in ["the directory is gone", "something else has the name"] {
+        let options = Options::shards(2).save("3600 1").flags(PROTECTED);
+        let mut server = Server::start(options.clone());
+        let place = server.directory().join("data");
+        std::fs::create_dir(&place).expect("a directory");
+        let mut wire = server.connect();
+        set_place(&mut wire, &place);
+        wire.ask("SET k v");
+        match obstacle {
+            "the directory is gone" => std::fs::remove_dir_all(&place).expect("removing it"),
+            _ => std::fs::create_dir(place.join(FILE)).expect("a directory"),
+        }
+        server.signal("TERM");
+        eventually("the signal is refused", START_TIME_MAX, || {
+            server.log().contains("does not stop")
+        });
+        for words in ["SHUTDOWN", "SHUTDOWN SAVE"] {
+            assert_eq!(
+                wire.ask(words),
+                Value::Error(b"ERR Errors trying to SHUTDOWN. Check logs.".to_vec()),
+                "{obstacle}"
+            );
+        }
+        assert_eq!(wire.ask("GET k").text(), b"v", "{obstacle}");
+        match obstacle {
+            "the directory is gone" => std::fs::create_dir(&place).expect("a directory"),
+            _ => std::fs::remove_dir(place.join(FILE)).expect("removing it"),
+        }
+        server.signal("TERM");
+        assert_eq!(server.wait().code(), Some(0));
+        assert!(place.join(FILE).exists());
+    }
+}
+
+#[test]
+fn who_cannot_save_ends_by_force() {
+    let options = Options::shards(2).save("3600 1");
     let mut server = Server::start(options);
-    let place = server.directory().join("data");
-    std::fs::create_dir(&place).expect("a directory");
     let mut wire = server.connect();
-    set_place(&mut wire, &place);
     wire.ask("SET k v");
-    std::fs::remove_dir_all(&place).expect("removing it");
-    server.signal("TERM");
-    std::thread::sleep(Duration::from_millis(1_000));
-    std::fs::create_dir(&place).expect("a directory");
+    std::fs::create_dir(server.directory().join(FILE)).expect("a directory");
+    wire.send(b"SHUTDOWN SAVE FORCE\r\n");
+    assert_eq!(wire.until_closed(), b"");
     assert_eq!(server.wait().code(), Some(0));
-    assert!(place.join(FILE).exists());
 }

@@ -141,6 +141,69 @@ fn save_points_can_be_set_while_it_runs() {
     });
 }
 
+#[test]
+fn what_was_flushed_is_not_back() {
+    for shards in SHARDS {
+        let mut server = Server::start(Options::shards(shards).save("3600 1"));
+        let mut wire = server.connect();
+        fill(&mut wire, 1_000);
+        crate::save(&mut wire);
+        // Also where a snapshot of what was there is under way.
+        wire.ask("BGSAVE");
+        wire.ask("FLUSHALL");
+        eventually("an empty snapshot", START_TIME_MAX, || {
+            told(&mut wire, "persistence", "rdb_bgsave_in_progress") == 0
+                && told(&mut wire, "persistence", "rdb_changes_since_last_save") == 0
+        });
+        server.kill_and_restart();
+        assert_eq!(server.connect().ask("DBSIZE").integer(), 0);
+    }
+}
+
+/// It is no use to the server that has no log, but to the one that is started with it next.
+#[test]
+fn the_log_can_be_rewritten_where_none_is_kept() {
+    for shards in SHARDS {
+        let mut server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        fill(&mut wire, 1_000);
+        for _ in 0..2 {
+            let reply = wire.ask("BGREWRITEAOF");
+            assert_eq!(
+                reply,
+                simple("Background append only file rewriting started")
+            );
+            eventually("it is rewritten", START_TIME_MAX, || {
+                told(&mut wire, "persistence", "aof_rewrite_in_progress") == 0
+            });
+        }
+        wire.ask("SET after v");
+        server.kill();
+        server.restart_with(Options::shards(shards).flags("--appendonly yes --appendfsync always"));
+        let mut wire = server.connect();
+        assert_eq!(wire.ask("DBSIZE").integer(), 1_000);
+        wire.ask("SET after v");
+        server.kill_and_restart();
+        assert_eq!(server.connect().ask("DBSIZE").integer(), 1_001);
+    }
+}
+
+#[test]
+fn in_a_transaction_snapshots_are_scheduled() {
+    for command in ["BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF"] {
+        // New ones each time: Redis begins what is scheduled at some later time.
+        let oracle = Oracle::start();
+        let server = Server::start(Options::shards(4));
+        let [expected, heard] = [&*oracle, &server].map(|server| {
+            let mut wire = server.connect();
+            wire.ask("MULTI");
+            wire.ask(command);
+            wire.ask("EXEC")
+        });
+        assert_eq!(heard, expected, "{command}");
+    }
+}
+
 /// How a server is asked to end.
 #[derive(Clone, Copy, Debug)]
 enum End {

@@ -1,0 +1,227 @@
+//! The large form of a sorted set: a table by name, a tree by score and name, and one block for each member, which both know.
+//!
+//! ```text
+//! table (a Keyspace)            tree (RankTree)
+//!     |                             |
+//!     +--> | header | score | name | <--- score, pointer
+//! ```
+//!
+//! A member of 16 bytes is a block of 32, some twelve bytes for its place in the table and some twenty for that in the tree. Nothing here ever
+//! pays for the whole set at once: the table splits one segment at a time, the tree one node.
+//!
+//! Invariant: the tree has one place for each entry of the table, with the entry's score.
+
+#![allow(unsafe_code)]
+
+use fastrand::Rng;
+
+use crate::block_size::block_size;
+use crate::entry::Entry;
+use crate::item::Item;
+use crate::keyspace::{KeyHasher, Keyspace, Position};
+use crate::prefetch::GROUP_LEN_MAX;
+use crate::rank_tree::{Place, RankTree, Walk};
+use crate::sorted_set::{Direction, Score};
+
+/// Members by name, and by score and name.
+pub(crate) struct Ranked {
+    table: Keyspace,
+    tree: RankTree,
+    /// How many of the members that will be popped next are on their way from memory.
+    ahead: usize,
+}
+
+/// An entry of the table holds the score's bits as its integer.
+fn score_of(entry: &Entry) -> Score {
+    match entry.as_string() {
+        Ok(Item::Int(bits)) => Score::of_bits(bits),
+        _ => Score::ZERO,
+    }
+}
+
+impl Ranked {
+    pub(crate) fn new() -> Self {
+        Self {
+            table: Keyspace::new(KeyHasher::random()),
+            tree: RankTree::default(),
+            ahead: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Heap memory, in bytes, as judged by so many members.
+    pub(crate) fn memory_bytes(&self, samples: usize) -> usize {
+        block_size(size_of::<Self>())
+            + self.table.memory_bytes_by(samples)
+            + self.tree.memory_bytes()
+    }
+
+    pub(crate) fn score(&self, member: &[u8]) -> Option<Score> {
+        self.table.get(member).map(score_of)
+    }
+
+    /// Puts a member at that score, wherever it was. Returns the score that it had.
+    pub(crate) fn insert(&mut self, member: &[u8], score: Score) -> Option<Score> {
+        let hash = self.table.hash_of(member);
+        let before = match self.table.locate(hash, member) {
+            None => {
+                let entry = Entry::int(member, score.bits());
+                let place = Place {
+                    score,
+                    entry: entry.share(),
+                };
+                self.table.insert_at(hash, entry);
+                // SAFETY: an entry leaves the table only in `take`, after its place has left the tree, and none gets another key or form.
+                unsafe { self.tree.insert(place) };
+                return None;
+            }
+            Some(spot) => {
+                let entry = self.table.at_mut(spot);
+                let before = score_of(entry);
+                // A zero keeps its sign, as in Redis: the two are equal.
+                if before != score {
+                    entry.set_int(score.bits());
+                    let entry = entry.share();
+                    self.tree.remove(before, member);
+                    // SAFETY: as above.
+                    unsafe { self.tree.insert(Place { score, entry }) };
+                }
+                before
+            }
+        };
+        Some(before)
+    }
+
+    pub(crate) fn remove(&mut self, member: &[u8]) -> Option<Score> {
+        let hash = self.table.hash_of(member);
+        let spot = self.table.locate(hash, member)?;
+        let score = score_of(self.table.at(spot));
+        self.tree.remove(score, member);
+        self.table.take_at(spot);
+        Some(score)
+    }
+
+    /// Removes `count` members from the rank `start` on, as many as there are.
+    pub(crate) fn remove_range(&mut self, start: usize, count: usize) {
+        let table = &mut self.table;
+        self.tree
+            .remove_range(start, count, |place| take(table, place));
+    }
+
+    /// Removes the first member (forward) or the last, once `show` has seen it.
+    pub(crate) fn pop<T>(
+        &mut self,
+        from: Direction,
+        show: impl FnOnce(&[u8], Score) -> T,
+    ) -> Option<T> {
+        self.look_ahead(from);
+        let place = self.tree.pop(from)?;
+        // SAFETY: its entry is in the table until the next line.
+        let shown = show(unsafe { place.entry.key() }, place.score);
+        take(&mut self.table, place);
+        Some(shown)
+    }
+
+    /// Who pops one member most often pops the next: its memory is on its way by then. The names of a group are asked for with the group before it,
+    /// since the table is searched by name.
+    fn look_ahead(&mut self, from: Direction) {
+        if self.ahead > 0 {
+            self.ahead -= 1;
+            return;
+        }
+        if !self.table.is_worth_fetching() {
+            return;
+        }
+        let end = match from {
+            Direction::Forward => 0,
+            Direction::Backward => self.len() - 1,
+        };
+        let mut next = self.tree.iter_from(end, from);
+        self.ahead = self.table.prefetch(next.by_ref().map(|(name, _)| name)) - 1;
+        for _ in 0..GROUP_LEN_MAX {
+            if let Some(place) = next.next_place() {
+                place.entry.prefetch();
+            }
+        }
+    }
+
+    /// Lets what a command needs that names these members be on its way from memory.
+    pub(crate) fn prefetch<'k>(&self, members: impl Iterator<Item = &'k [u8]>) {
+        self.table.prefetch(members);
+    }
+
+    /// Whether asking for members ahead is of use.
+    pub(crate) fn is_worth_fetching(&self) -> bool {
+        self.table.is_worth_fetching()
+    }
+
+    /// How many members stand before this one.
+    pub(crate) fn rank(&self, member: &[u8]) -> Option<usize> {
+        let score = self.score(member)?;
+        Some(self.tree.rank(score, member))
+    }
+
+    /// How many members, from the first on, `is_before` holds for; it holds for none after one that it does not hold for.
+    pub(crate) fn partition_point(&self, is_before: impl FnMut(&Place) -> bool) -> usize {
+        self.tree.partition_point(is_before)
+    }
+
+    /// The entries from that rank on, in either direction.
+    pub(crate) fn iter_from(&self, rank: usize, direction: Direction) -> Walk<'_> {
+        self.tree.iter_from(rank, direction)
+    }
+
+    /// A member, each as likely as any other.
+    pub(crate) fn random(&self, rng: &mut Rng) -> Option<(&[u8], Score)> {
+        let rank = rng.usize(..self.len().max(1));
+        self.tree.iter_from(rank, Direction::Forward).next()
+    }
+
+    /// Shows about `count` members from `from` on. Returns where to go on, or `None` at the end.
+    pub(crate) fn scan(
+        &self,
+        from: Position,
+        count: usize,
+        mut show: impl FnMut(&[u8], Score),
+    ) -> Option<Position> {
+        self.table
+            .scan(from, count, |entry| show(entry.key(), score_of(entry)))
+    }
+}
+
+/// Drops the entry of a place that has left the tree.
+fn take(table: &mut Keyspace, place: Place) {
+    // SAFETY: every place of the tree has its entry in the table until now, and `locate` is done with the name before the entry goes.
+    let spot = unsafe {
+        let name = place.entry.key();
+        table.locate(table.hash_of(name), name)
+    };
+    debug_assert!(spot.is_some(), "a place in the tree has an entry");
+    if let Some(spot) = spot {
+        table.take_at(spot);
+    }
+}
+
+impl Clone for Ranked {
+    fn clone(&self) -> Self {
+        let mut copy = Self::new();
+        for (member, score) in self.iter_from(0, Direction::Forward) {
+            copy.insert(member, score);
+        }
+        copy
+    }
+}
+
+#[cfg(test)]
+impl Ranked {
+    pub(crate) fn assert_sound(&self) {
+        self.tree.assert_sound();
+        assert_eq!(self.tree.len(), self.table.len());
+        for (name, score) in self.iter_from(0, Direction::Forward) {
+            assert_eq!(self.score(name), Some(score));
+        }
+    }
+}

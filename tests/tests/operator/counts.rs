@@ -1,0 +1,104 @@
+//! What INFO counts of commands: changes since the last save, hits and misses, calls. Redis is asked after each.
+
+use tests::{Oracle, Server, Wire};
+
+use crate::info::info;
+use crate::pause::blocked;
+use crate::{SHARDS, TIME_MAX, debuggable};
+use tests::server::eventually;
+
+const COUNTED: [&str; 3] = [
+    "rdb_changes_since_last_save",
+    "keyspace_hits",
+    "keyspace_misses",
+];
+
+/// How much each counter moved with each command.
+fn count(server: &Server, commands: &str) -> Vec<[i64; 3]> {
+    let (mut wire, mut control) = (server.connect(), server.connect());
+    let mut look = || {
+        let all = info(&mut control, "everything");
+        COUNTED.map(|name| all[name].parse::<i64>().expect("a number"))
+    };
+    let mut before = look();
+    let step = |command: &str| {
+        wire.ask(command);
+        let after = look();
+        let moved = std::array::from_fn(|at| after[at] - before[at]);
+        before = after;
+        moved
+    };
+    commands.lines().map(step).collect()
+}
+
+/// Whether this is the version that percore is to be; older ones count otherwise here and there.
+pub fn is_current(oracle: &Oracle) -> bool {
+    info(&mut oracle.connect(), "server")["redis_version"].starts_with("7.4.")
+}
+
+#[test]
+fn changes_hits_and_misses_are_counted() {
+    let commands = include_str!("counts.txt");
+    let oracle = Oracle::start();
+    if !is_current(&oracle) {
+        return;
+    }
+    let expected = count(&oracle, commands);
+    for shards in SHARDS {
+        let server = Server::start(debuggable(shards));
+        let counted = count(&server, commands);
+        for (line, (expected, counted)) in std::iter::zip(&expected, counted).enumerate() {
+            let command = commands.lines().nth(line).unwrap_or_default();
+            assert_eq!(
+                *expected,
+                counted,
+                "{COUNTED:?} of line {}, {shards} shards: {command}",
+                line + 1
+            );
+        }
+    }
+}
+
+/// The numbers of calls, rejections and failures of a command, as INFO tells them.
+fn calls(wire: &mut Wire, command: &str) -> Option<String> {
+    let all = info(wire, "commandstats");
+    let line = all.get(&format!("cmdstat_{command}"))?;
+    let numbers = line.split(',').filter(|part| !part.starts_with("usec"));
+    Some(numbers.collect::<Vec<_>>().join(","))
+}
+
+fn blpop_ends(server: &Server, how: &str) -> [Option<String>; 3] {
+    let (mut waiter, mut other) = (server.connect(), server.connect());
+    let id = waiter.ask("CLIENT ID").integer();
+    other.ask("CONFIG RESETSTAT");
+    waiter.send(b"BLPOP first second 0\r\n");
+    eventually("it waits", TIME_MAX, || blocked(&mut other) == 1);
+    let waiting = calls(&mut other, "blpop");
+    other.ask(&how.replace("ID", &id.to_string()));
+    waiter.reply();
+    let errors = info(&mut other, "errorstats");
+    [
+        waiting,
+        calls(&mut other, "blpop"),
+        errors.get("errorstat_UNBLOCKED").cloned(),
+    ]
+}
+
+#[test]
+fn a_command_that_waits_counts_once_when_it_is_over() {
+    let oracle = Oracle::start();
+    if !is_current(&oracle) {
+        return;
+    }
+    for how in [
+        "CLIENT UNBLOCK ID ERROR",
+        "CLIENT UNBLOCK ID TIMEOUT",
+        "RPUSH second x",
+    ] {
+        let expected = blpop_ends(&oracle, how);
+        for shards in SHARDS {
+            let server = Server::start(debuggable(shards));
+            assert_eq!(blpop_ends(&server, how), expected, "{how}, {shards} shards");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Publish and subscribe: what subscribers hear is what Redis would have told them, byte for byte and in its order, whichever shards they and the
+//! publishers are on.
+
+use std::thread;
+use std::time::Duration;
+
+use tests::reply::show;
+use tests::{Options, Oracle, Server, Wire};
+
+const SHARDS: [u16; 3] = [1, 2, 4];
+const SEQUENCES: u64 = 40;
+const CONNECTIONS: usize = 4;
+const STEPS: usize = 60;
+
+/// Payloads: some short enough to be copied, some that are shared, some that travel apart.
+const PAYLOAD_BYTES: [usize; 5] = [0, 5, 700, 5_000, 70_000];
+
+const CHANNELS: [&str; 3] = ["a", "b", "ab"];
+/// No two of them fit the same channel: in which order these would be told is chance in Redis.
+const PATTERNS: [&str; 3] = ["a*", "[bc]", "__key*"];
+
+/// What a connection says in one step: one or two commands in one pipeline.
+fn words(random: &mut fastrand::Rng) -> Vec<String> {
+    let channel = CHANNELS[random.usize(..CHANNELS.len())];
+    let pattern = PATTERNS[random.usize(..PATTERNS.len())];
+    let payload = "x".repeat(PAYLOAD_BYTES[random.usize(..PAYLOAD_BYTES.len())]);
+    let words: &[&str] = match random.usize(..12) {
+        0 => &["SUBSCRIBE", channel],
+        1 => &["PSUBSCRIBE", pattern],
+        2 => &["SSUBSCRIBE", channel],
+        3 => &["UNSUBSCRIBE", channel],
+        4 => &["PUNSUBSCRIBE", pattern],
+        5 => &["SUNSUBSCRIBE", channel],
+        6 => &["PUBSUB", "NUMSUB", "a", "b", "ab"],
+        7..=10 => &["PUBLISH", channel, &payload],
+        _ => &["SPUBLISH", channel, &payload],
+    };
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// What a connection that subscribes to nothing says: others hear of it. (Who hears of a change of his own in the midst of a pipeline hears it when the
+/// key's shard has told his.)
+fn change(random: &mut fastrand::Rng) -> [&'static str; 3] {
+    let key = CHANNELS[random.usize(..CHANNELS.len())];
+    match random.bool() {
+        true => ["SET", key, "x"],
+        false => ["APPEND", key, "y"],
+    }
+}
+
+/// What each connection hears when they speak one after the other, each until it has its replies. Every second one speaks RESP3.
+fn heard(server: &Server, seed: u64) -> Vec<Vec<Vec<u8>>> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    server.connect().ask("FLUSHALL");
+    let mut wires: Vec<Wire> = (0..CONNECTIONS).map(|_| server.connect()).collect();
+    let mut heard = vec![Vec::new(); CONNECTIONS];
+    for (at, wire) in wires.iter_mut().enumerate() {
+        if at % 2 == 0 {
+            wire.ask("HELLO 3");
+        }
+    }
+    let mut writer = server.connect();
+    for step in 0..STEPS {
+        if random.u8(..4) == 0 {
+            writer.command(&change(&mut random));
+        }
+        let at = random.usize(..CONNECTIONS);
+        let wire = &mut wires[at];
+        for _ in 0..random.usize(1..4) {
+            wire.send_command(&words(&mut random));
+        }
+        hear_until(wire, &format!("mark {step}"), &mut heard[at]);
+    }
+    for (wire, heard) in wires.iter_mut().zip(&mut heard) {
+        hear_until(wire, "the end", heard);
+    }
+    heard
+}
+
+/// Takes down what a connection hears until a PING of its own is answered.
+fn hear_until(wire: &mut Wire, mark: &str, heard: &mut Vec<Vec<u8>>) {
+    wire.send_command(&["PING", mark]);
+    loop {
+        let reply = wire.reply();
+        let is_mark = reply
+            .windows(mark.len())
+            .any(|bytes| bytes == mark.as_bytes());
+        heard.push(reply);
+        if is_mark {
+            return;
+        }
+    }
+}
+
+#[test]
+fn everybody_hears_what_redis_would_have_told_them() {
+    let events = |server: &Server| {
+        let mut wire = server.connect();
+        wire.ask("CONFIG SET notify-keyspace-events KEA");
+    };
+    let oracle = Oracle::start();
+    events(&oracle);
+    for shards in SHARDS {
+        for driver in ["auto", "epoll"] {
+            let options = Options::shards(shards).flags(&format!("--io-driver {driver}"));
+            let server = Server::start(options);
+            events(&server);
+            for seed in 0..SEQUENCES {
+                compare(&oracle, &server, seed, shards);
+            }
+        }
+    }
+}
+
+fn compare(oracle: &Server, server: &Server, seed: u64, shards: u16) {
+    let (expected, found) = (heard(oracle, seed), heard(server, seed));
+    for (at, (expected, found)) in expected.iter().zip(&found).enumerate() {
+        for (number, (expected, found)) in expected.iter().zip(found).enumerate() {
+            assert!(
+                expected == found,
+                "seed {seed}, {shards} shards: connection {at} hears as its {number}th\n  {}\nand not\n  {}",
+                show(found),
+                show(expected)
+            );
+        }
+        assert_eq!(expected.len(), found.len(), "seed {seed}, {shards} shards");
+    }
+}
+
+/// However slowly a subscriber reads, it is not closed.
+fn patient(shards: u16) -> Options {
+    Options::shards(shards).flags("--client-output-buffer-limit pubsub 0 0 0")
+}
+
+/// Many publishers at once, without waiting for replies, to subscribers of several channels and patterns.
+#[test]
+fn messages_of_one_publisher_arrive_in_order() {
+    const PUBLISHERS: usize = 6;
+    const MESSAGES: usize = 600;
+    for shards in SHARDS {
+        let server = Server::start(patient(shards));
+        let subscribers: Vec<Wire> = (0..8)
+            .map(|at| {
+                let mut wire = server.connect();
+                if at % 2 == 0 {
+                    wire.ask("HELLO 3");
+                }
+                match at % 4 {
+                    0 | 1 => (0..3).for_each(|to| drop(wire.ask(&format!("SUBSCRIBE to:{to}")))),
+                    _ => drop(wire.ask("PSUBSCRIBE to:*")),
+                }
+                wire
+            })
+            .collect();
+        let publishers: Vec<_> = (0..PUBLISHERS)
+            .map(|publisher| {
+                let mut wire = server.connect();
+                thread::spawn(move || {
+                    let mut random = fastrand::Rng::with_seed(publisher as u64);
+                    for number in 0..MESSAGES {
+                        let channel = format!("to:{}", random.u8(..3));
+                        let padding = "x".repeat([1, 3_000, 40_000][random.usize(..3)]);
+                        let message = format!("{publisher} {number} {padding}");
+                        wire.send_command(&["PUBLISH", &channel, &message]);
+                    }
+                    (0..MESSAGES).for_each(|_| assert_eq!(wire.reply(), b":8\r\n"));
+                })
+            })
+            .collect();
+        let hearing: Vec<_> = subscribers
+            .into_iter()
+            .map(|mut wire| {
+                thread::spawn(move || {
+                    let mut next = [0; PUBLISHERS];
+                    for _ in 0..PUBLISHERS * MESSAGES {
+                        let parts = wire.value().elements().expect("a message");
+                        let text = parts.last().expect("a payload").text().to_vec();
+                        let text = String::from_utf8(text).expect("text");
+                        let mut words = text.split(' ').map(|word| word.parse::<usize>());
+                        let (who, number) = (words.next(), words.next());
+                        let (Some(Ok(who)), Some(Ok(number))) = (who, number) else {
+                            panic!("not sent by anybody: {:.40}", text);
+                        };
+                        assert_eq!(number, next[who], "of publisher {who}");
+                        next[who] += 1;
+                    }
+                })
+            })
+            .collect();
+        for thread in publishers.into_iter().chain(hearing) {
+            thread.join().expect("all arrive in order");
+        }
+    }
+}
+
+/// Resident memory in bytes.
+fn used(wire: &mut Wire) -> usize {
+    let info = wire.ask("INFO memory");
+    let text = String::from_utf8_lossy(info.text()).into_owned();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("used_memory:"));
+    line.and_then(|bytes| bytes.parse().ok()).expect("a figure")
+}
+
+/// One shard that delivers to many cannot keep up with several that only publish: these wait.
+#[test]
+fn publishers_that_are_faster_than_delivery_wait() {
+    const SUBSCRIBERS: usize = 60;
+    const MESSAGES: usize = 300;
+    let server = Server::start(patient(4));
+    let payload = "x".repeat(100_000);
+    let mut hearing = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        let mut wire = server.connect();
+        wire.ask("SUBSCRIBE c");
+        hearing.push(thread::spawn(move || {
+            for _ in 0..4 * MESSAGES {
+                wire.reply();
+            }
+        }));
+    }
+    let publishers: Vec<_> = (0..4)
+        .map(|_| {
+            let (mut wire, payload) = (server.connect(), payload.clone());
+            thread::spawn(move || {
+                for _ in 0..MESSAGES {
+                    wire.send_command(&["PUBLISH", "c", &payload]);
+                }
+                let expected = format!(":{SUBSCRIBERS}\r\n");
+                (0..MESSAGES).for_each(|_| assert_eq!(wire.reply(), expected.as_bytes()));
+            })
+        })
+        .collect();
+    let mut wire = server.connect();
+    let mut most = 0;
+    while publishers.iter().any(|thread| !thread.is_finished()) {
+        most = most.max(used(&mut wire));
+        thread::sleep(Duration::from_millis(5));
+    }
+    for thread in publishers.into_iter().chain(hearing) {
+        thread.join().expect("everything arrives");
+    }
+    // All that was published is 120 MB; shared, it is held once and not by each subscriber.
+    assert!(most < 400 << 20, "{most} bytes");
+}

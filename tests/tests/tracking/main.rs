@@ -1,0 +1,41 @@
+//! Client-side caching: what clients with caches are told, held against the reference, and whether caches that go by it are ever wrong.
+
+mod bounds;
+mod coherence;
+mod events;
+mod own_ways;
+mod scenes;
+
+use tests::Wire;
+use tests::reply::Value;
+
+const SHARDS: [u16; 3] = [1, 2, 4];
+
+/// The number behind `name:` in INFO.
+fn info(wire: &mut Wire, name: &str) -> u64 {
+    let reply = wire.ask("INFO everything");
+    let text = String::from_utf8_lossy(reply.text()).into_owned();
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value
+        .and_then(|value| value.trim().parse().ok())
+        .unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+/// What an invalidation names: keys, or nothing for all. `None` where it is none.
+fn invalidated(message: &Value) -> Option<Option<Vec<Vec<u8>>>> {
+    let (Value::Push(parts) | Value::Array(parts)) = message else {
+        return None;
+    };
+    let is = |part: &Value, word: &[u8]| matches!(part, Value::Bulk(text) if text == word);
+    let keys = match &parts[..] {
+        [kind, keys] if is(kind, b"invalidate") => keys,
+        [kind, channel, keys] if is(kind, b"message") && is(channel, b"__redis__:invalidate") => {
+            keys
+        }
+        _ => return None,
+    };
+    let keys = keys.elements();
+    Some(keys.map(|keys| keys.iter().map(|key| key.text().to_vec()).collect()))
+}
