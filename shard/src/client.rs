@@ -16,6 +16,7 @@ use crate::blocking::BlockedAt;
 use crate::context::Caller;
 use crate::error::Error;
 use crate::exec::{ExecState, Queue, Suspended};
+use crate::order::WritesUnderWay;
 use crate::output::Chain;
 use crate::pause::changes_something;
 use crate::pending::Pending;
@@ -151,6 +152,8 @@ pub struct Client {
     pub hold: Hold,
     /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
     pub gated: Option<Gate>,
+    /// Writes that may not have taken effect yet.
+    pub writes: WritesUnderWay,
     /// The next command runs only once nothing is pending.
     pub comes_behind_all: bool,
     pub closing: Option<Closing>,
@@ -292,6 +295,7 @@ impl Client {
             postponed: false,
             hold: Hold::default(),
             gated: None,
+            writes: WritesUnderWay::default(),
             comes_behind_all: false,
             closing: None,
             over_soft_since: None,
@@ -324,6 +328,19 @@ impl Client {
         }
         let muted = self.next_reply_is_muted();
         self.pending.wait(muted)
+    }
+
+    /// The same for a command that goes to a shard, or waits for a lock of its own.
+    #[inline]
+    pub fn send_on(&mut self, owner: ShardId, command: &Command) -> ReplyTo {
+        let seq = self.wait();
+        if command.flags.contains(Flags::WRITE) {
+            self.writes.note(owner, &self.pending);
+        }
+        ReplyTo {
+            client: self.token,
+            seq,
+        }
     }
 
     /// The same for a command that must finish before the next one may begin.

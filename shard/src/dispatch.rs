@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use storage::prefetch::GROUP_LEN_MAX;
 use tracing::{debug, info};
 
-use crate::batch::{Batch, Facts, Ran, ReplyTo};
+use crate::batch::{Batch, Facts, Ran};
 use crate::blocking::BlockedAt;
 use crate::client::{Client, Closing};
 use crate::commands::debug::{NOT_ALLOWED, may_debug};
@@ -61,7 +61,11 @@ impl Shard {
             match parser.parse(&input[at..], &limits) {
                 Ok(Parsed::Command { consumed }) => {
                     let args = parser.args(&input[at..at + consumed]);
-                    client.comes_behind_all = comes_behind_all(&args);
+                    let resolved = resolve(&args);
+                    client.comes_behind_all = match &resolved {
+                        Ok(id) => self.comes_behind_all(client, *id, &args),
+                        Err(_) => false,
+                    };
                     if !client.may_run() {
                         // It runs when the replies of what came before are here.
                         parser.hold_back(consumed);
@@ -78,7 +82,7 @@ impl Shard {
                     self.stats.commands += 1;
                     let more_follows = at + consumed < input.len();
                     self.timing.in_row = more_follows && consumed <= SHORT_BYTES_MAX;
-                    self.route(client, &args);
+                    self.route(client, &args, resolved);
                     at += consumed;
                 }
                 Ok(Parsed::Skip { consumed }) => at += consumed,
@@ -130,8 +134,7 @@ impl Shard {
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
     #[inline]
-    fn route(&mut self, client: &mut Client, args: &Args<'_>) {
-        let resolved = resolve(args);
+    fn route(&mut self, client: &mut Client, args: &Args<'_>, resolved: Resolved) {
         let id = match &resolved {
             Ok(id) => Some(*id),
             Err((id, _)) => *id,
@@ -196,10 +199,7 @@ impl Shard {
             KeyShape::One => match self.slots.owner(&args[1]) {
                 owner if owner == self.id => self.run_here(client, facts, args),
                 owner => {
-                    let to = ReplyTo {
-                        client: client.token,
-                        seq: client.wait(),
-                    };
+                    let to = client.send_on(owner, command);
                     self.forward(owner, to, facts, args);
                 }
             },
@@ -299,10 +299,7 @@ impl Shard {
             Some(first) if owners.all(|owner| owner == first) => match first == self.id {
                 true => self.run_here(client, facts, args),
                 false => {
-                    let to = ReplyTo {
-                        client: client.token,
-                        seq: client.wait(),
-                    };
+                    let to = client.send_on(first, command);
                     self.forward(first, to, facts, args);
                 }
             },
@@ -376,10 +373,7 @@ impl Shard {
         let keys = lock_names(facts.command, args);
         let waits = self.must_queue(self.id, client.token, &keys);
         if waits {
-            let to = ReplyTo {
-                client: client.token,
-                seq: client.wait(),
-            };
+            let to = client.send_on(self.id, facts.command.command());
             self.park(
                 Parked {
                     origin: self.id,
@@ -510,26 +504,12 @@ fn is_short(args: &Args<'_>) -> bool {
     args.len() <= ARGS_MAX && args.iter().map(<[u8]>::len).sum::<usize>() <= SHORT_BYTES_MAX
 }
 
-/// Whether a command may only run once everything its connection sent before has had its reply: what tells other connections something ("SET data,
-/// PUBLISH ready" in one pipeline), what tells of others (SLOWLOG, LATENCY, MONITOR), and SCAN, which goes from shard to shard on a way of its own.
-fn comes_behind_all(args: &Args<'_>) -> bool {
-    let verb = &args[0];
-    matches!(verb.len(), 4 | 7 | 8)
-        && [
-            b"scan".as_slice(),
-            b"publish",
-            b"spublish",
-            b"slowlog",
-            b"latency",
-            b"monitor",
-        ]
-        .iter()
-        .any(|name| verb.eq_ignore_ascii_case(name))
-}
+/// The command, or why there is none; its row, where there is one.
+pub(crate) type Resolved = Result<CommandId, (Option<CommandId>, Error)>;
 
 /// Finds the command and checks the number of its arguments.
 #[inline]
-pub(crate) fn resolve(args: &Args<'_>) -> Result<CommandId, (Option<CommandId>, Error)> {
+pub(crate) fn resolve(args: &Args<'_>) -> Resolved {
     let Some(mut id) = lookup(&args[0]) else {
         let error = Error::unknown_command(&args[0], args.iter().skip(1));
         return Err((None, error));

@@ -102,6 +102,11 @@ impl Queue {
         self.commands.is_empty()
     }
 
+    /// Which commands are queued, in order.
+    pub fn ids(&self) -> impl Iterator<Item = CommandId> {
+        self.commands.iter().map(|queued| queued.id)
+    }
+
     /// What is queued, in order.
     pub fn commands(&self) -> impl Iterator<Item = &'static Command> {
         self.commands.iter().map(|queued| queued.id.command())

@@ -61,6 +61,7 @@ pub mod message;
 pub mod metrics;
 pub mod monitor;
 pub mod notify;
+pub mod order;
 pub mod output;
 pub mod output_limit;
 pub mod outside;

@@ -1,4 +1,7 @@
-//! Replies come in the order of their commands, whichever shards they come from, in pipelines of any length and cut.
+//! Replies come in the order of their commands, whichever shards they come from, in pipelines of any length and cut. And whoever hears of something
+//! finds what its author wrote before.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fastrand::Rng;
 use tests::reply::{Value, show};
@@ -172,13 +175,13 @@ fn a_late_reply_does_not_end_the_wait_for_a_transaction() {
     const ROUNDS: usize = 400;
     for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
-        let done = std::sync::atomic::AtomicBool::new(false);
+        let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 let (server, done) = (&server, &done);
                 scope.spawn(move || {
                     let mut wire = server.connect();
-                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    while !done.load(Ordering::Relaxed) {
                         wire.ask("MSET beta hot gamma hot delta hot mu hot");
                     }
                 });
@@ -209,8 +212,119 @@ fn a_late_reply_does_not_end_the_wait_for_a_transaction() {
                     break;
                 }
             }
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            done.store(true, Ordering::Relaxed);
             assert_eq!(failure, None);
         });
+    }
+}
+
+/// How the news of what was written before it is told, and heard.
+const SIGNALS: [(&str, &str); 12] = [
+    ("RPUSH news #", "BLPOP news 0"),
+    ("LPUSH news #", "BRPOP news other 0"),
+    // Found without waiting.
+    ("RPUSH news #", "LPOP news"),
+    ("ZADD news # #", "BZPOPMIN news 0"),
+    ("XADD news #-1 number #", "XREAD BLOCK 0 STREAMS news @-1"),
+    ("XADD news #-1 number #", "XREAD STREAMS other news @-1 @-1"),
+    (
+        "RPUSH staging #|LMOVE staging news LEFT RIGHT",
+        "BLPOP news 0",
+    ),
+    ("RPUSH staging #|BRPOPLPUSH staging news 0", "BLPOP news 0"),
+    ("RPUSH staging #|RENAMENX staging news", "BLPOP news 0"),
+    ("MULTI|PING|RPUSH news #|EXEC", "BLPOP news 0"),
+    ("MULTI|INCR count|RPUSH news #|EXEC", "BLPOP news 0"),
+    (
+        "MULTI|SET flag #|PUBLISH channel #|EXEC",
+        "SUBSCRIBE channel",
+    ),
+];
+
+/// The last number in what a consumer has heard, if there is one.
+fn last_number(value: &Value) -> Option<u32> {
+    match value.elements() {
+        Some(parts) => parts.iter().rev().find_map(last_number),
+        None if matches!(value, Value::Null(_)) => None,
+        None => String::from_utf8_lossy(value.text()).parse().ok(),
+    }
+}
+
+const NEWS: u32 = 150;
+/// Keys that are written before.
+const DATA: u32 = 24;
+
+/// Locks the data, so that writes of it wait.
+fn lock_data(server: &Server, done: &AtomicBool) {
+    let mut wire = server.connect();
+    let keys: String = (0..DATA).map(|at| format!(" data:{at}")).collect();
+    while !done.load(Ordering::Relaxed) {
+        for command in ["MGET", "EXISTS", "SDIFF"] {
+            wire.ask(&format!("{command}{keys}"));
+        }
+        wire.ask("DBSIZE");
+    }
+}
+
+/// Writes a number and tells of it, in one pipeline; the next when that has been answered.
+fn tell(server: &Server, how: &str, is_heard: impl Fn() -> bool) {
+    let mut wire = server.connect();
+    for number in 1..=NEWS {
+        let data = number % DATA;
+        let told = how.replace('#', &number.to_string()).replace('|', "\r\n");
+        let pipeline = format!("SET data:{data} {number}\r\n{told}\r\n");
+        wire.send(pipeline.as_bytes());
+        for _ in pipeline.lines() {
+            wire.value();
+        }
+        // It goes to a key that must be free again.
+        while how.contains("RENAMENX") && is_heard() && wire.ask("EXISTS news").integer() == 1 {}
+    }
+}
+
+/// Hears of numbers and looks for what was written before. Returns what was not there.
+fn hear(ear: &mut Wire, how: &str, wire: &mut Wire) -> Result<(), String> {
+    let mut heard = 0;
+    while heard < NEWS {
+        if !how.starts_with("SUBSCRIBE") {
+            ear.send((how.replace('@', &heard.to_string()) + "\r\n").as_bytes());
+        }
+        let Some(number) = last_number(&ear.value()) else {
+            continue;
+        };
+        heard = number;
+        let found = wire.ask(&format!("GET data:{}", number % DATA));
+        let found = last_number(&found).unwrap_or_default();
+        if found < number {
+            return Err(format!("{found} where {number} was told of"));
+        }
+    }
+    Ok(())
+}
+
+/// "SET data, PUSH ready" in one pipeline is a habit of Redis's users.
+#[test]
+fn who_hears_of_it_finds_what_was_written_before() {
+    for shards in [2, 4, 8] {
+        let server = Server::start(Options::shards(shards));
+        let (server, done) = (&server, AtomicBool::new(false));
+        let failure = std::thread::scope(|scope| {
+            scope.spawn(|| lock_data(server, &done));
+            let failure = SIGNALS.iter().find_map(|(teller, hearer)| {
+                server.connect().ask("FLUSHALL");
+                let (mut ear, mut wire) = (server.connect(), server.connect());
+                if hearer.starts_with("SUBSCRIBE") {
+                    ear.ask(hearer);
+                }
+                let consumer = scope.spawn(move || hear(&mut ear, hearer, &mut wire));
+                tell(server, teller, || !consumer.is_finished());
+                let heard = consumer.join().unwrap_or(Err("it panicked".to_owned()));
+                let failed = |what| format!("{what}: {teller}, {hearer}, {shards} shards");
+                heard.err().map(failed)
+            });
+            done.store(true, Ordering::Relaxed);
+            failure
+        });
+        assert_eq!(failure, None);
     }
 }
