@@ -14,9 +14,6 @@ use tests::{Options, Server, Wire};
 
 const SHARDS: [u16; 4] = [1, 2, 4, 8];
 
-/// For clients that wait on keys of several shards: with more shards they contend for seconds, and overtake each other (see ARCHITECTURE.md).
-const SHARDS_WAITED_ON: [u16; 3] = [1, 2, 4];
-
 /// For each test and number of shards.
 const DURATION: Duration = Duration::from_millis(700);
 
@@ -318,7 +315,7 @@ fn a_flush_leaves_nothing_of_before() {
 fn each_element_is_popped_once_by_one_who_waits() {
     const CLIENTS: usize = 8;
     const ELEMENTS: usize = 2_000;
-    for shards in SHARDS_WAITED_ON {
+    for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
         let popped: Vec<Vec<String>> = std::thread::scope(|scope| {
             let waiters: Vec<_> = (0..CLIENTS)
@@ -366,7 +363,7 @@ fn each_element_is_popped_once_by_one_who_waits() {
 
 #[test]
 fn who_waits_longest_is_served_first() {
-    for shards in SHARDS_WAITED_ON {
+    for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         for key in KEYS {
