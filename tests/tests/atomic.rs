@@ -284,6 +284,92 @@ fn a_watched_key_that_changed_stops_the_transaction() {
     }
 }
 
+/// What EXEC answers to a command for each key, all in one pipeline.
+fn exec_of_all(wire: &mut Wire, command: &[&str], more: &[&str]) -> Vec<Value> {
+    wire.send(b"MULTI\r\n");
+    for key in KEYS {
+        wire.send_command(&[command, &[key], more].concat());
+    }
+    wire.send(b"EXEC\r\n");
+    let mut replies: Vec<Value> = (0..KEYS.len() + 2).map(|_| wire.value()).collect();
+    let last = replies.pop().and_then(|last| last.elements());
+    last.expect("EXEC's replies")
+}
+
+/// Money goes from account to account, by WATCH and by INCRBY; every look at all of them finds the same sum.
+#[test]
+fn a_bank_loses_nothing() {
+    const EACH: i64 = 1_000;
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let total = EACH * KEYS.len() as i64;
+        server
+            .connect()
+            .command(&set_all("MSET", &EACH.to_string()));
+        let sum = |values: &[Value]| values.iter().map(Value::integer).sum::<i64>();
+        contend(
+            &server,
+            4,
+            |wire, client, call| {
+                let (from, to) = (KEYS[(client + call) % 6], KEYS[(client + call * 5 + 2) % 6]);
+                let amount = (call % 7) as i64;
+                if from == to {
+                    return;
+                }
+                if client % 2 == 0 {
+                    wire.ask("MULTI");
+                    wire.command(&["DECRBY", from, &amount.to_string()]);
+                    wire.command(&["INCRBY", to, &amount.to_string()]);
+                    assert!(!wire.ask("EXEC").is_error());
+                    return;
+                }
+                wire.command(&["WATCH", from, to]);
+                let [left, there] = [from, to].map(|key| wire.command(&["GET", key]).integer());
+                wire.ask("MULTI");
+                wire.command(&["SET", from, &(left - amount).to_string()]);
+                wire.command(&["SET", to, &(there + amount).to_string()]);
+                assert!(!wire.ask("EXEC").is_error());
+            },
+            2,
+            |wire, client, _| {
+                let seen = match client {
+                    0 => wire
+                        .command(&get_all())
+                        .elements()
+                        .expect("values")
+                        .to_vec(),
+                    _ => exec_of_all(wire, &["GET"], &[]),
+                };
+                assert_eq!(sum(&seen), total, "with {shards} shards: {seen:?}");
+            },
+        );
+        let end = server.connect().command(&get_all());
+        assert_eq!(sum(&end.elements().expect("values")), total);
+    }
+}
+
+#[test]
+fn a_member_is_in_one_set() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        server.connect().ask("SADD alpha treasure");
+        contend(
+            &server,
+            2,
+            |wire, client, call| {
+                let (from, to) = (KEYS[(client + call) % 6], KEYS[(client + 5 * call + 1) % 6]);
+                wire.command(&["SMOVE", from, to, "treasure"]);
+            },
+            2,
+            |wire, _, _| {
+                let found = exec_of_all(wire, &["SISMEMBER"], &["treasure"]);
+                let sum: i64 = found.iter().map(Value::integer).sum();
+                assert_eq!(sum, 1, "with {shards} shards: {found:?}");
+            },
+        );
+    }
+}
+
 #[test]
 fn a_flush_leaves_nothing_of_before() {
     for shards in SHARDS {

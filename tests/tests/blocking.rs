@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use tests::reply::Value;
@@ -630,6 +630,35 @@ fn who_closes_his_side_gets_what_is_there() {
             wire.command(&["RPUSH", key, "element"]);
             assert_eq!(wire.command(&["LLEN", key]), Value::Integer(1));
             wire.command(&["DEL", key]);
+        }
+    }
+}
+
+/// Never before its time, and to the millisecond where the machine is not busy: of many, the best.
+#[test]
+fn time_runs_out_to_the_millisecond() {
+    const ROUNDS: usize = 8;
+    const WAIT: Duration = Duration::from_millis(30);
+    /// The server counts from the millisecond in which it began.
+    const EARLY_MAX: Duration = Duration::from_millis(1);
+    const LATE_MAX: Duration = Duration::from_millis(4);
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        for command in [
+            "BLPOP alpha 0.03",
+            "BLPOP alpha beta gamma delta 0.03",
+            "BZPOPMIN beta 0.03",
+            "XREAD BLOCK 30 STREAMS gamma delta $ $",
+        ] {
+            let waits = (0..ROUNDS).map(|_| {
+                let began = Instant::now();
+                assert!(matches!(wire.ask(command), Value::Null(_)));
+                began.elapsed()
+            });
+            let best = waits.min().expect("some rounds");
+            let is_right = best + EARLY_MAX >= WAIT && best <= WAIT + LATE_MAX;
+            assert!(is_right, "{command}: {best:?} with {shards} shards");
         }
     }
 }
