@@ -26,6 +26,7 @@ pub mod listpack;
 mod listpack_entry;
 pub mod prefetch;
 mod quicklist;
+mod rank_leaf;
 mod rank_tree;
 mod ranked;
 pub mod rdb;

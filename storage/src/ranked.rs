@@ -20,7 +20,8 @@ use crate::entry::Entry;
 use crate::item::Item;
 use crate::keyspace::{KeyHasher, Keyspace, Position};
 use crate::prefetch::GROUP_LEN_MAX;
-use crate::rank_tree::{Place, RankTree, Walk};
+use crate::rank_leaf::Place;
+use crate::rank_tree::{RankTree, Walk};
 use crate::sorted_set::{Direction, Score};
 
 /// Members by name, and by score and name.

@@ -26,7 +26,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "Takes the lowest member of the first sorted set that has one; waits for it.";
     }
 
-    "zadd" => keyed(sorted_set::zadd) {
+    "zadd" => keyed(sorted_set_add::zadd) {
         arity -4; flags [WRITE DENYOOM FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group SortedSet; since "1.2.0"; complexity "O(log(N))";
         syntax "key [NX|XX] [GT|LT] [CH] [INCR] (score member)...";
@@ -61,7 +61,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "Stores what ZDIFF answers.";
     }
 
-    "zincrby" => keyed(sorted_set::zincrby) {
+    "zincrby" => keyed(sorted_set_add::zincrby) {
         arity 4; flags [WRITE DENYOOM FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
         group SortedSet; since "1.2.0"; complexity "O(log(N))";
         syntax "key increment member";
@@ -96,7 +96,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "How many members lie in a range of names.";
     }
 
-    "zmpop" => keyed(sorted_set::zmpop) {
+    "zmpop" => keyed(sorted_set_pop::zmpop) {
         arity -4; flags [WRITE]; acl [SORTEDSET]; keys [at(1) keynum(0, 1, 1) RW ACCESS DELETE];
         group SortedSet; since "7.0.0"; complexity "O(K) + O(M*log(N))";
         syntax "numkeys key... (MIN|MAX) [COUNT count]";
@@ -110,14 +110,14 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         summary "The scores of several members.";
     }
 
-    "zpopmax" => keyed(sorted_set::zpopmax) {
+    "zpopmax" => keyed(sorted_set_pop::zpopmax) {
         arity -2; flags [WRITE FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE];
         group SortedSet; since "5.0.0"; complexity "O(log(N)*M)";
         syntax "key [count]";
         summary "Takes the highest members out of a sorted set.";
     }
 
-    "zpopmin" => keyed(sorted_set::zpopmin) {
+    "zpopmin" => keyed(sorted_set_pop::zpopmin) {
         arity -2; flags [WRITE FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE];
         group SortedSet; since "5.0.0"; complexity "O(log(N)*M)";
         syntax "key [count]";

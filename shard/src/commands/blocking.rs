@@ -15,7 +15,7 @@ use crate::blocking::{End as WaitEnd, Haste};
 use crate::client::Client;
 use crate::commands::list::{self, end, move_element, multi_pop, multi_pop_arguments};
 use crate::commands::options::is;
-use crate::commands::sorted_set;
+use crate::commands::sorted_set_pop;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::gather::PartOf;
@@ -115,7 +115,7 @@ fn pop_entry(
     let last = args.len() - 1;
     let timeout = timeout(&args[last])?;
     for at in 1..last {
-        if sorted_set::pop_one(ctx, &args[at], from, reply)? {
+        if sorted_set_pop::pop_one(ctx, &args[at], from, reply)? {
             return Ok(());
         }
     }
@@ -124,10 +124,10 @@ fn pop_entry(
 
 /// `BZMPOP timeout numkeys key [key ...] MIN | MAX [COUNT count]`
 pub fn bzmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let (keys, from, count) = sorted_set::multi_pop_arguments(&args.tail(1))?;
+    let (keys, from, count) = sorted_set_pop::multi_pop_arguments(&args.tail(1))?;
     let timeout = timeout(&args[1])?;
     for key in keys.iter() {
-        if sorted_set::multi_pop(ctx, key, from, count, reply)? {
+        if sorted_set_pop::multi_pop(ctx, key, from, count, reply)? {
             return Ok(());
         }
     }

@@ -6,7 +6,8 @@ use storage::geohash::Place;
 use storage::{Score, SortedSet};
 
 use crate::commands::options::is;
-use crate::commands::sorted_set::{parse_double, zadd};
+use crate::commands::sorted_set::parse_double;
+use crate::commands::sorted_set_add::zadd;
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 

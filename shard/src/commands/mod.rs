@@ -40,6 +40,8 @@ pub mod set_algebra;
 pub mod slowlog;
 pub mod sort;
 pub mod sorted_set;
+pub mod sorted_set_add;
+pub mod sorted_set_pop;
 pub mod sorted_set_range;
 pub mod sorted_set_store;
 pub mod sorting;
