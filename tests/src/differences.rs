@@ -70,13 +70,13 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "least-rank",
-        reason: "since 7.2 LPOS refuses the RANK -2^63, which has no opposite, before it was searched for",
+        name: "least-number",
+        reason: "since 7.2 LPOS refuses the RANK and LREM the count -2^63, which has no opposite, before it was searched for",
         explains: |command, old, new| match (command.verb().as_str(), old, new) {
-            ("LPOS", _, new) => refuses_rank(new),
+            ("LPOS" | "LREM", _, new) => refuses_least(new),
             ("EXEC", Value::Array(old), Value::Array(new)) => {
                 old.len() == new.len()
-                    && std::iter::zip(old, new).all(|(old, new)| old == new || refuses_rank(new))
+                    && std::iter::zip(old, new).all(|(old, new)| old == new || refuses_least(new))
             }
             _ => false,
         },
@@ -197,7 +197,7 @@ fn same_but_lag(old: &Value, new: &Value) -> bool {
         })
 }
 
-fn refuses_rank(reply: &Value) -> bool {
+fn refuses_least(reply: &Value) -> bool {
     starts(reply, "ERR value is out of range, value must between")
 }
 
