@@ -10,7 +10,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use protocol::args::OwnedArgs;
+use protocol::args::{Args, OwnedArgs};
+use storage::prefetch::GROUP_LEN_MAX;
 use storage::{
     AccessPolicy, Databases, DbIndex, Entry, Found, Item, Keyspace, Looked, Object, Spot,
     UnixMillis, Value, WrongType,
@@ -435,19 +436,31 @@ impl Context<'_> {
         key: &[u8],
         new: impl FnOnce() -> T,
     ) -> Result<&mut T, WrongType> {
-        let spot = match self.databases.get_mut(self.selected).look(key, self.now) {
-            Looked::Live(spot) => {
-                let entry = self.databases.get_mut(self.selected).at_mut(spot);
-                self.access.touch(entry, self.now, self.random);
-                spot
-            }
-            Looked::Missing => self.insert(Entry::object(key, new().into_object(), None)),
-            Looked::Expired(entry) => {
-                self.effects.expired(self.selected, entry);
-                self.insert(Entry::object(key, new().into_object(), None))
+        let (spot, is_new) = match self.databases.get_mut(self.selected).look(key, self.now) {
+            Looked::Live(spot) => (spot, false),
+            looked => {
+                if let Looked::Expired(entry) = looked {
+                    self.effects.expired(self.selected, entry);
+                }
+                let entry = Entry::object(key, new().into_object(), None);
+                (self.insert(entry), true)
             }
         };
-        self.db().at_mut(spot).get_mut()
+        let entry = self.databases.get_mut(self.selected).at_mut(spot);
+        if !is_new {
+            self.access.touch(entry, self.now, self.random);
+        }
+        entry.get_mut()
+    }
+
+    /// Called before a command looks up `keys[at]`, of which every `step`th is a key: when the last group has been looked up, lets the next one be on
+    /// its way from memory.
+    #[inline]
+    pub fn look_ahead(&self, keys: &Args<'_>, at: usize, step: usize) {
+        let keyspace = self.databases.get(self.selected);
+        if at.is_multiple_of(step * GROUP_LEN_MAX) && keyspace.is_worth_fetching() {
+            keyspace.prefetch(keys.tail(at).iter().step_by(step));
+        }
     }
 
     /// Puts a string at `key`, whatever was there before.

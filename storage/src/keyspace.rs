@@ -490,18 +490,25 @@ impl Keyspace {
 
     /// Some entry; nearly every one is as likely as every other.
     pub fn random(&self, random: &mut fastrand::Rng) -> Option<&Entry> {
+        Some(self.at(self.random_spot(random)?))
+    }
+
+    /// Where such an entry stands.
+    pub fn random_spot(&self, random: &mut fastrand::Rng) -> Option<Spot> {
         if self.len == 0 {
             return None;
         }
         for _ in 0..RANDOM_TRIES {
             let (region, rest) = self.region_of(random.u64(..));
-            let region = &self.regions[region];
-            let segment = &region.segments()[region.segment_of(rest)];
-            if segment.len() > 0 {
-                return segment.entry(random.usize(..segment.len()));
+            let segment = self.regions[region].segment_of(rest);
+            let len = self.regions[region].segments()[segment].len();
+            if len > 0 {
+                let at = random.usize(..len);
+                let place = Place { segment, at };
+                return Some(Spot { region, place });
             }
         }
-        self.iter().next()
+        self.locate_key(self.iter().next()?.key())
     }
 
     /// How many entries are `eligible`.

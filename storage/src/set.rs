@@ -226,6 +226,31 @@ impl Set {
         }
     }
 
+    /// Takes some member out, chosen as [`Self::random`] does, once `show` has seen it.
+    pub fn pop_random<T>(
+        &mut self,
+        random: &mut fastrand::Rng,
+        show: impl FnOnce(Item<'_>) -> T,
+    ) -> Option<T> {
+        match &mut self.0 {
+            Form::Ints(ints) => {
+                let int = ints.get(random.usize(..ints.len().max(1)))?;
+                ints.remove(int);
+                Some(show(Item::Int(int)))
+            }
+            Form::Packed(pack) => {
+                let cursor = pack.seek(random.usize(..pack.len().max(1)))?;
+                let shown = show(pack.get(cursor));
+                pack.remove(cursor);
+                Some(shown)
+            }
+            Form::Table(table) => {
+                let spot = table.random_spot(random)?;
+                Some(show(Item::Bytes(table.take_at(spot).key())))
+            }
+        }
+    }
+
     /// Shows about `count` members from `from` on; returns where to go on, or `None` at the end. Packed forms are shown whole. A member that
     /// stays throughout a scan is shown, whatever happens to the others.
     pub fn scan(
@@ -333,11 +358,16 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
-        fn behaves_as_a_set(ops in proptest::collection::vec((0u8..3, member()), 0..120)) {
+        fn behaves_as_a_set(ops in proptest::collection::vec((0u8..5, member()), 0..120)) {
             let (mut set, mut model) = (Set::new(), BTreeSet::new());
+            let mut rng = fastrand::Rng::with_seed(1);
             for (op, member) in ops {
                 match op {
                     0 => prop_assert_eq!(set.remove(&member), model.remove(&member)),
+                    1 => match set.pop_random(&mut rng, |item| item.to_vec()) {
+                        Some(popped) => prop_assert!(model.remove(&popped)),
+                        None => prop_assert!(model.is_empty()),
+                    },
                     _ => prop_assert_eq!(set.insert(&member, SMALL), model.insert(member.clone())),
                 }
                 prop_assert_eq!(set.contains(&member), model.contains(&member));

@@ -4,7 +4,7 @@
 
 use protocol::args::Args;
 use protocol::reply::Reply;
-use storage::{Item, Set, SetLimits};
+use storage::{Set, SetLimits};
 
 use crate::commands::options::{self, integer};
 use crate::commands::scan::{ElementScan, cursor, write_cursor};
@@ -135,9 +135,6 @@ pub fn smove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     Ok(())
 }
 
-/// Members that SPOP makes room for before it has them.
-const POPPED_ROOM_MAX: usize = 1024;
-
 /// `SPOP key [count]`
 pub fn spop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
@@ -146,6 +143,7 @@ pub fn spop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         3 => Some(options::at_least(0, &args[2], Error::MUST_BE_POSITIVE)?),
         _ => return Err(Error::SYNTAX),
     };
+    let logged = ctx.is_logged();
     let mut random = ctx.random.fork();
     let Some(set) = ctx.get_mut::<Set>(key)? else {
         match count {
@@ -167,18 +165,18 @@ pub fn spop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         ctx.lost(wanted, key, Event::SPOP, true);
         return Ok(());
     }
-    let mut popped = Vec::with_capacity(wanted.min(POPPED_ROOM_MAX));
+    // Which ones these are, chance decides: a log has to know.
+    let mut popped: Vec<Vec<u8>> = Vec::new();
     for _ in 0..wanted {
-        let Some(member) = set.random(&mut random).map(Item::to_vec) else {
-            break;
-        };
-        reply.bulk(&member);
-        set.remove(&member);
-        popped.push(member);
+        set.pop_random(&mut random, |member| {
+            write(reply, member);
+            if logged {
+                popped.push(member.to_vec());
+            }
+        });
     }
     if wanted > 0 {
-        if ctx.is_logged() {
-            // Which ones these were, chance has decided.
+        if logged {
             let mut parts: Vec<&[u8]> = vec![b"SREM", key];
             parts.extend(popped.iter().map(Vec::as_slice));
             ctx.logs(key, &parts);

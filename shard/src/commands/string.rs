@@ -243,8 +243,10 @@ pub fn getex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
 
 /// `MGET key [key ...]`: nil for what is missing or is no string.
 pub fn mget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    reply.array(args.len() - 1);
-    for key in args.iter().skip(1) {
+    let keys = args.tail(1);
+    reply.array(keys.len());
+    for (at, key) in keys.iter().enumerate() {
+        ctx.look_ahead(&keys, at, 1);
         write_or_null(reply, ctx.string(key).unwrap_or(None));
     }
     Ok(())
@@ -279,9 +281,11 @@ fn expect_pairs(args: &Args<'_>, command: &str) -> Outcome {
 }
 
 fn put_pairs(ctx: &mut Context<'_>, args: &Args<'_>) {
-    for at in (1..args.len()).step_by(2) {
-        put(ctx, &args[at], args, at + 1, Deadline::Clear);
-        ctx.changed(&args[at], Event::SET);
+    let pairs = args.tail(1);
+    for at in (0..pairs.len()).step_by(2) {
+        ctx.look_ahead(&pairs, at, 2);
+        put(ctx, &pairs[at], &pairs, at + 1, Deadline::Clear);
+        ctx.changed(&pairs[at], Event::SET);
     }
 }
 
