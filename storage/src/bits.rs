@@ -228,11 +228,16 @@ impl FieldType {
         self.bits
     }
 
-    /// What SET means by the integer `value`: unsigned types take it modulo 2^64 first, so that -1 is their greatest value.
-    pub fn given(self, value: i64) -> i128 {
-        match self.signed {
-            true => value.into(),
-            false => (value as u64).into(),
+    /// What SET stores of the integer `value`: unsigned types take it modulo 2^64 first, so that -1 is their greatest value. Redis weighs in 64 bits
+    /// how far a signed one is below the greatest: where that is too far to say, it counts as above it.
+    pub fn fit_given(self, value: i64, overflow: Overflow) -> Option<i64> {
+        let (_, max) = self.bounds();
+        let distance = max - i128::from(value);
+        let is_beyond = self.signed && self.bits < 64 && distance > i64::MAX.into();
+        match overflow {
+            Overflow::Saturate if is_beyond => i64::try_from(max).ok(),
+            _ if self.signed => self.fit(value.into(), overflow),
+            _ => self.fit((value as u64).into(), overflow),
         }
     }
 
@@ -363,6 +368,20 @@ mod tests {
             prop_assert_eq!(field.fit(value.into(), Overflow::Saturate).map(i128::from), Some(i128::from(value).clamp(min, max)));
             prop_assert_eq!(field.fit(value.into(), Overflow::Fail).is_some(), (min..=max).contains(&i128::from(value)));
         }
+    }
+
+    #[test]
+    fn what_is_far_too_small_is_too_great_as_in_redis() {
+        let stored = |kind: &str, value| {
+            let field = FieldType::parse(kind.as_bytes()).unwrap();
+            field.fit_given(value, Overflow::Saturate).unwrap()
+        };
+        assert_eq!(stored("i8", i64::MIN), 127);
+        assert_eq!(stored("i8", i64::MIN + 127), 127);
+        assert_eq!(stored("i8", i64::MIN + 128), -128);
+        assert_eq!(stored("i63", i64::MIN), i64::MAX / 2);
+        assert_eq!(stored("i64", i64::MIN), i64::MIN);
+        assert_eq!(stored("u8", i64::MIN), 255);
     }
 
     #[test]

@@ -309,7 +309,7 @@ pub fn bitfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
             let (answer, new) = match op.action {
                 Action::Get => (Some(old), None),
                 Action::Set(value, overflow) => {
-                    let new = op.field.fit(op.field.given(value), overflow);
+                    let new = op.field.fit_given(value, overflow);
                     (new.map(|_| old), new)
                 }
                 Action::Add(by, overflow) => {

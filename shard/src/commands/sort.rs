@@ -207,7 +207,11 @@ fn run(ctx: &mut Context<'_>, key: &[u8], request: Request<'_>, reply: &mut Repl
     let mut request = request;
     let mut sorted = Vec::new();
     if let Some(entry) = ctx.read(key) {
-        let object = entry.as_object().ok_or(Error::WRONG_TYPE)?;
+        let object = entry.as_object_mut().ok_or(Error::WRONG_TYPE)?;
+        if let Object::SortedSet(set) = object {
+            // As Redis does, even for SORT_RO: OBJECT ENCODING tells.
+            set.make_large();
+        }
         sorted = elements(object).ok_or(Error::WRONG_TYPE)?;
         if request.unsorted && request.store.is_some() && matches!(object, Object::Set(_)) {
             // What is stored must not depend on how a set happens to be laid out.

@@ -19,6 +19,8 @@ use crate::error::{Error, Outcome};
 use crate::event::Event;
 use crate::waiting::Null;
 
+const NOTHING_BEFORE: Error = Error::new("ERR the stream last element ID is 0-0");
+
 /// What XREAD or XREADGROUP asks for.
 pub struct Request<'a> {
     /// XREADGROUP: the group and the consumer.
@@ -129,10 +131,14 @@ impl<'a> Request<'a> {
             }
             b"$" => Ok(After::Id(log.map_or(StreamId::MIN, |log| log.last_id()))),
             // The last entry itself is wanted.
-            b"+" => Ok(After::Id(log.map_or(StreamId::MIN, |log| {
-                let last = log.last().map(|entry| entry.id.prev().unwrap_or_default());
-                last.unwrap_or(log.last_id())
-            }))),
+            b"+" => Ok(After::Id(match log {
+                None => StreamId::MIN,
+                Some(log) if log.last_id() == StreamId::MIN => return Err(NOTHING_BEFORE),
+                Some(log) => {
+                    let last = log.last().map(|entry| entry.id.prev().unwrap_or_default());
+                    last.unwrap_or(log.last_id())
+                }
+            })),
             b">" if self.group.is_some() => Ok(After::Delivered),
             b">" => Err(Error::new(
                 "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",

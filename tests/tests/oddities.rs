@@ -1,0 +1,49 @@
+//! Replies of Redis 7.4 that one would not expect. They stand here as it gave them, since an older reference gives others.
+
+use tests::reply::Value;
+use tests::{Options, Server};
+
+const SHARDS: [u16; 3] = [1, 2, 4];
+
+/// Asks for each in turn; the last reply must be this.
+fn ends_with(asked: &[&str], reply: &Value) {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        let last = asked.iter().map(|words| wire.ask(words)).last();
+        assert_eq!(last.as_ref(), Some(reply), "{shards} shards: {asked:?}");
+    }
+}
+
+fn integers(numbers: &[i64]) -> Value {
+    Value::Array(numbers.iter().copied().map(Value::Integer).collect())
+}
+
+#[test]
+fn a_field_is_as_great_as_can_be_where_the_value_is_far_too_small() {
+    let set = "BITFIELD k OVERFLOW SAT SET i8 1 -9223372036854775808 GET i8 1";
+    ends_with(&[set], &integers(&[0, 127]));
+    let set = "BITFIELD k OVERFLOW SAT SET i8 1 -9223372036854775680 GET i8 1";
+    ends_with(&[set], &integers(&[0, -128]));
+    let add = "BITFIELD k SET i8 0 5 OVERFLOW SAT INCRBY i8 0 -9223372036854775808";
+    ends_with(&[add], &integers(&[0, -128]));
+}
+
+#[test]
+fn a_stream_that_never_had_an_entry_has_no_last_one() {
+    let create = "XGROUP CREATE s g 0 MKSTREAM";
+    let none = Value::Error(b"ERR the stream last element ID is 0-0".to_vec());
+    ends_with(&[create, "XREAD STREAMS s +"], &none);
+    ends_with(&[create, "XREAD BLOCK 10 STREAMS s +"], &none);
+    ends_with(&["XREAD STREAMS s +"], &Value::Null("*-1"));
+    let emptied = [create, "XADD s 1-1 f v", "XDEL s 1-1", "XREAD STREAMS s +"];
+    ends_with(&emptied, &Value::Null("*-1"));
+}
+
+#[test]
+fn a_sorted_set_that_was_sorted_is_large() {
+    for sort in ["SORT z ALPHA", "SORT_RO z ALPHA", "SORT z BY nosort"] {
+        let asked = ["ZADD z 1 a 2 b", sort, "OBJECT ENCODING z"];
+        ends_with(&asked, &Value::Bulk(b"skiplist".to_vec()));
+    }
+}
