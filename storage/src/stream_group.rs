@@ -110,11 +110,8 @@ impl Group {
 
     /// How many entries are still to be delivered, where it can be known. Less than none where more were said to be read than were added.
     pub fn lag(&self, stream: &Counts) -> Option<i64> {
-        if stream.entries_added == 0 || stream.len == 0 {
+        if stream.entries_added == 0 {
             return Some(0);
-        }
-        if self.last_id < stream.first_id && stream.max_deleted_id < stream.first_id {
-            return i64::try_from(stream.len).ok();
         }
         let read = match self.entries_read {
             Some(read) if !stream.deleted_since(self.last_id) => read,

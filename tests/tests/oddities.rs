@@ -41,6 +41,28 @@ fn a_stream_that_never_had_an_entry_has_no_last_one() {
 }
 
 #[test]
+fn a_lag_believes_what_was_said_to_be_read() {
+    let lag_of = |reads: &str, then: &str| {
+        let server = Server::start(Options::default());
+        let mut wire = server.connect();
+        wire.ask("XADD s 1-1 f v");
+        wire.ask("XADD s 2-1 f v");
+        wire.ask(&format!("XGROUP CREATE s g 0 ENTRIESREAD {reads}"));
+        wire.ask(then);
+        let Value::Array(groups) = wire.ask("XINFO GROUPS s") else {
+            panic!("an array of groups");
+        };
+        let Some(Value::Array(group)) = groups.into_iter().next() else {
+            panic!("a group is an array in RESP2");
+        };
+        group.last().cloned()
+    };
+    assert_eq!(lag_of("3", "PING"), Some(Value::Integer(-1)));
+    assert_eq!(lag_of("0", "XTRIM s MAXLEN 1"), Some(Value::Integer(2)));
+    assert_eq!(lag_of("1", "XTRIM s MAXLEN 0"), Some(Value::Integer(1)));
+}
+
+#[test]
 fn a_sorted_set_that_was_sorted_is_large() {
     for sort in ["SORT z ALPHA", "SORT_RO z ALPHA", "SORT z BY nosort"] {
         let asked = ["ZADD z 1 a 2 b", sort, "OBJECT ENCODING z"];
