@@ -30,7 +30,7 @@ fn a_field_is_as_great_as_can_be_where_the_value_is_far_too_small() {
 }
 
 #[test]
-fn a_stream_that_never_had_an_entry_has_no_last_one() {
+fn the_last_entry_of_a_stream_is_that_of_its_last_id() {
     let create = "XGROUP CREATE s g 0 MKSTREAM";
     let none = Value::Error(b"ERR the stream last element ID is 0-0".to_vec());
     ends_with(&[create, "XREAD STREAMS s +"], &none);
@@ -38,6 +38,9 @@ fn a_stream_that_never_had_an_entry_has_no_last_one() {
     ends_with(&["XREAD STREAMS s +"], &Value::Null("*-1"));
     let emptied = [create, "XADD s 1-1 f v", "XDEL s 1-1", "XREAD STREAMS s +"];
     ends_with(&emptied, &Value::Null("*-1"));
+    let added = ["XADD s 1-1 f v", "XADD s 2-1 f v"];
+    let deleted = [&added[..], &["XDEL s 2-1", "XREAD STREAMS s +"]].concat();
+    ends_with(&deleted, &Value::Null("*-1"));
 }
 
 #[test]

@@ -130,15 +130,12 @@ impl<'a> Request<'a> {
                 )))
             }
             b"$" => Ok(After::Id(log.map_or(StreamId::MIN, |log| log.last_id()))),
-            // The last entry itself is wanted.
-            b"+" => Ok(After::Id(match log {
-                None => StreamId::MIN,
-                Some(log) if log.last_id() == StreamId::MIN => return Err(NOTHING_BEFORE),
-                Some(log) => {
-                    let last = log.last().map(|entry| entry.id.prev().unwrap_or_default());
-                    last.unwrap_or(log.last_id())
-                }
-            })),
+            // The last entry itself is wanted: none, as in Redis, where that was deleted.
+            b"+" => match log.map(|log| log.last_id().prev()) {
+                None => Ok(After::Id(StreamId::MIN)),
+                Some(Some(id)) => Ok(After::Id(id)),
+                Some(None) => Err(NOTHING_BEFORE),
+            },
             b">" if self.group.is_some() => Ok(After::Delivered),
             b">" => Err(Error::new(
                 "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
