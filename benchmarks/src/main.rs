@@ -6,6 +6,9 @@ mod bounds;
 mod client;
 mod collections;
 mod compare;
+mod durable;
+mod durable_files;
+mod durable_latency;
 mod evict;
 mod growth;
 mod handoff;
@@ -13,6 +16,7 @@ mod idle;
 mod memory;
 mod overhead;
 mod pauses;
+mod picture;
 mod placement;
 mod process;
 mod publish;
@@ -25,6 +29,7 @@ mod transactions;
 mod types;
 
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -102,6 +107,27 @@ enum Benchmark {
         /// `maxmemory` in MiB [default: 100, quick: 20].
         #[arg(long)]
         mib: Option<NonZeroU64>,
+    },
+    /// What it costs that data outlasts the process: writing a log, saving, loading, and latency meanwhile; judges the project's bounds.
+    Durable {
+        /// Rounds of writing [default: 5, quick: 1].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// SETs of a run of writing [default: 600000, quick: 60000].
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
+        /// Keys that are saved and loaded [default: 5000000, quick: 200000].
+        #[arg(long)]
+        keys: Option<NonZeroU64>,
+        /// Saves, loads, and rounds of latency [default: 3, quick: 1].
+        #[arg(long)]
+        repeats: Option<NonZeroU64>,
+        /// Only the parts whose names have this in them: `writing`, `files`, `latency`.
+        #[arg(long)]
+        only: Option<String>,
+        /// Where to draw the latencies, as an SVG.
+        #[arg(long)]
+        picture: Option<PathBuf>,
     },
     /// Latency of GET while the keyspace grows.
     Growth {
@@ -221,6 +247,22 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(requests, 6_000_000, 600_000),
             pick(mib, 100, 20),
         ),
+        Benchmark::Durable {
+            rounds,
+            requests,
+            keys,
+            repeats,
+            ref only,
+            ref picture,
+        } => {
+            let size = durable::Size {
+                rounds: pick(rounds, 5, 1),
+                requests: pick(requests, 600_000, 60_000),
+                keys: pick(keys, 5_000_000, 200_000),
+                repeats: pick(repeats, 3, 1),
+            };
+            durable::run(selection, &size, only.as_deref(), picture.as_ref())
+        }
         Benchmark::Growth { keys, rate } => growth::run(
             selection,
             pick(keys, 5_000_000, 500_000),

@@ -7,6 +7,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{self, Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,12 +15,14 @@ use tempfile::TempDir;
 
 use crate::Result;
 use crate::client::Connection;
-use crate::process::{self, Process};
+use crate::process::{self, Cores, Process};
 use crate::report::Table;
 use crate::subject::{Product, Subject};
 
-/// A server that has not answered PING for so long after its start has failed.
-const START_MAX: Duration = Duration::from_secs(20);
+/// A server that has not answered PING for so long after its start has failed; it may load millions of keys meanwhile.
+const START_MAX: Duration = Duration::from_secs(60);
+/// Between two looks whether it does.
+const START_LOOK: Duration = Duration::from_millis(10);
 /// Both output streams of a server, in its directory.
 const LOG: &str = "log";
 /// More connections than any benchmark here opens.
@@ -113,7 +116,7 @@ pub struct Server {
     /// Its port on 127.0.0.1.
     pub port: u16,
     subject: Subject,
-    directory: TempDir,
+    directory: Arc<TempDir>,
 }
 
 impl Server {
@@ -124,9 +127,22 @@ impl Server {
 
     /// The same with flags of its own.
     pub fn start_with(selection: &Selection, subject: Subject, flags: &[String]) -> Result<Server> {
+        let cores = subject.placement().server;
+        let directory = Arc::new(tempfile::tempdir()?);
+        Self::start_in(selection, subject, cores, directory, flags)
+    }
+
+    /// The same on these cores, with what it finds in a directory, which goes when nobody has it any more.
+    pub fn start_in(
+        selection: &Selection,
+        subject: Subject,
+        cores: Cores,
+        directory: Arc<TempDir>,
+        flags: &[String],
+    ) -> Result<Server> {
         let program = selection.program(subject.product)?;
-        let (directory, port) = (tempfile::tempdir()?, free_port()?);
-        let mut command = command(&program, subject, port, directory.path())?;
+        let port = free_port()?;
+        let mut command = command(&program, subject, cores, port, directory.path())?;
         command.args(flags);
         let process = Process::start(&subject.to_string(), command, &directory.path().join(LOG))?;
         let mut server = Server {
@@ -143,7 +159,7 @@ impl Server {
             if pong.is_ok_and(|pong| pong == "PONG") {
                 return Ok(server);
             }
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(START_LOOK);
         }
         Err(format!("{subject} did not start").into())
     }
@@ -167,8 +183,14 @@ impl Drop for Server {
     }
 }
 
-fn command(program: &Path, subject: Subject, port: u16, directory: &Path) -> Result<Command> {
-    let mut command = process::pinned(program, subject.placement().server);
+fn command(
+    program: &Path,
+    subject: Subject,
+    cores: Cores,
+    port: u16,
+    directory: &Path,
+) -> Result<Command> {
+    let mut command = process::pinned(program, cores);
     let (shards, clients) = (subject.shards.to_string(), CONNECTIONS_MAX.to_string());
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
     command.arg("--dir").arg(directory).current_dir(directory);
