@@ -6,17 +6,18 @@
 //! `appendfsync always`: no reply leaves before what the shard had said until then is on disk. That holds for a connection's output, for
 //! batches of replies to other shards, and for what is answered late: all wait for the *frontier*. One sync serves all who wait (group commit).
 //! A transaction over several shards is answered when no crash can take it any more (see `commits`); until then the frontier of each
-//! participant stays before its share: what came after may have seen it, and is not answered before it is certain.
+//! participant stays before its share: what came after may have seen it, and is not answered before it is certain. Where it only read what is
+//! not on disk yet, its answer waits for that shard, too.
 //!
 //! After a crash the logs are cut back to where all transactions are whole (see `replay`). What is cut was never answered.
 //!
 //! What could not be written is kept and tried again every second (see `log_file`). Meanwhile every shard refuses writes, and reads go on. Under
 //! `always` there is one thing to choose then: memory has what the disk has not, of writes that were under way and are not answered. Reads
-//! that waited for that, too, would hang for as long as the disk is full. So while a log fails, only what wrote waits, and a read may see
-//! a value that is gone again if the process is killed before the disk works. No answer to a write is ever taken back.
+//! that waited for that, too, would hang for as long as the disk is full. So while any shard's log fails, only what wrote waits, and a read may
+//! see a value that is gone again if the process is killed before the disk works. No answer to a write is ever taken back.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ use tracing::{error, info};
 use crate::aof_manifest::Manifest;
 use crate::batch::ClientToken;
 use crate::client::Client;
-use crate::commits::{Certain, CommitId};
+use crate::commits::{Awaited, CommitId, Settled};
 use crate::config::AppendFsync;
 use crate::locks::ItemId;
 use crate::log_file::{LogFile, RingFile};
@@ -52,8 +53,8 @@ const BEHIND_BYTES_MAX: usize = 256 << 20;
 /// Something for the writer, in order.
 enum Step {
     Write(Vec<u8>),
-    /// What comes next goes to this file.
-    Open(PathBuf),
+    /// What comes next, from this byte of the journal on, goes to this file.
+    Open(PathBuf, u64),
     /// There is no log any more.
     Close,
 }
@@ -62,6 +63,8 @@ enum Step {
 struct Commit {
     /// Whose answer waits.
     client: ClientToken,
+    /// It changed nothing.
+    only_read: bool,
     then: Box<dyn FnOnce(&mut Shard)>,
 }
 
@@ -77,8 +80,10 @@ pub struct Log {
     written: u64,
     /// Bytes in the file.
     pub file_bytes: u64,
-    /// Shares of transactions that are not certain: where each begins.
-    unsettled: BTreeMap<CommitId, u64>,
+    /// Shares of transactions that are not certain, in order: where each begins and ends.
+    unsettled: VecDeque<(u64, u64)>,
+    /// Where the last share or mark ends that was not told to be on disk.
+    untold: Option<u64>,
     /// Messages that leave once the frontier is there.
     held: VecDeque<(Gate, ShardId, Message)>,
     /// Connections whose output waits.
@@ -105,11 +110,10 @@ pub struct Gate {
 }
 
 impl Log {
-    /// How far the disk must have come.
-    fn awaited(&self, gate: Gate) -> u64 {
-        match self.failed {
-            true => gate.own,
-            false => gate.all,
+    /// What was told between these two is a transaction's, whose answer waits in another way: whoever asks next has not written it.
+    pub(crate) fn answers_wait_otherwise(&mut self, before: u64, after: u64) {
+        if self.looked_at == before {
+            self.looked_at = after;
         }
     }
 
@@ -120,8 +124,8 @@ impl Log {
 
     /// How far replies may tell.
     fn frontier(&self) -> u64 {
-        let unsettled = self.unsettled.values().min();
-        unsettled.map_or(self.synced, |&begins| self.synced.min(begins))
+        let unsettled = self.unsettled.front();
+        unsettled.map_or(self.synced, |&(begins, _)| self.synced.min(begins))
     }
 }
 
@@ -129,7 +133,8 @@ impl Shard {
     /// From now on there is a log: this file.
     pub(crate) fn open_log(&mut self, path: PathBuf) {
         self.effects.journal.turn(true);
-        self.log.steps.push_back(Step::Open(path));
+        let from = self.effects.journal.total();
+        self.log.steps.push_back(Step::Open(path, from));
         self.heed_fsync_policy();
         self.wake_log();
     }
@@ -151,8 +156,9 @@ impl Shard {
             return self.open_log(path);
         }
         let rest = self.effects.journal.begin_file();
+        let from = self.effects.journal.total();
         self.log.steps.push_back(Step::Write(rest));
-        self.log.steps.push_back(Step::Open(path));
+        self.log.steps.push_back(Step::Open(path, from));
         self.wake_log();
     }
 
@@ -160,7 +166,9 @@ impl Shard {
     pub(crate) fn heed_fsync_policy(&mut self) {
         let journals = self.effects.journal.is_on();
         self.log.gates = journals && self.config.appendfsync == AppendFsync::Always;
+        self.tell_certain();
         self.open_gates();
+        self.wake_log();
     }
 
     /// Once a turn: lets the writer have what was said.
@@ -208,6 +216,21 @@ impl Shard {
                 && self.log.synced == self.effects.journal.total())
     }
 
+    /// Whether answers that tell of what is here have to wait for the disk.
+    pub(crate) fn log_is_behind(&self) -> bool {
+        self.log.gates
+            && !self.refusals.a_log_fails()
+            && self.log.frontier() < self.effects.journal.total()
+    }
+
+    /// How far the disk must have come.
+    fn awaited(&self, gate: Gate) -> u64 {
+        match self.refusals.a_log_fails() {
+            true => gate.own,
+            false => gate.all,
+        }
+    }
+
     /// What the replies of what has just run must wait for, if anything. Asked once for each piece of work.
     #[inline]
     fn gate(&mut self) -> Option<Gate> {
@@ -217,7 +240,7 @@ impl Shard {
             all: self.effects.journal.total(),
             own: if wrote { told } else { 0 },
         };
-        (self.log.awaited(gate) > self.log.frontier()).then_some(gate)
+        (self.awaited(gate) > self.log.frontier()).then_some(gate)
     }
 
     /// Keeps a connection's output back until what it may tell of is on disk.
@@ -265,11 +288,20 @@ impl Shard {
         }
     }
 
-    /// The log has just failed: what only read does not wait for it.
+    /// A log has just failed: what only read does not wait for it.
     fn let_readers_go(&mut self) {
+        self.log.looked_at = self.effects.journal.told();
+        let readers = self.log.commits.iter_mut().filter(|it| it.1.only_read);
+        let answers: Vec<_> = readers
+            .map(|(_, commit)| {
+                commit.client = ClientToken::NOBODY;
+                std::mem::replace(&mut commit.then, Box::new(|_| {}))
+            })
+            .collect();
+        answers.into_iter().for_each(|answer| answer(self));
         let frontier = self.log.frontier();
         for (gate, to, message) in std::mem::take(&mut self.log.held) {
-            match self.log.awaited(gate) > frontier {
+            match self.awaited(gate) > frontier {
                 true => self.log.held.push_back((gate, to, message)),
                 false => self.send(to, message),
             }
@@ -280,7 +312,7 @@ impl Shard {
             };
             let mut client = client.borrow_mut();
             match client.gated {
-                Some(gate) if self.log.awaited(gate) > frontier => {
+                Some(gate) if self.awaited(gate) > frontier => {
                     self.log.clients.push_back((mark, token));
                 }
                 _ => {
@@ -293,7 +325,6 @@ impl Shard {
 
     /// More is on disk, or settled: lets those go who waited for it.
     fn open_gates(&mut self) {
-        self.tell_certain();
         let open_to = match self.log.gates {
             true => self.log.frontier(),
             false => u64::MAX,
@@ -324,10 +355,11 @@ impl Shard {
         }
     }
 
-    /// On a coordinator: a transaction whose participants will have said their shares.
-    pub(crate) fn begin_commit(&mut self) -> CommitId {
+    /// On a coordinator: a transaction whose shares and marks are about to be said.
+    pub(crate) fn begin_commit(&mut self, only_read: bool) -> CommitId {
         let index = self.log.commits.insert(Commit {
             client: ClientToken::NOBODY,
+            only_read,
             then: Box::new(|_| {}),
         });
         CommitId {
@@ -385,42 +417,52 @@ impl Shard {
     }
 
     /// On an owner: its share of a transaction has been said from `begins` on.
-    pub(crate) fn share_said(&mut self, commit: CommitId, begins: u64, participants: &[ShardId]) {
-        self.log.unsettled.insert(commit, begins);
+    pub(crate) fn share_said(&mut self, awaited: Awaited, begins: u64) {
         let end = self.effects.journal.total();
-        self.process
-            .commits
-            .said(self.id, commit, participants, end);
-        if !self.log.gates {
+        self.log.unsettled.push_back((begins, end));
+        self.mark_said(awaited);
+    }
+
+    /// On an owner: a transaction's answer waits for all that has been said.
+    pub(crate) fn mark_said(&mut self, awaited: Awaited) {
+        let end = self.effects.journal.total();
+        self.process.commits.said(self.id, awaited, end);
+        self.log.untold = Some(end);
+        if !self.log.gates || end <= self.log.synced {
             self.tell_certain();
         }
     }
 
     /// More is on disk, or nobody waits for that: lets those know whose transactions are certain by it.
     fn tell_certain(&mut self) {
-        if self.log.unsettled.is_empty() {
+        let Some(untold) = self.log.untold else {
             return;
-        }
+        };
         let up_to = match self.log.gates {
             true => self.log.synced,
             false => u64::MAX,
         };
-        for Certain { id, participants } in self.process.commits.synced(self.id, up_to) {
-            for shard in participants {
-                let settle = move |shard: &mut Shard| {
-                    shard.log.unsettled.remove(&id);
-                    shard.open_gates();
-                };
-                match shard == self.id {
-                    true => _ = self.log.unsettled.remove(&id),
-                    false => self.send(shard, Message::Visit(Box::new(settle))),
-                }
-            }
-            let end = move |shard: &mut Shard| {
-                let ended = shard.log.commits.try_remove(id.index);
-                ended.into_iter().for_each(|commit| (commit.then)(shard));
-            };
-            self.send(id.coordinator, Message::Visit(Box::new(end)));
+        if untold <= up_to {
+            self.log.untold = None;
+        }
+        for settled in self.process.commits.synced(self.id, up_to) {
+            self.send(
+                settled.shard,
+                Message::Visit(Box::new(move |shard: &mut Shard| shard.heed(settled))),
+            );
+        }
+    }
+
+    /// Transactions have become certain.
+    fn heed(&mut self, settled: Settled) {
+        let unsettled = &mut self.log.unsettled;
+        while unsettled.front().is_some_and(|it| it.1 <= settled.up_to) {
+            unsettled.pop_front();
+        }
+        self.open_gates();
+        for index in settled.commits {
+            let ended = self.log.commits.try_remove(index);
+            ended.into_iter().for_each(|commit| (commit.then)(self));
         }
     }
 
@@ -444,14 +486,16 @@ impl Shard {
     fn log_failed(&mut self, what: &str, error: &io::Error) {
         if !std::mem::replace(&mut self.log.failed, true) {
             error!(%error, what, "the append-only log: writes are refused until this works again");
-            self.log.looked_at = self.effects.journal.told();
             self.begin_turn();
-            self.let_readers_go();
             // As the system says it, without the number.
             let words = error.to_string();
             let words: Arc<str> = words.split(" (os error").next().unwrap_or_default().into();
-            self.refusals.log_failed(&words, &self.config);
-            self.tell_others(move |shard| shard.refusals.log_failed(&words, &shard.config));
+            let heed = move |shard: &mut Shard| {
+                shard.refusals.log_failed(&words, &shard.config);
+                shard.let_readers_go();
+            };
+            heed(self);
+            self.tell_others(heed);
             self.lend_what_waits();
         }
     }
@@ -465,10 +509,7 @@ impl Shard {
         }
     }
 
-    /// The journal counts from nothing again, where it is turned on again.
     fn log_is_closed(&mut self) {
-        self.log.written = 0;
-        self.log.synced = 0;
         self.log.file_bytes = 0;
         self.log_works();
         self.lend_what_waits();
@@ -493,12 +534,15 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
     loop {
         let step = shard.borrow_mut().next_step();
         match step {
-            Some(Step::Open(path)) => {
+            Some(Step::Open(path, from)) => {
                 if let Some(old) = &mut open {
                     sync(&shard, old).await;
                 }
                 open = reopen(&shard, &path).await;
-                shard.borrow_mut().log.file_bytes = open.as_ref().map_or(0, Open::bytes);
+                let log = &mut shard.borrow_mut().log;
+                log.file_bytes = open.as_ref().map_or(0, Open::bytes);
+                // What came before is synced, or given up.
+                (log.written, log.synced) = (from, from);
             }
             Some(Step::Close) => {
                 if let Some(old) = &mut open.take() {
@@ -579,6 +623,7 @@ async fn sync(shard: &RefCell<Shard>, open: &mut Open) {
     shard.begin_turn();
     shard.log_works();
     shard.log.synced = shard.log.written;
+    shard.tell_certain();
     shard.open_gates();
     if shard.stopping {
         shard.wake_main();
@@ -595,8 +640,10 @@ async fn rest(shard: &RefCell<Shard>, open: Option<&mut Open>) {
     let until = match &open {
         Some(open) if unsynced => match policy {
             _ if stopping => Some(Duration::ZERO),
+            // It was written under another policy.
+            AppendFsync::Always => Some(Duration::ZERO),
             AppendFsync::No => None,
-            _ => Some(SYNC_EVERY.saturating_sub(open.since_sync())),
+            AppendFsync::EverySecond => Some(SYNC_EVERY.saturating_sub(open.since_sync())),
         },
         _ => None,
     };

@@ -6,31 +6,45 @@
 //! all its shares are on disk and so are those of every transaction before it in one of its files, and before those in theirs. Two that stand in
 //! two files in different orders are before each other, and become certain together: it is the greatest set that is closed in this way.
 //!
+//! What a transaction only read counts, too: the shard that had it has no share in its file, but the answer tells of what may not be on disk yet.
+//! There the transaction has a *mark* at the end of the file, which is treated as a share of no bytes.
+//!
 //! Shards share nothing else that they write; this they do, behind a lock, because a word from each to each would cost every transaction another
-//! round trip. The lock is taken once for each share, and once for each sync that shares wait for.
+//! round trip. The lock is taken once for each share or mark, and once for each sync that some wait for.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use crate::slot::ShardId;
 
-/// A transaction whose shares are on their way to disk, on its coordinator.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+/// A transaction whose answer waits, by its coordinator. The index names another one once that has been told that this is certain.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CommitId {
     pub coordinator: ShardId,
     pub index: usize,
 }
 
-/// A transaction that has become certain.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Certain {
+/// The same as each shard hears of it that has a share or a mark.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaited {
     pub id: CommitId,
-    pub participants: Vec<ShardId>,
+    /// How many such shards there are.
+    pub parts: usize,
+}
+
+/// What one shard is to know when transactions have become certain.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Settled {
+    pub shard: ShardId,
+    /// No share is uncertain that ends here, or before, in the shard's file.
+    pub up_to: u64,
+    /// Of those that it coordinates, which are certain now.
+    pub commits: Vec<usize>,
 }
 
 /// A transaction that is not certain yet.
 struct Pending {
-    participants: Vec<ShardId>,
+    parts: usize,
     /// Shares that are not on disk, or not said yet.
     missing: usize,
     /// Shares that stand where nothing uncertain is before them, while that is looked for.
@@ -66,12 +80,13 @@ impl Commits {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A shard has said its share, up to `end` of its journal.
-    pub fn said(&self, shard: ShardId, id: CommitId, participants: &[ShardId], end: u64) {
+    /// A shard has said its share, up to `end` of its journal, or that is where its mark is. Ends never go back.
+    pub fn said(&self, shard: ShardId, awaited: Awaited, end: u64) {
+        let Awaited { id, parts } = awaited;
         self.with(|state| {
             state.pending.entry(id).or_insert_with(|| Pending {
-                participants: participants.into(),
-                missing: participants.len(),
+                parts,
+                missing: parts,
                 reached: 0,
             });
             state.files[shard.index()].push_back(Share {
@@ -82,8 +97,8 @@ impl Commits {
         });
     }
 
-    /// So much of a shard's journal is on disk. Returns what is certain now that was not.
-    pub fn synced(&self, shard: ShardId, up_to: u64) -> Vec<Certain> {
+    /// So much of a shard's journal is on disk. Returns whom it concerns, where something is certain now that was not.
+    pub fn synced(&self, shard: ShardId, up_to: u64) -> Vec<Settled> {
         self.with(|state| match state.note_synced(shard, up_to) {
             true => state.take_certain(),
             false => Vec::new(),
@@ -109,8 +124,31 @@ impl State {
         whole
     }
 
-    /// Finds the greatest set that is closed, and takes it out.
-    fn take_certain(&mut self) -> Vec<Certain> {
+    /// Takes the greatest set that is closed.
+    fn take_certain(&mut self) -> Vec<Settled> {
+        let ends = self.certain_ends();
+        let mut settled: Vec<Settled> = (0..self.files.len())
+            .map(|index| Settled {
+                shard: ShardId::new(index),
+                up_to: 0,
+                commits: Vec::new(),
+            })
+            .collect();
+        for (at, (file, end)) in self.files.iter_mut().zip(ends).enumerate() {
+            for share in file.drain(..end) {
+                settled[at].up_to = share.end;
+                if self.pending.remove(&share.id).is_some() {
+                    let coordinator = share.id.coordinator.index();
+                    settled[coordinator].commits.push(share.id.index);
+                }
+            }
+        }
+        settled.retain(|it| it.up_to > 0 || !it.commits.is_empty());
+        settled
+    }
+
+    /// How many shares of each file are in it.
+    fn certain_ends(&mut self) -> Vec<usize> {
         // As far as all is on disk, in each file; then back to where what stands there does so in all its files.
         let mut ends: Vec<usize> = Vec::with_capacity(self.files.len());
         self.pending.values_mut().for_each(|it| it.reached = 0);
@@ -130,7 +168,7 @@ impl State {
             for (file, end) in self.files.iter().zip(&mut ends) {
                 let is_lonely = |share: &Share| {
                     let pending = self.pending.get(&share.id);
-                    pending.is_none_or(|it| it.reached < it.participants.len())
+                    pending.is_none_or(|it| it.reached < it.parts)
                 };
                 let Some(first) = file.range(..*end).position(is_lonely) else {
                     continue;
@@ -144,21 +182,9 @@ impl State {
                 moved = true;
             }
             if !moved {
-                break;
+                return ends;
             }
         }
-        let mut certain = Vec::new();
-        for (file, end) in self.files.iter_mut().zip(ends) {
-            for share in file.drain(..end) {
-                if let Some(pending) = self.pending.remove(&share.id) {
-                    certain.push(Certain {
-                        id: share.id,
-                        participants: pending.participants,
-                    });
-                }
-            }
-        }
-        certain
     }
 }
 
@@ -177,13 +203,14 @@ mod tests {
         }
     }
 
-    fn shards(of: &[usize]) -> Vec<ShardId> {
-        of.iter().copied().map(ShardId::new).collect()
+    fn say(commits: &Commits, shard: usize, index: usize, parts: usize, end: u64) {
+        let id = id(index);
+        commits.said(ShardId::new(shard), Awaited { id, parts }, end);
     }
 
     fn certain(commits: &Commits, shard: usize, up_to: u64) -> Vec<usize> {
-        let certain = commits.synced(ShardId::new(shard), up_to);
-        let mut indices: Vec<usize> = certain.iter().map(|it| it.id.index).collect();
+        let settled = commits.synced(ShardId::new(shard), up_to);
+        let mut indices: Vec<usize> = settled.into_iter().flat_map(|it| it.commits).collect();
         indices.sort_unstable();
         indices
     }
@@ -191,18 +218,47 @@ mod tests {
     #[test]
     fn nothing_is_certain_behind_what_is_not() {
         let commits = Commits::new(3);
-        let say = |shard, index, of: &[usize], end| {
-            commits.said(ShardId::new(shard), id(index), &shards(of), end);
-        };
+        let say = |shard, index, parts, end| say(&commits, shard, index, parts, end);
         // Shard 1 has said its share of the first, and not written it.
-        say(0, 1, &[0, 1], 10);
-        say(1, 1, &[0, 1], 10);
-        say(0, 2, &[0, 2], 20);
-        say(2, 2, &[0, 2], 10);
-        say(0, 3, &[0], 30);
+        say(0, 1, 2, 10);
+        say(1, 1, 2, 10);
+        say(0, 2, 2, 20);
+        say(2, 2, 2, 10);
+        say(0, 3, 1, 30);
         assert_eq!(certain(&commits, 0, 30), []);
         assert_eq!(certain(&commits, 2, 10), []);
         assert_eq!(certain(&commits, 1, 10), [1, 2, 3]);
+    }
+
+    #[test]
+    fn each_shard_hears_how_far_its_file_is_settled() {
+        let commits = Commits::new(3);
+        let other = CommitId {
+            coordinator: ShardId::new(2),
+            index: 7,
+        };
+        let awaited = Awaited {
+            id: other,
+            parts: 2,
+        };
+        commits.said(ShardId::new(0), awaited, 10);
+        commits.said(ShardId::new(1), awaited, 20);
+        say(&commits, 0, 1, 1, 30);
+        assert_eq!(commits.synced(ShardId::new(0), 10), []);
+        let settled = |shard, up_to, commits: &[usize]| Settled {
+            shard: ShardId::new(shard),
+            up_to,
+            commits: commits.to_vec(),
+        };
+        assert_eq!(
+            commits.synced(ShardId::new(1), 25),
+            [
+                settled(0, 10, &[]),
+                settled(1, 20, &[]),
+                settled(2, 0, &[7])
+            ]
+        );
+        assert_eq!(commits.synced(ShardId::new(0), 30), [settled(0, 30, &[1])]);
     }
 
     #[test]
@@ -211,7 +267,7 @@ mod tests {
         for (shard, order) in [(0, [1, 2]), (1, [2, 1])] {
             for (at, index) in order.into_iter().enumerate() {
                 let end = 10 * (at as u64 + 1);
-                commits.said(ShardId::new(shard), id(index), &shards(&[0, 1]), end);
+                say(&commits, shard, index, 2, end);
             }
         }
         assert_eq!(certain(&commits, 0, 20), []);
@@ -270,8 +326,7 @@ mod tests {
                         let (shard, index) = unsaid.pop().expect("one");
                         files[shard].push(index);
                         let end = files[shard].len() as u64;
-                        let of = shards(&participants[index]);
-                        commits.said(ShardId::new(shard), id(index), &of, end);
+                        say(&commits, shard, index, participants[index].len(), end);
                     }
                     _ => {
                         let shard = random.usize(..count);

@@ -55,9 +55,20 @@ pub struct PartOf<T> {
 impl<T: Send + 'static> PartOf<T> {
     /// Sends the part home.
     pub fn tell(self, shard: &mut Shard, part: T) {
+        let (origin, message) = self.message(part);
+        shard.send(origin, message);
+    }
+
+    /// The same, as a reply goes: under `appendfsync always` when all is on disk that the shard has said.
+    pub fn tell_when_synced(self, shard: &mut Shard, part: T) {
+        let (origin, message) = self.message(part);
+        shard.send_gated(origin, message);
+    }
+
+    fn message(self, part: T) -> (ShardId, Message) {
         let part: BoxedPart = Box::new(part);
         let home = move |home: &mut Shard| home.gathered(self.index, self.place, part);
-        shard.send(self.origin, Message::Visit(Box::new(home)));
+        (self.origin, Message::Visit(Box::new(home)))
     }
 }
 

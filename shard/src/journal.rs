@@ -15,7 +15,7 @@ use protocol::args::Args;
 use storage::rdb::{self, Compression};
 use storage::{DbIndex, Entry, UnixMillis, aof};
 
-use crate::commits::CommitId;
+use crate::commits::{Awaited, CommitId};
 use crate::message::TransactionKey;
 use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
@@ -131,10 +131,13 @@ impl Journal {
         self.on
     }
 
-    /// From now on there is a log, which begins with what comes next; or there is none.
+    /// From now on there is a log, which begins with what comes next; or there is none, and what the writer has not taken goes. Bytes are counted
+    /// on.
     pub fn turn(&mut self, on: bool) {
         *self = Self {
             on,
+            taken: self.total(),
+            told: self.told,
             ..Self::default()
         };
     }
@@ -275,8 +278,10 @@ impl Journal {
 
     /// Says what was recorded before.
     pub fn repeat(&mut self, db: DbIndex, now: UnixMillis, record: &[u8]) {
-        self.context(db, Some(now));
-        self.out.extend_from_slice(record);
+        if self.on {
+            self.context(db, Some(now));
+            self.out.extend_from_slice(record);
+        }
     }
 
     /// What follows happens together.
@@ -319,7 +324,7 @@ impl Journal {
 /// A transaction as one shard's log will have it.
 pub struct TransactionShare {
     /// Who waits for it to be on disk.
-    commit: Option<CommitId>,
+    awaited: Option<Awaited>,
     /// Names it in the logs of all who take part.
     id: Arc<str>,
     /// The shards whose logs have a share.
@@ -329,19 +334,29 @@ pub struct TransactionShare {
 
 /// The shares of a transaction that ends.
 pub struct Shares {
-    pub(crate) commit: Option<CommitId>,
+    awaited: Option<Awaited>,
     id: Arc<str>,
     participants: Arc<[ShardId]>,
     shares: Vec<Share>,
 }
 
 impl Shares {
+    /// What the answer has to wait for.
+    pub fn commit(&self) -> Option<CommitId> {
+        self.awaited.map(|it| it.id)
+    }
+
+    /// How a shard is told of it that was only read.
+    pub fn mark(&self, shard: ShardId) -> Option<Awaited> {
+        self.awaited.filter(|_| !self.participants.contains(&shard))
+    }
+
     /// The share of one shard, if it has one.
     pub fn take(&mut self, shard: ShardId) -> Option<Box<TransactionShare>> {
         let share = std::mem::take(self.shares.get_mut(shard.index())?);
         (!share.is_empty()).then(|| {
             Box::new(TransactionShare {
-                commit: self.commit,
+                awaited: self.awaited,
                 id: self.id.clone(),
                 participants: self.participants.clone(),
                 share,
@@ -351,29 +366,32 @@ impl Shares {
 }
 
 impl Shard {
-    /// On the coordinator: what each log will say of what was done.
-    pub(crate) fn shares(&mut self, away: Vec<Away>) -> Shares {
-        if away.is_empty() {
-            return Shares {
-                commit: None,
-                id: "".into(),
-                participants: Arc::new([]),
-                shares: Vec::new(),
-            };
+    /// On the coordinator: what each log will say of what was done. The answer tells of what these shards have not on disk yet: it waits for
+    /// them, too.
+    pub(crate) fn shares(&mut self, away: Vec<Away>, behind: &[ShardId]) -> Shares {
+        let mut participants = Vec::new();
+        let mut of_shards = Vec::new();
+        let mut id = Arc::from("");
+        if !away.is_empty() {
+            of_shards = shares(away, self.slots);
+            let with_one =
+                |(index, share): (usize, &Share)| (!share.is_empty()).then(|| ShardId::new(index));
+            participants.extend(of_shards.iter().enumerate().filter_map(with_one));
+            self.last_logged += 1;
+            let start = self.process.started_unix_ms;
+            id = format!("{start}-{}-{}", self.id.index(), self.last_logged).into();
         }
-        let shares = shares(away, self.slots);
-        let with_one =
-            |(index, share): (usize, &Share)| (!share.is_empty()).then(|| ShardId::new(index));
-        self.last_logged += 1;
-        let participants: Vec<ShardId> = shares.iter().enumerate().filter_map(with_one).collect();
-        let waits = self.commits_wait() && !participants.is_empty();
-        let commit = waits.then(|| self.begin_commit());
-        let start = self.process.started_unix_ms;
+        let marks = behind.iter().filter(|it| !participants.contains(it));
+        let parts = participants.len() + marks.count();
+        let waits = self.commits_wait() && parts > 0;
         Shares {
-            commit,
-            id: format!("{start}-{}-{}", self.id.index(), self.last_logged).into(),
+            awaited: waits.then(|| Awaited {
+                id: self.begin_commit(participants.is_empty()),
+                parts,
+            }),
+            id,
             participants: participants.into(),
-            shares,
+            shares: of_shards,
         }
     }
 
@@ -381,7 +399,7 @@ impl Shard {
     pub(crate) fn say_share(&mut self, it: &TransactionShare) {
         let begins = self.effects.journal.total();
         let TransactionShare {
-            commit,
+            awaited,
             id,
             participants,
             share,
@@ -407,9 +425,11 @@ impl Shard {
             }
         }
         journal.end_group(group);
-        journal.told = journal.total();
-        if let Some(commit) = *commit {
-            self.share_said(commit, begins, participants);
+        let end = journal.total();
+        let before = std::mem::replace(&mut journal.told, end);
+        self.log.answers_wait_otherwise(before, end);
+        if let Some(awaited) = *awaited {
+            self.share_said(awaited, begins);
         }
     }
 }

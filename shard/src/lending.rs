@@ -71,6 +71,7 @@ impl Shard {
                     scope: Scope::default(),
                     lent,
                     unchanged: true,
+                    behind: false,
                 };
                 self.send(id.coordinator, Message::Granted(Box::new(grant)));
                 return self.serve_ready();
@@ -156,6 +157,7 @@ impl Shard {
             scope: request.scope,
             lent,
             unchanged,
+            behind: self.log_is_behind(),
         }
     }
 
@@ -231,6 +233,9 @@ impl Shard {
         }
         if let Some(share) = &release.share {
             self.say_share(share);
+        }
+        if let Some(mark) = release.mark {
+            self.mark_said(mark);
         }
         for change in &release.changes {
             self.effects.came_home(change);

@@ -4,6 +4,7 @@ use protocol::args::OwnedArgs;
 use storage::{DbIndex, Entry};
 
 use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
+use crate::commits::Awaited;
 use crate::context::Change;
 use crate::divided::{Portion, Ran};
 use crate::exec::Forwarded;
@@ -121,6 +122,8 @@ pub struct Grant {
     pub lent: Lending,
     /// No watched key has changed.
     pub unchanged: bool,
+    /// It has what is not on disk, and answers wait for that.
+    pub behind: bool,
 }
 
 /// What goes from an owner to a coordinator and back.
@@ -144,6 +147,8 @@ pub struct Release {
     pub changes: Vec<Change>,
     /// What this shard's log says of it.
     pub share: Option<Box<TransactionShare>>,
+    /// What the answer waits for, though this shard's log says nothing of it: what was lent is to be on disk.
+    pub mark: Option<Awaited>,
     /// The command found nothing: it waits for these keys from now on.
     pub enroll: Option<(Ticket, Vec<TransactionKey>)>,
     /// A blocked command waits no longer.
@@ -160,6 +165,7 @@ impl Release {
             lent,
             changes: Vec::new(),
             share: None,
+            mark: None,
             enroll: None,
             leave: None,
             end_turn: None,

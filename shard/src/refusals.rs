@@ -83,6 +83,11 @@ impl Refusals {
         self.settle(config);
     }
 
+    /// Whether there is a log that cannot be written.
+    pub fn a_log_fails(&self) -> bool {
+        self.logs_failed > 0
+    }
+
     /// One that could not, can.
     pub fn log_works(&mut self, config: &Config) {
         debug_assert!(self.logs_failed > 0);

@@ -46,6 +46,8 @@ pub struct Part {
     pub(crate) scope: Scope,
     pub(crate) granted: Option<ItemId>,
     pub(crate) lent: Option<Lending>,
+    /// What is lent may not be on disk, and answers wait for that.
+    behind: bool,
     /// It began with this waiter's turn here: those behind it have theirs when it is over.
     claimed_by: Option<WaiterId>,
 }
@@ -187,6 +189,7 @@ impl Part {
             scope,
             granted: None,
             lent: None,
+            behind: false,
             claimed_by: None,
         }
     }
@@ -303,6 +306,7 @@ impl Shard {
         {
             part.granted = Some(claim.item);
             part.lent = Some(Lending::Entries(claim.lent));
+            part.behind = self.commits_wait();
             part.claimed_by = Some(claim.waiter);
         }
         self.begin(client, parts, Job::Retry(ticket));
@@ -388,6 +392,7 @@ impl Shard {
         part.scope = grant.scope;
         part.granted = grant.item;
         part.lent = Some(grant.lent);
+        part.behind = grant.behind;
         transaction.unchanged &= grant.unchanged;
         match &mut transaction.pass {
             Pass::Try { missing, .. } => {
@@ -576,7 +581,12 @@ impl Shard {
         parts: SmallVec<[Part; 4]>,
         ending: Ending,
     ) -> Option<CommitId> {
-        let mut shares = self.shares(std::mem::take(&mut stage.away));
+        // What this shard itself has not on disk, keeps back whatever it answers.
+        let is_behind =
+            |part: &&Part| part.behind && part.granted.is_some() && part.shard != self.id;
+        let behind: SmallVec<[ShardId; 4]> =
+            parts.iter().filter(is_behind).map(|it| it.shard).collect();
+        let mut shares = self.shares(std::mem::take(&mut stage.away), &behind);
         for part in parts {
             let Some(item) = part.granted else {
                 continue;
@@ -602,6 +612,9 @@ impl Shard {
                 ..Release::unused(item, lent)
             };
             release.share = shares.take(shard);
+            if behind.contains(&shard) {
+                release.mark = shares.mark(shard);
+            }
             if let Ending::Leave(ticket) = ending {
                 release.leave = Some(ticket);
             }
@@ -616,7 +629,7 @@ impl Shard {
             "a transaction wrote a key it had not locked"
         );
         self.spare_stage = stage.into_spare();
-        shares.commit
+        shares.commit()
     }
 
     pub(crate) fn give_back(&mut self, shard: ShardId, release: Release) {

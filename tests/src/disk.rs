@@ -42,6 +42,8 @@ pub enum Which {
     Log = 1,
     Snapshot = 2,
     Manifest = 3,
+    /// The log of one shard among others.
+    FirstLog = 4,
 }
 
 /// The disk, and what it has kept.

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::client::{Client, Peer};
 use crate::config::{Config, ConfigError, Parameter};
 use crate::error::Error;
+use crate::gather::PartOf;
 use crate::handler::Answer;
 use crate::shard::Shard;
 
@@ -76,7 +77,13 @@ pub fn set(
         .map(String::from_utf8_lossy)
         .collect();
     info!(client = client.session.id, ?names, "configuration changed");
-    Ok(shard.gather(client, Shard::adopt_config, |_, _, reply| {
+    // From the OK to `appendfsync always` on, all that was answered is safe.
+    let adopt = |shard: &mut Shard, part: PartOf<()>| {
+        shard.adopt_config();
+        part.tell_when_synced(shard, ());
+    };
+    let shards = shard.slots.all();
+    Ok(shard.gather_told(client, shards, adopt, |_, _, reply| {
         reply.ok();
         Ok(())
     }))

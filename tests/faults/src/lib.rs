@@ -39,7 +39,7 @@ struct Control {
     rename: AtomicU32,
     /// Syncing a folder.
     folder_sync: AtomicU32,
-    /// Only files whose names have this ending: 0 all, 1 `.aof`, 2 `.rdb`, 3 `.manifest` and what becomes it.
+    /// Only files whose names have this ending: 0 all, 1 `.aof`, 2 `.rdb`, 3 `.manifest` and what becomes it, 4 the log of the first shard.
     which: AtomicU32,
     /// Every so many-th write takes only a half of what it is given; 0 for none.
     short: AtomicU32,
@@ -87,6 +87,7 @@ impl Faults {
             1 => name.ends_with(".aof"),
             2 => name.ends_with(".rdb"),
             3 => name.contains(".manifest"),
+            4 => name.ends_with(".0.aof"),
             _ => true,
         };
         if error == 0 || !meant {

@@ -157,6 +157,46 @@ fn a_log_that_cannot_be_written_answers_nobody() {
     through_a_failing_log(Call::Write, EIO, "always", true);
 }
 
+/// A shard whose own log is well has a share of a transaction that another's log cannot take: who only reads does not wait for that, neither
+/// one key nor several. Once all logs work, the transactions are answered.
+#[test]
+fn readers_of_a_shard_do_not_wait_for_the_log_of_another() {
+    for shards in [2, 4] {
+        let disk = Disk::new();
+        let flags = "--appendonly yes --appendfsync always";
+        let server = Server::start(Options::shards(shards).flags(flags).disk(&disk));
+        let mut wire = server.connect();
+        let keys: Vec<String> = (0..20).map(|n| format!("key:{n}")).collect();
+        let mset = |value| {
+            let pairs: Vec<String> = keys.iter().map(|key| format!("{key} {value}")).collect();
+            format!("MSET {}", pairs.join(" "))
+        };
+        assert!(is_ok(&wire.ask(&mset("old"))));
+        disk.fail(Call::Sync, EIO, Which::FirstLog);
+        let mut waiting: Vec<Wire> = (0..CLIENTS).map(|_| server.connect()).collect();
+        for wire in &mut waiting {
+            let sent = wire.try_send(format!("{}\r\n", mset("new")).as_bytes());
+            sent.expect("a server that listens");
+        }
+        eventually("every shard to refuse", START_TIME_MAX, || {
+            (0..20).all(|n| is_misconf(&wire.ask(&format!("DEL other:{n}"))))
+        });
+        let mut reader = server.connect();
+        for key in &keys {
+            assert_eq!(reader.ask(&format!("GET {key}")).text(), b"new");
+        }
+        let all = reader.ask(&format!("MGET {}", keys.join(" ")));
+        for value in all.elements().expect("an array") {
+            assert_eq!(value.text(), b"new");
+        }
+        disk.work();
+        for wire in &mut waiting {
+            let reply = wire.try_reply().expect("a reply").expect("a reply");
+            assert!(reply == b"+OK\r\n" || reply.starts_with(b"-MISCONF"));
+        }
+    }
+}
+
 /// Files in a server's folder and in that of its log, but for its own log.
 fn files(server: &Server) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();

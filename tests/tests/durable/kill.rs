@@ -52,6 +52,20 @@ fn tear(server: &Server, before: &HashMap<PathBuf, u64>, rng: &mut Rng) {
     }
 }
 
+/// Returns when all that was answered is in the logs, under any policy.
+fn settle(server: &Server, policy: &str) {
+    let mut wire = server.connect();
+    // So many keys that every shard has one.
+    let pairs: Vec<String> = (0..64).map(|n| format!("settled:{n} {n}")).collect();
+    for words in [
+        "CONFIG SET appendfsync always".to_owned(),
+        format!("MSET {}", pairs.join(" ")),
+        format!("CONFIG SET appendfsync {policy}"),
+    ] {
+        assert_eq!(wire.ask(&words).text(), b"OK", "{words}");
+    }
+}
+
 /// Asks for rewrites and snapshots, one after the other, until `over`.
 pub fn rewrite_and_save(server: &Server, over: &AtomicBool) {
     let mut wire = server.connect();
@@ -78,6 +92,7 @@ fn rounds(policy: &str, rounds: u64, loss: Loss) {
         let pause = Duration::from_millis(rng.u64(5..250));
         let rewrites = rng.bool();
         let over = AtomicBool::new(false);
+        settle(&server, policy);
         let before = logs(&server);
         let pid = server.pid();
         std::thread::scope(|scope| {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use tests::disk::Disk;
+use tests::reply::Value;
 use tests::{Options, Server};
 
 use crate::kill::rewrite_and_save;
@@ -80,4 +81,107 @@ fn a_second_and_a_bit_is_lost_without_power_under_everysec() {
     rounds("everysec", count, 2_000..3_500, |ended| {
         Loss::After(ended - LOST_MAX)
     });
+}
+
+/// The OK to a change to `always` comes when all is on disk that was answered before it, and what comes after it is answered as ever.
+#[test]
+fn a_change_to_always_makes_what_was_answered_safe() {
+    let mut rng = Rng::new();
+    for shards in [1, 2, 4] {
+        for policy in ["no", "everysec"] {
+            let disk = Disk::new();
+            let flags = format!("--appendonly yes --appendfsync {policy}");
+            let options = Options::shards(shards).flags(&flags).disk(&disk);
+            let mut server = Server::start(options.clone());
+            let mut wire = server.connect();
+            for n in 0..50 {
+                assert_eq!(wire.ask(&format!("SET key:{n} {n}")).text(), b"OK");
+                assert_eq!(wire.ask(&format!("MSET a:{n} 1 b:{n} 2")).text(), b"OK");
+            }
+            // The connection's own shard answers at once only what is on disk.
+            let reply = wire.ask("CONFIG SET appendfsync always");
+            assert_eq!(reply.text(), b"OK", "{policy}, {shards} shards");
+            server.signal("KILL");
+            server.until_gone();
+            disk.lose_power(server.directory(), &mut rng);
+            disk.begin(server.directory());
+            server.restart_with(options);
+            let mut wire = server.connect();
+            for n in 0..50 {
+                let there = wire.ask(&format!("EXISTS key:{n} a:{n} b:{n}"));
+                assert_eq!(there.integer(), 3, "{n} after {policy}, {shards} shards");
+            }
+        }
+    }
+}
+
+/// Who reads keys of several shards under `always` is shown nothing that its writer is not answered for yet, since that could be lost.
+#[test]
+fn several_keys_are_shown_when_they_are_on_disk() {
+    const SYNC: Duration = Duration::from_millis(200);
+    const CLIENTS: usize = 8;
+    for shards in [1, 2, 4] {
+        let disk = Disk::new();
+        let flags = "--appendonly yes --appendfsync always";
+        let server = Server::start(Options::shards(shards).flags(flags).disk(&disk));
+        // So many that they are on all shards.
+        let mut writers: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+        let mut readers: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+        disk.slow_down(SYNC);
+        let mut first = server.connect();
+        first.try_send(b"SET key 0\r\n").expect("a server");
+        // While the shard of the key is at its disk, the others' commands come together.
+        std::thread::sleep(SYNC / 4);
+        for (n, writer) in writers.iter_mut().enumerate() {
+            let set = format!("SET key {}\r\n", n + 1);
+            writer.try_send(set.as_bytes()).expect("a server");
+        }
+        std::thread::sleep(SYNC / 8);
+        let (answered, shown): (Vec<Instant>, Vec<(usize, Instant)>) =
+            std::thread::scope(|scope| {
+                let writers: Vec<_> = writers
+                    .iter_mut()
+                    .map(|wire| {
+                        scope.spawn(|| {
+                            wire.try_reply().expect("a reply").expect("a reply");
+                            Instant::now()
+                        })
+                    })
+                    .collect();
+                let readers: Vec<_> = readers
+                    .iter_mut()
+                    .map(|wire| {
+                        scope.spawn(|| {
+                            let reply = wire.ask("MGET key other:1 other:2 other:3 other:4");
+                            let at = Instant::now();
+                            match &reply.elements().expect("an array")[0] {
+                                Value::Null(_) => (0, at),
+                                value => {
+                                    let text = String::from_utf8_lossy(value.text()).into_owned();
+                                    (text.parse().expect("a number"), at)
+                                }
+                            }
+                        })
+                    })
+                    .collect();
+                (
+                    writers
+                        .into_iter()
+                        .map(|it| it.join().expect("a writer"))
+                        .collect(),
+                    readers
+                        .into_iter()
+                        .map(|it| it.join().expect("a reader"))
+                        .collect(),
+                )
+            });
+        disk.work();
+        for (value, at) in shown.into_iter().filter(|it| it.0 > 0) {
+            let early = answered[value - 1].saturating_duration_since(at);
+            assert!(
+                early < SYNC / 2,
+                "{value} was shown {early:?} early, with {shards} shards"
+            );
+        }
+    }
 }

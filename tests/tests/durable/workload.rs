@@ -137,6 +137,12 @@ enum Client {
         name: usize,
         drawn: Vec<(Vec<u8>, Instant)>,
     },
+    /// One key changes, and another client reads it together with keys of all shards.
+    Onlooker {
+        name: usize,
+        sent: Sent,
+        seen: Vec<(i64, Instant)>,
+    },
     /// What a reader was shown of a writer's keys.
     Reader {
         of: usize,
@@ -173,6 +179,11 @@ impl Workload {
                 Client::Drawer {
                     name,
                     drawn: Vec::new(),
+                },
+                Client::Onlooker {
+                    name,
+                    sent: Sent::default(),
+                    seen: Vec::new(),
                 },
                 Client::Reader {
                     of: name,
@@ -219,6 +230,7 @@ impl Workload {
             let mut keys: Vec<String> = (0..WIDTH).map(|at| format!("pair:{name}:{at}")).collect();
             for key in [
                 "list:a", "list:b", "moved", "count", "queue", "done", "jobs", "late", "brief",
+                "alone",
             ] {
                 keys.push(format!("{key}:{name}"));
             }
@@ -275,6 +287,16 @@ impl Client {
                 deadlines,
             } => live(&mut wire, *name, sent, deadlines),
             Client::Drawer { name, drawn } => draw(&mut wire, *name, drawn),
+            Client::Onlooker { name, sent, seen } => std::thread::scope(|scope| {
+                let set = scope.spawn(|| set(&mut wire, &format!("alone:{name}"), sent));
+                let others: Vec<String> = (0..WIDTH).map(|n| format!("nothing:{n}")).collect();
+                let words = format!("MGET alone:{name} {}", others.join(" "));
+                while let Some(values) = call(&mut other, &words) {
+                    let values = values.elements().expect("an array");
+                    seen.push((integer(&values[0]), Instant::now()));
+                }
+                set.join().ok()?
+            }),
             Client::Reader { of, seen } => read(&mut wire, *of, seen),
         };
     }
@@ -381,17 +403,27 @@ impl Client {
                     left.len()
                 );
             }
+            Client::Onlooker { name, sent, seen } => {
+                let found = integer(&wire.ask(&format!("GET alone:{name}")));
+                sent.assert_plausible(found, loss, "SET", told);
+                assert_shown(found, seen, loss, told);
+            }
             Client::Reader { of, seen } => {
                 let found = integers(wire, &format!("MGET {}", pairs(*of).join(" ")))[0];
-                let spared = seen.iter().filter(|it| loss.spares(it.1));
-                let most = spared.map(|it| it.0).max().unwrap_or(0);
-                assert!(
-                    found >= most,
-                    "{found} is there, and {most} was shown: {told}"
-                );
+                assert_shown(found, seen, loss, told);
             }
         }
     }
+}
+
+/// What was shown is there, or something later.
+fn assert_shown(found: i64, seen: &[(i64, Instant)], loss: Loss, told: &str) {
+    let spared = seen.iter().filter(|it| loss.spares(it.1));
+    let most = spared.map(|it| it.0).max().unwrap_or(0);
+    assert!(
+        found >= most,
+        "{found} is there, and {most} was shown: {told}"
+    );
 }
 
 fn write(wire: &mut Wire, name: usize, sent: &mut Sent) -> Option<()> {
@@ -445,6 +477,14 @@ fn push(wire: &mut Wire, key: &str, pushed: &mut Sent) -> Option<()> {
         let next = pushed.next();
         call(wire, &format!("RPUSH {key} {next}"))?;
         pushed.answered();
+    }
+}
+
+fn set(wire: &mut Wire, key: &str, sent: &mut Sent) -> Option<()> {
+    loop {
+        let next = sent.next();
+        call(wire, &format!("SET {key} {next}"))?;
+        sent.answered();
     }
 }
 
