@@ -277,7 +277,9 @@ proptest! {
 
 #[test]
 fn large_sets_keep_their_order_and_give_memory_back() {
+    // What the ten that stay take besides themselves weighs more among few.
     const MEMBERS: usize = if cfg!(miri) { 700 } else { 20_000 };
+    const PART_LEFT: usize = if cfg!(miri) { 5 } else { 100 };
     let limits = SortedSetLimits::default();
     let mut set = SortedSet::new();
     for n in 0..MEMBERS {
@@ -291,7 +293,7 @@ fn large_sets_keep_their_order_and_give_memory_back() {
     }
     set.remove_range(10..MEMBERS);
     assert_eq!(set.len(), 10);
-    assert!(set.memory_bytes() < full / 100);
+    assert!(set.memory_bytes() < full / PART_LEFT);
     assert!(set.random(&mut Rng::with_seed(1)).is_some());
     set.remove_range(0..usize::MAX);
     assert!(set.is_empty() && set.random(&mut Rng::with_seed(1)).is_none());
