@@ -27,7 +27,7 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(1);
 /// Between two looks whether the file is written, and at the memory.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long it is watched while nothing is written.
-const IDLE: Duration = Duration::from_secs(4);
+const IDLE: Duration = Duration::from_secs(3);
 /// A file that is not written after so long will not be.
 const WRITTEN_MAX: Duration = Duration::from_secs(120);
 

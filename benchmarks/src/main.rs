@@ -113,7 +113,7 @@ enum Benchmark {
         /// Rounds of writing [default: 5, quick: 1].
         #[arg(long)]
         rounds: Option<NonZeroU64>,
-        /// SETs of a run of writing [default: 600000, quick: 60000].
+        /// SETs of a run of writing [default: 400000, quick: 60000].
         #[arg(long)]
         requests: Option<NonZeroU64>,
         /// Keys that are saved and loaded [default: 5000000, quick: 200000].
@@ -257,7 +257,7 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
         } => {
             let size = durable::Size {
                 rounds: pick(rounds, 5, 1),
-                requests: pick(requests, 600_000, 60_000),
+                requests: pick(requests, 400_000, 60_000),
                 keys: pick(keys, 5_000_000, 200_000),
                 repeats: pick(repeats, 3, 1),
             };
