@@ -51,6 +51,7 @@ const ESSENTIAL: &[&str] = &[
     "port",
     "unixsocket",
     "shards",
+    "threads",
     "io-driver",
     "loglevel",
     "logfile",

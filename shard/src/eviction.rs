@@ -77,7 +77,7 @@ impl Shard {
     /// Bytes in use above `maxmemory`, less those that are about to be freed.
     fn bytes_beyond_limit(&self) -> i64 {
         let limit = i64::try_from(self.config.maxmemory).unwrap_or(i64::MAX);
-        self.process.memory.used_in_the_end(self.id) - limit
+        self.process.memory.used_in_the_end(self.first_of_thread) - limit
     }
 
     #[cold]
@@ -130,7 +130,8 @@ impl Shard {
             };
             match self.evict_one(policy) {
                 Some(freed) if owed > 0 => {
-                    account.set_used(process.memory.used_here());
+                    let speaker = process.memory.account(self.first_of_thread);
+                    speaker.set_used(process.memory.used_here());
                     account.pay(freed);
                 }
                 Some(_) => {}
@@ -222,8 +223,11 @@ impl Shard {
 
     /// Tells the process how much memory this shard's thread has in use, and what of it may go.
     pub(crate) fn publish_memory(&self) {
-        let account = self.process.memory.account(self.id);
-        account.set_used(self.process.memory.used_here());
+        let memory = &self.process.memory;
+        memory
+            .account(self.first_of_thread)
+            .set_used(memory.used_here());
+        let account = memory.account(self.id);
         // What is lent as a whole comes back, and a transaction's stage is not this shard's.
         let at_home = !self.locks.holds_all() && self.effects.away.is_none();
         if self.config.maxmemory != 0 && at_home {
@@ -239,8 +243,9 @@ impl Shard {
         if self.config.maxmemory == 0 {
             return;
         }
-        let account = self.process.memory.account(self.id);
-        let moved = self.process.memory.used_here() - account.used();
+        let memory = &self.process.memory;
+        let account = memory.account(self.id);
+        let moved = memory.used_here() - memory.account(self.first_of_thread).used();
         if moved.abs() >= PUBLISHED_STEP || account.evictable() == 0 {
             self.publish_memory();
         }

@@ -109,20 +109,20 @@ pub fn block_on<F: Future>(driver: Driver, main: F) -> io::Result<F::Output> {
     }
 }
 
-/// Pins the calling thread to the `index`-th core it may use, where there is one core or more for each shard.
-pub fn pin_thread(index: usize, shards: usize) {
+/// Pins the calling thread to the `index`-th core it may use, where there is one core or more for each of so many threads.
+pub fn pin_thread(index: usize, threads: usize) {
     let Ok(allowed) = sched_getaffinity(None) else {
         return;
     };
     let cores: Vec<usize> = (0..CpuSet::MAX_CPU)
         .filter(|&core| allowed.is_set(core))
         .collect();
-    if cores.len() < shards {
+    if cores.len() < threads {
         return;
     }
     let mut one = CpuSet::new();
     one.set(cores[index]);
     if let Err(error) = sched_setaffinity(None, &one) {
-        warn!(core = cores[index], %error, "could not pin the shard to its core");
+        warn!(core = cores[index], %error, "could not pin the thread to its core");
     }
 }

@@ -16,7 +16,7 @@
 //! - [`context`] is what a data command sees, [`handler`] the table of commands, `commands` the commands, one file a family.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start; [`refusals`] is what keeps commands from running meanwhile.
 //! - [`digest`] tells whether two servers hold the same.
-//! - [`shard`] is everything one thread owns; [`process`] what they share; [`executor`] the driver they run on.
+//! - [`shard`] is everything one shard owns; [`process`] what they share; [`executor`] the driver they run on; [`crew`] which thread runs which.
 
 pub mod accept;
 pub mod aof;
@@ -33,6 +33,7 @@ pub mod commits;
 pub mod config;
 pub mod connection;
 pub mod context;
+pub mod crew;
 pub mod cron;
 pub mod digest;
 pub mod dispatch;

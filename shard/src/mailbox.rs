@@ -23,6 +23,7 @@ use monoio::net::UnixStream;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::crew;
 use crate::slot::ShardId;
 
 /// Messages that wait in one ring at the most; a message is a batch, so this is many commands.
@@ -52,9 +53,12 @@ impl Doorbell {
     }
 
     /// Wakes the shard if it sleeps. Returns whether a system call was needed.
-    pub fn ring(&self) -> bool {
+    pub fn ring(&self, shard: ShardId) -> bool {
         fence(Ordering::SeqCst);
         if !self.sleeping.load(Ordering::Relaxed) || !self.sleeping.swap(false, Ordering::AcqRel) {
+            return false;
+        }
+        if crew::wake(shard) {
             return false;
         }
         self.ring_from_outside();
@@ -201,7 +205,7 @@ impl<M> Outlets<M> {
 
     /// Wakes `to` if it sleeps.
     pub fn ring(&self, to: ShardId) -> bool {
-        self.bells[to.index()].ring()
+        self.bells[to.index()].ring(to)
     }
 }
 

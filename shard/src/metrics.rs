@@ -92,7 +92,7 @@ impl Sample {
             evicted_keys: shard.effects.evicted_keys,
             keys: keyspaces().map(|it| it.len() as u64).sum(),
             volatile_keys: keyspaces().map(|it| it.volatile_len() as u64).sum(),
-            used_bytes: shard.process.memory.used_here(),
+            used_bytes: shard.used_by_thread(),
             inbound: inbound as u64,
             outbound: outbound as u64,
             locks: shard.locks.len() as u64,

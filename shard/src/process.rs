@@ -10,6 +10,7 @@ use crate::aof_manifest::Manifest;
 use crate::client_eviction::ClientMemory;
 use crate::commits::Commits;
 use crate::config::{Config, LogLevel};
+use crate::crew::Crews;
 use crate::executor::Driver;
 use crate::mailbox::Doorbell;
 use crate::memory::Ledger;
@@ -50,6 +51,8 @@ pub struct Allocator {
 /// Shared by all shards; every field is read rarely.
 pub struct Process {
     pub slots: SlotMap,
+    /// Which thread runs which shards.
+    pub crews: Crews,
     pub hasher: KeyHasher,
     pub driver: Driver,
     pub undertaker: Undertaker,
@@ -116,11 +119,13 @@ impl Process {
         set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     ) -> Self {
         let slots = SlotMap::new(config.shards);
+        let crews = Crews::new(config.shards, config.threads);
         let run_id = (0..40)
             .map(|_| char::from_digit(fastrand::u32(0..16), 16).unwrap_or('0'))
             .collect();
         Self {
             slots,
+            crews,
             hasher: KeyHasher::random(),
             driver,
             undertaker,

@@ -52,11 +52,11 @@ pub struct Setup {
 pub struct Server {
     process: Arc<Process>,
     bells: Vec<Arc<Doorbell>>,
-    threads: Vec<JoinHandle<io::Result<Databases>>>,
+    threads: Vec<JoinHandle<io::Result<Vec<Databases>>>>,
 }
 
 impl Server {
-    /// Starts one thread a shard; returns when all of them serve, or with what stopped one.
+    /// Starts the threads; returns when all shards serve, or with what stopped one.
     pub fn start(setup: Setup) -> io::Result<Self> {
         let driver = Driver::probe(setup.config.io_driver)?;
         let shards = setup.config.shards;
@@ -75,28 +75,30 @@ impl Server {
         // Set once, here.
         let _ = process.first_bell.set(bells[0].clone());
         let (ready, started) = channel();
-        let mut threads = Vec::with_capacity(shards);
         let mut tcp = setup.tcp.into_iter();
-        for (index, ends) in ends.into_iter().enumerate() {
-            let seat = Seat {
+        let seats = ends.into_iter().enumerate().map(|(index, ends)| {
+            let unix = setup.unix.as_ref().map(UnixListener::try_clone);
+            Ok(Seat {
                 id: ShardId::new(index),
                 process: process.clone(),
                 ends,
                 tcp: tcp.next().unwrap_or_default(),
-                unix: setup
-                    .unix
-                    .as_ref()
-                    .map(UnixListener::try_clone)
-                    .transpose()?,
-            };
-            let ready = ready.clone();
-            threads.push(
-                thread::Builder::new()
-                    .name(format!("shard-{index}"))
-                    .spawn(move || seat.run(ready))?,
-            );
-        }
+                unix: unix.transpose()?,
+                ready: ready.clone(),
+            })
+        });
+        let mut seats = seats.collect::<io::Result<Vec<_>>>()?.into_iter();
         drop(ready);
+        let crews = process.crews;
+        let mut threads = Vec::with_capacity(crews.threads());
+        for thread in 0..crews.threads() {
+            let shards = crews.of_thread(thread);
+            let crew: Vec<Seat> = seats.by_ref().take(shards.len()).collect();
+            let process = process.clone();
+            let run = move || run_crew(&process, thread, crew);
+            let name = format!("shard-{}", shards.start);
+            threads.push(thread::Builder::new().name(name).spawn(run)?);
+        }
         if process.current_config().appendonly {
             let delivered = aof_start::load(&process).map_err(damaged)?;
             *lock(&process.delivered) = delivered.into_iter().map(Some).collect();
@@ -109,6 +111,7 @@ impl Server {
         // Redis's words, which people's scripts wait for.
         info!(
             shards,
+            threads = crews.threads(),
             driver = driver.name(),
             "Ready to accept connections"
         );
@@ -139,7 +142,7 @@ impl Server {
         let mut shards = Vec::with_capacity(self.threads.len());
         for thread in self.threads {
             let joined = thread.join();
-            shards.push(joined.map_err(|_| io::Error::other("a shard panicked"))??);
+            shards.extend(joined.map_err(|_| io::Error::other("a shard panicked"))??);
         }
         self.process.snapshots.give_up();
         let config = self.process.current_config();
@@ -195,30 +198,58 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
     Ok(())
 }
 
-/// What one shard's thread starts with.
+/// Runs the shards of one thread until they have ended.
+fn run_crew(process: &Process, thread: usize, crew: Vec<Seat>) -> io::Result<Vec<Databases>> {
+    executor::pin_thread(thread, process.crews.threads());
+    let ready = crew.first().map(|seat| seat.ready.clone());
+    let serve = async {
+        let shards: Vec<_> = crew
+            .into_iter()
+            .map(|seat| monoio::spawn(seat.run()))
+            .collect();
+        let mut databases = Vec::with_capacity(shards.len());
+        for shard in shards {
+            databases.push(shard.await?);
+        }
+        Ok(databases)
+    };
+    executor::block_on(process.driver, serve).unwrap_or_else(|error| {
+        // There is no executor.
+        let told = ready.map(|ready| ready.send(Err(same(&error))));
+        drop(told);
+        Err(error)
+    })
+}
+
+/// An error to hand on.
+fn same(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}
+
+/// What one shard starts with.
 struct Seat {
     id: ShardId,
     process: Arc<Process>,
     ends: Ends<Message>,
     tcp: Vec<TcpListener>,
     unix: Option<UnixListener>,
+    /// Where it says that it serves, or what keeps it from that.
+    ready: Sender<io::Result<()>>,
 }
 
 impl Seat {
-    fn run(self, ready: Sender<io::Result<()>>) -> io::Result<Databases> {
-        executor::pin_thread(self.id.index(), self.process.slots.shards());
-        let driver = self.process.driver;
+    async fn run(self) -> io::Result<Databases> {
+        let ready = self.ready.clone();
         let span = info_span!("shard", id = self.id.index());
-        let result = executor::block_on(driver, self.serve(&ready).instrument(span));
-        let result = result.and_then(|served| served);
+        let result = self.serve().instrument(span).await;
         if let Err(error) = &result {
             // Before the shard served, this is what `start` reports; afterwards nobody listens.
-            let _ = ready.send(Err(io::Error::new(error.kind(), error.to_string())));
+            let _ = ready.send(Err(same(error)));
         }
         result
     }
 
-    async fn serve(self, ready: &Sender<io::Result<()>>) -> io::Result<Databases> {
+    async fn serve(self) -> io::Result<Databases> {
         let Ends { mailbox, outlets } = self.ends;
         let bell = BellReader::new(&mailbox.bell(), self.process.driver.is_uring())?;
         let config = self.process.current_config();
@@ -230,9 +261,9 @@ impl Seat {
             outlets,
         )));
         {
-            let process = &shard.borrow().process;
-            let used = (process.allocator.used_bytes)() as i64;
-            process.startup_memory.fetch_add(used, Ordering::Relaxed);
+            let shard = shard.borrow();
+            let startup_memory = &shard.process.startup_memory;
+            startup_memory.fetch_add(shard.used_by_thread(), Ordering::Relaxed);
         }
         {
             let mut shard = shard.borrow_mut();
@@ -256,7 +287,7 @@ impl Seat {
             drop(monoio::spawn(accept::accept_unix(shard.clone(), listener)));
         }
         self::load(&shard).await?;
-        let _ = ready.send(Ok(()));
+        let _ = self.ready.send(Ok(()));
         let ended: io::Result<()> = poll_fn(|cx| {
             if let Poll::Ready(result) = std::pin::Pin::new(&mut turns).poll(cx) {
                 return Poll::Ready(result);

@@ -23,6 +23,7 @@ use crate::client::Client;
 use crate::client_eviction::Held;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
+use crate::crew;
 use crate::error::{Error, Outcome};
 use crate::exec::ExecState;
 use crate::gather::Gather;
@@ -78,6 +79,8 @@ pub struct Registered {
 /// Everything one thread owns.
 pub struct Shard {
     pub id: ShardId,
+    /// The first shard on the same thread: see `crew`.
+    pub(crate) first_of_thread: ShardId,
     pub slots: SlotMap,
     pub databases: Databases,
     /// Wall time of this turn.
@@ -193,6 +196,7 @@ impl Shard {
         effects.invalidations.table.limit(tracked_max);
         Self {
             id,
+            first_of_thread: process.crews.first_of(id),
             slots,
             databases: Databases::new(config.databases, process.hasher.clone()),
             now: wall_time(),
@@ -271,11 +275,25 @@ impl Shard {
     pub(crate) fn wake_up(&mut self) {
         self.now = wall_time();
         self.awake = true;
+        crew::woke();
         self.stats.sleeps += 1;
         self.instant = Instant::now();
         self.mailbox.wake_up();
         if let Some(waker) = self.cron_waker.take() {
             waker.wake();
+        }
+    }
+
+    /// Whether it is this shard that does for its thread what concerns that one.
+    pub(crate) fn speaks_for_thread(&self) -> bool {
+        self.id == self.first_of_thread
+    }
+
+    /// Bytes in use by its thread; none where another shard tells that.
+    pub(crate) fn used_by_thread(&self) -> i64 {
+        match self.speaks_for_thread() {
+            true => self.process.memory.used_here(),
+            false => 0,
         }
     }
 

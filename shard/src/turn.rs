@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use crate::crew;
 use crate::mailbox::BellReader;
 use crate::message::Message;
 use crate::shard::Shard;
@@ -52,6 +53,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
         let mut shard = shard.borrow_mut();
         if shard.turn_waker.is_none() {
             shard.turn_waker = Some(cx.waker().clone());
+            crew::join(shard.id, cx.waker().clone());
         }
         if shard.turn() == After::Again {
             match &*echo.borrow() {
@@ -135,6 +137,7 @@ impl Shard {
             // Where locks and blocked commands are passed on from shard to shard, messages that lie about cost somebody his place in the order.
             if idle
                 && std::mem::take(&mut may_give_way)
+                && crew::others_sleep()
                 && self.locks.is_empty()
                 && self.transactions.is_empty()
                 && self.tickets.is_empty()
@@ -145,6 +148,7 @@ impl Shard {
             }
             if idle && self.mailbox.fall_asleep() {
                 self.awake = false;
+                crew::slept();
                 return After::Sleep;
             }
         }

@@ -24,12 +24,15 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// How many ports are tried when others take them at the last moment.
 const PORT_TRIES_MAX: usize = 5;
 
+/// Threads of a server under test.
+const THREADS_MAX: u16 = 3;
+
 const LOG_LINES_SHOWN: usize = 40;
 
 /// How to start a server.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Threads, each owning a part of the keys.
+    /// Shards, each with a part of the keys.
     pub shards: u16,
     /// More flags, as on the command line.
     pub flags: Vec<String>,
@@ -399,6 +402,8 @@ fn spawn(program: Program, options: &Options, port: u16, directory: &Path) -> Ch
         command.args(["--hz", "500"]);
     } else {
         command.args(["--shards", &options.shards.to_string()]);
+        // With more shards some share a thread and some do not.
+        command.args(["--threads", &options.shards.min(THREADS_MAX).to_string()]);
     }
     if let Some(disk) = &options.disk {
         // What goes through io_uring does not pass the library.

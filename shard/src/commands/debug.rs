@@ -208,7 +208,9 @@ fn sleep(shard: &mut Shard, client: &mut Client, text: &[u8]) -> Result<Answer, 
         move |shard| {
             // The others are to sleep meanwhile, not after.
             shard.flush();
-            thread::sleep(time);
+            if shard.speaks_for_thread() {
+                thread::sleep(time);
+            }
         },
         |_, _, reply| {
             reply.ok();

@@ -278,7 +278,7 @@ pub fn malloc_stats(
     _: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    let visit = |shard: &mut Shard| shard.process.memory.used_here();
+    let visit = |shard: &mut Shard| shard.used_by_thread();
     Ok(shard.gather(client, visit, |shard, parts, reply| {
         let mut text = String::new();
         for (number, bytes) in parts.into_iter().enumerate() {

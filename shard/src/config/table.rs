@@ -144,8 +144,10 @@ parameters! {
         "timeout" => timeout_s: u32 = 0, Integer(0, INT_MAX);
     }
     General {
-        /// Shards, a thread each; by default one a core that the process may use.
+        /// Shards, each with a part of the keys; by default one a core that the process may use.
         "shards" => shards: usize = cores(), Integer(1, SHARDS_MAX as i128), Immutable;
+        /// Threads that run the shards; where there are fewer than shards, each runs several. By default one a core.
+        "threads" => threads: usize = cores(), Integer(1, SHARDS_MAX as i128), Immutable;
         /// What shards wait with: io_uring, epoll, or the better one that the kernel has.
         "io-driver" => io_driver: IoDriver = IoDriver::Auto, IoDriver::KIND, Immutable;
         /// Databases, from 0 to one less.
