@@ -263,8 +263,7 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
         match piece {
             Some(piece) => {
                 hand_on(&shard, piece).await;
-                // Sleeping for no time lets the connections run first.
-                monoio::time::sleep(Duration::ZERO).await;
+                turn_passed(&shard).await;
             }
             None => {
                 let mut registered = false;
@@ -281,17 +280,25 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
     }
 }
 
+/// Waits until the shard has looked for input and had a turn. The bell is rung for that, as only what comes from outside stands behind all that is
+/// ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps the others waiting.
+async fn turn_passed(shard: &RefCell<Shard>) {
+    let mut asked = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut asked, true) {
+            return Poll::Ready(());
+        }
+        let mut shard = shard.borrow_mut();
+        shard.step_waker = Some(cx.waker().clone());
+        shard.mailbox.bell().ring_from_outside();
+        Poll::Pending
+    })
+    .await;
+}
+
 async fn hand_on(shard: &RefCell<Shard>, mut piece: Piece) {
-    let sender = {
-        let shard = shard.borrow();
-        shard.process.snapshots.taker(shard.walks_for)
-    };
     loop {
-        let refused = match &sender {
-            Some(sender) => sender.try_send(piece),
-            None => Err(TrySendError::Disconnected(piece)),
-        };
-        match refused {
+        match hand_on_now(shard, piece) {
             Ok(()) => return,
             Err(TrySendError::Disconnected(_)) => return shard.borrow_mut().abandon_walk(),
             Err(TrySendError::Full(again)) => {
@@ -299,5 +306,14 @@ async fn hand_on(shard: &RefCell<Shard>, mut piece: Piece) {
                 monoio::time::sleep(WRITER_PATIENCE).await;
             }
         }
+    }
+}
+
+/// The sending end is not kept while anything is waited for: the writer ends when there is none, also where this task is never polled again.
+fn hand_on_now(shard: &RefCell<Shard>, piece: Piece) -> Result<(), TrySendError<Piece>> {
+    let shard = shard.borrow();
+    match shard.process.snapshots.taker(shard.walks_for) {
+        Some(sender) => sender.try_send(piece),
+        None => Err(TrySendError::Disconnected(piece)),
     }
 }

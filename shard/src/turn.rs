@@ -71,6 +71,9 @@ impl Shard {
         if !self.awake {
             self.wake_up();
         }
+        if let Some(waker) = self.step_waker.take() {
+            waker.wake();
+        }
         self.notice_stop_request();
         self.notice_snapshot();
         self.receive_visitors();
