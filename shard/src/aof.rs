@@ -1,6 +1,6 @@
 //! The append-only log of a shard on its way to disk, and the replies that wait for it.
 //!
-//! A task writes what the [`journal`](crate::journal) has, as soon as there is something, and forces it to disk as `appendfsync` says. It writes
+//! A task writes what the [`journal`](crate::aof::journal) has, as soon as there is something, and forces it to disk as `appendfsync` says. It writes
 //! through the shard's own ring, so the shard goes on meanwhile (with the epoll driver, writes block it).
 //!
 //! `appendfsync always`: no reply leaves before what the shard had said until then is on disk. That holds for a connection's output, for
@@ -16,6 +16,14 @@
 //! that waited for that, too, would hang for as long as the disk is full. So while any shard's log fails, only what wrote waits, and a read may
 //! see a value that is gone again if the process is killed before the disk works. No answer to a write is ever taken back.
 
+pub mod commits;
+pub mod journal;
+pub mod log_file;
+pub mod manifest;
+pub mod replay;
+pub mod start;
+pub mod tails;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -30,16 +38,16 @@ use std::time::Duration;
 use slab::Slab;
 use tracing::{error, info};
 
-use crate::aof_manifest::Manifest;
-use crate::batch::ClientToken;
+use crate::aof::commits::{Awaited, CommitId, Settled};
+use crate::aof::log_file::{LogFile, RingFile};
+use crate::aof::manifest::Manifest;
 use crate::client::Client;
-use crate::commits::{Awaited, CommitId, Settled};
 use crate::config::AppendFsync;
-use crate::locks::ItemId;
-use crate::log_file::{LogFile, RingFile};
-use crate::message::{LockRequest, Message};
+use crate::mailbox::batch::ClientToken;
+use crate::mailbox::message::{LockRequest, Message};
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::transaction::locks::ItemId;
 
 /// Between two syncs under `everysec`.
 const SYNC_EVERY: Duration = Duration::from_secs(1);

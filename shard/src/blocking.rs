@@ -14,6 +14,8 @@
 //! Nothing wakes in vain for ever: a failed claim tries those behind it once, and the waiter itself again with the next change.
 //! Nothing sleeps for ever: a turn ends with its claim's release or when its waiter leaves, and both make the keys ready for those behind.
 
+pub mod waiting;
+
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -26,16 +28,16 @@ use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 use storage::{Entry, UnixMillis};
 
-use crate::batch::{ClientToken, Facts, ReplyTo};
+use crate::aof::commits::CommitId;
+use crate::blocking::waiting::{Blocked, Ticket, Wait, Waiter, WaiterId, Wants};
 use crate::client::Client;
-use crate::commits::CommitId;
 use crate::error::Error;
-use crate::locks::ItemId;
-use crate::message::{Claim, Lending, Message, Release, TransactionKey, Visit, Work};
+use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
+use crate::mailbox::message::{Claim, Lending, Message, Release, TransactionKey, Visit, Work};
 use crate::shard::{Shard, wall_time};
 use crate::slot::ShardId;
 use crate::transaction::Scopes;
-use crate::waiting::{Blocked, Ticket, Wait, Waiter, WaiterId, Wants};
+use crate::transaction::locks::ItemId;
 
 const UNBLOCKED: Error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 

@@ -7,10 +7,10 @@ use std::path::Path;
 use storage::aof::{Reader, Record, Stop};
 use storage::rdb::{FileReader, Part};
 
-use crate::aof_manifest::{Folder, Manifest};
+use crate::aof::manifest::{Folder, Manifest};
+use crate::aof::tails::{self, Unreadable};
 use crate::config::Config;
-use crate::progress::Progress;
-use crate::tails::{self, Unreadable};
+use crate::loading::progress::Progress;
 
 /// What was found: lines to read, and whether all of it could be loaded.
 #[derive(Default)]

@@ -1,5 +1,9 @@
 //! A connection as its shard knows it: the session that commands may read and change, the input that waits, the replies that are due.
 
+pub mod output;
+pub mod output_limit;
+pub mod pending;
+
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -11,20 +15,20 @@ use protocol::table::CommandId;
 use storage::DbIndex;
 
 use crate::aof::Gate;
-use crate::batch::{ClientToken, Facts, ReplyTo};
 use crate::blocking::BlockedAt;
+use crate::client::output::Chain;
+use crate::client::pending::Pending;
 use crate::context::Caller;
+use crate::dispatch::order::WritesUnderWay;
 use crate::error::Error;
-use crate::exec::{ExecState, Queue, Suspended};
-use crate::order::WritesUnderWay;
-use crate::output::Chain;
+use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
 use crate::pause::changes_something;
-use crate::pending::Pending;
-use crate::publish::Hold;
 use crate::pubsub::Subscriptions;
+use crate::pubsub::publish::Hold;
 use crate::slot::ShardId;
 use crate::tracking::Tracking;
-use crate::watch::{Watched, Watching};
+use crate::transaction::exec::{ExecState, Queue, Suspended};
+use crate::transaction::watch::{Watched, Watching};
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.

@@ -7,6 +7,8 @@
 //! write. [`Context::read`], and [`Context::string`] and [`Context::get`] on top of it, count a hit or a miss besides, for commands that read.
 //! All of them remove a key whose time has come and say so.
 
+pub mod event;
+
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -17,18 +19,18 @@ use storage::{
     UnixMillis, Value, WrongType,
 };
 
-use crate::batch::{ClientAddress, ClientToken};
+use crate::aof::journal::{Away, Journal};
+use crate::blocking::waiting::{Null, Wait, WaitTable};
 use crate::config::Config;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 use crate::field_expiry::FieldClock;
-use crate::invalidation::{FlushId, Invalidations};
-use crate::journal::{Away, Journal};
-use crate::message::TransactionKey;
-use crate::notify::Notices;
+use crate::mailbox::batch::{ClientAddress, ClientToken};
+use crate::mailbox::message::TransactionKey;
+use crate::pubsub::notify::Notices;
 use crate::slot::ShardId;
-use crate::waiting::{Null, Wait, WaitTable};
-use crate::watch::WatchTable;
+use crate::tracking::invalidation::{FlushId, Invalidations};
+use crate::transaction::watch::WatchTable;
 
 /// Values worth more than this many frees are dropped on a thread of their own.
 const FREE_EFFORT_MAX: usize = 64;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use crate::client::Closing;
-use crate::latency::Spike;
 use crate::shard::Shard;
+use crate::timing::latency::Spike;
 
 /// Between two ticks: Redis's `hz 10`.
 const TICK: Duration = Duration::from_millis(100);

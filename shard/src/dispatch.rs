@@ -1,5 +1,10 @@
 //! From bytes to the place where a command runs: parse, look the verb up once, then here, on its owner, or through the coordinator.
 
+mod glance;
+pub mod handler;
+pub mod order;
+pub mod refusals;
+
 use std::ops::Range;
 
 use protocol::args::{Args, OwnedArgs};
@@ -13,20 +18,20 @@ use smallvec::SmallVec;
 use storage::prefetch::GROUP_LEN_MAX;
 use tracing::{debug, info};
 
-use crate::batch::{Batch, Facts, Ran};
 use crate::blocking::BlockedAt;
 use crate::client::{Client, Closing};
 use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::commands::{copy, sort};
+use crate::dispatch::glance::Glance;
+use crate::dispatch::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::error::Error;
-use crate::eviction::Room;
-use crate::glance::{self, Glance};
-use crate::handler::{Answer, HANDLERS, Handler, SessionCommand};
-use crate::locks::LockName;
-use crate::message::{Message, Parked, TransactionKey};
+use crate::mailbox::batch::{Batch, Facts, Ran};
+use crate::mailbox::message::{Message, Parked, TransactionKey};
+use crate::memory::eviction::Room;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::timing::SHORT_BYTES_MAX;
+use crate::transaction::locks::LockName;
 
 const DEBUG: CommandId = CommandId::named("debug");
 

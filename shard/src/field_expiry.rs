@@ -9,8 +9,8 @@ use std::time::Duration;
 use storage::{Databases, DbIndex, Hash, UnixMillis};
 
 use crate::context::Caller;
-use crate::event::Event;
-use crate::message::TransactionKey;
+use crate::context::event::Event;
+use crate::mailbox::message::TransactionKey;
 use crate::shard::Shard;
 
 /// Hashes looked at in one go.
@@ -69,7 +69,7 @@ impl Event {
     /// Whether it can bring about a hash with fields that expire.
     #[inline]
     pub fn may_set_field_deadlines(self) -> bool {
-        use crate::event::Class::{Generic, Hash};
+        use crate::context::event::Class::{Generic, Hash};
         matches!(self.class, Generic | Hash)
             && [
                 Self::HEXPIRE,

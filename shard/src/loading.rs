@@ -3,6 +3,8 @@
 //! Passing over a foreign key costs a fraction of building one, so shards load in parallel without a word between them, and a file loads with any
 //! number of shards. Where that takes long, connections are accepted meanwhile and told so.
 
+pub mod progress;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -18,11 +20,11 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::context::{Change, What};
+use crate::loading::progress::Progress;
 use crate::process::Process;
-use crate::progress::Progress;
 use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
-use crate::world::World;
+use crate::transaction::world::World;
 
 /// How long a shard reads before its connections have their turn.
 const STEP: Duration = Duration::from_millis(2);

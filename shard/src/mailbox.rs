@@ -11,6 +11,9 @@
 //! A ring that is full refuses the message: it stays in the sender's outbox, whose size the pending limits of connections bound, and the
 //! receiver rings the sender once it has made room. That ring is never skipped: the sender may be awake still and past its last try.
 
+pub mod batch;
+pub mod message;
+
 use std::fs::File as StdFile;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -23,7 +26,7 @@ use monoio::net::UnixStream;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::crew;
+use crate::executor::crew;
 use crate::slot::ShardId;
 
 /// Messages that wait in one ring at the most; a message is a batch, so this is many commands.

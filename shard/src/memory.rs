@@ -4,6 +4,11 @@
 //! whenever it has moved by [`PUBLISHED_STEP`]; so the sum is right but for one such step a shard. Memory that another thread frees makes a
 //! count negative; the sum is right all the same, as long as every thread that frees much has an account. The undertaker has one.
 
+pub mod client_eviction;
+pub mod eviction;
+pub mod footprint;
+pub mod undertaker;
+
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use crate::slot::ShardId;

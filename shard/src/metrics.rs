@@ -4,6 +4,8 @@
 //! [`Sample`] of plain numbers, and the thread that asked joins and writes them ([`text`]). A shard that does not answer in time makes the
 //! scrape fail, which is what the scraper should see then.
 
+pub mod outside;
+
 mod text;
 
 use std::sync::Arc;
@@ -14,12 +16,12 @@ use protocol::table::CommandId;
 
 use crate::commands::info_clients::Clients;
 use crate::config::Config;
-use crate::latency::Histogram;
-use crate::message::Message;
+use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stats::Stats;
+use crate::timing::latency::Histogram;
 
 /// Asks for the metrics, from any thread.
 #[derive(Clone)]

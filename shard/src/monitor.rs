@@ -16,9 +16,9 @@ use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::table::CommandId;
 
-use crate::batch::ClientToken;
 use crate::client::Client;
-use crate::message::Message;
+use crate::mailbox::batch::ClientToken;
+use crate::mailbox::message::Message;
 use crate::redact;
 use crate::shard::Shard;
 use crate::slot::ShardId;

@@ -13,11 +13,11 @@ use protocol::args::Args;
 use protocol::command::{Command, Flags};
 use storage::UnixMillis;
 
-use crate::batch::ClientToken;
 use crate::blocking::BlockedAt;
 use crate::client::Client;
 use crate::dispatch::resolve;
-use crate::message::{Message, Visit};
+use crate::mailbox::batch::ClientToken;
+use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
 
 /// Which commands a pause holds back. The later holds back more.

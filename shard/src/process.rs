@@ -6,23 +6,23 @@ use std::time::{Instant, SystemTime};
 
 use storage::{Databases, KeyHasher};
 
-use crate::aof_manifest::Manifest;
-use crate::client_eviction::ClientMemory;
-use crate::commits::Commits;
+use crate::aof::commits::Commits;
+use crate::aof::manifest::Manifest;
 use crate::config::{Config, LogLevel};
-use crate::crew::Crews;
 use crate::executor::Driver;
+use crate::executor::crew::Crews;
+use crate::loading::progress::Progress;
 use crate::mailbox::Doorbell;
 use crate::memory::Ledger;
+use crate::memory::client_eviction::ClientMemory;
+use crate::memory::undertaker::Undertaker;
+use crate::metrics::outside::Visitors;
 use crate::monitor::Census;
-use crate::outside::Visitors;
 use crate::pause::Pause;
-use crate::progress::Progress;
-use crate::publish::Underway;
-use crate::registry::Registry;
+use crate::pubsub::publish::Underway;
+use crate::pubsub::registry::Registry;
 use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
-use crate::undertaker::Undertaker;
 
 /// The version that INFO, HELLO and `--version` show.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,7 +1,11 @@
 //! Publish and subscribe: who has subscribed to what.
 //!
-//! Each shard knows the subscriptions of its own connections; what it has in common with the others is in [`crate::registry`], and how messages
-//! come to subscribers in [`crate::publish`].
+//! Each shard knows the subscriptions of its own connections; what it has in common with the others is in [`crate::pubsub::registry`], and how messages
+//! come to subscribers in [`crate::pubsub::publish`].
+
+pub mod notify;
+pub mod publish;
+pub mod registry;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -12,9 +16,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use protocol::reply::Reply;
 
-use crate::batch::ClientToken;
 use crate::client::Client;
-use crate::publish::Hold;
+use crate::mailbox::batch::ClientToken;
+use crate::pubsub::publish::Hold;
 use crate::shard::Shard;
 
 /// What a subscription is for.

@@ -16,21 +16,19 @@ use std::time::Duration;
 use storage::Databases;
 use tracing::{Instrument, info, info_span};
 
-use crate::aof_manifest::Folder;
+use crate::aof::manifest::Folder;
 use crate::config::{Config, LogLevel};
 use crate::executor::{self, Driver};
+use crate::mailbox::message::Message;
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
 use crate::memory::Ledger;
-use crate::message::Message;
+use crate::memory::undertaker::Undertaker;
 use crate::metrics::Metrics;
 use crate::process::{Allocator, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
-use crate::undertaker::Undertaker;
-use crate::{
-    accept, aof, aof_start, blocking, cron, loading, replay, snapshot_file, snapshot_walk, turn,
-};
+use crate::{accept, aof, blocking, cron, loading, snapshot, turn};
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
@@ -100,7 +98,7 @@ impl Server {
             threads.push(thread::Builder::new().name(name).spawn(run)?);
         }
         if process.current_config().appendonly {
-            let delivered = aof_start::load(&process).map_err(damaged)?;
+            let delivered = aof::start::load(&process).map_err(damaged)?;
             *lock(&process.delivered) = delivered.into_iter().map(Some).collect();
         }
         for _ in 0..shards {
@@ -150,7 +148,7 @@ impl Server {
             return Ok(());
         }
         info!("writing the last snapshot");
-        snapshot_file::save_at_stop(&self.process, &config, &shards).map(|_| ())
+        snapshot::file::save_at_stop(&self.process, &config, &shards).map(|_| ())
     }
 }
 
@@ -181,7 +179,7 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
             }
         };
         let mut shard = shard.borrow_mut();
-        for (db, key) in replay::hashes_with_deadlines(&databases) {
+        for (db, key) in aof::replay::hashes_with_deadlines(&databases) {
             shard.effects.fields.note(db, &key);
         }
         shard.databases = databases;
@@ -274,7 +272,7 @@ impl Seat {
         let mut turns = monoio::spawn(turn::run(shard.clone(), bell));
         drop(monoio::spawn(cron::run(shard.clone())));
         drop(monoio::spawn(blocking::run_timer(shard.clone())));
-        drop(monoio::spawn(snapshot_walk::walk(shard.clone())));
+        drop(monoio::spawn(snapshot::walk::walk(shard.clone())));
         drop(monoio::spawn(aof::run(shard.clone())));
         for listener in self.tcp {
             listener.set_nonblocking(true)?;

@@ -17,38 +17,38 @@ use slab::Slab;
 use storage::{AccessPolicy, Databases, Keyspace, Pool, UnixMillis};
 
 use crate::aof::Log;
-use crate::batch::{Batch, ClientToken, Facts, ReplyTo};
+use crate::blocking::waiting::Ticket;
 use crate::blocking::{End, Haste, Ticketed, nobody_asks};
 use crate::client::Client;
-use crate::client_eviction::Held;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
-use crate::crew;
+use crate::dispatch::handler::{HANDLERS, Handler};
+use crate::dispatch::refusals::Refusals;
 use crate::error::{Error, Outcome};
-use crate::exec::ExecState;
-use crate::gather::Gather;
-use crate::giving_way::GivingWay;
-use crate::handler::{HANDLERS, Handler};
-use crate::invalidation::Invalidations;
-use crate::latency::Spikes;
-use crate::locks::{ItemId, LockTable};
+use crate::executor::crew;
+use crate::mailbox::batch::{Batch, ClientToken, Facts, ReplyTo};
+use crate::mailbox::message::{Late, LockRequest, Message, TransactionKey, Work};
 use crate::mailbox::{Mailbox, Outlets};
-use crate::message::{Late, LockRequest, Message, TransactionKey, Work};
+use crate::memory::client_eviction::Held;
 use crate::monitor::Monitors;
 use crate::pause::{Draining, Pause};
 use crate::process::Process;
-use crate::publish::Publishing;
 use crate::pubsub::Subscribers;
-use crate::rates::Rates;
-use crate::refusals::Refusals;
+use crate::pubsub::publish::Publishing;
 use crate::slot::{ShardId, SlotMap};
-use crate::slowlog::SlowLog;
 use crate::sparing::Told;
 use crate::stats::Stats;
+use crate::timing::latency::Spikes;
+use crate::timing::rates::Rates;
+use crate::timing::slowlog::SlowLog;
 use crate::timing::{SHORT_BYTES_MAX, Timing};
 use crate::tracking::Trackers;
+use crate::tracking::invalidation::Invalidations;
 use crate::transaction::Transaction;
-use crate::waiting::Ticket;
+use crate::transaction::exec::ExecState;
+use crate::transaction::gather::Gather;
+use crate::transaction::locks::{ItemId, LockTable};
+use crate::turn::giving_way::GivingWay;
 
 /// Emptied batches a shard keeps for its next turns.
 const SPARE_BATCHES_MAX: usize = 32;
@@ -238,7 +238,7 @@ impl Shard {
             orphans: Vec::new(),
             walks_for: 0,
             candidates: Pool::default(),
-            victim_bytes_mean: crate::eviction::VICTIM_BYTES,
+            victim_bytes_mean: crate::memory::eviction::VICTIM_BYTES,
             eviction_unfinished: false,
             active_expire: true,
             stopping: false,

@@ -14,6 +14,9 @@
 //!
 //! There is one at a time. A failure leaves the last good file as it was; the walks end when they find nobody to hand their pieces to.
 
+pub mod file;
+pub mod walk;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -24,9 +27,9 @@ use std::time::{Duration, Instant, SystemTime};
 use storage::Piece;
 use tracing::{error, info};
 
-use crate::aof_manifest::Part;
-use crate::batch::ReplyTo;
+use crate::aof::manifest::Part;
 use crate::config::Config;
+use crate::mailbox::batch::ReplyTo;
 use crate::slot::ShardId;
 
 /// Keys that a shard writes before its connections have their turn.

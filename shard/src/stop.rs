@@ -8,11 +8,11 @@ use tracing::{error, info};
 
 use crate::client::Closing;
 use crate::mailbox::Doorbell;
-use crate::message::Message;
+use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::slot::ShardId;
-use crate::snapshot_file;
+use crate::snapshot;
 
 /// How long clients may take to receive the replies that are due to them.
 const GRACE: Duration = Duration::from_secs(2);
@@ -66,7 +66,7 @@ impl Shard {
 
     /// Whether the last snapshot could be written, as far as can be told before; if not, says why.
     pub(crate) fn could_save(&self) -> bool {
-        let possible = snapshot_file::can_write(&self.config);
+        let possible = snapshot::file::can_write(&self.config);
         if let Err(error) = &possible {
             let dir = self.config.dir.display();
             error!(%error, %dir, "cannot write the last snapshot, so the server does not stop unless forced to");

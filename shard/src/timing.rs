@@ -6,6 +6,10 @@
 //! Where the slow log or the latency monitor asks for times so short that it matters, each is looked at alone. Whatever else happens in between (a
 //! command sent to another shard, a transaction) ends the row, and the next command looks twice.
 
+pub mod latency;
+pub mod rates;
+pub mod slowlog;
+
 use std::time::Instant;
 
 use protocol::args::{Args, OwnedArgs};
@@ -16,10 +20,10 @@ use protocol::table::CommandId;
 use crate::client::Client;
 use crate::config::Config;
 use crate::context::Caller;
+use crate::dispatch::handler::{Answer, SessionCommand};
 use crate::error::Error;
-use crate::handler::{Answer, SessionCommand};
-use crate::latency::{Histogram, Spike};
 use crate::shard::Shard;
+use crate::timing::latency::{Histogram, Spike};
 
 /// Commands of a row at most.
 const ROW_LEN_MAX: u32 = 16;

@@ -8,18 +8,22 @@
 //! What travels with a command is one bit: its keys are to be remembered. While nobody tracks, a read looks at that bit, and a write at two
 //! counts among those that it looks at anyway.
 
+pub mod broadcast;
+pub mod invalidation;
+pub mod table;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use crate::batch::{ClientAddress, ClientToken};
-use crate::broadcast::Audience;
 use crate::client::{Client, Session};
-use crate::invalidation::Flushes;
-use crate::message::Message;
+use crate::mailbox::batch::{ClientAddress, ClientToken};
+use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::tracking::broadcast::Audience;
+use crate::tracking::invalidation::Flushes;
 
 /// Of which keys a client wants to hear.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

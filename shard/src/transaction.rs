@@ -17,27 +17,36 @@
 //!
 //! A connection runs nothing else while its transaction is under way, which keeps its commands in order.
 
+pub mod divided;
+pub mod exec;
+pub mod gather;
+pub mod lending;
+pub mod locks;
+pub mod stage;
+pub mod watch;
+pub mod world;
+
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 use smallvec::SmallVec;
 
-use crate::batch::{ClientToken, Facts, ReplyTo};
+use crate::aof::commits::CommitId;
+use crate::blocking::waiting::{Ticket, WaiterId};
 use crate::client::Client;
-use crate::commits::CommitId;
 use crate::context::Change;
-use crate::divided::{Divided, When};
-use crate::exec::Exec;
-use crate::handler::WholeCommand;
-use crate::locks::ItemId;
-use crate::message::{
+use crate::dispatch::handler::WholeCommand;
+use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
+use crate::mailbox::message::{
     Claim, Grant, Lending, LockRequest, Message, Release, Scope, TransactionId, TransactionKey,
 };
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::snapshot::Cut;
-use crate::stage::Stage;
-use crate::waiting::{Ticket, WaiterId};
-use crate::watch::Watched;
+use crate::transaction::divided::{Divided, When};
+use crate::transaction::exec::Exec;
+use crate::transaction::locks::ItemId;
+use crate::transaction::stage::Stage;
+use crate::transaction::watch::Watched;
 
 /// One shard's share of a transaction.
 pub struct Part {

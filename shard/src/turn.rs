@@ -4,6 +4,8 @@
 //! monoio runs woken tasks first in, first out, and puts a task that wakes itself in front. The turn must come last, after the connections
 //! that the same wake-up made ready; so it is two tasks that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
 
+pub mod giving_way;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -11,9 +13,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use crate::crew;
+use crate::executor::crew;
 use crate::mailbox::BellReader;
-use crate::message::Message;
+use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 

@@ -7,9 +7,9 @@ use protocol::reply::Reply;
 use storage::bits::{self, Combine, FieldType, Overflow};
 
 use crate::commands::options::{self, Options, is};
+use crate::context::event::Event;
 use crate::context::{Context, Deadline};
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 const BAD_OFFSET: Error = Error::new("ERR bit offset is not an integer or out of range");
 const BAD_BIT: Error = Error::new("ERR bit is not an integer or out of range");

@@ -11,17 +11,17 @@ use storage::list::List;
 use storage::listpack::End;
 use storage::sorted_set::Direction;
 
+use crate::blocking::waiting::Null;
 use crate::blocking::{End as WaitEnd, Haste};
 use crate::client::Client;
 use crate::commands::list::{self, end, move_element, multi_pop, multi_pop_arguments};
 use crate::commands::options::is;
 use crate::commands::sorted_set_pop;
 use crate::context::Context;
+use crate::dispatch::handler::Answer;
 use crate::error::{Error, Outcome};
-use crate::gather::PartOf;
-use crate::handler::Answer;
 use crate::shard::Shard;
-use crate::waiting::Null;
+use crate::transaction::gather::PartOf;
 
 /// The time to wait that an argument means, in seconds with a fraction; none where it is 0: for ever.
 pub fn timeout(text: &[u8]) -> Result<Option<Duration>, Error> {

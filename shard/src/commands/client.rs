@@ -12,8 +12,8 @@ use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::connection::version_number;
 use crate::commands::options::is;
 use crate::commands::tracking::redirect_id;
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::handler::Answer;
 use crate::pubsub::Topic;
 use crate::shard::Shard;
 
@@ -402,8 +402,8 @@ pub fn write_help(lines: &[&str], reply: &mut Reply<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::batch::ClientToken;
     use crate::client::Peer;
+    use crate::mailbox::batch::ClientToken;
 
     use super::*;
 

@@ -13,10 +13,10 @@ use crate::blocking::{End, Haste};
 use crate::client::{Client, Closing};
 use crate::commands::client::ClientType;
 use crate::commands::options::is;
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::gather::PartOf;
-use crate::handler::Answer;
 use crate::shard::Shard;
+use crate::transaction::gather::PartOf;
 
 /// Which connections are to be closed: those that everything given fits.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -169,8 +169,8 @@ impl Shard {
 mod tests {
     use protocol::args::OwnedArgs;
 
-    use crate::batch::ClientToken;
     use crate::client::Peer;
+    use crate::mailbox::batch::ClientToken;
 
     use super::*;
 

@@ -7,12 +7,12 @@ use storage::item::parse_int;
 
 use crate::client::Client;
 use crate::commands::options::is;
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::gather::Until;
-use crate::handler::Answer;
 use crate::pause::{Pause, Paused};
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::transaction::gather::Until;
 
 /// `CLIENT PAUSE timeout [WRITE | ALL]`: OK once nothing paused runs any more.
 pub fn pause(

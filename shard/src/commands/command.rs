@@ -11,8 +11,8 @@ use protocol::table::{CommandId, lookup, lookup_full, lookup_sub};
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::commands::options::is;
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::handler::Answer;
 use crate::shard::Shard;
 
 const HELP: &[&str] = &[

@@ -15,10 +15,10 @@ use tracing::{info, warn};
 
 use crate::client::{Client, Peer};
 use crate::config::{Config, ConfigError, Parameter};
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::gather::PartOf;
-use crate::handler::Answer;
 use crate::shard::Shard;
+use crate::transaction::gather::PartOf;
 
 const HELP: &[&str] = &[
     "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

@@ -8,8 +8,8 @@ use storage::item::parse_int;
 
 use crate::commands::options::{self, Options, is};
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// The key of `args` that lies in another database than the selected one, and the number of that database: for COPY with DB and for MOVE, as
 /// a transaction must lock the key there.

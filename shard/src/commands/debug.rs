@@ -20,11 +20,11 @@ use crate::commands::{debug_protocol, persistence};
 use crate::config::Permission;
 use crate::config::kind::parse_memory;
 use crate::digest::Digest;
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::gather::Until;
-use crate::handler::Answer;
 use crate::shard::Shard;
 use crate::slot::ShardId;
+use crate::transaction::gather::Until;
 
 /// The longest text that STRINGMATCH-LEN makes, in bytes: a few bytes from a client must not cost gigabytes.
 const MATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;

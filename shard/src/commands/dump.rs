@@ -7,8 +7,8 @@ use storage::rdb::{self, NotPayload};
 
 use crate::commands::options::{Options, integer, is};
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 const BUSY_KEY: Error = Error::new("BUSYKEY Target key name already exists.");
 const INVALID_TTL: Error = Error::new("ERR Invalid TTL value, must be >= 0");

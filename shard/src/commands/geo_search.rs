@@ -17,8 +17,8 @@ use crate::commands::sorted_set::{limits, parse_double};
 use crate::commands::sorted_set_range::store;
 use crate::commands::sorting;
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// Where the search is, as far as it is known.
 #[derive(Clone, Copy)]

@@ -13,8 +13,8 @@ use crate::commands::scan::{ElementScan, cursor, write_cursor};
 use crate::commands::set::{REPEATED_MAX, sample};
 use crate::commands::string::{add_floats, write, write_or_null};
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// Up to where hashes stay packed.
 pub fn limits(ctx: &Context<'_>) -> HashLimits {

@@ -10,9 +10,9 @@ use crate::commands::expiry::{Base, Scale, Unit};
 use crate::commands::hash::limits;
 use crate::commands::options::{self, Options, integer, is};
 use crate::commands::string::write_or_null;
+use crate::context::event::Event;
 use crate::context::{Context, Deadline};
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// The latest deadline of a field, in milliseconds since the epoch: Redis keeps 46 bits.
 const DEADLINE_MS_MAX: i64 = 0xffff_ffff_ffff >> 2;

@@ -7,10 +7,10 @@ use storage::hyperloglog::{self as hll, Corrupt, Encoding, NotHyperLogLog, Regis
 
 use crate::client::Client;
 use crate::commands::options::is;
+use crate::context::event::Event;
 use crate::context::{Context, Deadline};
+use crate::dispatch::handler::Answer;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
-use crate::handler::Answer;
 use crate::shard::Shard;
 
 impl From<NotHyperLogLog> for Error {

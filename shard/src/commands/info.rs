@@ -19,15 +19,15 @@ use crate::commands::info_memory;
 use crate::commands::latency::join;
 use crate::commands::options::is;
 use crate::config::Config;
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::footprint::{self, Footprint};
-use crate::handler::Answer;
-use crate::latency::Histogram;
+use crate::memory::footprint::{self, Footprint};
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::pubsub::Topic;
-use crate::rates::Current;
 use crate::shard::Shard;
 use crate::stats::Stats;
+use crate::timing::latency::Histogram;
+use crate::timing::rates::Current;
 
 /// A section: its name as a client asks for it, its heading, whether a bare INFO shows it, and what writes its lines.
 struct Section {

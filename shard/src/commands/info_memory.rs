@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::config::Config;
-use crate::footprint::{Footprint, difference, machine_bytes, ratio};
 use crate::memory::Ledger;
+use crate::memory::footprint::{Footprint, difference, machine_bytes, ratio};
 
 /// The lines of the section.
 pub fn write(

@@ -9,8 +9,8 @@ use crate::commands::copy::database;
 use crate::commands::expiry::Scale;
 use crate::commands::options::{self, Options, is};
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// `DEL key [key ...]`: how many were there. Big values are freed on another thread, as UNLINK's.
 pub fn del(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {

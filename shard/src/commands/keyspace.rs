@@ -11,16 +11,16 @@ use protocol::reply::Reply;
 use storage::item::parse_int;
 use storage::{Databases, DbIndex, Entry, Kind, Position, UnixMillis};
 
-use crate::batch::ReplyTo;
 use crate::client::Client;
 use crate::commands::options::{Options, integer, is};
+use crate::dispatch::handler::Answer;
 use crate::error::{Error, Outcome};
-use crate::gather::Until;
-use crate::handler::Answer;
-use crate::message::Message;
+use crate::mailbox::batch::ReplyTo;
+use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
-use crate::world::World;
+use crate::transaction::gather::Until;
+use crate::transaction::world::World;
 
 /// Entries that SCAN visits where it is not told how many.
 const SCAN_COUNT: usize = 10;

@@ -1,4 +1,4 @@
-//! LATENCY: what took long, and how long commands take. What is measured is in [`crate::latency`] and [`crate::timing`].
+//! LATENCY: what took long, and how long commands take. What is measured is in [`crate::timing::latency`] and [`crate::timing`].
 
 use std::fmt::Write;
 
@@ -8,10 +8,10 @@ use protocol::table::{CommandId, lookup_full};
 
 use crate::client::Client;
 use crate::commands::client::write_help;
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::handler::Answer;
-use crate::latency::{Histogram, Series, Spike, Spikes};
 use crate::shard::Shard;
+use crate::timing::latency::{Histogram, Series, Spike, Spikes};
 
 const HELP: &[&str] = &[
     "LATENCY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

@@ -11,8 +11,8 @@ use storage::{End, Item, List, ListLimits};
 use crate::commands::options::{self, Options, is};
 use crate::commands::string::{write, write_or_null};
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 const RANK_ZERO: Error = Error::new(
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",

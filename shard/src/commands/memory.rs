@@ -10,10 +10,10 @@ use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::commands::options::{Options, integer, is};
 use crate::context::Context;
+use crate::dispatch::handler::Answer;
 use crate::error::{Error, Outcome};
-use crate::footprint::{Footprint, Part, difference, ratio};
-use crate::handler::Answer;
-use crate::message::Message;
+use crate::mailbox::message::Message;
+use crate::memory::footprint::{Footprint, Part, difference, ratio};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 

@@ -9,8 +9,8 @@ use storage::AccessPolicy;
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::context::Context;
+use crate::dispatch::handler::Answer;
 use crate::error::{Error, Outcome};
-use crate::handler::Answer;
 use crate::shard::Shard;
 
 const HELP: &[&str] = &[

@@ -3,18 +3,18 @@
 use protocol::args::Args;
 use protocol::reply::Reply;
 
-use crate::aof_manifest::Folder;
-use crate::batch::ReplyTo;
+use crate::aof::manifest::Folder;
 use crate::client::Client;
 use crate::commands::options::is;
 use crate::context::{Change, What};
+use crate::dispatch::handler::Answer;
 use crate::error::{Error, Outcome};
-use crate::handler::Answer;
-use crate::progress::Progress;
+use crate::loading::progress::Progress;
+use crate::mailbox::batch::ReplyTo;
 use crate::shard::Shard;
 use crate::snapshot::NotBegun;
-use crate::world::World;
-use crate::{loading, replay, snapshot_file};
+use crate::transaction::world::World;
+use crate::{aof, loading, snapshot};
 
 const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
 
@@ -167,7 +167,7 @@ pub fn reload(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let config = process.current_config();
     if !how.no_save {
         let shards = world.shards.iter().map(|lent| &lent.databases);
-        snapshot_file::save_now(&process, &config, shards).map_err(|error| {
+        snapshot::file::save_now(&process, &config, shards).map_err(|error| {
             tracing::error!(%error, "DEBUG RELOAD cannot save");
             Error::new("ERR")
         })?;
@@ -201,13 +201,13 @@ pub fn load_log(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> O
     let folder = Folder::of(&config);
     let manifest = folder.read().map_err(|error| failed(&error))?;
     let manifest = manifest.unwrap_or_default();
-    let loaded = replay::replay(&folder, &manifest, &config, &process, &Progress::default())
+    let loaded = aof::replay::replay(&folder, &manifest, &config, &process, &Progress::default())
         .map_err(|error| failed(&error))?;
     for db in world.databases() {
         world.forget(db);
     }
     for (lent, databases) in world.shards.iter_mut().zip(loaded) {
-        for (db, key) in replay::hashes_with_deadlines(&databases) {
+        for (db, key) in aof::replay::hashes_with_deadlines(&databases) {
             let what = What::FieldsExpire;
             lent.changes.push(Change {
                 db,

@@ -5,8 +5,8 @@ use protocol::reply::Reply;
 
 use crate::client::Client;
 use crate::commands::options::{integer, is};
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::handler::Answer;
 use crate::shard::Shard;
 
 const NO_REPLICAS: Error = Error::new(

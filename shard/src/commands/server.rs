@@ -8,8 +8,8 @@ use tracing::info;
 
 use crate::client::Client;
 use crate::commands::options::{integer, is};
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::handler::Answer;
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::shard::Shard;
 

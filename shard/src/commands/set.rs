@@ -10,8 +10,8 @@ use crate::commands::options::{self, integer};
 use crate::commands::scan::{ElementScan, cursor, write_cursor};
 use crate::commands::string::write;
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// Elements that SRANDMEMBER and HRANDFIELD repeat at the most: the reply to a short command stays in memory.
 pub const REPEATED_MAX: usize = 1 << 24;

@@ -8,8 +8,8 @@ use crate::commands::options::{self, Options, is};
 use crate::commands::set::limits;
 use crate::commands::string::write;
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// How sets are combined.
 #[derive(Clone, Copy, PartialEq, Eq)]

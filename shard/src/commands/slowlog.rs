@@ -1,4 +1,4 @@
-//! SLOWLOG: the latest slow commands, of all shards. What is kept and how is in [`crate::slowlog`].
+//! SLOWLOG: the latest slow commands, of all shards. What is kept and how is in [`crate::timing::slowlog`].
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -6,10 +6,10 @@ use protocol::reply::Reply;
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::commands::options::integer;
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::handler::Answer;
 use crate::shard::Shard;
-use crate::slowlog::SlowCommand;
+use crate::timing::slowlog::SlowCommand;
 
 /// Entries that `SLOWLOG GET` shows where no count is given.
 const SHOWN_BY_DEFAULT: usize = 10;

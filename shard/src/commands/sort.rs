@@ -20,8 +20,8 @@ use crate::commands::list;
 use crate::commands::options::{self, Options, is};
 use crate::commands::sorting;
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 const NOT_A_NUMBER: Error = Error::new("ERR One or more scores can't be converted into double");
 

@@ -24,8 +24,8 @@ use crate::commands::options::{self, is};
 use crate::commands::scan::{ElementScan, cursor, write_cursor};
 use crate::commands::string::write;
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// Members that ZRANDMEMBER repeats at the most: the reply to a short command stays in memory.
 const REPEATED_MAX: usize = 1 << 24;

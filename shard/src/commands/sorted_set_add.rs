@@ -9,8 +9,8 @@ use storage::{Score, SortedSet};
 use crate::commands::options::{Options, is};
 use crate::commands::sorted_set::{limits, parse_score};
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 const NX_AND_XX: Error = Error::new("ERR XX and NX options at the same time are not compatible");
 const GT_LT_NX: Error =

@@ -11,8 +11,8 @@ use crate::commands::options::{self, Options, is};
 use crate::commands::sorted_set::{begin_entries, write_entry};
 use crate::commands::string::write;
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 const NUMKEYS_NOT_POSITIVE: Error = Error::new("ERR numkeys should be greater than 0");
 const COUNT_NOT_POSITIVE: Error = Error::new("ERR count should be greater than 0");

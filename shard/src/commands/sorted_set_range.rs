@@ -16,8 +16,8 @@ use storage::{Item, Score, SortedSet};
 use crate::commands::options::{self, Options, is};
 use crate::commands::sorted_set::{begin_entries, limits, write_entry};
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 const BAD_SCORE: Error = Error::new("ERR min or max is not a float");
 const BAD_NAME: Error = Error::new("ERR min or max not valid string range item");

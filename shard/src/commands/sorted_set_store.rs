@@ -13,8 +13,8 @@ use crate::commands::options::{self, Options, is};
 use crate::commands::sorted_set::{begin_entries, limits, parse_double, write_entry};
 use crate::commands::sorted_set_range::store;
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 const WEIGHT_NOT_A_FLOAT: Error = Error::new("ERR weight value is not a float");
 const LIMIT_NEGATIVE: Error = Error::new("ERR LIMIT can't be negative");

@@ -7,8 +7,8 @@ use storage::{NewId, Stream, StreamId};
 
 use crate::commands::options::{self, Options, is};
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// As a key holds it.
 pub type StreamValue = Box<Stream>;

@@ -10,9 +10,9 @@ use crate::client::Client;
 use crate::commands::options::{self, Options, is};
 use crate::commands::stream::{StreamValue, changed_quietly, int, parse_id};
 use crate::context::Context;
+use crate::context::event::Event;
+use crate::dispatch::handler::Answer;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
-use crate::handler::Answer;
 use crate::shard::Shard;
 
 const KEY_MISSING: Error = Error::new(

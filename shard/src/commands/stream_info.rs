@@ -11,8 +11,8 @@ use crate::commands::options::{self, is};
 use crate::commands::stream::{StreamValue, at_least_zero, int, write_entries, write_entry};
 use crate::commands::stream_group::{help, no_group};
 use crate::context::Context;
+use crate::dispatch::handler::Answer;
 use crate::error::{Error, Outcome};
-use crate::handler::Answer;
 use crate::shard::Shard;
 
 /// What FULL shows of each list, unless COUNT says otherwise.

@@ -13,8 +13,8 @@ use crate::commands::stream::{
 };
 use crate::commands::stream_group::no_key_or_group;
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// XAUTOCLAIM looks at so many pending entries for each that it may claim.
 const ATTEMPTS_PER_CLAIM: u64 = 10;

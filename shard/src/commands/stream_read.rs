@@ -10,14 +10,14 @@ use protocol::reply::{Reply, Version};
 use protocol::strtod::c_string;
 use storage::StreamId;
 
+use crate::blocking::waiting::Null;
 use crate::commands::options::{self, Options, is};
 use crate::commands::stream::{
     StreamValue, at_least_zero, changed_quietly, parse_id, write_entries, write_entry,
 };
 use crate::context::Context;
+use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-use crate::event::Event;
-use crate::waiting::Null;
 
 const NOTHING_BEFORE: Error = Error::new("ERR the stream last element ID is 0-0");
 

@@ -9,9 +9,9 @@ use storage::{Entry, Item};
 
 use crate::commands::expiry::Scale;
 use crate::commands::options::{self, Options, is};
+use crate::context::event::Event;
 use crate::context::{Context, Deadline};
 use crate::error::{Error, Outcome};
-use crate::event::Event;
 
 /// Strings from this length on grow by no more than a megabyte beyond what they need, as Redis's do.
 const GROWTH_BYTES_MAX: usize = 1024 * 1024;

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use protocol::args::Args;
 use protocol::reply::Reply;
 
-use crate::batch::ClientAddress;
 use crate::client::{Client, Closing, Session};
 use crate::commands::options::{Options, integer, is};
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::handler::Answer;
+use crate::mailbox::batch::ClientAddress;
 use crate::shard::Shard;
 use crate::tracking::{Mode, Redirect, Tracking};
 

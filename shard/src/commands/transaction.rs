@@ -1,11 +1,11 @@
-//! MULTI, EXEC, DISCARD, WATCH, UNWATCH. What they do is in [`crate::exec`].
+//! MULTI, EXEC, DISCARD, WATCH, UNWATCH. What they do is in [`crate::transaction::exec`].
 
 use protocol::args::Args;
 use protocol::reply::Reply;
 
 use crate::client::Client;
+use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::handler::Answer;
 use crate::shard::Shard;
 
 /// `MULTI`: from here on commands queue.

@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::kind::{Kind, Setting, parse_memory};
-use crate::event::Class;
+use crate::context::event::Class;
 
 /// As many addresses as Redis takes.
 const ADDRESSES_MAX: usize = 16;

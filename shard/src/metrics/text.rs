@@ -13,10 +13,10 @@ use prometheus_client::registry::Registry;
 use protocol::table::CommandId;
 
 use super::{Latencies, Sample};
-use crate::footprint::resident_bytes;
-use crate::latency::Histogram;
+use crate::memory::footprint::resident_bytes;
 use crate::process::{Process, REDIS_VERSION, VERSION};
 use crate::pubsub::Topic;
+use crate::timing::latency::Histogram;
 
 const NANOS_PER_SECOND: f64 = 1e9;
 

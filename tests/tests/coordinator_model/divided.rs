@@ -1,4 +1,4 @@
-//! Commands that each shard does a portion of, as `shard/src/divided.rs` has them: MSET and MGET in the worlds that divide.
+//! Commands that each shard does a portion of, as `shard/src/transaction/divided.rs` has them: MSET and MGET in the worlds that divide.
 //!
 //! A portion that is done as soon as its keys are locked, or last of all, sends home what it saw. One that is done at the end is done here by the
 //! coordinator where it is its own, and with the release elsewhere.

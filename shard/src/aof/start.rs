@@ -1,0 +1,85 @@
+//! The append-only log at the start of the process: what there is, is read, and there is a part to write to.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+
+use storage::Databases;
+use tracing::info;
+
+use crate::aof::manifest::{Folder, Manifest, Part};
+use crate::aof::replay::{self, NotReplayed};
+use crate::config::Config;
+use crate::process::Process;
+
+/// Why there is no log to go on with.
+#[derive(Debug)]
+pub enum NotStarted {
+    Replay(NotReplayed),
+    Files(Folder, io::Error),
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replay(why) => why.fmt(f),
+            Self::Files(folder, why) => {
+                let path = folder.path().display();
+                write!(f, "the append-only log in {path} cannot be used: {why}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NotStarted {}
+
+/// Reads the log, and leaves the process with a manifest whose last part is to be written to. Returns each shard's databases.
+pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
+    let config = process.current_config();
+    let folder = Folder::of(&config);
+    let files = |error| NotStarted::Files(folder.clone(), error);
+    let mut manifest = match folder.read().map_err(files)? {
+        Some(manifest) => manifest,
+        None => begin(&folder, &config).map_err(files)?,
+    };
+    let progress = &process.progress;
+    folder
+        .expect(&manifest, config.shards, progress)
+        .map_err(files)?;
+    replay::mend(&folder, &manifest, &config, progress).map_err(NotStarted::Replay)?;
+    let databases = replay::replay(&folder, &manifest, &config, process, progress)
+        .map_err(NotStarted::Replay)?;
+    if manifest
+        .parts
+        .last()
+        .is_none_or(|last| last.shards != config.shards)
+    {
+        let part = Part {
+            sequence: manifest.next_sequence(),
+            shards: config.shards,
+        };
+        folder.create(part).map_err(files)?;
+        manifest.parts.push(part);
+        folder.write(&manifest).map_err(files)?;
+    }
+    folder.tidy(&manifest).map_err(files)?;
+    let (base, all) = folder.sizes(&manifest).map_err(files)?;
+    process.snapshots.log_based(base, all);
+    process.set_manifest(manifest);
+    Ok(databases)
+}
+
+/// There is no log yet: it begins with the snapshot, where there is one, so that turning the log on loses nothing.
+fn begin(folder: &Folder, config: &Config) -> io::Result<Manifest> {
+    let mut manifest = Manifest::default();
+    let snapshot = config.dir.join(&config.dbfilename);
+    if snapshot.exists() {
+        let name = folder.base_name(0);
+        info!(snapshot = %snapshot.display(), "there is no append-only log yet: it begins with the snapshot");
+        folder.make()?;
+        fs::copy(&snapshot, folder.base(&name))?;
+        File::open(folder.base(&name))?.sync_all()?;
+        manifest.base = Some(name);
+    }
+    Ok(manifest)
+}

@@ -1,0 +1,600 @@
+//! How messages come to subscribers.
+//!
+//! A message is encoded once, as it goes to the sockets, and shared by all who get it. Messages to one channel that follow one another in a turn
+//! make a *run*: one text, which each subscriber gets as a whole and writes at once. A run ends with the turn, with a message to another
+//! channel and with any change of the subscriptions.
+//!
+//! Other shards with subscribers get all runs of a turn in one message each, and only those shards. A publisher that is faster than they are waits:
+//! beyond [`UNDERWAY_BYTES_MAX`] no connection publishes until half of it has arrived.
+//!
+//! *Order.* All subscribers hear messages in one order, which follows what publishers knew of one another. Each run has a number that all shards
+//! draw from one counter. A shard's turn hands out what has arrived, its own and others', by these numbers once it has seen its mailbox empty: who
+//! publishes after having seen another's reply finds that one's message in the rings already. A message stands at the end of its subscriber's
+//! output, which always ends with a whole reply; replies that still wait for other shards come behind it.
+//!
+//! *Who hears what.* A message carries the version of the registry that gave its route, and is for those who had subscribed by then. What a subscriber
+//! sends waits until it has heard all that lay in the mailbox: a message that was counted is not lost to an UNSUBSCRIBE behind it. A
+//! connection that publishes to itself gets its reply first.
+//!
+//! A subscriber that does not read is closed when its output meets `client-output-buffer-limit pubsub`. What it holds is shared, too.
+
+use std::mem;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use protocol::args::Args;
+use protocol::reply::{Reply, Version};
+use smallvec::SmallVec;
+
+use crate::client::Client;
+use crate::mailbox::batch::ClientToken;
+use crate::mailbox::message::Message;
+use crate::pubsub::registry::{Route, Routes};
+use crate::pubsub::{Name, Topic};
+use crate::shard::Shard;
+use crate::slot::ShardId;
+
+/// A run with more is closed, and another one begun.
+const RUN_BYTES_MAX: usize = 256 * 1024;
+
+/// A payload of this size is not copied into the run but becomes a piece of its own.
+const PAYLOAD_APART_BYTES_MIN: usize = 32 * 1024;
+
+/// Room that a run begins with.
+const RUN_BYTES_MIN: usize = 256;
+
+/// Messages on their way from shard to shard, in bytes, beyond which publishers wait.
+const UNDERWAY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A part of what is told, in RESP2, and where in it messages begin: in RESP3 their first byte is another one.
+#[derive(Clone)]
+struct Piece {
+    bytes: Bytes,
+    begins: SmallVec<[u32; 4]>,
+}
+
+/// What those get who have subscribed to one name.
+#[derive(Clone)]
+pub struct Delivery {
+    name: Name,
+    pieces: SmallVec<[Piece; 1]>,
+    bytes: usize,
+    /// Its place in the order of all.
+    number: u64,
+    /// It is for those who had subscribed when the registry had this version.
+    version: u64,
+    /// The publisher itself, who is told behind its reply.
+    except: Option<ClientToken>,
+    /// It has come from another shard.
+    from_afar: bool,
+}
+
+impl Delivery {
+    /// What a subscriber with this version is sent.
+    fn shaped(&self, version: Version) -> SmallVec<[Bytes; 1]> {
+        let shape = |piece: &Piece| match version {
+            Version::Resp2 => piece.bytes.clone(),
+            Version::Resp3 if piece.begins.is_empty() => piece.bytes.clone(),
+            Version::Resp3 => {
+                let mut bytes = piece.bytes.to_vec();
+                for &at in &piece.begins {
+                    bytes[at as usize] = b'>';
+                }
+                bytes.into()
+            }
+        };
+        self.pieces.iter().map(shape).collect()
+    }
+}
+
+/// Messages that are being encoded.
+#[derive(Default)]
+struct Frames {
+    done: SmallVec<[Piece; 1]>,
+    open: Vec<u8>,
+    begins: SmallVec<[u32; 4]>,
+    bytes: usize,
+}
+
+impl Frames {
+    /// Appends a message to those who want it under `name`.
+    fn push(&mut self, name: &Name, channel: &[u8], payload: &Payload<'_>) {
+        let before = self.open.len();
+        let len = payload.bytes().len();
+        if before == 0 {
+            self.open
+                .reserve(RUN_BYTES_MIN.max(2 * len.min(RUN_BYTES_MAX)));
+        }
+        // Far below u32::MAX: an open part ends at RUN_BYTES_MAX, and a longer name is a piece's only one.
+        self.begins.push(before as u32);
+        let mut reply = Reply::new(&mut self.open, Version::Resp2);
+        match name.topic {
+            Topic::Channel => {
+                reply.push(3);
+                reply.bulk(b"message");
+            }
+            Topic::ShardChannel => {
+                reply.push(3);
+                reply.bulk(b"smessage");
+            }
+            Topic::Pattern => {
+                reply.push(4);
+                reply.bulk(b"pmessage");
+                reply.bulk(&name.text);
+            }
+        }
+        reply.bulk(channel);
+        match payload {
+            Payload::Apart(payload) => {
+                reply.bulk_header(len);
+                self.seal();
+                self.bytes += len;
+                self.done.push(Piece {
+                    bytes: payload.clone(),
+                    begins: SmallVec::new(),
+                });
+                self.open.extend_from_slice(b"\r\n");
+            }
+            Payload::Short(payload) => reply.bulk(payload),
+        }
+    }
+
+    /// How much has been encoded.
+    fn len(&self) -> usize {
+        self.bytes + self.open.len()
+    }
+
+    fn seal(&mut self) {
+        if !self.open.is_empty() {
+            self.bytes += self.open.len();
+            self.done.push(Piece {
+                bytes: mem::take(&mut self.open).into(),
+                begins: mem::take(&mut self.begins),
+            });
+        }
+    }
+
+    /// What has been encoded, for those who had subscribed to `name` by `version`.
+    fn deliver(mut self, name: Name, number: u64, version: u64) -> Delivery {
+        self.seal();
+        Delivery {
+            name,
+            pieces: self.done,
+            bytes: self.bytes,
+            number,
+            version,
+            except: None,
+            from_afar: false,
+        }
+    }
+}
+
+/// What is published.
+pub enum Payload<'a> {
+    Short(&'a [u8]),
+    /// Long enough to travel by itself.
+    Apart(Bytes),
+}
+
+impl<'a> Payload<'a> {
+    /// The argument at `at`.
+    pub fn of(args: &Args<'a>, at: usize) -> Self {
+        match args[at].len() >= PAYLOAD_APART_BYTES_MIN {
+            true => Self::Apart(args.to_bytes(at)),
+            false => Self::Short(args.get(at).unwrap_or_default()),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes) => bytes,
+            Self::Apart(bytes) => bytes,
+        }
+    }
+}
+
+/// Messages to one channel that has subscribers under one name only.
+struct Run {
+    topic: Topic,
+    channel: Box<[u8]>,
+    /// The registry's when it began.
+    version: u64,
+    number: u64,
+    route: Rc<Route>,
+    frames: Frames,
+}
+
+/// What one shard has published and not handed out yet.
+#[derive(Default)]
+pub struct Publishing {
+    routes: Routes,
+    run: Option<Run>,
+    /// What its subscribers are to get.
+    arrived: Vec<Delivery>,
+    /// Turns that have ended before the mailbox was empty since something arrived.
+    turns_waited: usize,
+    /// For each shard what this turn has for it.
+    parcels: Vec<Vec<Delivery>>,
+    /// Connections that wait because too much is on its way, and subscribers that wait for what others have published.
+    crowded: Vec<ClientToken>,
+    hearing: Vec<ClientToken>,
+}
+
+/// Whether a connection waits for messages to move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Hold {
+    #[default]
+    None,
+    /// It runs no command.
+    Waits,
+    /// A subscriber that has what came before its command: that may run.
+    Heard,
+}
+
+impl Publishing {
+    /// Nothing yet, of so many shards.
+    pub fn new(shards: usize) -> Self {
+        Self {
+            parcels: (0..shards).map(|_| Vec::new()).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// What is on its way from shard to shard, over all of them.
+#[derive(Default)]
+pub struct Underway {
+    bytes: AtomicUsize,
+    /// Somebody waits until there is less.
+    awaited: AtomicBool,
+    /// The last number that a run has drawn.
+    number: AtomicU64,
+}
+
+impl Underway {
+    /// Whether publishers have to wait.
+    #[inline]
+    pub fn is_too_much(&self) -> bool {
+        self.bytes.load(Ordering::SeqCst) > UNDERWAY_BYTES_MAX
+    }
+
+    fn next_number(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn begin(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// So much has arrived. Returns whether those who wait are to go on now.
+    fn end(&self, bytes: usize) -> bool {
+        let left = self.bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
+        left <= UNDERWAY_BYTES_MAX / 2
+            && self.awaited.load(Ordering::SeqCst)
+            && self.awaited.swap(false, Ordering::SeqCst)
+    }
+}
+
+impl Shard {
+    /// Sends the message of a connection, which is in use just now, to whoever subscribes. Returns to how many.
+    pub fn publish(
+        &mut self,
+        publisher: &mut Client,
+        topic: Topic,
+        channel: &[u8],
+        payload: &Payload<'_>,
+    ) -> usize {
+        // What happened before it is told before it.
+        self.tell_notices(Some(publisher));
+        self.spread(topic, channel, payload, Some(publisher))
+    }
+
+    /// Sends a message to whoever subscribes. `current` is the connection that is in use, if one is. Returns to how many.
+    pub(crate) fn spread(
+        &mut self,
+        topic: Topic,
+        channel: &[u8],
+        payload: &Payload<'_>,
+        mut current: Option<&mut Client>,
+    ) -> usize {
+        if !self.process.pubsub.anybody_subscribes() {
+            return 0;
+        }
+        let is_subscriber = |client: &&mut Client| client.session.is_subscriber();
+        let may_hear_itself = current.as_ref().is_some_and(is_subscriber);
+        if let Some(run) = &mut self.publishing.run
+            && !may_hear_itself
+            && run.version == self.process.pubsub.version()
+            && run.topic == topic
+            && *run.channel == *channel
+            && run.frames.len() < RUN_BYTES_MAX
+        {
+            run.frames.push(&run.route.names[0], channel, payload);
+            return run.route.total;
+        }
+        self.close_run();
+        let routes = &mut self.publishing.routes;
+        let (version, route) = routes.find(&self.process.pubsub, topic, channel);
+        if route.total == 0 {
+            return 0;
+        }
+        let number = self.process.underway.next_number();
+        if let [name] = &*route.names
+            && !may_hear_itself
+        {
+            let mut frames = Frames::default();
+            frames.push(name, channel, payload);
+            self.publishing.run = Some(Run {
+                topic,
+                channel: channel.into(),
+                version,
+                number,
+                route: route.clone(),
+                frames,
+            });
+            return route.total;
+        }
+        for (at, name) in route.names.iter().enumerate() {
+            let mut frames = Frames::default();
+            frames.push(name, channel, payload);
+            let mut delivery = frames.deliver(name.clone(), number, version);
+            if let Some(current) = current.as_deref_mut()
+                && self.subscribers.is_among(name, current.token)
+            {
+                let pieces = delivery.shaped(current.session.version);
+                pieces
+                    .iter()
+                    .for_each(|piece| current.pushes.extend_from_slice(piece));
+                delivery.except = Some(current.token);
+            }
+            self.dispatch(&route, at, delivery);
+        }
+        route.total
+    }
+
+    /// Nothing more joins what is being encoded.
+    #[inline]
+    fn close_run(&mut self) {
+        if let Some(run) = self.publishing.run.take() {
+            let name = run.route.names[0].clone();
+            let delivery = run.frames.deliver(name, run.number, run.version);
+            self.dispatch(&run.route, 0, delivery);
+        }
+    }
+
+    /// Sends a delivery on all its ways. `at` is its name's place in the route.
+    fn dispatch(&mut self, route: &Route, at: usize, delivery: Delivery) {
+        for (shard, names) in &route.shards {
+            if *shard != self.id && names.contains(&at) {
+                let mut copy = delivery.clone();
+                copy.except = None;
+                copy.from_afar = true;
+                self.process.underway.begin(copy.bytes);
+                self.publishing.parcels[shard.index()].push(copy);
+            }
+        }
+        let is_here =
+            |(shard, names): &(ShardId, Vec<usize>)| *shard == self.id && names.contains(&at);
+        if route.shards.iter().any(is_here) {
+            self.publishing.arrived.push(delivery);
+        }
+    }
+
+    /// Ends the run, and puts what this turn has for other shards on its way.
+    pub(crate) fn send_published(&mut self) {
+        self.close_run();
+        self.send_parcels();
+    }
+
+    fn send_parcels(&mut self) {
+        for index in 0..self.publishing.parcels.len() {
+            if !self.publishing.parcels[index].is_empty() {
+                let parcel = mem::take(&mut self.publishing.parcels[index]);
+                self.send(ShardId::new(index), Message::Parcel(Box::new(parcel)));
+            }
+        }
+    }
+
+    /// With epoll a connection writes its replies at once and not behind the turn: what it has published goes before them.
+    #[cold]
+    pub(crate) fn publish_at_once(&mut self) {
+        self.close_run();
+        if self.publishing.parcels.iter().any(|it| !it.is_empty()) {
+            self.send_parcels();
+            // What a full ring keeps back goes with the turn.
+            self.flush();
+        }
+    }
+
+    /// What another shard has published.
+    pub(crate) fn receive_parcel(&mut self, parcel: Vec<Delivery>) {
+        self.publishing.arrived.extend(parcel);
+    }
+
+    /// Hands out what has arrived, once the mailbox has been seen empty: by then everything is here that comes before it. A mailbox that is never
+    /// empty has been read through after a turn for each shard. Returns whether anybody got something.
+    #[inline]
+    pub(crate) fn hand_out_in_turn(&mut self, mailbox_is_empty: bool) -> bool {
+        if self.publishing.arrived.is_empty() && self.publishing.hearing.is_empty() {
+            return false;
+        }
+        self.publishing.turns_waited += 1;
+        if !mailbox_is_empty && self.publishing.turns_waited <= self.slots.shards() {
+            return false;
+        }
+        self.hand_out(None);
+        self.let_subscribers_run();
+        true
+    }
+
+    /// Hands out what has arrived. `current` is the connection that is in use, if one is, between two commands.
+    fn hand_out(&mut self, mut current: Option<&mut Client>) {
+        self.publishing.turns_waited = 0;
+        let mut arrived = mem::take(&mut self.publishing.arrived);
+        if self.slots.shards() > 1 {
+            arrived.sort_by_key(|delivery| delivery.number);
+        }
+        let mut bytes = 0;
+        for delivery in arrived.drain(..) {
+            self.deliver(&delivery, current.as_deref_mut());
+            if delivery.from_afar {
+                bytes += delivery.bytes;
+            }
+        }
+        self.publishing.arrived = arrived;
+        if bytes > 0 && self.process.underway.end(bytes) {
+            self.tell_all(Self::let_publish);
+        }
+    }
+
+    /// Hands a delivery to this shard's subscribers.
+    fn deliver(&mut self, delivery: &Delivery, mut current: Option<&mut Client>) {
+        let Some(audience) = self.subscribers.of(&delivery.name).map(mem::take) else {
+            return;
+        };
+        let mut shaped = [None, None];
+        for (token, subscriber) in &audience {
+            if subscriber.since > delivery.version || delivery.except == Some(*token) {
+                continue;
+            }
+            let mut borrowed;
+            let client = match current.as_deref_mut() {
+                Some(current) if current.token == *token => current,
+                _ => {
+                    borrowed = subscriber.client.borrow_mut();
+                    &mut *borrowed
+                }
+            };
+            if client.closing.is_none() {
+                client.attach(shaped_for(delivery, client.session.version, &mut shaped));
+                let is_over = self.limit_output(client);
+                self.stats.output_limit_closes += u64::from(is_over);
+                client.wake();
+            }
+        }
+        if let Some(place) = self.subscribers.of(&delivery.name) {
+            *place = audience;
+        }
+    }
+
+    /// The command that a connection was in the middle of is over: what came meanwhile stands behind its reply.
+    #[inline]
+    pub(crate) fn flush_pushes(&mut self, client: &mut Client) {
+        if !client.pushes.is_empty() {
+            client.out.append(&mut client.pushes);
+            let is_over = self.limit_output(client);
+            self.stats.output_limit_closes += u64::from(is_over);
+        }
+    }
+
+    /// Whether a connection must not run its next command because that may publish and too much is on its way. Then it is called later.
+    #[cold]
+    pub(crate) fn crowds(&mut self, client: &mut Client, args: &Args<'_>) -> bool {
+        const VERBS: [&[u8]; 3] = [b"publish", b"spublish", b"exec"];
+        let publishes = VERBS.iter().any(|verb| args[0].eq_ignore_ascii_case(verb));
+        if !publishes && !self.effects.notices.is_on() {
+            return false;
+        }
+        let underway = &self.process.underway;
+        underway.awaited.store(true, Ordering::SeqCst);
+        // Asked again: what arrived before anybody waited calls nobody.
+        if !underway.is_too_much() {
+            return false;
+        }
+        client.hold = Hold::Waits;
+        self.publishing.crowded.push(client.token);
+        true
+    }
+
+    /// Enough has arrived: those who wait to publish go on.
+    fn let_publish(&mut self) {
+        for token in mem::take(&mut self.publishing.crowded) {
+            if let Some(client) = self.client(token) {
+                let mut client = client.borrow_mut();
+                client.hold = Hold::None;
+                client.wake();
+            }
+        }
+    }
+
+    /// Whether a subscriber has all that was published before the commands that it has just sent: they may tell, or end, what it subscribes to. What
+    /// other shards have published lies in the mailbox by then, and the turn reads that.
+    #[cold]
+    pub(crate) fn hears_first(&mut self, client: &mut Client) -> bool {
+        if mem::take(&mut client.hold) != Hold::Heard && self.mailbox.waiting() > 0 {
+            client.hold = Hold::Waits;
+            self.publishing.hearing.push(client.token);
+            return false;
+        }
+        self.close_run();
+        self.hand_out(Some(client));
+        true
+    }
+
+    /// The mailbox has been read: subscribers that waited for that go on.
+    fn let_subscribers_run(&mut self) {
+        for token in mem::take(&mut self.publishing.hearing) {
+            if let Some(client) = self.client(token) {
+                let mut client = client.borrow_mut();
+                client.hold = Hold::Heard;
+                client.wake();
+            }
+        }
+    }
+}
+
+/// `delivery` in the shape of `version`, made when it is first asked for.
+fn shaped_for<'a>(
+    delivery: &Delivery,
+    version: Version,
+    shaped: &'a mut [Option<SmallVec<[Bytes; 1]>>; 2],
+) -> &'a [Bytes] {
+    shaped[version as usize].get_or_insert_with(|| delivery.shaped(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(delivery: &Delivery, version: Version) -> String {
+        let whole = delivery.shaped(version).concat();
+        String::from_utf8(whole).expect("text")
+    }
+
+    #[test]
+    fn messages_of_a_run_are_one_text_in_either_shape() {
+        let name = Name {
+            topic: Topic::Channel,
+            text: b"c".as_slice().into(),
+        };
+        let mut frames = Frames::default();
+        frames.push(&name, b"c", &Payload::Short(b"*3"));
+        frames.push(&name, b"c", &Payload::Apart(Bytes::from_static(b"*4")));
+        frames.push(&name, b"c", &Payload::Short(b""));
+        let len = frames.len();
+        let delivery = frames.deliver(name, 1, 1);
+        let expected = |push: char| {
+            ["$2\r\n*3", "$2\r\n*4", "$0\r\n"]
+                .map(|payload| format!("{push}3\r\n$7\r\nmessage\r\n$1\r\nc\r\n{payload}\r\n"))
+                .concat()
+        };
+        assert_eq!(text(&delivery, Version::Resp2), expected('*'));
+        assert_eq!(text(&delivery, Version::Resp3), expected('>'));
+        assert_eq!((delivery.bytes, len), (expected('*').len(), len));
+        assert_eq!(delivery.bytes, len);
+    }
+
+    #[test]
+    fn who_waits_is_called_once() {
+        let underway = Underway::default();
+        underway.begin(UNDERWAY_BYTES_MAX);
+        assert!(!underway.is_too_much());
+        underway.begin(2);
+        assert!(underway.is_too_much());
+        underway.awaited.store(true, Ordering::SeqCst);
+        assert!(!underway.end(2), "more than half is on its way");
+        assert!(underway.end(UNDERWAY_BYTES_MAX / 2));
+        assert!(!underway.end(UNDERWAY_BYTES_MAX / 2), "nobody waits");
+    }
+}

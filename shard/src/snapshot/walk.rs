@@ -1,0 +1,319 @@
+//! A shard's part in snapshots: their beginning, the instant, the walk over its keys, and the end.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::TrySendError;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use storage::{Keyspace, Piece};
+use tracing::{error, info};
+
+use crate::mailbox::batch::ReplyTo;
+use crate::mailbox::message::{Message, Visit};
+use crate::shard::Shard;
+use crate::snapshot;
+use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, NotBegun, UnderWay, Waiting, lock};
+use crate::transaction::world::Lent;
+
+/// Between two tries to hand a piece to a writer that is behind.
+const WRITER_PATIENCE: Duration = Duration::from_millis(1);
+
+impl Shard {
+    /// Begins a snapshot. `waits` is told of its end.
+    pub fn begin_snapshot(&mut self, waits: Option<ReplyTo>) -> Result<(), NotBegun> {
+        self.begin_file(Aim::Dump, waits)
+    }
+
+    /// Begins a rewrite of the append-only log: a snapshot, and what is logged from its instant on.
+    pub fn begin_rewrite(&mut self) -> Result<(), NotBegun> {
+        let aim = match self.config.appendonly {
+            true => Aim::Base,
+            false => Aim::BaseAlone,
+        };
+        self.begin_file(aim, None)
+    }
+
+    fn begin_file(&mut self, aim: Aim, waits: Option<ReplyTo>) -> Result<(), NotBegun> {
+        let process = self.process.clone();
+        let snapshots = &process.snapshots;
+        let mut under_way = lock(&snapshots.under_way);
+        if under_way.is_some() {
+            return Err(NotBegun::UnderWay);
+        }
+        *lock(&snapshots.last_try) = Some(Instant::now());
+        let keyspaces = self.slots.shards() * usize::from(self.databases.count());
+        let number = snapshots.next_number();
+        let writer = snapshot::file::spawn(&process, &self.config, number, aim, keyspaces);
+        *under_way = Some(UnderWay {
+            number,
+            aim,
+            writer: writer.map_err(NotBegun::Failed)?,
+            began: Instant::now(),
+            dirty: 0,
+            waiting: waits.map(|to| (self.id, to, None)).into_iter().collect(),
+            unaware: self.slots.shards(),
+        });
+        info!(rewrite = aim.is_rewrite(), "snapshot begins");
+        Ok(())
+    }
+
+    /// On the coordinator, while all databases are in its hand: this is the instant.
+    pub(crate) fn cut<'a>(&mut self, cut: Cut, lent: impl Iterator<Item = &'a mut Lent>) {
+        let terms = snapshot::file::terms(&self.config);
+        let mut dirty = 0;
+        for lent in lent {
+            lent.databases.begin_cut(terms);
+            lent.cut = Some(cut);
+            dirty += lent.dirty;
+        }
+        self.process.snapshots.is_cut(cut.number, dirty);
+    }
+
+    /// The instant of a snapshot has been: what is walked over from now on is for that one.
+    pub(crate) fn walk_for(&mut self, cut: Cut) {
+        let orphans = std::mem::take(&mut self.orphans);
+        if !orphans.is_empty() {
+            self.process.undertaker.bury_keyspaces(orphans);
+        }
+        self.walks_for = cut.number;
+    }
+
+    /// Databases came home: there may be a walk to go on with.
+    pub(crate) fn walk_on(&mut self) {
+        if self.databases.cut().is_some()
+            && let Some(waker) = self.walk_waker.take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Emptied databases that are still to be written; what is not, comes back.
+    pub(crate) fn keep_for_snapshot(&mut self, discarded: Vec<Keyspace>) -> Vec<Keyspace> {
+        let (cut, rest) = discarded.into_iter().partition(Keyspace::is_cut);
+        self.orphans.extend::<Vec<_>>(cut);
+        if !self.orphans.is_empty()
+            && let Some(waker) = self.walk_waker.take()
+        {
+            waker.wake();
+        }
+        rest
+    }
+
+    /// The next piece of this shard, if it has one to write.
+    fn next_piece(&mut self) -> Option<Piece> {
+        if let Some(keyspace) = self.databases.cut() {
+            return keyspace.write_on(KEYS_PER_STEP);
+        }
+        let piece = self.orphans.last_mut()?.write_on(KEYS_PER_STEP);
+        if piece.as_ref().is_none_or(|piece| piece.last) {
+            let done = self.orphans.pop();
+            self.process
+                .undertaker
+                .bury_keyspaces(done.into_iter().collect());
+        }
+        piece
+    }
+
+    /// Nobody wants the rest.
+    fn abandon_walk(&mut self) {
+        self.databases.abandon_cut();
+        let orphans = std::mem::take(&mut self.orphans);
+        self.process.undertaker.bury_keyspaces(orphans);
+    }
+
+    /// Shard 0 looks here once a turn, because threads cannot send messages.
+    pub(crate) fn notice_snapshot(&mut self) {
+        let snapshots = &self.process.snapshots;
+        if !snapshots.stirs.swap(false, Ordering::Acquire) {
+            return;
+        }
+        let prepared = lock(&snapshots.prepared).take();
+        if let Some(cut) = prepared
+            && !self.stopping
+        {
+            self.begin_cut(cut);
+        }
+        let snapshots = &self.process.snapshots;
+        if !snapshots.ended.swap(false, Ordering::Acquire) {
+            return;
+        }
+        self.tell_all(Shard::snapshot_ended);
+    }
+
+    /// On each shard, after one ended. The last to hear of it answers those who wait.
+    fn snapshot_ended(&mut self) {
+        self.heed_snapshot_result();
+        if self.refusals.snapshot_failed {
+            self.abandon_walk();
+        }
+        let process = self.process.clone();
+        let mut under_way = lock(&process.snapshots.under_way);
+        let unaware = under_way.as_mut().map(|it| {
+            it.unaware -= 1;
+            it.unaware
+        });
+        if unaware == Some(0)
+            && let Some(ended) = under_way.take()
+        {
+            drop(under_way);
+            let saved = !process.snapshots.failed();
+            self.answer_waiting(ended.waiting, saved);
+            self.begin_scheduled();
+        }
+    }
+
+    /// Begins what was to follow a snapshot.
+    fn begin_scheduled(&mut self) {
+        let process = self.process.clone();
+        let scheduled = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
+        if scheduled(&process.snapshots.rewrite_scheduled) {
+            if let Err(NotBegun::Failed(error)) = self.begin_rewrite() {
+                error!(%error, "cannot begin to rewrite the append-only log");
+            }
+        } else if scheduled(&process.snapshots.save_scheduled) {
+            let begun = self.begin_snapshot(None);
+            let waiting = std::mem::take(&mut *lock(&process.snapshots.save_waiting));
+            match begun {
+                Ok(()) => {
+                    if let Some(under_way) = &mut *lock(&process.snapshots.under_way) {
+                        under_way.waiting.extend(waiting);
+                    }
+                }
+                Err(NotBegun::UnderWay) => {
+                    lock(&process.snapshots.save_waiting).extend(waiting);
+                    process.snapshots.schedule_save();
+                }
+                Err(NotBegun::Failed(error)) => {
+                    error!(%error, "cannot begin a snapshot");
+                    self.answer_waiting(waiting, false);
+                }
+            }
+        }
+    }
+
+    /// FLUSHALL leaves a snapshot of nothing where there are save points: what was flushed must not be back after a crash. It is answered when
+    /// that is done, well or not.
+    pub(crate) fn save_what_was_flushed(&mut self, answer: Option<(ReplyTo, Vec<u8>)>) {
+        let snapshots = &self.process.snapshots;
+        // First: what is under way may end at any moment.
+        snapshots.schedule_save();
+        let waits = answer.map(|(to, reply)| (self.id, to, Some(reply)));
+        lock(&snapshots.save_waiting).extend(waits);
+        let begin: Visit = Box::new(|shard| {
+            if lock(&shard.process.snapshots.under_way).is_none() {
+                shard.begin_scheduled();
+            }
+        });
+        self.send(self.id, Message::Visit(begin));
+    }
+
+    /// Answers commands that have waited for a snapshot.
+    fn answer_waiting(&mut self, waiting: Vec<Waiting>, saved: bool) {
+        let usual: &[u8] = if saved { b"+OK\r\n" } else { b"-ERR\r\n" };
+        for (origin, to, reply) in waiting {
+            self.complete(origin, to, reply.as_deref().unwrap_or(usual));
+        }
+    }
+
+    /// Whether writes are to be refused.
+    fn heed_snapshot_result(&mut self) {
+        self.refusals.snapshot_failed = self.process.snapshots.failed();
+        self.refusals.settle(&self.config);
+    }
+
+    /// By the clock: begins a snapshot where a save point is reached. Returns whether changes wait for one.
+    pub(crate) fn heed_save_points(&mut self) -> bool {
+        let process = self.process.clone();
+        process.snapshots.publish_dirty(self.id, self.effects.dirty);
+        if self.config.save.0.is_empty() || self.refusals.loading || self.stopping {
+            return false;
+        }
+        if process.snapshots.is_due(&self.config)
+            && let Err(NotBegun::Failed(error)) = self.begin_snapshot(None)
+        {
+            error!(%error, "cannot begin a snapshot");
+        }
+        process.snapshots.changes() > 0
+    }
+
+    /// By the clock: begins a rewrite where the log has grown enough.
+    pub(crate) fn heed_log_size(&mut self) {
+        let process = self.process.clone();
+        process.snapshots.publish_log(self.id, self.log.file_bytes);
+        if !self.config.appendonly || self.refusals.loading || self.stopping {
+            return;
+        }
+        let has_none = !self.effects.journal.is_on() || lock(&process.manifest).parts.is_empty();
+        if (has_none || process.snapshots.rewrite_is_due(&self.config))
+            && !process.snapshots.retries_too_soon()
+            && let Err(NotBegun::Failed(error)) = self.begin_rewrite()
+        {
+            error!(%error, "cannot begin to rewrite the append-only log");
+        }
+    }
+}
+
+/// Writes this shard's share of snapshots, for as long as the executor runs.
+pub async fn walk(shard: Rc<RefCell<Shard>>) {
+    loop {
+        let piece = shard.borrow_mut().next_piece();
+        match piece {
+            Some(piece) => {
+                hand_on(&shard, piece).await;
+                turn_passed(&shard).await;
+            }
+            None => {
+                let mut registered = false;
+                poll_fn(|cx| {
+                    if std::mem::replace(&mut registered, true) {
+                        return Poll::Ready(());
+                    }
+                    shard.borrow_mut().walk_waker = Some(cx.waker().clone());
+                    Poll::Pending
+                })
+                .await;
+            }
+        }
+    }
+}
+
+/// Waits until the shard has looked for input and had a turn. The bell is rung for that, as only what comes from outside stands behind all that is
+/// ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps the others waiting.
+async fn turn_passed(shard: &RefCell<Shard>) {
+    let mut asked = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut asked, true) {
+            return Poll::Ready(());
+        }
+        let mut shard = shard.borrow_mut();
+        shard.step_waker = Some(cx.waker().clone());
+        shard.mailbox.bell().ring_from_outside();
+        Poll::Pending
+    })
+    .await;
+}
+
+async fn hand_on(shard: &RefCell<Shard>, mut piece: Piece) {
+    loop {
+        match hand_on_now(shard, piece) {
+            Ok(()) => return,
+            Err(TrySendError::Disconnected(_)) => return shard.borrow_mut().abandon_walk(),
+            Err(TrySendError::Full(again)) => {
+                piece = again;
+                monoio::time::sleep(WRITER_PATIENCE).await;
+            }
+        }
+    }
+}
+
+/// The sending end is not kept while anything is waited for: the writer ends when there is none, also where this task is never polled again.
+fn hand_on_now(shard: &RefCell<Shard>, piece: Piece) -> Result<(), TrySendError<Piece>> {
+    let shard = shard.borrow();
+    match shard.process.snapshots.taker(shard.walks_for) {
+        Some(sender) => sender.try_send(piece),
+        None => Err(TrySendError::Disconnected(piece)),
+    }
+}

@@ -1,0 +1,231 @@
+//! Where a transaction's commands run: what was lent, put together in the place of the shard's own databases, so that the ordinary command
+//! finds it there.
+
+use protocol::args::Args;
+use protocol::command::Flags;
+use protocol::reply::Reply;
+use storage::{Databases, UnixMillis, aof};
+
+use crate::aof::journal::Away;
+use crate::commands::sort;
+use crate::context::{Change, What};
+use crate::dispatch::handler::WholeCommand;
+use crate::mailbox::batch::Facts;
+use crate::mailbox::message::{Lending, TransactionKey};
+use crate::shard::Shard;
+use crate::slot::{ShardId, SlotMap};
+use crate::tracking::invalidation::FlushId;
+use crate::transaction::world::{Lent, World};
+
+/// Where a transaction's commands run: what was lent, put together.
+pub struct Stage {
+    /// The keys lent one by one, of all shards.
+    entries: Databases,
+    /// The shards lent as a whole.
+    pub(crate) world: Vec<(ShardId, Box<Lent>)>,
+    /// Keys that the commands changed.
+    pub(crate) changes: Vec<Change>,
+    /// What the commands did, for the logs.
+    pub(crate) away: Vec<Away>,
+}
+
+impl Shard {
+    /// Runs a data command on what was lent.
+    pub(crate) fn run_on(
+        &mut self,
+        stage: &mut Stage,
+        facts: Facts,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) {
+        let borrowed = match stage.world.is_empty() {
+            true => Vec::new(),
+            false => stage.borrow_keys(self, facts, args),
+        };
+        stage.open(self);
+        self.interrupt_timing();
+        self.execute(facts, args, reply);
+        stage.close(self);
+        stage.return_keys(self, &borrowed);
+    }
+
+    /// Runs a command on the databases of all shards. Returns whether an empty snapshot is to follow: see [`Self::save_what_was_flushed`].
+    pub(crate) fn run_whole(
+        &mut self,
+        stage: &mut Stage,
+        facts: Facts,
+        run: WholeCommand,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> bool {
+        let start = reply.written();
+        self.interrupt_timing();
+        let began = self.begin_timing(facts.command);
+        self.stats.calls[facts.command.index()] += 1;
+        let mut world = World {
+            shards: stage
+                .world
+                .iter_mut()
+                .map(|(_, lent)| lent.as_mut())
+                .collect(),
+            selected: facts.db,
+            now: self.now,
+            process: self.process.clone(),
+            discarded: Vec::new(),
+            dirty: 0,
+            all_changed: false,
+        };
+        let result = run(&mut world, args, reply);
+        let (discarded, dirty, all_changed) = (world.discarded, world.dirty, world.all_changed);
+        if all_changed {
+            let id = self.next_flush();
+            stage.note_flush(self.slots, id);
+        }
+        self.account(facts.command, facts.caller, args, began);
+        self.effects.dirty += dirty;
+        // One that is refused has done nothing, and a log that has it could not be loaded.
+        let writes = facts.command.command().flags.contains(Flags::WRITE);
+        if self.effects.journal.is_on() && writes && result.is_ok() {
+            stage.note_whole(&self.databases, self.now, facts, args);
+        }
+        let discarded = self.keep_for_snapshot(discarded);
+        if !discarded.is_empty() {
+            self.process.undertaker.bury_keyspaces(discarded);
+        }
+        if let Err(error) = result {
+            reply.truncate(start);
+            error.write(reply);
+            self.stats.failed(facts.command.index(), &error);
+            return false;
+        }
+        facts.command.command().name == "flushall" && !self.config.save.0.is_empty()
+    }
+}
+
+impl Stage {
+    /// An empty one, of databases like these, or of an emptied one's.
+    pub(crate) fn new(like: &Databases, spare: Option<Databases>) -> Self {
+        Self {
+            entries: spare.unwrap_or_else(|| Databases::new(like.count(), like.hasher())),
+            world: Vec::new(),
+            changes: Vec::new(),
+            away: Vec::new(),
+        }
+    }
+
+    /// Its databases for the next one, where nothing is left in them.
+    pub(crate) fn into_spare(self) -> Option<Databases> {
+        self.is_clear().then_some(self.entries)
+    }
+
+    /// Puts what one shard has lent on it.
+    pub(crate) fn put(&mut self, owner: ShardId, lent: Lending) {
+        match lent {
+            Lending::Entries(entries) => {
+                for (db, entry) in entries {
+                    self.entries.get_mut(db).insert_new(entry);
+                }
+            }
+            Lending::World(lent) => self.world.push((owner, lent)),
+            Lending::Nothing | Lending::Ran(_) | Lending::Portion(_) => {}
+        }
+    }
+
+    /// Whether nothing is left on it that must go home.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Puts what was lent in the shard's place for its databases: the next command finds it there.
+    pub(crate) fn open(&mut self, shard: &mut Shard) {
+        std::mem::swap(&mut shard.databases, &mut self.entries);
+        shard.effects.away = Some(std::mem::take(&mut self.changes));
+        shard.effects.journal.away = std::mem::take(&mut self.away);
+    }
+
+    /// Undoes [`Self::open`].
+    pub(crate) fn close(&mut self, shard: &mut Shard) {
+        self.changes = shard.effects.away.take().unwrap_or_default();
+        self.away = std::mem::take(&mut shard.effects.journal.away);
+        std::mem::swap(&mut shard.databases, &mut self.entries);
+    }
+
+    /// Those of `keys` that exist now.
+    pub(crate) fn return_to_owner(&mut self, keys: &[TransactionKey]) -> Lending {
+        let exists = |TransactionKey { db, key }: &TransactionKey| {
+            Some((*db, self.entries.get_mut(*db).take(key)?))
+        };
+        Lending::Entries(keys.iter().filter_map(exists).collect())
+    }
+
+    /// Notes for every shard that all keys went or came, in the order in which things happened. What was read before is not valid in any case.
+    fn note_flush(&mut self, slots: SlotMap, id: Option<FlushId>) {
+        self.changes.retain(|change| change.what != What::Read);
+        for (shard, lent) in &mut self.world {
+            let owned = |change: &mut Change| slots.owner(&change.key) == *shard;
+            lent.changes.extend(self.changes.extract_if(.., owned));
+            lent.changes.push(Change::flush(id));
+        }
+    }
+
+    /// Notes a command on whole databases for every log.
+    fn note_whole(&mut self, like: &Databases, now: UnixMillis, facts: Facts, args: &Args<'_>) {
+        let mut record = Vec::new();
+        aof::command(&mut record, args.iter());
+        let db = facts.db;
+        self.away.push(Away::Everywhere { db, now, record });
+        let number = |at| {
+            let text = args.get(at)?;
+            let number = storage::item::parse_int(text)?;
+            like.index(u16::try_from(number).ok()?)
+        };
+        if facts.command.command().name == "swapdb"
+            && let (Some(a), Some(b)) = (number(1), number(2))
+        {
+            self.away.push(Away::Swapped(a, b));
+        }
+    }
+
+    fn lent_by(&mut self, owner: ShardId) -> Option<&mut Lent> {
+        self.world
+            .iter_mut()
+            .find(|(shard, _)| *shard == owner)
+            .map(|(_, lent)| lent.as_mut())
+    }
+
+    /// Takes the keys of one command out of the whole shards, for it to find them in one place. Returns which keys these are.
+    fn borrow_keys(&mut self, shard: &Shard, facts: Facts, args: &Args<'_>) -> Vec<TransactionKey> {
+        let mut keys = shard.keys_of(facts, args);
+        self.borrow_each(shard, &keys);
+        // The listed keys are here now, and with them the elements that say which keys are computed.
+        let here = self.entries.get(facts.db);
+        let computed = sort::computed_keys(facts.command.command(), args, here);
+        let computed = computed
+            .into_iter()
+            .map(|key| TransactionKey { db: facts.db, key });
+        let listed = keys.len();
+        keys.extend(computed);
+        self.borrow_each(shard, &keys[listed..]);
+        keys
+    }
+
+    fn borrow_each(&mut self, shard: &Shard, keys: &[TransactionKey]) {
+        for key in keys {
+            if let Some(lent) = self.lent_by(shard.slots.owner(&key.key))
+                && let Some(entry) = lent.databases.get_mut(key.db).take(&key.key)
+            {
+                self.entries.get_mut(key.db).insert_new(entry);
+            }
+        }
+    }
+
+    fn return_keys(&mut self, shard: &Shard, keys: &[TransactionKey]) {
+        for key in keys {
+            if let Some(entry) = self.entries.get_mut(key.db).take(&key.key)
+                && let Some(lent) = self.lent_by(shard.slots.owner(&key.key))
+            {
+                lent.databases.get_mut(key.db).insert_new(entry);
+            }
+        }
+    }
+}
