@@ -25,6 +25,7 @@ use crate::process::Process;
 use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
 use crate::transaction::world::World;
+use crate::turn;
 
 /// How long a shard reads before its connections have their turn.
 const STEP: Duration = Duration::from_millis(2);
@@ -231,8 +232,7 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
             load.step(&mut shard)?;
         }
         done.reach(load.reader.at());
-        // Sleeping for no time lets the connections run first.
-        monoio::time::sleep(Duration::ZERO).await;
+        turn::passed(shard).await;
     }
     process.snapshots.note_loaded(load.loaded, load.expired);
     let took_ms = began.elapsed().as_millis() as u64;

@@ -174,8 +174,8 @@ pub struct Shard {
     pub(crate) cron_waker: Option<Waker>,
     pub(crate) timer_waker: Option<Waker>,
     pub(crate) walk_waker: Option<Waker>,
-    /// The walk waits for the next turn.
-    pub(crate) step_waker: Option<Waker>,
+    /// Who waits for the next turn: see `turn::passed`.
+    pub(crate) step_wakers: Vec<Waker>,
 }
 
 impl Shard {
@@ -258,7 +258,7 @@ impl Shard {
             cron_waker: None,
             timer_waker: None,
             walk_waker: None,
-            step_waker: None,
+            step_wakers: Vec::new(),
             process,
         }
     }

@@ -68,12 +68,28 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
     .await
 }
 
+/// Waits until the shard has looked for input and had a turn: for tasks with much to do, between two steps. The bell is rung for that, as only what
+/// comes from outside stands behind all that is ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps others waiting.
+pub async fn passed(shard: &RefCell<Shard>) {
+    let mut asked = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut asked, true) {
+            return Poll::Ready(());
+        }
+        let mut shard = shard.borrow_mut();
+        shard.step_wakers.push(cx.waker().clone());
+        shard.mailbox.bell().ring_from_outside();
+        Poll::Pending
+    })
+    .await;
+}
+
 impl Shard {
     fn turn(&mut self) -> After {
         if !self.awake {
             self.wake_up();
         }
-        if let Some(waker) = self.step_waker.take() {
+        for waker in self.step_wakers.drain(..) {
             waker.wake();
         }
         self.notice_stop_request();

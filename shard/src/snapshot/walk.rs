@@ -17,6 +17,7 @@ use crate::shard::Shard;
 use crate::snapshot;
 use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, NotBegun, UnderWay, Waiting, lock};
 use crate::transaction::world::Lent;
+use crate::turn;
 
 /// Between two tries to hand a piece to a writer that is behind.
 const WRITER_PATIENCE: Duration = Duration::from_millis(1);
@@ -263,7 +264,7 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
         match piece {
             Some(piece) => {
                 hand_on(&shard, piece).await;
-                turn_passed(&shard).await;
+                turn::passed(&shard).await;
             }
             None => {
                 let mut registered = false;
@@ -278,22 +279,6 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
             }
         }
     }
-}
-
-/// Waits until the shard has looked for input and had a turn. The bell is rung for that, as only what comes from outside stands behind all that is
-/// ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps the others waiting.
-async fn turn_passed(shard: &RefCell<Shard>) {
-    let mut asked = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut asked, true) {
-            return Poll::Ready(());
-        }
-        let mut shard = shard.borrow_mut();
-        shard.step_waker = Some(cx.waker().clone());
-        shard.mailbox.bell().ring_from_outside();
-        Poll::Pending
-    })
-    .await;
 }
 
 async fn hand_on(shard: &RefCell<Shard>, mut piece: Piece) {
