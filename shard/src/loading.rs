@@ -14,6 +14,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+use storage::prefetch::GROUP_LEN_MAX;
 use storage::rdb::{Damage, FileReader, Limits, Part};
 use storage::{AccessPolicy, Databases, DbIndex, Entry, Hash, UnixMillis};
 use tracing::{info, warn};
@@ -139,13 +141,13 @@ impl Load {
         Ok(Found::Nothing)
     }
 
-    /// Puts an entry where it belongs. Returns whether it is a hash with fields that expire.
+    /// Puts an entry where it belongs. Returns the key of a hash with fields that expire.
     fn keep(
         &self,
         databases: &mut Databases,
         db: DbIndex,
         entry: Entry,
-    ) -> Result<bool, NotLoaded> {
+    ) -> Result<Option<Box<[u8]>>, NotLoaded> {
         if databases.get(db).get(entry.key()).is_some() {
             let what = format!(
                 "the key \"{}\" stands there twice",
@@ -155,28 +157,37 @@ impl Load {
         }
         let entry = databases.get_mut(db).insert_new(entry);
         let hash = entry.get::<Hash>();
-        Ok(hash.is_ok_and(|hash| hash.next_deadline().is_some()))
+        let expires = hash.is_ok_and(|hash| hash.next_deadline().is_some());
+        Ok(expires.then(|| entry.key().into()))
     }
 
-    /// Reads some parts into one shard.
+    /// Reads some parts into one shard. Keys are put into their places a group at a time, whose memory is on its way meanwhile.
     fn step(&mut self, shard: &mut Shard) -> Result<(), NotLoaded> {
+        let mut group: SmallVec<[(DbIndex, Entry); GROUP_LEN_MAX]> = SmallVec::new();
         for _ in 0..PARTS_PER_LOOK {
-            if self.done {
+            if self.done || group.len() == GROUP_LEN_MAX {
                 break;
             }
             let (slots, id) = (shard.slots, shard.id);
             let found = self.next(&shard.databases, shard.now, |key| slots.owner(key) == id)?;
             match found {
-                Found::Entry(db, entry) => {
-                    let key: Box<[u8]> = entry.key().into();
-                    if self.keep(&mut shard.databases, db, entry)? {
-                        shard.effects.fields.note(db, &key);
-                    }
-                }
+                Found::Entry(db, entry) => group.push((db, entry)),
                 Found::Function(code) if id.index() == 0 => {
                     shard.process.snapshots.keep_function(code);
                 }
                 Found::Function(_) | Found::Nothing => {}
+            }
+        }
+        if let Some((db, _)) = group.first() {
+            let keys = group.iter().map(|(_, entry)| entry.key());
+            let keyspace = shard.databases.get(*db);
+            if keyspace.is_worth_fetching() {
+                keyspace.prefetch(keys);
+            }
+        }
+        for (db, entry) in group {
+            if let Some(key) = self.keep(&mut shard.databases, db, entry)? {
+                shard.effects.fields.note(db, &key);
             }
         }
         Ok(())
@@ -287,12 +298,11 @@ pub fn load_world(world: &mut World<'_>, mut load: Load, merge: bool) -> Result<
             break;
         };
         if let Found::Entry(db, entry) = load.next(&first.databases, world.now, |_| true)? {
-            let key: Box<[u8]> = entry.key().into();
-            let lent = &mut world.shards[slots.owner(&key).index()];
+            let lent = &mut world.shards[slots.owner(entry.key()).index()];
             if merge {
-                drop(lent.databases.get_mut(db).take(&key));
+                drop(lent.databases.get_mut(db).take(entry.key()));
             }
-            if load.keep(&mut lent.databases, db, entry)? {
+            if let Some(key) = load.keep(&mut lent.databases, db, entry)? {
                 let what = What::FieldsExpire;
                 let by = None;
                 lent.changes.push(Change { db, key, what, by });
