@@ -19,8 +19,6 @@ const RANK_ZERO: Error = Error::new(
 );
 const COUNT_NEGATIVE: Error = Error::new("ERR COUNT can't be negative");
 const MAXLEN_NEGATIVE: Error = Error::new("ERR MAXLEN can't be negative");
-const NUMKEYS_NOT_POSITIVE: Error = Error::new("ERR numkeys should be greater than 0");
-const COUNT_NOT_POSITIVE: Error = Error::new("ERR count should be greater than 0");
 
 pub fn limits(ctx: &Context<'_>) -> ListLimits {
     ListLimits::from_setting(i64::from(ctx.config.list_max_listpack_size))
@@ -201,23 +199,7 @@ pub fn lmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
 
 /// The keys, the end and the count of LMPOP, of whose form BLMPOP is from its second argument on.
 pub fn multi_pop_arguments<'a>(args: &Args<'a>) -> Result<(Args<'a>, End, usize), Error> {
-    let keys = options::at_least(1, &args[1], NUMKEYS_NOT_POSITIVE)?;
-    let where_at = keys.checked_add(2).ok_or(Error::SYNTAX)?;
-    let end = end(args.get(where_at).ok_or(Error::SYNTAX)?)?;
-    let mut count = None;
-    let mut options = Options::new(args, where_at + 1);
-    while let Some(word) = options.next() {
-        if !is(word, "COUNT") || count.is_some() {
-            return Err(Error::SYNTAX);
-        }
-        count = Some(options::at_least(1, options.value()?, COUNT_NOT_POSITIVE)?);
-    }
-    let keys = Args::new(
-        args.bytes(),
-        args.spans().get(2..where_at).unwrap_or_default(),
-        args.large(),
-    );
-    Ok((keys, end, count.unwrap_or(1)))
+    options::multi_pop(args, end)
 }
 
 /// Answers with the key and elements popped from its list; whether there was one.

@@ -50,6 +50,32 @@ pub fn float(text: &[u8]) -> Result<f64, Error> {
     strtod::whole(text).ok_or(Error::NOT_A_FLOAT)
 }
 
+/// The keys, the end and the count of `numkeys key [key ...] END [COUNT count]`, behind the verb: what LMPOP and ZMPOP have in common.
+pub fn multi_pop<'a, End>(
+    args: &Args<'a>,
+    end: impl FnOnce(&[u8]) -> Result<End, Error>,
+) -> Result<(Args<'a>, End, usize), Error> {
+    const NUMKEYS_NOT_POSITIVE: Error = Error::new("ERR numkeys should be greater than 0");
+    const COUNT_NOT_POSITIVE: Error = Error::new("ERR count should be greater than 0");
+    let keys = at_least(1, &args[1], NUMKEYS_NOT_POSITIVE)?;
+    let where_at = keys.checked_add(2).ok_or(Error::SYNTAX)?;
+    let end = end(args.get(where_at).ok_or(Error::SYNTAX)?)?;
+    let mut count = None;
+    let mut options = Options::new(args, where_at + 1);
+    while let Some(word) = options.next() {
+        if !is(word, "COUNT") || count.is_some() {
+            return Err(Error::SYNTAX);
+        }
+        count = Some(at_least(1, options.value()?, COUNT_NOT_POSITIVE)?);
+    }
+    let keys = Args::new(
+        args.bytes(),
+        args.spans().get(2..where_at).unwrap_or_default(),
+        args.large(),
+    );
+    Ok((keys, end, count.unwrap_or(1)))
+}
+
 /// Walks over the options behind a command's fixed arguments.
 pub struct Options<'a> {
     args: Args<'a>,

@@ -7,15 +7,12 @@ use protocol::reply::Reply;
 use storage::sorted_set::Direction;
 use storage::{Item, Score, SortedSet};
 
-use crate::commands::options::{self, Options, is};
+use crate::commands::options::{self, is};
 use crate::commands::sorted_set::{begin_entries, write_entry};
 use crate::commands::string::write;
 use crate::context::Context;
 use crate::context::event::Event;
 use crate::error::{Error, Outcome};
-
-const NUMKEYS_NOT_POSITIVE: Error = Error::new("ERR numkeys should be greater than 0");
-const COUNT_NOT_POSITIVE: Error = Error::new("ERR count should be greater than 0");
 
 /// MIN or MAX: the end that entries are popped from.
 fn end(text: &[u8]) -> Result<Direction, Error> {
@@ -120,23 +117,7 @@ pub fn zmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
 
 /// The keys, the end and the count of ZMPOP, of whose form BZMPOP is from its second argument on.
 pub fn multi_pop_arguments<'a>(args: &Args<'a>) -> Result<(Args<'a>, Direction, usize), Error> {
-    let keys = options::at_least(1, &args[1], NUMKEYS_NOT_POSITIVE)?;
-    let where_at = keys.checked_add(2).ok_or(Error::SYNTAX)?;
-    let from = end(args.get(where_at).ok_or(Error::SYNTAX)?)?;
-    let mut count = None;
-    let mut options = Options::new(args, where_at + 1);
-    while let Some(word) = options.next() {
-        if !is(word, "COUNT") || count.is_some() {
-            return Err(Error::SYNTAX);
-        }
-        count = Some(options::at_least(1, options.value()?, COUNT_NOT_POSITIVE)?);
-    }
-    let keys = Args::new(
-        args.bytes(),
-        args.spans().get(2..where_at).unwrap_or_default(),
-        args.large(),
-    );
-    Ok((keys, from, count.unwrap_or(1)))
+    options::multi_pop(args, end)
 }
 
 /// Answers with the key and the entries popped from its set, a pair for each; whether there was one.
