@@ -4,8 +4,8 @@
 //! two while it holds the key's lock, so nothing can happen between the look and the run.
 
 use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
-use hashbrown::{HashMap, HashSet};
 use storage::DbIndex;
 
 use crate::mailbox::message::TransactionKey;
@@ -24,23 +24,21 @@ pub struct Watched {
 /// What a connection watches: each key once, as it was when that began.
 #[derive(Default)]
 pub struct Watching {
-    items: Vec<Watched>,
+    items: HashMap<TransactionKey, Version, RandomState>,
     key_bytes: usize,
 }
 
 impl Watching {
     /// Adds keys. Returns those that it watches already.
     pub fn extend(&mut self, more: impl Iterator<Item = Watched>) -> Vec<Watched> {
-        let mut known: HashSet<_, RandomState> =
-            self.items.iter().map(|it| it.key.clone()).collect();
         let mut again = Vec::new();
         for watched in more {
-            match known.insert(watched.key.clone()) {
-                true => {
+            match self.items.entry_ref(&watched.key) {
+                EntryRef::Vacant(place) => {
                     self.key_bytes += watched.key.key.len();
-                    self.items.push(watched);
+                    place.insert(watched.version);
                 }
-                false => again.push(watched),
+                EntryRef::Occupied(_) => again.push(watched),
             }
         }
         again
@@ -49,7 +47,10 @@ impl Watching {
     /// Leaves it with nothing.
     pub fn take(&mut self) -> Vec<Watched> {
         self.key_bytes = 0;
-        std::mem::take(&mut self.items)
+        let items = std::mem::take(&mut self.items).into_iter();
+        items
+            .map(|(key, version)| Watched { key, version })
+            .collect()
     }
 
     pub fn len(&self) -> usize {
@@ -62,7 +63,7 @@ impl Watching {
 
     /// Bytes of memory, without itself.
     pub fn memory_bytes(&self) -> usize {
-        self.items.capacity() * size_of::<Watched>() + self.key_bytes
+        self.items.allocation_size() + self.key_bytes
     }
 }
 
