@@ -376,6 +376,7 @@ pub fn scan_at_once(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_
     while let Some(lent) = world.shards.get(scan.cursor.shard)
         && scan.step(&lent.databases, world.now)
     {}
+    world.hits += scan.hits;
     scan.write(shards, reply);
     Ok(())
 }

@@ -73,10 +73,12 @@ impl Shard {
             process: self.process.clone(),
             discarded: Vec::new(),
             dirty: 0,
+            hits: 0,
             all_changed: false,
         };
         let result = run(&mut world, args, reply);
         let (discarded, dirty, all_changed) = (world.discarded, world.dirty, world.all_changed);
+        self.effects.keyspace_hits += world.hits;
         if all_changed {
             let id = self.next_flush();
             stage.note_flush(self.slots, id);

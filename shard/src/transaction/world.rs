@@ -40,6 +40,8 @@ pub struct World<'a> {
     pub discarded: Vec<Keyspace>,
     /// Keys that went.
     pub dirty: u64,
+    /// Keys that were looked at as a read does.
+    pub hits: u64,
     /// Whole databases went or came: nothing that a client has cached is to be relied on.
     pub all_changed: bool,
 }
