@@ -1,4 +1,4 @@
-//! percore's runtime: shards, one thread and one monoio executor each, that share nothing and exchange batches.
+//! percore's runtime: shards that share nothing and exchange batches, on one thread a core, each with a monoio executor.
 //!
 //! A tour, in the order in which a command meets it. What stands beside a file in a folder of its name belongs to it.
 //!
