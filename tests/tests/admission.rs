@@ -12,18 +12,6 @@ use tests::{Options, Oracle, Server, Wire};
 const SHARDS: [u16; 3] = [1, 2, 4];
 const TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A figure of INFO.
-fn figure(wire: &mut Wire, name: &str) -> u64 {
-    let info = wire.ask("INFO everything");
-    let text = String::from_utf8_lossy(info.text()).into_owned();
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    value
-        .and_then(|value| value.trim().parse().ok())
-        .unwrap_or_else(|| panic!("no figure {name} in {text}"))
-}
-
 fn set_password(server: &Server) {
     let mut wire = server.connect();
     assert_eq!(wire.ask("CONFIG SET requirepass secret").text(), b"OK");
@@ -178,7 +166,7 @@ fn wrong_passwords_by_the_thousand_cost_nobody_else() {
         let mut wire = server.connect();
         wire.ask("AUTH secret");
         wire.ask("SET a 1");
-        let before = figure(&mut wire, "used_memory");
+        let before = wire.figure("used_memory");
         let guessers: Vec<_> = (0..GUESSERS)
             .map(|_| {
                 let address = server.address();
@@ -209,13 +197,13 @@ fn wrong_passwords_by_the_thousand_cost_nobody_else() {
         waits.sort_unstable();
         let median = waits[waits.len() / 2];
         assert!(median < Duration::from_millis(100), "{median:?}");
-        let denied = figure(&mut wire, "acl_access_denied_auth");
+        let denied = wire.figure("acl_access_denied_auth");
         assert_eq!(denied, (GUESSERS * GUESSES) as u64);
         eventually("they are gone", TIME_MAX, || {
-            figure(&mut wire, "connected_clients") == 1
+            wire.figure("connected_clients") == 1
         });
         eventually("what they held is free", TIME_MAX, || {
-            figure(&mut wire, "used_memory") < before + (4 << 20)
+            wire.figure("used_memory") < before + (4 << 20)
         });
     }
 }
@@ -246,8 +234,8 @@ fn protected_mode_lets_in_this_machine_only() {
         let reply = from_outside(&server).ok().flatten().unwrap_or_default();
         assert!(reply.starts_with(b"-DENIED "), "{}", show(&reply));
         let mut control = server.connect();
-        assert_eq!(figure(&mut control, "rejected_connections"), 1);
-        assert_eq!(figure(&mut control, "connected_clients"), 1);
+        assert_eq!(control.figure("rejected_connections"), 1);
+        assert_eq!(control.figure("connected_clients"), 1);
         control.ask("CONFIG SET requirepass secret");
         let reply = from_outside(&server).expect("read").expect("a reply");
         assert!(reply.starts_with(b"-NOAUTH"), "a password is enough");
@@ -288,13 +276,13 @@ fn more_than_maxclients_are_turned_away_and_counted() {
             assert_eq!(wire.reply(), b"-ERR max number of clients reached\r\n");
             wire.until_closed();
         }
-        assert_eq!(figure(&mut control, "rejected_connections"), 5);
-        assert_eq!(figure(&mut control, "connected_clients"), 10);
+        assert_eq!(control.figure("rejected_connections"), 5);
+        assert_eq!(control.figure("connected_clients"), 10);
         control.ask("CONFIG SET maxclients 12");
         assert_eq!(server.connect().ask("PING").text(), b"PONG");
         held.clear();
         eventually("they are gone", TIME_MAX, || {
-            figure(&mut control, "connected_clients") == 1
+            control.figure("connected_clients") == 1
         });
         assert_eq!(server.connect().ask("PING").text(), b"PONG");
     }
@@ -318,9 +306,9 @@ fn a_command_larger_than_the_query_buffer_limit_ends_its_connection() {
         }
         drop(large.try_reply());
         eventually("it is closed", TIME_MAX, || {
-            figure(&mut control, "connected_clients") == 1
+            control.figure("connected_clients") == 1
         });
-        let closed = figure(&mut control, "client_query_buffer_limit_disconnections");
+        let closed = control.figure("client_query_buffer_limit_disconnections");
         assert_eq!(closed, 1, "{shards} shards");
     }
 }

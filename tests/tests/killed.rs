@@ -12,21 +12,6 @@ use tests::{Options, Server, Wire};
 const SHARDS: [u16; 3] = [1, 2, 4];
 const TIME_MAX: Duration = Duration::from_secs(60);
 
-fn info(wire: &mut Wire) -> String {
-    String::from_utf8_lossy(wire.ask("INFO everything").text()).into_owned()
-}
-
-/// A figure of INFO.
-fn figure(wire: &mut Wire, name: &str) -> u64 {
-    let text = info(wire);
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    value
-        .and_then(|value| value.trim().parse().ok())
-        .unwrap_or_else(|| panic!("no figure {name} in {text}"))
-}
-
 /// What a client is in the middle of: the words that bring it there, and what it has not finished.
 const STATES: &[(&str, &[&str], &[u8])] = &[
     ("idle", &[], b""),
@@ -152,7 +137,7 @@ fn everybody_is_gone(control: &mut Wire, who: &str) {
         ("pubsubshard_channels", 0),
     ] {
         eventually(&format!("{who}: {name}"), TIME_MAX, || {
-            figure(control, name) == expected
+            control.figure(name) == expected
         });
     }
 }
@@ -167,7 +152,7 @@ fn many_are_killed_at_once_by_type_and_age() {
             .map(|at| prepare(&server, at % STATES.len()).1)
             .collect();
         eventually("all are there", TIME_MAX, || {
-            figure(&mut control, "connected_clients") == all.len() as u64 + 1
+            control.figure("connected_clients") == all.len() as u64 + 1
         });
         assert_eq!(control.ask("CLIENT KILL MAXAGE 3600").integer(), 0);
         assert_eq!(control.ask("CLIENT KILL TYPE pubsub").integer(), 5);
@@ -206,7 +191,7 @@ fn a_thousand_subscribers_that_stop_reading_are_closed_and_nobody_else_notices()
         let flags = "--client-output-buffer-limit pubsub 64kb 0 0 --maxclients 2000";
         let server = Server::start(Options::shards(shards).flags(flags).unix_socket());
         let mut control = server.connect();
-        let before = figure(&mut control, "used_memory");
+        let before = control.figure("used_memory");
         let mut all: Vec<Wire> = (0..STALLED).map(|_| stalled(&server)).collect();
         let payload = "x".repeat(4_000);
         let heard = Arc::new(AtomicUsize::new(0));
@@ -242,7 +227,7 @@ fn a_thousand_subscribers_that_stop_reading_are_closed_and_nobody_else_notices()
                 let asked = Instant::now();
                 control.ask("PING");
                 slowest = slowest.max(asked.elapsed());
-                most = most.max(figure(&mut control, "used_memory"));
+                most = most.max(control.figure("used_memory"));
             }
         }
         for reader in readers {
@@ -253,13 +238,13 @@ fn a_thousand_subscribers_that_stop_reading_are_closed_and_nobody_else_notices()
         // Each holds 64 KB of messages, but all hold the same ones.
         assert!(held < 48 << 20, "{shards} shards: {held} bytes");
         assert!(slowest < Duration::from_secs(2), "{slowest:?}");
-        let closed = figure(&mut control, "client_output_buffer_limit_disconnections");
+        let closed = control.figure("client_output_buffer_limit_disconnections");
         assert_eq!(closed, STALLED as u64, "{shards} shards");
         all.iter_mut().for_each(|wire| drop(wire.until_closed()));
         drop(publisher);
         everybody_is_gone(&mut control, &format!("{shards} shards"));
         eventually("what they held is free", TIME_MAX, || {
-            figure(&mut control, "used_memory") < before + (8 << 20)
+            control.figure("used_memory") < before + (8 << 20)
         });
     }
 }
@@ -277,13 +262,9 @@ fn who_is_over_the_soft_limit_for_too_long_is_closed_though_nothing_happens() {
         // One reads in time, the other does not. Meanwhile nobody says a word.
         quick.reply();
         thread::sleep(Duration::from_secs(4));
-        assert_eq!(
-            figure(&mut control, closed),
-            0,
-            "{shards} shards: too early"
-        );
+        assert_eq!(control.figure(closed), 0, "{shards} shards: too early");
         thread::sleep(Duration::from_secs(8));
-        assert_eq!(figure(&mut control, closed), 1, "{shards} shards");
+        assert_eq!(control.figure(closed), 1, "{shards} shards");
         assert_eq!(control.ask("PUBLISH c x").integer(), 1);
         quick.reply();
         slow.until_closed();
@@ -302,10 +283,10 @@ fn a_reader_that_only_asks_meets_the_limit_for_normal_clients() {
             drop(lazy.try_send(b"GET large\r\n"));
         }
         eventually("it is closed", TIME_MAX, || {
-            figure(&mut control, "client_output_buffer_limit_disconnections") == 1
+            control.figure("client_output_buffer_limit_disconnections") == 1
         });
         eventually("it is gone", TIME_MAX, || {
-            figure(&mut control, "connected_clients") == 1
+            control.figure("connected_clients") == 1
         });
     }
 }

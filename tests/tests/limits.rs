@@ -8,18 +8,6 @@ use tests::{Options, Oracle, Server, Wire};
 const SHARDS: [u16; 3] = [1, 2, 4];
 const TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A figure of INFO.
-fn figure(wire: &mut Wire, name: &str) -> u64 {
-    let info = wire.ask("INFO everything");
-    let text = String::from_utf8_lossy(info.text()).into_owned();
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    value
-        .and_then(|value| value.trim().parse().ok())
-        .unwrap_or_else(|| panic!("no figure {name} in {text}"))
-}
-
 /// A connection whose unfinished command holds so many bytes.
 fn hoarder(server: &Server, bytes: usize) -> Wire {
     let mut wire = server.connect();
@@ -41,11 +29,11 @@ fn closes_the_largest(server: &Server) {
     let mut small: Vec<Wire> = (0..8).map(|_| server.connect()).collect();
     let _hoarders: Vec<Wire> = (0..8).map(|_| hoarder(server, 8 * MB)).collect();
     eventually("the largest go", TIME_MAX, || {
-        figure(&mut control, "evicted_clients") >= 3
+        control.figure("evicted_clients") >= 3
     });
     std::thread::sleep(Duration::from_millis(50));
     // The room for an argument is more than the argument, by how much is each server's own.
-    let evicted = figure(&mut control, "evicted_clients");
+    let evicted = control.figure("evicted_clients");
     assert!((3..=5).contains(&evicted), "{evicted}");
     for wire in &mut small {
         assert_eq!(wire.ask("PING").text(), b"PONG");
@@ -84,7 +72,7 @@ fn the_largest_clients_are_closed_first_as_by_redis() {
         let server = Server::start(Options::shards(shards));
         closes_the_largest(&server);
         eventually("what they held is free", TIME_MAX, || {
-            figure(&mut server.connect(), "mem_clients_normal") < 60 << 20
+            server.connect().figure("mem_clients_normal") < 60 << 20
         });
     }
 }
@@ -114,14 +102,14 @@ fn who_is_exempt_stays_and_counts() {
         // What is raised while it is exceeded closes nobody more.
         let _hoarder = hoarder(&server, 8 * MB);
         control.ask("CONFIG SET maxmemory-clients 0");
-        let evicted = figure(&mut control, "evicted_clients");
+        let evicted = control.figure("evicted_clients");
         let _another = hoarder(&server, 30 * MB);
         assert_eq!(control.ask("PING").text(), b"PONG");
-        assert_eq!(figure(&mut control, "evicted_clients"), evicted);
+        assert_eq!(control.figure("evicted_clients"), evicted);
         // And a limit that comes later closes who is there.
         control.ask("CONFIG SET maxmemory-clients 20mb");
         eventually("the largest goes", TIME_MAX, || {
-            figure(&mut control, "evicted_clients") > evicted
+            control.figure("evicted_clients") > evicted
         });
     }
 }
@@ -140,10 +128,10 @@ fn output_that_nobody_reads_counts() {
             }
         }
         eventually("it is closed", TIME_MAX, || {
-            figure(&mut control, "evicted_clients") == 1
+            control.figure("evicted_clients") == 1
         });
         eventually("what it held is free", TIME_MAX, || {
-            figure(&mut control, "mem_clients_normal") < 5 << 20
+            control.figure("mem_clients_normal") < 5 << 20
         });
     }
 }

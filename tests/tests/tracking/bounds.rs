@@ -7,7 +7,7 @@ use tests::server::eventually;
 use tests::wire::encode;
 use tests::{Options, Server, Wire};
 
-use crate::{SHARDS, info, invalidated};
+use crate::{SHARDS, invalidated};
 
 const TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -57,19 +57,19 @@ fn a_million_keys_are_read_and_few_remembered() {
         let flags = format!("--tracking-table-max-keys {KEYS_MAX}");
         let server = Server::start(Options::shards(shards).flags(&flags));
         let mut control = server.connect();
-        let before = info(&mut control, "used_memory");
+        let before = control.figure("used_memory");
         let mut wire = tracker(&server, "");
         let mut cached = BTreeSet::new();
         read(&mut wire, 0..keys, &mut cached);
         // All that was forgotten is told, and what is not told is remembered.
         eventually("the table is within its bound", TIME_MAX, || {
-            info(&mut control, "tracking_total_keys") == KEYS_MAX as u64
+            control.figure("tracking_total_keys") == KEYS_MAX as u64
         });
-        assert_eq!(info(&mut control, "tracking_total_items"), KEYS_MAX as u64);
+        assert_eq!(control.figure("tracking_total_items"), KEYS_MAX as u64);
         while cached.len() > KEYS_MAX {
             assert!(hear(&mut wire, &mut cached));
         }
-        let taken = info(&mut control, "used_memory").saturating_sub(before);
+        let taken = control.figure("used_memory").saturating_sub(before);
         assert!(taken < BYTES_MAX, "{shards} shards: {taken} bytes");
         control.ask("CONFIG SET tracking-table-max-keys 10");
         while cached.len() > 10 {
@@ -77,7 +77,7 @@ fn a_million_keys_are_read_and_few_remembered() {
         }
         control.ask("FLUSHALL");
         assert_eq!(invalidated(&wire.value()), Some(None));
-        assert_eq!(info(&mut control, "tracking_total_keys"), 0);
+        assert_eq!(control.figure("tracking_total_keys"), 0);
     }
 }
 
@@ -90,7 +90,7 @@ fn a_lower_bound_is_told_key_by_key() {
         let mut wire = tracker(&server, "");
         let mut cached = BTreeSet::new();
         read(&mut wire, 0..KEYS, &mut cached);
-        assert_eq!(info(&mut control, "tracking_total_keys"), KEYS as u64);
+        assert_eq!(control.figure("tracking_total_keys"), KEYS as u64);
         control.ask("CONFIG SET tracking-table-max-keys 1");
         for left in (1..KEYS).rev() {
             assert!(hear(&mut wire, &mut cached));
@@ -99,7 +99,7 @@ fn a_lower_bound_is_told_key_by_key() {
         assert_eq!(wire.ask("PING").text(), b"PONG");
         control.ask("CONFIG SET tracking-table-max-keys 0");
         read(&mut wire, 0..KEYS, &mut cached);
-        assert_eq!(info(&mut control, "tracking_total_keys"), KEYS as u64);
+        assert_eq!(control.figure("tracking_total_keys"), KEYS as u64);
     }
 }
 
@@ -118,19 +118,19 @@ fn readers_that_have_gone_make_room_for_those_who_come() {
             wire.ask("GET key");
             drop(wire);
             eventually("it is gone", TIME_MAX, || {
-                info(&mut control, "connected_clients") == 1
+                control.figure("connected_clients") == 1
             });
         }
-        assert_eq!(info(&mut control, "tracking_total_keys"), 1);
+        assert_eq!(control.figure("tracking_total_keys"), 1);
         let most = AT_ONCE * u64::from(shards);
-        assert!(info(&mut control, "tracking_total_items") <= most);
-        assert_eq!(info(&mut control, "tracking_clients"), 0);
+        assert!(control.figure("tracking_total_items") <= most);
+        assert_eq!(control.figure("tracking_clients"), 0);
         eventually("no prefix is left", TIME_MAX, || {
-            info(&mut control, "tracking_total_prefixes") == 0
+            control.figure("tracking_total_prefixes") == 0
         });
         control.ask("SET key 1");
-        assert_eq!(info(&mut control, "tracking_total_keys"), 0);
-        assert_eq!(info(&mut control, "tracking_total_items"), 0);
+        assert_eq!(control.figure("tracking_total_keys"), 0);
+        assert_eq!(control.figure("tracking_total_items"), 0);
     }
 }
 
@@ -143,24 +143,24 @@ fn a_client_that_does_not_read_is_closed() {
         let mut control = server.connect();
         let limit = format!("pubsub {LIMIT} 0 0");
         control.command(&["CONFIG", "SET", "client-output-buffer-limit", &limit]);
-        let before = info(&mut control, "used_memory");
+        let before = control.figure("used_memory");
         let idle = tracker(&server, "BCAST");
-        assert_eq!(info(&mut control, "tracking_clients"), 1);
+        assert_eq!(control.figure("tracking_clients"), 1);
         let key = "k".repeat(10_000);
         let mut pipeline = Vec::new();
         (0..100).for_each(|_| encode(&["SET", &key, "v"], &mut pipeline));
         let mut written = 0;
         // The kernel's buffers are to be filled first.
-        while info(&mut control, "tracking_clients") == 1 {
+        while control.figure("tracking_clients") == 1 {
             written += 1;
             assert!(written < 1_000, "never closed");
             for _ in 0..20 {
                 control.command(&["SET", &key, "v"]);
             }
-            let held = info(&mut control, "used_memory").saturating_sub(before);
+            let held = control.figure("used_memory").saturating_sub(before);
             assert!(held < 8 * LIMIT as u64, "{held} bytes");
         }
-        assert!(info(&mut control, "client_output_buffer_limit_disconnections") >= 1);
+        assert!(control.figure("client_output_buffer_limit_disconnections") >= 1);
         drop(idle);
         // A large reply is not what the limit is for.
         let mut wire = tracker(&server, "");
@@ -191,7 +191,7 @@ fn evicted_keys_are_told() {
         }
         let mut cached = BTreeSet::new();
         read(&mut wire, 0..KEYS, &mut cached);
-        let limit = info(&mut control, "used_memory") + (100 << 10);
+        let limit = control.figure("used_memory") + (100 << 10);
         control.ask("CONFIG SET maxmemory-policy allkeys-random");
         control.ask(&format!("CONFIG SET maxmemory {limit}"));
         for number in 0..KEYS / 2 {
@@ -200,7 +200,7 @@ fn evicted_keys_are_told() {
             while hear(&mut wire, &mut cached) {}
         }
         control.ask("CONFIG SET maxmemory 0");
-        assert!(info(&mut control, "evicted_keys") > 0);
+        assert!(control.figure("evicted_keys") > 0);
         // What one shard has told is here when it answers; each is asked.
         for number in 0..24 {
             wire.send_command(&["GET", &format!("last:{number}")]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tests::server::eventually;
 use tests::{Options, Oracle, Server, Wire};
 
-use crate::{SHARDS, info, invalidated};
+use crate::{SHARDS, invalidated};
 
 const BLOCKED_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -63,10 +63,10 @@ fn play(server: &Server, scene: &str) -> Vec<(String, BTreeSet<String>)> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[0] {
             "!" => {
-                let before = info(&mut control, "blocked_clients");
+                let before = control.figure("blocked_clients");
                 waiter.send_command(&words[1..]);
                 eventually(line, BLOCKED_TIME_MAX, || {
-                    info(&mut control, "blocked_clients") > before
+                    control.figure("blocked_clients") > before
                 });
             }
             "<" => drop(waiter.reply()),

@@ -6,22 +6,9 @@ mod events;
 mod own_ways;
 mod scenes;
 
-use tests::Wire;
 use tests::reply::Value;
 
 const SHARDS: [u16; 3] = [1, 2, 4];
-
-/// The number behind `name:` in INFO.
-fn info(wire: &mut Wire, name: &str) -> u64 {
-    let reply = wire.ask("INFO everything");
-    let text = String::from_utf8_lossy(reply.text()).into_owned();
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    value
-        .and_then(|value| value.trim().parse().ok())
-        .unwrap_or_else(|| panic!("no {name} in {text}"))
-}
 
 /// What an invalidation names: keys, or nothing for all. `None` where it is none.
 fn invalidated(message: &Value) -> Option<Option<Vec<Vec<u8>>>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tests::reply::{Value, show};
 use tests::{Options, Server, Wire};
 
-use crate::{SHARDS, info, invalidated};
+use crate::{SHARDS, invalidated};
 
 fn keys(message: &Value) -> Vec<String> {
     let keys = invalidated(message).unwrap_or_else(|| panic!("not an invalidation: {message:?}"));
@@ -34,7 +34,7 @@ fn overlapping_prefixes_are_refused_once_and_change_nothing() {
         let expected = "ERR Prefix 'foo' overlaps with another provided prefix 'foobar'. Prefixes for a single client must not overlap.";
         assert_eq!(reply, Value::Error(expected.into()));
         assert_eq!(wire.ask("CLIENT GETREDIR"), Value::Integer(-1));
-        assert_eq!(info(&mut wire, "tracking_total_prefixes"), 0);
+        assert_eq!(wire.figure("tracking_total_prefixes"), 0);
     }
 }
 
@@ -142,6 +142,6 @@ fn forgotten_keys_are_told_in_any_case() {
                 assert!(cached.remove(&key), "{key} was not cached");
             }
         }
-        assert!(info(&mut wire, "tracking_total_keys") <= 1);
+        assert!(wire.figure("tracking_total_keys") <= 1);
     }
 }

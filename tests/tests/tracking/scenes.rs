@@ -17,7 +17,7 @@ use tests::reply::show;
 use tests::server::eventually;
 use tests::{Options, Oracle, Server, Wire};
 
-use crate::{SHARDS, info};
+use crate::SHARDS;
 
 const CONNECTIONS: usize = 3;
 const BLOCKED_TIME_MAX: Duration = Duration::from_secs(10);
@@ -78,7 +78,7 @@ fn play(server: &Server, scene: &str) -> Vec<(String, String)> {
     eventually(
         "the last scene's clients are gone",
         BLOCKED_TIME_MAX,
-        || info(&mut control, "connected_clients") == 1,
+        || control.figure("connected_clients") == 1,
     );
     control.ask("FLUSHALL");
     let mut cast = Cast::new(server);
@@ -103,10 +103,10 @@ fn play(server: &Server, scene: &str) -> Vec<(String, String)> {
             "=" => cast.send(number, words),
             "<" => heard.push((line.to_owned(), cast.hear(number, line))),
             "!" => {
-                let before = info(&mut control, "blocked_clients");
+                let before = control.figure("blocked_clients");
                 cast.send(number, words);
                 eventually(line, BLOCKED_TIME_MAX, || {
-                    info(&mut control, "blocked_clients") > before
+                    control.figure("blocked_clients") > before
                 });
             }
             other => panic!("what is {other:?}?"),
