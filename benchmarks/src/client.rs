@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use crate::Result;
@@ -52,6 +53,11 @@ impl Connection {
             output: Vec::new(),
             line: String::new(),
         })
+    }
+
+    /// Its socket, for who reads by himself: nothing may have been read ahead.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.stream.get_ref().as_fd()
     }
 
     /// Adds a command to those that `flush` will send.

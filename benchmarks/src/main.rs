@@ -2,6 +2,7 @@
 //!
 //! Every server and client started here ends with this program, however it ends (see `process`). All sockets are on 127.0.0.1.
 
+mod audience;
 mod bounds;
 mod client;
 mod collections;

@@ -165,6 +165,8 @@ pub struct Client {
     pub over_soft_since: Option<Instant>,
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
+    /// It stands in the line of subscribers that are to be sent to.
+    pub in_line: bool,
     /// It has given back what only a busy connection needs, and is still idle.
     at_rest: bool,
     /// Whether it has an EXEC that is not over.
@@ -304,6 +306,7 @@ impl Client {
             closing: None,
             over_soft_since: None,
             blocked: None,
+            in_line: false,
             at_rest: false,
             exec: ExecState::None,
             suspended: None,

@@ -46,13 +46,18 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
     });
     let mut rung = pin!(bell.rung());
     poll_fn(|cx| {
+        let mut heard = false;
         while let Poll::Ready(result) = rung.as_mut().poll(cx) {
             if let Err(error) = result {
                 return Poll::Ready(Err(error));
             }
             rung.set(bell.rung());
+            heard = true;
         }
         let mut shard = shard.borrow_mut();
+        if heard {
+            shard.publishing.line.heard_bell();
+        }
         if shard.turn_waker.is_none() {
             shard.turn_waker = Some(cx.waker().clone());
             crew::join(shard.id, cx.waker().clone());
@@ -141,6 +146,7 @@ impl Shard {
             }
             self.send_published();
             woke_somebody |= self.hand_out_in_turn(left > 0);
+            woke_somebody |= self.send_to_line();
             let kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;
@@ -163,6 +169,7 @@ impl Shard {
                 && self.transactions.is_empty()
                 && self.tickets.is_empty()
                 && self.effects.waits.is_empty()
+                && self.publishing.line.is_empty()
             {
                 self.giving_way.give_way(self.instant);
                 continue;

@@ -30,6 +30,7 @@ use smallvec::SmallVec;
 use crate::client::Client;
 use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::Message;
+use crate::pubsub::line::Line;
 use crate::pubsub::registry::{Route, Routes};
 use crate::pubsub::{Name, Topic};
 use crate::shard::Shard;
@@ -219,6 +220,7 @@ pub struct Publishing {
     /// Connections that wait because too much is on its way, and subscribers that wait for what others have published.
     crowded: Vec<ClientToken>,
     hearing: Vec<ClientToken>,
+    pub(crate) line: Line,
 }
 
 /// Whether a connection waits for messages to move.
@@ -470,7 +472,7 @@ impl Shard {
                 client.attach(shaped_for(delivery, client.session.version, &mut shaped));
                 let is_over = self.limit_output(client);
                 self.stats.output_limit_closes += u64::from(is_over);
-                client.wake();
+                self.publishing.line.join(client);
             }
         }
         if let Some(place) = self.subscribers.of(&delivery.name) {

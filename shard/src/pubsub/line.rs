@@ -1,0 +1,83 @@
+//! The line of subscribers that have messages to be sent.
+//!
+//! A message to a thousand subscribers is a thousand writes to sockets, of some microseconds each, and the shard would look at no input before the last of
+//! them. So they stand in line, and a turn sends to a few. In between the shard looks for input: others wait for a few writes and not for
+//! all, and the publisher, who has its reply by then, may publish again. What is published meanwhile joins what those in line are to get,
+//! and one write takes it all: the more a shard has to deliver, the less a delivery costs. The last in line waits no longer than without a line.
+//!
+//! A turn sends to as many as it has read from, and to [`SENDS_MIN`] more: where there is much input, the line gets its share of the time.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use crate::client::Client;
+use crate::mailbox::batch::ClientToken;
+use crate::shard::Shard;
+
+/// Subscribers that a turn sends to at least.
+const SENDS_MIN: usize = 16;
+
+/// Subscribers with output that nobody has told them of, each once.
+#[derive(Default)]
+pub struct Line {
+    waiting: VecDeque<ClientToken>,
+    /// The bell was rung, and until it is heard no more are sent to: what comes from outside has been looked at by then.
+    awaits_bell: bool,
+    /// How often the shard had read when it sent last.
+    reads: u64,
+}
+
+impl Line {
+    /// Puts a subscriber at the end, unless it stands in line already.
+    pub fn join(&mut self, client: &mut Client) {
+        if !mem::replace(&mut client.in_line, true) {
+            self.waiting.push_back(client.token);
+        }
+    }
+
+    /// Whether nobody waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The bell was heard.
+    #[inline]
+    pub fn heard_bell(&mut self) {
+        self.awaits_bell = false;
+    }
+
+    /// How many are sent to in this turn, of a shard that has read so often.
+    fn admits(&mut self, reads: u64) -> usize {
+        let since = reads.saturating_sub(mem::replace(&mut self.reads, reads));
+        SENDS_MIN.saturating_add(since as usize)
+    }
+}
+
+impl Shard {
+    /// Lets the first in line send, if it is time. Returns whether anybody does.
+    #[inline]
+    pub(crate) fn send_to_line(&mut self) -> bool {
+        let line = &self.publishing.line;
+        !line.is_empty() && !line.awaits_bell && self.send_to_first()
+    }
+
+    fn send_to_first(&mut self) -> bool {
+        let count = self.publishing.line.admits(self.stats.reads);
+        for _ in 0..count {
+            let Some(token) = self.publishing.line.waiting.pop_front() else {
+                break;
+            };
+            if let Some(client) = self.client(token) {
+                let mut client = client.borrow_mut();
+                client.in_line = false;
+                client.wake();
+            }
+        }
+        if !self.publishing.line.is_empty() {
+            self.publishing.line.awaits_bell = true;
+            self.mailbox.bell().ring_from_outside();
+        }
+        true
+    }
+}
