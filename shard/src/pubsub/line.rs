@@ -15,7 +15,7 @@ use crate::mailbox::batch::ClientToken;
 use crate::shard::Shard;
 
 /// Subscribers that a turn sends to at least.
-const SENDS_MIN: usize = 16;
+const SENDS_MIN: usize = 8;
 
 /// Subscribers with output that nobody has told them of, each once.
 #[derive(Default)]
@@ -47,10 +47,14 @@ impl Line {
         self.awaits_bell = false;
     }
 
-    /// How many are sent to in this turn, of a shard that has read so often.
+    /// How many are sent to in this turn, of a shard that has read so often. The last few are not worth a look for input of their own.
     fn admits(&mut self, reads: u64) -> usize {
         let since = reads.saturating_sub(mem::replace(&mut self.reads, reads));
-        SENDS_MIN.saturating_add(since as usize)
+        let count = SENDS_MIN.saturating_add(since as usize);
+        match self.waiting.len() {
+            all if all <= count + SENDS_MIN / 2 => all,
+            _ => count,
+        }
     }
 }
 
