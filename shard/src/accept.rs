@@ -8,12 +8,13 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use monoio::io::AsyncWriteRentExt;
+use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split};
 use monoio::net::{TcpListener, TcpStream, UnixListener};
-use tracing::{debug, info, warn};
+use tracing::{Instrument, debug, debug_span, info, warn};
 
 use crate::client::{Client, Peer};
 use crate::connection::{Served, serve};
+use crate::executor::crew;
 use crate::loading;
 use crate::shard::Shard;
 
@@ -59,13 +60,9 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
                 };
                 match open(&shard, peer) {
                     Some(client) => {
-                        let served = Served {
-                            shard: shard.clone(),
-                            client,
-                        };
-                        drop(monoio::spawn(serve(served, stream)));
+                        begin(shard.clone(), client, stream);
                     }
-                    None => drop(monoio::spawn(turn_away(stream, TOO_MANY))),
+                    None => drop(crew::spawn(turn_away(stream, TOO_MANY))),
                 }
             }
             Err(error) => pause(&error).await,
@@ -81,7 +78,7 @@ async fn pause(error: &io::Error) {
 fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr) {
     if shard.borrow().is_protected_from(address) {
         shard.borrow_mut().note_turned_away("protected-mode");
-        drop(monoio::spawn(turn_away(stream, PROTECTED)));
+        drop(crew::spawn(turn_away(stream, PROTECTED)));
         return;
     }
     let keepalive_s = shard.borrow().config.tcp_keepalive_s;
@@ -104,14 +101,24 @@ fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr)
     };
     match open(shard, peer) {
         Some(client) => {
-            let served = Served {
-                shard: shard.clone(),
-                client,
-            };
-            drop(monoio::spawn(serve(served, stream)));
+            begin(shard.clone(), client, stream);
         }
-        None => drop(monoio::spawn(turn_away(stream, TOO_MANY))),
+        None => drop(crew::spawn(turn_away(stream, TOO_MANY))),
     }
+}
+
+/// Begins a connection's task.
+fn begin<S>(shard: Rc<RefCell<Shard>>, client: Rc<RefCell<Client>>, stream: S)
+where
+    S: AsyncReadRent + AsyncWriteRent + Split + 'static,
+{
+    let id = client.borrow().session.id;
+    let span = match debug_span!("client", id) {
+        span if span.is_disabled() => crew::span(),
+        span => span,
+    };
+    let task = serve(Served { shard, client }, stream);
+    drop(monoio::spawn(task.instrument(span)));
 }
 
 /// Registers a connection, unless there are as many as there may be.

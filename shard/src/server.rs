@@ -14,11 +14,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use storage::Databases;
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, info};
 
 use crate::aof::manifest::Folder;
 use crate::config::{Config, LogLevel};
-use crate::executor::{self, Driver};
+use crate::executor::{self, Driver, crew};
 use crate::mailbox::message::Message;
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
 use crate::memory::Ledger;
@@ -197,13 +197,24 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
 }
 
 /// Runs the shards of one thread until they have ended.
-fn run_crew(process: &Process, thread: usize, crew: Vec<Seat>) -> io::Result<Vec<Databases>> {
+fn run_crew(process: &Process, thread: usize, seats: Vec<Seat>) -> io::Result<Vec<Databases>> {
     executor::pin_thread(thread, process.crews.threads());
-    let ready = crew.first().map(|seat| seat.ready.clone());
+    let ready = seats.first().map(|seat| seat.ready.clone());
+    let mark = match &*seats {
+        [alone] => Some(crew::mark_thread(alone.id)),
+        _ => None,
+    };
+    let is_marked = mark.is_some();
     let serve = async {
-        let shards: Vec<_> = crew
+        let shards: Vec<_> = seats
             .into_iter()
-            .map(|seat| monoio::spawn(seat.run()))
+            .map(|seat| {
+                let span = match is_marked {
+                    true => crew::span(),
+                    false => crew::span_of(seat.id),
+                };
+                monoio::spawn(seat.run().instrument(span))
+            })
             .collect();
         let mut databases = Vec::with_capacity(shards.len());
         for shard in shards {
@@ -238,8 +249,7 @@ struct Seat {
 impl Seat {
     async fn run(self) -> io::Result<Databases> {
         let ready = self.ready.clone();
-        let span = info_span!("shard", id = self.id.index());
-        let result = self.serve().instrument(span).await;
+        let result = self.serve().await;
         if let Err(error) = &result {
             // Before the shard served, this is what `start` reports; afterwards nobody listens.
             let _ = ready.send(Err(same(error)));
@@ -269,20 +279,20 @@ impl Seat {
             let config = shard.config.clone();
             shard.refusals.settle(&config);
         }
-        let mut turns = monoio::spawn(turn::run(shard.clone(), bell));
-        drop(monoio::spawn(cron::run(shard.clone())));
-        drop(monoio::spawn(blocking::run_timer(shard.clone())));
-        drop(monoio::spawn(snapshot::walk::walk(shard.clone())));
-        drop(monoio::spawn(aof::run(shard.clone())));
+        let mut turns = crew::spawn(turn::run(shard.clone(), bell));
+        drop(crew::spawn(cron::run(shard.clone())));
+        drop(crew::spawn(blocking::run_timer(shard.clone())));
+        drop(crew::spawn(snapshot::walk::walk(shard.clone())));
+        drop(crew::spawn(aof::run(shard.clone())));
         for listener in self.tcp {
             listener.set_nonblocking(true)?;
             let listener = monoio::net::TcpListener::from_std(listener)?;
-            drop(monoio::spawn(accept::accept_tcp(shard.clone(), listener)));
+            drop(crew::spawn(accept::accept_tcp(shard.clone(), listener)));
         }
         if let Some(listener) = self.unix {
             listener.set_nonblocking(true)?;
             let listener = monoio::net::UnixListener::from_std(listener)?;
-            drop(monoio::spawn(accept::accept_unix(shard.clone(), listener)));
+            drop(crew::spawn(accept::accept_unix(shard.clone(), listener)));
         }
         self::load(&shard).await?;
         let _ = self.ready.send(Ok(()));

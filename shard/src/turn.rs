@@ -34,7 +34,7 @@ enum After {
 /// Runs turns until the process ends; returns only where the bell fails.
 pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> {
     let echo: Rc<RefCell<Option<Waker>>> = Rc::default();
-    monoio::spawn({
+    crew::spawn({
         let (shard, echo) = (shard.clone(), echo.clone());
         poll_fn(move |cx| {
             // Its first poll only registers it; each later one is a wake-up to pass on.

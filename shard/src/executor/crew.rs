@@ -5,8 +5,12 @@
 //! executor and nothing else, and exchange messages as any shards do, but wake one another without a system call.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::ops::Range;
 use std::task::Waker;
+
+use monoio::task::JoinHandle;
+use tracing::{Instrument, Span, error_span};
 
 use crate::slot::ShardId;
 
@@ -46,6 +50,37 @@ thread_local! {
     static TURNS: RefCell<Vec<(ShardId, Waker)>> = const { RefCell::new(Vec::new()) };
     /// How many of the shards are awake.
     static AWAKE: Cell<usize> = const { Cell::new(0) };
+    /// All that this thread logs is one shard's, and marked so.
+    static MARKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What log lines of a shard say besides.
+pub fn span_of(shard: ShardId) -> Span {
+    // Not less than the level of any line, as the level may change.
+    error_span!("shard", id = shard.index())
+}
+
+/// Marks all that this thread logs until the guard goes: where it runs one shard, none of its tasks has to take the mark up and put it down.
+pub fn mark_thread(shard: ShardId) -> tracing::span::EnteredSpan {
+    MARKED.set(true);
+    span_of(shard).entered()
+}
+
+/// What marks the lines of a task that is begun in this one.
+pub fn span() -> Span {
+    match MARKED.get() {
+        true => Span::none(),
+        false => Span::current(),
+    }
+}
+
+/// Begins a task of the same shard.
+pub fn spawn<F>(task: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    monoio::spawn(task.instrument(span()))
 }
 
 /// A shard of this thread has begun to take turns.
