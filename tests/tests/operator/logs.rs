@@ -75,6 +75,13 @@ fn the_usual_level_tells_what_an_operator_wants_to_know() {
         for told in TOLD {
             assert!(log.contains(told), "{shards} shards: no {told:?} in\n{log}");
         }
+        for shard in 0..shards {
+            let told = format!("shard{{id={shard}}}: stopping");
+            assert!(
+                log.contains(&told),
+                "{shards} shards: no {told:?} in\n{log}"
+            );
+        }
         assert!(
             !log.contains("connection opened") && !log.contains("DEBUG"),
             "{log}"
@@ -132,6 +139,7 @@ fn the_level_changes_while_running() {
     let mut shown = server.connect();
     let shown_lines = visit(&mut shown);
     shown.ask("AUTH default anything");
+    let id = shown.ask("CLIENT ID").integer();
     drop(shown);
     eventually("its life is told", TIME_MAX, || {
         shown_lines(&server.log()) >= 3
@@ -140,6 +148,10 @@ fn the_level_changes_while_running() {
     for told in ["connection opened", "authenticated", "connection closed"] {
         assert!(log.contains(told), "{log}");
     }
+    assert!(
+        log.contains(&format!("client{{id={id}}}: authenticated")),
+        "{log}"
+    );
     control.ask("CONFIG SET loglevel warning");
     control.ask("CONFIG SET hz 20");
     let mut silent = server.connect();
