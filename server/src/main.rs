@@ -2,6 +2,7 @@
 //!
 //! It knows no command and no data. What keeps it from starting is one line on standard error that says what to do, and exit code 1.
 
+mod daemon;
 mod descriptors;
 mod flags;
 mod listeners;
@@ -17,7 +18,7 @@ use std::io;
 use std::process::ExitCode;
 
 use shard::{Allocator, Server, Setup};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::flags::Start;
 use crate::listeners::{Listeners, UnixSocketFile};
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("percore: {failure}");
+            if daemon::is_detached() {
+                error!("{failure}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -70,6 +74,9 @@ fn run() -> Result<(), Failure> {
         ))
     })?;
     let log_level = logs::start(&config)?;
+    if daemon::detach(&config)? {
+        return Ok(());
+    }
     logs::abort_on_panic();
     info!(
         version = shard::process::VERSION,

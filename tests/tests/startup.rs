@@ -10,7 +10,7 @@ use tests::binary::binary;
 use tests::reply::{Scan, show};
 use tests::server::{self, eventually, free_port};
 use tests::wire::encode;
-use tests::{Options, Server};
+use tests::{Options, Server, Wire};
 
 /// How it ended, and what it said on both outputs.
 struct Ended {
@@ -161,6 +161,51 @@ fn a_configuration_file_is_read_and_flags_come_after_it() {
         settings,
         "*[$\"maxclients\", $\"77\"] -\"ERR DB index is out of range\""
     );
+}
+
+#[test]
+fn it_goes_to_the_background() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name);
+    let conf = format!(
+        "daemonize yes\nport 0\nunixsocket s\npidfile pid\nlogfile log\ndir {}\n",
+        directory.path().display()
+    );
+    std::fs::write(path("conf"), conf).expect("a file");
+    let conf = path("conf").display().to_string();
+    // The words behind a file come after it.
+    refused(
+        &[&conf, "--io-driver", "none", "--daemonize", "no"],
+        &["--io-driver"],
+    );
+    let ended = run(&[&conf]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
+        (Some(0), "", "")
+    );
+    let mut wire = None;
+    eventually("it answers", Duration::from_secs(10), || {
+        wire = Wire::connect_unix(&path("s")).ok();
+        wire.is_some()
+    });
+    let mut wire = wire.expect("a connection");
+    let setting = format!("{:?}", wire.ask("CONFIG GET daemonize"));
+    assert!(setting.contains("yes"), "{setting}");
+    let pid = std::fs::read_to_string(path("pid")).expect("a file");
+    assert_eq!(wire.figure("process_id").to_string(), pid.trim());
+    wire.send_command(&["SHUTDOWN", "NOSAVE"]);
+    wire.until_closed();
+    eventually("it ends", Duration::from_secs(10), || !path("pid").exists());
+    let log = std::fs::read_to_string(path("log")).expect("a file");
+    assert!(log.contains("Ready to accept connections"), "{log}");
+    // What keeps it from starting there is in the log, too.
+    std::fs::create_dir(path("s2")).expect("a directory");
+    let ended = run(&[&conf, "--unixsocket", &path("s2").display().to_string()]);
+    assert_eq!(ended.code, Some(0));
+    eventually("it says why", Duration::from_secs(10), || {
+        std::fs::read_to_string(path("log"))
+            .is_ok_and(|log| log.contains("s2") && log.contains("ERROR"))
+    });
 }
 
 #[test]

@@ -160,8 +160,8 @@ parameters! {
         "log-format" => log_format: LogFormat = LogFormat::Text, LogFormat::KIND, Immutable;
         /// The file to write the process id to.
         "pidfile" => pidfile: Option<PathBuf> = None, Path, Immutable;
-        /// Stay in the foreground; a service manager keeps percore in the background.
-        "daemonize" => daemonize: bool = false, Only("no", "percore stays in the foreground; use systemd, a container or `setsid percore &`"), Immutable;
+        /// Go to the background: the command returns at once, and what there is to say stands in the log file.
+        "daemonize" => daemonize: bool = false, YesNo, Immutable;
         /// How often a second background work is looked after.
         "hz" => hz: u32 = 10, Clamped(1, 500);
     }
