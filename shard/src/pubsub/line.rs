@@ -28,9 +28,9 @@ pub struct Line {
 }
 
 impl Line {
-    /// Puts a subscriber at the end, unless it stands in line already.
+    /// Puts a subscriber at the end, unless it stands in line already or is being written to: it goes on by itself then.
     pub fn join(&mut self, client: &mut Client) {
-        if !mem::replace(&mut client.in_line, true) {
+        if client.writing_bytes == 0 && !mem::replace(&mut client.in_line, true) {
             self.waiting.push_back(client.token);
         }
     }
