@@ -10,6 +10,7 @@ mod logs;
 mod memory;
 mod metrics;
 mod signals;
+mod supervisor;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -104,6 +105,7 @@ fn run() -> Result<(), Failure> {
     let (unix, socket_file) = unix.unzip();
     let for_metrics = listeners::open_metrics(&config)?;
     let pid_file = write_pid_file(&config)?;
+    let settings = config.clone();
     let server = Server::start(Setup {
         config,
         config_file: file,
@@ -130,6 +132,7 @@ fn run() -> Result<(), Failure> {
     }
     signals::stop_on(signals, server.stop_handle())
         .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
+    supervisor::tell_ready(&settings);
     let ended = server.wait();
 
     drop::<Option<UnixSocketFile>>(socket_file);

@@ -24,7 +24,9 @@ use storage::{
     SortedSetLimits,
 };
 
-pub use choice::{AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission};
+pub use choice::{
+    AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission, Supervised,
+};
 pub use file::{FileError, Loader};
 pub use kind::Kind;
 pub use limit::ClientMemoryLimit;

@@ -209,6 +209,33 @@ fn it_goes_to_the_background() {
 }
 
 #[test]
+fn a_service_manager_is_told_when_it_is_ready() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("notify");
+    let told = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+    let limit = Some(server::START_TIME_MAX);
+    told.set_read_timeout(limit).expect("a time limit");
+    let mut child = Command::new(&binary().path)
+        .args(["--port", "0", "--save", "", "--supervised", "systemd"])
+        .args(["--unixsocket", "s"])
+        .env("NOTIFY_SOCKET", &path)
+        .current_dir(&directory)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("starting the binary");
+    let mut room = [0; 200];
+    let len = told.recv(&mut room);
+    let socket = directory.path().join("s");
+    let info = Wire::connect_unix(&socket).map(|mut wire| wire.ask("INFO server"));
+    child.kill().expect("killing a child");
+    child.wait().expect("waiting for a child");
+    let text = String::from_utf8_lossy(&room[..len.expect("a datagram")]);
+    assert!(text.contains("READY=1"), "{text}");
+    let info = format!("{:?}", info.expect("a connection"));
+    assert!(info.contains("process_supervised:systemd"), "{info}");
+}
+
+#[test]
 fn signals_end_it_cleanly() {
     for signal in ["TERM", "INT"] {
         let mut server = Server::start(Options::shards(4).unix_socket());

@@ -18,7 +18,7 @@ use crate::commands::info_keyspace::Database;
 use crate::commands::info_memory;
 use crate::commands::latency::join;
 use crate::commands::options::is;
-use crate::config::Config;
+use crate::config::{Config, Supervised};
 use crate::dispatch::handler::Answer;
 use crate::error::Error;
 use crate::memory::footprint::{self, Footprint};
@@ -224,7 +224,7 @@ fn server(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "monotonic_clock": "POSIX clock_gettime",
         "multiplexing_api": shared.driver.name(),
         "process_id": process::id(),
-        "process_supervised": "no",
+        "process_supervised": supervisor(report.shard.config.supervised),
         "run_id": shared.run_id,
         "tcp_port": report.shard.config.port,
         "server_time_usec": unix_micros(),
@@ -260,6 +260,15 @@ fn listeners(config: &Config, out: &mut String) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// Who is told that percore is ready.
+fn supervisor(wanted: Supervised) -> &'static str {
+    match wanted {
+        Supervised::Auto if env::var_os("NOTIFY_SOCKET").is_none() => "no",
+        Supervised::No => "no",
+        Supervised::Auto | Supervised::Systemd => "systemd",
+    }
 }
 
 fn os_name() -> &'static str {

@@ -119,7 +119,6 @@ const DIRECTIVES: &[(&str, Absent)] = &[
     ("shutdown-on-sigint", Passed),
     ("shutdown-on-sigterm", Passed),
     ("socket-mark-id", Passed),
-    ("supervised", Passed),
     ("syslog-enabled", PassedOnlyAs("no")),
     ("syslog-facility", Passed),
     ("syslog-ident", Passed),

@@ -54,6 +54,15 @@ choices! {
         Nothing "nothing",
     }
 
+    /// Who started the process and waits for it to be ready.
+    Supervised {
+        /// Nobody that wants to be told.
+        No "no",
+        /// systemd, where it says so in the environment.
+        Auto "auto",
+        Systemd "systemd",
+    }
+
     /// The shape of a line of the log.
     LogFormat {
         Text "text",

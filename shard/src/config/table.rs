@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use super::choice::{
     AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission, PropagationError,
-    SanitizeDump,
+    SanitizeDump, Supervised,
 };
 use super::kind::Kind::{
     Addresses as AddressesKind, Clamped, ClientMemoryLimit as ClientMemoryLimitKind, Directory,
@@ -162,6 +162,8 @@ parameters! {
         "pidfile" => pidfile: Option<PathBuf> = None, Path, Immutable;
         /// Go to the background: the command returns at once, and what there is to say stands in the log file.
         "daemonize" => daemonize: bool = false, YesNo, Immutable;
+        /// Tell the service manager when connections are accepted.
+        "supervised" => supervised: Supervised = Supervised::No, Supervised::KIND, Immutable;
         /// How often a second background work is looked after.
         "hz" => hz: u32 = 10, Clamped(1, 500);
     }
