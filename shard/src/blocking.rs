@@ -404,9 +404,10 @@ impl Shard {
         let origin = self.id;
         match at {
             BlockedAt::Ticket(ticket) => self.end_ticket(ticket, end, haste, then),
-            BlockedAt::Owner(owner) if owner == origin => {
+            BlockedAt::Owner(owner) if owner == origin && self.own.is_empty() => {
                 self.end_wait_here(origin, client, end, then);
             }
+            // Behind the command, which may still lie there.
             BlockedAt::Owner(owner) => {
                 let there = move |shard: &mut Shard| {
                     let home: Told = Box::new(move |shard, ended| {
