@@ -79,12 +79,18 @@ impl Position {
         self.0
     }
 
-    fn of(hash: u64) -> Self {
+    pub(crate) fn of(hash: u64) -> Self {
         Self(hash >> (64 - POSITION_BITS))
     }
 
-    fn first_hash(self) -> u64 {
+    pub(crate) fn first_hash(self) -> u64 {
         self.0 << (64 - POSITION_BITS)
+    }
+
+    /// The first position behind all that share its first `bits` bits, if there is one.
+    pub(crate) fn after(self, bits: u32) -> Option<Self> {
+        let width = POSITION_BITS - bits;
+        Self::new(((self.0 >> width) + 1) << width)
     }
 }
 
@@ -480,8 +486,7 @@ impl Keyspace {
             if in_order.is_empty() {
                 left = left.saturating_sub(1);
             }
-            let width = POSITION_BITS - u32::from(self.region_bits) - u32::from(segment.depth);
-            from = Position::new(((from.0 >> width) + 1) << width)?;
+            from = from.after(u32::from(self.region_bits) + u32::from(segment.depth))?;
             if left == 0 {
                 return Some(from);
             }

@@ -24,6 +24,8 @@ pub mod keyspace;
 pub mod list;
 pub mod listpack;
 mod listpack_entry;
+mod member_bucket;
+mod member_table;
 pub mod prefetch;
 mod quicklist;
 mod rank_leaf;

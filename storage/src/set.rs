@@ -1,15 +1,12 @@
 //! Sets: integers packed while they are few, members packed while they are few and short, and else a table.
 //!
-//! The table is a [`Keyspace`] whose entries have no value: the same segments that split one at a time, so that no SADD pays for the whole set,
-//! and the same scan that survives growing and shrinking. A 16-byte member costs one block of 32 bytes and nine for its place.
+//! The table is a `member_table`: no SADD pays for the whole set, and a scan survives growing and shrinking.
 
-use crate::block_size::block_size;
-use crate::entry::Entry;
 use crate::intset::Intset;
 use crate::item::{Item, parse_int};
-use crate::keyspace::SAMPLES;
-use crate::keyspace::{KeyHasher, Keyspace, Position};
+use crate::keyspace::{Position, SAMPLES};
 use crate::listpack::Listpack;
+use crate::member_table::MemberTable;
 
 /// Up to where a set stays packed (`set-max-*` in the configuration).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +33,7 @@ impl Default for SetLimits {
 enum Form {
     Ints(Intset),
     Packed(Listpack),
-    Table(Box<Keyspace>),
+    Table(Box<MemberTable>),
 }
 
 /// A set of byte strings.
@@ -62,7 +59,7 @@ impl Set {
         } else if len <= limits.listpack_entries {
             Self(Form::Packed(Listpack::new()))
         } else {
-            Self(Form::Table(new_table()))
+            Self(Form::Table(Box::new(MemberTable::new())))
         }
     }
 
@@ -96,7 +93,7 @@ impl Set {
             Form::Packed(pack) => pack
                 .first()
                 .is_some_and(|first| pack.find(member, first, 0).is_some()),
-            Form::Table(table) => table.get(member).is_some(),
+            Form::Table(table) => table.contains(member),
         }
     }
 
@@ -134,14 +131,7 @@ impl Set {
                 self.become_table();
                 self.insert(member, limits)
             }
-            Form::Table(table) => {
-                let hash = table.hash_of(member);
-                let is_new = table.locate(hash, member).is_none();
-                if is_new {
-                    table.insert_at(hash, Entry::string(member, b"", None));
-                }
-                is_new
-            }
+            Form::Table(table) => table.insert(member),
         }
     }
 
@@ -176,10 +166,9 @@ impl Set {
     }
 
     fn become_table(&mut self) {
-        let mut table = new_table();
+        let mut table = Box::new(MemberTable::new());
         self.for_each(|item| {
-            let mut digits = itoa::Buffer::new();
-            table.insert_new(Entry::string(item.text(&mut digits), b"", None));
+            table.insert(item.text(&mut itoa::Buffer::new()));
         });
         self.0 = Form::Table(table);
     }
@@ -195,7 +184,7 @@ impl Set {
                 }
                 found.is_some()
             }
-            Form::Table(table) => table.take(member).is_some(),
+            Form::Table(table) => table.remove(member),
         }
     }
 
@@ -209,11 +198,11 @@ impl Set {
         match &self.0 {
             Form::Ints(ints) => Box::new(ints.iter().map(Item::Int)),
             Form::Packed(pack) => Box::new(pack.iter()),
-            Form::Table(table) => Box::new(table.iter().map(|entry| Item::Bytes(entry.key()))),
+            Form::Table(table) => Box::new(table.iter()),
         }
     }
 
-    /// Some member, each as likely as any other (nearly so in a table).
+    /// Some member, each as likely as any other.
     pub fn random(&self, random: &mut fastrand::Rng) -> Option<Item<'_>> {
         if self.is_empty() {
             return None;
@@ -222,7 +211,7 @@ impl Set {
         match &self.0 {
             Form::Ints(ints) => ints.get(index).map(Item::Int),
             Form::Packed(pack) => pack.seek(index).map(|cursor| pack.get(cursor)),
-            Form::Table(table) => table.random(random).map(|entry| Item::Bytes(entry.key())),
+            Form::Table(table) => table.random_spot(random).map(|spot| table.at(spot)),
         }
     }
 
@@ -246,7 +235,9 @@ impl Set {
             }
             Form::Table(table) => {
                 let spot = table.random_spot(random)?;
-                Some(show(Item::Bytes(table.take_at(spot).key())))
+                let shown = show(table.at(spot));
+                table.remove_at(spot);
+                Some(shown)
             }
         }
     }
@@ -257,10 +248,10 @@ impl Set {
         &self,
         from: Position,
         count: usize,
-        mut show: impl FnMut(Item<'_>),
+        show: impl FnMut(Item<'_>),
     ) -> Option<Position> {
         match &self.0 {
-            Form::Table(table) => table.scan(from, count, |entry| show(Item::Bytes(entry.key()))),
+            Form::Table(table) => table.scan(from, count, show),
             _ => {
                 self.for_each(show);
                 None
@@ -313,9 +304,7 @@ impl Set {
         match &self.0 {
             Form::Ints(ints) => ints.memory_bytes(),
             Form::Packed(pack) => pack.memory_bytes(),
-            Form::Table(table) => {
-                block_size(size_of::<Keyspace>()) + table.memory_bytes_by(samples)
-            }
+            Form::Table(table) => table.memory_bytes_by(samples),
         }
     }
 
@@ -323,13 +312,9 @@ impl Set {
     pub fn effort_to_free(&self) -> usize {
         match &self.0 {
             Form::Ints(_) | Form::Packed(_) => 1,
-            Form::Table(table) => table.len(),
+            Form::Table(table) => table.block_count(),
         }
     }
-}
-
-fn new_table() -> Box<Keyspace> {
-    Box::new(Keyspace::new(KeyHasher::random()))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::ops::{Index, IndexMut};
 const FIRST_LEN: usize = 2;
 
 /// Elements in order, `SLAB` of them to a block.
+#[derive(Clone)]
 pub(crate) struct Slabs<T, const SLAB: usize> {
     slabs: Vec<Vec<T>>,
 }

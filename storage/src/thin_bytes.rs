@@ -154,6 +154,11 @@ impl ThinBytes {
         block
     }
 
+    /// Where the contents begin, to be fetched ahead: the block itself is not looked at.
+    pub(crate) fn start(&self) -> *const u8 {
+        self.data()
+    }
+
     fn data(&self) -> *mut u8 {
         // SAFETY: the contents begin right after the prefix, inside the block (for `EMPTY`, one past its end, with length 0).
         unsafe { self.block.as_ptr().add(1).cast() }
