@@ -13,6 +13,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
 
 use libmimalloc_sys::{
     mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_process_info, mi_realloc,
@@ -95,6 +96,16 @@ fn taken(size: usize) -> isize {
     block_size(size) as isize
 }
 
+/// Whether a block that becomes so much shorter is worth moving to a smaller one. mimalloc leaves it where it is as long as half of it is used: what was
+/// shrunk to save memory would save none, and be counted as if it did.
+#[inline]
+fn shrinks(from: usize, to: usize) -> bool {
+    from < MOVED_BYTES_MAX && to < from && taken(to) < taken(from)
+}
+
+/// Larger blocks are left to mimalloc.
+const MOVED_BYTES_MAX: usize = 32 * 1024;
+
 /// What every block of mimalloc's is aligned to that is at least so large.
 const NATURAL_ALIGN: usize = 16;
 
@@ -148,6 +159,18 @@ unsafe impl GlobalAlloc for Counting {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if shrinks(layout.size(), size) {
+            // SAFETY: `block` is this allocator's, with `layout`, which has more bytes than the new block; neither size is 0.
+            return unsafe {
+                let smaller = Layout::from_size_align_unchecked(size, layout.align());
+                let moved = self.alloc(smaller);
+                if !moved.is_null() {
+                    ptr::copy_nonoverlapping(block, moved, size);
+                    self.dealloc(block, layout);
+                }
+                moved
+            };
+        }
         // SAFETY: `block` came from `alloc` above with `layout`, and the caller vouches for `size`. A block that stays where it is has kept
         // its alignment.
         let moved = unsafe {
@@ -184,6 +207,21 @@ mod tests {
         assert_eq!(of_this_thread() - before, 896);
         drop(zeroed);
         assert_eq!(of_this_thread(), before);
+    }
+
+    #[test]
+    fn a_block_that_shrinks_takes_less() {
+        let before = of_this_thread();
+        let mut bytes: Vec<u8> = Vec::with_capacity(4096);
+        bytes.extend(0..=u8::MAX);
+        for len in [2300, 1030, 1020, 300] {
+            bytes.shrink_to(len);
+            // SAFETY: the block is this allocator's.
+            let usable = unsafe { mi_usable_size(bytes.as_ptr().cast()) };
+            assert_eq!(usable, block_size(len));
+            assert_eq!(of_this_thread() - before, taken(len));
+            assert!(bytes.iter().copied().eq(0..=u8::MAX));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A connection as its shard knows it: the session that commands may read and change, the input that waits, the replies that are due.
 
+pub mod attribute;
 pub mod output;
 pub mod output_limit;
 pub mod pending;
@@ -16,6 +17,7 @@ use storage::DbIndex;
 
 use crate::aof::Gate;
 use crate::blocking::BlockedAt;
+use crate::client::attribute::Attribute;
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
 use crate::context::Caller;
@@ -83,9 +85,9 @@ pub struct Session {
     pub reply_mode: ReplyMode,
     pub no_evict: bool,
     pub no_touch: bool,
-    pub name: Option<Box<str>>,
-    pub lib_name: Option<Box<str>>,
-    pub lib_ver: Option<Box<str>>,
+    pub name: Option<Attribute>,
+    pub lib_name: Option<Attribute>,
+    pub lib_ver: Option<Attribute>,
     pub last_command: &'static str,
     /// How it tracks keys for a cache of its own.
     pub tracking: Option<Box<Tracking>>,

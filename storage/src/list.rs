@@ -177,13 +177,27 @@ impl List {
         elements: impl Iterator<Item = &'a [u8]> + Clone,
         limits: ListLimits,
     ) {
+        self.push_items(end, elements.map(Item::Bytes), limits);
+    }
+
+    /// The same with elements of another collection.
+    pub fn push_items<'a>(
+        &mut self,
+        end: End,
+        elements: impl Iterator<Item = Item<'a>> + Clone,
+        limits: ListLimits,
+    ) {
         if self.is_packed() {
-            let (bytes, count) = elements.clone().fold((0, 0), |(bytes, count), element| {
-                (element.len().saturating_add(bytes), count + 1)
-            });
+            let (bytes, count) = elements
+                .clone()
+                .fold((0usize, 0), |(bytes, count), element| {
+                    (bytes.saturating_add(element.text_len()), count + 1)
+                });
             self.make_room(bytes, count, limits);
         }
+        let mut digits = itoa::Buffer::new();
         for element in elements {
+            let element = element.text(&mut digits);
             match (&mut self.form, end) {
                 (Form::Packed(pack), End::Front) => pack.push_front(element),
                 (Form::Packed(pack), End::Back) => pack.push_back(element),

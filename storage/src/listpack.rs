@@ -549,13 +549,13 @@ impl Listpack {
         begin
     }
 
-    /// How much of the slack to have in front of a pack of that size: most of it, since the front is where things happen, unless it is not worth
-    /// moving all for.
+    /// How much of the slack to have in front of a pack of that size: most of it, since the front is where things happen. All is moved anyhow, so
+    /// even a little is worth it.
     fn gap_for(&self, needed: usize) -> usize {
         let room = ThinBytes::roomy(needed).max(self.bytes.len());
         let slack = room - needed;
         match slack - slack / 4 {
-            gap if gap >= GAP_MIN && slack >= needed / 16 => gap,
+            gap @ GAP_MIN.. => gap,
             _ => 0,
         }
     }

@@ -16,7 +16,7 @@ use crate::block_size::block_size;
 use crate::item::Item;
 use crate::keyspace::{KeyHasher, Position};
 use crate::member_bucket::{Bucket, Packed};
-use crate::prefetch;
+use crate::prefetch::{self, GROUP_LEN_MAX};
 use crate::slabs::Slabs;
 
 use smallvec::SmallVec;
@@ -29,8 +29,6 @@ const LOAD_MIN: usize = 12;
 const BUCKETS_PER_SLAB: usize = 2048 / size_of::<Bucket>();
 /// Tables with fewer members stay in the processor's caches: fetching ahead would cost more than it saves.
 const FETCHED_LEN_MIN: usize = 10_000;
-/// Members that are fetched together: as many as the processor keeps loads under way, about.
-pub(crate) const GROUP_LEN_MAX: usize = 16;
 /// Draws of a random place before the first member is taken as it is.
 const RANDOM_TRIES: usize = 1000;
 
@@ -236,18 +234,17 @@ impl MemberTable {
 
     /// Heap memory, in bytes, as judged by the buckets of so many members. Exact where they are all.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
-        let (mut bytes, mut members, mut measured) = (0, 0, 0);
-        for bucket in self.buckets.iter() {
-            if members >= samples.max(1) {
-                break;
-            }
+        let count = self.buckets.len();
+        let measured = samples.div_ceil(LOAD_MIN).clamp(1, count);
+        let (mut bytes, mut members) = (0, 0);
+        // All over the table, since buckets that are parted already are smaller.
+        for at in 0..measured {
+            let bucket = &self.buckets[at * count / measured];
             bytes += bucket.memory_bytes();
             members += bucket.len();
-            measured += 1;
         }
-        let all = match measured == self.buckets.len() {
+        let all = match measured == count {
             true => bytes,
-            // By members and not by buckets: the first ones may be fuller than the others, or emptier.
             false => (bytes as u128 * self.len as u128 / members.max(1) as u128) as usize,
         };
         block_size(size_of::<Self>()) + self.buckets.memory_bytes() + all

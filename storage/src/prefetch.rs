@@ -10,6 +10,7 @@
 use smallvec::SmallVec;
 
 use crate::entry::Entry;
+use crate::item::Item;
 use crate::keyspace::Keyspace;
 use crate::segment::Segment;
 
@@ -30,6 +31,30 @@ pub(crate) fn line<T>(at: *const T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
+}
+
+/// Shows items with their texts in groups of [`GROUP_LEN_MAX`], so that something can be asked for ahead of each group, until `visit` says that it has
+/// enough. Returns whether it has seen all.
+pub fn in_groups<'a>(
+    mut items: impl Iterator<Item = Item<'a>>,
+    mut visit: impl FnMut(&[Item<'a>], &[&[u8]]) -> bool,
+) -> bool {
+    let mut digits = [itoa::Buffer::new(); GROUP_LEN_MAX];
+    loop {
+        let group: SmallVec<[Item<'a>; GROUP_LEN_MAX]> =
+            items.by_ref().take(GROUP_LEN_MAX).collect();
+        if group.is_empty() {
+            return true;
+        }
+        let texts: SmallVec<[&[u8]; GROUP_LEN_MAX]> = group
+            .iter()
+            .zip(&mut digits)
+            .map(|(item, digits)| item.text(digits))
+            .collect();
+        if !visit(&group, &texts) {
+            return false;
+        }
+    }
 }
 
 impl Keyspace {

@@ -7,6 +7,7 @@ use crate::item::{Item, parse_int};
 use crate::keyspace::{Position, SAMPLES};
 use crate::listpack::Listpack;
 use crate::member_table::MemberTable;
+use crate::prefetch::in_groups;
 
 /// Up to where a set stays packed (`set-max-*` in the configuration).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,6 +134,19 @@ impl Set {
             }
             Form::Table(table) => table.insert(member),
         }
+    }
+
+    /// Adds members of another collection.
+    pub fn insert_items<'a>(&mut self, items: impl Iterator<Item = Item<'a>>, limits: SetLimits) {
+        in_groups(items, |_, texts| {
+            if self.is_worth_fetching() {
+                self.prefetch(texts.iter().copied());
+            }
+            for text in texts {
+                self.insert(text, limits);
+            }
+            true
+        });
     }
 
     /// Whether asking for members ahead is of use.

@@ -72,3 +72,33 @@ fn a_sorted_set_that_was_sorted_is_large() {
         ends_with(&asked, &Value::Bulk(b"skiplist".to_vec()));
     }
 }
+
+#[test]
+fn a_name_is_looked_at_up_to_its_first_zero_byte() {
+    let ok = Value::Simple(b"OK".to_vec());
+    let server = Server::start(Options::default());
+    let mut wire = server.connect();
+    let mut named = |name: &[u8]| {
+        let reply = wire.command(&[b"CLIENT", b"SETNAME", name]);
+        let is_named = reply == ok;
+        if is_named && !name.is_empty() {
+            assert_eq!(wire.ask("CLIENT GETNAME").text(), name);
+        }
+        is_named
+    };
+    for byte in 0..=u8::MAX {
+        assert_eq!(
+            named(&[byte]),
+            byte == 0 || byte.is_ascii_graphic(),
+            "{byte}"
+        );
+    }
+    for taken in [&b"\0ab"[..], b"a\0 b", b"a\0", b""] {
+        assert!(named(taken), "{}", taken.escape_ascii());
+    }
+    assert!(!named(b"a b") && !named(b" \0"));
+    assert!(named(b"worker\0 \xff"));
+    let shown = wire.ask("CLIENT INFO");
+    let shown = String::from_utf8_lossy(shown.text());
+    assert!(shown.contains(" name=worker age="), "{shown}");
+}

@@ -8,8 +8,8 @@ use protocol::args::Args;
 use protocol::reply::{Reply, Version};
 use tracing::{debug, info};
 
+use crate::client::attribute::Attribute;
 use crate::client::{Client, Closing, ReplyMode};
-use crate::commands::client::attribute;
 use crate::commands::options::{Options, is, small_integer};
 use crate::config::Config;
 use crate::dispatch::handler::Answer;
@@ -92,7 +92,7 @@ pub fn hello(
         if is(word, "AUTH") && options.left() >= 2 {
             login = Some((options.value()?, options.value()?));
         } else if is(word, "SETNAME") && options.left() >= 1 {
-            name = Some(attribute("Client names", options.value()?)?);
+            name = Some(Attribute::parse("Client names", options.value()?)?);
         } else {
             let word = &word[..word.len().min(OPTION_BYTES_MAX)];
             return Err(Error::from_bytes(

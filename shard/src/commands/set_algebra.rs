@@ -2,7 +2,8 @@
 
 use protocol::args::Args;
 use protocol::reply::Reply;
-use storage::{Item, Set};
+use storage::prefetch::in_groups;
+use storage::{Item, Set, SetLimits};
 
 use crate::commands::options::{self, Options, is};
 use crate::commands::set::limits;
@@ -44,24 +45,20 @@ fn combine(how: Combination, sets: &[Option<&Set>], mut show: impl FnMut(Item<'_
             let Some((smallest, others)) = present.split_first() else {
                 return;
             };
-            for item in smallest.iter() {
-                let mut digits = itoa::Buffer::new();
-                let member = item.text(&mut digits);
-                if others.iter().all(|set| set.contains(member)) && !show(item) {
-                    return;
-                }
-            }
+            ask(smallest, others, |item, member| {
+                !others.iter().all(|set| set.contains(member)) || show(item)
+            });
         }
         Combination::Union => {
             for (index, set) in sets.iter().enumerate() {
-                let earlier = &sets[..index];
-                for item in set.iter().flat_map(|set| set.iter()) {
-                    let mut digits = itoa::Buffer::new();
-                    let member = item.text(&mut digits);
-                    let seen = earlier.iter().flatten().any(|set| set.contains(member));
-                    if !seen && !show(item) {
-                        return;
-                    }
+                let earlier: Vec<&Set> = sets[..index].iter().copied().flatten().collect();
+                let all_wanted = set.is_none_or(|set| {
+                    ask(set, &earlier, |item, member| {
+                        earlier.iter().any(|set| set.contains(member)) || show(item)
+                    })
+                });
+                if !all_wanted {
+                    return;
                 }
             }
         }
@@ -69,16 +66,51 @@ fn combine(how: Combination, sets: &[Option<&Set>], mut show: impl FnMut(Item<'_
             let Some((Some(first), others)) = sets.split_first() else {
                 return;
             };
-            for item in first.iter() {
-                let mut digits = itoa::Buffer::new();
-                let member = item.text(&mut digits);
-                let taken = others.iter().flatten().any(|set| set.contains(member));
-                if !taken && !show(item) {
-                    return;
-                }
-            }
+            let others: Vec<&Set> = others.iter().copied().flatten().collect();
+            ask(first, &others, |item, member| {
+                others.iter().any(|set| set.contains(member)) || show(item)
+            });
         }
     }
+}
+
+/// Shows the members of `set` with their texts, until `visit` has enough; returns whether it has seen all. It will ask `others` for each: what they need
+/// for an answer is fetched for a group of members at once.
+fn ask<'s>(set: &'s Set, others: &[&Set], mut visit: impl FnMut(Item<'s>, &[u8]) -> bool) -> bool {
+    in_groups(set.iter(), |items, texts| {
+        for other in others.iter().filter(|set| set.is_worth_fetching()) {
+            other.prefetch(texts.iter().copied());
+        }
+        items
+            .iter()
+            .zip(texts)
+            .all(|(item, text)| visit(*item, text))
+    })
+}
+
+/// The union as a set of its own: a copy of the largest set, where that is a table whatever comes to it, and the members of the others.
+fn united(sets: &[Option<&Set>], limits: SetLimits) -> Set {
+    let packed_max = limits.intset_entries.max(limits.listpack_entries);
+    let largest = sets
+        .iter()
+        .enumerate()
+        .max_by_key(|(_, set)| set.map_or(0, Set::len));
+    let (mut result, taken) = match largest {
+        Some((index, Some(largest))) if largest.len() > packed_max => {
+            let mut copy = (*largest).clone();
+            copy.expect(largest.len(), limits);
+            (copy, Some(index))
+        }
+        _ => (Set::new(), None),
+    };
+    for (index, set) in sets.iter().enumerate() {
+        if let Some(set) = set
+            && taken != Some(index)
+        {
+            result.insert_items(set.iter(), limits);
+        }
+    }
+    result
 }
 
 fn answer(
@@ -107,11 +139,18 @@ fn store(
     event: Event,
 ) -> Outcome {
     let limits = limits(ctx);
-    let mut result = Set::new();
-    combine(how, &sets(ctx, args.iter().skip(2))?, |item| {
-        result.insert(item.text(&mut itoa::Buffer::new()), limits);
-        true
-    });
+    let sets = sets(ctx, args.iter().skip(2))?;
+    let result = match how {
+        Combination::Union => united(&sets, limits),
+        _ => {
+            let mut result = Set::new();
+            combine(how, &sets, |item| {
+                result.insert(item.text(&mut itoa::Buffer::new()), limits);
+                true
+            });
+            result
+        }
+    };
     let key = &args[1];
     let len = result.len();
     if len > 0 {

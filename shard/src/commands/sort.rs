@@ -14,11 +14,13 @@ use protocol::args::Args;
 use protocol::command::Command;
 use protocol::reply::Reply;
 use protocol::strtod;
-use storage::{End, Hash, Keyspace, List, Object};
+use storage::sorted_set::Direction;
+use storage::{End, Hash, Item, Keyspace, List, ListLimits, Object};
 
 use crate::commands::list;
 use crate::commands::options::{self, Options, is};
 use crate::commands::sorting;
+use crate::commands::string::write;
 use crate::context::Context;
 use crate::context::event::Event;
 use crate::error::{Error, Outcome};
@@ -45,11 +47,10 @@ pub fn computed_keys(command: &Command, args: &Args<'_>, db: &Keyspace) -> Vec<B
     let (Some(request), Some(key)) = (request_of(command, args), args.get(1)) else {
         return Vec::new();
     };
-    let elements = match db.get(key).and_then(|entry| entry.as_object()) {
-        Some(object) => elements(object),
-        None => None,
-    };
-    let elements = elements.unwrap_or_default();
+    let object = db.get(key).and_then(|entry| entry.as_object());
+    let elements: Vec<Vec<u8>> = object
+        .and_then(elements)
+        .map_or(Vec::new(), |elements| elements.map(Item::to_vec).collect());
     request
         .foreign_patterns()
         .flat_map(|pattern| elements.iter().map(move |element| pattern.key(element)))
@@ -194,50 +195,200 @@ impl<'a> Request<'a> {
 }
 
 /// The elements of a value that can be sorted, in their own order. None for other types.
-fn elements(object: &Object) -> Option<Vec<Vec<u8>>> {
+fn elements(object: &Object) -> Option<Box<dyn Iterator<Item = Item<'_>> + '_>> {
     match object {
-        Object::List(list) => Some(list.iter().map(|item| item.to_vec()).collect()),
-        Object::Set(set) => Some(set.iter().map(|item| item.to_vec()).collect()),
-        Object::SortedSet(set) => Some(set.iter().map(|(item, _)| item.to_vec()).collect()),
+        Object::List(list) => Some(Box::new(list.iter())),
+        Object::Set(set) => Some(set.iter()),
+        Object::SortedSet(set) => Some(Box::new(set.iter().map(|(item, _)| item))),
         Object::Hash(_) | Object::Stream(_) => None,
     }
 }
 
+/// How many elements a value has that can be sorted.
+fn len(object: &Object) -> Option<usize> {
+    match object {
+        Object::List(list) => Some(list.len()),
+        Object::Set(set) => Some(set.len()),
+        Object::SortedSet(set) => Some(set.len()),
+        Object::Hash(_) | Object::Stream(_) => None,
+    }
+}
+
+/// The elements of `range` in their own order, or in the opposite one of what has an order. Costs what is asked for, but for a set's LIMIT, which
+/// is counted off.
+fn as_they_are(object: &Object, descending: bool, range: Range<usize>) -> Vec<Item<'_>> {
+    let (start, count) = (range.start, range.len());
+    match object {
+        _ if count == 0 => Vec::new(),
+        Object::List(list) => {
+            let elements = match descending {
+                true => list.iter_from(list.len() - 1 - start, End::Back),
+                false => list.iter_from(start, End::Front),
+            };
+            elements.take(count).collect()
+        }
+        Object::SortedSet(set) => {
+            let entries = match descending {
+                true => set.iter_from(set.len() - 1 - start, Direction::Backward),
+                false => set.iter_from(start, Direction::Forward),
+            };
+            entries.take(count).map(|(item, _)| item).collect()
+        }
+        other => elements(other).map_or(Vec::new(), |it| it.skip(start).take(count).collect()),
+    }
+}
+
+/// What a SORT comes to.
+enum Sorted<'a> {
+    /// Written already.
+    Shown,
+    /// A list for this key.
+    Stored(&'a [u8], List),
+    /// Patterns have yet to be looked up for these.
+    Elements(Vec<Vec<u8>>),
+}
+
 fn run(ctx: &mut Context<'_>, key: &[u8], request: Request<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut request = request;
-    let mut sorted = Vec::new();
+    let limits = list::limits(ctx);
+    let mut sorted = Sorted::Elements(Vec::new());
     if let Some(entry) = ctx.read(key) {
         let object = entry.as_object_mut().ok_or(Error::WRONG_TYPE)?;
         if let Object::SortedSet(set) = object {
             // As Redis does, even for SORT_RO: OBJECT ENCODING tells.
             set.make_large();
         }
-        sorted = elements(object).ok_or(Error::WRONG_TYPE)?;
+        let len = len(object).ok_or(Error::WRONG_TYPE)?;
         if request.unsorted && request.store.is_some() && matches!(object, Object::Set(_)) {
             // What is stored must not depend on how a set happens to be laid out.
             request.unsorted = false;
             request.alpha = true;
             request.by = None;
-        } else if request.unsorted && request.descending && !matches!(object, Object::Set(_)) {
-            sorted.reverse();
         }
+        let range = request.range(len);
+        sorted = if request.unsorted {
+            let items = as_they_are(object, request.descending, range);
+            finish(&items, &request, limits, reply)
+        } else if request.by.is_none() {
+            let items = elements(object).ok_or(Error::WRONG_TYPE)?;
+            let items = order_by_themselves(items, len, &request, range)?;
+            finish(&items, &request, limits, reply)
+        } else {
+            let items = elements(object).ok_or(Error::WRONG_TYPE)?;
+            let items = items.map(Item::to_vec).collect();
+            let mut ordered = order_by_pattern(ctx, items, &request, range.clone())?;
+            ordered.truncate(range.end);
+            ordered.drain(..range.start);
+            Sorted::Elements(ordered)
+        };
     }
-    let range = request.range(sorted.len());
-    if !request.unsorted {
-        sorted = order(ctx, sorted, &request, range.clone())?;
-    }
-    let shown = sorted.get(range).unwrap_or_default();
-    match request.store {
-        None => show(ctx, shown, &request.get, reply),
-        Some(destination) => store(ctx, destination, shown, &request.get, reply),
+    match sorted {
+        Sorted::Shown => {}
+        Sorted::Stored(destination, list) => store(ctx, destination, list, reply),
+        Sorted::Elements(shown) => match request.store {
+            None => show(ctx, &shown, &request.get, reply),
+            Some(destination) => {
+                let list = list_of(ctx, &shown, &request.get, limits);
+                store(ctx, destination, list, reply);
+            }
+        },
     }
     Ok(())
 }
 
-/// The elements in order, at least those of `range`.
-fn order(
+/// Shows or gathers elements while they stand in their collection, where no pattern asks for other keys: nothing is copied that need not be.
+fn finish<'a>(
+    items: &[Item<'_>],
+    request: &Request<'a>,
+    limits: ListLimits,
+    reply: &mut Reply<'_>,
+) -> Sorted<'a> {
+    match request.store {
+        _ if !request.get.is_empty() => {
+            Sorted::Elements(items.iter().map(|item| item.to_vec()).collect())
+        }
+        Some(destination) => {
+            let mut list = List::new();
+            list.push_items(End::Back, items.iter().copied(), limits);
+            Sorted::Stored(destination, list)
+        }
+        None => {
+            reply.array(items.len());
+            items.iter().for_each(|item| write(reply, *item));
+            Sorted::Shown
+        }
+    }
+}
+
+/// Elements of `range` when all `len` of them are ordered by their own numbers or texts. Equal ones stay as they were.
+fn order_by_themselves<'o>(
+    elements: impl Iterator<Item = Item<'o>>,
+    len: usize,
+    request: &Request<'_>,
+    range: Range<usize>,
+) -> Result<Vec<Item<'o>>, Error> {
+    let directed = |order: Ordering| match request.descending {
+        true => order.reverse(),
+        false => order,
+    };
+    if request.alpha {
+        let stores = request.store.is_some();
+        let mut placed: Vec<(Item<'o>, usize)> = Vec::with_capacity(len);
+        placed.extend(elements.zip(0..));
+        return Ok(part_in_order(placed, range, |(a, i), (b, j)| {
+            directed(collate_items(*a, *b, stores)).then(i.cmp(j))
+        }));
+    }
+    let mut weighed: Vec<(Item<'o>, f64)> = Vec::with_capacity(len);
+    for element in elements {
+        let weight = match element {
+            // What `strtod` reads from its digits.
+            Item::Int(int) => int as f64,
+            Item::Bytes(text) => number(text).ok_or(NOT_A_NUMBER)?,
+        };
+        weighed.push((element, weight));
+    }
+    Ok(part_in_order(weighed, range, |(x, a), (y, b)| {
+        let by_weight = a.partial_cmp(b).unwrap_or(Ordering::Equal);
+        // Elements equal in both are the same text: which of them comes first is nothing that anybody could see.
+        directed(by_weight.then_with(|| collate_items(*x, *y, true)))
+    }))
+}
+
+/// How the texts of two elements compare.
+fn collate_items(a: Item<'_>, b: Item<'_>, stores: bool) -> Ordering {
+    let (mut x, mut y) = (itoa::Buffer::new(), itoa::Buffer::new());
+    match (a, b) {
+        (Item::Int(a), Item::Int(b)) if a == b => Ordering::Equal,
+        _ => collate(a.text(&mut x), b.text(&mut y), stores),
+    }
+}
+
+/// The items that stand in `range` when all are in this order, which is a total one. Only the range is sorted.
+fn part_in_order<'o, T>(
+    mut items: Vec<(Item<'o>, T)>,
+    range: Range<usize>,
+    order: impl Fn(&(Item<'o>, T), &(Item<'o>, T)) -> Ordering,
+) -> Vec<Item<'o>> {
+    if range.is_empty() {
+        return Vec::new();
+    }
+    if range.end < items.len() {
+        items.select_nth_unstable_by(range.end, &order);
+        items.truncate(range.end);
+    }
+    if range.start > 0 {
+        items.select_nth_unstable_by(range.start, &order);
+    }
+    let wanted = items.get_mut(range.start..).unwrap_or_default();
+    wanted.sort_unstable_by(&order);
+    wanted.iter().map(|(item, _)| *item).collect()
+}
+
+/// The elements ordered by what BY finds for them, at least those of `range`.
+fn order_by_pattern(
     ctx: &mut Context<'_>,
-    mut elements: Vec<Vec<u8>>,
+    elements: Vec<Vec<u8>>,
     request: &Request<'_>,
     range: Range<usize>,
 ) -> Result<Vec<Vec<u8>>, Error> {
@@ -245,14 +396,11 @@ fn order(
         true => order.reverse(),
         false => order,
     };
-    let part = (request.by.is_some() && range != (0..elements.len())).then_some(range);
+    let part = (range != (0..elements.len())).then_some(range);
     let stores = request.store.is_some();
-    match (request.alpha, request.by) {
-        (true, None) => {
-            arrange(&mut elements, part, |a, b| directed(collate(a, b, stores)));
-            Ok(elements)
-        }
-        (true, Some(by)) => {
+    let by = request.by.unwrap_or(Pattern::Element);
+    match request.alpha {
+        true => {
             let weigh = |element: Vec<u8>| (by.find(ctx, &element), element);
             let mut weighed: Vec<_> = elements.into_iter().map(weigh).collect();
             arrange(&mut weighed, part, |(a, _), (b, _)| {
@@ -264,15 +412,12 @@ fn order(
             });
             Ok(weighed.into_iter().map(|(_, element)| element).collect())
         }
-        (false, by) => {
+        false => {
             let mut weighed = Vec::with_capacity(elements.len());
             for element in elements {
-                let weight = match by {
-                    None => number(&element),
-                    Some(by) => by
-                        .find(ctx, &element)
-                        .map_or(Some(0.0), |text| number(&text)),
-                };
+                let weight = by
+                    .find(ctx, &element)
+                    .map_or(Some(0.0), |text| number(&text));
                 weighed.push((weight.ok_or(NOT_A_NUMBER)?, element));
             }
             arrange(&mut weighed, part, |(a, x), (b, y)| {
@@ -313,10 +458,11 @@ fn number(text: &[u8]) -> Option<f64> {
 }
 
 fn show(ctx: &mut Context<'_>, elements: &[Vec<u8>], get: &[Pattern<'_>], reply: &mut Reply<'_>) {
-    if get.is_empty() {
-        reply.array(elements.len());
-        return elements.iter().for_each(|element| reply.bulk(element));
-    }
+    let get = if get.is_empty() {
+        &[Pattern::Element]
+    } else {
+        get
+    };
     reply.array(elements.len().saturating_mul(get.len()));
     for element in elements {
         for pattern in get {
@@ -328,20 +474,13 @@ fn show(ctx: &mut Context<'_>, elements: &[Vec<u8>], get: &[Pattern<'_>], reply:
     }
 }
 
-fn store(
+/// The list of these elements, or of what GET finds for them.
+fn list_of(
     ctx: &mut Context<'_>,
-    destination: &[u8],
     elements: &[Vec<u8>],
     get: &[Pattern<'_>],
-    reply: &mut Reply<'_>,
-) {
-    if elements.is_empty() {
-        if ctx.delete(destination) {
-            ctx.changed(destination, Event::DEL);
-        }
-        return reply.integer(0);
-    }
-    let limits = list::limits(ctx);
+    limits: ListLimits,
+) -> List {
     let mut list = List::new();
     if get.is_empty() {
         let texts = elements.iter().map(Vec::as_slice);
@@ -353,7 +492,17 @@ fn store(
             list.push(End::Back, &text, limits);
         }
     }
+    list
+}
+
+fn store(ctx: &mut Context<'_>, destination: &[u8], list: List, reply: &mut Reply<'_>) {
     let len = list.len();
+    if len == 0 {
+        if ctx.delete(destination) {
+            ctx.changed(destination, Event::DEL);
+        }
+        return reply.integer(0);
+    }
     ctx.set_value(destination, list);
     ctx.changed_by(len, destination, Event::SORT_STORE);
     reply.integer(i64::try_from(len).unwrap_or(i64::MAX));

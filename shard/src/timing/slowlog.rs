@@ -132,7 +132,8 @@ impl Shard {
         if let Some(client) = self.client(token) {
             let client = client.borrow();
             entry.address = client.peer.address.clone();
-            entry.name = client.session.name.clone().unwrap_or_default();
+            let name = client.session.name.as_ref();
+            entry.name = name.map_or("", |name| name.shown()).into();
         }
         let len_max = self.slow_log_len_max();
         if let Some(left_out) = self.told.slow_commands.tell(self.second()) {
