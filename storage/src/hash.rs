@@ -405,6 +405,14 @@ impl Hash {
         self.fields().filter(move |field| field.is_live(now))
     }
 
+    /// How many they are.
+    pub fn live_len(&self, now: UnixMillis) -> usize {
+        match &self.0 {
+            Form::Table(table) if table.volatile_len() == 0 => table.len(),
+            _ => self.live(now).count(),
+        }
+    }
+
     /// Some live field, each as likely as any other (nearly so in a table).
     pub fn random(&self, random: &mut fastrand::Rng, now: UnixMillis) -> Option<Field<'_>> {
         /// Expired fields drawn in a row before looking at all.

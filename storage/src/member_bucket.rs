@@ -141,11 +141,6 @@ impl Bucket {
         self.block.heap_bytes() + apart
     }
 
-    /// Texts with a block of their own.
-    pub fn apart_len(&self) -> usize {
-        self.apart.as_ref().map_or(0, |apart| apart.len())
-    }
-
     /// Lets what a lookup reads, and where a new member goes, be on their way from memory.
     #[inline]
     pub fn prefetch(&self) {
@@ -434,7 +429,8 @@ mod tests {
                 }
                 prop_assert_eq!(texts(&bucket), model.clone());
                 prop_assert!(bucket.iter().map(Item::to_vec).eq(model.iter().cloned()));
-                prop_assert_eq!(bucket.apart_len(), model.iter().filter(|it| it.len() > TEXT_LEN_MAX).count());
+                let apart = bucket.apart.as_ref().map_or(0, |apart| apart.len());
+                prop_assert_eq!(apart, model.iter().filter(|it| it.len() > TEXT_LEN_MAX).count());
                 bucket.prefetch();
                 bucket.prefetch_matches(1);
             }

@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 use fastrand::Rng;
+use smallvec::SmallVec;
 
 use crate::block_size::block_size;
 use crate::entry::Entry;
@@ -108,8 +109,14 @@ impl Ranked {
     /// Removes `count` members from the rank `start` on, as many as there are.
     pub(crate) fn remove_range(&mut self, start: usize, count: usize) {
         let table = &mut self.table;
-        self.tree
-            .remove_range(start, count, |place| take(table, place));
+        let mut group = Group::new();
+        self.tree.remove_range(start, count, |place| {
+            group.push(place);
+            if group.len() == GROUP_LEN_MAX {
+                take_group(table, &mut group);
+            }
+        });
+        take_group(table, &mut group);
     }
 
     /// Removes the first member (forward) or the last, once `show` has seen it.
@@ -193,6 +200,24 @@ impl Ranked {
     }
 }
 
+/// Places whose entries are looked for at once.
+type Group = SmallVec<[Place; GROUP_LEN_MAX]>;
+
+/// Lets the entries of the group, and where their names stand in `table`, be on their way from memory.
+fn fetch(group: &[Place], table: &Keyspace) {
+    if table.is_worth_fetching() {
+        group.iter().for_each(|place| place.entry.prefetch());
+        // SAFETY: the entry of each place is in the table of its set, until the set is changed by whoever calls this.
+        table.prefetch(group.iter().map(|place| unsafe { place.entry.key() }));
+    }
+}
+
+/// Drops the entries of places that have left the tree.
+fn take_group(table: &mut Keyspace, group: &mut Group) {
+    fetch(group, table);
+    group.drain(..).for_each(|place| take(table, place));
+}
+
 /// Drops the entry of a place that has left the tree.
 fn take(table: &mut Keyspace, place: Place) {
     // SAFETY: every place of the tree has its entry in the table until now, and `locate` is done with the name before the entry goes.
@@ -209,10 +234,19 @@ fn take(table: &mut Keyspace, place: Place) {
 impl Clone for Ranked {
     fn clone(&self) -> Self {
         let mut copy = Self::new();
-        for (member, score) in self.iter_from(0, Direction::Forward) {
-            copy.insert(member, score);
+        let mut walk = self.iter_from(0, Direction::Forward);
+        loop {
+            let group: Group = std::iter::from_fn(|| walk.next_place().copied())
+                .take(GROUP_LEN_MAX)
+                .collect();
+            if group.is_empty() {
+                return copy;
+            }
+            fetch(&group, &copy.table);
+            for place in group {
+                copy.insert(place.name(), place.score);
+            }
         }
-        copy
     }
 }
 

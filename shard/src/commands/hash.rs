@@ -10,7 +10,7 @@ use storage::{FieldDeadline, Hash, HashLimits, Item};
 
 use crate::commands::options::{integer, is};
 use crate::commands::scan::{ElementScan, cursor, write_cursor};
-use crate::commands::set::{REPEATED_MAX, sample};
+use crate::commands::set::{REPEATED_MAX, draw_different, is_few, sample};
 use crate::commands::string::{add_floats, write, write_or_null};
 use crate::context::Context;
 use crate::context::event::Event;
@@ -254,7 +254,7 @@ pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         reply.empty_array();
         return Ok(());
     };
-    let live = hash.live(now).count();
+    let live = hash.live_len(now);
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     let wanted = match count < 0 {
         true if live == 0 => 0,
@@ -284,6 +284,12 @@ pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
                 show(field);
             }
         }
+    } else if is_few(wanted, live) && live == hash.len() {
+        draw_different(wanted, || {
+            let field = hash.random(&mut random, now)?;
+            Some((field.name.to_vec(), field))
+        })
+        .for_each(show);
     } else {
         sample(hash.live(now), live, wanted, &mut random).for_each(show);
     }

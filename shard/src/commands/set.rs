@@ -2,6 +2,8 @@
 //!
 //! A set that loses its last member loses its key.
 
+use std::collections::HashSet;
+
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::{Set, SetLimits};
@@ -234,10 +236,42 @@ pub fn srandmember(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
     }
     let wanted = wanted.min(set.len());
     reply.array(wanted);
+    if is_few(wanted, set.len()) {
+        draw_different(wanted, || {
+            let item = set.random(&mut random)?;
+            Some((item.to_vec(), item))
+        })
+        .for_each(|item| write(reply, item));
+        return Ok(());
+    }
     for item in sample(set.iter(), set.len(), wanted, &mut random) {
         write(reply, item);
     }
     Ok(())
+}
+
+/// Whether drawing so many different elements at random costs less than walking all of them.
+pub fn is_few(wanted: usize, len: usize) -> bool {
+    /// How much more a draw costs than a step.
+    const COST: usize = 16;
+    wanted.saturating_mul(COST) < len
+}
+
+/// `wanted` elements of many more, drawn one after the other; one whose name has come before is drawn again.
+pub fn draw_different<T>(
+    wanted: usize,
+    mut draw: impl FnMut() -> Option<(Vec<u8>, T)>,
+) -> impl Iterator<Item = T> {
+    let mut seen = HashSet::with_capacity(wanted);
+    std::iter::from_fn(move || {
+        loop {
+            let (name, element) = draw()?;
+            if seen.insert(name) {
+                return Some(element);
+            }
+        }
+    })
+    .take(wanted)
 }
 
 /// `wanted` of `len` elements, in their order, every choice as likely as every other (Knuth's selection sampling).

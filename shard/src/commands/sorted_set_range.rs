@@ -463,8 +463,11 @@ fn remove(
     if let Some(set) = ctx.get_mut::<SortedSet>(key)? {
         let ranks = bounds.ranks(set, Direction::Forward);
         gone = ranks.len();
-        set.remove_range(ranks);
-        let now_empty = set.is_empty();
+        let now_empty = gone == set.len();
+        // One that goes as a whole is freed with its key, elsewhere where it is large.
+        if !now_empty {
+            set.remove_range(ranks);
+        }
         if gone > 0 {
             ctx.lost(gone, key, event, now_empty);
         }
