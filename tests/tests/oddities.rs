@@ -79,7 +79,7 @@ fn a_name_is_looked_at_up_to_its_first_zero_byte() {
     let server = Server::start(Options::default());
     let mut wire = server.connect();
     let mut named = |name: &[u8]| {
-        let reply = wire.command(&[b"CLIENT", b"SETNAME", name]);
+        let reply = wire.command(&[&b"CLIENT"[..], b"SETNAME", name]);
         let is_named = reply == ok;
         if is_named && !name.is_empty() {
             assert_eq!(wire.ask("CLIENT GETNAME").text(), name);
