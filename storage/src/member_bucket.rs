@@ -409,9 +409,9 @@ mod tests {
                 prop_assert_eq!(found, model.iter().position(|it| *it == member));
                 match (op, found) {
                     (0, _) => {
-                        let even = |item: Item<'_>| item.to_vec().len() % 2 == 0;
+                        let even = |item: Item<'_>| item.to_vec().len().is_multiple_of(2);
                         let gone = bucket.split(even);
-                        let (even, odd): (Vec<_>, Vec<_>) = model.into_iter().partition(|it| it.len() % 2 == 0);
+                        let (even, odd): (Vec<_>, Vec<_>) = model.into_iter().partition(|it| it.len().is_multiple_of(2));
                         prop_assert_eq!(texts(&gone), even.clone());
                         prop_assert_eq!(texts(&bucket), odd.clone());
                         bucket.absorb(gone);
