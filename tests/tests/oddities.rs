@@ -74,6 +74,26 @@ fn a_sorted_set_that_was_sorted_is_large() {
 }
 
 #[test]
+fn lset_takes_the_last_bits_of_an_index() {
+    let push = "RPUSH l a b c";
+    let elements =
+        |texts: [&str; 3]| Value::Array(texts.map(|text| Value::Bulk(text.into())).to_vec());
+    let sets = ["LSET l 4294967297 x", "LSET l -4294967297 y"];
+    let asked = [push, sets[0], sets[1], "LRANGE l 0 -1"];
+    ends_with(&asked, &elements(["a", "x", "y"]));
+    let beyond = Value::Error(b"ERR index out of range".to_vec());
+    ends_with(&[push, "LSET l 2147483648 x"], &beyond);
+}
+
+#[test]
+fn an_unknown_option_of_hello_is_repeated_up_to_its_first_zero_byte() {
+    let server = Server::start(Options::default());
+    let reply = server.connect().command(&[&b"HELLO"[..], b"2", b"a\0b"]);
+    let expected = b"ERR Syntax error in HELLO option 'a'".to_vec();
+    assert_eq!(reply, Value::Error(expected));
+}
+
+#[test]
 fn a_name_is_looked_at_up_to_its_first_zero_byte() {
     let ok = Value::Simple(b"OK".to_vec());
     let server = Server::start(Options::default());

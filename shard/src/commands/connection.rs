@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use protocol::args::Args;
 use protocol::reply::{Reply, Version};
+use protocol::strtod::c_string;
 use tracing::{debug, info};
 
 use crate::client::attribute::Attribute;
@@ -94,7 +95,7 @@ pub fn hello(
         } else if is(word, "SETNAME") && options.left() >= 1 {
             name = Some(Attribute::parse("Client names", options.value()?)?);
         } else {
-            let word = &word[..word.len().min(OPTION_BYTES_MAX)];
+            let word = c_string(&word[..word.len().min(OPTION_BYTES_MAX)]);
             return Err(Error::from_bytes(
                 [b"ERR Syntax error in HELLO option '", word, b"'"].concat(),
             ));

@@ -262,8 +262,9 @@ pub fn lset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     let (key, element, limits) = (&args[1], &args[3], limits(ctx));
     refuse_oversized(std::iter::once(element))?;
     let list = ctx.get_mut::<List>(key)?.ok_or(Error::NO_SUCH_KEY)?;
-    let place = resolve(options::integer(&args[2])?, list.len());
-    let place = place.ok_or(Error::INDEX_OUT_OF_RANGE)?;
+    // Redis looks at the last 32 bits of it.
+    let index = options::integer(&args[2])? as i32;
+    let place = resolve(i64::from(index), list.len()).ok_or(Error::INDEX_OUT_OF_RANGE)?;
     list.set(place, element, limits);
     ctx.changed(key, Event::LSET);
     reply.ok();
