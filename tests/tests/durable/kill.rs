@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tests::{Options, Server};
+use tests::{Options, Server, Wire};
 
 use crate::setting;
 use crate::workload::{Loss, Workload};
@@ -68,7 +68,10 @@ fn settle(server: &Server, policy: &str) {
 
 /// Asks for rewrites and snapshots, one after the other, until `over`.
 pub fn rewrite_and_save(server: &Server, over: &AtomicBool) {
-    let mut wire = server.connect();
+    // It may be killed already.
+    let Ok(mut wire) = Wire::connect(server.address()) else {
+        return;
+    };
     // Either may be refused while the other is under way.
     let mut ask = |words: &str| {
         let sent = wire.try_send(format!("{words}\r\n").as_bytes());
