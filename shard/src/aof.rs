@@ -1,7 +1,10 @@
 //! The append-only log of a shard on its way to disk, and the replies that wait for it.
 //!
-//! A task writes what the [`journal`](crate::aof::journal) has, as soon as there is something, and forces it to disk as `appendfsync` says. It writes
-//! through the shard's own ring, so the shard goes on meanwhile (with the epoll driver, writes block it).
+//! A task writes what the [`journal`](crate::aof::journal) has and forces it to disk as `appendfsync` says. It writes through the shard's own ring, so
+//! the shard goes on meanwhile (with the epoll driver, writes block it).
+//!
+//! Where no reply waits for the disk, what is said is gathered for a millisecond or two, or until there is much of it. The kernel hands each write
+//! to a file over to a thread, whatever its size (ext4 takes none at once): written once a turn, that was half of what a log cost.
 //!
 //! `appendfsync always`: no reply leaves before what the shard had said until then is on disk. That holds for a connection's output, for
 //! batches of replies to other shards, and for what is answered late: all wait for the *frontier*. One sync serves all who wait (group commit).
@@ -20,6 +23,7 @@ pub mod commits;
 pub mod journal;
 pub mod log_file;
 pub mod manifest;
+pub mod pace;
 pub mod replay;
 pub mod start;
 pub mod tails;
@@ -33,14 +37,15 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 use tracing::{error, info};
 
 use crate::aof::commits::{Awaited, CommitId, Settled};
-use crate::aof::log_file::{LogFile, RingFile};
+use crate::aof::log_file::{LogFile, Reach, RingFile};
 use crate::aof::manifest::Manifest;
+use crate::aof::pace::Groups;
 use crate::client::Client;
 use crate::config::AppendFsync;
 use crate::mailbox::batch::ClientToken;
@@ -51,6 +56,12 @@ use crate::transaction::locks::ItemId;
 
 /// Between two syncs under `everysec`.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// What is said is written so soon, give or take the timer's own millisecond, where no reply waits for it: what the end of the process can take.
+const GATHER_FOR: Duration = Duration::from_millis(1);
+
+/// So many bytes are written at once.
+const GATHER_BYTES_MAX: usize = 64 * 1024;
 
 /// Between two tries after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -99,6 +110,12 @@ pub struct Log {
     commits: Slab<Commit>,
     /// The task is at work.
     busy: bool,
+    /// Since when it gathers what is to be written together.
+    gathers: Option<Instant>,
+    /// Somebody waits for all that was said to be written.
+    hurries: bool,
+    /// How many commands were written together lately.
+    groups: Groups,
     /// What was last to be written or synced was not.
     pub failed: bool,
     /// How far the journal told of commands when output was last held against it.
@@ -182,14 +199,49 @@ impl Shard {
     /// Once a turn: lets the writer have what was said.
     #[inline]
     pub(crate) fn flush_journal(&mut self) {
-        if self.effects.journal.has_more() {
+        if self.effects.journal.has_more() && !(self.log.gathers.is_some() && self.may_gather()) {
             self.wake_log();
         }
+    }
+
+    /// Whether more is to come before what was said is written.
+    fn may_gather(&self) -> bool {
+        let (log, journal) = (&self.log, &self.effects.journal);
+        if log.hurries || self.stopping || !log.steps.is_empty() {
+            return false;
+        }
+        let is_worth_it = match self.config.appendfsync {
+            AppendFsync::Always => {
+                self.process.pace.others_are_at_it()
+                    && log.groups.is_few(journal.waiting_commands())
+            }
+            AppendFsync::EverySecond | AppendFsync::No => {
+                journal.waiting_bytes() < GATHER_BYTES_MAX
+            }
+        };
+        is_worth_it && log.gathers.is_none_or(|since| since.elapsed() < GATHER_FOR)
     }
 
     /// What is written is to be on disk at once.
     pub(crate) fn flush_log_at_stop(&mut self) {
         self.wake_log();
+    }
+
+    /// A sync has ended, for which these have waited.
+    fn wake_logs(&mut self, waiting: impl Iterator<Item = ShardId>) {
+        let own = self.id;
+        for shard in waiting.filter(|it| *it != own) {
+            self.begin_turn();
+            self.send(shard, Message::Visit(Box::new(Shard::go_on_with_log)));
+        }
+    }
+
+    /// What the log waited for is over.
+    fn go_on_with_log(&mut self) {
+        if self.log.gathers.is_some() {
+            self.log.hurries = true;
+            self.wake_log();
+        }
     }
 
     fn wake_log(&mut self) {
@@ -200,10 +252,14 @@ impl Shard {
 
     /// Whether the system has all that was said, or will not get it soon.
     pub(crate) fn log_is_written(&mut self) -> bool {
-        self.wake_log();
-        self.log.failed
+        let is_written = self.log.failed
             || !self.effects.journal.is_on()
-            || (self.log.steps.is_empty() && self.log.written == self.effects.journal.total())
+            || (self.log.steps.is_empty() && self.log.written == self.effects.journal.total());
+        if !is_written {
+            self.log.hurries = true;
+            self.wake_log();
+        }
+        is_written
     }
 
     /// Something was written, or could not be.
@@ -484,10 +540,18 @@ impl Shard {
 
     fn next_step(&mut self) -> Option<Step> {
         let step = self.log.steps.pop_front().or_else(|| {
-            let more = self.effects.journal.has_more();
-            more.then(|| Step::Write(self.effects.journal.take()))
+            let is_due = self.effects.journal.has_more() && !self.may_gather();
+            is_due.then(|| {
+                let commands = self.effects.journal.waiting_commands();
+                self.log.groups.note(commands);
+                Step::Write(self.effects.journal.take())
+            })
         });
         self.log.busy = step.is_some();
+        if step.is_some() {
+            self.log.gathers = None;
+            self.log.hurries = false;
+        }
         step
     }
 
@@ -521,6 +585,18 @@ impl Shard {
         self.log.file_bytes = 0;
         self.log_works();
         self.lend_what_waits();
+    }
+
+    /// All that was written is on disk.
+    fn log_is_synced(&mut self) {
+        self.begin_turn();
+        self.log_works();
+        self.log.synced = self.log.written;
+        self.tell_certain();
+        self.open_gates();
+        if self.stopping {
+            self.wake_main();
+        }
     }
 
     /// By the clock: whether the disk keeps up.
@@ -560,12 +636,36 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             }
             Some(Step::Write(bytes)) => {
                 if let Some(open) = &mut open {
+                    let process = shard.borrow().process.clone();
+                    process.pace.begins();
                     write(&shard, open, bytes).await;
+                    shard.borrow_mut().wake_logs(process.pace.ends());
                 }
             }
-            None => rest(&shard, open.as_mut()).await,
+            None => {
+                rest(&shard, open.as_mut()).await;
+                gather(&shard).await;
+            }
         }
     }
+}
+
+/// Waits until what there is to write is enough, or old enough.
+async fn gather(shard: &RefCell<Shard>) {
+    let mut timer = pin!(monoio::time::sleep(GATHER_FOR));
+    poll_fn(|cx| {
+        let mut shard = shard.borrow_mut();
+        if shard.config.appendfsync == AppendFsync::Always {
+            shard.process.pace.waits(shard.id);
+        }
+        if !shard.effects.journal.has_more() || !shard.may_gather() {
+            return Poll::Ready(());
+        }
+        shard.log.gathers.get_or_insert_with(Instant::now);
+        shard.log.waker = Some(cx.waker().clone());
+        timer.as_mut().poll(cx)
+    })
+    .await;
 }
 
 /// Returns none only where none is wanted any more, as all of these end then.
@@ -585,7 +685,11 @@ async fn reopen(shard: &RefCell<Shard>, path: &Path) -> Option<Open> {
 async fn write(shard: &RefCell<Shard>, open: &mut Open, mut bytes: Vec<u8>) {
     let len = bytes.len() as u64;
     loop {
-        let (result, back) = open.write(bytes).await;
+        let reach = match shard.borrow().config.appendfsync {
+            AppendFsync::Always => Reach::Disk,
+            AppendFsync::EverySecond | AppendFsync::No => Reach::System,
+        };
+        let (result, back) = open.write(bytes, reach).await;
         bytes = back;
         match result {
             Ok(()) => break,
@@ -608,13 +712,15 @@ async fn write(shard: &RefCell<Shard>, open: &mut Open, mut bytes: Vec<u8>) {
     };
     let due = match policy {
         AppendFsync::Always => true,
-        AppendFsync::EverySecond => open.since_sync() >= SYNC_EVERY,
+        AppendFsync::EverySecond => open.since_sync() >= SYNC_EVERY || open.has_much_unsynced(),
         AppendFsync::No => {
             open.forget();
             false
         }
     };
-    if due {
+    if open.is_safe() && policy != AppendFsync::No {
+        shard.borrow_mut().log_is_synced();
+    } else if due {
         sync(shard, open).await;
     }
 }
@@ -627,15 +733,7 @@ async fn sync(shard: &RefCell<Shard>, open: &mut Open) {
         }
         monoio::time::sleep(RETRY_AFTER).await;
     }
-    let mut shard = shard.borrow_mut();
-    shard.begin_turn();
-    shard.log_works();
-    shard.log.synced = shard.log.written;
-    shard.tell_certain();
-    shard.open_gates();
-    if shard.stopping {
-        shard.wake_main();
-    }
+    shard.borrow_mut().log_is_synced();
 }
 
 /// Waits until there is something to write, or to sync.

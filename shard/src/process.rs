@@ -8,6 +8,7 @@ use storage::{Databases, KeyHasher};
 
 use crate::aof::commits::Commits;
 use crate::aof::manifest::Manifest;
+use crate::aof::pace::Pace;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::executor::crew::Crews;
@@ -84,6 +85,8 @@ pub struct Process {
     pub snapshots: Snapshots,
     /// Which transactions no crash can take any more.
     pub(crate) commits: Commits,
+    /// Which shards' logs are being synced.
+    pub(crate) pace: Pace,
     /// How far loading has come.
     pub progress: Progress,
     /// The files of the append-only log.
@@ -149,6 +152,7 @@ impl Process {
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
             commits: Commits::new(slots.shards()),
+            pace: Pace::new(slots.shards()),
             progress: Progress::default(),
             manifest: Mutex::default(),
             delivered: Mutex::default(),

@@ -37,16 +37,76 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Appends a command.
 pub fn command<'a>(out: &mut Vec<u8>, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
-    let mut digits = itoa::Buffer::new();
-    out.push(b'*');
-    out.extend_from_slice(digits.format(parts.len()).as_bytes());
-    out.extend_from_slice(b"\r\n");
+    head(out, b'*', parts.len());
     for part in parts {
-        out.push(b'$');
-        out.extend_from_slice(digits.format(part.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
+        head(out, b'$', part.len());
         out.extend_from_slice(part);
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends a command that came as the bytes `sent`, in which its `parts` lie: in one piece where that is what [`command`] would write.
+#[inline]
+pub fn command_as_sent<'a>(
+    out: &mut Vec<u8>,
+    sent: &[u8],
+    parts: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+) {
+    match is_as_written(sent, parts.clone()) {
+        true => out.extend_from_slice(sent),
+        false => command(out, parts),
+    }
+}
+
+/// Whether `sent` is what [`command`] writes of `parts`, byte for byte. False where one is long: there it does not matter how it is copied.
+#[inline]
+fn is_as_written<'a>(sent: &[u8], parts: impl ExactSizeIterator<Item = &'a [u8]>) -> bool {
+    let Some(mut rest) = without_head(sent, b'*', parts.len()) else {
+        return false;
+    };
+    for part in parts {
+        let text = without_head(rest, b'$', part.len());
+        // The very bytes, which need no comparing.
+        let Some(text) = text.filter(|text| std::ptr::eq(text.as_ptr(), part.as_ptr())) else {
+            return false;
+        };
+        let behind = text.get(part.len()..);
+        let Some(next) = behind.and_then(|behind| behind.strip_prefix(b"\r\n")) else {
+            return false;
+        };
+        rest = next;
+    }
+    rest.is_empty()
+}
+
+#[inline]
+fn without_head(bytes: &[u8], sign: u8, number: usize) -> Option<&[u8]> {
+    let digit = |number: usize| b'0' + (number % 10) as u8;
+    match number {
+        0..10 => bytes.strip_prefix(&[sign, digit(number), b'\r', b'\n']),
+        10..100 => {
+            let (tens, ones) = (digit(number / 10), digit(number));
+            bytes.strip_prefix(&[sign, tens, ones, b'\r', b'\n'])
+        }
+        _ => None,
+    }
+}
+
+/// A count or a length, most of which have one digit or two: pieces of a size that the compiler knows are stored, not copied.
+#[inline]
+fn head(out: &mut Vec<u8>, sign: u8, number: usize) {
+    let digit = |number: usize| b'0' + (number % 10) as u8;
+    match number {
+        0..10 => out.extend_from_slice(&[sign, digit(number), b'\r', b'\n']),
+        10..100 => {
+            let (tens, ones) = (digit(number / 10), digit(number));
+            out.extend_from_slice(&[sign, tens, ones, b'\r', b'\n']);
+        }
+        _ => {
+            out.push(sign);
+            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
     }
 }
 
@@ -328,6 +388,46 @@ mod tests {
             commands,
             [vec![&b"SET"[..], b"a\r\n", b""], vec![b"DEL", b"a\r\n"]]
         );
+    }
+
+    #[test]
+    fn lengths_of_any_size_come_back() {
+        for len in [0, 1, 9, 10, 11, 99, 100, 101, 12_345] {
+            let text = vec![b'x'; len];
+            let many: Vec<&[u8]> = vec![&text; len.clamp(1, 101)];
+            let mut out = Vec::new();
+            command(&mut out, many.iter().copied());
+            let begin = format!("*{}\r\n${len}\r\n", many.len());
+            assert!(out.starts_with(begin.as_bytes()), "{len}");
+            let (commands, end) = read(&out);
+            assert!(end.is_ok(), "{len}");
+            assert_eq!(commands, [many], "{len}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_recorded_as_it_was_sent_only_where_that_is_canonical() {
+        let of = |sent: &[u8], places: &[Range<usize>]| {
+            let parts: Vec<&[u8]> = places.iter().map(|place| &sent[place.clone()]).collect();
+            let (mut fast, mut slow) = (Vec::new(), Vec::new());
+            command_as_sent(&mut fast, sent, parts.iter().copied());
+            command(&mut slow, parts.iter().copied());
+            assert_eq!(fast, slow, "{:?}", sent.escape_ascii().to_string());
+            is_as_written(sent, parts.into_iter())
+        };
+        assert!(of(b"*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n", &[8..11, 17..18]));
+        assert!(of(
+            b"*2\r\n$3\r\nDEL\r\n$11\r\nhello world\r\n",
+            &[8..11, 18..29]
+        ));
+        // Fewer parts than were sent, other lengths, inline, more behind it, a number in other digits, another order, a line that ends otherwise.
+        assert!(!of(b"*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n", &[8..11]));
+        assert!(!of(b"*2\r\n$3\r\nDEL\r\n$2\r\nkk\r\n", &[8..11, 17..18]));
+        assert!(!of(b"DEL k\r\n", &[0..3, 4..5]));
+        assert!(!of(b"*1\r\n$3\r\nDEL\r\n*", &[8..11]));
+        assert!(!of(b"*1\r\n$03\r\nDEL\r\n", &[9..12]));
+        assert!(!of(b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", &[15..16, 8..9]));
+        assert!(!of(b"*1\r\n$3\r\nDEL\n\n", &[8..11]));
     }
 
     #[test]

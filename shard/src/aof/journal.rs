@@ -33,6 +33,8 @@ pub struct Journal {
     taken: u64,
     /// Bytes up to the last record of what a client asked for.
     told: u64,
+    /// Commands and transactions of clients that the writer has not taken.
+    commands: usize,
     /// An emptied buffer for the next ones.
     spare: Vec<u8>,
     selected: Option<DbIndex>,
@@ -166,6 +168,12 @@ impl Journal {
         self.out.len()
     }
 
+    /// Commands and transactions of clients that the writer has not taken.
+    #[inline]
+    pub fn waiting_commands(&self) -> usize {
+        self.commands
+    }
+
     /// Whether the writer has something to take.
     #[inline]
     pub fn has_more(&self) -> bool {
@@ -175,6 +183,7 @@ impl Journal {
     /// What the writer has not taken.
     pub fn take(&mut self) -> Vec<u8> {
         self.taken += self.out.len() as u64;
+        self.commands = 0;
         std::mem::replace(&mut self.out, std::mem::take(&mut self.spare))
     }
 
@@ -204,7 +213,7 @@ impl Journal {
     pub fn command(&mut self, db: DbIndex, now: UnixMillis, args: &Args<'_>) {
         self.context(db, Some(now));
         if self.instead.is_empty() {
-            aof::command(&mut self.out, args.iter());
+            aof::command_as_sent(&mut self.out, args.bytes(), args.iter());
         }
         let whole = (self.instead.len() > 1).then(|| self.begin_group());
         for (_, record) in std::mem::take(&mut self.instead) {
@@ -214,6 +223,7 @@ impl Journal {
             self.end_group(begun);
         }
         self.told = self.total();
+        self.commands += 1;
     }
 
     /// Notes what a command did to keys that others lent: `keys` are all of them, of which it `changed` some.
@@ -426,6 +436,7 @@ impl Shard {
         }
         journal.end_group(group);
         let end = journal.total();
+        journal.commands += 1;
         let before = std::mem::replace(&mut journal.told, end);
         self.log.answers_wait_otherwise(before, end);
         if let Some(awaited) = *awaited {

@@ -6,18 +6,36 @@
 //!   succeeds, with nothing on disk. So all that was written since the last good sync is kept in memory, and is written anew, at its
 //!   place, before the next sync is believed.
 //!
+//! - Where each write has to be safe before anything goes on (`appendfsync always`), writing and syncing are one operation (`O_DSYNC`): each that the
+//!   shard's ring hands to a thread of the kernel costs two switches. One that fails is done again whole.
+//!
 //! Redis ends its process after a failed sync under `appendfsync always`, and under `everysec` takes the next good one for an answer. We refuse
 //! writes and go on trying: a process that ends takes the data with it that only it has, and reads can go on.
 
 use std::future::Future;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use monoio::buf::IoBuf;
+use rustix::fs::OFlags;
 
-/// A larger buffer of what is not synced is not kept for what comes next.
-const SPARE_BYTES_MAX: usize = 1 << 20;
+/// Beyond this, what was written is to be synced sooner than its time: it stands in memory as long.
+const UNSYNCED_BYTES_MAX: usize = 8 << 20;
+
+/// A larger buffer of what is not synced is not kept for what comes next. A smaller one is: pages that come and go with each sync cost more than the
+/// bytes in them.
+const SPARE_BYTES_MAX: usize = 2 * UNSYNCED_BYTES_MAX;
+
+/// How far a write goes before it is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// The system has it: the end of the process does not take it.
+    System,
+    /// It is on disk, and so is all that is needed to find it there.
+    Disk,
+}
 
 /// What a log file lies on.
 pub trait Disk {
@@ -27,6 +45,7 @@ pub trait Disk {
         bytes: Vec<u8>,
         from: usize,
         at: u64,
+        reach: Reach,
     ) -> impl Future<Output = (io::Result<usize>, Vec<u8>)>;
 
     /// Returns when all that was written would outlast a loss of power.
@@ -39,13 +58,25 @@ pub trait Disk {
 /// A file that is written through the shard's ring.
 pub struct RingFile {
     ring: monoio::fs::File,
+    /// The same file, whose writes are on disk when they are done.
+    safely: monoio::fs::File,
     /// The same file, for what the ring has no operation for.
     direct: std::fs::File,
 }
 
 impl Disk for RingFile {
-    async fn write_at(&self, bytes: Vec<u8>, from: usize, at: u64) -> (io::Result<usize>, Vec<u8>) {
-        let (result, slice) = self.ring.write_at(bytes.slice(from..), at).await;
+    async fn write_at(
+        &self,
+        bytes: Vec<u8>,
+        from: usize,
+        at: u64,
+        reach: Reach,
+    ) -> (io::Result<usize>, Vec<u8>) {
+        let file = match reach {
+            Reach::System => &self.ring,
+            Reach::Disk => &self.safely,
+        };
+        let (result, slice) = file.write_at(bytes.slice(from..), at).await;
         (result, slice.into_inner())
     }
 
@@ -67,6 +98,8 @@ pub struct LogFile<D> {
     synced: u64,
     /// What stands between those two.
     unsynced: Vec<u8>,
+    /// All that was written is known to be on disk. What was there when the file was opened is not, nor what nobody wanted to be sure of.
+    safe: bool,
     /// A sync has failed: the system may have dropped what was not safe.
     doubtful: bool,
     last_sync: Instant,
@@ -81,8 +114,16 @@ impl LogFile<RingFile> {
             .truncate(false)
             .open(path)?;
         let bytes = direct.metadata()?.len();
-        let ring = monoio::fs::File::from_std(direct.try_clone()?)?;
-        Ok(Self::new(RingFile { ring, direct }, bytes))
+        let safely = std::fs::File::options()
+            .write(true)
+            .custom_flags(OFlags::DSYNC.bits().cast_signed())
+            .open(path)?;
+        let disk = RingFile {
+            ring: monoio::fs::File::from_std(direct.try_clone()?)?,
+            safely: monoio::fs::File::from_std(safely)?,
+            direct,
+        };
+        Ok(Self::new(disk, bytes))
     }
 }
 
@@ -93,6 +134,7 @@ impl<D: Disk> LogFile<D> {
             bytes,
             synced: bytes,
             unsynced: Vec::new(),
+            safe: false,
             doubtful: false,
             last_sync: Instant::now(),
         }
@@ -103,27 +145,47 @@ impl<D: Disk> LogFile<D> {
         self.bytes
     }
 
+    /// Whether so much was written since the last sync that the next one should not wait for its time.
+    pub fn has_much_unsynced(&self) -> bool {
+        self.unsynced.len() >= UNSYNCED_BYTES_MAX
+    }
+
     /// Since the last sync, or the last try.
     pub fn since_sync(&self) -> Duration {
         self.last_sync.elapsed()
     }
 
-    /// Appends all of `bytes` or nothing, and gives them back.
-    pub async fn write(&mut self, bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
+    /// Whether all that was written is safe.
+    pub fn is_safe(&self) -> bool {
+        self.safe && !self.doubtful
+    }
+
+    /// Appends all of `bytes` or nothing, and gives them back. With [`Reach::Disk`] they are safe then, if all before them was.
+    pub async fn write(&mut self, bytes: Vec<u8>, reach: Reach) -> (io::Result<()>, Vec<u8>) {
+        let reach = match self.is_safe() {
+            true => reach,
+            // What stands before them has to be synced, too.
+            false => Reach::System,
+        };
         let len = bytes.len() as u64;
-        let (result, bytes) = write_all(&self.disk, bytes, self.bytes).await;
-        match result {
-            Ok(()) => {
+        let (result, bytes) = write_all(&self.disk, bytes, self.bytes, reach).await;
+        match (&result, reach) {
+            (Ok(()), Reach::System) => {
                 self.unsynced.extend_from_slice(&bytes);
                 self.bytes += len;
-                (Ok(()), bytes)
+                self.safe = false;
             }
-            Err(error) => {
+            (Ok(()), Reach::Disk) => {
+                self.bytes += len;
+                self.synced = self.bytes;
+                self.last_sync = Instant::now();
+            }
+            (Err(_), _) => {
                 // Where that fails too, the next write covers it; until then a reader finds a torn end, which it knows to cut.
                 let _ = self.disk.cut(self.bytes);
-                (Err(error), bytes)
             }
         }
+        (result, bytes)
     }
 
     /// Makes all that was written safe. After a failure nothing is taken for safe that was not before.
@@ -131,13 +193,15 @@ impl<D: Disk> LogFile<D> {
         self.last_sync = Instant::now();
         if self.doubtful {
             let unsynced = std::mem::take(&mut self.unsynced);
-            let (again, unsynced) = write_all(&self.disk, unsynced, self.synced).await;
+            let (again, unsynced) =
+                write_all(&self.disk, unsynced, self.synced, Reach::System).await;
             self.unsynced = unsynced;
             again?;
         }
         self.doubtful = true;
         self.disk.sync().await?;
         self.doubtful = false;
+        self.safe = true;
         self.forget();
         Ok(())
     }
@@ -150,10 +214,15 @@ impl<D: Disk> LogFile<D> {
     }
 }
 
-async fn write_all<D: Disk>(disk: &D, mut bytes: Vec<u8>, at: u64) -> (io::Result<()>, Vec<u8>) {
+async fn write_all<D: Disk>(
+    disk: &D,
+    mut bytes: Vec<u8>,
+    at: u64,
+    reach: Reach,
+) -> (io::Result<()>, Vec<u8>) {
     let mut done = 0;
     while done < bytes.len() {
-        let (result, back) = disk.write_at(bytes, done, at + done as u64).await;
+        let (result, back) = disk.write_at(bytes, done, at + done as u64, reach).await;
         bytes = back;
         match result {
             Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), bytes),
@@ -215,6 +284,7 @@ mod tests {
             bytes: Vec<u8>,
             from: usize,
             at: u64,
+            reach: Reach,
         ) -> (io::Result<usize>, Vec<u8>) {
             let mut state = self.0.borrow_mut();
             let some = match state.faults.pop_front() {
@@ -226,7 +296,15 @@ mod tests {
                 Some(Fault::Works) | None => &bytes[from..],
             };
             put(&mut state.held, at as usize, some);
-            state.dirty.push((at as usize, some.to_vec()));
+            match reach {
+                Reach::System => state.dirty.push((at as usize, some.to_vec())),
+                // Written, and then the disk fails: what stands there is shown, and dropped.
+                Reach::Disk if matches!(state.faults.front(), Some(Fault::Fails)) => {
+                    state.faults.pop_front();
+                    return (Err(io::Error::other("the cable")), bytes);
+                }
+                Reach::Disk => put(&mut state.safe, at as usize, some),
+            }
             (Ok(some.len()), bytes)
         }
 
@@ -282,7 +360,11 @@ mod tests {
     }
 
     fn write(log: &mut LogFile<Faulty>, bytes: &[u8]) -> bool {
-        let (result, back) = ready(log.write(bytes.to_vec()));
+        write_to(log, bytes, Reach::System)
+    }
+
+    fn write_to(log: &mut LogFile<Faulty>, bytes: &[u8], reach: Reach) -> bool {
+        let (result, back) = ready(log.write(bytes.to_vec(), reach));
         assert_eq!(back, bytes);
         result.is_ok()
     }
@@ -317,6 +399,38 @@ mod tests {
         assert_eq!(disk.0.borrow().safe, b"onetwo");
     }
 
+    #[test]
+    fn a_write_that_is_safe_needs_no_sync_unless_something_before_it_does() {
+        let (disk, mut log) = with_faults([]);
+        assert!(!log.is_safe(), "who knows what was there");
+        assert!(ready(log.sync()).is_ok());
+        assert!(write_to(&mut log, b"one", Reach::Disk));
+        assert!(log.is_safe());
+        assert_eq!(disk.0.borrow().safe, b"one");
+        for forgets in [false, true] {
+            assert!(write(&mut log, b"two"));
+            if forgets {
+                log.forget();
+            }
+            assert!(write_to(&mut log, b"three", Reach::Disk));
+            assert!(!log.is_safe(), "what stands before it is not");
+            assert!(ready(log.sync()).is_ok());
+            assert!(log.is_safe());
+        }
+        assert_eq!(disk.0.borrow().safe, b"onetwothreetwothree");
+    }
+
+    #[test]
+    fn a_write_that_reached_the_system_only_is_done_again() {
+        let (disk, mut log) = with_faults([Fault::Works, Fault::Works, Fault::Fails]);
+        assert!(ready(log.sync()).is_ok());
+        assert!(!write_to(&mut log, b"one", Reach::Disk));
+        assert_eq!(disk.0.borrow().held, b"");
+        assert!(write_to(&mut log, b"one", Reach::Disk));
+        assert!(log.is_safe());
+        assert_eq!(disk.0.borrow().safe, b"one");
+    }
+
     fn fault() -> impl Strategy<Value = Fault> {
         prop_oneof![
             3 => Just(Fault::Works),
@@ -332,15 +446,15 @@ mod tests {
         #[test]
         fn what_is_said_to_be_safe_is(
             faults in proptest::collection::vec(fault(), 0..60),
-            steps in proptest::collection::vec((any::<bool>(), 1..9usize), 1..40),
+            steps in proptest::collection::vec((0..3u8, 1..9usize), 1..40),
             cannot_cut: bool,
         ) {
             let (disk, mut log) = with_faults(faults);
             disk.0.borrow_mut().cannot_cut = cannot_cut;
             let (mut whole, mut safe) = (Vec::new(), 0);
             let mut next = 0u8;
-            for (syncs, len) in steps {
-                if syncs {
+            for (step, len) in steps {
+                if step == 0 {
                     // As the writer does: it comes again until it works.
                     while ready(log.sync()).is_err() {
                         prop_assert!(disk.0.borrow().safe.len() >= safe);
@@ -348,12 +462,16 @@ mod tests {
                     safe = whole.len();
                 } else {
                     let bytes: Vec<u8> = (0..len).map(|_| { next = next.wrapping_add(1); next }).collect();
-                    while !write(&mut log, &bytes) {
+                    let reach = if step == 1 { Reach::System } else { Reach::Disk };
+                    while !write_to(&mut log, &bytes, reach) {
                         let state = disk.0.borrow();
                         prop_assert!(state.held.starts_with(&whole));
                         prop_assert!(cannot_cut || state.held.len() == whole.len());
                     }
                     whole.extend(bytes);
+                    if log.is_safe() {
+                        safe = whole.len();
+                    }
                 }
                 let state = disk.0.borrow();
                 prop_assert_eq!(log.bytes(), whole.len() as u64);

@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -50,6 +51,51 @@ pub fn get(
     Ok(Answer::Now)
 }
 
+/// From the OK to `appendfsync always` on, all that was answered is safe. A shard that had not heard of it may have answered a transaction whose shares
+/// are on their way to others. So each shard tells each other, behind these, that it has heard; what has been said when all have, is synced.
+struct Heard(Box<[HeardBy]>);
+
+/// One shard's part.
+struct HeardBy {
+    /// Shards, this one included, that it does not know to have heard.
+    missing: AtomicUsize,
+    part: Mutex<Option<PartOf<()>>>,
+}
+
+impl Heard {
+    fn new(shards: usize) -> Self {
+        let by = |_| HeardBy {
+            missing: AtomicUsize::new(shards),
+            part: Mutex::default(),
+        };
+        Self((0..shards).map(by).collect())
+    }
+
+    /// On a shard that has heard.
+    fn tell_all(self: Arc<Self>, shard: &mut Shard, part: PartOf<()>) {
+        let own = self.0[shard.id.index()].part.lock();
+        *own.unwrap_or_else(PoisonError::into_inner) = Some(part);
+        let told = self.clone();
+        shard.tell_others(move |other| told.note(other));
+        self.note(shard);
+    }
+
+    fn note(&self, shard: &mut Shard) {
+        let own = &self.0[shard.id.index()];
+        if own.missing.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return;
+        }
+        let part = own
+            .part
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(part) = part {
+            part.tell_when_synced(shard, ());
+        }
+    }
+}
+
 /// `CONFIG SET parameter value...`: OK once every shard goes by the new values.
 pub fn set(
     shard: &mut Shard,
@@ -77,12 +123,12 @@ pub fn set(
         .map(String::from_utf8_lossy)
         .collect();
     info!(client = client.session.id, ?names, "configuration changed");
-    // From the OK to `appendfsync always` on, all that was answered is safe.
-    let adopt = |shard: &mut Shard, part: PartOf<()>| {
-        shard.adopt_config();
-        part.tell_when_synced(shard, ());
-    };
     let shards = shard.slots.all();
+    let heard = Arc::new(Heard::new(shards.len()));
+    let adopt = move |shard: &mut Shard, part: PartOf<()>| {
+        shard.adopt_config();
+        heard.tell_all(shard, part);
+    };
     Ok(shard.gather_told(client, shards, adopt, |_, _, reply| {
         reply.ok();
         Ok(())

@@ -169,7 +169,11 @@ pub unsafe extern "C" fn pwrite64(fd: c_int, bytes: *const c_void, len: usize, a
     }
     faults.disk.is_written(fd, at as u64);
     // SAFETY: as it came, or a part of it.
-    unsafe { (real::calls().pwrite64)(fd, bytes, faults.taken(len), at) }
+    let done = unsafe { (real::calls().pwrite64)(fd, bytes, faults.taken(len), at) };
+    match done >= 0 && real::syncs_writes(fd) {
+        true if faults.sync(fd, &path, || 0) != 0 => -1,
+        _ => done,
+    }
 }
 
 /// # Safety

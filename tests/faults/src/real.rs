@@ -54,6 +54,13 @@ pub fn fail(error: c_int) -> c_int {
     -1
 }
 
+/// Whether what is written here is on disk when the call returns.
+pub fn syncs_writes(fd: c_int) -> bool {
+    // SAFETY: changes nothing.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_DSYNC != 0
+}
+
 /// Where the next byte that is written goes.
 pub fn position(fd: c_int) -> u64 {
     // SAFETY: moves nothing.
