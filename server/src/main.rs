@@ -152,7 +152,9 @@ fn check(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
     let report = shard::check::check(&start.config);
     print!("{}", report.text);
     match report.damaged {
-        true => Err(Failure("there is damage; see above".into())),
+        true => Err(Failure(
+            "there is damage; see above. Restore these files from a copy, or move them away, a log with its folder, to start without their data".into(),
+        )),
         false => Ok(()),
     }
 }

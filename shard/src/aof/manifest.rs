@@ -141,7 +141,13 @@ impl Folder {
 
     /// Bytes of the snapshot, and of all files, that `manifest` names.
     pub fn sizes(&self, manifest: &Manifest) -> io::Result<(u64, u64)> {
-        let size = |path: PathBuf| fs::metadata(path).map(|it| it.len());
+        let size = |path: PathBuf| match fs::metadata(&path) {
+            Ok(about) => Ok(about.len()),
+            Err(error) => {
+                let what = format!("{}: {error}", path.display());
+                Err(io::Error::new(error.kind(), what))
+            }
+        };
         let base = manifest.base.as_ref().map(|name| size(self.base(name)));
         let base = base.transpose()?.unwrap_or(0);
         let mut all = base;

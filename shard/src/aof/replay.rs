@@ -41,7 +41,7 @@ impl fmt::Display for NotReplayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "cannot load {} at offset {}: {}. Nothing was overwritten. Restore the file from a copy, or move it away to start without it",
+            "cannot load {} at offset {}: {}. Nothing was overwritten. Restore the file from a copy, or move its folder away to start without the log",
             self.path.display(),
             self.at,
             self.what

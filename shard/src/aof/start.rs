@@ -25,7 +25,11 @@ impl fmt::Display for NotStarted {
             Self::Replay(why) => why.fmt(f),
             Self::Files(folder, why) => {
                 let path = folder.path().display();
-                write!(f, "the append-only log in {path} cannot be used: {why}")
+                write!(
+                    f,
+                    "the append-only log in {path} cannot be used: {why}. Nothing was overwritten. Restore the file from a copy, or move the folder \
+                     away to start without the log"
+                )
             }
         }
     }

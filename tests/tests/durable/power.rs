@@ -3,7 +3,7 @@
 //!
 //! Under `always` nothing that was answered is lost even so; under `everysec`, a second of it and a bit.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -110,6 +110,55 @@ fn a_change_to_always_makes_what_was_answered_safe() {
             for n in 0..50 {
                 let there = wire.ask(&format!("EXISTS key:{n} a:{n} b:{n}"));
                 assert_eq!(there.integer(), 3, "{n} after {policy}, {shards} shards");
+            }
+        }
+    }
+}
+
+/// The same of transactions that other clients are at meanwhile: a shard that has not heard of the change yet answers some, whose shares are on their
+/// way to shards that have.
+#[test]
+fn a_change_to_always_makes_safe_what_others_were_answered() {
+    const CLIENTS: usize = 4;
+    const BUSY_FOR: Duration = Duration::from_millis(30);
+    let mut rng = Rng::new();
+    for shards in [1, 2, 4, 2, 4, 2, 4] {
+        let disk = Disk::new();
+        let flags = "--appendonly yes --appendfsync everysec";
+        let options = Options::shards(shards).flags(flags).disk(&disk);
+        let mut server = Server::start(options.clone());
+        let mut wires: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+        let answered: Vec<AtomicUsize> = (0..CLIENTS).map(|_| AtomicUsize::new(0)).collect();
+        let safe: Vec<usize> = std::thread::scope(|scope| {
+            for (client, (wire, answered)) in wires.iter_mut().zip(&answered).enumerate() {
+                scope.spawn(move || {
+                    for n in 0.. {
+                        let set = format!("MSET a:{client}:{n} 1 b:{client}:{n} 2\r\n");
+                        let sent = wire.try_send(set.as_bytes());
+                        if sent.is_err() || !matches!(wire.try_reply(), Ok(Some(_))) {
+                            return;
+                        }
+                        answered.store(n + 1, Ordering::SeqCst);
+                    }
+                });
+            }
+            let mut wire = server.connect();
+            std::thread::sleep(BUSY_FOR);
+            assert_eq!(wire.ask("CONFIG SET appendfsync always").text(), b"OK");
+            let safe = answered.iter().map(|it| it.load(Ordering::SeqCst));
+            let safe = safe.collect();
+            server.signal("KILL");
+            safe
+        });
+        server.until_gone();
+        disk.lose_power(server.directory(), &mut rng);
+        disk.begin(server.directory());
+        server.restart_with(options);
+        let mut wire = server.connect();
+        for (client, safe) in safe.into_iter().enumerate() {
+            for n in 0..safe {
+                let there = wire.ask(&format!("EXISTS a:{client}:{n} b:{client}:{n}"));
+                assert_eq!(there.integer(), 2, "{n} of {safe}, with {shards} shards");
             }
         }
     }
