@@ -337,7 +337,7 @@ mod tests {
         (0..len).for_each(|number| assert!(table.insert(&text(number))));
         let mut random = fastrand::Rng::with_seed(7);
         let mut drawn = std::collections::BTreeMap::<Vec<u8>, f64>::new();
-        const TIMES: usize = 400;
+        const TIMES: usize = if cfg!(miri) { 10 } else { 400 };
         for _ in 0..len * TIMES {
             let spot = table.random_spot(&mut random).expect("it is not empty");
             *drawn.entry(table.at(spot).to_vec()).or_default() += 1.0;
