@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tests::reply::Value;
 use tests::server::eventually;
 use tests::wire::encode;
 use tests::{Options, Server, Wire};
@@ -275,5 +276,38 @@ fn big_values_that_are_freed_later_count_as_freed() {
         eventually("memory is below the limit", EVICTION_TIME_MAX, || {
             used(&mut wire) <= limit + EXCESS_BYTES_MAX
         });
+    }
+}
+
+#[test]
+fn a_watched_key_that_is_evicted_stops_the_transaction() {
+    const WATCHED: usize = 60;
+    for shards in SHARDS {
+        let (server, mut wire, _) = limited(shards, "allkeys-random");
+        run(&mut wire, sets("watched", WATCHED, ""));
+        let mut watchers: Vec<Wire> = (0..WATCHED).map(|_| server.connect()).collect();
+        for (number, watcher) in watchers.iter_mut().enumerate() {
+            watcher.ask(&format!("WATCH watched:{number}"));
+        }
+        // More than there is room for, so that about half of all go.
+        run(&mut wire, sets("key", 5000, ""));
+        let mut stopped = 0;
+        for (number, watcher) in watchers.iter_mut().enumerate() {
+            let look = format!("EXISTS watched:{number}");
+            watcher.ask("MULTI");
+            watcher.ask(&look);
+            match watcher.ask("EXEC") {
+                Value::Null(_) => {
+                    stopped += 1;
+                    let exists = wire.ask(&look).integer();
+                    assert_eq!(exists, 0, "{shards} shards: watched:{number}");
+                }
+                done => assert_eq!(done, Value::Array(vec![Value::Integer(1)])),
+            }
+        }
+        assert!(
+            (1..WATCHED).contains(&stopped),
+            "{shards} shards: {stopped} of {WATCHED} were stopped"
+        );
     }
 }
