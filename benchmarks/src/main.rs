@@ -189,6 +189,9 @@ enum Benchmark {
         /// Elements handed to waiting clients in a round [default: 4000, quick: 400].
         #[arg(long)]
         handoffs: Option<NonZeroU64>,
+        /// Only the workloads whose names have one of these in them, such as `single,mset10`.
+        #[arg(long, value_delimiter = ',')]
+        only: Option<Vec<String>>,
     },
 }
 
@@ -288,11 +291,13 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             rounds,
             millis,
             handoffs,
+            ref only,
         } => transactions::run(
             selection,
             pick(rounds, 5, 1),
             Duration::from_millis(pick(millis, 1000, 200)),
             pick(handoffs, 4000, 400),
+            only.as_deref(),
         ),
         Benchmark::Pauses { elements, ref only } => pauses::run(
             selection,

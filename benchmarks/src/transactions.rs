@@ -3,6 +3,9 @@
 //! Connections send in lockstep: each sends a batch, then all read their replies. That keeps the client simple and cheap, and the server sees
 //! the same load from everybody. CPU time an operation is what is compared, in interleaved rounds as in `compare`; an operation is a command, or all from
 //! MULTI to EXEC. In the mixed workloads a prober on a connection of its own asks GET of single keys meanwhile, one at a time.
+//!
+//! What transactions cost *others* is judged: of the mixed load's CPU time that of as many MSETs alone is taken away, and what is left for a single-key
+//! command is held against what it costs where there are none. (An MSET of ten keys is the work of ten commands, whoever else is there.)
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +16,7 @@ use crate::client::{Connection, encode, key};
 use crate::report::Table;
 use crate::series::Spread;
 use crate::servers::{Selection, Server};
-use crate::subject::{REDIS, Subject, kevy, percore};
+use crate::subject::{Product, REDIS, Subject, kevy, percore};
 use crate::{Error, Result, handoff, placement};
 
 pub const SUBJECTS: &[Subject] = &[REDIS, kevy(2), kevy(4), percore(1), percore(2), percore(4)];
@@ -49,6 +52,8 @@ enum Work {
     Mget(usize),
     /// MSET likewise.
     Mset(usize),
+    /// MSET of keys of one shard, not pipelined.
+    MsetOfOneShard,
     /// EXEC of commands on keys of one shard.
     ExecOfOneShard,
     /// EXEC of commands on keys anywhere.
@@ -68,9 +73,19 @@ const WORKLOADS: &[(&str, Work)] = &[
     ("mset10-pipelined", Work::Mset(16)),
     ("exec5-one-shard", Work::ExecOfOneShard),
     ("exec5", Work::ExecOfAny),
+    ("mset10-one-shard", Work::MsetOfOneShard),
     ("single", Work::Single),
     ("single+1%mset10-one-shard", Work::SingleAndMsetOfOneShard),
     ("single+1%mset10", Work::SingleAndMset),
+];
+
+/// What single-key commands may cost beside transactions, over what they cost without.
+const BESIDE_MAX: f64 = 1.05;
+
+/// Which mixed workloads are judged, with what is mixed into them.
+const MIXED: &[(Work, Work)] = &[
+    (Work::SingleAndMsetOfOneShard, Work::MsetOfOneShard),
+    (Work::SingleAndMset, Work::Mset(1)),
 ];
 
 /// What one connection sends at once.
@@ -89,25 +104,32 @@ struct Run {
     probe_us: [f64; 2],
 }
 
-/// Measures `rounds` rounds, each workload for `duration`, and `handoffs` hand-overs to waiting clients.
+/// The runs of each workload and server, by their places, in the order of the rounds.
+type Runs = BTreeMap<(usize, usize), Vec<Run>>;
+
+/// Measures `rounds` rounds, each workload for `duration`, and `handoffs` hand-overs to waiting clients. `only` the workloads with one of these in
+/// their names, if that is said, and no hand-overs then.
 pub fn run(
     selection: &Selection,
     rounds: u64,
     duration: Duration,
     handoffs: u64,
+    only: Option<&[String]>,
 ) -> Result<Vec<Table>> {
     let title =
         format!("Transactions: {CONNECTIONS} connections in lockstep, medians of {rounds} rounds");
     let mut table = Table::new(title, "server workload", FIGURES);
     let subjects = selection.subjects(SUBJECTS, &mut table)?;
-    let mut runs: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();
+    let is_wanted = |name: &str| only.is_none_or(|only| only.iter().any(|it| name.contains(it)));
+    let mut runs = Runs::new();
     for round in 1..=rounds {
         for (of, &subject) in subjects.iter().enumerate() {
             eprintln!("round {round}/{rounds}: {subject}");
             let server = Server::start(selection, subject)?;
             placement::pin_self(subject.placement().client)?;
             server.connect()?.fill(KEYS)?;
-            for (at, (name, work)) in WORKLOADS.iter().enumerate() {
+            let workloads = WORKLOADS.iter().enumerate();
+            for (at, (name, work)) in workloads.filter(|(_, (name, _))| is_wanted(name)) {
                 match measure(&server, *work, duration) {
                     Ok(run) => runs.entry((at, of)).or_default().push(run),
                     Err(error) if round == 1 => {
@@ -131,7 +153,69 @@ pub fn run(
         ];
         table.row(&[&subjects[*of], &WORKLOADS[*at].0], &figures);
     }
-    Ok(vec![table, handoff::run(selection, rounds, handoffs)?])
+    let mut tables = vec![table, beside(&subjects, &runs)];
+    if only.is_none() {
+        tables.push(handoff::run(selection, rounds, handoffs)?);
+    }
+    Ok(tables)
+}
+
+/// What single-key commands cost beside transactions, over what they cost alone, round by round.
+fn beside(subjects: &[Subject], runs: &Runs) -> Table {
+    let figures = [
+        ("alone us", 2),
+        ("beside us", 2),
+        ("ratio", 2),
+        ("least", 2),
+        ("most", 2),
+        ("bound", 2),
+    ];
+    let title = "Single-key commands beside transactions: CPU time an operation without that of the transactions";
+    let mut table = Table::new(title, "server workload verdict", &figures);
+    let place = |work| WORKLOADS.iter().position(|(_, known)| *known == work);
+    let of = |work, server| place(work).and_then(|at| runs.get(&(at, server)));
+    for (mixed, transactions) in MIXED {
+        for (server, subject) in subjects.iter().enumerate() {
+            let measured = [Work::Single, *mixed, *transactions].map(|work| of(work, server));
+            let [Some(alone), Some(mixed_runs), Some(transactions)] = measured else {
+                continue;
+            };
+            let alone: Vec<f64> = alone.iter().map(|run| run.cpu_us).collect();
+            let mixed_us = mixed_runs.iter().map(|run| run.cpu_us);
+            let rest: Vec<f64> = mixed_us
+                .zip(transactions)
+                .map(|(mixed_us, it)| without_transactions(mixed_us, it.cpu_us))
+                .collect();
+            let ratio = Spread::of(rest.iter().zip(&alone).map(|(rest, alone)| rest / alone));
+            let verdict = match (subject.product, ratio.median <= BESIDE_MAX) {
+                (Product::Percore, true) => "holds",
+                (Product::Percore, false) => "MISSED",
+                _ => "",
+            };
+            let name = place(*mixed).map_or("", |at| WORKLOADS[at].0);
+            let median = |figures: Vec<f64>| Spread::of(figures).median;
+            table.row(
+                &[subject, &name, &verdict],
+                &[
+                    median(alone),
+                    median(rest),
+                    ratio.median,
+                    ratio.least,
+                    ratio.most,
+                    BESIDE_MAX,
+                ],
+            );
+        }
+    }
+    table
+}
+
+/// What is left for one single-key command of a mixed load's CPU time an operation, when as many transactions as were in it are taken away
+/// at what one costs alone.
+fn without_transactions(mixed_us: f64, transaction_us: f64) -> f64 {
+    let singles = (MIXED_SINGLE * MIXED_DEPTH) as f64;
+    let transactions = (CONNECTIONS - MIXED_SINGLE) as f64;
+    (mixed_us * (singles + transactions) - transactions * transaction_us) / singles
 }
 
 fn measure(server: &Server, work: Work, duration: Duration) -> Result<Run> {
@@ -230,6 +314,10 @@ fn batch(work: Work, connection: usize, random: &mut fastrand::Rng) -> Batch {
             batch.exec(random, &tag);
         }
         Work::ExecOfAny => batch.exec(random, ""),
+        Work::MsetOfOneShard => {
+            let tag = tag(random);
+            batch.mset(random, &tag);
+        }
         Work::SingleAndMset if connection >= MIXED_SINGLE => batch.mset(random, ""),
         Work::SingleAndMsetOfOneShard if connection >= MIXED_SINGLE => {
             let tag = tag(random);
@@ -295,5 +383,18 @@ impl Batch {
         }
         self.command(&[b"EXEC"]);
         self.operations += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_that_cost_what_they_cost_alone_cost_others_nothing() {
+        // 704 commands of 1 us and 6 transactions of 20 us.
+        let mixed_us = (704.0 * 1.0 + 6.0 * 20.0) / 710.0;
+        assert!((without_transactions(mixed_us, 20.0) - 1.0).abs() < 1e-9);
+        assert!(without_transactions(mixed_us * 1.1, 20.0) > 1.1);
     }
 }
