@@ -1,6 +1,7 @@
 //! A connection as its shard knows it: the session that commands may read and change, the input that waits, the replies that are due.
 
 pub mod attribute;
+pub mod late;
 pub mod output;
 pub mod output_limit;
 pub mod pending;
@@ -18,6 +19,7 @@ use storage::DbIndex;
 use crate::aof::Gate;
 use crate::blocking::BlockedAt;
 use crate::client::attribute::Attribute;
+use crate::client::late::Late;
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
 use crate::context::Caller;
@@ -137,6 +139,8 @@ pub struct Client {
     pub(crate) chain: Option<Box<Chain>>,
     /// Encoded and not handed to the socket yet.
     pub out: Vec<u8>,
+    /// Whether that may wait for what comes behind it.
+    pub(crate) late: Late,
     /// What was pushed to it in the middle of its own command: comes behind that command's reply.
     pub pushes: Vec<u8>,
     /// Bytes in its output that answer no command, about: see [`Client::push`].
@@ -293,6 +297,7 @@ impl Client {
             pending: Pending::default(),
             chain: None,
             out: Vec::new(),
+            late: Late::No,
             pushes: Vec::new(),
             pushed_bytes: 0,
             spare: Vec::new(),
@@ -470,7 +475,11 @@ impl Client {
         if self.closing == Some(Closing::Now) {
             return Poll::Ready(Due::End);
         }
-        if self.gated.is_none() && self.has_output() {
+        if self.output_is_due() {
+            self.late = match self.late {
+                Late::Overdue => Late::No,
+                same => same,
+            };
             let due = self.next_of_chain().unwrap_or_else(|| {
                 let spare = std::mem::take(&mut self.spare);
                 Due::Chunk(std::mem::replace(&mut self.out, spare))
@@ -496,7 +505,11 @@ impl Client {
     /// Whether a connection whose sending side rests must take it up again.
     #[inline]
     pub fn has_work_for_sending(&self) -> bool {
-        (self.gated.is_none() && self.has_output()) || self.closing.is_some()
+        self.output_is_due() || self.closing.is_some()
+    }
+
+    fn output_is_due(&self) -> bool {
+        self.gated.is_none() && self.has_output() && !self.waits_for_rest()
     }
 
     /// Bytes have arrived for its input. A large argument may have begun while they were read: the first of them are its own then.

@@ -93,7 +93,9 @@ where
         };
         let ended = poll_fn(|cx| {
             let polled = step(cx);
-            served.shard.borrow_mut().weigh(&mut client.borrow_mut());
+            let (shard, client) = (&mut *served.shard.borrow_mut(), &mut *client.borrow_mut());
+            shard.weigh(client);
+            shard.note_late(client);
             polled
         })
         .await;

@@ -20,6 +20,7 @@ use crate::aof::Log;
 use crate::blocking::waiting::Ticket;
 use crate::blocking::{End, Haste, Ticketed, nobody_asks};
 use crate::client::Client;
+use crate::client::late::LateOutput;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
 use crate::dispatch::handler::{HANDLERS, Handler};
@@ -108,6 +109,8 @@ pub struct Shard {
     pub(crate) some_over_soft: bool,
     /// What they hold in memory.
     pub(crate) client_memory: Held,
+    /// Those whose output waits for what comes behind it.
+    pub(crate) late: LateOutput,
     pub locks: LockTable<Work>,
     /// The item of it whose work this shard is doing.
     pub(crate) runs_under: Option<ItemId>,
@@ -217,6 +220,7 @@ impl Shard {
             clients_rested: false,
             some_over_soft: false,
             client_memory: Held::default(),
+            late: LateOutput::default(),
             locks: LockTable::default(),
             runs_under: None,
             spare_stage: None,

@@ -94,6 +94,7 @@ impl Shard {
         if !self.awake {
             self.wake_up();
         }
+        self.count_late_turn();
         for waker in self.step_wakers.drain(..) {
             waker.wake();
         }
@@ -107,7 +108,8 @@ impl Shard {
         let mut left = TURN_MESSAGES_MAX;
         let mut old_tries = self.tries.len();
         // One connection sends nothing while it waits for its reply.
-        let mut may_give_way = self.slots.shards() > 1 && self.clients.len() > 1;
+        let mut may_give_way =
+            self.slots.shards() > 1 && self.clients.len() > 1 && !self.late.just_went();
         loop {
             while let Some(message) = self.own.pop_front() {
                 woke_somebody = true;
@@ -164,7 +166,7 @@ impl Shard {
             // Where locks and blocked commands are passed on from shard to shard, messages that lie about cost somebody his place in the order.
             if idle
                 && std::mem::take(&mut may_give_way)
-                && crew::others_sleep()
+                && crew::others_rest()
                 && self.locks.is_empty()
                 && self.transactions.is_empty()
                 && self.tickets.is_empty()
@@ -173,6 +175,14 @@ impl Shard {
             {
                 self.giving_way.give_way(self.instant);
                 continue;
+            }
+            if idle && !self.late.is_empty() {
+                // Other shards of this thread may answer yet.
+                match crew::others_rest() {
+                    true => self.let_late_go(),
+                    false => self.linger(),
+                }
+                return After::Again;
             }
             if idle && self.mailbox.fall_asleep() {
                 self.awake = false;

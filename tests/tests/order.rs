@@ -2,6 +2,7 @@
 //! finds what its author wrote before.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use tests::reply::{Value, show};
@@ -142,6 +143,46 @@ fn a_blocked_command_holds_back_those_behind_it() {
         assert_eq!(blocked.reply(), b"*2\r\n$4\r\nlist\r\n$1\r\nx\r\n");
         assert_eq!(blocked.reply(), b"$1\r\n1\r\n");
         assert_eq!(blocked.reply(), b"$4\r\nlast\r\n");
+    }
+}
+
+/// What is written together waits for what is under way elsewhere, but not for long.
+#[test]
+fn a_reply_does_not_wait_for_those_behind_it() {
+    const CLIENTS: usize = 16;
+    const SOON: Duration = Duration::from_secs(1);
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        let began = Instant::now();
+        wire.send(b"PING\r\nBLPOP a b c d e f 2\r\n");
+        assert_eq!(wire.reply(), b"+PONG\r\n");
+        assert!(began.elapsed() < SOON, "with {shards} shards");
+        wire.reply();
+        // One shard sleeps, and the others have replies to what came before its own.
+        let mut sleeper = server.connect();
+        let mut clients: Vec<Wire> = (0..CLIENTS).map(|_| server.connect()).collect();
+        sleeper.send(b"DEBUG SLEEP 2\r\n");
+        let began = Instant::now();
+        for wire in &mut clients {
+            wire.send(b"PING\r\nGET a\r\nGET b\r\nGET c\r\nGET d\r\nGET e\r\nGET f\r\n");
+        }
+        let answered_soon = std::thread::scope(|scope| {
+            let waits = clients.iter_mut().map(|wire| {
+                scope.spawn(move || {
+                    assert_eq!(wire.reply(), b"+PONG\r\n");
+                    began.elapsed() < SOON
+                })
+            });
+            let waits: Vec<_> = waits.collect();
+            let soon = waits.into_iter().map(|wait| wait.join().expect("a client"));
+            soon.filter(|soon| *soon).count()
+        });
+        assert!(
+            shards == 1 || answered_soon > 0,
+            "all waited, with {shards} shards"
+        );
+        sleeper.reply();
     }
 }
 

@@ -50,6 +50,8 @@ thread_local! {
     static TURNS: RefCell<Vec<(ShardId, Waker)>> = const { RefCell::new(Vec::new()) };
     /// How many of the shards are awake.
     static AWAKE: Cell<usize> = const { Cell::new(0) };
+    /// How many of these have nothing to do, and only wait for others before they write what they have.
+    static LINGERING: Cell<usize> = const { Cell::new(0) };
     /// All that this thread logs is one shard's, and marked so.
     static MARKED: Cell<bool> = const { Cell::new(false) };
 }
@@ -106,9 +108,19 @@ pub fn slept() {
     AWAKE.set(AWAKE.get().saturating_sub(1));
 }
 
-/// Whether all other shards of this thread sleep.
-pub fn others_sleep() -> bool {
-    AWAKE.get() <= 1
+/// A shard of this thread is awake only to see whether others answer yet.
+pub fn lingers() {
+    LINGERING.set(LINGERING.get() + 1);
+}
+
+/// It looks again.
+pub fn lingered() {
+    LINGERING.set(LINGERING.get().saturating_sub(1));
+}
+
+/// Whether all other shards of this thread sleep, or linger.
+pub fn others_rest() -> bool {
+    AWAKE.get() <= 1 + LINGERING.get()
 }
 
 #[cfg(test)]
