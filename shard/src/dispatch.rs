@@ -375,9 +375,9 @@ impl Shard {
 
     #[cold]
     fn queue_local(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) -> bool {
-        let keys = lock_names(facts.command, args);
-        let waits = self.must_queue(self.id, client.token, &keys);
+        let waits = self.meets_lock(self.id, client.token, facts.command, args);
         if waits {
+            let keys = lock_names(facts.command, args);
             let to = client.send_on(self.id, facts.command.command());
             self.park(
                 Parked {
@@ -417,20 +417,16 @@ impl Shard {
                 self.answer_refusal(facts, &error, reply);
                 return Ran::Answered;
             }
-            if !self.locks.is_empty() {
+            if !self.locks.is_empty() && self.meets_lock(origin, to.client, facts.command, args) {
                 let keys = lock_names(facts.command, args);
-                if self.must_queue(origin, to.client, &keys) {
-                    self.park(
-                        Parked {
-                            origin,
-                            to,
-                            facts,
-                            args: OwnedArgs::from(args),
-                        },
-                        &keys,
-                    );
-                    return Ran::Deferred;
-                }
+                let parked = Parked {
+                    origin,
+                    to,
+                    facts,
+                    args: OwnedArgs::from(args),
+                };
+                self.park(parked, &keys);
+                return Ran::Deferred;
             }
             self.timing.in_row = is_short(args);
             match self.has_room_for(facts.command) {

@@ -5,7 +5,9 @@
 //! far as any client could tell, lies there at the latest, so a transaction is never refused on account of one that had ended before it.
 
 use protocol::args::Args;
+use protocol::command::KeyShape;
 use protocol::reply::Reply;
+use protocol::table::CommandId;
 use smallvec::SmallVec;
 use storage::{Databases, DbIndex, Entry, Found};
 
@@ -320,8 +322,23 @@ impl Shard {
         self.locks.enqueue(names, work)
     }
 
+    /// Whether a command of this client meets a lock. Callers ask only where the table is not empty.
+    #[inline(never)]
+    pub fn meets_lock(
+        &self,
+        origin: ShardId,
+        client: ClientToken,
+        command: CommandId,
+        args: &Args<'_>,
+    ) -> bool {
+        match command.command().shape {
+            // Most commands that others' transactions delay.
+            KeyShape::One => self.must_queue(origin, client, &[LockName::of_key(&args[1])]),
+            _ => self.must_queue(origin, client, &lock_names(command, args)),
+        }
+    }
+
     /// Whether a command of this client on these keys must queue. Callers ask only where the table is not empty.
-    #[cold]
     pub fn must_queue(&self, origin: ShardId, client: ClientToken, keys: &[LockName]) -> bool {
         self.locks.holds_client(origin, client) || keys.iter().any(|key| self.locks.holds(*key))
     }
