@@ -27,6 +27,8 @@ enum Op {
     Take(usize),
     Deadline(usize, Option<u64>),
     Expire(u64),
+    /// Goes on with a copy.
+    Copy,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -37,6 +39,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => number.clone().prop_map(Op::Take),
         1 => (number, deadline).prop_map(|(n, d)| Op::Deadline(n, d)),
         1 => (1u64..1000).prop_map(Op::Expire),
+        1 => Just(Op::Copy),
     ]
 }
 
@@ -67,6 +70,7 @@ proptest! {
                     model.retain(|_, deadline| deadline.is_none_or(|deadline| deadline >= now));
                     prop_assert_eq!(removed, before - model.len());
                 }
+                Op::Copy => keyspace = keyspace.clone(),
             }
             prop_assert_eq!(keyspace.len(), model.len());
             prop_assert_eq!(keyspace.volatile_len(), model.values().flatten().count());

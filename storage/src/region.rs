@@ -26,6 +26,7 @@ const MERGED_LEN_MAX: usize = SEGMENT_LEN_MAX * 3 / 8;
 const ROWS_SAMPLED: usize = 4;
 
 /// Some of the keyspace's hash range, and the segments that hold it.
+#[derive(Clone)]
 pub(crate) struct Region {
     /// Bits of the hash (after the region's own) that choose a place in the directory.
     depth: u8,

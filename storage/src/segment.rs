@@ -62,6 +62,28 @@ struct Overflow {
     entries: Vec<Entry>,
 }
 
+impl Clone for Segment {
+    fn clone(&self) -> Self {
+        let copy = |entry: &Entry| entry.duplicate(entry.key());
+        let rows = self.rows.each_ref().map(|row| {
+            let row = row.as_deref()?;
+            row.iter().flatten().for_each(Entry::prefetch);
+            Some(Box::new(
+                row.each_ref().map(|entry| entry.as_ref().map(copy)),
+            ))
+        });
+        let overflow = self.overflow.as_ref().map(|overflow| {
+            let entries = overflow.entries.iter().map(copy).collect();
+            Box::new(Overflow { entries })
+        });
+        Self {
+            rows,
+            overflow,
+            ..*self
+        }
+    }
+}
+
 /// The byte of a hash by which a segment tells its entries apart. Prefixes use the other end.
 fn fingerprint(hash: u64) -> u8 {
     hash as u8
