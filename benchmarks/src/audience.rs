@@ -23,6 +23,10 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// Messages that have not come after so long will not.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// The thread that reads looks so often. Subscribers have machines of their own: they neither keep the publisher from the processor, nor has the server
+/// to wake each of them.
+const READ_EVERY: Duration = Duration::from_micros(500);
+
 /// What one read takes at most.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -173,16 +177,13 @@ fn read_all(
     let mut places = vec![0; subscribers.len()];
     let mut room = vec![0; READ_BYTES];
     let mut events = Vec::with_capacity(subscribers.len());
-    let timeout = rustix::time::Timespec {
-        tv_sec: 0,
-        tv_nsec: 10_000_000,
-    };
+    let at_once = rustix::time::Timespec::default();
     while !ends.load(Ordering::Relaxed) {
         events.clear();
         epoll::wait(
             &poll,
             rustix::buffer::spare_capacity(&mut events),
-            Some(&timeout),
+            Some(&at_once),
         )?;
         for event in &events {
             let at = usize::try_from(event.data.u64())?;
@@ -197,6 +198,7 @@ fn read_all(
             }
             received.fetch_add(count as u64, Ordering::Relaxed);
         }
+        thread::sleep(READ_EVERY);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The append-only log of a shard on its way to disk, and the replies that wait for it.
 //!
-//! A task writes what the [`journal`](crate::aof::journal) has and forces it to disk as `appendfsync` says. It writes through the shard's own ring, so
+//! A task ([`writer`]) writes what the [`journal`](crate::aof::journal) has and forces it to disk as `appendfsync` says. It writes through the shard's own ring, so
 //! the shard goes on meanwhile (with the epoll driver, writes block it).
 //!
 //! Where no reply waits for the disk, what is said is gathered for a millisecond or two, or until there is much of it. The kernel hands each write
@@ -20,6 +20,7 @@
 //! see a value that is gone again if the process is killed before the disk works. No answer to a write is ever taken back.
 
 pub mod commits;
+pub mod gates;
 pub mod journal;
 pub mod log_file;
 pub mod manifest;
@@ -27,26 +28,22 @@ pub mod pace;
 pub mod replay;
 pub mod start;
 pub mod tails;
+pub mod writer;
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::rc::Rc;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 use tracing::{error, info};
 
 use crate::aof::commits::{Awaited, CommitId, Settled};
-use crate::aof::log_file::{LogFile, Reach, RingFile};
+use crate::aof::gates::Gate;
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Groups;
-use crate::client::Client;
 use crate::config::AppendFsync;
 use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::{LockRequest, Message};
@@ -54,17 +51,11 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::locks::ItemId;
 
-/// Between two syncs under `everysec`.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
-
 /// What is said is written so soon, give or take the timer's own millisecond, where no reply waits for it: what the end of the process can take.
 const GATHER_FOR: Duration = Duration::from_millis(1);
 
 /// So many bytes are written at once.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
-
-/// Between two tries after a failure.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Bytes that may wait for a disk that does not keep up; beyond, writes are refused.
 const BEHIND_BYTES_MAX: usize = 256 << 20;
@@ -123,15 +114,6 @@ pub struct Log {
     /// Who is lent all there is once all that is said is written.
     lends: Vec<(ItemId, Box<LockRequest>)>,
     waker: Option<Waker>,
-}
-
-/// What output waits for: bytes of the journal that are to be on disk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Gate {
-    /// All that there was, and that it may tell of.
-    all: u64,
-    /// What it is the answer to: 0 where it only read.
-    own: u64,
 }
 
 impl Log {
@@ -278,145 +260,6 @@ impl Shard {
             || (!self.log.busy
                 && self.log.steps.is_empty()
                 && self.log.synced == self.effects.journal.total())
-    }
-
-    /// Whether answers that tell of what is here have to wait for the disk.
-    pub(crate) fn log_is_behind(&self) -> bool {
-        self.log.gates
-            && !self.refusals.a_log_fails()
-            && self.log.frontier() < self.effects.journal.total()
-    }
-
-    /// How far the disk must have come.
-    fn awaited(&self, gate: Gate) -> u64 {
-        match self.refusals.a_log_fails() {
-            true => gate.own,
-            false => gate.all,
-        }
-    }
-
-    /// What the replies of what has just run must wait for, if anything. Asked once for each piece of work.
-    #[inline]
-    fn gate(&mut self) -> Option<Gate> {
-        let told = self.effects.journal.told();
-        let wrote = std::mem::replace(&mut self.log.looked_at, told) < told;
-        let gate = Gate {
-            all: self.effects.journal.total(),
-            own: if wrote { told } else { 0 },
-        };
-        (self.awaited(gate) > self.log.frontier()).then_some(gate)
-    }
-
-    /// Keeps a connection's output back until what it may tell of is on disk.
-    #[inline]
-    pub(crate) fn gate_client(&mut self, client: &mut Client) {
-        if self.log.gates
-            && let Some(gate) = self.gate()
-            && client.has_output()
-        {
-            match &mut client.gated {
-                Some(before) => {
-                    before.all = gate.all;
-                    before.own = before.own.max(gate.own);
-                }
-                none => {
-                    *none = Some(gate);
-                    self.log.clients.push_back((gate.all, client.token));
-                }
-            }
-        }
-    }
-
-    /// Sends a message with replies once what they may tell of is on disk.
-    #[inline]
-    pub(crate) fn send_gated(&mut self, to: ShardId, message: Message) {
-        if self.log.gates
-            && let Some(gate) = self.gate()
-        {
-            self.log.held.push_back((gate, to, message));
-        } else {
-            self.send(to, message);
-        }
-    }
-
-    /// Sends a message that tells of changes behind all replies that were sent there before, also those that wait for the disk.
-    pub(crate) fn send_behind_replies(&mut self, to: ShardId, message: Message) {
-        let told = self.effects.journal.total();
-        let gate = Gate {
-            all: told,
-            own: told,
-        };
-        match self.log.gates && told > self.log.frontier() {
-            true => self.log.held.push_back((gate, to, message)),
-            false => self.send(to, message),
-        }
-    }
-
-    /// A log has just failed: what only read does not wait for it.
-    fn let_readers_go(&mut self) {
-        self.log.looked_at = self.effects.journal.told();
-        let readers = self.log.commits.iter_mut().filter(|it| it.1.only_read);
-        let answers: Vec<_> = readers
-            .map(|(_, commit)| {
-                commit.client = ClientToken::NOBODY;
-                std::mem::replace(&mut commit.then, Box::new(|_| {}))
-            })
-            .collect();
-        answers.into_iter().for_each(|answer| answer(self));
-        let frontier = self.log.frontier();
-        for (gate, to, message) in std::mem::take(&mut self.log.held) {
-            match self.awaited(gate) > frontier {
-                true => self.log.held.push_back((gate, to, message)),
-                false => self.send(to, message),
-            }
-        }
-        for (mark, token) in std::mem::take(&mut self.log.clients) {
-            let Some(client) = self.client(token).cloned() else {
-                continue;
-            };
-            let mut client = client.borrow_mut();
-            match client.gated {
-                Some(gate) if self.awaited(gate) > frontier => {
-                    self.log.clients.push_back((mark, token));
-                }
-                _ => {
-                    client.gated = None;
-                    client.wake();
-                }
-            }
-        }
-    }
-
-    /// More is on disk, or settled: lets those go who waited for it.
-    fn open_gates(&mut self) {
-        let open_to = match self.log.gates {
-            true => self.log.frontier(),
-            false => u64::MAX,
-        };
-        while self.log.held.front().is_some_and(|it| it.0.all <= open_to)
-            && let Some((_, to, message)) = self.log.held.pop_front()
-        {
-            self.send(to, message);
-        }
-        while self.log.clients.front().is_some_and(|it| it.0 <= open_to)
-            && let Some((mark, token)) = self.log.clients.pop_front()
-        {
-            let Some(client) = self.client(token).cloned() else {
-                continue;
-            };
-            let mut client = client.borrow_mut();
-            match client.gated {
-                // It has got more replies since.
-                Some(later) if later.all > open_to => {
-                    debug_assert!(later.all >= mark);
-                    self.log.clients.push_back((later.all, token));
-                }
-                _ => {
-                    client.gated = None;
-                    client.wake();
-                }
-            }
-        }
     }
 
     /// On a coordinator: a transaction whose shares and marks are about to be said.
@@ -606,178 +449,5 @@ impl Shard {
             self.refusals.log_behind = behind;
             self.refusals.settle(&self.config.clone());
         }
-    }
-}
-
-/// The file being written.
-type Open = LogFile<RingFile>;
-
-/// Writes a shard's log, for as long as the executor runs.
-pub async fn run(shard: Rc<RefCell<Shard>>) {
-    let mut open: Option<Open> = None;
-    loop {
-        let step = shard.borrow_mut().next_step();
-        match step {
-            Some(Step::Open(path, from)) => {
-                if let Some(old) = &mut open {
-                    sync(&shard, old).await;
-                }
-                open = reopen(&shard, &path).await;
-                let log = &mut shard.borrow_mut().log;
-                log.file_bytes = open.as_ref().map_or(0, Open::bytes);
-                // What came before is synced, or given up.
-                (log.written, log.synced) = (from, from);
-            }
-            Some(Step::Close) => {
-                if let Some(old) = &mut open.take() {
-                    sync(&shard, old).await;
-                }
-                shard.borrow_mut().log_is_closed();
-            }
-            Some(Step::Write(bytes)) => {
-                if let Some(open) = &mut open {
-                    let process = shard.borrow().process.clone();
-                    process.pace.begins();
-                    write(&shard, open, bytes).await;
-                    shard.borrow_mut().wake_logs(process.pace.ends());
-                }
-            }
-            None => {
-                rest(&shard, open.as_mut()).await;
-                gather(&shard).await;
-            }
-        }
-    }
-}
-
-/// Waits until what there is to write is enough, or old enough.
-async fn gather(shard: &RefCell<Shard>) {
-    let mut timer = pin!(monoio::time::sleep(GATHER_FOR));
-    poll_fn(|cx| {
-        let mut shard = shard.borrow_mut();
-        if shard.config.appendfsync == AppendFsync::Always {
-            shard.process.pace.waits(shard.id);
-        }
-        if !shard.effects.journal.has_more() || !shard.may_gather() {
-            return Poll::Ready(());
-        }
-        shard.log.gathers.get_or_insert_with(Instant::now);
-        shard.log.waker = Some(cx.waker().clone());
-        timer.as_mut().poll(cx)
-    })
-    .await;
-}
-
-/// Returns none only where none is wanted any more, as all of these end then.
-async fn reopen(shard: &RefCell<Shard>, path: &Path) -> Option<Open> {
-    loop {
-        match Open::open(path) {
-            Ok(open) => return Some(open),
-            Err(error) => shard.borrow_mut().log_failed("cannot be opened", &error),
-        }
-        if shard.borrow().gives_log_up() {
-            return None;
-        }
-        monoio::time::sleep(RETRY_AFTER).await;
-    }
-}
-
-async fn write(shard: &RefCell<Shard>, open: &mut Open, mut bytes: Vec<u8>) {
-    let len = bytes.len() as u64;
-    loop {
-        let reach = match shard.borrow().config.appendfsync {
-            AppendFsync::Always => Reach::Disk,
-            AppendFsync::EverySecond | AppendFsync::No => Reach::System,
-        };
-        let (result, back) = open.write(bytes, reach).await;
-        bytes = back;
-        match result {
-            Ok(()) => break,
-            Err(error) => shard.borrow_mut().log_failed("cannot be written", &error),
-        }
-        if shard.borrow().gives_log_up() {
-            return;
-        }
-        monoio::time::sleep(RETRY_AFTER).await;
-    }
-    let policy = {
-        let mut shard = shard.borrow_mut();
-        shard.log_works();
-        shard.log.written += len;
-        shard.log.file_bytes = open.bytes();
-        bytes.clear();
-        shard.effects.journal.give_back(bytes);
-        shard.lend_what_waits();
-        shard.config.appendfsync
-    };
-    let due = match policy {
-        AppendFsync::Always => true,
-        AppendFsync::EverySecond => open.since_sync() >= SYNC_EVERY || open.has_much_unsynced(),
-        AppendFsync::No => {
-            open.forget();
-            false
-        }
-    };
-    if open.is_safe() && policy != AppendFsync::No {
-        shard.borrow_mut().log_is_synced();
-    } else if due {
-        sync(shard, open).await;
-    }
-}
-
-async fn sync(shard: &RefCell<Shard>, open: &mut Open) {
-    while let Err(error) = open.sync().await {
-        shard.borrow_mut().log_failed("cannot be synced", &error);
-        if shard.borrow().gives_log_up() {
-            return;
-        }
-        monoio::time::sleep(RETRY_AFTER).await;
-    }
-    shard.borrow_mut().log_is_synced();
-}
-
-/// Waits until there is something to write, or to sync.
-async fn rest(shard: &RefCell<Shard>, open: Option<&mut Open>) {
-    let (unsynced, stopping) = {
-        let shard = shard.borrow();
-        (shard.log.synced < shard.log.written, shard.stopping)
-    };
-    let policy = shard.borrow().config.appendfsync;
-    let until = match &open {
-        Some(open) if unsynced => match policy {
-            _ if stopping => Some(Duration::ZERO),
-            // It was written under another policy.
-            AppendFsync::Always => Some(Duration::ZERO),
-            AppendFsync::No => None,
-            AppendFsync::EverySecond => Some(SYNC_EVERY.saturating_sub(open.since_sync())),
-        },
-        _ => None,
-    };
-    if until != Some(Duration::ZERO) {
-        let mut timer = pin!(monoio::time::sleep(until.unwrap_or(SYNC_EVERY)));
-        let mut registered = false;
-        poll_fn(|cx| {
-            if registered && shard.borrow().log.waker.is_none() {
-                return Poll::Ready(());
-            }
-            registered = true;
-            let mut shard = shard.borrow_mut();
-            if shard.effects.journal.has_more() || !shard.log.steps.is_empty() {
-                return Poll::Ready(());
-            }
-            shard.log.waker = Some(cx.waker().clone());
-            match until {
-                Some(_) => timer.as_mut().poll(cx),
-                None => Poll::Pending,
-            }
-        })
-        .await;
-    }
-    let due = until.is_some_and(|until| {
-        open.as_ref()
-            .is_some_and(|open| until.is_zero() || open.since_sync() >= SYNC_EVERY)
-    });
-    if due && let Some(open) = open {
-        sync(shard, open).await;
     }
 }

@@ -16,7 +16,7 @@ use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use storage::DbIndex;
 
-use crate::aof::Gate;
+use crate::aof::gates::Gate;
 use crate::blocking::BlockedAt;
 use crate::client::attribute::Attribute;
 use crate::client::late::Late;

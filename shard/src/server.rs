@@ -283,7 +283,7 @@ impl Seat {
         drop(crew::spawn(cron::run(shard.clone())));
         drop(crew::spawn(blocking::run_timer(shard.clone())));
         drop(crew::spawn(snapshot::walk::walk(shard.clone())));
-        drop(crew::spawn(aof::run(shard.clone())));
+        drop(crew::spawn(aof::writer::run(shard.clone())));
         for listener in self.tcp {
             listener.set_nonblocking(true)?;
             let listener = monoio::net::TcpListener::from_std(listener)?;

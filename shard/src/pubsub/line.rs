@@ -5,7 +5,8 @@
 //! all, and the publisher, who has its reply by then, may publish again. What is published meanwhile joins what those in line are to get,
 //! and one write takes it all: the more a shard has to deliver, the less a delivery costs. The last in line waits no longer than without a line.
 //!
-//! A turn sends to as many as it has read from, and to [`SENDS_MIN`] more: where there is much input, the line gets its share of the time.
+//! A turn sends to as many as it has read from, and to [`SENDS_MIN`] more: where there is much input, the line gets its share of the time. Looking costs
+//! about as much as two writes, so where nothing has come each turn sends to half as many again as the one before.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -17,14 +18,18 @@ use crate::shard::Shard;
 /// Subscribers that a turn sends to at least.
 const SENDS_MIN: usize = 8;
 
+/// Subscribers that a turn sends to where nothing else goes on: about as long as it takes a publisher to come again.
+const SENDS_MAX: usize = 24;
+
 /// Subscribers with output that nobody has told them of, each once.
 #[derive(Default)]
 pub struct Line {
     waiting: VecDeque<ClientToken>,
     /// The bell was rung, and until it is heard no more are sent to: what comes from outside has been looked at by then.
     awaits_bell: bool,
-    /// How often the shard had read when it sent last.
+    /// How often the shard had read when it sent last, and to how many that was.
     reads: u64,
+    sent: usize,
 }
 
 impl Line {
@@ -50,7 +55,11 @@ impl Line {
     /// How many are sent to in this turn, of a shard that has read so often. The last few are not worth a look for input of their own.
     fn admits(&mut self, reads: u64) -> usize {
         let since = reads.saturating_sub(mem::replace(&mut self.reads, reads));
-        let count = SENDS_MIN.saturating_add(since as usize);
+        let count = match since {
+            0 => (self.sent + self.sent / 2).clamp(SENDS_MIN, SENDS_MAX),
+            since => SENDS_MIN.saturating_add(since as usize),
+        };
+        self.sent = count;
         match self.waiting.len() {
             all if all <= count + SENDS_MIN / 2 => all,
             _ => count,

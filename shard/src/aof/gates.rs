@@ -1,0 +1,157 @@
+//! Replies that wait for the disk, under `appendfsync always`: of connections, and to other shards.
+
+use crate::client::Client;
+use crate::mailbox::batch::ClientToken;
+use crate::mailbox::message::Message;
+use crate::shard::Shard;
+use crate::slot::ShardId;
+
+/// What output waits for: bytes of the journal that are to be on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gate {
+    /// All that there was, and that it may tell of.
+    all: u64,
+    /// What it is the answer to: 0 where it only read.
+    own: u64,
+}
+
+impl Shard {
+    /// Whether answers that tell of what is here have to wait for the disk.
+    pub(crate) fn log_is_behind(&self) -> bool {
+        self.log.gates
+            && !self.refusals.a_log_fails()
+            && self.log.frontier() < self.effects.journal.total()
+    }
+
+    /// How far the disk must have come.
+    fn awaited(&self, gate: Gate) -> u64 {
+        match self.refusals.a_log_fails() {
+            true => gate.own,
+            false => gate.all,
+        }
+    }
+
+    /// What the replies of what has just run must wait for, if anything. Asked once for each piece of work.
+    #[inline]
+    fn gate(&mut self) -> Option<Gate> {
+        let told = self.effects.journal.told();
+        let wrote = std::mem::replace(&mut self.log.looked_at, told) < told;
+        let gate = Gate {
+            all: self.effects.journal.total(),
+            own: if wrote { told } else { 0 },
+        };
+        (self.awaited(gate) > self.log.frontier()).then_some(gate)
+    }
+
+    /// Keeps a connection's output back until what it may tell of is on disk.
+    #[inline]
+    pub(crate) fn gate_client(&mut self, client: &mut Client) {
+        if self.log.gates
+            && let Some(gate) = self.gate()
+            && client.has_output()
+        {
+            match &mut client.gated {
+                Some(before) => {
+                    before.all = gate.all;
+                    before.own = before.own.max(gate.own);
+                }
+                none => {
+                    *none = Some(gate);
+                    self.log.clients.push_back((gate.all, client.token));
+                }
+            }
+        }
+    }
+
+    /// Sends a message with replies once what they may tell of is on disk.
+    #[inline]
+    pub(crate) fn send_gated(&mut self, to: ShardId, message: Message) {
+        if self.log.gates
+            && let Some(gate) = self.gate()
+        {
+            self.log.held.push_back((gate, to, message));
+        } else {
+            self.send(to, message);
+        }
+    }
+
+    /// Sends a message that tells of changes behind all replies that were sent there before, also those that wait for the disk.
+    pub(crate) fn send_behind_replies(&mut self, to: ShardId, message: Message) {
+        let told = self.effects.journal.total();
+        let gate = Gate {
+            all: told,
+            own: told,
+        };
+        match self.log.gates && told > self.log.frontier() {
+            true => self.log.held.push_back((gate, to, message)),
+            false => self.send(to, message),
+        }
+    }
+
+    /// A log has just failed: what only read does not wait for it.
+    pub(super) fn let_readers_go(&mut self) {
+        self.log.looked_at = self.effects.journal.told();
+        let readers = self.log.commits.iter_mut().filter(|it| it.1.only_read);
+        let answers: Vec<_> = readers
+            .map(|(_, commit)| {
+                commit.client = ClientToken::NOBODY;
+                std::mem::replace(&mut commit.then, Box::new(|_| {}))
+            })
+            .collect();
+        answers.into_iter().for_each(|answer| answer(self));
+        let frontier = self.log.frontier();
+        for (gate, to, message) in std::mem::take(&mut self.log.held) {
+            match self.awaited(gate) > frontier {
+                true => self.log.held.push_back((gate, to, message)),
+                false => self.send(to, message),
+            }
+        }
+        for (mark, token) in std::mem::take(&mut self.log.clients) {
+            let Some(client) = self.client(token).cloned() else {
+                continue;
+            };
+            let mut client = client.borrow_mut();
+            match client.gated {
+                Some(gate) if self.awaited(gate) > frontier => {
+                    self.log.clients.push_back((mark, token));
+                }
+                _ => {
+                    client.gated = None;
+                    client.wake();
+                }
+            }
+        }
+    }
+
+    /// More is on disk, or settled: lets those go who waited for it.
+    pub(super) fn open_gates(&mut self) {
+        let open_to = match self.log.gates {
+            true => self.log.frontier(),
+            false => u64::MAX,
+        };
+        while self.log.held.front().is_some_and(|it| it.0.all <= open_to)
+            && let Some((_, to, message)) = self.log.held.pop_front()
+        {
+            self.send(to, message);
+        }
+        while self.log.clients.front().is_some_and(|it| it.0 <= open_to)
+            && let Some((mark, token)) = self.log.clients.pop_front()
+        {
+            let Some(client) = self.client(token).cloned() else {
+                continue;
+            };
+            let mut client = client.borrow_mut();
+            match client.gated {
+                // It has got more replies since.
+                Some(later) if later.all > open_to => {
+                    debug_assert!(later.all >= mark);
+                    self.log.clients.push_back((later.all, token));
+                }
+                _ => {
+                    client.gated = None;
+                    client.wake();
+                }
+            }
+        }
+    }
+}
