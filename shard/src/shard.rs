@@ -658,6 +658,8 @@ impl Shard {
                         }
                         client.stalled = None;
                         client.blocked = None;
+                        // It was not idle while it waited.
+                        client.touch(self.instant);
                     }
                     client.fold(to.seq, reply);
                     self.gate_client(&mut client);
