@@ -24,6 +24,7 @@ pub mod gates;
 pub mod journal;
 pub mod log_file;
 pub mod manifest;
+mod outlived;
 pub mod pace;
 pub mod replay;
 pub mod start;

@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::aof::outlived::Outlived;
 use crate::config::Config;
 use crate::loading::progress::Progress;
 
@@ -167,6 +168,7 @@ impl Folder {
             .iter()
             .flat_map(|part| (0..part.shards).map(move |shard| self.part(part.sequence, shard)));
         let named: Vec<PathBuf> = files.chain(base).chain([self.manifest()]).collect();
+        let mut outlived = Outlived::default();
         for file in fs::read_dir(&self.path)? {
             let path = file?.path();
             let ours = path
@@ -174,9 +176,10 @@ impl Folder {
                 .and_then(|name| name.to_str())
                 .is_some_and(|name| name.starts_with(&self.name));
             if ours && !named.contains(&path) {
-                fs::remove_file(path)?;
+                outlived.remove(&path)?;
             }
         }
+        outlived.free();
         Ok(())
     }
 }
