@@ -173,6 +173,8 @@ pub struct Client {
     pub blocked: Option<BlockedAt>,
     /// It stands in the line of subscribers that are to be sent to.
     pub in_line: bool,
+    /// It gets a place there when it is no longer written to.
+    pub rejoins_line: bool,
     /// It has given back what only a busy connection needs, and is still idle.
     at_rest: bool,
     /// Whether it has an EXEC that is not over.
@@ -314,6 +316,7 @@ impl Client {
             over_soft_since: None,
             blocked: None,
             in_line: false,
+            rejoins_line: false,
             at_rest: false,
             exec: ExecState::None,
             suspended: None,

@@ -13,6 +13,7 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -190,14 +191,14 @@ fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize
     }
     if let Some(large) = &mut client.large {
         let count = large.reserve();
-        let chunk = std::mem::take(large.buffer());
+        let chunk = mem::take(large.buffer());
         client.reading_bytes = chunk.capacity();
         let start = chunk.len();
         return Some((chunk, start, start + count));
     }
     // What may not run yet stays where it can be run from while the read is in flight.
     let mut chunk = match client.may_run() {
-        true => std::mem::take(&mut client.input),
+        true => mem::take(&mut client.input),
         false if client.input.len() >= STALLED_INPUT_BYTES_MAX => return None,
         false => Vec::new(),
     };
@@ -231,6 +232,36 @@ impl Served {
         shard.begin_turn();
         shard.run_input(&mut self.client.borrow_mut());
     }
+
+    /// A write is over. Returns whether the next one is not to begin before the task is woken.
+    fn has_sent(&self, result: io::Result<usize>, chunk: Option<Vec<u8>>) -> io::Result<bool> {
+        let (shard, client) = (
+            &mut *self.shard.borrow_mut(),
+            &mut *self.client.borrow_mut(),
+        );
+        client.written(chunk);
+        shard.stats.net_output_bytes += result? as u64;
+        shard.stats.writes += 1;
+        // The room that this write made may let waiting input run.
+        if !client.input.is_empty() {
+            client.wake();
+        }
+        let waits = shard.publishing.line.rejoin(client);
+        if waits {
+            shard.begin_turn();
+        }
+        Ok(waits)
+    }
+}
+
+/// Waits until whoever has a reason to wakes the task.
+async fn woken() {
+    let mut waited = false;
+    poll_fn(|_| match mem::replace(&mut waited, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
 }
 
 /// Writes what is due until the connection is to be closed and nothing is due any more, or until it has been idle for so long that it may
@@ -247,17 +278,8 @@ async fn send<W: AsyncWriteRent>(served: &Served, mut stream: W) -> io::Result<O
             Due::Rest => return Ok(Some(stream)),
             Due::End => return Ok(None),
         };
-        if let Ok(count) = result {
-            let stats = &mut served.shard.borrow_mut().stats;
-            stats.net_output_bytes += count as u64;
-            stats.writes += 1;
-        }
-        let mut client = served.client.borrow_mut();
-        client.written(chunk);
-        result?;
-        // The room that this write made may let waiting input run.
-        if !client.input.is_empty() {
-            client.wake();
+        if served.has_sent(result, chunk)? {
+            woken().await;
         }
     }
 }

@@ -16,10 +16,10 @@ use crate::mailbox::batch::ClientToken;
 use crate::shard::Shard;
 
 /// Subscribers that a turn sends to at least.
-const SENDS_MIN: usize = 8;
+const SENDS_MIN: usize = 3;
 
-/// Subscribers that a turn sends to where nothing else goes on: about as long as it takes a publisher to come again.
-const SENDS_MAX: usize = 24;
+/// Subscribers that a turn sends to where nothing else goes on: not much longer than it takes a publisher to come again.
+const SENDS_MAX: usize = 12;
 
 /// Subscribers with output that nobody has told them of, each once.
 #[derive(Default)]
@@ -33,11 +33,23 @@ pub struct Line {
 }
 
 impl Line {
-    /// Puts a subscriber at the end, unless it stands in line already or is being written to: it goes on by itself then.
+    /// Puts a subscriber at the end, unless it stands in line already. One that is being written to joins when that is over: see [`Self::rejoin`].
     pub fn join(&mut self, client: &mut Client) {
-        if client.writing_bytes == 0 && !mem::replace(&mut client.in_line, true) {
+        if client.writing_bytes > 0 {
+            client.rejoins_line = true;
+        } else if !mem::replace(&mut client.in_line, true) {
             self.waiting.push_back(client.token);
         }
+    }
+
+    /// Puts a subscriber at the end that has got messages while it was written to. Returns whether it has to wait until it is woken. Would it go on at
+    /// once, then soon all would, each behind its last write: none in line, and hundreds of writes before the next look for input.
+    pub fn rejoin(&mut self, client: &mut Client) -> bool {
+        let rejoins = mem::take(&mut client.rejoins_line) && client.has_output();
+        if rejoins {
+            self.join(client);
+        }
+        rejoins
     }
 
     /// Whether nobody waits.
@@ -61,7 +73,7 @@ impl Line {
         };
         self.sent = count;
         match self.waiting.len() {
-            all if all <= count + SENDS_MIN / 2 => all,
+            all if all <= count + 1 => all,
             _ => count,
         }
     }
