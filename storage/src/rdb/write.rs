@@ -39,7 +39,7 @@ pub(super) fn string(out: &mut Vec<u8>, text: &[u8], compression: Compression) {
         return;
     }
     if compression == Compression::Lzf && text.len() >= COMPRESSED_LEN_MIN {
-        let mut packed = Vec::new();
+        let mut packed = Vec::with_capacity(text.len());
         if lzf::compress(text, &mut packed) {
             out.push(0xc0 | special::LZF);
             length(out, packed.len() as u64);
