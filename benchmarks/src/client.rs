@@ -15,7 +15,7 @@ const FILL_DEPTH: u64 = 256;
 /// Elements that one command adds while a collection is filled.
 const FILL_STEP: u64 = 100;
 /// A server that is silent for so long has failed.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+const SILENCE_MAX: Duration = Duration::from_secs(120);
 /// The bytes of each value.
 const VALUE: &[u8; 16] = b"abcdefghijklmnop";
 
