@@ -234,7 +234,7 @@ impl Served {
     }
 
     /// A write is over. Returns whether the next one is not to begin before the task is woken.
-    fn has_sent(&self, result: io::Result<usize>, chunk: Option<Vec<u8>>) -> io::Result<bool> {
+    fn after_write(&self, result: io::Result<usize>, chunk: Option<Vec<u8>>) -> io::Result<bool> {
         let (shard, client) = (
             &mut *self.shard.borrow_mut(),
             &mut *self.client.borrow_mut(),
@@ -278,7 +278,7 @@ async fn send<W: AsyncWriteRent>(served: &Served, mut stream: W) -> io::Result<O
             Due::Rest => return Ok(Some(stream)),
             Due::End => return Ok(None),
         };
-        if served.has_sent(result, chunk)? {
+        if served.after_write(result, chunk)? {
             woken().await;
         }
     }

@@ -42,8 +42,9 @@ impl Line {
         }
     }
 
-    /// Puts a subscriber at the end that has got messages while it was written to. Returns whether it has to wait until it is woken. Would it go on at
-    /// once, then soon all would, each behind its last write: none in line, and hundreds of writes before the next look for input.
+    /// Puts a subscriber at the end that has got messages while it was written to. Returns whether it has to wait until it is woken; a reply between
+    /// these messages waits with them. Would it go on at once, then soon all would, each behind its last write: none in line, and hundreds of
+    /// writes before the next look for input.
     pub fn rejoin(&mut self, client: &mut Client) -> bool {
         let rejoins = mem::take(&mut client.rejoins_line) && client.has_output();
         if rejoins {
@@ -104,5 +105,49 @@ impl Shard {
             self.mailbox.bell().ring_from_outside();
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::client::{Due, Peer};
+
+    fn subscriber() -> Client {
+        let peer = Peer {
+            address: "".into(),
+            local_address: "".into(),
+            unix: false,
+            socket: 0,
+        };
+        Client::new(ClientToken::NOBODY, 1, peer, true, Instant::now())
+    }
+
+    #[test]
+    fn who_gets_messages_while_written_to_goes_back_into_the_line() {
+        let (mut line, mut client) = (Line::default(), subscriber());
+        client.out.extend_from_slice(b"first");
+        assert!(matches!(client.next_due(), Poll::Ready(Due::Chunk(_))));
+        client.out.extend_from_slice(b"second");
+        line.join(&mut client);
+        assert!(line.is_empty(), "it is being written to");
+        client.written(None);
+        assert!(line.rejoin(&mut client));
+        assert_eq!(line.waiting.len(), 1);
+        line.join(&mut client);
+        assert_eq!(line.waiting.len(), 1, "each once");
+    }
+
+    #[test]
+    fn who_has_got_nothing_new_does_not_wait() {
+        let (mut line, mut client) = (Line::default(), subscriber());
+        client.out.extend_from_slice(b"first");
+        assert!(matches!(client.next_due(), Poll::Ready(Due::Chunk(_))));
+        client.written(None);
+        assert!(!line.rejoin(&mut client));
+        assert!(line.is_empty());
     }
 }

@@ -26,6 +26,8 @@ const WRITER_PATIENCE: Duration = Duration::from_millis(1);
 /// cores takes 1.0 s in place of 1.8, and a GET meanwhile 0.25 ms in place of 0.13, 2.7 in place of 1.6 at p99: clients, the thread that writes the file
 /// and the kernel's own find no core free.
 const WORK: Duration = Duration::from_millis(1);
+
+/// How long it rests.
 const REST: Duration = Duration::from_millis(1);
 
 impl Shard {
