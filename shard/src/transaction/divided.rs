@@ -57,6 +57,13 @@ pub struct Portion {
     pub when: When,
 }
 
+impl Portion {
+    /// How many keys it names, each as often as it is named.
+    fn keys(&self) -> usize {
+        (self.args.borrow().len() - 1) / self.step
+    }
+}
+
 /// What a portion came to.
 pub struct Ran {
     encoded: Vec<u8>,
@@ -236,7 +243,11 @@ impl Shard {
                     let item = item.expect("its keys are locked");
                     ran.push((shard, self.under(item, |it| it.run_portion(&portion))));
                 }
-                (_, Scope::Portion(portion)) => left = Lending::Portion(portion),
+                (_, Scope::Portion(portion)) => {
+                    // Counted here, since the client is answered before the other shard has done it and may ask for the count.
+                    self.effects.dirty += portion.keys() as u64;
+                    left = Lending::Portion(portion);
+                }
                 _ => {}
             }
             releases.extend(item.map(|item| (shard, Release::unused(item, left))));

@@ -229,7 +229,10 @@ impl Shard {
                 self.walk_on();
             }
             Lending::Portion(portion) => {
+                // Its coordinator has counted them.
+                let counted = self.effects.dirty;
                 self.under(release.item, |shard| shard.run_portion(&portion));
+                self.effects.dirty = counted;
             }
             Lending::Nothing | Lending::Ran(_) => {}
         }

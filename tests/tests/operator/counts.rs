@@ -59,6 +59,22 @@ fn changes_hits_and_misses_are_counted() {
     }
 }
 
+/// Who was answered may ask for the count through any connection, which may be another shard's.
+#[test]
+fn what_is_answered_is_counted() {
+    for shards in SHARDS {
+        let server = Server::start(debuggable(shards));
+        let mut writer = server.connect();
+        let mut readers: Vec<_> = (0..shards).map(|_| server.connect()).collect();
+        for written in 1..=300 {
+            writer.ask("MSET a 1 b 2 c 3 d 4");
+            let reader = &mut readers[written % usize::from(shards)];
+            let changes = &info(reader, "persistence")["rdb_changes_since_last_save"];
+            assert_eq!(changes, &(4 * written).to_string(), "{shards} shards");
+        }
+    }
+}
+
 /// The numbers of calls, rejections and failures of a command, as INFO tells them.
 fn calls(wire: &mut Wire, command: &str) -> Option<String> {
     let all = info(wire, "commandstats");
