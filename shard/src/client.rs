@@ -141,6 +141,8 @@ pub struct Client {
     pub out: Vec<u8>,
     /// Whether that may wait for what comes behind it.
     pub(crate) late: Late,
+    /// It waits until others have been told of its commands.
+    pub(crate) behind_news: bool,
     /// What was pushed to it in the middle of its own command: comes behind that command's reply.
     pub pushes: Vec<u8>,
     /// Bytes in its output that answer no command, about: see [`Client::push`].
@@ -300,6 +302,7 @@ impl Client {
             chain: None,
             out: Vec::new(),
             late: Late::No,
+            behind_news: false,
             pushes: Vec::new(),
             pushed_bytes: 0,
             spare: Vec::new(),
@@ -512,7 +515,8 @@ impl Client {
     }
 
     fn output_is_due(&self) -> bool {
-        self.gated.is_none() && self.has_output() && !self.waits_for_rest()
+        let may_leave = self.gated.is_none() && !self.behind_news;
+        may_leave && self.has_output() && !self.waits_for_rest()
     }
 
     /// Bytes have arrived for its input. A large argument may have begun while they were read: the first of them are its own then.

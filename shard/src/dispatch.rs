@@ -110,9 +110,7 @@ impl Shard {
         }
         client.input = input;
         client.parser = parser;
-        if !self.process.driver.is_uring() {
-            self.publish_at_once();
-        }
+        self.hold_behind_news(client);
         self.gate_client(client);
         self.limit_replies(client);
     }

@@ -50,6 +50,7 @@ use crate::transaction::exec::ExecState;
 use crate::transaction::gather::Gather;
 use crate::transaction::locks::{ItemId, LockTable};
 use crate::turn::giving_way::GivingWay;
+use crate::turn::news::BehindNews;
 
 /// Emptied batches a shard keeps for its next turns.
 const SPARE_BATCHES_MAX: usize = 32;
@@ -111,6 +112,7 @@ pub struct Shard {
     pub(crate) client_memory: Held,
     /// Those whose output waits for what comes behind it.
     pub(crate) late: LateOutput,
+    pub(crate) behind_news: BehindNews,
     pub locks: LockTable<Work>,
     /// The item of it whose work this shard is doing.
     pub(crate) runs_under: Option<ItemId>,
@@ -221,6 +223,7 @@ impl Shard {
             some_over_soft: false,
             client_memory: Held::default(),
             late: LateOutput::default(),
+            behind_news: BehindNews::default(),
             locks: LockTable::default(),
             runs_under: None,
             spare_stage: None,

@@ -5,6 +5,7 @@
 //! that the same wake-up made ready; so it is two tasks that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
 
 pub mod giving_way;
+pub mod news;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -149,14 +150,17 @@ impl Shard {
             self.send_published();
             woke_somebody |= self.hand_out_in_turn(left > 0);
             woke_somebody |= self.send_to_line();
-            let kept_back = self.flush();
+            let mut kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;
             }
             if kept_back {
                 self.announce_stuck();
                 // Room may have come before the announcement; if not, whoever makes it rings.
-                self.flush();
+                kept_back = self.flush();
+            }
+            if !kept_back {
+                woke_somebody |= self.answer_behind_news();
             }
             self.flush_journal();
             if woke_somebody || left == 0 || self.eviction_unfinished {

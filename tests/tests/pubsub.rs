@@ -1,6 +1,7 @@
 //! Publish and subscribe: what subscribers hear is what Redis would have told them, byte for byte and in its order, whichever shards they and the
 //! publishers are on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -190,6 +191,62 @@ fn messages_of_one_publisher_arrive_in_order() {
         for thread in publishers.into_iter().chain(hearing) {
             thread.join().expect("all arrive in order");
         }
+    }
+}
+
+/// Who has been told that a message went to a subscriber finds, whatever connection he speaks through, that it was heard.
+#[test]
+fn a_message_is_heard_before_its_publisher_has_the_reply() {
+    const ROUNDS: usize = 1_500;
+    for driver in ["auto", "epoll"] {
+        let server = Server::start(Options::shards(4).flags(&format!("--io-driver {driver}")));
+        let subscribed = |channel: &str| {
+            let mut wire = server.connect();
+            wire.ask("HELLO 3");
+            wire.ask(&format!("SUBSCRIBE {channel}"));
+            wire
+        };
+        let mut publishers: Vec<Wire> = (0..4).map(|_| subscribed("noise")).collect();
+        let mut subscribers: Vec<Wire> = (0..4).map(|_| subscribed("news")).collect();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for mut wire in [server.connect(), server.connect()] {
+                let over = &over;
+                // Publishers that hear something themselves run their commands in the turn after.
+                scope.spawn(move || {
+                    while !over.load(Ordering::Relaxed) {
+                        wire.ask("PUBLISH noise x");
+                    }
+                });
+            }
+            let _ends = Ends(&over);
+            for round in 0..ROUNDS {
+                let message = format!("message {round}");
+                let publisher = &mut publishers[round % 4];
+                publisher.send_command(&["PUBLISH", "news", &message]);
+                while publisher.reply() != b":4\r\n" {}
+                for wire in &mut subscribers {
+                    let mut heard = Vec::new();
+                    hear_until(wire, "told", &mut heard);
+                    let found = heard.concat();
+                    let mut words = found.windows(message.len());
+                    assert!(
+                        words.any(|it| it == message.as_bytes()),
+                        "{driver}, {message}: {}",
+                        show(&found)
+                    );
+                }
+            }
+        });
+    }
+}
+
+/// Tells the threads of a test that it is over, one way or the other.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -217,6 +217,8 @@ pub struct Publishing {
     turns_waited: usize,
     /// For each shard what this turn has for it.
     parcels: Vec<Vec<Delivery>>,
+    /// It has something for another shard, perhaps in the run that goes on.
+    pub(crate) is_for_others: bool,
     /// Connections that wait because too much is on its way, and subscribers that wait for what others have published.
     crowded: Vec<ClientToken>,
     hearing: Vec<ClientToken>,
@@ -321,6 +323,7 @@ impl Shard {
         if route.total == 0 {
             return 0;
         }
+        self.publishing.is_for_others |= route.shards.iter().any(|(shard, _)| *shard != self.id);
         let number = self.process.underway.next_number();
         if let [name] = &*route.names
             && !may_hear_itself
@@ -390,22 +393,14 @@ impl Shard {
     }
 
     fn send_parcels(&mut self) {
+        if !mem::take(&mut self.publishing.is_for_others) {
+            return;
+        }
         for index in 0..self.publishing.parcels.len() {
             if !self.publishing.parcels[index].is_empty() {
                 let parcel = mem::take(&mut self.publishing.parcels[index]);
                 self.send(ShardId::new(index), Message::Parcel(Box::new(parcel)));
             }
-        }
-    }
-
-    /// With epoll a connection writes its replies at once and not behind the turn: what it has published goes before them.
-    #[cold]
-    pub(crate) fn publish_at_once(&mut self) {
-        self.close_run();
-        if self.publishing.parcels.iter().any(|it| !it.is_empty()) {
-            self.send_parcels();
-            // What a full ring keeps back goes with the turn.
-            self.flush();
         }
     }
 

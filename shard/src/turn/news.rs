@@ -1,0 +1,50 @@
+//! What others are to hear of a command goes before its reply.
+//!
+//! Who has the reply of a PUBLISH may act on it through another shard's connection, and what that one hears must not be missing there yet. What a
+//! connection publishes, notifies of or invalidates leaves with the turn, all at once for all connections. Its replies mostly leave behind
+//! that, but neither driver promises it: epoll writes at once, and io_uring's executor submits what it has when too many tasks run one after the other. So they
+//! are held until the turn is over. Within one shard nothing can come in between.
+
+use crate::client::Client;
+use crate::mailbox::batch::ClientToken;
+use crate::shard::Shard;
+
+/// Connections whose output waits until this turn's messages have left.
+#[derive(Default)]
+pub struct BehindNews(Vec<ClientToken>);
+
+impl Shard {
+    /// Called when a connection's commands have run: holds their replies if other shards are to hear of them first.
+    #[inline]
+    pub(crate) fn hold_behind_news(&mut self, client: &mut Client) {
+        if self.has_news_for_others() && client.has_output() && !client.behind_news {
+            client.behind_news = true;
+            self.behind_news.0.push(client.token);
+            self.begin_turn();
+        }
+    }
+
+    #[inline]
+    fn has_news_for_others(&self) -> bool {
+        self.slots.shards() > 1
+            && (self.publishing.is_for_others
+                || !self.effects.notices.is_empty()
+                || self.effects.invalidations.is_for_turn())
+    }
+
+    /// All that this turn had for others has left. Returns whether anybody may be answered who could not before.
+    #[inline]
+    pub(crate) fn answer_behind_news(&mut self) -> bool {
+        if self.behind_news.0.is_empty() {
+            return false;
+        }
+        for token in std::mem::take(&mut self.behind_news.0) {
+            if let Some(client) = self.client(token) {
+                let mut client = client.borrow_mut();
+                client.behind_news = false;
+                client.wake();
+            }
+        }
+        true
+    }
+}
