@@ -234,6 +234,12 @@ impl Session {
         self.subscriptions.as_ref().is_some_and(|it| it.is_any())
     }
 
+    /// Whether others may have something to tell it: messages, or what it has cached and is stale.
+    #[inline]
+    pub fn is_told(&self) -> bool {
+        self.subscriptions.is_some() | self.tracking.is_some()
+    }
+
     /// Whether it is shown every command.
     pub fn is_monitor(&self) -> bool {
         self.subscriptions.as_ref().is_some_and(|it| it.is_monitor)

@@ -42,7 +42,7 @@ impl Shard {
             return;
         }
         client.touch(self.instant);
-        if client.session.subscriptions.is_some() && !self.hears_first(client) {
+        if client.session.is_told() && !self.hears_first(client) {
             return;
         }
         let crowded = self.process.underway.is_too_much();

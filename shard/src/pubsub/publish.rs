@@ -219,7 +219,7 @@ pub struct Publishing {
     parcels: Vec<Vec<Delivery>>,
     /// It has something for another shard, perhaps in the run that goes on.
     pub(crate) is_for_others: bool,
-    /// Connections that wait because too much is on its way, and subscribers that wait for what others have published.
+    /// Connections that wait because too much is on its way, and those that wait for what others have for them.
     crowded: Vec<ClientToken>,
     hearing: Vec<ClientToken>,
     pub(crate) line: Line,
@@ -232,7 +232,7 @@ pub enum Hold {
     None,
     /// It runs no command.
     Waits,
-    /// A subscriber that has what came before its command: that may run.
+    /// It has what came before its command: that may run.
     Heard,
 }
 
@@ -515,8 +515,8 @@ impl Shard {
         }
     }
 
-    /// Whether a subscriber has all that was published before the commands that it has just sent: they may tell, or end, what it subscribes to. What
-    /// other shards have published lies in the mailbox by then, and the turn reads that.
+    /// Whether a client has all that it was to be told before the commands that it has just sent: they may end what it subscribes to, or rely on what it
+    /// has cached. What other shards have for it lies in the mailbox by then, and the turn reads that.
     #[cold]
     pub(crate) fn hears_first(&mut self, client: &mut Client) -> bool {
         if mem::take(&mut client.hold) != Hold::Heard && self.mailbox.waiting() > 0 {

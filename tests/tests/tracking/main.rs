@@ -3,6 +3,7 @@
 mod bounds;
 mod coherence;
 mod events;
+mod order;
 mod own_ways;
 mod scenes;
 

@@ -1,0 +1,58 @@
+//! When clients hear: before whoever changed a key can tell them of it.
+
+use std::thread;
+
+use tests::reply::{Value, show};
+use tests::{Options, Server, Wire};
+
+use crate::invalidated;
+
+/// One connection for each shard; all say this first.
+fn wires(server: &Server, first: &str) -> Vec<Wire> {
+    let opened = (0..4).map(|_| {
+        let mut wire = server.connect();
+        wire.ask("HELLO 3");
+        wire.ask(first);
+        wire
+    });
+    opened.collect()
+}
+
+#[test]
+fn a_change_is_told_before_its_reply_can_be() {
+    const ROUNDS: usize = 600;
+    for driver in ["auto", "epoll"] {
+        let server = Server::start(Options::shards(4).flags(&format!("--io-driver {driver}")));
+        let mut readers = wires(&server, "CLIENT TRACKING ON");
+        // Those who hear something themselves run their commands in the turn after.
+        let mut writers = wires(&server, "SUBSCRIBE noise");
+        let noisy = server.connect();
+        let end = thread::spawn(move || make_noise(noisy));
+        for round in 0..ROUNDS {
+            let key = format!("key{}", round % 16);
+            for reader in &mut readers {
+                reader.ask(&format!("GET {key}"));
+            }
+            let writer = &mut writers[round % 4];
+            writer.send_command(&["SET", &key, "value"]);
+            while writer.reply() != b"+OK\r\n" {}
+            for reader in &mut readers {
+                reader.send_command(&["PING"]);
+                let heard = reader.value();
+                let keys = invalidated(&heard).flatten().unwrap_or_default();
+                assert_eq!(keys, [key.as_bytes()], "{driver}, {round}: {heard:?}");
+                let reply = reader.reply();
+                assert_eq!(reply, b"+PONG\r\n", "{}", show(&reply));
+            }
+        }
+        writers[0].send_command(&["SET", "noise", "over"]);
+        end.join().expect("no panic");
+    }
+}
+
+/// Publishes until a key says that it is over.
+fn make_noise(mut wire: Wire) {
+    while matches!(wire.ask("GET noise"), Value::Null(_)) {
+        wire.ask("PUBLISH noise x");
+    }
+}
