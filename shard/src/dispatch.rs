@@ -41,6 +41,7 @@ impl Shard {
         if client.input.is_empty() || client.large.is_some() || !client.may_run() {
             return;
         }
+        self.moderation.speaks(client.active_at);
         client.touch(self.instant);
         if client.session.is_told() && !self.hears_first(client) {
             return;

@@ -50,6 +50,7 @@ use crate::transaction::exec::ExecState;
 use crate::transaction::gather::Gather;
 use crate::transaction::locks::{ItemId, LockTable};
 use crate::turn::giving_way::GivingWay;
+use crate::turn::moderation::Moderation;
 use crate::turn::news::BehindNews;
 
 /// Emptied batches a shard keeps for its next turns.
@@ -176,6 +177,7 @@ pub struct Shard {
     pub(crate) awake: bool,
     pub(crate) turn_waker: Option<Waker>,
     pub(crate) giving_way: GivingWay,
+    pub(crate) moderation: Moderation,
     pub(crate) cron_waker: Option<Waker>,
     pub(crate) timer_waker: Option<Waker>,
     pub(crate) walk_waker: Option<Waker>,
@@ -262,6 +264,7 @@ impl Shard {
             awake: false,
             turn_waker: None,
             giving_way: GivingWay::default(),
+            moderation: Moderation::new(Instant::now()),
             cron_waker: None,
             timer_waker: None,
             walk_waker: None,

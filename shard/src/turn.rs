@@ -5,11 +5,13 @@
 //! that the same wake-up made ready; so it is two tasks that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
 
 pub mod giving_way;
+pub mod moderation;
 pub mod news;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -111,6 +113,7 @@ impl Shard {
         // One connection sends nothing while it waits for its reply.
         let mut may_give_way =
             self.slots.shards() > 1 && self.clients.len() > 1 && !self.late.just_went();
+        let mut may_nap = self.slots.shards() == 1;
         loop {
             while let Some(message) = self.own.pop_front() {
                 woke_somebody = true;
@@ -128,7 +131,7 @@ impl Shard {
             }
             if !self.tries.is_empty() {
                 // All rings have been seen empty since the last try came, or, for those of an earlier turn, a whole turn has passed.
-                let old_tries = std::mem::take(&mut old_tries);
+                let old_tries = mem::take(&mut old_tries);
                 self.decide_tries(if left > 0 {
                     self.tries.len()
                 } else {
@@ -169,7 +172,7 @@ impl Shard {
             self.publish_moved();
             // Where locks and blocked commands are passed on from shard to shard, messages that lie about cost somebody his place in the order.
             if idle
-                && std::mem::take(&mut may_give_way)
+                && mem::take(&mut may_give_way)
                 && crew::others_rest()
                 && self.locks.is_empty()
                 && self.transactions.is_empty()
@@ -188,12 +191,24 @@ impl Shard {
                 }
                 return After::Again;
             }
+            if idle && mem::take(&mut may_nap) && self.calls_for_nap() {
+                self.moderation.nap();
+                continue;
+            }
             if idle && self.mailbox.fall_asleep() {
                 self.awake = false;
                 crew::slept();
                 return After::Sleep;
             }
         }
+    }
+
+    /// Whether most of those who are served are about to send more, and nobody waits whom a nap would hold up.
+    fn calls_for_nap(&mut self) -> bool {
+        self.moderation
+            .calls_for_nap(self.stats.reads, self.instant)
+            && self.publishing.line.is_empty()
+            && self.step_wakers.is_empty()
     }
 
     fn handle(&mut self, from: ShardId, message: Message) {
