@@ -6,6 +6,8 @@
 //! 111ooooo llllllll oooooooo     l + 9 bytes from o + 1 bytes back
 //! ```
 
+use std::cell::RefCell;
+
 /// Bytes of a run of literals, at the most.
 const LITERALS_MAX: usize = 32;
 /// How far back a copy may reach.
@@ -13,24 +15,65 @@ const DISTANCE_MAX: usize = 1 << 13;
 /// Bytes of a copy, at the least and at the most.
 const COPY_MIN: usize = 3;
 const COPY_MAX: usize = 264;
-/// Places remembered of three-byte sequences, as bits: more for longer inputs, so that clearing the table costs less than the search.
-const TABLE_BITS: std::ops::RangeInclusive<u32> = 6..=14;
+/// Places remembered of three-byte sequences, as bits: fewer for shorter inputs, which then touch less memory.
+const BITS_MIN: u32 = 6;
+const BITS_MAX: u32 = 13;
+
+type Table = [u32; 1 << BITS_MAX];
+
+/// Where three-byte sequences stood last. It serves one input after the other without being cleared: what an earlier one left lies below `base`.
+struct Places {
+    table: Box<Table>,
+    base: u32,
+}
+
+thread_local! {
+    static PLACES: RefCell<Places> = RefCell::new(Places {
+        table: Box::new([0; 1 << BITS_MAX]),
+        base: 0,
+    });
+}
+
+impl Places {
+    /// Makes room for the places of an input of so many bytes. Returns whether there is any for one so long.
+    fn begin(&mut self, len: usize) -> bool {
+        let Ok(len) = u32::try_from(len + 1) else {
+            return false;
+        };
+        if self.base.checked_add(len).is_none() {
+            self.table.fill(0);
+            self.base = 0;
+        }
+        true
+    }
+}
 
 /// Appends the compressed form of `input` to `out` if it is shorter than `input` by more than four bytes, as Redis asks of it. Returns whether
 /// it was; else `out` is as it was.
 pub fn compress(input: &[u8], out: &mut Vec<u8>) -> bool {
+    PLACES.with_borrow_mut(|places| {
+        if !places.begin(input.len()) {
+            return false;
+        }
+        let pays = compress_with(&mut places.table, places.base, input, out);
+        places.base += input.len() as u32 + 1;
+        pays
+    })
+}
+
+fn compress_with(table: &mut Table, base: u32, input: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     let budget = input.len().saturating_sub(4);
-    // Places are stored plus one: zero is none.
-    let bits =
-        (usize::BITS - input.len().leading_zeros()).clamp(*TABLE_BITS.start(), *TABLE_BITS.end());
-    let mut table = vec![0u32; 1 << bits];
+    let bits = (usize::BITS - input.len().leading_zeros()).clamp(BITS_MIN, BITS_MAX);
     let mut literals = 0;
     let mut at = 0;
     while at < input.len() {
         let copy = input.get(at..at + COPY_MIN).and_then(|next| {
-            let slot = &mut table[slot_of(next, bits)];
-            let before = std::mem::replace(slot, at as u32 + 1).checked_sub(1)? as usize;
+            // Every place is within the table; this tells the compiler.
+            let slot = &mut table[slot_of(next, bits) % (1 << BITS_MAX)];
+            // Stored plus one: below is what other inputs have left, or nothing.
+            let before =
+                std::mem::replace(slot, base + at as u32 + 1).checked_sub(base + 1)? as usize;
             let distance = at - before;
             let same = distance <= DISTANCE_MAX && input[before..before + COPY_MIN] == *next;
             same.then_some((before, distance))
@@ -48,11 +91,7 @@ pub fn compress(input: &[u8], out: &mut Vec<u8>) -> bool {
             continue;
         };
         put_literals(&input[literals..at], out);
-        let most = COPY_MAX.min(input.len() - at);
-        let length = COPY_MIN
-            + (COPY_MIN..most)
-                .take_while(|&ahead| input[before + ahead] == input[at + ahead])
-                .count();
+        let length = COPY_MIN + common(&input[before + COPY_MIN..], &input[at + COPY_MIN..]);
         put_copy(distance - 1, length, out);
         at += length;
         literals = at;
@@ -67,6 +106,29 @@ pub fn compress(input: &[u8], out: &mut Vec<u8>) -> bool {
         out.truncate(start);
     }
     pays
+}
+
+/// How many first bytes are the same in both, as far as a copy can tell. `behind` is the shorter.
+fn common(before: &[u8], behind: &[u8]) -> usize {
+    const WORD: usize = size_of::<u64>();
+    let most = (COPY_MAX - COPY_MIN).min(behind.len());
+    let (before, behind) = (&before[..most], &behind[..most]);
+    let words = before
+        .as_chunks::<WORD>()
+        .0
+        .iter()
+        .zip(behind.as_chunks::<WORD>().0);
+    let mut same = 0;
+    for (one, other) in words {
+        let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if differ != 0 {
+            return same + differ.trailing_zeros() as usize / 8;
+        }
+        same += WORD;
+    }
+    same + std::iter::zip(&before[same..], &behind[same..])
+        .take_while(|(one, other)| one == other)
+        .count()
 }
 
 fn slot_of(next: &[u8], bits: u32) -> usize {
@@ -159,6 +221,22 @@ mod tests {
         let mut out = Vec::new();
         assert!(!compress(b"no two alike: 1234567890", &mut out));
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn the_table_begins_anew_before_its_places_run_out() {
+        let text = "again and again and again and again".repeat(10);
+        for base in [u32::MAX - 600, u32::MAX - 2, u32::MAX] {
+            PLACES.with_borrow_mut(|places| places.base = base);
+            for _ in 0..3 {
+                let mut packed = Vec::new();
+                assert!(compress(text.as_bytes(), &mut packed));
+                assert_eq!(
+                    decompress(&packed, text.len()).as_deref(),
+                    Some(text.as_bytes())
+                );
+            }
+        }
     }
 
     proptest! {
