@@ -61,7 +61,8 @@ impl Moderation {
 
     /// Whether a shard that has read so often should nap before it sleeps; asked once each time.
     pub fn calls_for_nap(&mut self, reads: u64, now: Instant) -> bool {
-        let served = reads - std::mem::replace(&mut self.reads, reads);
+        // CONFIG RESETSTAT begins again at none.
+        let served = reads.saturating_sub(std::mem::replace(&mut self.reads, reads));
         if now.saturating_duration_since(self.counted_since) >= WINDOW {
             self.counted_since = now;
             self.speakers = std::mem::take(&mut self.speaking);
