@@ -14,6 +14,7 @@
 pub mod batch;
 pub mod message;
 
+use std::collections::VecDeque;
 use std::fs::File as StdFile;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -23,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use monoio::fs::File;
 use monoio::net::UnixStream;
-use rtrb::{Consumer, Producer, PushError, RingBuffer};
+use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::executor::crew;
@@ -180,13 +181,14 @@ impl<M> Mailbox<M> {
 }
 
 impl<M> Outlets<M> {
-    /// Puts a message into the ring to `to`, or gives it back where the ring is full.
-    pub fn try_send(&mut self, to: ShardId, message: M) -> Result<(), M> {
-        match &mut self.rings[to.index()] {
-            Some(ring) => ring
-                .push(message)
-                .map_err(|PushError::Full(message)| message),
-            None => unreachable!("a shard sends nothing to itself"),
+    /// Puts messages into the ring to `to`, as many as it has room for. The receiver sees all of them or none.
+    pub fn send(&mut self, to: ShardId, messages: &mut VecDeque<M>) {
+        let Some(ring) = &mut self.rings[to.index()] else {
+            unreachable!("a shard sends nothing to itself");
+        };
+        let count = ring.slots().min(messages.len());
+        if let Ok(room) = ring.write_chunk_uninit(count) {
+            room.fill_from_iter(messages.drain(..count));
         }
     }
 
@@ -256,15 +258,22 @@ impl BellReader {
 mod tests {
     use super::*;
 
+    /// Sends one message, or gives it back where the ring is full.
+    fn try_send<M>(outlets: &mut Outlets<M>, to: usize, message: M) -> Result<(), M> {
+        let mut messages = VecDeque::from([message]);
+        outlets.send(ShardId::new(to), &mut messages);
+        messages.pop_front().map_or(Ok(()), Err)
+    }
+
     #[test]
     fn messages_keep_their_order_and_full_rings_refuse() {
         let mut ends = mesh::<u32>(3, false).unwrap();
         let mut receiver = ends.remove(2);
         for i in 0..RING_MESSAGES_MAX as u32 {
-            ends[0].outlets.try_send(ShardId::new(2), i).unwrap();
+            try_send(&mut ends[0].outlets, 2, i).unwrap();
         }
-        assert_eq!(ends[0].outlets.try_send(ShardId::new(2), 99), Err(99));
-        ends[1].outlets.try_send(ShardId::new(2), 1000).unwrap();
+        assert_eq!(try_send(&mut ends[0].outlets, 2, 99), Err(99));
+        try_send(&mut ends[1].outlets, 2, 1000).unwrap();
         let mut seen = Vec::new();
         while let Some((from, message)) = receiver.mailbox.try_recv() {
             if from == ShardId::new(0) {
@@ -281,7 +290,7 @@ mod tests {
         let sender = &mut ends[0];
         assert!(!sender.outlets.ring(ShardId::new(1)));
         assert!(receiver.mailbox.fall_asleep());
-        sender.outlets.try_send(ShardId::new(1), 7).unwrap();
+        try_send(&mut sender.outlets, 1, 7).unwrap();
         assert!(sender.outlets.ring(ShardId::new(1)));
         assert!(!sender.outlets.ring(ShardId::new(1)));
         assert!(!receiver.mailbox.fall_asleep());
@@ -295,9 +304,9 @@ mod tests {
         let mut receiver = ends.remove(1);
         let mut sender = ends.remove(0);
         let own = ShardId::new(0);
-        while sender.outlets.try_send(ShardId::new(1), 0).is_ok() {}
+        while try_send(&mut sender.outlets, 1, 0).is_ok() {}
         sender.outlets.stuck(own);
-        assert!(sender.outlets.try_send(ShardId::new(1), 0).is_err());
+        assert!(try_send(&mut sender.outlets, 1, 0).is_err());
         assert!(receiver.mailbox.try_recv().is_some());
         receiver.outlets.relieve(own);
         assert!(sender.mailbox.fall_asleep());
@@ -314,7 +323,7 @@ mod tests {
         let thread = std::thread::spawn(move || {
             for i in 0..MESSAGES {
                 let mut message = i;
-                while let Err(back) = sender.outlets.try_send(ShardId::new(1), message) {
+                while let Err(back) = try_send(&mut sender.outlets, 1, message) {
                     message = back;
                     std::thread::yield_now();
                 }

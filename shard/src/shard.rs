@@ -114,6 +114,8 @@ pub struct Shard {
     /// Those whose output waits for what comes behind it.
     pub(crate) late: LateOutput,
     pub(crate) behind_news: BehindNews,
+    /// This turn's messages tell other shards what their clients are to hear.
+    pub(crate) has_sent_news: bool,
     pub locks: LockTable<Work>,
     /// The item of it whose work this shard is doing.
     pub(crate) runs_under: Option<ItemId>,
@@ -226,6 +228,7 @@ impl Shard {
             client_memory: Held::default(),
             late: LateOutput::default(),
             behind_news: BehindNews::default(),
+            has_sent_news: false,
             locks: LockTable::default(),
             runs_under: None,
             spare_stage: None,
@@ -528,24 +531,27 @@ impl Shard {
 
     /// Hands all that is ready to the other shards and wakes those that sleep. Returns whether a full ring kept something back.
     pub(crate) fn flush(&mut self) -> bool {
+        if std::mem::take(&mut self.has_sent_news) {
+            // Who gets a reply may act on it at once: what others are to hear goes before.
+            let is_reply = |message: &Message| matches!(message, Message::Replies(_));
+            for (index, outbox) in self.outboxes.iter_mut().enumerate() {
+                if !outbox.sealed.is_empty() && !outbox.sealed.iter().any(is_reply) {
+                    outbox.rings = true;
+                    self.outlets.send(ShardId::new(index), &mut outbox.sealed);
+                }
+            }
+        }
         let mut kept_back = false;
         for (index, outbox) in self.outboxes.iter_mut().enumerate() {
-            if outbox.open.is_none() && outbox.sealed.is_empty() {
-                continue;
-            }
-            let to = ShardId::new(index);
-            outbox.rings = true;
             if let Some(batch) = outbox.open.take() {
                 self.stats.batches += 1;
                 self.stats.batched += batch.count() as u64;
                 outbox.sealed.push_back(Message::Requests(batch));
             }
-            while let Some(message) = outbox.sealed.pop_front() {
-                if let Err(message) = self.outlets.try_send(to, message) {
-                    outbox.sealed.push_front(message);
-                    kept_back = true;
-                    break;
-                }
+            if !outbox.sealed.is_empty() {
+                outbox.rings = true;
+                self.outlets.send(ShardId::new(index), &mut outbox.sealed);
+                kept_back |= !outbox.sealed.is_empty();
             }
         }
         // Only now: a shard that is rung may take this one's core, and messages of one turn should be there together.

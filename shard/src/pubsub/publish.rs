@@ -399,6 +399,7 @@ impl Shard {
         for index in 0..self.publishing.parcels.len() {
             if !self.publishing.parcels[index].is_empty() {
                 let parcel = mem::take(&mut self.publishing.parcels[index]);
+                self.has_sent_news = true;
                 self.send(ShardId::new(index), Message::Parcel(Box::new(parcel)));
             }
         }
