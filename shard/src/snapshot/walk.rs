@@ -270,11 +270,14 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
     let mut worked = Duration::ZERO;
     loop {
         let began = Instant::now();
-        let piece = shard.borrow_mut().next_piece();
+        let (number, piece) = {
+            let shard = &mut *shard.borrow_mut();
+            (shard.walks_for, shard.next_piece())
+        };
         worked += began.elapsed();
         match piece {
             Some(piece) => {
-                hand_on(&shard, piece).await;
+                hand_on(&shard, number, piece).await;
                 if worked < WORK {
                     turn::passed(&shard).await;
                 } else {
@@ -297,11 +300,19 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
     }
 }
 
-async fn hand_on(shard: &RefCell<Shard>, mut piece: Piece) {
+/// Hands a piece to the writer of the snapshot with this number. While that is behind it may fail, and the next snapshot may have begun when this goes on:
+/// its file must not get the piece, or it had keys twice.
+async fn hand_on(shard: &RefCell<Shard>, number: u64, mut piece: Piece) {
     loop {
-        match hand_on_now(shard, piece) {
+        match hand_on_now(shard, number, piece) {
             Ok(()) => return,
-            Err(TrySendError::Disconnected(_)) => return shard.borrow_mut().abandon_walk(),
+            Err(TrySendError::Disconnected(_)) => {
+                let mut shard = shard.borrow_mut();
+                if shard.walks_for == number {
+                    shard.abandon_walk();
+                }
+                return;
+            }
             Err(TrySendError::Full(again)) => {
                 piece = again;
                 monoio::time::sleep(WRITER_PATIENCE).await;
@@ -311,9 +322,12 @@ async fn hand_on(shard: &RefCell<Shard>, mut piece: Piece) {
 }
 
 /// The sending end is not kept while anything is waited for: the writer ends when there is none, also where this task is never polled again.
-fn hand_on_now(shard: &RefCell<Shard>, piece: Piece) -> Result<(), TrySendError<Piece>> {
-    let shard = shard.borrow();
-    match shard.process.snapshots.taker(shard.walks_for) {
+fn hand_on_now(
+    shard: &RefCell<Shard>,
+    number: u64,
+    piece: Piece,
+) -> Result<(), TrySendError<Piece>> {
+    match shard.borrow().process.snapshots.taker(number) {
         Some(sender) => sender.try_send(piece),
         None => Err(TrySendError::Disconnected(piece)),
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-/// How long a nap is: about what it takes a client to work off the replies of one.
+/// How long a nap is. Of 3 us nothing is left when the thread has slept and woken; 80 us gained nothing more.
 const NAP: Duration = Duration::from_micros(50);
 
 /// The kernel may wake the thread so much later than it has asked: the default is as long as a nap.
