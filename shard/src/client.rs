@@ -633,3 +633,17 @@ impl Client {
                 .map_or(0, |it| it.memory_bytes())
     }
 }
+
+#[cfg(test)]
+impl Client {
+    /// A connection that is not there.
+    pub fn of_nobody() -> Self {
+        let peer = Peer {
+            address: "".into(),
+            local_address: "".into(),
+            unix: false,
+            socket: 0,
+        };
+        Self::new(ClientToken::NOBODY, 1, peer, true, Instant::now())
+    }
+}

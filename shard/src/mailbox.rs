@@ -13,6 +13,7 @@
 
 pub mod batch;
 pub mod message;
+pub mod outbox;
 
 use std::collections::VecDeque;
 use std::fs::File as StdFile;
@@ -181,7 +182,7 @@ impl<M> Mailbox<M> {
 }
 
 impl<M> Outlets<M> {
-    /// Puts messages into the ring to `to`, as many as it has room for. The receiver sees all of them or none.
+    /// Puts messages into the ring to `to`, as many as it has room for; the receiver sees all of those at once.
     pub fn send(&mut self, to: ShardId, messages: &mut VecDeque<M>) {
         let Some(ring) = &mut self.rings[to.index()] else {
             unreachable!("a shard sends nothing to itself");

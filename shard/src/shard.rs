@@ -29,6 +29,7 @@ use crate::error::{Error, Outcome};
 use crate::executor::crew;
 use crate::mailbox::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::mailbox::message::{Late, LockRequest, Message, TransactionKey, Work};
+use crate::mailbox::outbox::Outbox;
 use crate::mailbox::{Mailbox, Outlets};
 use crate::memory::client_eviction::Held;
 use crate::monitor::Monitors;
@@ -51,20 +52,10 @@ use crate::transaction::gather::Gather;
 use crate::transaction::locks::{ItemId, LockTable};
 use crate::turn::giving_way::GivingWay;
 use crate::turn::moderation::Moderation;
-use crate::turn::news::BehindNews;
+use crate::turn::news::News;
 
 /// Emptied batches a shard keeps for its next turns.
 const SPARE_BATCHES_MAX: usize = 32;
-
-/// Messages to one shard, in order, that its ring has not taken yet.
-#[derive(Default)]
-struct Outbox {
-    sealed: VecDeque<Message>,
-    /// The batch that this turn's commands join.
-    open: Option<Box<Batch>>,
-    /// Its shard is to be rung when all that goes out now is in the rings.
-    rings: bool,
-}
 
 /// How things stood before a command.
 #[derive(Clone, Copy, Default)]
@@ -113,9 +104,7 @@ pub struct Shard {
     pub(crate) client_memory: Held,
     /// Those whose output waits for what comes behind it.
     pub(crate) late: LateOutput,
-    pub(crate) behind_news: BehindNews,
-    /// This turn's messages tell other shards what their clients are to hear.
-    pub(crate) has_sent_news: bool,
+    pub(crate) news: News,
     pub locks: LockTable<Work>,
     /// The item of it whose work this shard is doing.
     pub(crate) runs_under: Option<ItemId>,
@@ -166,8 +155,8 @@ pub struct Shard {
     /// Who waits for the data to be there.
     pub(crate) load_wakers: Vec<Waker>,
     pub(crate) mailbox: Mailbox<Message>,
-    outlets: Outlets<Message>,
-    outboxes: Vec<Outbox>,
+    pub(crate) outlets: Outlets<Message>,
+    pub(crate) outboxes: Vec<Outbox>,
     /// Messages to itself: what would otherwise recurse, and visits.
     pub(crate) own: VecDeque<Message>,
     /// Boxed as they travel: a batch keeps its box for life.
@@ -227,8 +216,7 @@ impl Shard {
             some_over_soft: false,
             client_memory: Held::default(),
             late: LateOutput::default(),
-            behind_news: BehindNews::default(),
-            has_sent_news: false,
+            news: News::default(),
             locks: LockTable::default(),
             runs_under: None,
             spare_stage: None,
@@ -531,15 +519,8 @@ impl Shard {
 
     /// Hands all that is ready to the other shards and wakes those that sleep. Returns whether a full ring kept something back.
     pub(crate) fn flush(&mut self) -> bool {
-        if std::mem::take(&mut self.has_sent_news) {
-            // Who gets a reply may act on it at once: what others are to hear goes before.
-            let is_reply = |message: &Message| matches!(message, Message::Replies(_));
-            for (index, outbox) in self.outboxes.iter_mut().enumerate() {
-                if !outbox.sealed.is_empty() && !outbox.sealed.iter().any(is_reply) {
-                    outbox.rings = true;
-                    self.outlets.send(ShardId::new(index), &mut outbox.sealed);
-                }
-            }
+        if self.news.is_sent {
+            self.flush_news();
         }
         let mut kept_back = false;
         for (index, outbox) in self.outboxes.iter_mut().enumerate() {
@@ -548,11 +529,8 @@ impl Shard {
                 self.stats.batched += batch.count() as u64;
                 outbox.sealed.push_back(Message::Requests(batch));
             }
-            if !outbox.sealed.is_empty() {
-                outbox.rings = true;
-                self.outlets.send(ShardId::new(index), &mut outbox.sealed);
-                kept_back |= !outbox.sealed.is_empty();
-            }
+            outbox.send(ShardId::new(index), &mut self.outlets);
+            kept_back |= !outbox.sealed.is_empty();
         }
         // Only now: a shard that is rung may take this one's core, and messages of one turn should be there together.
         for (index, outbox) in self.outboxes.iter_mut().enumerate() {

@@ -209,6 +209,7 @@ impl Shard {
             .calls_for_nap(self.stats.reads, self.instant)
             && self.publishing.line.is_empty()
             && self.step_wakers.is_empty()
+            && !self.log_is_behind()
     }
 
     fn handle(&mut self, from: ShardId, message: Message) {

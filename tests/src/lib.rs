@@ -15,6 +15,7 @@
 //! * [`duel`]: runs sequences of them against both servers, and shrinks those that differ.
 //! * [`history`]: whether what concurrent clients saw could have happened one command at a time.
 //! * [`miniature`]: a few commands on a few keys, the model for it.
+//! * [`noise`]: others who publish all the while.
 
 pub mod binary;
 pub mod compare;
@@ -25,6 +26,7 @@ pub mod duel;
 pub mod grammar;
 pub mod history;
 pub mod miniature;
+pub mod noise;
 pub mod reply;
 pub mod server;
 pub mod wire;

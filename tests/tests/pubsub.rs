@@ -1,10 +1,10 @@
 //! Publish and subscribe: what subscribers hear is what Redis would have told them, byte for byte and in its order, whichever shards they and the
 //! publishers are on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use tests::noise::Noise;
 use tests::reply::show;
 use tests::{Options, Oracle, Server, Wire};
 
@@ -208,45 +208,25 @@ fn a_message_is_heard_before_its_publisher_has_the_reply() {
         };
         let mut publishers: Vec<Wire> = (0..4).map(|_| subscribed("noise")).collect();
         let mut subscribers: Vec<Wire> = (0..4).map(|_| subscribed("news")).collect();
-        let over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            for mut wire in [server.connect(), server.connect()] {
-                let over = &over;
-                // Publishers that hear something themselves run their commands in the turn after.
-                scope.spawn(move || {
-                    while !over.load(Ordering::Relaxed) {
-                        wire.ask("PUBLISH noise x");
-                    }
-                });
+        // Publishers that hear something themselves run their commands in the turn after.
+        let _noise = Noise::begin(&server, 2);
+        for round in 0..ROUNDS {
+            let message = format!("message {round}");
+            let publisher = &mut publishers[round % 4];
+            publisher.send_command(&["PUBLISH", "news", &message]);
+            while publisher.reply() != b":4\r\n" {}
+            for wire in &mut subscribers {
+                let mut heard = Vec::new();
+                hear_until(wire, "told", &mut heard);
+                let found = heard.concat();
+                let mut words = found.windows(message.len());
+                assert!(
+                    words.any(|it| it == message.as_bytes()),
+                    "{driver}, {message}: {}",
+                    show(&found)
+                );
             }
-            let _ends = Ends(&over);
-            for round in 0..ROUNDS {
-                let message = format!("message {round}");
-                let publisher = &mut publishers[round % 4];
-                publisher.send_command(&["PUBLISH", "news", &message]);
-                while publisher.reply() != b":4\r\n" {}
-                for wire in &mut subscribers {
-                    let mut heard = Vec::new();
-                    hear_until(wire, "told", &mut heard);
-                    let found = heard.concat();
-                    let mut words = found.windows(message.len());
-                    assert!(
-                        words.any(|it| it == message.as_bytes()),
-                        "{driver}, {message}: {}",
-                        show(&found)
-                    );
-                }
-            }
-        });
-    }
-}
-
-/// Tells the threads of a test that it is over, one way or the other.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        }
     }
 }
 

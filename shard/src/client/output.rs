@@ -96,21 +96,7 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
-    use crate::client::Peer;
-    use crate::mailbox::batch::ClientToken;
-
-    fn client() -> Client {
-        let peer = Peer {
-            address: "".into(),
-            local_address: "".into(),
-            unix: false,
-            socket: 0,
-        };
-        Client::new(ClientToken::NOBODY, 1, peer, true, Instant::now())
-    }
 
     /// What is sent, piece by piece, and whether each was shared.
     fn sent(client: &mut Client) -> Vec<(Vec<u8>, bool)> {
@@ -137,7 +123,7 @@ mod tests {
         let long = vec![b'l'; ALONE_BYTES_MIN];
         let middle = vec![b'm'; 2 * COPIED_BYTES_MAX];
         let shared = |text: &[u8]| Bytes::copy_from_slice(text);
-        let mut client = client();
+        let mut client = Client::of_nobody();
         client.attach(&[shared(&long)]);
         assert_eq!(sent(&mut client), [(long.clone(), true)]);
         client.attach(&[shared(b"short")]);
@@ -157,7 +143,7 @@ mod tests {
 
     #[test]
     fn many_short_pieces_are_written_in_few_chunks() {
-        let mut client = client();
+        let mut client = Client::of_nobody();
         let piece = Bytes::from(vec![b'p'; 4 * COPIED_BYTES_MAX]);
         (0..40).for_each(|_| client.attach(std::slice::from_ref(&piece)));
         let sent = sent(&mut client);

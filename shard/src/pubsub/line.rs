@@ -111,24 +111,13 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use std::task::Poll;
-    use std::time::Instant;
 
     use super::*;
-    use crate::client::{Due, Peer};
-
-    fn subscriber() -> Client {
-        let peer = Peer {
-            address: "".into(),
-            local_address: "".into(),
-            unix: false,
-            socket: 0,
-        };
-        Client::new(ClientToken::NOBODY, 1, peer, true, Instant::now())
-    }
+    use crate::client::Due;
 
     #[test]
     fn who_gets_messages_while_written_to_goes_back_into_the_line() {
-        let (mut line, mut client) = (Line::default(), subscriber());
+        let (mut line, mut client) = (Line::default(), Client::of_nobody());
         client.out.extend_from_slice(b"first");
         assert!(matches!(client.next_due(), Poll::Ready(Due::Chunk(_))));
         client.out.extend_from_slice(b"second");
@@ -143,7 +132,7 @@ mod tests {
 
     #[test]
     fn who_has_got_nothing_new_does_not_wait() {
-        let (mut line, mut client) = (Line::default(), subscriber());
+        let (mut line, mut client) = (Line::default(), Client::of_nobody());
         client.out.extend_from_slice(b"first");
         assert!(matches!(client.next_due(), Poll::Ready(Due::Chunk(_))));
         client.written(None);

@@ -389,17 +389,13 @@ impl Shard {
     /// Ends the run, and puts what this turn has for other shards on its way.
     pub(crate) fn send_published(&mut self) {
         self.close_run();
-        self.send_parcels();
-    }
-
-    fn send_parcels(&mut self) {
         if !mem::take(&mut self.publishing.is_for_others) {
             return;
         }
         for index in 0..self.publishing.parcels.len() {
             if !self.publishing.parcels[index].is_empty() {
                 let parcel = mem::take(&mut self.publishing.parcels[index]);
-                self.has_sent_news = true;
+                self.news.is_sent = true;
                 self.send(ShardId::new(index), Message::Parcel(Box::new(parcel)));
             }
         }

@@ -312,7 +312,7 @@ impl Shard {
                 self.hear(told);
                 continue;
             }
-            self.has_sent_news = true;
+            self.news.is_sent = true;
             let hear = move |shard: &mut Shard| shard.hear(told);
             self.send_behind_replies(home, Message::Visit(Box::new(hear)));
         }

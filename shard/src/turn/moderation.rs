@@ -32,8 +32,9 @@ const SPEAKERS_PER_SERVED: u64 = 3;
 pub struct Moderation {
     /// When those who speak were last counted anew.
     counted_since: Instant,
-    /// Connections that have spoken since, each once, and in the window before.
+    /// Connections that have spoken since then, each once.
     speaking: u64,
+    /// Those of the window before.
     speakers: u64,
     /// The shard's reads when it last wanted to sleep.
     reads: u64,
@@ -123,6 +124,14 @@ mod tests {
         assert_eq!(naps(8, 60, 4), 0);
         assert_eq!(naps(50, 400, 3), 0, "hardly anything to do");
         assert_eq!(naps(50, 400, 30), 0, "most have just been served");
+    }
+
+    #[test]
+    fn counts_may_begin_again() {
+        let now = Instant::now();
+        let mut moderation = Moderation::new(now);
+        assert!(!moderation.calls_for_nap(100, now));
+        assert!(!moderation.calls_for_nap(1, now), "after CONFIG RESETSTAT");
     }
 
     #[test]

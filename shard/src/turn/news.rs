@@ -8,10 +8,16 @@
 use crate::client::Client;
 use crate::mailbox::batch::ClientToken;
 use crate::shard::Shard;
+use crate::slot::ShardId;
 
-/// Connections whose output waits until this turn's messages have left.
+/// What a turn tells others, and who waits for that.
 #[derive(Default)]
-pub struct BehindNews(Vec<ClientToken>);
+pub struct News {
+    /// Among its messages are some that tell other shards what their clients are to hear.
+    pub(crate) is_sent: bool,
+    /// Connections whose output waits until all have left.
+    behind: Vec<ClientToken>,
+}
 
 impl Shard {
     /// Called when a connection's commands have run: holds their replies if other shards are to hear of them first.
@@ -19,7 +25,7 @@ impl Shard {
     pub(crate) fn hold_behind_news(&mut self, client: &mut Client) {
         if self.has_news_for_others() && client.has_output() && !client.behind_news {
             client.behind_news = true;
-            self.behind_news.0.push(client.token);
+            self.news.behind.push(client.token);
             self.begin_turn();
         }
     }
@@ -32,13 +38,24 @@ impl Shard {
                 || self.effects.invalidations.is_for_turn())
     }
 
+    /// The first messages of a turn that tells others something: those to shards that get no reply. Who gets a reply may act on it at once.
+    #[cold]
+    pub(crate) fn flush_news(&mut self) {
+        self.news.is_sent = false;
+        for (index, outbox) in self.outboxes.iter_mut().enumerate() {
+            if !outbox.has_replies() {
+                outbox.send(ShardId::new(index), &mut self.outlets);
+            }
+        }
+    }
+
     /// All that this turn had for others has left. Returns whether anybody may be answered who could not before.
     #[inline]
     pub(crate) fn answer_behind_news(&mut self) -> bool {
-        if self.behind_news.0.is_empty() {
+        if self.news.behind.is_empty() {
             return false;
         }
-        for token in std::mem::take(&mut self.behind_news.0) {
+        for token in std::mem::take(&mut self.news.behind) {
             if let Some(client) = self.client(token) {
                 let mut client = client.borrow_mut();
                 client.behind_news = false;

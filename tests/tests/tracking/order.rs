@@ -1,9 +1,6 @@
 //! When clients hear: before whoever changed a key can tell them of it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-
+use tests::noise::Noise;
 use tests::reply::show;
 use tests::{Options, Server, Wire};
 
@@ -28,12 +25,7 @@ fn a_change_is_told_before_its_reply_can_be() {
         let mut readers = wires(&server, "CLIENT TRACKING ON");
         // Those who hear something themselves run their commands in the turn after.
         let mut writers = wires(&server, "SUBSCRIBE noise");
-        let noisy = server.connect();
-        let over = Arc::new(AtomicBool::new(false));
-        let noise = thread::spawn({
-            let over = over.clone();
-            move || make_noise(noisy, &over)
-        });
+        let _noise = Noise::begin(&server, 1);
         for round in 0..ROUNDS {
             let key = format!("key{}", round % 16);
             for reader in &mut readers {
@@ -51,13 +43,5 @@ fn a_change_is_told_before_its_reply_can_be() {
                 assert_eq!(reply, b"+PONG\r\n", "{}", show(&reply));
             }
         }
-        over.store(true, Ordering::Relaxed);
-        noise.join().expect("no panic");
-    }
-}
-
-fn make_noise(mut wire: Wire, over: &AtomicBool) {
-    while !over.load(Ordering::Relaxed) {
-        wire.ask("PUBLISH noise x");
     }
 }

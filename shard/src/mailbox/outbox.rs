@@ -1,0 +1,35 @@
+//! What a shard has for another one until it leaves with the turn.
+
+use std::collections::VecDeque;
+
+use crate::mailbox::Outlets;
+use crate::mailbox::batch::Batch;
+use crate::mailbox::message::Message;
+use crate::slot::ShardId;
+
+/// Messages to one shard, in order, that its ring has not taken yet.
+#[derive(Default)]
+pub struct Outbox {
+    pub sealed: VecDeque<Message>,
+    /// The batch that this turn's commands join.
+    pub open: Option<Box<Batch>>,
+    /// Its shard is to be rung when all that goes out now is in the rings.
+    pub rings: bool,
+}
+
+impl Outbox {
+    /// Whether a client is answered by something in it.
+    pub fn has_replies(&self) -> bool {
+        let is_reply = |message: &Message| matches!(message, Message::Replies(_));
+        self.sealed.iter().any(is_reply)
+    }
+
+    /// Puts what is sealed into the ring to `to`, as far as there is room.
+    #[inline]
+    pub fn send(&mut self, to: ShardId, outlets: &mut Outlets<Message>) {
+        if !self.sealed.is_empty() {
+            self.rings = true;
+            outlets.send(to, &mut self.sealed);
+        }
+    }
+}
