@@ -54,10 +54,10 @@ impl Moderation {
         }
     }
 
-    /// A connection speaks that did so last at `before`.
+    /// A connection speaks that did so last at `before`. Who spoke in the turn that ended a window has not spoken in this one.
     #[inline]
     pub fn speaks(&mut self, before: Instant) {
-        self.speaking += u64::from(before < self.counted_since);
+        self.speaking += u64::from(before <= self.counted_since);
     }
 
     /// Whether a shard that has read so often should nap before it sleeps; asked once each time.
