@@ -277,11 +277,16 @@ impl Effects {
 
     /// Says in the log that a key is gone which no command has deleted.
     pub fn say_gone(&mut self, db: DbIndex, key: &[u8]) {
+        self.say_of(db, key, &[b"DEL", key]);
+    }
+
+    /// Says in the log what happened to a key by no command. In a transaction the log gets the key's value instead.
+    pub fn say_of(&mut self, db: DbIndex, key: &[u8], parts: &[&[u8]]) {
         if !self.journal.is_on() {
             return;
         }
         match self.away {
-            None => self.journal.say(db, &[b"DEL", key]),
+            None => self.journal.say(db, parts),
             Some(_) => self.journal.away.push(Away::Keys(vec![TransactionKey {
                 db,
                 key: key.into(),

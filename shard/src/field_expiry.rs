@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use storage::{Databases, DbIndex, Hash, UnixMillis};
 
-use crate::context::Caller;
 use crate::context::event::Event;
+use crate::context::{Caller, Context, Effects};
 use crate::mailbox::message::TransactionKey;
 use crate::shard::Shard;
 
@@ -82,6 +82,49 @@ impl Event {
     }
 }
 
+impl Effects {
+    /// The time of these fields had come; they are out of their hash.
+    fn fields_expired(&mut self, db: DbIndex, key: &[u8], names: &[Vec<u8>]) {
+        if names.is_empty() {
+            return;
+        }
+        self.expired_fields += names.len() as u64;
+        self.changed(db, key, Event::HEXPIRED, &Caller::NOBODY);
+        let mut parts: Vec<&[u8]> = vec![b"HDEL", key];
+        parts.extend(names.iter().map(Vec::as_slice));
+        self.say_of(db, key, &parts);
+    }
+}
+
+impl Context<'_> {
+    /// A command did not find all of these fields of the hash at `key`. Those whose time has come are removed before the clock gets to them, as in
+    /// Redis: who was told that a field is gone does not find it counted afterwards.
+    pub fn expire_fields<'n>(&mut self, key: &[u8], names: impl Iterator<Item = &'n [u8]>) {
+        let (db, now) = (self.selected, self.now);
+        let Some(Ok(hash)) = self.peek(key).map(|entry| entry.get::<Hash>()) else {
+            return;
+        };
+        let expired = names.filter(|name| hash.has_expired(name, now));
+        let expired: Vec<Vec<u8>> = expired.map(<[u8]>::to_vec).collect();
+        if expired.is_empty() {
+            return;
+        }
+        self.db().preserve(key);
+        let Some(Ok(hash)) = self.peek(key).map(|entry| entry.get_mut::<Hash>()) else {
+            return;
+        };
+        for name in &expired {
+            hash.remove_expired(name, now);
+        }
+        let is_empty = hash.is_empty();
+        self.effects.fields_expired(db, key, &expired);
+        if is_empty {
+            self.delete(key);
+            self.effects.changed(db, key, Event::DEL, &Caller::NOBODY);
+        }
+    }
+}
+
 impl Shard {
     /// Removes fields whose time has come. True where more may be due.
     pub(crate) fn expire_fields(&mut self) -> bool {
@@ -120,21 +163,9 @@ impl Shard {
             return;
         };
         let mut names: Vec<Vec<u8>> = Vec::new();
-        let logs = self.effects.journal.is_on();
-        let removed = hash.expire(now, FIELDS_PER_HASH_MAX, |name| {
-            if logs {
-                names.push(name.to_vec());
-            }
-        });
+        hash.expire(now, FIELDS_PER_HASH_MAX, |name| names.push(name.to_vec()));
         let is_empty = hash.is_empty();
-        if removed > 0 {
-            self.effects.expired_fields += removed as u64;
-            self.effects
-                .changed(key.db, &key.key, Event::HEXPIRED, &Caller::NOBODY);
-            let mut parts: Vec<&[u8]> = vec![b"HDEL", &key.key];
-            parts.extend(names.iter().map(Vec::as_slice));
-            self.effects.journal.say(key.db, &parts);
-        }
+        self.effects.fields_expired(key.db, &key.key, &names);
         if is_empty {
             drop(self.databases.get_mut(key.db).take(&key.key));
             self.effects

@@ -197,6 +197,19 @@ impl Hash {
             .map(|field| field.value)
     }
 
+    /// Whether the field is here still although its time has come.
+    pub fn has_expired(&self, name: &[u8], now: UnixMillis) -> bool {
+        self.may_expire() && self.field(name).is_some_and(|field| !field.is_live(now))
+    }
+
+    fn may_expire(&self) -> bool {
+        match &self.0 {
+            Form::Packed(_) => false,
+            Form::PackedEx(_) => true,
+            Form::Table(table) => table.volatile_len() > 0,
+        }
+    }
+
     /// When a field expires; `None` where there is no such field.
     pub fn deadline(&self, name: &[u8], now: UnixMillis) -> Option<Option<UnixMillis>> {
         self.field(name)
@@ -277,24 +290,33 @@ impl Hash {
         }
     }
 
-    /// Removes a field, expired or not. Returns whether it was there and live.
+    /// Removes a field. Returns whether it was there and live; an expired one stays for [`Self::remove_expired`].
     pub fn remove(&mut self, name: &[u8], now: UnixMillis) -> bool {
+        self.remove_where(name, |field| field.is_live(now))
+    }
+
+    /// Removes a field whose time has come. Returns whether there was one.
+    pub fn remove_expired(&mut self, name: &[u8], now: UnixMillis) -> bool {
+        self.may_expire() && self.remove_where(name, |field| !field.is_live(now))
+    }
+
+    fn remove_where(&mut self, name: &[u8], wanted: impl Fn(Field<'_>) -> bool) -> bool {
         let stride = self.stride();
         match &mut self.0 {
             Form::Packed(pack) | Form::PackedEx(pack) => {
-                let Some(at) = Self::find(pack, stride, name) else {
-                    return false;
-                };
-                let was_live = Self::read(pack, stride, at).is_live(now);
-                let mut next = Some(at);
+                let found = Self::find(pack, stride, name);
+                let found = found.filter(|at| wanted(Self::read(pack, stride, *at)));
+                let mut next = found;
                 for _ in 0..stride {
                     next = next.and_then(|at| pack.remove(at));
                 }
-                was_live
+                found.is_some()
             }
-            Form::Table(table) => table
-                .take(name)
-                .is_some_and(|entry| of_entry(&entry).is_live(now)),
+            Form::Table(table) => {
+                let spot = table.locate(table.hash_of(name), name);
+                let spot = spot.filter(|spot| wanted(of_entry(table.at(*spot))));
+                spot.map(|spot| table.take_at(spot)).is_some()
+            }
         }
     }
 
@@ -354,7 +376,7 @@ impl Hash {
             .map(|field| field.name.to_vec())
             .collect();
         for name in &due {
-            self.remove(name, now);
+            self.remove_expired(name, now);
             show(name);
         }
         due.len()

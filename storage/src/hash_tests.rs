@@ -13,6 +13,7 @@ const SMALL: HashLimits = HashLimits {
 enum Op {
     Set(Vec<u8>, Vec<u8>, bool),
     Remove(Vec<u8>),
+    RemoveExpired(Vec<u8>),
     Deadline(Vec<u8>, Option<u64>),
     Advance(u64),
     Expire(usize),
@@ -36,6 +37,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (name(), value(), any::<bool>()).prop_map(|(n, v, keep)| Op::Set(n, v, keep)),
         2 => name().prop_map(Op::Remove),
+        1 => name().prop_map(Op::RemoveExpired),
         2 => (name(), proptest::option::of(1u64..100)).prop_map(|(n, d)| Op::Deadline(n, d)),
         1 => (1u64..20).prop_map(Op::Advance),
         1 => (1usize..4).prop_map(Op::Expire),
@@ -66,7 +68,17 @@ proptest! {
                 Op::Remove(name) => {
                     let was_live = live(model.get(&name));
                     prop_assert_eq!(hash.remove(&name, clock), was_live);
-                    model.remove(&name);
+                    if was_live {
+                        model.remove(&name);
+                    }
+                }
+                Op::RemoveExpired(name) => {
+                    let has_expired = model.contains_key(&name) && !live(model.get(&name));
+                    prop_assert_eq!(hash.has_expired(&name, clock), has_expired);
+                    prop_assert_eq!(hash.remove_expired(&name, clock), has_expired);
+                    if has_expired {
+                        model.remove(&name);
+                    }
                 }
                 Op::Deadline(name, after) => {
                     let at = after.map(|after| now + after);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tests::reply::Value;
 use tests::server::eventually;
 use tests::wire::encode;
 use tests::{Options, Server};
@@ -128,4 +129,58 @@ fn a_dead_key_is_no_key_to_any_command() {
     assert_eq!(dead("RANDOMKEY"), "null($-1)");
     assert_eq!(dead("MSETNX dead 1 other 1"), ":1");
     assert_eq!(dead("SINTERSTORE other dead"), ":0");
+}
+
+/// As Redis 7.4 does, which an application sees in HLEN and EXISTS. What Redis counts as deleted by HDEL was gone already here.
+#[test]
+fn a_field_found_dead_is_counted_no_more() {
+    for (shards, entries) in [(1, 512), (1, 0), (4, 512), (4, 0)] {
+        let flags = format!(
+            "--enable-debug-command yes --appendonly yes --hash-max-listpack-entries {entries}"
+        );
+        let server = Server::start(Options::shards(shards).flags(&flags));
+        let mut wire = server.connect();
+        wire.ask("DEBUG SET-ACTIVE-EXPIRE 0");
+        let mut left = |asked: &[&str]| {
+            wire.ask("DEL h");
+            wire.ask("HSET h dead 1 live 2 dead:too 3");
+            wire.ask("HPEXPIRE h 1 FIELDS 2 dead dead:too");
+            eventually("the fields are dead", GONE_TIME_MAX, || {
+                wire.ask("HPTTL h FIELDS 1 dead").elements() == Some(vec![Value::Integer(-2)])
+            });
+            assert_eq!(wire.ask("HLEN h").integer(), 3);
+            for command in asked {
+                let reply = wire.ask(command);
+                assert!(!reply.is_error(), "{command}: {reply:?}");
+            }
+            let left = wire.ask("HLEN h").integer();
+            assert_eq!(wire.ask("DEBUG LOADAOF").text(), b"OK");
+            wire.ask("DEBUG SET-ACTIVE-EXPIRE 0");
+            assert_eq!(wire.ask("HLEN h").integer(), left, "{asked:?} loaded");
+            left
+        };
+        assert_eq!(left(&["HGETALL h"]), 3);
+        assert_eq!(left(&["HGET h live", "HGET h none"]), 3);
+        assert_eq!(left(&["HGET h dead"]), 2);
+        assert_eq!(left(&["HMGET h live dead none dead:too"]), 1);
+        assert_eq!(left(&["HEXISTS h dead"]), 2);
+        assert_eq!(left(&["HSTRLEN h dead"]), 2);
+        assert_eq!(left(&["HDEL h dead"]), 2);
+        assert_eq!(left(&["HDEL h live dead"]), 1);
+        assert_eq!(left(&["HDEL h live dead dead:too"]), 0);
+        assert_eq!(left(&["HGETDEL h FIELDS 1 dead"]), 2);
+        assert_eq!(left(&["HDEL h live", "HMGET h dead dead:too"]), 0);
+        let elsewhere = [
+            "MULTI",
+            "SET a 1",
+            "SET b 1",
+            "SET c 1",
+            "HGET h dead",
+            "EXEC",
+        ];
+        assert_eq!(left(&elsewhere), 2);
+        assert_eq!(wire.ask("EXISTS h").integer(), 1);
+        wire.ask("HDEL h live dead:too");
+        assert_eq!(wire.ask("EXISTS h").integer(), 0);
+    }
 }

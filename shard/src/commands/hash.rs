@@ -73,7 +73,11 @@ pub fn hsetnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 pub fn hget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let now = ctx.now;
     let hash = ctx.get::<Hash>(&args[1])?;
-    write_or_null(reply, hash.and_then(|hash| hash.get(&args[2], now)));
+    let value = hash.and_then(|hash| hash.get(&args[2], now));
+    write_or_null(reply, value);
+    if value.is_none() {
+        ctx.expire_fields(&args[1], args.iter().skip(2));
+    }
     Ok(())
 }
 
@@ -82,8 +86,14 @@ pub fn hmget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     let now = ctx.now;
     let hash = ctx.get::<Hash>(&args[1])?;
     reply.array(args.len() - 2);
+    let mut all = true;
     for name in args.iter().skip(2) {
-        write_or_null(reply, hash.and_then(|hash| hash.get(name, now)));
+        let value = hash.and_then(|hash| hash.get(name, now));
+        write_or_null(reply, value);
+        all &= value.is_some();
+    }
+    if !all {
+        ctx.expire_fields(&args[1], args.iter().skip(2));
     }
     Ok(())
 }
@@ -147,6 +157,9 @@ pub fn hstrlen(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     let hash = ctx.get::<Hash>(&args[1])?;
     let value = hash.and_then(|hash| hash.get(&args[2], now));
     reply.integer(value.map_or(0, Item::text_len) as i64);
+    if value.is_none() {
+        ctx.expire_fields(&args[1], args.iter().skip(2));
+    }
     Ok(())
 }
 
@@ -156,6 +169,9 @@ pub fn hexists(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     let hash = ctx.get::<Hash>(&args[1])?;
     let there = hash.is_some_and(|hash| hash.get(&args[2], now).is_some());
     reply.integer(i64::from(there));
+    if !there {
+        ctx.expire_fields(&args[1], args.iter().skip(2));
+    }
     Ok(())
 }
 
@@ -174,6 +190,9 @@ pub fn hdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     let now_empty = hash.is_empty();
     if count > 0 {
         ctx.lost(count, key, Event::HDEL, now_empty);
+    }
+    if count < args.len() - 2 {
+        ctx.expire_fields(key, args.iter().skip(2));
     }
     reply.integer(count as i64);
     Ok(())

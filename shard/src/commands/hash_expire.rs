@@ -269,6 +269,9 @@ pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     if deleted > 0 {
         ctx.lost(deleted, key, Event::HDEL, now_empty);
     }
+    if deleted < names.len() {
+        ctx.expire_fields(key, names.iter());
+    }
     Ok(())
 }
 
