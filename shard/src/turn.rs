@@ -19,7 +19,7 @@ use std::task::{Poll, Waker};
 use crate::executor::crew;
 use crate::mailbox::BellReader;
 use crate::mailbox::message::Message;
-use crate::shard::Shard;
+use crate::shard::{Shard, wall_time};
 use crate::slot::ShardId;
 
 /// Messages a turn handles before connections get their chance.
@@ -125,6 +125,8 @@ impl Shard {
             {
                 idle = false;
                 left -= 1;
+                // No command runs by a time from before it came: the shard may have given way, or lost its core, since the turn began.
+                self.now = wall_time();
                 woke_somebody |= !matches!(message, Message::Requests(_));
                 self.handle(from, message);
                 self.relieve(from);
