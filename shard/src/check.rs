@@ -1,7 +1,8 @@
 //! `percore check DIR`: reads the data files and tells what is in them, without changing any.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use storage::aof::{Reader, Record, Stop};
@@ -11,6 +12,7 @@ use crate::aof::manifest::{Folder, Manifest};
 use crate::aof::tails::{self, Unreadable};
 use crate::config::Config;
 use crate::loading::progress::Progress;
+use crate::shard::wall_time;
 
 /// What was found: lines to read, and whether all of it could be loaded.
 #[derive(Default)]
@@ -74,6 +76,23 @@ pub fn check(config: &Config) -> Report {
     report
 }
 
+/// The keys of a file. 128 bits of each are kept: two that share them are two of one name.
+#[derive(Default)]
+struct Seen {
+    keys: HashSet<(u64, u64)>,
+    hashers: [RandomState; 2],
+}
+
+impl Seen {
+    /// Returns whether the key is new.
+    fn insert(&mut self, database: u64, key: &[u8]) -> bool {
+        let [first, second] = &self.hashers;
+        let key = (database, key);
+        self.keys
+            .insert((first.hash_one(key), second.hash_one(key)))
+    }
+}
+
 fn snapshot(path: &Path, config: &Config, report: &mut Report) {
     let mut reader = match FileReader::open(path) {
         Ok(reader) => reader,
@@ -82,16 +101,25 @@ fn snapshot(path: &Path, config: &Config, report: &mut Report) {
     let limits = config.packing_limits();
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut keys, mut volatile, mut functions) = (0u64, 0u64, 0u64);
-    let mut databases = 0u64;
+    let (mut databases, mut database) = (0u64, 0);
+    let (mut seen, now) = (Seen::default(), wall_time());
     let mut told = Vec::new();
     loop {
         match reader.next(&limits, |_, _| true) {
             Ok(Part::Key(key)) => {
+                if !key.entry.is_expired(now) && !seen.insert(database, key.entry.key()) {
+                    let name = key.entry.key().escape_ascii();
+                    let what = format!("the key \"{name}\" stands there twice");
+                    return report.damage(path, reader.at(), &what);
+                }
                 keys += 1;
                 volatile += u64::from(key.entry.deadline().is_some());
                 *kinds.entry(key.entry.kind().name()).or_default() += 1;
             }
-            Ok(Part::Database(_)) => databases += 1,
+            Ok(Part::Database(number)) => {
+                databases += 1;
+                database = number;
+            }
             Ok(Part::Function(_)) => functions += 1,
             Ok(Part::Told(name, value)) => told.push((name, value)),
             Ok(Part::Passed) => {}

@@ -194,3 +194,31 @@ fn a_file_without_a_checksum_is_loaded() {
     let file = std::fs::read(server.directory().join(FILE)).expect("a snapshot");
     assert!(file.ends_with(&[0; 8]));
 }
+
+/// What a start would refuse, `percore check` finds, and nothing else.
+#[test]
+fn check_finds_what_a_start_refuses() {
+    let sound = sound();
+    let mut spoilt = sound.clone();
+    spoilt[40] ^= 1;
+    let twice = b"REDIS0012\0\x01k\x01v\0\x01k\x01w\xff\0\0\0\0\0\0\0\0";
+    let elsewhere = b"REDIS0012\0\x01k\x01v\xfe\x02\0\x01k\x01w\xff\0\0\0\0\0\0\0\0";
+    for (contents, word) in [
+        (&sound[..], "good"),
+        (elsewhere, "good"),
+        (&sound[..sound.len() - 1], "DAMAGED"),
+        (&spoilt, "DAMAGED"),
+        (twice, "twice"),
+    ] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(directory.path().join(FILE), contents).expect("writing a file");
+        let output = Command::new(&binary().path)
+            .arg("check")
+            .arg(directory.path())
+            .output()
+            .expect("starting the binary");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(word), "no {word:?}: {said}");
+        assert_eq!(output.status.success(), word == "good", "{said}");
+    }
+}
