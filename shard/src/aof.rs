@@ -38,10 +38,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use slab::Slab;
 use tracing::{error, info};
 
-use crate::aof::commits::{Awaited, CommitId, Settled};
+use crate::aof::commits::{Awaited, Settled};
 use crate::aof::gates::Gate;
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Groups;
@@ -70,15 +69,6 @@ enum Step {
     Close,
 }
 
-/// A transaction of this coordinator that is not certain yet.
-struct Commit {
-    /// Whose answer waits.
-    client: ClientToken,
-    /// It changed nothing.
-    only_read: bool,
-    then: Box<dyn FnOnce(&mut Shard)>,
-}
-
 /// The log of one shard.
 #[derive(Default)]
 pub struct Log {
@@ -99,7 +89,6 @@ pub struct Log {
     held: VecDeque<(Gate, ShardId, Message)>,
     /// Connections whose output waits.
     clients: VecDeque<(u64, ClientToken)>,
-    commits: Slab<Commit>,
     /// The task is at work.
     busy: bool,
     /// Since when it gathers what is to be written together.
@@ -263,65 +252,9 @@ impl Shard {
                 && self.log.synced == self.effects.journal.total())
     }
 
-    /// On a coordinator: a transaction whose shares and marks are about to be said.
-    pub(crate) fn begin_commit(&mut self, only_read: bool) -> CommitId {
-        let index = self.log.commits.insert(Commit {
-            client: ClientToken::NOBODY,
-            only_read,
-            then: Box::new(|_| {}),
-        });
-        CommitId {
-            coordinator: self.id,
-            index,
-        }
-    }
-
     /// Whether transactions wait for their shares.
     pub(crate) fn commits_wait(&self) -> bool {
         self.log.gates
-    }
-
-    /// What happens once the transaction of a client is certain; at once where nothing has to be.
-    pub(crate) fn after_commit(
-        &mut self,
-        commit: Option<CommitId>,
-        client: ClientToken,
-        then: impl FnOnce(&mut Shard) + 'static,
-    ) {
-        match commit.and_then(|id| self.log.commits.get_mut(id.index)) {
-            Some(commit) => {
-                commit.client = client;
-                commit.then = Box::new(then);
-            }
-            None => then(self),
-        }
-    }
-
-    fn commit_of(&mut self, client: ClientToken) -> Option<&mut Commit> {
-        let mut commits = self.log.commits.iter_mut();
-        let commit = commits.find(|(_, commit)| commit.client == client);
-        commit.map(|(_, commit)| commit)
-    }
-
-    /// Whether the answer to a client is here, and waits for the disk.
-    pub(crate) fn awaits_commit(&mut self, client: ClientToken) -> bool {
-        self.commit_of(client).is_some()
-    }
-
-    /// Does something behind the answer that a client waits for.
-    pub(crate) fn behind_commit(
-        &mut self,
-        client: ClientToken,
-        work: impl FnOnce(&mut Shard) + 'static,
-    ) {
-        let Some(commit) = self.commit_of(client) else {
-            return work(self);
-        };
-        let answer = std::mem::replace(&mut commit.then, Box::new(|_| {}));
-        commit.then = Box::new(move |shard| {
-            answer(shard);
-            work(shard);
-        });
     }
 
     /// On an owner: its share of a transaction has been said from `begins` on.
@@ -369,8 +302,7 @@ impl Shard {
         }
         self.open_gates();
         for index in settled.commits {
-            let ended = self.log.commits.try_remove(index);
-            ended.into_iter().for_each(|commit| (commit.then)(self));
+            self.certain(index);
         }
     }
 

@@ -47,6 +47,7 @@ use crate::timing::{SHORT_BYTES_MAX, Timing};
 use crate::tracking::Trackers;
 use crate::tracking::invalidation::Invalidations;
 use crate::transaction::Transaction;
+use crate::transaction::answers::Answers;
 use crate::transaction::exec::ExecState;
 use crate::transaction::gather::Gather;
 use crate::transaction::locks::{ItemId, LockTable};
@@ -134,6 +135,8 @@ pub struct Shard {
     pub refusals: Refusals,
     /// The append-only log on its way to disk.
     pub log: Log,
+    /// What clients of its transactions wait for.
+    pub(crate) answers: Answers,
     /// Emptied databases that a snapshot under way is still to write.
     pub(crate) orphans: Vec<Keyspace>,
     /// The number of the snapshot that it walks for, or did last.
@@ -235,6 +238,7 @@ impl Shard {
             last_logged: 0,
             refusals: Refusals::default(),
             log: Log::default(),
+            answers: Answers::default(),
             orphans: Vec::new(),
             walks_for: 0,
             candidates: Pool::default(),

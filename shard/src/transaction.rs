@@ -13,10 +13,12 @@
 //! Why nothing deadlocks: a transaction that waits holds locks only on lower shards than the one it waits on, and one that tries never
 //! waits; on one shard see `locks`. Why nothing starves: the ordered pass queues first come, first served. Why it is strictly serializable:
 //! between the last grant and the first release all locks are held (two-phase locking), the command runs at that instant, and it lies between
-//! the call and the reply. The client may be answered before the entries are back home, because whoever asks for those keys meets the lock.
+//! the call and the reply. The client may be answered before the entries are back home, because whoever asks for those keys meets the lock. Where
+//! others are to hear of what has changed, the answer waits for that (see `answers`).
 //!
 //! A connection runs nothing else while its transaction is under way, which keeps its commands in order.
 
+pub mod answers;
 pub mod divided;
 pub mod exec;
 pub mod gather;
@@ -576,12 +578,6 @@ impl Shard {
         }
     }
 
-    /// Answers once what was done is as safe as it has to be.
-    pub(crate) fn answer(&mut self, commit: Option<CommitId>, to: ReplyTo, encoded: Vec<u8>) {
-        let answer = move |shard: &mut Shard| shard.complete(shard.id, to, &encoded);
-        self.after_commit(commit, to.client, answer);
-    }
-
     /// The transaction has happened: everything goes home, and the locks are free.
     /// Returns what its reply has to wait for.
     fn strike(
@@ -596,6 +592,8 @@ impl Shard {
         let behind: SmallVec<[ShardId; 4]> =
             parts.iter().filter(is_behind).map(|it| it.shard).collect();
         let mut shares = self.shares(std::mem::take(&mut stage.away), &behind);
+        let telling = self.begin_telling(shares.commit());
+        let mut tellers = 0;
         for part in parts {
             let Some(item) = part.granted else {
                 continue;
@@ -628,6 +626,10 @@ impl Shard {
                 release.leave = Some(ticket);
             }
             release.end_turn = part.claimed_by;
+            if telling.is_some() && shard != self.id && release.has_news() {
+                release.tells = telling;
+                tellers += 1;
+            }
             if let Ending::Enroll(ticket) = ending {
                 release.enroll = Some((ticket, keys));
             }
@@ -638,7 +640,9 @@ impl Shard {
             "a transaction wrote a key it had not locked"
         );
         self.spare_stage = stage.into_spare();
-        shares.commit()
+        telling
+            .inspect(|id| self.asked_to_tell(*id, tellers))
+            .or(shares.commit())
     }
 
     pub(crate) fn give_back(&mut self, shard: ShardId, release: Release) {

@@ -236,6 +236,7 @@ impl Shard {
             Message::Claim(claim) => self.claimed(from, *claim),
             Message::Refused(request) => self.refused(from, *request),
             Message::Release(release) => self.release(*release),
+            Message::Told(index) => self.told(index),
             Message::Parcel(parcel) => self.receive_parcel(*parcel),
             Message::Visit(visit) => visit(self),
         }

@@ -175,3 +175,51 @@ fn a_pipeline_hears_of_each_command_behind_its_reply() {
     let expected = hold(&Oracle::start());
     assert_eq!(expected, hold(&Server::start(Options::shards(1))));
 }
+
+/// Whichever shards tell of the keys of a command, and whichever answers it.
+#[test]
+fn events_of_several_shards_are_heard_before_the_reply() {
+    const ROUNDS: usize = 500;
+    let ways: [&[&str]; 3] = [
+        &["MSET key v a v b v c v d v"],
+        &["SET from v", "RENAME from key"],
+        &[
+            "MULTI",
+            "SET a v",
+            "SET b v",
+            "INCR counter",
+            "SET key v",
+            "EXEC",
+        ],
+    ];
+    let server = Server::start(Options::shards(4));
+    server.connect().ask("CONFIG SET notify-keyspace-events KA");
+    let mut subscribers: Vec<Wire> = (0..4)
+        .map(|_| {
+            let mut wire = server.connect();
+            wire.ask("HELLO 3");
+            wire.ask("SUBSCRIBE __keyspace@0__:key");
+            wire
+        })
+        .collect();
+    let mut writers: Vec<Wire> = (0..4).map(|_| server.connect()).collect();
+    for round in 0..ROUNDS {
+        let way = ways[round % ways.len()];
+        let writer = &mut writers[round / ways.len() % 4];
+        for command in way {
+            let reply = writer.ask(command);
+            assert!(!reply.is_error(), "{command}: {reply:?}");
+        }
+        for wire in &mut subscribers {
+            wire.send_command(&["PING"]);
+            let heard = wire.reply();
+            assert!(
+                heard.starts_with(b">"),
+                "{round}, {way:?}: {}",
+                show(&heard)
+            );
+            let reply = wire.reply();
+            assert_eq!(reply, b"+PONG\r\n", "{}", show(&reply));
+        }
+    }
+}

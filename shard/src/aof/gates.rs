@@ -1,7 +1,6 @@
 //! Replies that wait for the disk, under `appendfsync always`: of connections, and to other shards.
 
 use crate::client::Client;
-use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -91,14 +90,7 @@ impl Shard {
     /// A log has just failed: what only read does not wait for it.
     pub(super) fn let_readers_go(&mut self) {
         self.log.looked_at = self.effects.journal.told();
-        let readers = self.log.commits.iter_mut().filter(|it| it.1.only_read);
-        let answers: Vec<_> = readers
-            .map(|(_, commit)| {
-                commit.client = ClientToken::NOBODY;
-                std::mem::replace(&mut commit.then, Box::new(|_| {}))
-            })
-            .collect();
-        answers.into_iter().for_each(|answer| answer(self));
+        self.answer_readers();
         let frontier = self.log.frontier();
         for (gate, to, message) in std::mem::take(&mut self.log.held) {
             match self.awaited(gate) > frontier {
@@ -132,6 +124,8 @@ impl Shard {
         while self.log.held.front().is_some_and(|it| it.0.all <= open_to)
             && let Some((_, to, message)) = self.log.held.pop_front()
         {
+            // Perhaps: then they go first.
+            self.news.is_sent = true;
             self.send(to, message);
         }
         while self.log.clients.front().is_some_and(|it| it.0 <= open_to)

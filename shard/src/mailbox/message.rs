@@ -3,7 +3,7 @@
 use protocol::args::OwnedArgs;
 use storage::{DbIndex, Entry};
 
-use crate::aof::commits::Awaited;
+use crate::aof::commits::{Awaited, CommitId};
 use crate::aof::journal::TransactionShare;
 use crate::blocking::waiting::{Ticket, WaiterId};
 use crate::context::Change;
@@ -39,6 +39,8 @@ pub enum Message {
     Claim(Box<Claim>),
     /// The transaction is over: entries come back, locks go.
     Release(Box<Release>),
+    /// What an owner has to tell of this transaction is on its way.
+    Told(usize),
     /// What one turn has published for the shard's subscribers.
     #[allow(clippy::box_collection)]
     Parcel(Box<Vec<Delivery>>),
@@ -155,6 +157,8 @@ pub struct Release {
     pub leave: Option<Ticket>,
     /// This waiter has had its turn here.
     pub end_turn: Option<WaiterId>,
+    /// The answer waits until this shard has told of the changes whom it tells.
+    pub tells: Option<CommitId>,
 }
 
 impl Release {
@@ -169,7 +173,14 @@ impl Release {
             enroll: None,
             leave: None,
             end_turn: None,
+            tells: None,
         }
+    }
+
+    /// Whether its owner hears of something that others are to be told.
+    pub fn has_news(&self) -> bool {
+        let is_change = matches!(self.lent, Lending::World(_) | Lending::Portion(_));
+        is_change || !self.changes.is_empty()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::mailbox::Outlets;
 use crate::mailbox::batch::Batch;
-use crate::mailbox::message::Message;
+use crate::mailbox::message::{Lending, Message};
 use crate::slot::ShardId;
 
 /// Messages to one shard, in order, that its ring has not taken yet.
@@ -20,7 +20,11 @@ pub struct Outbox {
 impl Outbox {
     /// Whether a client is answered by something in it.
     pub fn has_replies(&self) -> bool {
-        let is_reply = |message: &Message| matches!(message, Message::Replies(_));
+        let is_reply = |message: &Message| match message {
+            Message::Replies(_) | Message::Late(_) | Message::Told(_) => true,
+            Message::Granted(grant) => matches!(grant.lent, Lending::Ran(_)),
+            _ => false,
+        };
         self.sealed.iter().any(is_reply)
     }
 

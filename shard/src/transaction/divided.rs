@@ -264,10 +264,19 @@ impl Shard {
         let began = began.unwrap_or_else(Instant::now);
         self.account(facts.command, facts.caller, &args.borrow(), began);
         self.interrupt_timing();
-        for (shard, release) in releases {
+        let telling = self.begin_telling(None);
+        let mut tellers = 0;
+        for (shard, mut release) in releases {
+            if telling.is_some() && shard != self.id && release.has_news() {
+                release.tells = telling;
+                tellers += 1;
+            }
             self.give_back(shard, release);
         }
-        self.complete(self.id, *to, &encoded);
+        if let Some(id) = telling {
+            self.asked_to_tell(id, tellers);
+        }
+        self.answer(telling, *to, encoded);
     }
 }
 

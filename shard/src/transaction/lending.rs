@@ -245,6 +245,9 @@ impl Shard {
         for change in &release.changes {
             self.effects.came_home(change);
         }
+        if let Some(id) = release.tells {
+            self.say_told(id);
+        }
         if let Some((ticket, keys)) = release.enroll {
             self.effects.waits.enroll(Waiter::Elsewhere(ticket), keys);
         }
