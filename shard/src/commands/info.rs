@@ -28,6 +28,7 @@ use crate::shard::Shard;
 use crate::stats::Stats;
 use crate::timing::latency::Histogram;
 use crate::timing::rates::Current;
+use crate::transaction::gather::Until;
 
 /// A section: its name as a client asks for it, its heading, whether a bare INFO shows it, and what writes its lines.
 struct Section {
@@ -158,28 +159,38 @@ pub fn info(
         true => CommandId::all().collect(),
         false => Vec::new(),
     };
+    let mut shown = SECTIONS.iter().zip(&wanted);
+    let counts_keys = shown.any(|(section, wanted)| *wanted && section.name == "keyspace");
+    // Whoever was answered finds his keys counted, also those that are still on their way home. EXEC itself holds what would be waited for.
+    let until = match counts_keys && !client.session.in_exec {
+        true => Until::AllHome,
+        false => Until::Now,
+    };
     let visit = move |shard: &mut Shard| (Part::of(shard), shard.histograms(&measured));
-    Ok(shard.gather(client, visit, move |shard, parts, reply| {
-        let (parts, histograms): (Vec<Part>, Vec<_>) = parts.into_iter().unzip();
-        let mut sum = Part::default();
-        parts.iter().for_each(|part| sum.add(part));
-        let report = Report {
-            shard,
-            sum,
-            histograms: join(histograms),
-        };
-        let mut text = String::new();
-        for (section, _) in SECTIONS.iter().zip(wanted).filter(|(_, wanted)| *wanted) {
-            if !text.is_empty() {
-                text.push_str("\r\n");
+    let shards = shard.slots.all();
+    Ok(
+        shard.gather_when(client, shards, until, visit, move |shard, parts, reply| {
+            let (parts, histograms): (Vec<Part>, Vec<_>) = parts.into_iter().unzip();
+            let mut sum = Part::default();
+            parts.iter().for_each(|part| sum.add(part));
+            let report = Report {
+                shard,
+                sum,
+                histograms: join(histograms),
+            };
+            let mut text = String::new();
+            for (section, _) in SECTIONS.iter().zip(wanted).filter(|(_, wanted)| *wanted) {
+                if !text.is_empty() {
+                    text.push_str("\r\n");
+                }
+                // Writing to a string does not fail.
+                let _ = write!(text, "# {}\r\n", section.heading);
+                let _ = (section.write)(&report, &mut text);
             }
-            // Writing to a string does not fail.
-            let _ = write!(text, "# {}\r\n", section.heading);
-            let _ = (section.write)(&report, &mut text);
-        }
-        reply.verbatim("txt", text.as_bytes());
-        Ok(())
-    }))
+            reply.verbatim("txt", text.as_bytes());
+            Ok(())
+        }),
+    )
 }
 
 /// Whether the words behind INFO ask for a section.

@@ -68,9 +68,13 @@ fn what_is_answered_is_counted() {
         let mut readers: Vec<_> = (0..shards).map(|_| server.connect()).collect();
         for written in 1..=300 {
             writer.ask("MSET a 1 b 2 c 3 d 4");
+            writer.ask(&format!("MSET a{written} 1 b{written} 1 c{written} 1"));
             let reader = &mut readers[written % usize::from(shards)];
+            let keys = &info(reader, "keyspace")["db0"];
+            let expected = format!("keys={},", 4 + 3 * written);
+            assert!(keys.starts_with(&expected), "{shards} shards: {keys}");
             let changes = &info(reader, "persistence")["rdb_changes_since_last_save"];
-            assert_eq!(changes, &(4 * written).to_string(), "{shards} shards");
+            assert_eq!(changes, &(7 * written).to_string(), "{shards} shards");
         }
     }
 }
