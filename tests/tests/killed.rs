@@ -258,11 +258,14 @@ fn who_is_over_the_soft_limit_for_too_long_is_closed_though_nothing_happens() {
         let mut control = server.connect();
         let (mut slow, mut quick) = (stalled(&server), stalled(&server));
         let payload = "x".repeat(1 << 20);
+        let published = Instant::now();
         assert_eq!(control.command(&["PUBLISH", "c", &payload]).integer(), 2);
         // One reads in time, the other does not. Meanwhile nobody says a word.
         quick.reply();
         thread::sleep(Duration::from_secs(4));
-        assert_eq!(control.figure(closed), 0, "{shards} shards: too early");
+        let early = control.figure(closed);
+        let is_early = published.elapsed() < Duration::from_secs(6);
+        assert!(early == 0 || !is_early, "{shards} shards: too early");
         thread::sleep(Duration::from_secs(8));
         assert_eq!(control.figure(closed), 1, "{shards} shards");
         assert_eq!(control.ask("PUBLISH c x").integer(), 1);

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use tests::noise::Noise;
 use tests::reply::show;
+use tests::server::eventually;
 use tests::{Options, Oracle, Server, Wire};
 
 const SHARDS: [u16; 3] = [1, 2, 4];
 const SEQUENCES: u64 = 40;
 const CONNECTIONS: usize = 4;
 const STEPS: usize = 60;
+const GONE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Payloads: some short enough to be copied, some that are shared, some that travel apart.
 const PAYLOAD_BYTES: [usize; 5] = [0, 5, 700, 5_000, 70_000];
@@ -52,7 +54,12 @@ fn change(random: &mut fastrand::Rng) -> [&'static str; 3] {
 /// What each connection hears when they speak one after the other, each until it has its replies. Every second one speaks RESP3.
 fn heard(server: &Server, seed: u64) -> Vec<Vec<Vec<u8>>> {
     let mut random = fastrand::Rng::with_seed(seed);
-    server.connect().ask("FLUSHALL");
+    let mut writer = server.connect();
+    // Whoever subscribed in the last sequence would be counted among those who hear.
+    eventually("the last connections are gone", GONE_TIME_MAX, || {
+        writer.figure("connected_clients") == 1
+    });
+    writer.ask("FLUSHALL");
     let mut wires: Vec<Wire> = (0..CONNECTIONS).map(|_| server.connect()).collect();
     let mut heard = vec![Vec::new(); CONNECTIONS];
     for (at, wire) in wires.iter_mut().enumerate() {
@@ -60,7 +67,6 @@ fn heard(server: &Server, seed: u64) -> Vec<Vec<Vec<u8>>> {
             wire.ask("HELLO 3");
         }
     }
-    let mut writer = server.connect();
     for step in 0..STEPS {
         if random.u8(..4) == 0 {
             writer.command(&change(&mut random));

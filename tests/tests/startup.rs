@@ -323,10 +323,11 @@ fn who_comes_early_waits_for_the_data() {
             let early = std::thread::spawn(move || {
                 let mut replies = Vec::new();
                 while replies.len() < 20 {
-                    // The dead server's sockets may still be there, and are reset.
+                    // The dead server's sockets may still be there, and are reset; and where loading takes long, that is said.
                     if let Ok(mut wire) = tests::Wire::connect(address)
                         && wire.try_send(b"GET a\r\n").is_ok()
                         && let Ok(Some(reply)) = wire.try_reply()
+                        && !reply.starts_with(b"-LOADING ")
                     {
                         replies.push(reply);
                     }
@@ -346,13 +347,16 @@ fn who_comes_early_waits_for_the_data() {
 fn an_idle_server_sleeps() {
     let server = Server::start(Options::shards(4));
     let _idle: Vec<_> = (0..20).map(|_| server.connect()).collect();
-    let before = cpu_ticks(server.pid());
-    std::thread::sleep(Duration::from_secs(1));
-    let used = cpu_ticks(server.pid()) - before;
-    // Ticks are hundredths of a second: housekeeping is allowed a twentieth of one core, a busy loop takes all.
+    // A shared machine may take the core away and count that as this process's time, but not in every second; a busy loop takes all of each.
+    let mut used = (0..5).map(|_| {
+        let before = cpu_ticks(server.pid());
+        std::thread::sleep(Duration::from_secs(1));
+        cpu_ticks(server.pid()) - before
+    });
+    // Ticks are hundredths of a second: housekeeping is allowed a twentieth of one core.
     assert!(
-        used <= 5,
-        "{used} hundredths of a second of CPU while idle for one"
+        used.any(|used| used <= 5),
+        "more than 5 hundredths of a second of CPU in each idle second"
     );
 }
 

@@ -2,9 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
-use tests::server::free_port;
+use tests::server::{eventually, free_port};
 use tests::{Options, Server, Wire};
 
 use crate::{SHARDS, TIME_MAX};
@@ -117,10 +116,12 @@ fn a_shard_that_does_not_answer_fails_the_scrape() {
     let flags = format!("--metrics-port {port} --enable-debug-command yes");
     let server = Server::start(Options::shards(2).flags(&flags));
     let mut wire = server.connect();
-    wire.send(b"DEBUG SLEEP 3.5\r\n");
-    std::thread::sleep(Duration::from_millis(100));
-    let answer = request(port, "GET /metrics HTTP/1.1\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    // A scrape waits three seconds for the shards.
+    wire.send(b"DEBUG SLEEP 6\r\n");
+    eventually("no shard answers", TIME_MAX, || {
+        let answer = request(port, "GET /metrics HTTP/1.1\r\n\r\n");
+        answer.starts_with("HTTP/1.1 503 ")
+    });
     assert_eq!(wire.value().text(), b"OK");
     assert!(sum(&scrape(port), "percore_connected_clients") > 0.0);
 }

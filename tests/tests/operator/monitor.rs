@@ -1,7 +1,5 @@
 //! MONITOR.
 
-use std::time::Duration;
-
 use tests::server::eventually;
 use tests::{Options, Oracle, Server, Wire};
 
@@ -15,8 +13,8 @@ const SHOWN: &str = "SET a 1; get a; MSET a 1 b 2 c 3; GET; NONSENSE; LPUSH a x;
     SUBSCRIBE a; UNSUBSCRIBE a; DBSIZE; SCAN 0; KEYS none; TIME; OBJECT ENCODING a; COMMAND COUNT; FLUSHALL; RESET; \
     ECHO \"a \\x00\\\"\\n\\xff\"; CLIENT REPLY SKIP\r\nGET a\r\nQUIT";
 
-/// What a monitor is told until somebody says `ECHO end`, without times and addresses.
-fn lines(monitor: &mut Wire) -> Vec<String> {
+/// What a monitor is told up to a command that is shown as `last`, without times and addresses.
+fn lines(monitor: &mut Wire, last: &str) -> Vec<String> {
     let mut lines = Vec::new();
     loop {
         let line = String::from_utf8(monitor.reply()).expect("visible text");
@@ -28,10 +26,11 @@ fn lines(monitor: &mut Wire) -> Vec<String> {
         );
         let (db, rest) = rest.split_once(" 127.0.0.1:").expect("an address");
         let (_, words) = rest.split_once("] ").expect("words");
-        if words == "\"ECHO\" \"end\"\r\n" {
+        let words = words.trim_end();
+        lines.push(format!("{db} {words}"));
+        if words == last {
             return lines;
         }
-        lines.push(format!("{db} {}", words.trim_end()));
     }
 }
 
@@ -49,10 +48,14 @@ fn shown(server: &Server) -> Vec<String> {
     }
     wire.send(format!("{last}\r\n").as_bytes());
     wire.until_closed();
-    // What two shards show is in no order, and the end may come to another shard than what it ends.
-    std::thread::sleep(Duration::from_millis(50));
+    let mut all = monitors
+        .each_mut()
+        .map(|monitor| lines(monitor, "\"QUIT\""));
+    // Only now: what two shards show is in no order, and this may come to another shard.
     server.connect().ask("ECHO end");
-    let all = monitors.map(|mut monitor| lines(&mut monitor));
+    for (monitor, all) in monitors.iter_mut().zip(&mut all) {
+        all.extend(lines(monitor, "\"ECHO\" \"end\""));
+    }
     assert!(all.iter().all(|lines| *lines == all[0]));
     all[0].clone()
 }

@@ -108,9 +108,9 @@ fn time_is_nobody() {
         let mut other = server.connect();
         other.ask("DEBUG SET-ACTIVE-EXPIRE 0");
         let mut wire = tracker(&server, "NOLOOP");
-        other.ask("SET a 1 PX 300");
+        other.ask("SET a 1 PX 1000");
         wire.ask("GET a");
-        std::thread::sleep(Duration::from_millis(350));
+        std::thread::sleep(Duration::from_millis(1050));
         assert_eq!(wire.ask("EXISTS a"), Value::Integer(0));
         assert_eq!(keys(&wire.value()), ["a"]);
     }
