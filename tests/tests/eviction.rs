@@ -211,6 +211,48 @@ fn a_shard_without_a_victim_has_others_evict() {
     }
 }
 
+/// A shard in the middle of a long command owes what another writes, but not without bound.
+#[test]
+fn memory_is_bounded_while_a_shard_does_not_come_to_evict() {
+    const WRITERS: usize = 4;
+    const WRITTEN: usize = 2000;
+    const SORTED: usize = 400_000;
+    let server = Server::start(Options::shards(2));
+    let mut busy = server.connect();
+    // "foo" is in slot 12182, "bar" in 5061.
+    for from in (0..SORTED).step_by(10_000) {
+        let elements = (from..from + 10_000).map(|n| (n * 7919 % SORTED).to_string());
+        let words = ["RPUSH".to_owned(), "{foo}".to_owned()];
+        let words: Vec<String> = words.into_iter().chain(elements).collect();
+        let mut command = Vec::new();
+        encode(&words, &mut command);
+        busy.send(&command);
+        busy.reply();
+    }
+    let mut writers: Vec<Wire> = (0..WRITERS).map(|_| server.connect()).collect();
+    assert_eq!(run(&mut writers[0], sets("{foo}", 500, "EX 1000")), 0);
+    let room = 1 << 20;
+    let limit = used(&mut writers[0]) + room;
+    writers[0].ask(&format!(
+        "CONFIG SET maxmemory {limit} maxmemory-policy volatile-lru"
+    ));
+    busy.send(b"SORT {foo} ALPHA\r\n");
+    let refused = std::thread::scope(|scope| {
+        let write = |(index, wire)| {
+            let prefix = format!("{{bar}}{index}");
+            scope.spawn(move || run(wire, sets(&prefix, WRITTEN, "")))
+        };
+        let writing: Vec<_> = writers.iter_mut().enumerate().map(write).collect();
+        let joined = writing.into_iter().map(|it| it.join().expect("a writer"));
+        joined.sum::<usize>()
+    });
+    busy.reply();
+    let taken = ((WRITERS * WRITTEN - refused) * VALUE_BYTES) as u64;
+    let may_go = 500 * VALUE_BYTES as u64;
+    let bound = room + may_go + (limit / 16).max(512 * 1024) + EXCESS_BYTES_MAX;
+    assert!(taken < bound, "{taken} bytes taken where {bound} may be");
+}
+
 #[test]
 fn what_was_used_of_late_stays() {
     for shards in SHARDS {

@@ -9,7 +9,8 @@
 //! Inside a shard the pool decides, see `storage::eviction`. Work is bounded by time, as `maxmemory-eviction-tenacity` says; what is left
 //! is done before the next commands, and by the clock.
 //!
-//! A command is refused only when no shard has a key that may go and none owes anything. Keys lent to a transaction may not; nothing
+//! A command is refused when no shard has a key that may go and none owes anything; or when those that owe do not come to it, in the middle of a long
+//! command, and memory is [far](OVERDRAFT) beyond its limit. Keys lent to a transaction may not; nothing
 //! is evicted while the whole keyspace is lent.
 //!
 //! Why no common order of all keys: it would be a lock, or messages, at every use of a key.
@@ -37,6 +38,9 @@ pub(crate) const VICTIM_BYTES: i64 = 256;
 
 /// Of how many victims their mean size is, about.
 const VICTIMS_OF_MEAN: i64 = 16;
+
+/// The part of its limit by which memory may exceed it while a shard does not come to what it owes.
+const OVERDRAFT: i64 = 16;
 
 /// Whether there is memory for a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,6 +84,12 @@ impl Shard {
         self.process.memory.used_in_the_end(self.first_of_thread) - limit
     }
 
+    /// How far that may be for some time.
+    fn overdraft(&self) -> i64 {
+        let limit = i64::try_from(self.config.maxmemory).unwrap_or(i64::MAX);
+        (limit / OVERDRAFT).max(OWED_MAX * self.slots.shards() as i64)
+    }
+
     #[cold]
     fn evict_down(&mut self) -> Room {
         debug_assert!(
@@ -120,7 +130,9 @@ impl Shard {
                         self.charge(shard, self.victim_bytes_mean.max(1));
                         continue;
                     }
-                    None if process.memory.is_owed() => break Room::Elsewhere,
+                    None if process.memory.is_owed() && over <= self.overdraft() => {
+                        break Room::Elsewhere;
+                    }
                     None if over <= 0 => break Room::Enough,
                     None => break Room::None,
                 }
