@@ -142,13 +142,21 @@ mod tests {
 
     #[test]
     fn what_threads_have_run_adds_up() {
-        let own = std::process::id();
-        let Some(before) = scheduled_nanos(own) else {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        // Not our own: threads of other tests end meanwhile, and what they have run goes with them.
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "while :; do :; done"]);
+        let process = Process::start("sh", command, &directory.path().join("log")).unwrap();
+        let Some(before) = scheduled_nanos(process.child.id()) else {
             return;
         };
-        let busy = std::time::Instant::now();
-        while busy.elapsed() < Duration::from_millis(20) {}
-        assert!(scheduled_nanos(own).is_some_and(|after| after > before));
+        let began = std::time::Instant::now();
+        while scheduled_nanos(process.child.id()).is_some_and(|after| after == before) {
+            assert!(began.elapsed() < PATIENCE, "it does not grow");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(scheduled_nanos(process.child.id()).is_some_and(|after| after > before));
     }
 
     #[test]

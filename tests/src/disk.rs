@@ -209,6 +209,25 @@ impl Disk {
         safe
     }
 
+    /// Whether all that is in the files of a server's log is safe.
+    ///
+    /// # Panics
+    /// Where it is not known what is.
+    pub fn has_synced_logs(&self, data: &Path) -> bool {
+        let safe = self.safe();
+        names(&data.join("appendonlydir"))
+            .into_iter()
+            .filter(|(name, _)| name.ends_with(".aof"))
+            .all(|(_, path)| {
+                let Ok(about) = fs::metadata(path) else {
+                    return false;
+                };
+                let generation = safe.generations.get(&about.ino()).unwrap_or(&0);
+                let id = format!("{}.{generation}", about.ino());
+                safe.bytes.get(&id).copied().unwrap_or(0) == about.len()
+            })
+    }
+
     /// The machine has lost its power, and the server with it: what is left is what was safe, and of everything else some.
     ///
     /// # Panics

@@ -41,12 +41,12 @@ fn contend(
     let until_end = |work: &(dyn Fn(&mut Wire, usize, usize) + Sync), client: usize, one: usize| {
         let mut wire = server.connect();
         let mut call = 0;
-        while goes_on() {
+        // Once in any case: a busy machine may begin this thread when the time is up.
+        while call == 0 || goes_on() {
             work(&mut wire, client, call);
             call += 1;
             reads.fetch_add(one, Ordering::Relaxed);
         }
-        assert!(call > 0, "no call was made");
     };
     std::thread::scope(|scope| {
         for client in 0..writers {

@@ -501,7 +501,8 @@ fn run(shards: u16, elements: usize, seed: u64, lossy: bool) {
         lossy || lost.is_empty(),
         "lost with {shards} shards and seed {seed}: {lost:?}"
     );
-    // What comes now is nobody's.
+    // What comes now is nobody's, and nothing has to make room for it.
+    wire.ask("CONFIG SET maxmemory 0");
     for key in LISTS {
         wire.command(&["RPUSH", key, "last"]);
         assert_eq!(wire.command(&["LLEN", key]), Value::Integer(1), "of {key}");
@@ -641,10 +642,10 @@ fn who_closes_his_side_gets_what_is_there() {
     }
 }
 
-/// Never before its time, and to the millisecond where the machine is not busy: of many, the best.
+/// Never before its time, and to the millisecond where the machine is not busy: of many, the best. A busy one is given more of them.
 #[test]
 fn time_runs_out_to_the_millisecond() {
-    const ROUNDS: usize = 8;
+    const ROUNDS_MAX: usize = 400;
     const WAIT: Duration = Duration::from_millis(30);
     /// The server counts from the millisecond in which it began.
     const EARLY_MAX: Duration = Duration::from_millis(1);
@@ -658,14 +659,16 @@ fn time_runs_out_to_the_millisecond() {
             "BZPOPMIN beta 0.03",
             "XREAD BLOCK 30 STREAMS gamma delta $ $",
         ] {
-            let waits = (0..ROUNDS).map(|_| {
+            let mut waits = (0..ROUNDS_MAX).map(|_| {
                 let began = Instant::now();
                 assert!(matches!(wire.ask(command), Value::Null(_)));
-                began.elapsed()
+                let took = began.elapsed();
+                let is_early = took + EARLY_MAX < WAIT;
+                assert!(!is_early, "{command}: {took:?} with {shards} shards");
+                took
             });
-            let best = waits.min().expect("some rounds");
-            let is_right = best + EARLY_MAX >= WAIT && best <= WAIT + LATE_MAX;
-            assert!(is_right, "{command}: {best:?} with {shards} shards");
+            let is_right = |took| took <= WAIT + LATE_MAX;
+            assert!(waits.any(is_right), "{command} with {shards} shards");
         }
     }
 }

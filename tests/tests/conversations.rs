@@ -7,14 +7,15 @@
 //! 1! BLPOP a 0  sends, and waits until the server counts one more blocked client
 //! 1> SET a b    sends, and expects no reply
 //! 1<            waits for a reply, or a message
+//! 1~2 DBSIZE    asks until the answer is this number
 //! ```
 //!
 //! An empty line ends a scene: the next one has new connections. The data stays.
 
 use std::time::Duration;
 
-use tests::reply::show;
-use tests::server::eventually;
+use tests::reply::{Value, show};
+use tests::server::{START_TIME_MAX, eventually};
 use tests::{Options, Oracle, Server, Wire};
 
 const SHARDS: [u16; 3] = [1, 2, 4];
@@ -85,7 +86,13 @@ fn hold(server: &Server, version: &str, conversation: &str) -> Vec<(usize, Vec<u
                     || blocked(&mut control) > before,
                 );
             }
-            other => panic!("line {at}: what is {other:?}?"),
+            other => {
+                let number = other.strip_prefix('~').and_then(|it| it.parse().ok());
+                let number = number.unwrap_or_else(|| panic!("line {at}: what is {other:?}?"));
+                eventually(&format!("line {at}: {line}"), START_TIME_MAX, || {
+                    wire.command(&words) == Value::Integer(number)
+                });
+            }
         }
     }
     heard
@@ -100,10 +107,11 @@ fn hear(wire: &mut Wire, at: usize, line: &str) -> Vec<u8> {
 }
 
 fn compare(conversation: &str) {
-    let oracle = Oracle::start();
+    let flags = "--enable-debug-command yes";
+    let oracle = Oracle::with_flags(flags);
     let expected = VERSIONS.map(|version| hold(&oracle, version, conversation));
     for shards in SHARDS {
-        let server = Server::start(Options::shards(shards));
+        let server = Server::start(Options::shards(shards).flags(flags));
         for (version, expected) in std::iter::zip(VERSIONS, &expected) {
             let heard = hold(&server, version, conversation);
             for ((at, expected), (_, heard)) in std::iter::zip(expected, heard) {

@@ -225,14 +225,15 @@ pub unsafe extern "C" fn fdatasync(fd: c_int) -> c_int {
 pub unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
     // SAFETY: a path of the caller's.
     let path = unsafe { real::path(CStr::from_ptr(to)) };
-    if let Some(faults) = faults().filter(|faults| path.starts_with(&faults.data)) {
-        if let Some(error) = faults.fails(&faults.control.rename, &path) {
-            return real::fail(error);
-        }
-        faults.disk.goes(&path);
-    }
     // SAFETY: passed on as it came.
-    unsafe { (real::calls().rename)(from, to) }
+    let really = || unsafe { (real::calls().rename)(from, to) };
+    let Some(faults) = faults().filter(|faults| path.starts_with(&faults.data)) else {
+        return really();
+    };
+    match faults.fails(&faults.control.rename, &path) {
+        Some(error) => real::fail(error),
+        None => faults.disk.goes(&path, really),
+    }
 }
 
 /// # Safety
@@ -241,9 +242,10 @@ pub unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int
 pub unsafe extern "C" fn unlink(name: *const c_char) -> c_int {
     // SAFETY: a path of the caller's.
     let path = unsafe { real::path(CStr::from_ptr(name)) };
-    if let Some(faults) = faults().filter(|faults| path.starts_with(&faults.data)) {
-        faults.disk.goes(&path);
-    }
     // SAFETY: passed on as it came.
-    unsafe { (real::calls().unlink)(name) }
+    let really = || unsafe { (real::calls().unlink)(name) };
+    match faults().filter(|faults| path.starts_with(&faults.data)) {
+        Some(faults) => faults.disk.goes(&path, really),
+        None => really(),
+    }
 }

@@ -11,7 +11,7 @@ use std::os::fd::FromRawFd;
 use std::os::raw::c_int;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const COPIED_AT_ONCE: usize = 1 << 20;
 
@@ -24,6 +24,12 @@ struct Known {
     dirty_from: Option<u64>,
     /// It has been seen.
     seen: bool,
+}
+
+impl Known {
+    fn id(&self, inode: u64) -> String {
+        format!("{inode}.{}", self.generation)
+    }
 }
 
 pub struct Disk {
@@ -41,14 +47,12 @@ impl Disk {
         }
     }
 
-    fn with<T>(&self, inode: u64, work: impl FnOnce(&mut Known) -> T) -> T {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        work(known.entry(inode).or_default())
+    fn known(&self) -> MutexGuard<'_, HashMap<u64, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn id(&self, inode: u64) -> String {
-        let generation = self.with(inode, |known| known.generation);
-        format!("{inode}.{generation}")
+    fn with<T>(&self, inode: u64, work: impl FnOnce(&mut Known) -> T) -> T {
+        work(self.known().entry(inode).or_default())
     }
 
     /// Something is written from this place on, or the file is cut there.
@@ -77,12 +81,12 @@ impl Disk {
         // SAFETY: open for as long as this call lasts, and not closed here.
         let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
         let Ok(about) = file.metadata() else { return };
-        let from = self.with(about.ino(), |known| {
+        let (from, id) = self.with(about.ino(), |known| {
             let all = !std::mem::replace(&mut known.seen, true);
             // What was written by calls that do not pass here, as copies of whole files are.
-            known.dirty_from.take().or(all.then_some(0))
+            let from = known.dirty_from.take().or(all.then_some(0));
+            (from, known.id(about.ino()))
         });
-        let id = self.id(about.ino());
         if let Some(from) = from {
             // A file that is open for writing only cannot be read: it is opened anew.
             let path = format!("/proc/self/fd/{fd}");
@@ -113,6 +117,8 @@ impl Disk {
 
     /// The names in a folder are as they are now.
     pub fn folder_is_safe(&self, path: &Path) {
+        // Until it is noted: what another thread notes later, it has seen later.
+        let mut known = self.known();
         let Ok(entries) = fs::read_dir(path) else {
             return;
         };
@@ -120,7 +126,8 @@ impl Disk {
         let mut line = format!("folder /{}", relative.display());
         for entry in entries.flatten() {
             if let Ok(about) = entry.metadata() {
-                let (name, id) = (entry.file_name(), self.id(about.ino()));
+                let id = known.entry(about.ino()).or_default().id(about.ino());
+                let name = entry.file_name();
                 // A string takes all that is written to it.
                 let _ = write!(line, " {}={id}", name.to_string_lossy());
             }
@@ -129,21 +136,27 @@ impl Disk {
         self.note(&line);
     }
 
-    /// The file at `path` is removed, or another takes its name: if its inode is used again, it is another file.
-    pub fn goes(&self, path: &Path) {
-        if let Ok(about) = fs::metadata(path)
-            && about.nlink() == 1
+    /// Does `really`, which removes the file at `path` or gives its name to another: if its inode is used again, it is another file.
+    ///
+    /// That is noted behind it. A kill in between leaves the name to what has it, and the old file as it is known; noted before, it would
+    /// leave the name to a file of which nothing is safe.
+    pub fn goes(&self, path: &Path, really: impl FnOnce() -> c_int) -> c_int {
+        // Nobody has its inode, or looks at names, before that is done.
+        let mut known = self.known();
+        let about = fs::metadata(path).ok().filter(|about| about.nlink() == 1);
+        let done = really();
+        if done == 0
+            && let Some(about) = about
         {
-            let generation = self.with(about.ino(), |known| {
-                let generation = known.generation + 1;
-                *known = Known {
-                    generation,
-                    ..Known::default()
-                };
-                generation
-            });
+            let generation = known.get(&about.ino()).map_or(0, |it| it.generation) + 1;
+            let new = Known {
+                generation,
+                ..Known::default()
+            };
+            known.insert(about.ino(), new);
             self.note(&format!("gone {} {generation}\n", about.ino()));
         }
+        done
     }
 
     /// One line, written at once: a kill leaves it whole or leaves it out.

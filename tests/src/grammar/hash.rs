@@ -69,6 +69,10 @@ pub fn draw(draw: &mut Draw) -> Command {
         31..34 => {
             let verb = draw.pick(&["HEXPIRE", "HPEXPIRE"]);
             let time = draw.pick(&["1000000", "2000000", "-1", "x", "9223372036854775807"]);
+            let time = match time {
+                "1000000" | "2000000" => draw.lifetime(time.parse().expect("a number")),
+                other => other.to_owned(),
+            };
             let expire = command(verb).arg(draw.key()).arg(time);
             let expire = draw.option(expire, &["NX", "XX", "GT", "LT", "lt"]);
             named(draw, expire)

@@ -106,6 +106,10 @@ fn expire(draw: &mut Draw) -> Command {
         "",
         "1.5",
     ]);
+    let time = match time {
+        "1000000" | "1500000" | "2000000" => draw.lifetime(time.parse().expect("a number")),
+        other => other.to_owned(),
+    };
     let expire = command(verb).arg(draw.key()).arg(time);
     condition(draw, expire)
 }

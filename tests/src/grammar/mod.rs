@@ -232,6 +232,8 @@ const NO_FLOATS: &[&str] = &["nan", "", "x", "1.5x", " 1", "1,5", "--1"];
 #[derive(Debug)]
 pub struct Draw {
     random: Rng,
+    /// Lifetimes drawn so far.
+    lifetimes: u64,
 }
 
 impl Draw {
@@ -239,6 +241,7 @@ impl Draw {
     pub fn new(seed: u64) -> Draw {
         Draw {
             random: Rng::with_seed(seed),
+            lifetimes: 0,
         }
     }
 
@@ -300,6 +303,14 @@ impl Draw {
 
     fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.random.usize(..all.len())]
+    }
+
+    /// A time to live, in seconds or milliseconds, near this one. Each of a sequence is another: whether the same one, given later, ends later
+    /// depends on whether the clock has gone on by a millisecond, and GT and LT ask for that.
+    fn lifetime(&mut self, near: u64) -> String {
+        const APART: u64 = 7_000;
+        self.lifetimes += 1;
+        (near + self.lifetimes * APART).to_string()
     }
 
     fn key(&mut self) -> &'static str {

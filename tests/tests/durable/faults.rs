@@ -121,7 +121,11 @@ fn through_a_failing_log(call: Call, error: u32, policy: &str, recovers: bool) {
                         .into_iter()
                         .map(|it| it.join().expect("a writer"))
                         .collect();
+                    // By now all has been written. How long its sync takes is the disk's affair.
                     std::thread::sleep(std::time::Duration::from_millis(2_500));
+                    eventually("all to be synced", START_TIME_MAX, || {
+                        disk.has_synced_logs(server.directory())
+                    });
                     server.signal("KILL");
                     answered
                 }
