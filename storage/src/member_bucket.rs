@@ -99,11 +99,25 @@ const fn slots_of(len: usize) -> usize {
     len.next_multiple_of(WORD)
 }
 
+/// The first eight bytes, of as many or more.
+#[inline]
 fn word(bytes: &[u8]) -> u64 {
-    let mut word = [0; WORD];
-    let len = bytes.len().min(WORD);
-    word[..len].copy_from_slice(&bytes[..len]);
-    u64::from_le_bytes(word)
+    let (word, _) = bytes.split_first_chunk().expect("a whole word");
+    u64::from_le_bytes(*word)
+}
+
+/// Whether two bodies are the same, for which calling `memcmp` takes longer than comparing does.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let len = one.len();
+    if len != other.len() || len < WORD {
+        return one == other;
+    }
+    let at_end = len - WORD;
+    let words = (0..at_end).step_by(WORD).chain([at_end]);
+    words.fold(0, |differs, at| {
+        differs | (word(&one[at..]) ^ word(&other[at..]))
+    }) == 0
 }
 
 /// The sum of the sizes that eight codes tell.
@@ -182,11 +196,16 @@ impl Bucket {
 
     /// Where in the block the body of the member at `at` stands.
     fn body(&self, at: usize) -> Range<usize> {
-        let codes = self.codes();
-        let whole = codes[..at].chunks_exact(WORD);
-        let rest = word(whole.remainder());
-        let before: usize = whole.map(|eight| sum_of_sizes(word(eight))).sum();
-        let start = 2 * self.slots() + before + sum_of_sizes(rest);
+        let slots = self.slots();
+        let codes = &self.block[slots..2 * slots];
+        let (whole, rest) = (at / WORD * WORD, at % WORD);
+        let before: usize = codes[..whole]
+            .chunks_exact(WORD)
+            .map(|eight| sum_of_sizes(word(eight)))
+            .sum();
+        // Of the word in which it stands, those before it.
+        let mask = (1 << (8 * rest)) - 1;
+        let start = 2 * slots + before + sum_of_sizes(word(&codes[whole..]) & mask);
         start..start + size(codes[at])
     }
 
@@ -207,7 +226,7 @@ impl Bucket {
                     Some(apart) if member.code == APART => apart
                         .get(self.apart_at(at))
                         .is_some_and(|text| **text == *member.text),
-                    _ => self.block[self.body(at)] == *member.body(),
+                    _ => is_same(&self.block[self.body(at)], member.body()),
                 }
         })
     }
