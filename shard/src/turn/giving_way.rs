@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// A yield that takes longer went to somebody who is no client. Slices are 3 ms or 4 ms on most kernels.
 const YIELD_MAX: Duration = Duration::from_millis(2);
 
+/// One that takes longer went to somebody.
+const SWITCH_MIN: Duration = Duration::from_micros(4);
+
 /// How long the shard does not give way after such a one, at first and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -30,15 +33,16 @@ pub struct GivingWay {
 }
 
 impl GivingWay {
-    /// Lets others run, if that has gone well lately. `now` may be as old as the turn.
-    pub fn give_way(&mut self, now: Instant) {
+    /// Lets others run, if that has gone well lately. `now` may be as old as the turn. Returns whether somebody did.
+    pub fn give_way(&mut self, now: Instant) -> bool {
         if self.resumes_at.is_some_and(|resumes_at| now < resumes_at) {
-            return;
+            return false;
         }
         let before = Instant::now();
         rustix::thread::sched_yield();
         let after = Instant::now();
         self.took(after - before, after);
+        after - before > SWITCH_MIN
     }
 
     /// Learns from a yield.
