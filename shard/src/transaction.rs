@@ -592,8 +592,7 @@ impl Shard {
         let behind: SmallVec<[ShardId; 4]> =
             parts.iter().filter(is_behind).map(|it| it.shard).collect();
         let mut shares = self.shares(std::mem::take(&mut stage.away), &behind);
-        let telling = self.begin_telling(shares.commit());
-        let mut tellers = 0;
+        let mut telling = self.begin_telling(shares.commit());
         for part in parts {
             let Some(item) = part.granted else {
                 continue;
@@ -626,10 +625,7 @@ impl Shard {
                 release.leave = Some(ticket);
             }
             release.end_turn = part.claimed_by;
-            if telling.is_some() && shard != self.id && release.has_news() {
-                release.tells = telling;
-                tellers += 1;
-            }
+            self.ask_to_tell(&mut telling, shard, &mut release);
             if let Ending::Enroll(ticket) = ending {
                 release.enroll = Some((ticket, keys));
             }
@@ -640,9 +636,7 @@ impl Shard {
             "a transaction wrote a key it had not locked"
         );
         self.spare_stage = stage.into_spare();
-        telling
-            .inspect(|id| self.asked_to_tell(*id, tellers))
-            .or(shares.commit())
+        telling.commit
     }
 
     pub(crate) fn give_back(&mut self, shard: ShardId, release: Release) {

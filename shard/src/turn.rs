@@ -154,7 +154,6 @@ impl Shard {
             }
             self.send_published();
             woke_somebody |= self.hand_out_in_turn(left > 0);
-            woke_somebody |= self.send_to_line();
             let mut kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;
@@ -168,19 +167,15 @@ impl Shard {
                 woke_somebody |= self.answer_behind_news();
             }
             self.flush_journal();
+            woke_somebody |= self.send_to_line();
             if woke_somebody || left == 0 || self.eviction_unfinished {
                 return After::Again;
             }
             self.publish_moved();
-            // Where locks and blocked commands are passed on from shard to shard, messages that lie about cost somebody his place in the order.
             if idle
                 && mem::take(&mut may_give_way)
-                && crew::others_rest()
-                && self.locks.is_empty()
-                && self.transactions.is_empty()
-                && self.tickets.is_empty()
-                && self.effects.waits.is_empty()
                 && self.publishing.line.is_empty()
+                && self.has_time()
             {
                 self.giving_way.give_way(self.instant);
                 continue;
@@ -203,6 +198,16 @@ impl Shard {
                 return After::Sleep;
             }
         }
+    }
+
+    /// Whether others may have this core. Where locks and blocked commands are passed on from shard to shard, messages that lie about cost somebody his place
+    /// in the order.
+    pub(crate) fn has_time(&self) -> bool {
+        crew::others_rest()
+            && self.locks.is_empty()
+            && self.transactions.is_empty()
+            && self.tickets.is_empty()
+            && self.effects.waits.is_empty()
     }
 
     /// Whether most of those who are served are about to send more, and nobody waits whom a nap would hold up.

@@ -202,7 +202,9 @@ impl Hash {
         self.may_expire() && self.field(name).is_some_and(|field| !field.is_live(now))
     }
 
-    fn may_expire(&self) -> bool {
+    /// Whether fields of it have deadlines, or had.
+    #[inline]
+    pub fn may_expire(&self) -> bool {
         match &self.0 {
             Form::Packed(_) => false,
             Form::PackedEx(_) => true,

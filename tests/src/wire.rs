@@ -135,6 +135,26 @@ impl Wire {
         Value::parse(&self.reply())
     }
 
+    /// Fills a list with so many numbers in no order: something to sort, which takes a while.
+    ///
+    /// # Panics
+    /// Where the connection ends.
+    pub fn fill_list(&mut self, key: &str, numbers: usize) {
+        const PUSHED: usize = 10_000;
+        for from in (0..numbers).step_by(PUSHED) {
+            let shuffled =
+                (from..numbers.min(from + PUSHED)).map(|n| (n * 7919 % numbers).to_string());
+            let words: Vec<String> = ["RPUSH".to_owned(), key.to_owned()]
+                .into_iter()
+                .chain(shuffled)
+                .collect();
+            let mut command = Vec::new();
+            encode(&words, &mut command);
+            self.send(&command);
+            self.reply();
+        }
+    }
+
     /// Sends one command.
     ///
     /// # Panics

@@ -220,15 +220,7 @@ fn memory_is_bounded_while_a_shard_does_not_come_to_evict() {
     let server = Server::start(Options::shards(2));
     let mut busy = server.connect();
     // "foo" is in slot 12182, "bar" in 5061.
-    for from in (0..SORTED).step_by(10_000) {
-        let elements = (from..from + 10_000).map(|n| (n * 7919 % SORTED).to_string());
-        let words = ["RPUSH".to_owned(), "{foo}".to_owned()];
-        let words: Vec<String> = words.into_iter().chain(elements).collect();
-        let mut command = Vec::new();
-        encode(&words, &mut command);
-        busy.send(&command);
-        busy.reply();
-    }
+    busy.fill_list("{foo}", SORTED);
     let mut writers: Vec<Wire> = (0..WRITERS).map(|_| server.connect()).collect();
     assert_eq!(run(&mut writers[0], sets("{foo}", 500, "EX 1000")), 0);
     let room = 1 << 20;

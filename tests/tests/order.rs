@@ -165,15 +165,7 @@ fn a_reply_does_not_wait_for_those_behind_it() {
         }
         // One shard sorts for long, and the others have replies to what came before its own.
         let mut sorter = server.connect();
-        for from in (0..SORTED).step_by(10_000) {
-            let elements = (from..from + 10_000).map(|n| (n * 7919 % SORTED).to_string());
-            let words = ["RPUSH".to_owned(), "a".to_owned()];
-            let words: Vec<String> = words.into_iter().chain(elements).collect();
-            let mut command = Vec::new();
-            encode(&words, &mut command);
-            sorter.send(&command);
-            sorter.reply();
-        }
+        sorter.fill_list("a", SORTED);
         let mut clients: Vec<Wire> = (0..CLIENTS).map(|_| server.connect()).collect();
         let sorted = AtomicBool::new(false);
         let answered_soon = std::thread::scope(|scope| {

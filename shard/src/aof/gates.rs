@@ -95,7 +95,7 @@ impl Shard {
         for (gate, to, message) in std::mem::take(&mut self.log.held) {
             match self.awaited(gate) > frontier {
                 true => self.log.held.push_back((gate, to, message)),
-                false => self.send(to, message),
+                false => self.send_held(to, message),
             }
         }
         for (mark, token) in std::mem::take(&mut self.log.clients) {
@@ -115,6 +115,12 @@ impl Shard {
         }
     }
 
+    /// A message may go that was held. There may be news among such, which go first.
+    fn send_held(&mut self, to: ShardId, message: Message) {
+        self.news.is_sent = true;
+        self.send(to, message);
+    }
+
     /// More is on disk, or settled: lets those go who waited for it.
     pub(super) fn open_gates(&mut self) {
         let open_to = match self.log.gates {
@@ -124,9 +130,7 @@ impl Shard {
         while self.log.held.front().is_some_and(|it| it.0.all <= open_to)
             && let Some((_, to, message)) = self.log.held.pop_front()
         {
-            // Perhaps: then they go first.
-            self.news.is_sent = true;
-            self.send(to, message);
+            self.send_held(to, message);
         }
         while self.log.clients.front().is_some_and(|it| it.0 <= open_to)
             && let Some((mark, token)) = self.log.clients.pop_front()

@@ -75,7 +75,7 @@ pub fn hget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     let hash = ctx.get::<Hash>(&args[1])?;
     let value = hash.and_then(|hash| hash.get(&args[2], now));
     write_or_null(reply, value);
-    if value.is_none() {
+    if value.is_none() && hash.is_some_and(Hash::may_expire) {
         ctx.expire_fields(&args[1], args.iter().skip(2));
     }
     Ok(())
@@ -92,7 +92,7 @@ pub fn hmget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
         write_or_null(reply, value);
         all &= value.is_some();
     }
-    if !all {
+    if !all && hash.is_some_and(Hash::may_expire) {
         ctx.expire_fields(&args[1], args.iter().skip(2));
     }
     Ok(())
@@ -157,7 +157,7 @@ pub fn hstrlen(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     let hash = ctx.get::<Hash>(&args[1])?;
     let value = hash.and_then(|hash| hash.get(&args[2], now));
     reply.integer(value.map_or(0, Item::text_len) as i64);
-    if value.is_none() {
+    if value.is_none() && hash.is_some_and(Hash::may_expire) {
         ctx.expire_fields(&args[1], args.iter().skip(2));
     }
     Ok(())
@@ -169,7 +169,7 @@ pub fn hexists(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     let hash = ctx.get::<Hash>(&args[1])?;
     let there = hash.is_some_and(|hash| hash.get(&args[2], now).is_some());
     reply.integer(i64::from(there));
-    if !there {
+    if !there && hash.is_some_and(Hash::may_expire) {
         ctx.expire_fields(&args[1], args.iter().skip(2));
     }
     Ok(())
@@ -187,11 +187,11 @@ pub fn hdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         .skip(2)
         .filter(|name| hash.remove(name, now))
         .count();
-    let now_empty = hash.is_empty();
+    let (now_empty, may_expire) = (hash.is_empty(), hash.may_expire());
     if count > 0 {
         ctx.lost(count, key, Event::HDEL, now_empty);
     }
-    if count < args.len() - 2 {
+    if count < args.len() - 2 && may_expire {
         ctx.expire_fields(key, args.iter().skip(2));
     }
     reply.integer(count as i64);

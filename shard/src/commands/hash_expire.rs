@@ -265,11 +265,11 @@ pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         write_or_null(reply, hash.get(name, now));
         deleted += usize::from(hash.remove(name, now));
     }
-    let now_empty = hash.is_empty();
+    let (now_empty, may_expire) = (hash.is_empty(), hash.may_expire());
     if deleted > 0 {
         ctx.lost(deleted, key, Event::HDEL, now_empty);
     }
-    if deleted < names.len() {
+    if deleted < names.len() && may_expire {
         ctx.expire_fields(key, names.iter());
     }
     Ok(())

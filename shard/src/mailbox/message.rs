@@ -179,8 +179,8 @@ impl Release {
 
     /// Whether its owner hears of something that others are to be told.
     pub fn has_news(&self) -> bool {
-        let is_change = matches!(self.lent, Lending::World(_) | Lending::Portion(_));
-        is_change || !self.changes.is_empty()
+        // What only reads was done before.
+        matches!(self.lent, Lending::Portion(_)) || !self.changes.is_empty()
     }
 }
 

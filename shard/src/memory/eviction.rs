@@ -80,14 +80,16 @@ impl Shard {
 
     /// Bytes in use above `maxmemory`, less those that are about to be freed.
     fn bytes_beyond_limit(&self) -> i64 {
-        let limit = i64::try_from(self.config.maxmemory).unwrap_or(i64::MAX);
-        self.process.memory.used_in_the_end(self.first_of_thread) - limit
+        self.process.memory.used_in_the_end(self.first_of_thread) - self.memory_limit()
+    }
+
+    fn memory_limit(&self) -> i64 {
+        i64::try_from(self.config.maxmemory).unwrap_or(i64::MAX)
     }
 
     /// How far that may be for some time.
     fn overdraft(&self) -> i64 {
-        let limit = i64::try_from(self.config.maxmemory).unwrap_or(i64::MAX);
-        (limit / OVERDRAFT).max(OWED_MAX * self.slots.shards() as i64)
+        (self.memory_limit() / OVERDRAFT).max(OWED_MAX * self.slots.shards() as i64)
     }
 
     #[cold]

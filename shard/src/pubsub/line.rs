@@ -102,6 +102,7 @@ impl Shard {
         if self.slots.shards() > 1
             && mem::take(&mut self.publishing.line.began)
             && self.publishing.line.waiting.len() >= GIVE_WAY_MIN
+            && self.has_time()
             && self.giving_way.give_way(self.instant)
         {
             self.publishing.line.awaits_bell = true;

@@ -11,8 +11,9 @@ use slab::Slab;
 
 use crate::aof::commits::CommitId;
 use crate::mailbox::batch::{ClientToken, ReplyTo};
-use crate::mailbox::message::Message;
+use crate::mailbox::message::{Message, Release};
 use crate::shard::Shard;
+use crate::slot::ShardId;
 
 /// An answer that waits.
 struct Answer {
@@ -25,6 +26,14 @@ struct Answer {
     /// Owners that have not told others yet.
     telling: usize,
     then: Box<dyn FnOnce(&mut Shard)>,
+}
+
+/// Which owners are asked for their word, while a transaction is released.
+pub(crate) struct Telling {
+    /// Somebody would hear.
+    anybody: bool,
+    /// What the answer waits for.
+    pub commit: Option<CommitId>,
 }
 
 /// Those of one coordinator.
@@ -56,32 +65,41 @@ impl Shard {
         self.commit_id(index)
     }
 
-    /// On a coordinator: owners are about to hear of changes of which they tell others, if they do. `commit` is what the answer waits for anyway.
-    pub(crate) fn begin_telling(&mut self, commit: Option<CommitId>) -> Option<CommitId> {
+    /// On a coordinator: a transaction is about to be released. `commit` is what its answer waits for anyway.
+    pub(crate) fn begin_telling(&self, commit: Option<CommitId>) -> Telling {
         let notices = self.effects.notices.is_on() && self.process.pubsub.anybody_subscribes();
-        let tells = notices || self.process.tracking_clients.load(Ordering::Relaxed) > 0;
-        tells.then(|| {
-            commit.unwrap_or_else(|| {
+        Telling {
+            anybody: notices || self.process.tracking_clients.load(Ordering::Relaxed) > 0,
+            commit,
+        }
+    }
+
+    /// On a coordinator: asks an owner for its word, if it hears by this of something that others are to be told.
+    pub(crate) fn ask_to_tell(
+        &mut self,
+        telling: &mut Telling,
+        to: ShardId,
+        release: &mut Release,
+    ) {
+        if !telling.anybody || to == self.id || !release.has_news() {
+            return;
+        }
+        let id = match telling.commit {
+            Some(id) => id,
+            None => {
                 let index = self.answers.begin(false, false);
                 self.commit_id(index)
-            })
-        })
+            }
+        };
+        self.answers.0[id.index].telling += 1;
+        telling.commit = Some(id);
+        release.tells = Some(id);
     }
 
     fn commit_id(&self, index: usize) -> CommitId {
         CommitId {
             coordinator: self.id,
             index,
-        }
-    }
-
-    /// So many owners have been asked for their word. Of none nobody waits.
-    pub(crate) fn asked_to_tell(&mut self, id: CommitId, owners: usize) {
-        if let Some(answer) = self.answers.0.get_mut(id.index) {
-            answer.telling = owners;
-            if owners == 0 && !answer.uncertain {
-                self.answers.0.remove(id.index);
-            }
         }
     }
 
@@ -128,7 +146,6 @@ impl Shard {
             Some(answer) => {
                 answer.client = client;
                 answer.then = Box::new(then);
-                self.answer_if_due(id.index);
             }
             None => then(self),
         }

@@ -264,19 +264,12 @@ impl Shard {
         let began = began.unwrap_or_else(Instant::now);
         self.account(facts.command, facts.caller, &args.borrow(), began);
         self.interrupt_timing();
-        let telling = self.begin_telling(None);
-        let mut tellers = 0;
+        let mut telling = self.begin_telling(None);
         for (shard, mut release) in releases {
-            if telling.is_some() && shard != self.id && release.has_news() {
-                release.tells = telling;
-                tellers += 1;
-            }
+            self.ask_to_tell(&mut telling, shard, &mut release);
             self.give_back(shard, release);
         }
-        if let Some(id) = telling {
-            self.asked_to_tell(id, tellers);
-        }
-        self.answer(telling, *to, encoded);
+        self.answer(telling.commit, *to, encoded);
     }
 }
 
