@@ -15,6 +15,7 @@
 //! There is one at a time. A failure leaves the last good file as it was; the walks end when they find nobody to hand their pieces to.
 
 pub mod file;
+mod page_cache;
 pub mod walk;
 
 use std::io;

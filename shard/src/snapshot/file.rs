@@ -15,6 +15,7 @@ use tracing::{debug, error, info};
 use crate::aof::manifest::{Folder, Manifest, Part};
 use crate::config::Config;
 use crate::process::{Process, REDIS_VERSION};
+use crate::snapshot::page_cache::{self, Trail};
 use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, Writer, lock, unix_s};
 
 /// Pieces that the writer may be behind.
@@ -279,12 +280,15 @@ fn write_all(
     keyspaces: usize,
 ) -> io::Result<u64> {
     let mut left = keyspaces;
+    let mut trail = Trail::default();
     while left > 0 {
         let piece = pieces
             .recv()
             .map_err(|_| io::Error::other("the snapshot was given up"))?;
         file.write(&piece.bytes)?;
         left -= usize::from(piece.last);
+        trail.follow(file.file(), file.bytes())?;
     }
+    page_cache::let_go_of(name);
     file.finish(name)
 }

@@ -107,6 +107,11 @@ impl FileWriter {
         self.bytes
     }
 
+    /// The file itself, for what is no writing: to sync it so far.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Ends the file and gives it its name.
     pub fn finish(mut self, name: &Path) -> io::Result<u64> {
         self.write(&[opcode::EOF])?;

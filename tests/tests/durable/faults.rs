@@ -235,6 +235,9 @@ fn a_snapshot_that_fails_leaves_the_last_good_one() {
             let mut server = Server::start(options);
             let mut wire = server.connect();
             wire.ask("SET k v");
+            // So much that it is synced before the end.
+            wire.ask(&format!("SET large {}", "x".repeat(3 << 20)));
+            assert!(is_ok(&wire.ask("CONFIG SET rdbcompression no")), "{what}");
             assert!(is_ok(&wire.ask("SAVE")), "{what}");
             let good = files(&server);
             wire.ask("SET k w");
