@@ -9,11 +9,16 @@
 
 use std::collections::HashSet;
 
+use foldhash::quality::RandomState;
+
 use crate::access::AccessPolicy;
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::keyspace::{Keyspace, Position};
 use crate::rdb::{self, Compression};
+
+/// The next piece is likely to be as large as the last one, but for great values.
+const PIECE_BYTES_MAX: usize = 64 << 10;
 
 /// How keys are written.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +36,7 @@ pub(crate) struct Cut {
     /// Where the walk goes on: what lies before this has been written.
     pub(crate) next: Position,
     /// Keys at or behind `next` that were written before they changed, or were not there at the cut.
-    touched: HashSet<Box<[u8]>>,
+    touched: HashSet<Box<[u8]>, RandomState>,
 }
 
 /// A piece in the making.
@@ -86,7 +91,7 @@ impl Keyspace {
                 piece: Vec::new(),
             },
             next: Position::default(),
-            touched: HashSet::new(),
+            touched: HashSet::default(),
         }));
     }
 
@@ -148,6 +153,7 @@ impl Keyspace {
         let bytes = std::mem::take(&mut cut.out.piece);
         if let Some(next) = next {
             cut.next = next;
+            cut.out.piece.reserve(bytes.len().min(PIECE_BYTES_MAX));
             self.cut = Some(cut);
         }
         Some(Piece {

@@ -462,9 +462,12 @@ impl Keyspace {
         let mut left = count.max(1);
         let mut in_order: Vec<(Position, &Entry)> = Vec::new();
         loop {
-            let (region, rest) = self.region_of(from.first_hash());
-            let region = &self.regions[region];
-            let segment = &region.segments()[region.segment_of(rest)];
+            let segment = self.segment_at(from);
+            segment.prefetch_all();
+            let next = from.after(u32::from(self.region_bits) + u32::from(segment.depth));
+            if let Some(next) = next {
+                self.segment_at(next).prefetch_rows();
+            }
             in_order.clear();
             in_order.extend(
                 segment
@@ -486,11 +489,18 @@ impl Keyspace {
             if in_order.is_empty() {
                 left = left.saturating_sub(1);
             }
-            from = from.after(u32::from(self.region_bits) + u32::from(segment.depth))?;
+            from = next?;
             if left == 0 {
                 return Some(from);
             }
         }
+    }
+
+    /// Where the entries at and behind a position stand.
+    fn segment_at(&self, position: Position) -> &Segment {
+        let (region, rest) = self.region_of(position.first_hash());
+        let region = &self.regions[region];
+        &region.segments()[region.segment_of(rest)]
     }
 
     /// Some entry; nearly every one is as likely as every other.

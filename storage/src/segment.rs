@@ -208,6 +208,13 @@ impl Segment {
         }
     }
 
+    /// Fetches where the entries stand, so that [`Self::prefetch_all`] need not wait for that.
+    pub(crate) fn prefetch_rows(&self) {
+        for row in self.rows.iter().map_while(Option::as_deref) {
+            prefetch::line(row);
+        }
+    }
+
     /// Fetches all entries: their keys will be hashed.
     pub(crate) fn prefetch_all(&self) {
         for entry in self.entries() {
