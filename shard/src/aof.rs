@@ -3,7 +3,7 @@
 //! A task ([`writer`]) writes what the [`journal`](crate::aof::journal) has and forces it to disk as `appendfsync` says. It writes through the shard's own ring, so
 //! the shard goes on meanwhile (with the epoll driver, writes block it).
 //!
-//! Where no reply waits for the disk, what is said is gathered for a millisecond or two, or until there is much of it. The kernel hands each write
+//! Where no reply waits for the disk, what is said is gathered for some milliseconds, or until there is much of it. The kernel hands each write
 //! to a file over to a thread, whatever its size (ext4 takes none at once): written once a turn, that was half of what a log cost.
 //!
 //! `appendfsync always`: no reply leaves before what the shard had said until then is on disk. That holds for a connection's output, for
@@ -51,11 +51,15 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::locks::ItemId;
 
-/// What is said is written so soon, give or take the timer's own millisecond, where no reply waits for it: what the end of the process can take.
-const GATHER_FOR: Duration = Duration::from_millis(1);
+/// What is said is written so soon, give or take the timer's own millisecond, where no reply waits for it: what the end of the process can take. Two
+/// shards that write 30 MB/s each take 1 to 2 % less CPU with 4 than with 1.
+const GATHER_FOR: Duration = Duration::from_millis(4);
+
+/// The same where replies wait for it, and for the sync of others.
+const GATHER_AWAITED_FOR: Duration = Duration::from_millis(1);
 
 /// So many bytes are written at once.
-const GATHER_BYTES_MAX: usize = 64 * 1024;
+const GATHER_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes that may wait for a disk that does not keep up; beyond, writes are refused.
 const BEHIND_BYTES_MAX: usize = 256 << 20;
@@ -191,7 +195,15 @@ impl Shard {
                 journal.waiting_bytes() < GATHER_BYTES_MAX
             }
         };
-        is_worth_it && log.gathers.is_none_or(|since| since.elapsed() < GATHER_FOR)
+        let longest = self.gathers_for();
+        is_worth_it && log.gathers.is_none_or(|since| since.elapsed() < longest)
+    }
+
+    fn gathers_for(&self) -> Duration {
+        match self.config.appendfsync {
+            AppendFsync::Always => GATHER_AWAITED_FOR,
+            AppendFsync::EverySecond | AppendFsync::No => GATHER_FOR,
+        }
     }
 
     /// What is written is to be on disk at once.

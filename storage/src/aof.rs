@@ -79,15 +79,19 @@ fn is_as_written<'a>(sent: &[u8], parts: impl ExactSizeIterator<Item = &'a [u8]>
     rest.is_empty()
 }
 
+/// Four bytes are compared as one number: as bytes they were stored one by one and loaded together, for which the processor waits.
 #[inline]
 fn without_head(bytes: &[u8], sign: u8, number: usize) -> Option<&[u8]> {
-    let digit = |number: usize| b'0' + (number % 10) as u8;
+    let (four, rest) = bytes.split_first_chunk()?;
+    let (four, sign) = (u32::from_le_bytes(*four), u32::from(sign));
+    let digit = |number: usize| u32::from(b'0') + (number % 10) as u32;
+    const CR: u32 = b'\r' as u32;
+    const LF: u32 = b'\n' as u32;
     match number {
-        0..10 => bytes.strip_prefix(&[sign, digit(number), b'\r', b'\n']),
-        10..100 => {
-            let (tens, ones) = (digit(number / 10), digit(number));
-            bytes.strip_prefix(&[sign, tens, ones, b'\r', b'\n'])
-        }
+        0..10 => (four == sign | digit(number) << 8 | CR << 16 | LF << 24).then_some(rest),
+        10..100 => (four == sign | digit(number / 10) << 8 | digit(number) << 16 | CR << 24)
+            .then(|| rest.strip_prefix(b"\n"))
+            .flatten(),
         _ => None,
     }
 }

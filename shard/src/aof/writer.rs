@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use crate::aof::Step;
 use crate::aof::log_file::{LogFile, Reach, RingFile};
-use crate::aof::{GATHER_FOR, Step};
 use crate::config::AppendFsync;
 use crate::shard::Shard;
 
@@ -62,7 +62,8 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
 
 /// Waits until what there is to write is enough, or old enough.
 async fn gather(shard: &RefCell<Shard>) {
-    let mut timer = pin!(monoio::time::sleep(GATHER_FOR));
+    let longest = shard.borrow().gathers_for();
+    let mut timer = pin!(monoio::time::sleep(longest));
     poll_fn(|cx| {
         let mut shard = shard.borrow_mut();
         if shard.config.appendfsync == AppendFsync::Always {
