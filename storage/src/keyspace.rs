@@ -444,7 +444,10 @@ impl Keyspace {
         self.regions
             .iter()
             .flat_map(|region| region.segments().iter())
-            .flat_map(|segment| segment.entries())
+            .flat_map(|segment| {
+                segment.prefetch_all();
+                segment.entries()
+            })
     }
 
     /// Visits about `count` entries from `from` on, in the order of their hashes. Returns where to go on, or `None` at the end. Entries whose

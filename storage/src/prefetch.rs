@@ -66,6 +66,16 @@ impl Keyspace {
 
     /// Lets the entries of these keys be on their way: they will be asked for soon. Takes [`GROUP_LEN_MAX`] at most and returns how many.
     pub fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> usize {
+        self.prefetch_for::<false>(keys)
+    }
+
+    /// The same where they will be taken out: the last entry of the segment moves to the place of each.
+    pub(crate) fn prefetch_to_take<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> usize {
+        self.prefetch_for::<true>(keys)
+    }
+
+    #[inline]
+    fn prefetch_for<'k, const TAKING: bool>(&self, keys: impl Iterator<Item = &'k [u8]>) -> usize {
         let mut segments: SmallVec<[(u64, &Segment); GROUP_LEN_MAX]> = SmallVec::new();
         for key in keys.take(GROUP_LEN_MAX) {
             let (hash, segment) = self.segment_of(key);
@@ -74,6 +84,9 @@ impl Keyspace {
         }
         let mut places: SmallVec<[&Option<Entry>; 2 * GROUP_LEN_MAX]> = SmallVec::new();
         for (hash, segment) in &segments {
+            if TAKING {
+                segment.prefetch_last_row();
+            }
             segment.candidates(*hash, |place| {
                 line(place);
                 places.push(place);

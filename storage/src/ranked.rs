@@ -109,14 +109,16 @@ impl Ranked {
     /// Removes `count` members from the rank `start` on, as many as there are.
     pub(crate) fn remove_range(&mut self, start: usize, count: usize) {
         let table = &mut self.table;
-        let mut group = Group::new();
+        let mut left = Leaving::default();
         self.tree.remove_range(start, count, |place| {
-            group.push(place);
-            if group.len() == GROUP_LEN_MAX {
-                take_group(table, &mut group);
+            place.entry.prefetch();
+            left.coming.push(place);
+            if left.coming.len() == GROUP_LEN_MAX {
+                left.take_group(table);
             }
         });
-        take_group(table, &mut group);
+        left.take_group(table);
+        left.take_group(table);
     }
 
     /// Removes the first member (forward) or the last, once `show` has seen it.
@@ -148,7 +150,10 @@ impl Ranked {
             Direction::Backward => self.len() - 1,
         };
         let mut next = self.tree.iter_from(end, from);
-        self.ahead = self.table.prefetch(next.by_ref().map(|(name, _)| name)) - 1;
+        self.ahead = self
+            .table
+            .prefetch_to_take(next.by_ref().map(|(name, _)| name))
+            - 1;
         for _ in 0..GROUP_LEN_MAX {
             if let Some(place) = next.next_place() {
                 place.entry.prefetch();
@@ -212,10 +217,23 @@ fn fetch(group: &[Place], table: &Keyspace) {
     }
 }
 
-/// Drops the entries of places that have left the tree.
-fn take_group(table: &mut Keyspace, group: &mut Group) {
-    fetch(group, table);
-    group.drain(..).for_each(|place| take(table, place));
+/// Places that have left the tree, whose entries are to be dropped: one group of them, and one on its way from memory.
+#[derive(Default)]
+struct Leaving {
+    here: Group,
+    coming: Group,
+}
+
+impl Leaving {
+    /// Drops the entries of the group that is here; the next one has come by then.
+    fn take_group(&mut self, table: &mut Keyspace) {
+        if table.is_worth_fetching() {
+            // SAFETY: the entry of each place is in the table until it is taken below.
+            table.prefetch_to_take(self.here.iter().map(|place| unsafe { place.entry.key() }));
+        }
+        self.here.drain(..).for_each(|place| take(table, place));
+        std::mem::swap(&mut self.here, &mut self.coming);
+    }
 }
 
 /// Drops the entry of a place that has left the tree.

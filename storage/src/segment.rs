@@ -215,6 +215,15 @@ impl Segment {
         }
     }
 
+    /// Fetches the row of the last entry, which [`Self::remove`] moves.
+    #[inline]
+    pub(crate) fn prefetch_last_row(&self) {
+        let last = usize::from(self.in_rows.saturating_sub(1)) / ROW_LEN;
+        if let Some(Some(row)) = self.rows.get(last) {
+            prefetch::line(&**row);
+        }
+    }
+
     /// Fetches all entries: their keys will be hashed.
     pub(crate) fn prefetch_all(&self) {
         for entry in self.entries() {
