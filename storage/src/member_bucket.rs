@@ -169,7 +169,9 @@ impl Bucket {
     /// Lets the places where members of this mark stand be on their way.
     pub fn prefetch_matches(&self, mark: u8) {
         self.each_match(mark, |at| {
-            prefetch::line(self.block[self.body(at)].as_ptr());
+            let body = &self.block[self.body(at)];
+            prefetch::line(body.as_ptr());
+            prefetch::line(body.as_ptr().wrapping_add(body.len()));
             false
         });
     }

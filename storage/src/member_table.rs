@@ -29,8 +29,8 @@ const LOAD_MIN: usize = 12;
 const BUCKETS_PER_SLAB: usize = 2048 / size_of::<Bucket>();
 /// Tables with fewer members stay in the processor's caches: fetching ahead would cost more than it saves.
 const FETCHED_LEN_MIN: usize = 10_000;
-/// In smaller ones the members themselves do: only where they stand is fetched.
-const MATCHES_LEN_MIN: usize = 150_000;
+/// In smaller ones the members themselves do, where nobody else wants the caches: only where they stand is fetched.
+const MATCHES_LEN_MIN: usize = 20_000;
 /// Draws of a random place before the first member is taken as it is.
 const RANDOM_TRIES: usize = 1000;
 
