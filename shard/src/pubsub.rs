@@ -5,6 +5,7 @@
 
 pub mod line;
 pub mod notify;
+pub mod patience;
 pub mod publish;
 pub mod registry;
 

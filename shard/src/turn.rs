@@ -113,7 +113,7 @@ impl Shard {
         // One connection sends nothing while it waits for its reply.
         let mut may_give_way =
             self.slots.shards() > 1 && self.clients.len() > 1 && !self.late.just_went();
-        let mut may_nap = self.slots.shards() == 1;
+        let mut may_nap = true;
         loop {
             while let Some(message) = self.own.pop_front() {
                 woke_somebody = true;
@@ -210,13 +210,19 @@ impl Shard {
             && self.effects.waits.is_empty()
     }
 
-    /// Whether most of those who are served are about to send more, and nobody waits whom a nap would hold up.
+    /// Whether most of those who are served are about to send more, or other shards are, and nobody waits whom a nap would hold up.
     fn calls_for_nap(&mut self) -> bool {
-        self.moderation
-            .calls_for_nap(self.stats.reads, self.instant)
-            && self.publishing.line.is_empty()
-            && self.step_wakers.is_empty()
-            && !self.log_is_behind()
+        let nobody_waits =
+            self.publishing.line.is_empty() && self.step_wakers.is_empty() && !self.log_is_behind();
+        match self.slots.shards() {
+            // It counts with each question.
+            1 => {
+                let reads = self.stats.reads;
+                self.moderation.calls_for_nap(reads, self.instant) && nobody_waits
+            }
+            // It takes it for a nap when it says so.
+            _ => nobody_waits && self.has_time() && self.publishing.patience.calls_for_nap(),
+        }
     }
 
     fn handle(&mut self, from: ShardId, message: Message) {

@@ -31,6 +31,7 @@ use crate::client::Client;
 use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::Message;
 use crate::pubsub::line::Line;
+use crate::pubsub::patience::Patience;
 use crate::pubsub::registry::{Route, Routes};
 use crate::pubsub::{Name, Topic};
 use crate::shard::Shard;
@@ -223,6 +224,7 @@ pub struct Publishing {
     crowded: Vec<ClientToken>,
     hearing: Vec<ClientToken>,
     pub(crate) line: Line,
+    pub(crate) patience: Patience,
 }
 
 /// Whether a connection waits for messages to move.
@@ -404,6 +406,7 @@ impl Shard {
     /// What another shard has published.
     pub(crate) fn receive_parcel(&mut self, parcel: Vec<Delivery>) {
         self.publishing.arrived.extend(parcel);
+        self.publishing.patience.parcel_came();
     }
 
     /// Hands out what has arrived, once the mailbox has been seen empty: by then everything is here that comes before it. A mailbox that is never
