@@ -17,8 +17,8 @@ use crate::entry::Entry;
 use crate::keyspace::{Keyspace, Position};
 use crate::rdb::{self, Compression};
 
-/// The next piece is likely to be as large as the last one, but for great values.
-const PIECE_BYTES_MAX: usize = 64 << 10;
+/// A piece is handed on when there is so much of it: each wakes the thread that writes the file.
+const PIECE_BYTES_MIN: usize = 64 << 10;
 
 /// How keys are written.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ struct Writing {
     piece: Vec<u8>,
 }
 
-/// Keys as a file holds them, behind the number of their database.
+/// Keys as a file holds them, behind the number of their database; none where the next piece will have them.
 pub struct Piece {
     pub bytes: Vec<u8>,
     /// It was this keyspace's last.
@@ -150,15 +150,17 @@ impl Keyspace {
                 cut.out.write(entry);
             }
         });
-        let bytes = std::mem::take(&mut cut.out.piece);
+        let last = next.is_none();
+        let mut bytes = Vec::new();
+        if last || cut.out.piece.len() >= PIECE_BYTES_MIN {
+            // The next one will be about as large, but for great values.
+            let room = Vec::with_capacity(2 * PIECE_BYTES_MIN);
+            bytes = std::mem::replace(&mut cut.out.piece, room);
+        }
         if let Some(next) = next {
             cut.next = next;
-            cut.out.piece.reserve(bytes.len().min(PIECE_BYTES_MAX));
             self.cut = Some(cut);
         }
-        Some(Piece {
-            bytes,
-            last: next.is_none(),
-        })
+        Some(Piece { bytes, last })
     }
 }

@@ -277,7 +277,9 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
         worked += began.elapsed();
         match piece {
             Some(piece) => {
-                hand_on(&shard, number, piece).await;
+                if piece.last || !piece.bytes.is_empty() {
+                    hand_on(&shard, number, piece).await;
+                }
                 if worked < WORK {
                     turn::passed(&shard).await;
                 } else {
