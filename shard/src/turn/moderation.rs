@@ -6,7 +6,8 @@
 //!
 //! It is for those whose turn comes while the shard is busy anyway, and must not make others wait: a shard naps only after it has served several connections without a
 //! pause, where several times as many have spoken lately, so that most of them are about to. Few clients, or many that say little, are answered at once.
-//! Shards of several do not nap: where clients share their cores they give way instead, and both together brought nothing.
+//! Shards of several do not nap for clients: where these share their cores they give way instead, and both together brought nothing. They nap for messages of
+//! other shards, see [`crate::pubsub::patience`].
 
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
