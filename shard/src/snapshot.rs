@@ -10,7 +10,7 @@
 //! shard 0             notices the end, and tells whoever waits
 //! ```
 //!
-//! `snapshot_walk` is the shards' side, `snapshot_file` the thread's; here is what is known of snapshots, by all.
+//! [`walk`] is the shards' side, [`file`] and [`page_cache`] the thread's; here is what is known of snapshots, by all.
 //!
 //! There is one at a time. A failure leaves the last good file as it was; the walks end when they find nobody to hand their pieces to.
 

@@ -17,8 +17,8 @@ use crate::entry::Entry;
 use crate::keyspace::{Keyspace, Position};
 use crate::rdb::{self, Compression};
 
-/// A piece is handed on when there is so much of it: each wakes the thread that writes the file.
-const PIECE_BYTES_MIN: usize = 64 << 10;
+/// A piece is handed on when there is so much of it: each wakes the thread that writes the file. Tests have small keyspaces of several pieces.
+const PIECE_BYTES_MIN: usize = if cfg!(test) { 256 } else { 64 << 10 };
 
 /// How keys are written.
 #[derive(Clone, Copy, Debug)]
@@ -150,17 +150,20 @@ impl Keyspace {
                 cut.out.write(entry);
             }
         });
-        let last = next.is_none();
+        let Some(next) = next else {
+            return Some(Piece {
+                bytes: cut.out.piece,
+                last: true,
+            });
+        };
         let mut bytes = Vec::new();
-        if last || cut.out.piece.len() >= PIECE_BYTES_MIN {
+        if cut.out.piece.len() >= PIECE_BYTES_MIN {
             // The next one will be about as large, but for great values.
             let room = Vec::with_capacity(2 * PIECE_BYTES_MIN);
             bytes = std::mem::replace(&mut cut.out.piece, room);
         }
-        if let Some(next) = next {
-            cut.next = next;
-            self.cut = Some(cut);
-        }
-        Some(Piece { bytes, last })
+        cut.next = next;
+        self.cut = Some(cut);
+        Some(Piece { bytes, last: false })
     }
 }

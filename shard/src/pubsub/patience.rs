@@ -11,7 +11,7 @@
 /// Parcels that a nap has to find for the next one to follow.
 const WORTH_IT: u32 = 2;
 
-/// As many parcels are handed out at once between two naps that find too little.
+/// Between two naps that find too little it sleeps so many times without one at most.
 const PASSED_MAX: u32 = 255;
 
 /// How patient a shard is.
@@ -19,7 +19,7 @@ const PASSED_MAX: u32 = 255;
 pub struct Patience {
     /// Parcels since the shard wanted to sleep last.
     parcels: u32,
-    /// It has napped then.
+    /// It napped instead.
     napped: bool,
     /// How many times it does not nap after the last nap that found too little, and how many of these are left.
     passes: u32,

@@ -77,6 +77,15 @@ mod tests {
     }
 
     #[test]
+    fn a_sync_that_fails_is_told() {
+        // A pipe cannot be synced.
+        let (_reads, writes) = rustix::pipe::pipe().unwrap();
+        let mut trail = Trail::default();
+        assert!(trail.follow(&File::from(writes), STEP_BYTES).is_err());
+        assert_eq!(trail.synced, 0);
+    }
+
+    #[test]
     fn there_need_be_no_file_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("none");
