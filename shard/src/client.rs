@@ -5,6 +5,7 @@ pub mod late;
 pub mod output;
 pub mod output_limit;
 pub mod pending;
+pub mod vectored;
 
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -22,6 +23,7 @@ use crate::client::attribute::Attribute;
 use crate::client::late::Late;
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
+use crate::client::vectored::Vectored;
 use crate::context::Caller;
 use crate::dispatch::order::WritesUnderWay;
 use crate::error::Error;
@@ -72,6 +74,8 @@ pub enum Due {
     Chunk(Vec<u8>),
     /// Write this, which others write too.
     Shared(Bytes),
+    /// Write these, one behind the other.
+    Vectored(Vectored),
     /// Give up what only a busy connection needs.
     Rest,
     /// Nothing any more: the connection ends.
@@ -499,6 +503,7 @@ impl Client {
             self.writing_bytes = match &due {
                 Due::Chunk(chunk) => chunk.len(),
                 Due::Shared(piece) => piece.len(),
+                Due::Vectored(pieces) => pieces.len(),
                 Due::Rest | Due::End => 0,
             };
             if !self.has_output() {

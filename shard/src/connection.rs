@@ -275,6 +275,7 @@ async fn send<W: AsyncWriteRent>(served: &Served, mut stream: W) -> io::Result<O
                 (result, Some(chunk))
             }
             Due::Shared(piece) => (stream.write_all(piece).await.0, None),
+            Due::Vectored(pieces) => (pieces.write_all(&mut stream).await, None),
             Due::Rest => return Ok(Some(stream)),
             Due::End => return Ok(None),
         };

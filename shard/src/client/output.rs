@@ -7,16 +7,17 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::client::vectored::Vectored;
 use crate::client::{Client, Due};
 
 /// Text up to here is copied and not shared.
 const COPIED_BYTES_MAX: usize = 1024;
 
-/// Pieces from here on are written alone, shorter ones together with what follows.
-const ALONE_BYTES_MIN: usize = 16 * 1024;
+/// A write that has so much takes no more pieces: the system's own cost of a write hardly shows in it, and it keeps the shard for some tens of microseconds.
+const TOGETHER_BYTES_MIN: usize = 128 * 1024;
 
-/// Short pieces that are written together. They are copied for that, once for each who gets them: a thousand that do not read hold a thousand copies.
-const GATHERED_BYTES_MAX: usize = 16 * 1024;
+/// Pieces that one write takes.
+const TOGETHER_LEN_MAX: usize = 64;
 
 /// Pieces of a connection's output, the first to be sent first.
 #[derive(Default)]
@@ -71,26 +72,27 @@ impl Client {
         pieces.iter().for_each(|piece| chain.push(piece.clone()));
     }
 
-    /// The next of what is attached, and what comes behind it where both are short.
+    /// What is attached, from the first on, with what comes behind it.
     pub fn next_of_chain(&mut self) -> Option<Due> {
         let chain = self.chain.as_mut()?;
-        let first = chain.pieces.front()?;
-        let is_last = chain.len() == 1 && self.out.is_empty();
-        if is_last || first.len() >= ALONE_BYTES_MIN {
-            return chain.pop().map(Due::Shared);
+        let first = chain.pop()?;
+        if first.len() >= TOGETHER_BYTES_MIN || (chain.is_empty() && self.out.is_empty()) {
+            return Some(Due::Shared(first));
         }
-        let mut gathered = std::mem::take(&mut self.spare);
-        while let Some(piece) = chain.pieces.front()
-            && piece.len() < ALONE_BYTES_MIN
-            && gathered.len() + piece.len() <= GATHERED_BYTES_MAX
-        {
-            gathered.extend_from_slice(piece);
-            chain.pop();
+        let mut bytes = first.len();
+        let mut pieces = vec![first];
+        while bytes < TOGETHER_BYTES_MIN && pieces.len() < TOGETHER_LEN_MAX {
+            let Some(piece) = chain.pop() else {
+                if !self.out.is_empty() {
+                    let spare = std::mem::take(&mut self.spare);
+                    pieces.push(std::mem::replace(&mut self.out, spare).into());
+                }
+                break;
+            };
+            bytes += piece.len();
+            pieces.push(piece);
         }
-        if chain.is_empty() && gathered.len() + self.out.len() <= GATHERED_BYTES_MAX {
-            gathered.append(&mut self.out);
-        }
-        Some(Due::Chunk(gathered))
+        Some(Due::Vectored(Vectored::new(pieces)))
     }
 }
 
@@ -98,17 +100,21 @@ impl Client {
 mod tests {
     use super::*;
 
-    /// What is sent, piece by piece, and whether each was shared.
-    fn sent(client: &mut Client) -> Vec<(Vec<u8>, bool)> {
+    /// What is sent, write by write, and of how many shared pieces each is.
+    fn sent(client: &mut Client) -> Vec<(Vec<u8>, usize)> {
         let mut sent = Vec::new();
         while let std::task::Poll::Ready(due) = client.next_due() {
             match due {
                 Due::Chunk(chunk) => {
-                    sent.push((chunk.clone(), false));
+                    sent.push((chunk.clone(), 0));
                     client.written(Some(chunk));
                 }
                 Due::Shared(piece) => {
-                    sent.push((piece.to_vec(), true));
+                    sent.push((piece.to_vec(), 1));
+                    client.written(None);
+                }
+                Due::Vectored(pieces) => {
+                    sent.push((pieces.pieces().concat(), pieces.pieces().len()));
                     client.written(None);
                 }
                 Due::Rest | Due::End => break,
@@ -119,38 +125,42 @@ mod tests {
     }
 
     #[test]
-    fn output_is_sent_in_order_and_long_pieces_are_shared() {
-        let long = vec![b'l'; ALONE_BYTES_MIN];
+    fn output_is_sent_in_order_and_what_is_not_short_is_shared() {
+        let long = vec![b'l'; TOGETHER_BYTES_MIN];
         let middle = vec![b'm'; 2 * COPIED_BYTES_MAX];
         let shared = |text: &[u8]| Bytes::copy_from_slice(text);
         let mut client = Client::of_nobody();
         client.attach(&[shared(&long)]);
-        assert_eq!(sent(&mut client), [(long.clone(), true)]);
+        assert_eq!(sent(&mut client), [(long.clone(), 1)]);
         client.attach(&[shared(b"short")]);
-        assert_eq!(sent(&mut client), [(b"short".to_vec(), false)]);
+        assert_eq!(sent(&mut client), [(b"short".to_vec(), 0)]);
         client.out.extend_from_slice(b"a");
         client.attach(&[shared(&middle), shared(b"end")]);
         client.out.extend_from_slice(b"b");
         client.attach(&[shared(&long)]);
+        client.attach(&[shared(&middle)]);
         client.out.extend_from_slice(b"c");
         let unsent = client.unsent_bytes();
-        let first = [b"a", &*middle, b"endb"].concat();
-        assert_eq!(unsent, first.len() + long.len() + 1);
-        let rest = [(long, true), (b"c".to_vec(), false)];
-        let expected = [vec![(first, false)], rest.to_vec()].concat();
-        assert_eq!(sent(&mut client), expected);
+        let first = [b"a", &*middle, b"endb", &*long].concat();
+        let second = [&*middle, b"c"].concat();
+        assert_eq!(unsent, first.len() + second.len());
+        assert_eq!(sent(&mut client), [(first, 5), (second, 2)]);
     }
 
     #[test]
-    fn many_short_pieces_are_written_in_few_chunks() {
-        let mut client = Client::of_nobody();
-        let piece = Bytes::from(vec![b'p'; 4 * COPIED_BYTES_MAX]);
-        (0..40).for_each(|_| client.attach(std::slice::from_ref(&piece)));
-        let sent = sent(&mut client);
-        assert_eq!(sent.len(), 10);
-        assert_eq!(
-            sent.iter().map(|it| it.0.len()).sum::<usize>(),
-            40 * piece.len()
-        );
+    fn many_pieces_are_sent_with_few_writes() {
+        for (bytes, count, writes) in [
+            (4 * COPIED_BYTES_MAX, 40, 2),
+            (2 * COPIED_BYTES_MAX, 2 * TOGETHER_LEN_MAX + 1, 3),
+            (TOGETHER_BYTES_MIN - 1, 4, 2),
+        ] {
+            let mut client = Client::of_nobody();
+            let piece = Bytes::from(vec![b'p'; bytes]);
+            (0..count).for_each(|_| client.attach(std::slice::from_ref(&piece)));
+            let sent = sent(&mut client);
+            assert_eq!(sent.len(), writes, "{bytes}");
+            let all: usize = sent.iter().map(|write| write.0.len()).sum();
+            assert_eq!(all, count * bytes);
+        }
     }
 }
