@@ -236,6 +236,54 @@ fn a_message_is_heard_before_its_publisher_has_the_reply() {
     }
 }
 
+/// Messages of all lengths gather for subscribers that read nothing before the last one: written together as they are then, they come whole and in order.
+#[test]
+fn who_reads_late_hears_everything_byte_for_byte() {
+    /// More than the system's buffers hold.
+    const MESSAGES: usize = 2_000;
+    const LENGTHS: [usize; 7] = [0, 5, 700, 1_500, 5_000, 20_000, 70_000];
+    for (shards, driver) in SHARDS.into_iter().zip(["auto", "epoll", "auto"]) {
+        let server = Server::start(patient(shards).flags(&format!("--io-driver {driver}")));
+        let subscribers: Vec<(Wire, &str)> = ["*", ">", "*", ">"]
+            .into_iter()
+            .map(|kind| {
+                let mut wire = server.connect();
+                if kind == ">" {
+                    wire.ask("HELLO 3");
+                }
+                wire.ask("SUBSCRIBE c");
+                (wire, kind)
+            })
+            .collect();
+        let mut random = fastrand::Rng::with_seed(u64::from(shards));
+        let mut publisher = server.connect();
+        let mut messages = Vec::new();
+        while messages.len() < MESSAGES {
+            let first = messages.len();
+            for number in first..first + random.usize(1..30) {
+                let padding = "x".repeat(LENGTHS[random.usize(..LENGTHS.len())]);
+                let message = format!("{number} {padding}");
+                publisher.send_command(&["PUBLISH", "c", &message]);
+                messages.push(message);
+            }
+            (first..messages.len()).for_each(|_| assert_eq!(publisher.reply(), b":4\r\n"));
+        }
+        for (mut wire, kind) in subscribers {
+            for message in &messages {
+                let len = message.len();
+                let expected =
+                    format!("{kind}3\r\n$7\r\nmessage\r\n$1\r\nc\r\n${len}\r\n{message}\r\n");
+                let found = wire.reply();
+                assert!(
+                    found == expected.as_bytes(),
+                    "{shards} shards: {:.60} and not {expected:.60}",
+                    show(&found)
+                );
+            }
+        }
+    }
+}
+
 /// Resident memory in bytes.
 fn used(wire: &mut Wire) -> usize {
     let info = wire.ask("INFO memory");

@@ -6,11 +6,13 @@
 //! and one write takes it all: the more a shard has to deliver, the less a delivery costs. The last in line waits no longer than without a line.
 //!
 //! A turn sends to as many as it has read from, and to [`SENDS_MIN`] more: where there is much input, the line gets its share of the time. Looking costs
-//! about as much as two writes, so where nothing has come each turn sends to half as many again as the one before.
+//! about as much as half a write, so where nothing has come each turn sends to half as many again as the one before. But where messages have come while a long
+//! line was sent to, a publisher is quick, and each turn sends to one more than it has read from: what the line takes up before it gets to the others is
+//! worth more than the looks. A message of 16 bytes to 50 subscribers of one shard took a delivery from 1.1 to 0.74 us of CPU time.
 //!
 //! Shards of several leave no core to clients that share it, as long as they have somebody to send to: the publisher would come again when all have been
 //! sent to, every time, and each message would be a write of its own. So between two turns of a long line they give way, and look once more if somebody
-//! ran. With 50 subscribers of two shards on two cores that took a delivery from 3.1 to 2.1 us, with 200 from 1.3 to 0.6.
+//! ran. With two shards on two cores and 50 subscribers, both together took a delivery of 4 KB from 3.1 to 1.4 us, one of 16 bytes from 3.1 to 0.92.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -25,8 +27,11 @@ const SENDS_MIN: usize = 3;
 /// Subscribers that a turn sends to where nothing else goes on: not much longer than it takes a publisher to come again.
 const SENDS_MAX: usize = 12;
 
-/// With fewer left a shard does not give way before it is done.
-const GIVE_WAY_MIN: usize = 8;
+/// A line of so many is long.
+const LONG_MIN: usize = 8;
+
+/// With fewer left a shard does not give way before it is done, where looks pay.
+const GIVE_WAY_MIN: usize = 3;
 
 /// Subscribers with output that nobody has told them of, each once.
 #[derive(Default)]
@@ -39,6 +44,12 @@ pub struct Line {
     sent: usize,
     /// Some were sent to since the shard gave way.
     began: bool,
+    /// It has been long since it was empty.
+    is_long: bool,
+    /// Messages have come since it was empty.
+    grew: bool,
+    /// They have, or did while the line before was sent to: others are to come.
+    expects_more: bool,
 }
 
 impl Line {
@@ -68,18 +79,48 @@ impl Line {
         self.waiting.is_empty()
     }
 
+    /// Messages have come, and are about to be handed out.
+    #[inline]
+    pub fn news_came(&mut self) {
+        if !self.is_empty() {
+            self.grew = true;
+            self.expects_more = true;
+        }
+    }
+
     /// The bell was heard.
     #[inline]
     pub fn heard_bell(&mut self) {
         self.awaits_bell = false;
     }
 
+    /// Whether a look for input is worth more than it costs.
+    fn looks_pay(&self) -> bool {
+        self.is_long && self.expects_more
+    }
+
+    /// Whether so many wait that the shard gives way to others.
+    fn gives_way(&self) -> bool {
+        let min = match self.looks_pay() {
+            true => GIVE_WAY_MIN,
+            false => LONG_MIN,
+        };
+        self.waiting.len() >= min
+    }
+
+    /// All have been let send.
+    fn ended(&mut self) {
+        self.is_long = false;
+        self.expects_more = mem::take(&mut self.grew);
+    }
+
     /// How many are sent to in this turn, of a shard that has read so often. The last few are not worth a look for input of their own.
     fn admits(&mut self, reads: u64) -> usize {
-        let since = reads.saturating_sub(mem::replace(&mut self.reads, reads));
+        let since = reads.saturating_sub(mem::replace(&mut self.reads, reads)) as usize;
         let count = match since {
+            _ if self.looks_pay() => 1 + since,
             0 => (self.sent + self.sent / 2).clamp(SENDS_MIN, SENDS_MAX),
-            since => SENDS_MIN.saturating_add(since as usize),
+            _ => SENDS_MIN + since,
         };
         self.sent = count;
         match self.waiting.len() {
@@ -98,10 +139,11 @@ impl Shard {
     }
 
     fn send_to_first(&mut self) -> bool {
+        self.publishing.line.is_long |= self.publishing.line.waiting.len() >= LONG_MIN;
         // Perhaps it is the publisher whom that lets run.
         if self.slots.shards() > 1
             && mem::take(&mut self.publishing.line.began)
-            && self.publishing.line.waiting.len() >= GIVE_WAY_MIN
+            && self.publishing.line.gives_way()
             && self.has_time()
             && self.giving_way.give_way(self.instant)
         {
@@ -121,7 +163,9 @@ impl Shard {
             }
         }
         self.publishing.line.began = true;
-        if !self.publishing.line.is_empty() {
+        if self.publishing.line.is_empty() {
+            self.publishing.line.ended();
+        } else {
             self.publishing.line.awaits_bell = true;
             self.mailbox.bell().ring_from_outside();
         }
@@ -159,5 +203,36 @@ mod tests {
         client.written(None);
         assert!(!line.rejoin(&mut client));
         assert!(line.is_empty());
+    }
+
+    /// How many each turn sends to of a line of so many, which one command has made. `grows`: messages come behind the first turn.
+    fn turns(line: &mut Line, len: usize, grows: bool) -> Vec<usize> {
+        line.waiting = (0..len).map(|_| Client::of_nobody().token).collect();
+        line.is_long |= len >= LONG_MIN;
+        let mut turns = Vec::new();
+        while !line.is_empty() {
+            let count = line.admits(line.reads + u64::from(turns.is_empty()));
+            line.waiting.drain(..count);
+            turns.push(count);
+            if grows && turns.len() == 1 {
+                line.news_came();
+            }
+        }
+        line.ended();
+        turns
+    }
+
+    #[test]
+    fn turns_of_a_long_line_are_short_where_messages_come_meanwhile() {
+        let mut line = Line::default();
+        let growing = [4, 6, 9, 11];
+        assert_eq!(turns(&mut line, 30, false), growing);
+        let first = [&[4][..], &[1; 24], &[2]].concat();
+        assert_eq!(turns(&mut line, 30, true), first, "from then on");
+        let next = [&[2][..], &[1; 26], &[2]].concat();
+        assert_eq!(turns(&mut line, 30, false), next, "the next line, too");
+        assert_eq!(turns(&mut line, 30, false), growing, "it has learnt");
+        assert_eq!(turns(&mut line, 7, true), [4, 3]);
+        assert_eq!(turns(&mut line, 7, true), [4, 3], "a short line");
     }
 }

@@ -432,6 +432,9 @@ impl Shard {
         if self.slots.shards() > 1 {
             arrived.sort_by_key(|delivery| delivery.number);
         }
+        if !arrived.is_empty() {
+            self.publishing.line.news_came();
+        }
         let mut bytes = 0;
         for delivery in arrived.drain(..) {
             self.deliver(&delivery, current.as_deref_mut());
