@@ -7,6 +7,7 @@ use std::time::Duration;
 use tests::noise::Noise;
 use tests::reply::show;
 use tests::server::eventually;
+use tests::wire::encode;
 use tests::{Options, Oracle, Server, Wire};
 
 const SHARDS: [u16; 3] = [1, 2, 4];
@@ -280,6 +281,38 @@ fn who_reads_late_hears_everything_byte_for_byte() {
                     show(&found)
                 );
             }
+        }
+    }
+}
+
+/// Subscribers whose sockets have room are not closed because the server reads from the publisher and does not send.
+#[test]
+fn a_publisher_that_waits_for_nothing_costs_no_subscriber_its_connection() {
+    const SUBSCRIBERS: usize = 200;
+    /// Of 3 MB together: more than the limit, but not with what the sockets take.
+    const MESSAGES: usize = 750;
+    for shards in SHARDS {
+        let limit = "--client-output-buffer-limit pubsub 2500000 0 0";
+        let server = Server::start(Options::shards(shards).flags(limit));
+        let subscribers: Vec<Wire> = (0..SUBSCRIBERS)
+            .map(|_| {
+                let mut wire = server.connect();
+                wire.ask("SUBSCRIBE c");
+                wire
+            })
+            .collect();
+        let mut publisher = server.connect();
+        let mut commands = Vec::new();
+        let payload = "x".repeat(4_000);
+        (0..MESSAGES).for_each(|_| encode(&["PUBLISH", "c", &payload], &mut commands));
+        publisher.send(&commands);
+        let expected = format!(":{SUBSCRIBERS}\r\n");
+        for number in 0..MESSAGES {
+            let reply = publisher.reply();
+            assert_eq!(reply, expected.as_bytes(), "{shards} shards, {number}");
+        }
+        for mut wire in subscribers {
+            (0..MESSAGES).for_each(|_| drop(wire.reply()));
         }
     }
 }

@@ -36,7 +36,11 @@ const GIVE_WAY_MIN: usize = 3;
 /// Subscribers with output that nobody has told them of, each once.
 #[derive(Default)]
 pub struct Line {
-    waiting: VecDeque<ClientToken>,
+    /// With the place, in all that has been handed out, of what they are to be sent next.
+    waiting: VecDeque<(ClientToken, u64)>,
+    /// Bytes handed out so far, and how far all in line are with these.
+    told: u64,
+    passed: u64,
     /// The bell was rung, and until it is heard no more are sent to: what comes from outside has been looked at by then.
     awaits_bell: bool,
     /// How often the shard had read when it sent last, and to how many that was.
@@ -58,7 +62,8 @@ impl Line {
         if client.writing_bytes > 0 {
             client.rejoins_line = true;
         } else if !mem::replace(&mut client.in_line, true) {
-            self.waiting.push_back(client.token);
+            let next = self.told.saturating_sub(client.unsent_bytes() as u64);
+            self.waiting.push_back((client.token, next));
         }
     }
 
@@ -86,6 +91,20 @@ impl Line {
             self.grew = true;
             self.expects_more = true;
         }
+    }
+
+    /// So many bytes are handed out now.
+    #[inline]
+    pub fn tells(&mut self, bytes: usize) {
+        self.told += bytes as u64;
+    }
+
+    /// Bytes that no longer wait for anybody in line, since this was asked last. For a subscriber whose socket is full nobody waits: it is not in line.
+    pub fn passed(&mut self) -> usize {
+        let passed = self.waiting.front().map_or(self.told, |first| first.1);
+        let since = passed.saturating_sub(self.passed);
+        self.passed += since;
+        since as usize
     }
 
     /// The bell was heard.
@@ -153,7 +172,7 @@ impl Shard {
         }
         let count = self.publishing.line.admits(self.stats.reads);
         for _ in 0..count {
-            let Some(token) = self.publishing.line.waiting.pop_front() else {
+            let Some((token, _)) = self.publishing.line.waiting.pop_front() else {
                 break;
             };
             if let Some(client) = self.client(token) {
@@ -163,6 +182,7 @@ impl Shard {
             }
         }
         self.publishing.line.began = true;
+        self.count_passed();
         if self.publishing.line.is_empty() {
             self.publishing.line.ended();
         } else {
@@ -207,7 +227,7 @@ mod tests {
 
     /// How many each turn sends to of a line of so many, which one command has made. `grows`: messages come behind the first turn.
     fn turns(line: &mut Line, len: usize, grows: bool) -> Vec<usize> {
-        line.waiting = (0..len).map(|_| Client::of_nobody().token).collect();
+        line.waiting = (0..len).map(|_| (Client::of_nobody().token, 0)).collect();
         line.is_long |= len >= LONG_MIN;
         let mut turns = Vec::new();
         while !line.is_empty() {
@@ -234,5 +254,37 @@ mod tests {
         assert_eq!(turns(&mut line, 30, false), growing, "it has learnt");
         assert_eq!(turns(&mut line, 7, true), [4, 3]);
         assert_eq!(turns(&mut line, 7, true), [4, 3], "a short line");
+    }
+
+    #[test]
+    fn what_has_passed_is_what_nobody_in_line_waits_for() {
+        let mut line = Line::default();
+        let (mut first, mut second) = (Client::of_nobody(), Client::of_nobody());
+        line.tells(7);
+        assert_eq!(line.passed(), 7, "nobody is in line");
+        let tell = |line: &mut Line, client: &mut Client| {
+            client.out.extend_from_slice(b"message");
+            line.tells(7);
+            line.join(client);
+        };
+        tell(&mut line, &mut first);
+        tell(&mut line, &mut second);
+        assert_eq!(line.passed(), 0);
+        tell(&mut line, &mut first);
+        line.waiting.pop_front();
+        assert_eq!(line.passed(), 7, "the second waits for what it was told");
+        line.waiting.pop_front();
+        assert_eq!(line.passed(), 14, "all that is left");
+        // The first could be sent a part only, and comes behind the second.
+        first.in_line = false;
+        first.out.truncate(3);
+        second.in_line = false;
+        second.out.clear();
+        tell(&mut line, &mut second);
+        line.join(&mut first);
+        line.waiting.pop_front();
+        assert_eq!(line.passed(), 4);
+        line.waiting.pop_front();
+        assert_eq!(line.passed(), 3);
     }
 }

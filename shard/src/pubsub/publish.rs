@@ -4,8 +4,10 @@
 //! make a *run*: one text, which each subscriber gets as a whole and writes at once. A run ends with the turn, with a message to another
 //! channel and with any change of the subscriptions.
 //!
-//! Other shards with subscribers get all runs of a turn in one message each, and only those shards. A publisher that is faster than they are waits:
-//! beyond [`UNDERWAY_BYTES_MAX`] no connection publishes until half of it has arrived.
+//! Other shards with subscribers get all runs of a turn in one message each, and only those shards.
+//!
+//! A publisher that is faster than the shards with the subscribers waits, or subscribers would be closed that read all they are sent: beyond
+//! [`UNDERWAY_BYTES_MAX`] no connection publishes until all who stand in line anywhere have got half of it. For sockets that are full nobody waits.
 //!
 //! *Order.* All subscribers hear messages in one order, which follows what publishers knew of one another. Each run has a number that all shards
 //! draw from one counter. A shard's turn hands out what has arrived, its own and others', by these numbers once it has seen its mailbox empty: who
@@ -46,8 +48,9 @@ const PAYLOAD_APART_BYTES_MIN: usize = 32 * 1024;
 /// Room that a run begins with.
 const RUN_BYTES_MIN: usize = 256;
 
-/// Messages on their way from shard to shard, in bytes, beyond which publishers wait.
-const UNDERWAY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Messages on their way to those in line, in bytes, beyond which publishers wait. Some of the largest writes, and far below any output limit: as much, and
+/// some more, a subscriber may be behind without that it is to blame.
+const UNDERWAY_BYTES_MAX: usize = 512 * 1024;
 
 /// A part of what is told, in RESP2, and where in it messages begin: in RESP3 their first byte is another one.
 #[derive(Clone)]
@@ -68,8 +71,6 @@ pub struct Delivery {
     version: u64,
     /// The publisher itself, who is told behind its reply.
     except: Option<ClientToken>,
-    /// It has come from another shard.
-    from_afar: bool,
 }
 
 impl Delivery {
@@ -167,7 +168,6 @@ impl Frames {
             number,
             version,
             except: None,
-            from_afar: false,
         }
     }
 }
@@ -248,7 +248,7 @@ impl Publishing {
     }
 }
 
-/// What is on its way from shard to shard, over all of them.
+/// What is on its way to those who stand in line, over all shards.
 #[derive(Default)]
 pub struct Underway {
     bytes: AtomicUsize,
@@ -273,7 +273,7 @@ impl Underway {
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
     }
 
-    /// So much has arrived. Returns whether those who wait are to go on now.
+    /// So much has been sent to all in line. Returns whether those who wait are to go on now.
     fn end(&self, bytes: usize) -> bool {
         let left = self.bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
         left <= UNDERWAY_BYTES_MAX / 2
@@ -376,7 +376,6 @@ impl Shard {
             if *shard != self.id && names.contains(&at) {
                 let mut copy = delivery.clone();
                 copy.except = None;
-                copy.from_afar = true;
                 self.process.underway.begin(copy.bytes);
                 self.publishing.parcels[shard.index()].push(copy);
             }
@@ -384,6 +383,7 @@ impl Shard {
         let is_here =
             |(shard, names): &(ShardId, Vec<usize>)| *shard == self.id && names.contains(&at);
         if route.shards.iter().any(is_here) {
+            self.process.underway.begin(delivery.bytes);
             self.publishing.arrived.push(delivery);
         }
     }
@@ -435,14 +435,17 @@ impl Shard {
         if !arrived.is_empty() {
             self.publishing.line.news_came();
         }
-        let mut bytes = 0;
         for delivery in arrived.drain(..) {
+            self.publishing.line.tells(delivery.bytes);
             self.deliver(&delivery, current.as_deref_mut());
-            if delivery.from_afar {
-                bytes += delivery.bytes;
-            }
         }
         self.publishing.arrived = arrived;
+        self.count_passed();
+    }
+
+    /// Counts off what all in line have been sent.
+    pub(crate) fn count_passed(&mut self) {
+        let bytes = self.publishing.line.passed();
         if bytes > 0 && self.process.underway.end(bytes) {
             self.tell_all(Self::let_publish);
         }
@@ -507,7 +510,7 @@ impl Shard {
         true
     }
 
-    /// Enough has arrived: those who wait to publish go on.
+    /// Enough has been sent: those who wait to publish go on.
     fn let_publish(&mut self) {
         for token in mem::take(&mut self.publishing.crowded) {
             if let Some(client) = self.client(token) {
