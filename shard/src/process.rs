@@ -159,7 +159,7 @@ impl Process {
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
             pubsub: Registry::default(),
-            underway: Underway::default(),
+            underway: Underway::new(slots.shards()),
             next_client_id: AtomicU64::new(1),
             next_slow_id: AtomicU64::new(0),
             stop_requested: AtomicBool::new(false),

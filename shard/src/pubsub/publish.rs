@@ -7,7 +7,7 @@
 //! Other shards with subscribers get all runs of a turn in one message each, and only those shards.
 //!
 //! A publisher that is faster than the shards with the subscribers waits, or subscribers would be closed that read all they are sent: beyond
-//! [`UNDERWAY_BYTES_MAX`] no connection publishes until all who stand in line anywhere have got half of it. For sockets that are full nobody waits.
+//! [`Underway`]'s bound no connection publishes until all who stand in line anywhere have got half of it. For sockets that are full nobody waits.
 //!
 //! *Order.* All subscribers hear messages in one order, which follows what publishers knew of one another. Each run has a number that all shards
 //! draw from one counter. A shard's turn hands out what has arrived, its own and others', by these numbers once it has seen its mailbox empty: who
@@ -48,9 +48,13 @@ const PAYLOAD_APART_BYTES_MIN: usize = 32 * 1024;
 /// Room that a run begins with.
 const RUN_BYTES_MIN: usize = 256;
 
-/// Messages on their way to those in line, in bytes, beyond which publishers wait. Some of the largest writes, and far below any output limit: as much, and
-/// some more, a subscriber may be behind without that it is to blame.
-const UNDERWAY_BYTES_MAX: usize = 512 * 1024;
+/// Messages on their way to those in line, in bytes a shard, beyond which publishers wait: two of the largest writes. A message counts once for each shard
+/// that it goes to.
+const UNDERWAY_BYTES_A_SHARD: usize = 256 * 1024;
+
+/// The bound of all shards, at least and at most: all of it may be for one shard, and is to be far below any output limit. So much, and some more, a
+/// subscriber may be behind without that it is to blame.
+const UNDERWAY_BYTES: [usize; 2] = [512 * 1024, 4 * 1024 * 1024];
 
 /// A part of what is told, in RESP2, and where in it messages begin: in RESP3 their first byte is another one.
 #[derive(Clone)]
@@ -249,8 +253,9 @@ impl Publishing {
 }
 
 /// What is on its way to those who stand in line, over all shards.
-#[derive(Default)]
 pub struct Underway {
+    /// Publishers wait while there is more.
+    bytes_max: usize,
     bytes: AtomicUsize,
     /// Somebody waits until there is less.
     awaited: AtomicBool,
@@ -259,10 +264,21 @@ pub struct Underway {
 }
 
 impl Underway {
+    /// Nothing, of so many shards.
+    pub fn new(shards: usize) -> Self {
+        let [least, most] = UNDERWAY_BYTES;
+        Self {
+            bytes_max: (shards * UNDERWAY_BYTES_A_SHARD).clamp(least, most),
+            bytes: AtomicUsize::new(0),
+            awaited: AtomicBool::new(false),
+            number: AtomicU64::new(0),
+        }
+    }
+
     /// Whether publishers have to wait.
     #[inline]
     pub fn is_too_much(&self) -> bool {
-        self.bytes.load(Ordering::SeqCst) > UNDERWAY_BYTES_MAX
+        self.bytes.load(Ordering::SeqCst) > self.bytes_max
     }
 
     fn next_number(&self) -> u64 {
@@ -276,7 +292,7 @@ impl Underway {
     /// So much has been sent to all in line. Returns whether those who wait are to go on now.
     fn end(&self, bytes: usize) -> bool {
         let left = self.bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
-        left <= UNDERWAY_BYTES_MAX / 2
+        left <= self.bytes_max / 2
             && self.awaited.load(Ordering::SeqCst)
             && self.awaited.swap(false, Ordering::SeqCst)
     }
@@ -590,14 +606,15 @@ mod tests {
 
     #[test]
     fn who_waits_is_called_once() {
-        let underway = Underway::default();
-        underway.begin(UNDERWAY_BYTES_MAX);
+        let underway = Underway::new(4);
+        let bytes_max = 4 * UNDERWAY_BYTES_A_SHARD;
+        underway.begin(bytes_max);
         assert!(!underway.is_too_much());
         underway.begin(2);
         assert!(underway.is_too_much());
         underway.awaited.store(true, Ordering::SeqCst);
         assert!(!underway.end(2), "more than half is on its way");
-        assert!(underway.end(UNDERWAY_BYTES_MAX / 2));
-        assert!(!underway.end(UNDERWAY_BYTES_MAX / 2), "nobody waits");
+        assert!(underway.end(bytes_max / 2));
+        assert!(!underway.end(bytes_max / 2), "nobody waits");
     }
 }
