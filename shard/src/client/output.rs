@@ -44,11 +44,6 @@ impl Chain {
         self.bytes
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.pieces.len()
-    }
-
     /// Whether there is none.
     #[inline]
     pub fn is_empty(&self) -> bool {

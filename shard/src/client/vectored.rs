@@ -15,7 +15,7 @@ use monoio::io::AsyncWriteRent;
 
 /// Pieces that wait to be written, in their order.
 ///
-/// Invariant: `vectors[at]` is what `pieces[at]` holds, for each `at`. A [`Bytes`] has its text at one address as long as it lives and is not advanced.
+/// Invariant: `vectors[at]` is what `pieces[at]` holds, for each `at` from `written` on. A [`Bytes`] has its text at one address as long as it lives and is not advanced.
 pub struct Vectored {
     pieces: Vec<Bytes>,
     vectors: Vec<iovec>,
@@ -47,7 +47,8 @@ impl Vectored {
         }
     }
 
-    /// What is to be written, in part written already.
+    /// What is to be written yet.
+    #[cfg(test)]
     pub fn pieces(&self) -> &[Bytes] {
         &self.pieces[self.written..]
     }
@@ -69,8 +70,8 @@ impl Vectored {
             && bytes >= piece.len()
         {
             bytes -= piece.len();
+            // Perhaps nobody else holds it any more: it is freed before the rest is written.
             *piece = Bytes::new();
-            self.vectors[self.written] = vector(piece);
             self.written += 1;
         }
         if bytes > 0 {

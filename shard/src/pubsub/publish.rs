@@ -52,9 +52,10 @@ const RUN_BYTES_MIN: usize = 256;
 /// that it goes to.
 const UNDERWAY_BYTES_A_SHARD: usize = 256 * 1024;
 
-/// The bound of all shards, at least and at most: all of it may be for one shard, and is to be far below any output limit. So much, and some more, a
-/// subscriber may be behind without that it is to blame.
-const UNDERWAY_BYTES: [usize; 2] = [512 * 1024, 4 * 1024 * 1024];
+/// The bound of all shards is so much at least and at most. All of it may be for one shard, and is to be far below any output limit: so much, and some more,
+/// a subscriber may be behind without that it is to blame.
+const UNDERWAY_BYTES_LEAST: usize = 512 * 1024;
+const UNDERWAY_BYTES_MOST: usize = 4 * 1024 * 1024;
 
 /// A part of what is told, in RESP2, and where in it messages begin: in RESP3 their first byte is another one.
 #[derive(Clone)]
@@ -266,9 +267,9 @@ pub struct Underway {
 impl Underway {
     /// Nothing, of so many shards.
     pub fn new(shards: usize) -> Self {
-        let [least, most] = UNDERWAY_BYTES;
         Self {
-            bytes_max: (shards * UNDERWAY_BYTES_A_SHARD).clamp(least, most),
+            bytes_max: (shards * UNDERWAY_BYTES_A_SHARD)
+                .clamp(UNDERWAY_BYTES_LEAST, UNDERWAY_BYTES_MOST),
             bytes: AtomicUsize::new(0),
             awaited: AtomicBool::new(false),
             number: AtomicU64::new(0),
