@@ -225,7 +225,9 @@ fn command() -> Command {
     Command::new("percore")
         .about(ABOUT)
         .version(concat!(env!("CARGO_PKG_VERSION"), " (Redis 7.4)"))
-        .override_usage("percore [FILE | -] [--name value ...]")
+        .override_usage(
+            "percore [FILE | -] [--name value ...]\n       percore check [DIR | FILE] [--name value ...]",
+        )
         .after_help(EXAMPLES)
         .arg(
             Arg::new("version")

@@ -2,6 +2,7 @@
 //!
 //! It knows no command and no data. What keeps it from starting is one line on standard error that says what to do, and exit code 1.
 
+mod check;
 mod daemon;
 mod descriptors;
 mod flags;
@@ -12,7 +13,6 @@ mod metrics;
 mod signals;
 mod supervisor;
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -49,16 +49,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let mut args = std::env::args_os().skip(1).peekable();
-    let checks = args.next_if(|word| word == "check").is_some();
-    if checks
-        && args
-            .peek()
-            .is_some_and(|word| !word.as_encoded_bytes().starts_with(b"--"))
-    {
-        let dir = args.next().unwrap_or_default();
-        return check([OsString::from("--dir"), dir].into_iter().chain(args));
-    } else if checks {
-        return check(args);
+    if args.next_if(|word| word == "check").is_some() {
+        return check::run(args);
     }
     let Some(start) = flags::read(args)? else {
         return Ok(());
@@ -142,21 +134,6 @@ fn run() -> Result<(), Failure> {
     }
     info!("percore has ended");
     ended.map_err(|error| Failure(format!("a shard failed: {error}")))
-}
-
-/// `percore check [DIR] [--name value ...]`: tells what is in the data files.
-fn check(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
-    let Some(start) = flags::read(args)? else {
-        return Ok(());
-    };
-    let report = shard::check::check(&start.config);
-    print!("{}", report.text);
-    match report.damaged {
-        true => Err(Failure(
-            "there is damage; see above. Restore these files from a copy, or move them away, a log with its folder, to start without their data".into(),
-        )),
-        false => Ok(()),
-    }
 }
 
 fn write_pid_file(config: &shard::config::Config) -> Result<Option<std::path::PathBuf>, Failure> {

@@ -21,11 +21,16 @@
 
 pub mod commits;
 pub mod gates;
+pub mod import;
 pub mod journal;
 pub mod log_file;
 pub mod manifest;
+pub mod not_started;
 mod outlived;
 pub mod pace;
+pub mod player;
+pub mod redis_log;
+mod redis_manifest;
 pub mod replay;
 pub mod start;
 pub mod tails;

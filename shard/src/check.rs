@@ -1,24 +1,39 @@
-//! `percore check DIR`: reads the data files and tells what is in them, without changing any.
+//! `percore check`: reads data files and tells what is in them, without changing any.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use storage::aof::{Reader, Record, Stop};
 use storage::rdb::{FileReader, Part};
 
+use crate::aof::import::{self, Tail};
 use crate::aof::manifest::{Folder, Manifest};
+use crate::aof::redis_log::RedisLog;
 use crate::aof::tails::{self, Unreadable};
 use crate::config::Config;
 use crate::loading::progress::Progress;
 use crate::shard::wall_time;
 
-/// What was found: lines to read, and whether all of it could be loaded.
+/// What the files are good for.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Verdict {
+    /// All of them could be loaded.
+    #[default]
+    Good,
+    /// Something in them stops a start.
+    Damaged,
+    /// There is nothing to load.
+    Nothing,
+}
+
+/// What was found: lines to read, and what they come to.
 #[derive(Default)]
 pub struct Report {
     pub text: String,
-    pub damaged: bool,
+    pub verdict: Verdict,
 }
 
 impl Report {
@@ -28,7 +43,7 @@ impl Report {
     }
 
     fn damage(&mut self, path: &Path, at: u64, what: &str) {
-        self.damaged = true;
+        self.verdict = Verdict::Damaged;
         self.line(format_args!(
             "{}: DAMAGED at offset {at}: {what}",
             path.display()
@@ -46,34 +61,106 @@ pub fn check(config: &Config) -> Report {
     }
     let folder = Folder::of(config);
     match folder.read() {
-        Ok(None) => {}
+        Ok(Some(manifest)) => {
+            found = true;
+            own_log(&folder, &manifest, config, &mut report);
+        }
+        Ok(None) => match RedisLog::find(config) {
+            Ok(None) => {}
+            Ok(Some(log)) => {
+                found = true;
+                redis_log(&log, config, &mut report);
+            }
+            Err(error) => {
+                found = true;
+                report.damage(&folder.manifest(), 0, &error.to_string());
+            }
+        },
         Err(error) => {
             found = true;
             report.damage(&folder.manifest(), 0, &error.to_string());
         }
-        Ok(Some(manifest)) => {
-            found = true;
-            report.line(format_args!(
-                "{}: {} and {} parts",
-                folder.manifest().display(),
-                manifest.base.as_deref().unwrap_or("no snapshot"),
-                manifest.parts.len()
-            ));
-            if let Some(base) = &manifest.base {
-                snapshot(&folder.base(base), config, &mut report);
-            }
-            logs(&folder, &manifest, &mut report);
-        }
     }
     if !found {
+        report.verdict = Verdict::Nothing;
         report.line(format_args!(
-            "{}: no {} and no {}",
+            "{}: no {}, no {} and no {}",
             config.dir.display(),
             config.dbfilename,
-            config.appenddirname
+            config.appenddirname,
+            config.appendfilename
         ));
     }
     report
+}
+
+/// Checks one file: a snapshot, a log, or commands behind a snapshot, as its first bytes say.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn check_file(path: &Path, config: &Config) -> io::Result<Report> {
+    let mut report = Report::default();
+    if import::begins_with_snapshot(path)? {
+        let end = snapshot(path, config, &mut report);
+        if end.is_some_and(|end| std::fs::metadata(path).is_ok_and(|file| file.len() > end)) {
+            log(path, end.unwrap_or(0), &mut report);
+            torn_end(path, end.unwrap_or(0), &mut report);
+        }
+    } else {
+        log(path, 0, &mut report);
+        torn_end(path, 0, &mut report);
+    }
+    Ok(report)
+}
+
+/// The log of percore's that a manifest names.
+fn own_log(folder: &Folder, manifest: &Manifest, config: &Config, report: &mut Report) {
+    report.line(format_args!(
+        "{}: {} and {} parts",
+        folder.manifest().display(),
+        manifest.base.as_deref().unwrap_or("no snapshot"),
+        manifest.parts.len()
+    ));
+    if let Some(base) = &manifest.base {
+        snapshot(&folder.base(base), config, report);
+    }
+    logs(folder, manifest, report);
+}
+
+/// A log of Redis's: a start with `--appendonly yes` loads it.
+fn redis_log(found: &RedisLog, config: &Config, report: &mut Report) {
+    let files: Vec<&PathBuf> = found.files.iter().collect();
+    report.line(format_args!(
+        "an append-only log of Redis in {} files: with --appendonly yes it is loaded, and goes on as percore's",
+        files.len()
+    ));
+    for path in files {
+        match check_file(path, config) {
+            Ok(of_file) => {
+                report.text.push_str(&of_file.text);
+                if of_file.verdict == Verdict::Damaged {
+                    report.verdict = Verdict::Damaged;
+                }
+            }
+            Err(error) => report.damage(path, 0, &error.to_string()),
+        }
+    }
+}
+
+/// What of a single file's commands a start passes over.
+fn torn_end(path: &Path, from: u64, report: &mut Report) {
+    // What cannot be read has been told.
+    let Ok(tail) = Tail::find(path, from) else {
+        return;
+    };
+    if tail.torn_bytes() > 0 {
+        report.line(format_args!(
+            "{}: its last {} bytes, from offset {} on, are not whole, and would not be loaded",
+            path.display(),
+            tail.torn_bytes(),
+            tail.end
+        ));
+    }
 }
 
 /// The keys of a file. 128 bits of each are kept: two that share them are two of one name.
@@ -93,10 +180,15 @@ impl Seen {
     }
 }
 
-fn snapshot(path: &Path, config: &Config, report: &mut Report) {
+/// Returns where the snapshot ends in the file; `None` where it is damaged.
+fn snapshot(path: &Path, config: &Config, report: &mut Report) -> Option<u64> {
+    let mut damaged = |at, what: &str| {
+        report.damage(path, at, what);
+        None
+    };
     let mut reader = match FileReader::open(path) {
         Ok(reader) => reader,
-        Err(damage) => return report.damage(path, damage.at, &damage.what),
+        Err(damage) => return damaged(damage.at, &damage.what),
     };
     let limits = config.packing_limits();
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
@@ -110,7 +202,7 @@ fn snapshot(path: &Path, config: &Config, report: &mut Report) {
                 if !key.entry.is_expired(now) && !seen.insert(database, key.entry.key()) {
                     let name = key.entry.key().escape_ascii();
                     let what = format!("the key \"{name}\" stands there twice");
-                    return report.damage(path, reader.at(), &what);
+                    return damaged(reader.at(), &what);
                 }
                 keys += 1;
                 volatile += u64::from(key.entry.deadline().is_some());
@@ -124,7 +216,7 @@ fn snapshot(path: &Path, config: &Config, report: &mut Report) {
             Ok(Part::Told(name, value)) => told.push((name, value)),
             Ok(Part::Passed) => {}
             Ok(Part::End) => break,
-            Err(damage) => return report.damage(path, damage.at, &damage.what),
+            Err(damage) => return damaged(damage.at, &damage.what),
         }
     }
     let writer = told.iter().find(|(name, _)| name == b"redis-ver");
@@ -137,17 +229,18 @@ fn snapshot(path: &Path, config: &Config, report: &mut Report) {
     for (kind, count) in kinds {
         report.line(format_args!("  {count:>12} {kind}"));
     }
+    Some(reader.at())
 }
 
 /// The log files, and what of them a start would cut off.
 fn logs(folder: &Folder, manifest: &Manifest, report: &mut Report) {
-    let before = report.damaged;
+    let before = report.verdict;
     for part in &manifest.parts {
         for shard in 0..part.shards {
-            log(&folder.part(part.sequence, shard), report);
+            log(&folder.part(part.sequence, shard), 0, report);
         }
     }
-    if report.damaged && !before {
+    if report.verdict != before {
         return;
     }
     match tails::find(folder, &manifest.parts, &Progress::default()) {
@@ -169,8 +262,9 @@ fn logs(folder: &Folder, manifest: &Manifest, report: &mut Report) {
     }
 }
 
-fn log(path: &Path, report: &mut Report) {
-    let mut reader = match Reader::open(path) {
+/// The commands of a file, from an offset on.
+fn log(path: &Path, from: u64, report: &mut Report) {
+    let mut reader = match Reader::open_at(path, from) {
         Ok(reader) => reader,
         Err(error) => return report.damage(path, 0, &error.to_string()),
     };
@@ -191,6 +285,7 @@ fn log(path: &Path, report: &mut Report) {
                     }
                 }
             }
+            Ok(Record::Note) => {}
             Ok(Record::Time(now)) => {
                 first.get_or_insert(now);
                 last = Some(now);
@@ -199,13 +294,13 @@ fn log(path: &Path, report: &mut Report) {
             Err(Stop::Damaged(damage)) => return report.damage(path, damage.at, &damage.what),
         }
     }
-    let ms = |time: Option<storage::UnixMillis>| time.map_or(0, |time| time.ms());
+    let times = first.zip(last).map_or(String::new(), |(first, last)| {
+        format!(", from {} to {} ms of Unix time", first.ms(), last.ms())
+    });
     report.line(format_args!(
-        "{}: {commands} commands in {} bytes, {groups} groups, from {} to {} ms of Unix time",
+        "{}: {commands} commands in {} bytes, {groups} groups{times}",
         path.display(),
-        reader.len(),
-        ms(first),
-        ms(last)
+        reader.len() - from,
     ));
     for (verb, count) in verbs {
         report.line(format_args!("  {count:>12} {verb}"));

@@ -260,7 +260,7 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
 }
 
 /// Loads from the snapshot that an append-only log begins with what `slots` gives to one shard. What has expired is there too: the log may
-/// say otherwise.
+/// say otherwise. Returns where the snapshot ends in the file.
 pub fn load_part(
     path: &Path,
     config: &Config,
@@ -269,7 +269,7 @@ pub fn load_part(
     shard: usize,
     process: &Process,
     progress: &Progress,
-) -> Result<(), NotLoaded> {
+) -> Result<u64, NotLoaded> {
     let mut load = Load::open(path, config)?;
     let mut done = progress.of_file();
     let (now, shard) = (UnixMillis::new(0), ShardId::new(shard));
@@ -282,7 +282,7 @@ pub fn load_part(
         done.reach(load.reader.at());
     }
     process.snapshots.note_loaded(load.loaded, load.expired);
-    Ok(())
+    Ok(load.reader.at())
 }
 
 /// Opens the snapshot.

@@ -274,6 +274,11 @@ impl Snapshots {
         }
     }
 
+    /// Libraries that are gone according to a log.
+    pub fn forget_functions(&self, is_gone: impl Fn(&[u8]) -> bool) {
+        lock(&self.functions).retain(|code| !is_gone(code));
+    }
+
     /// The libraries that are kept.
     pub fn functions(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         lock(&self.functions)

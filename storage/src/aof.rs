@@ -5,6 +5,7 @@
 //! record   command                                         one change
 //!          | MULTI [PERCORE.TX id shard shard ...] command* EXEC       changes that happen together, or not at all
 //!          | "#MS:" milliseconds CR LF                     when what follows happened, in Unix time
+//!          | "#TS:" seconds CR LF                          Redis's note of the time, which changes nothing
 //! command  "*" count CR LF ( "$" bytes CR LF text CR LF )*             RESP
 //! ```
 //!
@@ -12,7 +13,7 @@
 //! replaying it decides the same. PERCORE.TX names a transaction over several shards, each of whose logs has a part of it.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -25,6 +26,9 @@ pub const TRANSACTION: &[u8] = b"PERCORE.TX";
 
 /// What a line about time begins with.
 const TIME: &[u8] = b"#MS:";
+
+/// What a line begins with that Redis notes the time by (`aof-timestamp-enabled`).
+const NOTE: &[u8] = b"#TS:";
 
 /// The longest line: a count, a length or a time.
 const LINE_BYTES_MAX: usize = 64;
@@ -136,6 +140,8 @@ pub enum Record {
     /// The arguments are in the reader.
     Command,
     Time(UnixMillis),
+    /// A line that changes nothing.
+    Note,
     End,
 }
 
@@ -154,13 +160,20 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Reads the file from its beginning.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        Self::open_at(path, 0)
+    }
+
+    /// Reads the file from an offset on, where a record begins.
+    pub fn open_at(path: &Path, offset: u64) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
         Ok(Self {
-            len: file.metadata()?.len(),
+            len: file.metadata()?.len().max(offset),
             file,
             window: Vec::new(),
-            offset: 0,
+            offset,
             begins: 0,
             next: 0,
             args: Vec::new(),
@@ -251,8 +264,13 @@ impl Reader {
             return Ok(Record::Time(now));
         }
         let count = line.strip_prefix(b"*").and_then(number);
-        let count = count.filter(|count| *count > 0);
-        let count = count.ok_or_else(|| self.damage(0, "no command begins here"))?;
+        let Some(count) = count.filter(|count| *count > 0) else {
+            if line.strip_prefix(NOTE).and_then(number).is_none() {
+                return Err(self.damage(0, "no command begins here"));
+            }
+            self.next = self.begins + end;
+            return Ok(Record::Note);
+        };
         self.args.clear();
         for _ in 0..count {
             let (line, text) = self.line(end)?;

@@ -83,7 +83,7 @@ impl Options {
         self
     }
 
-    /// Finding a file of this name in its directory.
+    /// Finding a file of this name in its directory; one with a slash lies in a folder there.
     #[must_use]
     pub fn file(mut self, name: &str, contents: &[u8]) -> Options {
         self.files.push((name.to_owned(), contents.to_vec()));
@@ -177,6 +177,12 @@ impl std::ops::Deref for Oracle {
     }
 }
 
+impl std::ops::DerefMut for Oracle {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.0
+    }
+}
+
 impl Server {
     /// Starts the binary under test, and returns when it answers.
     ///
@@ -189,7 +195,10 @@ impl Server {
     fn launch(program: Program, options: Options) -> Server {
         let mut directory = tempfile::tempdir().expect("a temporary directory");
         for (name, contents) in &options.files {
-            std::fs::write(directory.path().join(name), contents).expect("writing a file");
+            let path = directory.path().join(name);
+            let folder = path.parent().expect("the directory, or one in it");
+            std::fs::create_dir_all(folder).expect("making a directory");
+            std::fs::write(path, contents).expect("writing a file");
         }
         let mut tries = 0;
         loop {

@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::aof::outlived::Outlived;
+use crate::aof::redis_manifest;
 use crate::config::Config;
 use crate::loading::progress::Progress;
 
@@ -75,9 +76,10 @@ impl Folder {
         format!("{}.{sequence}.base.rdb", self.name)
     }
 
-    /// What there is; `None` where there is no log.
+    /// What there is; `None` where there is no log of percore's.
     pub fn read(&self) -> io::Result<Option<Manifest>> {
         match fs::read_to_string(self.manifest()) {
+            Ok(text) if redis_manifest::is_redis(&text) => Ok(None),
             Ok(text) => Manifest::parse(&text).map(Some).ok_or_else(|| {
                 let what = format!(
                     "{} is no manifest of percore's; move the folder away to start without its data",
@@ -100,15 +102,53 @@ impl Folder {
         File::open(parent)?.sync_all()
     }
 
-    /// Puts `manifest` in the place of the one there is.
-    pub fn write(&self, manifest: &Manifest) -> io::Result<()> {
+    /// Puts `manifest` in the place of the one there is. Where that was Redis's, the files of the
+    /// folder are kept in another one, which is returned: nobody but Redis can read them later.
+    pub fn write(&self, manifest: &Manifest) -> io::Result<Option<PathBuf>> {
         self.make()?;
+        let before = fs::read_to_string(self.manifest()).unwrap_or_default();
+        let kept_in = if redis_manifest::is_redis(&before) {
+            Some(self.keep_files_of_redis(&before)?)
+        } else {
+            None
+        };
         let temporary = self.path.join(format!("{}.manifest.new", self.name));
         let mut file = File::create(&temporary)?;
         file.write_all(manifest.text().as_bytes())?;
         file.sync_all()?;
         fs::rename(temporary, self.manifest())?;
-        File::open(&self.path)?.sync_all()
+        File::open(&self.path)?.sync_all()?;
+        Ok(kept_in)
+    }
+
+    /// Gives the files that a manifest of Redis's names, and itself, second names in a new folder
+    /// beside this one, or copies them there where the file system has no second names. Returns
+    /// the new folder.
+    fn keep_files_of_redis(&self, manifest: &str) -> io::Result<PathBuf> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let names = (0..).map(|number: u32| match number {
+            0 => format!("{name}.redis"),
+            _ => format!("{name}.redis.{number}"),
+        });
+        let mut folders = names.map(|name| self.path.with_file_name(name));
+        let kept = folders.find(|path| !path.exists());
+        let kept = kept.ok_or(io::ErrorKind::AlreadyExists)?;
+        fs::create_dir(&kept)?;
+        // Where a line cannot be understood, a person has the manifest and what it says.
+        let files = redis_manifest::names(manifest).unwrap_or_default();
+        let files = files.iter().map(|name| self.path.join(name));
+        for path in files.chain([self.manifest()]) {
+            let copy = kept.join(path.file_name().unwrap_or_default());
+            if !path.is_file() {
+                continue;
+            }
+            if fs::hard_link(&path, &copy).is_err() {
+                fs::copy(&path, &copy)?;
+                File::open(&copy)?.sync_all()?;
+            }
+        }
+        File::open(&kept)?.sync_all()?;
+        Ok(kept)
     }
 
     /// Creates the empty files of a part.

@@ -12,18 +12,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
-use protocol::args::{Args, OwnedArgs, Span};
-use protocol::reply::{Reply, Version};
-use protocol::table::lookup;
-use storage::aof::{Reader, Record, Stop, TRANSACTION};
-use storage::{Databases, DbIndex, Entry, Hash, UnixMillis};
+use storage::aof::{Reader, Record, Stop};
+use storage::{Databases, DbIndex, Entry, Hash};
 use tracing::{info, warn};
 
 use crate::aof::manifest::{Folder, Manifest};
+use crate::aof::player::Player;
 use crate::aof::tails::{self, Unreadable};
 use crate::config::Config;
-use crate::context::{Caller, Context, Effects};
-use crate::dispatch::handler::{HANDLERS, Handler};
 use crate::loading;
 use crate::loading::progress::Progress;
 use crate::process::Process;
@@ -51,7 +47,7 @@ impl fmt::Display for NotReplayed {
 
 impl std::error::Error for NotReplayed {}
 
-fn failed(path: &Path, at: u64, what: impl Into<String>) -> NotReplayed {
+pub(super) fn failed(path: &Path, at: u64, what: impl Into<String>) -> NotReplayed {
     NotReplayed {
         path: path.into(),
         at,
@@ -124,13 +120,14 @@ pub fn replay(
         let path = folder.base(name);
         side_by_side(process, &mut databases, |shard, databases| {
             loading::load_part(&path, config, databases, slots, shard, process, progress)
+                .map(drop)
                 .map_err(|error| failed(&error.path, error.damage.at, error.damage.what))
         })?;
     }
     for part in &manifest.parts {
         let next = SlotMap::new(part.shards);
         if next.shards() != slots.shards() {
-            databases = distribute(databases, empty(next.shards()), next);
+            databases = distribute(databases, empty(next.shards()), next, |_| {});
             slots = next;
         }
         side_by_side(process, &mut databases, |shard, databases| {
@@ -155,7 +152,7 @@ pub fn replay(
             shards = now.shards(),
             "giving keys to another number of shards"
         );
-        databases = distribute(databases, empty(now.shards()), now);
+        databases = distribute(databases, empty(now.shards()), now, |_| {});
     }
     let keys: usize = databases
         .iter()
@@ -199,11 +196,17 @@ fn stray(databases: &Databases, slots: SlotMap, shard: usize) -> Option<&[u8]> {
     keys.find(|key| slots.owner(key).index() != shard)
 }
 
-/// Moves all keys to where `slots` wants them.
-fn distribute(from: Vec<Databases>, mut to: Vec<Databases>, slots: SlotMap) -> Vec<Databases> {
+/// Moves all keys to where `slots` wants them; `adjust` meets each on its way.
+pub(super) fn distribute(
+    from: Vec<Databases>,
+    mut to: Vec<Databases>,
+    slots: SlotMap,
+    adjust: impl Fn(&mut Entry),
+) -> Vec<Databases> {
     for mut databases in from {
         for db in databases.indices() {
-            for entry in databases.get_mut(db).drain() {
+            for mut entry in databases.get_mut(db).drain() {
+                adjust(&mut entry);
                 let owner = slots.owner(entry.key());
                 to[owner.index()].get_mut(db).insert_new(entry);
             }
@@ -235,120 +238,20 @@ fn replay_file(
 ) -> Result<(), NotReplayed> {
     let mut reader = Reader::open(path).map_err(|error| failed(path, 0, error.to_string()))?;
     let mut done = progress.of_file();
-    let mut player = Player {
-        config,
-        databases,
-        effects: Effects::default(),
-        random: fastrand::Rng::new(),
-        selected: None,
-        now: UnixMillis::new(0),
-    };
-    let mut spans = Vec::new();
+    let mut player = Player::new(config, databases);
     loop {
         let at = reader.at();
         done.reach(at);
         match reader.read() {
             Ok(Record::End) => return Ok(()),
             Ok(Record::Time(now)) => player.now = now,
-            Ok(Record::Command) => {
-                let (bytes, places) = reader.command();
-                spans.clear();
-                spans.extend(
-                    places
-                        .iter()
-                        .map_while(|it| Span::within(it.start, it.len())),
-                );
-                let played = match spans.len() == places.len() {
-                    true => player.play(&Args::new(bytes, &spans, &[])),
-                    // Gigabytes in one command.
-                    false => player.play(&OwnedArgs::from_parts(reader.args()).borrow()),
-                };
-                played.map_err(|what| failed(path, at, what))?;
-            }
+            Ok(Record::Note) => {}
+            Ok(Record::Command) => player
+                .play(&reader)
+                .map_err(|what| failed(path, at, what))?,
             Err(Stop::Torn { at }) => return Err(failed(path, at, "the end comes too early")),
             Err(Stop::Damaged(damage)) => return Err(failed(path, damage.at, damage.what)),
         }
-    }
-}
-
-/// Runs the commands of a file.
-struct Player<'a> {
-    config: &'a Config,
-    databases: &'a mut Databases,
-    effects: Effects,
-    random: fastrand::Rng,
-    selected: Option<DbIndex>,
-    now: UnixMillis,
-}
-
-impl Player<'_> {
-    fn play(&mut self, args: &Args<'_>) -> Result<(), String> {
-        let verb = &args[0];
-        let number = |at: usize| {
-            let text = args.get(at)?;
-            let number = storage::item::parse_int(text)?;
-            self.databases.index(u16::try_from(number).ok()?)
-        };
-        let shown = || format!("the command \"{}\"", verb.escape_ascii());
-        match verb {
-            b"MULTI" | b"EXEC" | TRANSACTION => return Ok(()),
-            b"SELECT" => {
-                self.selected = number(1);
-                let missing = "a database that there is not; start with more --databases";
-                return self.selected.map(|_| ()).ok_or_else(|| missing.into());
-            }
-            _ => {}
-        }
-        let id = lookup(verb).ok_or_else(|| format!("{}, which percore does not have", shown()))?;
-        let selected = self.selected.ok_or("a command before the first SELECT")?;
-        if verb.eq_ignore_ascii_case(b"flushdb") {
-            drop(self.databases.get_mut(selected).clear());
-            return Ok(());
-        }
-        if verb.eq_ignore_ascii_case(b"flushall") {
-            for db in self.databases.indices() {
-                drop(self.databases.get_mut(db).clear());
-            }
-            return Ok(());
-        }
-        if verb.eq_ignore_ascii_case(b"swapdb") {
-            let (a, b) = (number(1), number(2));
-            let (a, b) = a.zip(b).ok_or("SWAPDB of a database that there is not")?;
-            self.databases.swap(a, b);
-            return Ok(());
-        }
-        let id = match args.get(1) {
-            Some(sub) if id.is_container() => protocol::table::lookup_sub(id, sub)
-                .ok_or_else(|| format!("{} with an unknown sub-command", shown()))?,
-            _ => id,
-        };
-        let Handler::Keyed(run) = HANDLERS[id.index()] else {
-            return Err(format!("{}, which does not belong in a log", shown()));
-        };
-        if !id.command().accepts(args.len()) {
-            return Err(format!("{} with a wrong number of arguments", shown()));
-        }
-        let mut encoded = Vec::new();
-        let mut context = Context {
-            databases: self.databases,
-            selected,
-            now: self.now,
-            config: self.config,
-            access: self.config.access_policy(),
-            caller: Caller::default(),
-            effects: &mut self.effects,
-            random: &mut self.random,
-        };
-        let result = run(
-            &mut context,
-            args,
-            &mut Reply::new(&mut encoded, Version::Resp2),
-        );
-        self.effects.wait = None;
-        self.effects.discarded.clear();
-        // The shard will look for these itself.
-        self.effects.fields = Default::default();
-        result.map_err(|error| format!("{} failed: {error}", shown()))
     }
 }
 

@@ -1,41 +1,18 @@
 //! The append-only log at the start of the process: what there is, is read, and there is a part to write to.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io;
 
 use storage::Databases;
 use tracing::info;
 
+use crate::aof::import;
 use crate::aof::manifest::{Folder, Manifest, Part};
-use crate::aof::replay::{self, NotReplayed};
+use crate::aof::not_started::NotStarted;
+use crate::aof::redis_log::RedisLog;
+use crate::aof::replay;
 use crate::config::Config;
 use crate::process::Process;
-
-/// Why there is no log to go on with.
-#[derive(Debug)]
-pub enum NotStarted {
-    Replay(NotReplayed),
-    Files(Folder, io::Error),
-}
-
-impl fmt::Display for NotStarted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Replay(why) => why.fmt(f),
-            Self::Files(folder, why) => {
-                let path = folder.path().display();
-                write!(
-                    f,
-                    "the append-only log in {path} cannot be used: {why}. Nothing was overwritten. Restore the file from a copy, or move the folder \
-                     away to start without the log"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for NotStarted {}
 
 /// Reads the log, and leaves the process with a manifest whose last part is to be written to. Returns each shard's databases.
 pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
@@ -44,7 +21,14 @@ pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
     let files = |error| NotStarted::Files(folder.clone(), error);
     let mut manifest = match folder.read().map_err(files)? {
         Some(manifest) => manifest,
-        None => begin(&folder, &config).map_err(files)?,
+        None => match RedisLog::find(&config).map_err(files)? {
+            Some(log) => {
+                let (databases, manifest) = import::import(&log, &folder, &config, process)?;
+                go_on_with(process, &folder, manifest).map_err(files)?;
+                return Ok(databases);
+            }
+            None => begin(&folder, &config).map_err(files)?,
+        },
     };
     let progress = &process.progress;
     folder
@@ -66,11 +50,17 @@ pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
         manifest.parts.push(part);
         folder.write(&manifest).map_err(files)?;
     }
-    folder.tidy(&manifest).map_err(files)?;
-    let (base, all) = folder.sizes(&manifest).map_err(files)?;
+    go_on_with(process, &folder, manifest).map_err(files)?;
+    Ok(databases)
+}
+
+/// Leaves the process with a manifest that stands on disk, and the folder with what that names.
+fn go_on_with(process: &Process, folder: &Folder, manifest: Manifest) -> io::Result<()> {
+    folder.tidy(&manifest)?;
+    let (base, all) = folder.sizes(&manifest)?;
     process.snapshots.log_based(base, all);
     process.set_manifest(manifest);
-    Ok(databases)
+    Ok(())
 }
 
 /// There is no log yet: it begins with the snapshot, where there is one, so that turning the log on loses nothing.

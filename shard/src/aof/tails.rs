@@ -175,7 +175,7 @@ impl Tail {
             };
             match reader.read() {
                 Ok(Record::End) | Err(Stop::Torn { .. }) => break,
-                Ok(Record::Time(_)) => {}
+                Ok(Record::Time(_) | Record::Note) => {}
                 Ok(Record::Command) => match reader.args().next().unwrap_or_default() {
                     b"MULTI" if group.is_some() => return Err(damage("MULTI within MULTI")),
                     b"MULTI" => group = Some(at),

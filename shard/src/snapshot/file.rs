@@ -78,8 +78,17 @@ pub fn save_now<'a>(
     config: &Config,
     shards: impl Iterator<Item = &'a Databases>,
 ) -> io::Result<u64> {
-    let name = dump_path(config);
-    let mut file = create(process, config, &name)?;
+    save_as(process, config, &dump_path(config), shards)
+}
+
+/// Writes a snapshot at once into a file of this name, of databases that nobody changes meanwhile.
+pub fn save_as<'a>(
+    process: &Process,
+    config: &Config,
+    name: &Path,
+    shards: impl Iterator<Item = &'a Databases>,
+) -> io::Result<u64> {
+    let mut file = create(process, config, name)?;
     let terms = terms(config);
     for databases in shards {
         for db in databases.indices() {
@@ -92,7 +101,7 @@ pub fn save_now<'a>(
             }
         }
     }
-    file.finish(&name)
+    file.finish(name)
 }
 
 /// The last snapshot, when no shard runs any more. A full disk is waited for: the data is nowhere else.

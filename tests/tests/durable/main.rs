@@ -4,6 +4,7 @@ mod disk;
 mod faults;
 mod kill;
 mod power;
+mod redis_log;
 mod replay;
 mod workload;
 

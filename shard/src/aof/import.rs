@@ -1,0 +1,263 @@
+//! A log that Redis wrote becomes percore's own, at the start.
+//!
+//! It is one stream of commands for all keys, so one thread replays it on one set of databases; the
+//! keys then go to their shards, and the log goes on from a snapshot of them. Redis's files stay: a
+//! single file where it is, those of a folder in a folder beside it (see `Folder::write`).
+
+use std::path::Path;
+use std::time::Instant;
+
+use storage::Databases;
+use storage::aof::{Reader, Record, Stop};
+use tracing::{info, warn};
+
+use crate::aof::manifest::{Folder, Manifest, Part};
+use crate::aof::not_started::NotStarted;
+use crate::aof::player::Player;
+use crate::aof::redis_log::RedisLog;
+use crate::aof::replay::{NotReplayed, distribute, failed};
+use crate::config::Config;
+use crate::loading;
+use crate::process::Process;
+use crate::slot::SlotMap;
+use crate::snapshot;
+
+/// Bytes that every snapshot begins with.
+const SNAPSHOT_MAGIC: &[u8] = b"REDIS";
+
+/// Loads `log` and begins a log of percore's with what it holds. Returns each shard's databases, and
+/// the manifest, which stands on disk.
+pub fn import(
+    log: &RedisLog,
+    folder: &Folder,
+    config: &Config,
+    process: &Process,
+) -> Result<(Vec<Databases>, Manifest), NotStarted> {
+    let began = Instant::now();
+    let files = |error| NotStarted::Files(folder.clone(), error);
+    for path in &log.files {
+        let bytes = std::fs::metadata(path).map_err(files)?.len();
+        process.progress.expect(bytes, 2);
+    }
+    let empty = || Databases::new(config.databases, process.hasher.clone());
+    let mut all = empty();
+    for path in &log.files {
+        load(path, log, config, &mut all, process).map_err(NotStarted::Replay)?;
+    }
+    let keys: usize = all.indices().map(|db| all.get(db).len()).sum();
+    // A log does not say when a key was last used: now counts.
+    let (access, now) = (config.access_policy(), crate::shard::wall_time());
+    let shards = (0..config.shards).map(|_| empty()).collect();
+    let slots = SlotMap::new(config.shards);
+    let databases = distribute(vec![all], shards, slots, |entry| {
+        access.restore(entry, None, None, now);
+    });
+    let base = folder.base_name(0);
+    folder.make().map_err(files)?;
+    snapshot::file::save_as(process, config, &folder.base(&base), databases.iter())
+        .map_err(files)?;
+    let part = Part {
+        sequence: 1,
+        shards: config.shards,
+    };
+    let manifest = Manifest {
+        base: Some(base),
+        parts: vec![part],
+    };
+    folder.create(part).map_err(files)?;
+    let kept_in = folder.write(&manifest).map_err(files)?;
+    info!(
+        files = log.files.len(),
+        keys,
+        took_ms = began.elapsed().as_millis() as u64,
+        kept_in = %kept_in.as_deref().unwrap_or(&config.dir).display(),
+        "the append-only log of Redis is loaded and goes on as percore's; Redis's files are kept"
+    );
+    Ok((databases, manifest))
+}
+
+/// Loads one file: a snapshot, commands, or commands behind a snapshot.
+fn load(
+    path: &Path,
+    log: &RedisLog,
+    config: &Config,
+    databases: &mut Databases,
+    process: &Process,
+) -> Result<(), NotReplayed> {
+    let mut from = 0;
+    if begins_with_snapshot(path).map_err(|error| failed(path, 0, error.to_string()))? {
+        let (one, progress) = (SlotMap::new(1), &process.progress);
+        from = loading::load_part(path, config, databases, one, 0, process, progress)
+            .map_err(|error| failed(&error.path, error.damage.at, error.damage.what))?;
+    }
+    let tail = Tail::find(path, from).map_err(|damage| failed(path, damage.0, damage.1))?;
+    if tail.torn_bytes() > 0 {
+        if !log.may_be_torn(path) || !config.aof_load_truncated {
+            return Err(failed(path, tail.end, tail.what_is_torn(config)));
+        }
+        warn!(
+            file = %path.display(),
+            bytes = tail.torn_bytes(),
+            at = tail.end,
+            "the end of this log was not written whole, and is passed over"
+        );
+    }
+    replay(path, from..tail.end, config, databases, process)
+}
+
+/// Whether a file begins with a snapshot.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn begins_with_snapshot(path: &Path) -> std::io::Result<bool> {
+    use std::io::Read;
+    let mut begin = Vec::new();
+    let most = SNAPSHOT_MAGIC.len() as u64;
+    std::fs::File::open(path)?
+        .take(most)
+        .read_to_end(&mut begin)?;
+    Ok(begin == SNAPSHOT_MAGIC)
+}
+
+/// Where the commands of a file end.
+pub struct Tail {
+    /// Behind the last command, or MULTI ... EXEC, that is whole.
+    pub end: u64,
+    pub len: u64,
+    pub commands: u64,
+}
+
+impl Tail {
+    /// Reads the commands of a file that begin at an offset. The error is an offset and what is
+    /// wrong there.
+    pub fn find(path: &Path, from: u64) -> Result<Self, (u64, String)> {
+        let mut reader = Reader::open_at(path, from).map_err(|error| (0, error.to_string()))?;
+        let mut tail = Self {
+            end: from,
+            len: reader.len(),
+            commands: 0,
+        };
+        let (mut is_open, mut commands) = (false, 0);
+        loop {
+            match reader.read() {
+                Ok(Record::End) | Err(Stop::Torn { .. }) => return Ok(tail),
+                Ok(Record::Time(_) | Record::Note) => {}
+                Ok(Record::Command) => {
+                    let verb = reader.args().next().unwrap_or_default();
+                    is_open |= verb.eq_ignore_ascii_case(b"multi");
+                    is_open &= !verb.eq_ignore_ascii_case(b"exec");
+                    commands += 1;
+                }
+                Err(Stop::Damaged(damage)) => return Err((damage.at, damage.what)),
+            }
+            if !is_open {
+                (tail.end, tail.commands) = (reader.at(), commands);
+            }
+        }
+    }
+
+    /// Bytes behind the end.
+    pub fn torn_bytes(&self) -> u64 {
+        self.len - self.end
+    }
+
+    fn what_is_torn(&self, config: &Config) -> String {
+        let bytes = self.torn_bytes();
+        if config.aof_load_truncated {
+            format!("its last {bytes} bytes are not whole, but another file follows it")
+        } else {
+            format!(
+                "its last {bytes} bytes are not whole; start with --aof-load-truncated yes to pass them over"
+            )
+        }
+    }
+}
+
+/// Runs the commands in a range of a file.
+fn replay(
+    path: &Path,
+    range: std::ops::Range<u64>,
+    config: &Config,
+    databases: &mut Databases,
+    process: &Process,
+) -> Result<(), NotReplayed> {
+    let reader = Reader::open_at(path, range.start);
+    let mut reader = reader.map_err(|error| failed(path, 0, error.to_string()))?;
+    let mut done = process.progress.of_file();
+    // Nothing expires on the way: Redis recorded as DEL what had. A file begins with the first database.
+    let mut player = Player::new(config, databases);
+    player.selected = player.databases.index(0);
+    while reader.at() < range.end {
+        let at = reader.at();
+        done.reach(at);
+        match reader.read() {
+            Ok(Record::End) => break,
+            Ok(Record::Time(_) | Record::Note) => {}
+            Ok(Record::Command) => {
+                let mut args = reader.args();
+                let verb = args.next().unwrap_or_default();
+                let played = if verb.eq_ignore_ascii_case(b"function") {
+                    keep_function(args, process)
+                } else {
+                    player.play(&reader)
+                };
+                played.map_err(|what| failed(path, at, what))?;
+            }
+            Err(Stop::Torn { at }) => return Err(failed(path, at, "the end comes too early")),
+            Err(Stop::Damaged(damage)) => return Err(failed(path, damage.at, damage.what)),
+        }
+    }
+    Ok(())
+}
+
+/// Libraries of functions are kept, and stand in what percore writes.
+fn keep_function<'a>(
+    mut args: impl ExactSizeIterator<Item = &'a [u8]>,
+    process: &Process,
+) -> Result<(), String> {
+    let sub = args.next().unwrap_or_default().to_ascii_lowercase();
+    let snapshots = &process.snapshots;
+    match (&*sub, args.last()) {
+        (b"load", Some(code)) => {
+            if let Some(name) = library_name(code) {
+                snapshots.forget_functions(|kept| library_name(kept) == Some(name));
+            }
+            snapshots.keep_function(code.to_vec());
+        }
+        (b"delete", Some(name)) => {
+            snapshots.forget_functions(|kept| library_name(kept) == Some(name));
+        }
+        (b"flush", _) => snapshots.forget_functions(|_| true),
+        _ => {
+            let sub = sub.escape_ascii();
+            return Err(format!(
+                "the command \"FUNCTION {sub}\", which percore does not have"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What the first line of a library calls it: `#!lua name=NAME`.
+fn library_name(code: &[u8]) -> Option<&[u8]> {
+    let line = code.split(|byte| *byte == b'\n').next()?;
+    let mut words = line.split(|byte| byte.is_ascii_whitespace());
+    words.find_map(|word| word.strip_prefix(b"name="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_is_called_what_its_first_line_says() {
+        for (code, name) in [
+            (&b"#!lua name=mine\nreturn 1"[..], Some(&b"mine"[..])),
+            (b"#!lua  name=a", Some(b"a")),
+            (b"#!lua\nname=b", None),
+            (b"", None),
+        ] {
+            assert_eq!(library_name(code), name, "{}", code.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Runs the commands of a log on databases, without a client, a shard or another log.
+//!
+//! What a command would wake, tell or record is dropped: whoever replays looks for what is left to do (fields that expire) when all has been read.
+
+use protocol::args::{Args, OwnedArgs, Span};
+use protocol::reply::{Reply, Version};
+use protocol::table::lookup;
+use storage::aof::{Reader, TRANSACTION};
+use storage::{Databases, DbIndex, UnixMillis};
+
+use crate::config::Config;
+use crate::context::{Caller, Context, Effects};
+use crate::dispatch::handler::{HANDLERS, Handler};
+
+/// Runs the commands of one file.
+pub struct Player<'a> {
+    config: &'a Config,
+    pub databases: &'a mut Databases,
+    effects: Effects,
+    random: fastrand::Rng,
+    /// `None` before the first SELECT.
+    pub selected: Option<DbIndex>,
+    /// The time by which commands decide what has expired.
+    pub now: UnixMillis,
+    /// Where the arguments of the command at hand are; kept for its memory.
+    spans: Vec<Span>,
+}
+
+impl<'a> Player<'a> {
+    /// Begins a file: no database is selected, and nothing has expired.
+    pub fn new(config: &'a Config, databases: &'a mut Databases) -> Self {
+        Self {
+            config,
+            databases,
+            effects: Effects::default(),
+            random: fastrand::Rng::new(),
+            selected: None,
+            now: UnixMillis::new(0),
+            spans: Vec::new(),
+        }
+    }
+
+    /// Runs the command that `reader` has just read. An error is a sentence about that command.
+    pub fn play(&mut self, reader: &Reader) -> Result<(), String> {
+        let (bytes, places) = reader.command();
+        let mut spans = std::mem::take(&mut self.spans);
+        spans.clear();
+        spans.extend(
+            places
+                .iter()
+                .map_while(|it| Span::within(it.start, it.len())),
+        );
+        let played = if spans.len() == places.len() {
+            self.run(&Args::new(bytes, &spans, &[]))
+        } else {
+            // Gigabytes in one command.
+            self.run(&OwnedArgs::from_parts(reader.args()).borrow())
+        };
+        self.spans = spans;
+        played
+    }
+
+    fn run(&mut self, args: &Args<'_>) -> Result<(), String> {
+        let verb = &args[0];
+        let number = |at: usize| {
+            let text = args.get(at)?;
+            let number = storage::item::parse_int(text)?;
+            self.databases.index(u16::try_from(number).ok()?)
+        };
+        let shown = || format!("the command \"{}\"", verb.escape_ascii());
+        match verb {
+            b"MULTI" | b"EXEC" | TRANSACTION => return Ok(()),
+            b"SELECT" => {
+                self.selected = number(1);
+                let missing = "a database that there is not; start with more --databases";
+                return self.selected.map(|_| ()).ok_or_else(|| missing.into());
+            }
+            _ => {}
+        }
+        let id = lookup(verb).ok_or_else(|| format!("{}, which percore does not have", shown()))?;
+        let selected = self.selected.ok_or("a command before the first SELECT")?;
+        if verb.eq_ignore_ascii_case(b"flushdb") {
+            drop(self.databases.get_mut(selected).clear());
+            return Ok(());
+        }
+        if verb.eq_ignore_ascii_case(b"flushall") {
+            for db in self.databases.indices() {
+                drop(self.databases.get_mut(db).clear());
+            }
+            return Ok(());
+        }
+        if verb.eq_ignore_ascii_case(b"swapdb") {
+            let (a, b) = (number(1), number(2));
+            let (a, b) = a.zip(b).ok_or("SWAPDB of a database that there is not")?;
+            self.databases.swap(a, b);
+            return Ok(());
+        }
+        let id = match args.get(1) {
+            Some(sub) if id.is_container() => protocol::table::lookup_sub(id, sub)
+                .ok_or_else(|| format!("{} with an unknown sub-command", shown()))?,
+            _ => id,
+        };
+        let Handler::Keyed(run) = HANDLERS[id.index()] else {
+            return Err(format!("{}, which does not belong in a log", shown()));
+        };
+        if !id.command().accepts(args.len()) {
+            return Err(format!("{} with a wrong number of arguments", shown()));
+        }
+        let mut encoded = Vec::new();
+        let mut context = Context {
+            databases: self.databases,
+            selected,
+            now: self.now,
+            config: self.config,
+            access: self.config.access_policy(),
+            caller: Caller::default(),
+            effects: &mut self.effects,
+            random: &mut self.random,
+        };
+        let result = run(
+            &mut context,
+            args,
+            &mut Reply::new(&mut encoded, Version::Resp2),
+        );
+        self.effects.wait = None;
+        self.effects.discarded.clear();
+        // The shard will look for these itself.
+        self.effects.fields = Default::default();
+        result.map_err(|error| format!("{} failed: {error}", shown()))
+    }
+}
