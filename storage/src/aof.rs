@@ -396,6 +396,7 @@ mod tests {
             match reader.read() {
                 Ok(Record::Command) => commands.push(reader.args().map(<[u8]>::to_vec).collect()),
                 Ok(Record::Time(now)) => assert_eq!(now.ms(), 1_700_000_000_123),
+                Ok(Record::Note) => {}
                 Ok(Record::End) => return (commands, Ok(())),
                 Err(stop) => return (commands, Err(stop)),
             }
@@ -410,6 +411,13 @@ mod tests {
             commands,
             [vec![&b"SET"[..], b"a\r\n", b""], vec![b"DEL", b"a\r\n"]]
         );
+    }
+
+    #[test]
+    fn notes_of_redis_are_passed_over() {
+        let (commands, end) = read(b"#TS:1700000000\r\n*1\r\n$4\r\nPING\r\n#TS:1\r\n");
+        assert!(end.is_ok());
+        assert_eq!(commands, [[b"PING"]]);
     }
 
     #[test]
@@ -497,6 +505,8 @@ mod tests {
             b"*1\r\n$4\r\nPINGxx",
             b"*0\r\n",
             b"#MS:x\r\n",
+            b"#TS:x\r\n",
+            b"#\r\n",
             &[b'*'; 100],
         ] {
             assert!(matches!(read(bytes).1, Err(Stop::Damaged(_))), "{bytes:?}");
