@@ -100,6 +100,8 @@ pub enum What {
     Swept,
     /// It was loaded, and has fields that expire.
     FieldsExpire,
+    /// Two whole databases have changed places.
+    Swapped(DbIndex, DbIndex),
     /// A client has read it that is to hear of the next change.
     Read,
     /// All keys went or came, and not this one alone, which is empty. Named where anybody is to hear.
@@ -109,10 +111,19 @@ pub enum What {
 impl Change {
     /// That all keys of a shard went or came.
     pub fn flush(id: Option<FlushId>) -> Self {
+        Self::of_no_key(What::Flush(id))
+    }
+
+    /// That two databases of a shard have changed places.
+    pub fn swapped((a, b): (DbIndex, DbIndex)) -> Self {
+        Self::of_no_key(What::Swapped(a, b))
+    }
+
+    fn of_no_key(what: What) -> Self {
         Self {
             db: DbIndex::default(),
             key: Box::default(),
-            what: What::Flush(id),
+            what,
             by: None,
         }
     }
@@ -252,6 +263,7 @@ impl Effects {
                 self.waits.note(db, key);
             }
             What::FieldsExpire => self.fields.note(db, key),
+            What::Swapped(a, b) => self.fields.swap(a, b),
             What::Read => {
                 if let Some(by) = by {
                     self.invalidations.table.remember(key, by);
