@@ -43,7 +43,7 @@ pub struct Caller {
     /// The shard whose connection it is, and its place there.
     pub home: ShardId,
     pub index: u32,
-    /// `CLIENT NO-TOUCH` is on: reads leave the LRU and LFU clocks alone.
+    /// `CLIENT NO-TOUCH` is on: look-ups leave the LRU and LFU clocks alone.
     pub no_touch: bool,
     /// What it reads is remembered, and it hears of the next change.
     pub tracks: bool,
@@ -100,6 +100,8 @@ pub enum What {
     Swept,
     /// It was loaded, and has fields that expire.
     FieldsExpire,
+    /// Two whole databases have changed places.
+    Swapped(DbIndex, DbIndex),
     /// A client has read it that is to hear of the next change.
     Read,
     /// All keys went or came, and not this one alone, which is empty. Named where anybody is to hear.
@@ -109,10 +111,19 @@ pub enum What {
 impl Change {
     /// That all keys of a shard went or came.
     pub fn flush(id: Option<FlushId>) -> Self {
+        Self::of_no_key(What::Flush(id))
+    }
+
+    /// That two databases of a shard have changed places.
+    pub fn swapped((a, b): (DbIndex, DbIndex)) -> Self {
+        Self::of_no_key(What::Swapped(a, b))
+    }
+
+    fn of_no_key(what: What) -> Self {
         Self {
             db: DbIndex::default(),
             key: Box::default(),
-            what: What::Flush(id),
+            what,
             by: None,
         }
     }
@@ -252,6 +263,7 @@ impl Effects {
                 self.waits.note(db, key);
             }
             What::FieldsExpire => self.fields.note(db, key),
+            What::Swapped(a, b) => self.fields.swap(a, b),
             What::Read => {
                 if let Some(by) = by {
                     self.invalidations.table.remember(key, by);
@@ -355,14 +367,22 @@ impl Context<'_> {
     /// The entry of `key`, to change it.
     #[inline]
     pub fn find(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        match self.databases.get_mut(self.selected).find(key, self.now) {
+        self.find_in(self.selected, key)
+    }
+
+    /// The same in another database.
+    #[inline]
+    pub fn find_in(&mut self, db: DbIndex, key: &[u8]) -> Option<&mut Entry> {
+        match self.databases.get_mut(db).find(key, self.now) {
             Found::Live(entry) => {
-                self.access.touch(entry, self.now, self.random);
+                if !self.caller.no_touch {
+                    self.access.touch(entry, self.now, self.random);
+                }
                 Some(entry)
             }
             Found::Missing => None,
             Found::Expired(entry) => {
-                self.effects.expired(self.selected, entry);
+                self.effects.expired(db, entry);
                 None
             }
         }
@@ -431,6 +451,12 @@ impl Context<'_> {
         self.find(key).map(Entry::get_mut).transpose()
     }
 
+    /// The same without any trace of the look, where another look-up of the command notes the use.
+    #[inline]
+    pub fn peek_mut<T: Value>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
+        self.peek(key).map(Entry::get_mut).transpose()
+    }
+
     /// The same where Redis counts a hit or a miss, as it does of what it calls reading.
     pub fn read_mut<T: Value>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
         self.read(key).map(Entry::get_mut).transpose()
@@ -454,7 +480,7 @@ impl Context<'_> {
             }
         };
         let entry = self.databases.get_mut(self.selected).at_mut(spot);
-        if !is_new {
+        if !is_new && !self.caller.no_touch {
             self.access.touch(entry, self.now, self.random);
         }
         entry.get_mut()
@@ -476,7 +502,7 @@ impl Context<'_> {
         match self.find(key) {
             Some(entry) => {
                 if entry.effort_to_free() > FREE_EFFORT_MAX {
-                    return self.replace(key, deadline, |key, at| Entry::string(key, text, at));
+                    return self.exchange(key, deadline, |key, at| Entry::string(key, text, at));
                 }
                 let before = entry.deadline();
                 entry.set_string(text);
@@ -510,16 +536,28 @@ impl Context<'_> {
         deadline: Deadline,
         make: impl FnOnce(&[u8], Option<UnixMillis>) -> Entry,
     ) {
+        self.find(key);
+        self.exchange(key, deadline, make);
+    }
+
+    /// The same where the look-up before has noted the use. As in Redis the new value goes on with the use of the old one.
+    fn exchange(
+        &mut self,
+        key: &[u8],
+        deadline: Deadline,
+        make: impl FnOnce(&[u8], Option<UnixMillis>) -> Entry,
+    ) {
         let old = self.take(key);
         let at = match deadline {
             Deadline::Keep => old.as_ref().and_then(Entry::deadline),
             _ => deadline.of_new(),
         };
-        let entry = make(key, at);
+        let mut entry = make(key, at);
         match old {
             Some(old) => {
+                entry.set_access(old.access());
                 self.effects.discard(old);
-                self.put(entry);
+                self.db().insert_new(entry);
             }
             None => {
                 self.insert(entry);
@@ -541,21 +579,20 @@ impl Context<'_> {
 
     /// Puts an entry whose key is new in the selected database, and notes its first use.
     pub fn insert(&mut self, entry: Entry) -> Spot {
-        self.effects
-            .happened(self.selected, entry.key(), Event::NEW);
-        self.put(entry)
+        self.insert_in(self.selected, entry)
     }
 
-    /// Says that a key new in a database has been put there past [`Self::insert`] (RENAME, MOVE, COPY).
+    /// The same in another database.
+    pub fn insert_in(&mut self, db: DbIndex, mut entry: Entry) -> Spot {
+        self.effects.happened(db, entry.key(), Event::NEW);
+        entry.set_access(self.access.fresh(self.now));
+        let keyspace = self.databases.get_mut(db);
+        keyspace.insert_at(keyspace.hash_of(entry.key()), entry)
+    }
+
+    /// Says that a key new in a database has been put there past [`Self::insert`] (RESTORE).
     pub fn created_in(&mut self, db: DbIndex, key: &[u8]) {
         self.effects.happened(db, key, Event::NEW);
-    }
-
-    /// The same where the key only was taken out to have another value.
-    fn put(&mut self, mut entry: Entry) -> Spot {
-        entry.set_access(self.access.fresh(self.now));
-        let db = self.db();
-        db.insert_at(db.hash_of(entry.key()), entry)
     }
 
     /// Takes the entry of `key` out, if it is there.

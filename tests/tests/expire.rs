@@ -184,3 +184,86 @@ fn a_field_found_dead_is_counted_no_more() {
         assert_eq!(wire.ask("EXISTS h").integer(), 0);
     }
 }
+
+/// How a hash with a field that dies, and a key that dies, come to another place. `h` and `k` stand in database `@`, and `&` is the next one.
+const MOVES: [&[&str]; 12] = [
+    &[],
+    &["SWAPDB @ &"],
+    &["SWAPDB @ &", "SWAPDB & @"],
+    &["MULTI", "SWAPDB @ &", "EXEC"],
+    // Set, exchanged, and set again in what is there now.
+    &[
+        "MULTI",
+        "HPEXPIRE h 400 FIELDS 1 f",
+        "SWAPDB & @",
+        "HSET other f 1",
+        "HPEXPIRE other 400 FIELDS 1 f",
+        "EXEC",
+    ],
+    &["MOVE h &", "MOVE k &"],
+    &["MOVE h &", "MOVE k &", "SWAPDB @ &"],
+    &["COPY h h2", "COPY h h3 DB &", "COPY k k2", "COPY k k3 DB &"],
+    &["RENAME h elsewhere", "RENAME k there", "SWAPDB @ &"],
+    &["RENAME h x", "RENAME x y", "RENAME y z", "RENAME k m"],
+    &["MULTI", "HSET h2 f 1", "RENAME h h2", "MOVE h2 &", "EXEC"],
+    // What stood there before is forgotten, and what comes is not.
+    &[
+        "FLUSHDB ASYNC",
+        "HSET h f 1",
+        "HPEXPIRE h 400 FIELDS 1 f",
+        "SWAPDB & @",
+    ],
+];
+
+/// Nobody asks for them: they are removed by the clock, wherever they have come to.
+#[test]
+fn what_moves_keeps_its_clock() {
+    for shards in SHARDS {
+        let server = Server::start(
+            Options::shards(shards).flags("--enable-debug-command yes --databases 32"),
+        );
+        let mut wire = server.connect();
+        for (at, moves) in MOVES.iter().enumerate() {
+            let (here, there) = (at * 2, at * 2 + 1);
+            wire.ask(&format!("SELECT {here}"));
+            wire.ask("HSET h f 1");
+            // A time that had to be given up must not stand in the way of the new one.
+            wire.ask("HEXPIRE h 1000 FIELDS 1 f");
+            wire.ask("HPEXPIRE h 400 FIELDS 1 f");
+            wire.ask("SET k v PX 400");
+            for step in *moves {
+                wire.ask(
+                    &step
+                        .replace('@', &here.to_string())
+                        .replace('&', &there.to_string()),
+                );
+            }
+        }
+        // One that is given as a value.
+        wire.ask("SELECT 30");
+        wire.ask("HSET h f 1");
+        wire.ask("HPEXPIRE h 400 FIELDS 1 f");
+        if let Value::Bulk(dumped) = wire.ask("DUMP h") {
+            wire.ask("SELECT 31");
+            let restored: [&[u8]; 4] = [b"RESTORE", b"restored", b"0", &dumped];
+            wire.command(&restored);
+        }
+        for reload in [false, true] {
+            if reload {
+                wire.ask("SELECT 1");
+                wire.ask("HSET h f 1");
+                wire.ask("HPEXPIRE h 400 FIELDS 1 f");
+                wire.ask("DEBUG RELOAD");
+                wire.ask("SWAPDB 1 2");
+            }
+            for db in 0..32 {
+                wire.ask(&format!("SELECT {db}"));
+                eventually(
+                    &format!("database {db} is empty, {shards} shards"),
+                    GONE_TIME_MAX,
+                    || wire.ask("DBSIZE").integer() == 0,
+                );
+            }
+        }
+    }
+}

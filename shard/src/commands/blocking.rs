@@ -56,7 +56,7 @@ fn pop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, from: End)
     let timeout = timeout(&args[last])?;
     for at in 1..last {
         let key = &args[at];
-        if ctx.get_mut::<List>(key)?.is_some() {
+        if ctx.peek_mut::<List>(key)?.is_some() {
             reply.array(2);
             reply.bulk(key);
             return list::pop_one(ctx, key, from, reply);

@@ -60,7 +60,7 @@ pub fn copy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
         return Ok(());
     };
     let copied = entry.duplicate(destination);
-    if ctx.peek_in(to, destination).is_some() {
+    if ctx.find_in(to, destination).is_some() {
         if !replace {
             reply.integer(0);
             return Ok(());
@@ -69,8 +69,7 @@ pub fn copy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
             ctx.discard(old);
         }
     }
-    ctx.databases.get_mut(to).insert(copied);
-    ctx.created_in(to, destination);
+    ctx.insert_in(to, copied);
     ctx.changed_in(to, destination, Event::COPY_TO);
     reply.integer(1);
     Ok(())

@@ -70,6 +70,7 @@ pub fn restore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         }
         return Ok(());
     }
+    ctx.created_in(ctx.selected, key);
     ctx.access.restore(&mut entry, idle_s, frequency, ctx.now);
     ctx.db().insert_new(entry);
     if deadline.is_some() {

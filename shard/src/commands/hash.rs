@@ -204,7 +204,7 @@ pub fn hincrby(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     let increment = integer(&args[3])?;
     let (limits, now) = (limits(ctx), ctx.now);
     let old = match ctx
-        .get_mut::<Hash>(key)?
+        .peek_mut::<Hash>(key)?
         .and_then(|hash| hash.get(name, now))
     {
         None => 0,
@@ -232,7 +232,7 @@ pub fn hincrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     }
     let (limits, now) = (limits(ctx), ctx.now);
     let old = match ctx
-        .get_mut::<Hash>(key)?
+        .peek_mut::<Hash>(key)?
         .and_then(|hash| hash.get(name, now))
     {
         None => Ok(LongDouble::ZERO),

@@ -131,7 +131,7 @@ fn expire(
     command: &str,
 ) -> Outcome {
     let (key, now) = (&args[1], ctx.now);
-    ctx.get_mut::<Hash>(key)?;
+    ctx.peek_mut::<Hash>(key)?;
     let after = instant(integer(&args[2])?, scale, now, command)?;
     let condition = Condition::of(&args[3]);
     let names_at = 3 + usize::from(condition.is_some());
@@ -172,7 +172,7 @@ fn expire(
 /// `HPERSIST key FIELDS numfields field...`
 pub fn hpersist(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, now) = (&args[1], ctx.now);
-    ctx.get_mut::<Hash>(key)?;
+    ctx.peek_mut::<Hash>(key)?;
     let names = fields(args, 2, 1, FIELDS_NOT_POSITIVE)?;
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
         return answer_missing(reply, names.len());
@@ -253,7 +253,7 @@ fn times(
 /// `HGETDEL key FIELDS numfields field...`: the values, whose fields are deleted.
 pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, now) = (&args[1], ctx.now);
-    ctx.get_mut::<Hash>(key)?;
+    ctx.peek_mut::<Hash>(key)?;
     let names = fields(args, 2, 1, FIELDS_NOT_POSITIVE)?;
     reply.array(names.len());
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
@@ -278,7 +278,7 @@ pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
 /// `HGETEX key [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | PERSIST] FIELDS numfields field...`
 pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, now) = (&args[1], ctx.now);
-    ctx.get_mut::<Hash>(key)?;
+    ctx.peek_mut::<Hash>(key)?;
     let mut options = Options::new(args, 2);
     let mut deadline = Deadline::Keep;
     let names_at = loop {
@@ -342,7 +342,7 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 /// all fields were set, 0 where the condition did not hold for all.
 pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, limits, now) = (&args[1], limits(ctx), ctx.now);
-    ctx.get_mut::<Hash>(key)?;
+    ctx.peek_mut::<Hash>(key)?;
     let mut options = Options::new(args, 2);
     let mut deadline = Deadline::Clear;
     // What must hold of every field: that it is there, or that it is not.

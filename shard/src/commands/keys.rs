@@ -47,8 +47,9 @@ pub fn exists(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// `TOUCH key [key ...]`: how many are there; their last use is now.
+/// `TOUCH key [key ...]`: how many are there; their last use is now, under CLIENT NO-TOUCH, too.
 pub fn touch(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    ctx.caller.no_touch = false;
     let found = args
         .iter()
         .skip(1)
@@ -79,9 +80,10 @@ pub fn rename(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 /// `RENAMENX key newkey`: 1 where it was renamed, 0 where the new name is taken.
 pub fn renamenx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     ctx.expect_key(&args[1])?;
-    let free = ctx.peek(&args[2]).is_none();
-    if free {
-        rename_to(ctx, &args[1], &args[2]);
+    let free = ctx.find(&args[2]).is_none();
+    match free {
+        true => rename_to(ctx, &args[1], &args[2]),
+        false => _ = ctx.find(&args[1]),
     }
     reply.integer(i64::from(free));
     Ok(())
@@ -93,8 +95,7 @@ fn rename_to(ctx: &mut Context<'_>, from: &[u8], to: &[u8]) {
     };
     ctx.delete(to);
     entry.rename(to);
-    ctx.db().insert_new(entry);
-    ctx.created_in(ctx.selected, to);
+    ctx.insert(entry);
     ctx.changed(from, Event::RENAME_FROM);
     ctx.changed_too(to, Event::RENAME_TO);
 }
@@ -108,8 +109,7 @@ pub fn move_(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     }
     let moved = ctx.peek(key).is_some() && ctx.peek_in(to, key).is_none();
     if moved && let Some(entry) = ctx.take(key) {
-        ctx.databases.get_mut(to).insert_new(entry);
-        ctx.created_in(to, key);
+        ctx.insert_in(to, entry);
         ctx.changed_too(key, Event::MOVE_FROM);
         ctx.changed_in(to, key, Event::MOVE_TO);
     }

@@ -469,11 +469,11 @@ pub fn move_element(
     reply: &mut Reply<'_>,
 ) -> Result<bool, Error> {
     let limits = limits(ctx);
-    if ctx.get_mut::<List>(source)?.is_none() {
+    if ctx.peek_mut::<List>(source)?.is_none() {
         return Ok(false);
     }
     // Before anything changes: the destination may hold something else.
-    ctx.get_mut::<List>(destination)?;
+    ctx.peek_mut::<List>(destination)?;
     let Some(list) = ctx.get_mut::<List>(source)? else {
         return Ok(false);
     };

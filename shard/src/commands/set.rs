@@ -105,12 +105,12 @@ pub fn smembers(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
 pub fn smove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (source, destination, member) = (&args[1], &args[2], &args[3]);
     let limits = limits(ctx);
-    if ctx.find(source).is_none() {
+    if ctx.peek(source).is_none() {
         reply.integer(0);
         return Ok(());
     }
-    ctx.get_mut::<Set>(source)?;
-    ctx.get_mut::<Set>(destination)?;
+    ctx.peek_mut::<Set>(source)?;
+    ctx.peek_mut::<Set>(destination)?;
     let Some(set) = ctx.get_mut::<Set>(source)? else {
         reply.integer(0);
         return Ok(());
@@ -120,6 +120,7 @@ pub fn smove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
         return Ok(());
     }
     if !set.remove(member) {
+        ctx.find(destination);
         reply.integer(0);
         return Ok(());
     }

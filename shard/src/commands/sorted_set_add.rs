@@ -134,7 +134,7 @@ fn add(
         }
     }
     let limits = limits(ctx);
-    if options.only_present && ctx.get_mut::<SortedSet>(key)?.is_none() {
+    if options.only_present && ctx.peek_mut::<SortedSet>(key)?.is_none() {
         match options.increment {
             true => reply.null(),
             false => reply.integer(0),

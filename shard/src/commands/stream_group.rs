@@ -82,7 +82,8 @@ impl PositionOptions {
 pub fn xgroup_create(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name) = (&args[2], &args[3]);
     let options = PositionOptions::parse(args, true)?;
-    let last_id = ctx.get_mut::<StreamValue>(key)?.map(|s| s.log.last_id());
+    let last_id = ctx.peek_mut::<StreamValue>(key)?;
+    let last_id = last_id.map(|stream| stream.log.last_id());
     if last_id.is_none() && !options.make_stream {
         return Err(KEY_MISSING);
     }

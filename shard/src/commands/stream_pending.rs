@@ -210,7 +210,7 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let options_at = 5 + ids.clone().count();
     let options = ClaimOptions::parse(args, options_at, now_ms)?;
 
-    let stream = ctx.get_mut::<StreamValue>(key)?;
+    let stream = ctx.peek_mut::<StreamValue>(key)?;
     let Some((log, group)) = stream.and_then(|stream| stream.log_and_group_mut(name)) else {
         return Err(no_key_or_group(key, name));
     };

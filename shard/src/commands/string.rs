@@ -115,6 +115,8 @@ pub fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Out
         Some(Condition::Present) => present == Some(false),
     };
     if refused {
+        // Looked at it has been.
+        ctx.find(key);
         if !options.get {
             reply.null();
         }
@@ -134,7 +136,7 @@ pub fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Out
 /// `SETNX key value`
 pub fn setnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
-    let missing = ctx.peek(key).is_none();
+    let missing = ctx.find(key).is_none();
     if missing {
         put(ctx, key, args, 2, Deadline::Clear);
         ctx.changed(key, Event::SET);
@@ -217,7 +219,7 @@ pub fn getex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     if let Some((scale, number)) = given {
         deadline = Deadline::At(scale.deadline(number, now, "getex")?);
     }
-    let Some(entry) = ctx.find(key) else {
+    let Some(entry) = ctx.peek(key) else {
         reply.null();
         return Ok(());
     };
@@ -265,7 +267,7 @@ pub fn msetnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     expect_pairs(args, "msetnx")?;
     let any_present = (1..args.len())
         .step_by(2)
-        .any(|at| ctx.peek(&args[at]).is_some());
+        .any(|at| ctx.find(&args[at]).is_some());
     if !any_present {
         put_pairs(ctx, args);
     }
@@ -460,7 +462,7 @@ fn add(ctx: &mut Context<'_>, key: &[u8], increment: i64, reply: &mut Reply<'_>)
 /// `INCRBYFLOAT key increment`: the sum, as text.
 pub fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
-    let value = match ctx.find(key) {
+    let value = match ctx.peek(key) {
         Some(entry) => LongDouble::parse(entry.as_string()?.text(&mut itoa::Buffer::new())),
         None => Ok(LongDouble::ZERO),
     };

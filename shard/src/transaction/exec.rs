@@ -4,6 +4,7 @@
 //! command would. Otherwise it is a transaction over all their keys. Commands about the connection or the process run in between; where one of them must ask other shards, the transaction waits
 //! for the answer with its locks held and goes on from there.
 
+use std::cell::RefCell;
 use std::mem::take;
 use std::sync::Arc;
 
@@ -12,10 +13,11 @@ use protocol::command::{Command, Flags};
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use smallvec::SmallVec;
+use storage::UnixMillis;
 
 use crate::client::{Client, Closing};
 use crate::commands::sort;
-use crate::dispatch::handler::{Answer, HANDLERS, Handler};
+use crate::dispatch::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::dispatch::{key_positions, lock_names};
 use crate::error::Error;
 use crate::mailbox::batch::{Facts, ReplyTo};
@@ -53,6 +55,8 @@ pub struct Exec {
     commands: Vec<Queued>,
     /// How many of them have run.
     done: usize,
+    /// The instant at which all of it happens: for its commands time stands still while it waits for an answer, and nothing expires.
+    now: UnixMillis,
     replies: Vec<u8>,
 }
 
@@ -221,6 +225,7 @@ impl Shard {
             args: OwnedArgs::from(args),
             commands: queue.commands,
             done: 0,
+            now: self.now,
             replies: Vec::new(),
         });
         client.session.exec_watched = watched;
@@ -386,6 +391,7 @@ impl Shard {
             return self.end_exec(&mut client.borrow_mut());
         }
         reply.array(exec.commands.len());
+        exec.now = self.now;
         self.continue_exec(exec, held);
     }
 
@@ -396,13 +402,36 @@ impl Shard {
             return;
         };
         self.look_for_monitors();
+        let outside = std::mem::replace(&mut self.now, exec.now);
+        let is_over = self.run_queued(&client, &mut exec, &mut held);
+        self.now = outside;
+        if !is_over {
+            client.borrow_mut().suspended = Some(Box::new(Suspended { exec, held }));
+            return;
+        }
+        self.show_exec(&client.borrow(), &exec);
+        {
+            let session = &mut client.borrow_mut().session;
+            session.in_exec = false;
+            session.set_caching(false);
+        }
+        let commit = held.end(self);
+        self.answer(commit, exec.to, exec.replies);
+        let client = &mut *client.borrow_mut();
+        self.flush_pushes(client);
+        self.end_exec(client);
+    }
+
+    /// Runs the commands that are left. Returns false where one of them is answered later.
+    fn run_queued(&mut self, client: &RefCell<Client>, exec: &mut Exec, held: &mut Held) -> bool {
         while let Some(queued) = exec.commands.get(exec.done) {
             exec.done += 1;
             let args = queued.args.borrow();
             let id = queued.id;
             let mut reply = Reply::new(&mut exec.replies, exec.version);
-            let facts = client.borrow().facts(queued.id);
-            match HANDLERS[queued.id.index()] {
+            let facts = client.borrow().facts(id);
+            let mut is_answered = true;
+            match HANDLERS[id.index()] {
                 Handler::Keyed(_) => {
                     self.run_on(&mut held.stage, facts, &args, &mut reply);
                     if let Some(wait) = self.effects.wait.take() {
@@ -417,44 +446,43 @@ impl Shard {
                 }
                 Handler::Session(run) => {
                     let client = &mut *client.borrow_mut();
-                    client.session.in_exec = true;
-                    let start = reply.written();
-                    self.interrupt_timing();
-                    let answer = self.run_timed(client, queued.id, run, &args, &mut reply);
+                    is_answered = self.run_session_queued(client, id, run, &args, &mut reply);
                     exec.version = client.session.version;
-                    match answer {
-                        Ok(Answer::Now | Answer::None) => {}
-                        Ok(Answer::Later) => {
-                            if self.monitors.watched {
-                                self.show_to_monitors(client, id, &args);
-                            }
-                            client.suspended = Some(Box::new(Suspended { exec, held }));
-                            return;
-                        }
-                        Err(error) => {
-                            self.stats.failed(queued.id.index(), &error);
-                            reply.truncate(start);
-                            error.write(&mut reply);
-                        }
-                    }
                 }
-                Handler::Container => Error::arity(queued.id.command().name).write(&mut reply),
+                Handler::Container => Error::arity(id.command().name).write(&mut reply),
             }
             if self.monitors.watched {
                 self.show_to_monitors(&client.borrow(), id, &args);
             }
+            if !is_answered {
+                return false;
+            }
         }
-        self.show_exec(&client.borrow(), &exec);
-        {
-            let session = &mut client.borrow_mut().session;
-            session.in_exec = false;
-            session.set_caching(false);
+        true
+    }
+
+    /// Runs a command about the connection or the process. Returns false where it is answered later.
+    fn run_session_queued(
+        &mut self,
+        client: &mut Client,
+        id: CommandId,
+        run: SessionCommand,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> bool {
+        client.session.in_exec = true;
+        let start = reply.written();
+        self.interrupt_timing();
+        match self.run_timed(client, id, run, args, reply) {
+            Ok(Answer::Now | Answer::None) => {}
+            Ok(Answer::Later) => return false,
+            Err(error) => {
+                self.stats.failed(id.index(), &error);
+                reply.truncate(start);
+                error.write(reply);
+            }
         }
-        let commit = held.end(self);
-        self.answer(commit, exec.to, exec.replies);
-        let client = &mut *client.borrow_mut();
-        self.flush_pushes(client);
-        self.end_exec(client);
+        true
     }
 
     fn end_exec(&mut self, client: &mut Client) {

@@ -201,6 +201,7 @@ impl Shard {
 
     /// On an owner: what was lent is home again and whoever waited goes on.
     pub fn release(&mut self, release: Release) {
+        let mut emptied = Vec::new();
         match release.lent {
             Lending::Entries(entries) => {
                 for (db, entry) in entries {
@@ -218,6 +219,7 @@ impl Shard {
                 for db in lent.overturned {
                     let keyspace = self.databases.get(db);
                     self.effects.waits.note_overturned(db, keyspace);
+                    emptied.extend(keyspace.is_empty().then_some(db));
                 }
                 if let Some(cut) = lent.cut {
                     self.walk_for(cut);
@@ -244,6 +246,9 @@ impl Shard {
         }
         for change in &release.changes {
             self.effects.came_home(change);
+        }
+        for db in emptied {
+            self.effects.fields.forget(db);
         }
         if let Some(id) = release.tells {
             self.say_told(id);

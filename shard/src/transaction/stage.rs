@@ -4,7 +4,7 @@
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::reply::Reply;
-use storage::{Databases, UnixMillis, aof};
+use storage::{Databases, DbIndex, UnixMillis, aof};
 
 use crate::aof::journal::Away;
 use crate::commands::sort;
@@ -75,13 +75,15 @@ impl Shard {
             dirty: 0,
             hits: 0,
             all_changed: false,
+            swapped: None,
         };
         let result = run(&mut world, args, reply);
         let (discarded, dirty, all_changed) = (world.discarded, world.dirty, world.all_changed);
+        let swapped = world.swapped;
         self.effects.keyspace_hits += world.hits;
         if all_changed {
             let id = self.next_flush();
-            stage.note_flush(self.slots, id);
+            stage.note_flush(self.slots, id, swapped);
         }
         self.account(facts.command, facts.caller, args, began);
         self.effects.dirty += dirty;
@@ -160,12 +162,19 @@ impl Stage {
         Lending::Entries(keys.iter().filter_map(exists).collect())
     }
 
-    /// Notes for every shard that all keys went or came, in the order in which things happened. What was read before is not valid in any case.
-    fn note_flush(&mut self, slots: SlotMap, id: Option<FlushId>) {
+    /// Notes for every shard that all keys went or came, in the order in which things happened: what has been noted in a database before it was
+    /// `swapped` is noted of it under its old number. What was read before is not valid in any case.
+    fn note_flush(
+        &mut self,
+        slots: SlotMap,
+        id: Option<FlushId>,
+        swapped: Option<(DbIndex, DbIndex)>,
+    ) {
         self.changes.retain(|change| change.what != What::Read);
         for (shard, lent) in &mut self.world {
             let owned = |change: &mut Change| slots.owner(&change.key) == *shard;
             lent.changes.extend(self.changes.extract_if(.., owned));
+            lent.changes.extend(swapped.map(Change::swapped));
             lent.changes.push(Change::flush(id));
         }
     }

@@ -44,6 +44,8 @@ pub struct World<'a> {
     pub hits: u64,
     /// Whole databases went or came: nothing that a client has cached is to be relied on.
     pub all_changed: bool,
+    /// Two databases have changed places.
+    pub swapped: Option<(DbIndex, DbIndex)>,
 }
 
 impl World<'_> {
@@ -95,6 +97,7 @@ impl World<'_> {
     /// Exchanges two databases.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         self.all_changed = true;
+        self.swapped = Some((a, b));
         for lent in &mut self.shards {
             lent.note_watched(a, b, self.now);
             lent.note_watched(b, a, self.now);
