@@ -44,7 +44,7 @@ fn the_last_entry_of_a_stream_is_that_of_its_last_id() {
 }
 
 #[test]
-fn a_lag_believes_what_was_said_to_be_read() {
+fn a_lag_is_what_is_left_to_deliver() {
     let lag_of = |reads: &str, then: &str| {
         let server = Server::start(Options::default());
         let mut wire = server.connect();
@@ -60,9 +60,13 @@ fn a_lag_believes_what_was_said_to_be_read() {
         };
         group.last().cloned()
     };
-    assert_eq!(lag_of("3", "PING"), Some(Value::Integer(-1)));
-    assert_eq!(lag_of("0", "XTRIM s MAXLEN 1"), Some(Value::Integer(2)));
-    assert_eq!(lag_of("1", "XTRIM s MAXLEN 0"), Some(Value::Integer(1)));
+    // Redis 7.4.1 says -1, 2 and 1: it believes ENTRIESREAD, and counts what was cut off before it was read. Later ones have mended that.
+    assert_eq!(lag_of("3", "PING"), Some(Value::Integer(2)));
+    assert_eq!(lag_of("0", "XTRIM s MAXLEN 1"), Some(Value::Integer(1)));
+    assert_eq!(lag_of("1", "XTRIM s MAXLEN 0"), Some(Value::Integer(0)));
+    // What was deleted before the first entry that is left is of no concern; what is gone among the others makes it unknown.
+    assert_eq!(lag_of("-1", "XDEL s 1-1"), Some(Value::Integer(1)));
+    assert_eq!(lag_of("-1", "XDEL s 2-1"), Some(Value::Null("$-1")));
 }
 
 #[test]
