@@ -126,3 +126,20 @@ fn a_name_is_looked_at_up_to_its_first_zero_byte() {
     let shown = String::from_utf8_lossy(shown.text());
     assert!(shown.contains(" name=worker age="), "{shown}");
 }
+
+/// Redis lets them in, and EXEC's reply has fewer elements than it says; Valkey refuses them.
+#[test]
+fn replies_are_not_switched_off_within_a_transaction() {
+    let aborted =
+        Value::Error(b"EXECABORT Transaction discarded because of previous errors.".to_vec());
+    for mode in ["OFF", "skip"] {
+        let refused = Value::Error(b"ERR Command not allowed inside a transaction".to_vec());
+        let reply = format!("CLIENT REPLY {mode}");
+        ends_with(&["MULTI", "PING", &reply], &refused);
+        ends_with(&["MULTI", "PING", &reply, "EXEC"], &aborted);
+        let pong = Value::Simple(b"PONG".to_vec());
+        ends_with(&["MULTI", "PING", &reply, "EXEC", "PING"], &pong);
+    }
+    let on = ["MULTI", "CLIENT REPLY ON", "EXEC"];
+    ends_with(&on, &Value::Array(vec![Value::Simple(b"OK".to_vec())]));
+}
