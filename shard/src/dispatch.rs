@@ -120,20 +120,27 @@ impl Shard {
     #[cold]
     fn refuse_input(&mut self, client: &mut Client, error: &ProtocolError) {
         let too_long = *error == ProtocolError::QueryTooLong;
-        self.stats.input_limit_closes += u64::from(too_long);
         let reason = error.text();
         let text = Error::from_bytes([b"ERR ".as_slice(), &reason].concat());
         self.stats.rejected(None, &text);
         let id = client.session.id;
-        if too_long && let Some(left_out) = self.told.limits.tell(self.second()) {
-            info!(
-                client = id,
-                left_out, "closing a client (client-query-buffer-limit)"
-            );
+        if too_long {
+            self.note_input_limit(id);
         }
         debug!(client = id, reason = %reason.escape_ascii(), "closing a client that does not keep to the protocol");
         client.reply(|reply| text.write(reply));
         client.close(Closing::AfterReplies);
+    }
+
+    /// A client is closed because it has sent more than `client-query-buffer-limit` allows.
+    pub(crate) fn note_input_limit(&mut self, client: u64) {
+        self.stats.input_limit_closes += 1;
+        if let Some(left_out) = self.told.limits.tell(self.second()) {
+            info!(
+                client,
+                left_out, "closing a client (client-query-buffer-limit)"
+            );
+        }
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.

@@ -20,7 +20,7 @@ pub mod walk;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -127,12 +127,25 @@ pub(crate) struct UnderWay {
     pub aim: Aim,
     pub writer: Writer,
     pub began: Instant,
-    /// Changes at its instant.
-    pub dirty: u64,
+    /// Changes at its instant, which has been.
+    pub dirty: Option<u64>,
+    /// Commands that answer when its instant has been.
+    pub beginning: Vec<Waiting>,
     /// Commands that answer when it is done.
     pub waiting: Vec<Waiting>,
+    /// It is not wanted any more: that it comes to nothing is no failure.
+    pub given_up: bool,
     /// Shards that have not heard of its end: none may still walk for it when the next begins.
     pub unaware: usize,
+}
+
+/// What a command waits for that has begun a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// Its instant has been.
+    Begun,
+    /// It is on disk, or has failed.
+    Done,
 }
 
 /// A command that waits for a snapshot, and its reply where that does not depend on it.
@@ -299,7 +312,34 @@ impl Snapshots {
     pub(crate) fn is_cut(&self, number: u64, dirty: u64) {
         let mut under_way = lock(&self.under_way);
         if let Some(meant) = under_way.as_mut().filter(|it| it.number == number) {
-            meant.dirty = dirty;
+            meant.dirty = Some(dirty);
+        }
+    }
+
+    /// The commands that have waited for the instant of this one.
+    pub(crate) fn have_begun(&self, number: u64) -> Vec<Waiting> {
+        let mut under_way = lock(&self.under_way);
+        let meant = under_way.as_mut().filter(|it| it.number == number);
+        meant.map_or_else(Vec::new, |it| std::mem::take(&mut it.beginning))
+    }
+
+    /// Whether this one is not wanted any more.
+    pub(crate) fn is_given_up(&self, number: u64) -> bool {
+        let under_way = lock(&self.under_way);
+        let meant = under_way.as_ref().filter(|it| it.number == number);
+        meant.is_some_and(|it| it.given_up)
+    }
+
+    /// All keys are gone: a snapshot of what there was is not wanted any more, unless a command waits for it. As in Redis the file that
+    /// there is stays, and so do the changes since then.
+    pub fn give_up_dump(&self) {
+        let mut under_way = lock(&self.under_way);
+        let meant =
+            |it: &&mut UnderWay| it.aim == Aim::Dump && it.dirty.is_some() && it.waiting.is_empty();
+        if let Some(it) = under_way.as_mut().filter(meant) {
+            it.given_up = true;
+            // Nobody takes what is sent there: the walks end, and the writer, whom no piece reaches any more.
+            it.writer.pieces = sync_channel(0).0;
         }
     }
 
@@ -407,6 +447,13 @@ impl Snapshots {
     pub(crate) fn end(&self, result: &io::Result<u64>) {
         let under_way = lock(&self.under_way);
         let rewrites = under_way.as_ref().is_some_and(|it| it.aim.is_rewrite());
+        if result.is_err() && under_way.as_ref().is_some_and(|it| it.given_up) {
+            info!("snapshot given up: all keys are gone");
+            drop(under_way);
+            self.ended.store(true, Ordering::Release);
+            self.stirs.store(true, Ordering::Release);
+            return;
+        }
         if rewrites {
             self.rewrite_failed
                 .store(result.is_err(), Ordering::Relaxed);
@@ -438,7 +485,8 @@ impl Snapshots {
             if let Ok(bytes) = result {
                 self.last_save_s.store(unix_s(), Ordering::Relaxed);
                 self.saves.fetch_add(1, Ordering::Relaxed);
-                self.dirty_saved.store(it.dirty, Ordering::Relaxed);
+                self.dirty_saved
+                    .store(it.dirty.unwrap_or(0), Ordering::Relaxed);
                 info!(bytes, took_ms = took.as_millis() as u64, "snapshot written");
             }
         }

@@ -552,6 +552,7 @@ impl Shard {
             Job::Cut(cut) => {
                 self.cut(cut, stage.world.iter_mut().map(|(_, lent)| lent.as_mut()));
                 self.strike(stage, parts, Ending::Plain);
+                self.is_cut(cut);
             }
             Job::Retry(ticket) => {
                 let served = match self.ticketed_command(ticket) {

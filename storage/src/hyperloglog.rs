@@ -88,7 +88,7 @@ pub fn mark_stale(value: &mut [u8]) {
 }
 
 /// Adds `element` to a string that [`encoding`] accepted. True where a register changed; the cached count is stale then.
-/// A sparse string that would grow beyond `sparse_bytes_max` (header not counted) becomes dense.
+/// A sparse string that would grow beyond `sparse_bytes_max` (`hll-sparse-max-bytes`, which counts the header) becomes dense.
 pub fn add(value: &mut Vec<u8>, element: &[u8], sparse_bytes_max: usize) -> Result<bool, Corrupt> {
     let (register, run) = place(element);
     let changed = match encoding(value) {
@@ -377,12 +377,14 @@ fn raise_sparse(value: &mut Vec<u8>, n: usize, to: u8, bytes_max: usize) -> Resu
     push_part(&mut written, to, 1);
     push_part(&mut written, hit.value, hit.first + hit.length - n - 1);
     let replaced = hit.at..value.len().min(hit.at + hit.width);
-    let grown = value.len() - replaced.len() + written.len();
-    if grown > value.len() && grown > bytes_max.saturating_add(HEADER_BYTES) {
+    // A long run whose second byte is missing counts in full, as in Redis: what takes its place is one byte short.
+    let grown = value.len() + written.len() - hit.width;
+    if grown > value.len() && grown > bytes_max {
         make_dense(value)?;
         return Ok(raise_dense(value, n, to));
     }
     value.splice(replaced, written);
+    value.truncate(grown);
     join_runs(value, before.map_or(HEADER_BYTES, |run| run.at));
     Ok(true)
 }
@@ -520,7 +522,7 @@ mod tests {
                 prop_assert_eq!(changed, model[n] < to);
                 model[n] = model[n].max(to);
                 if encoding(&value) == Ok(Encoding::Sparse) {
-                    prop_assert!(value.len() <= bytes_max.max(2) + HEADER_BYTES);
+                    prop_assert!(value.len() <= bytes_max.max(HEADER_BYTES + 2));
                 }
             }
             prop_assert_eq!(&registers(&value), &model);

@@ -95,29 +95,42 @@ impl Group {
         self.entries_read = entries_read;
     }
 
-    /// Takes note that the entry `id` was delivered for the first time.
+    /// Takes note that the entry `id` was delivered for the first time. It is the first one behind the last that was.
     pub fn advance(&mut self, id: StreamId, stream: &Counts) {
         if id <= self.last_id {
             return;
         }
+        // A deletion of the very entry that was delivered last took nothing of what is to come.
+        let next_in_line = !stream.trimmed_past(self.last_id)
+            && self
+                .last_id
+                .next()
+                .is_some_and(|next| !stream.deleted_since(next));
         self.entries_read = match self.entries_read {
-            Some(read) if !stream.deleted_since(self.last_id) => Some(read.saturating_add(1)),
+            Some(read) if next_in_line => Some(read.saturating_add(1)),
             read if stream.entries_added == 0 => read,
             _ => stream.rank_of(id),
         };
         self.last_id = id;
     }
 
-    /// How many entries are still to be delivered, where it can be known. Less than none where more were said to be read than were added.
-    pub fn lag(&self, stream: &Counts) -> Option<i64> {
-        if stream.entries_added == 0 {
+    /// How many entries are still to be delivered, where it can be known.
+    pub fn lag(&self, stream: &Counts) -> Option<u64> {
+        if stream.len == 0 {
             return Some(0);
         }
-        let read = match self.entries_read {
-            Some(read) if !stream.deleted_since(self.last_id) => read,
-            _ => stream.rank_of(self.last_id)?,
-        };
-        Some(stream.entries_added.wrapping_sub(read).cast_signed())
+        let counts_on = !stream.trimmed_past(self.last_id) && !stream.deleted_since(self.last_id);
+        let left = self
+            .entries_read
+            .filter(|_| counts_on)
+            .and_then(|read| stream.entries_added.checked_sub(read));
+        left.or_else(|| {
+            Some(
+                stream
+                    .entries_added
+                    .saturating_sub(stream.rank_of(self.last_id)?),
+            )
+        })
     }
 
     // Consumers.
@@ -269,46 +282,41 @@ impl Group {
 impl Counts {
     /// Whether an entry above or at `since` may have been deleted by name while lower ones remain: counting from there is void then.
     pub fn deleted_since(&self, since: StreamId) -> bool {
-        self.len > 0
-            && self.max_deleted_id != StreamId::MIN
-            && self.max_deleted_id >= self.first_id
-            && since <= self.max_deleted_id
+        !self.is_unbroken() && since <= self.max_deleted_id
     }
 
-    /// How many entries had been appended when `id` was the last: its place in the stream's whole history, where that can be known.
+    /// Whether nothing was deleted by name among the entries that are left.
+    fn is_unbroken(&self) -> bool {
+        self.len == 0 || self.max_deleted_id < self.first_id
+    }
+
+    /// Whether entries above `since` may have been cut off, so that counting from there is void.
+    fn trimmed_past(&self, since: StreamId) -> bool {
+        self.len == 0 && since <= self.last_id || since < self.first_id
+    }
+
+    /// How many entries had been appended when `id` was the last: its place in the stream's whole history, where that can be known. Below
+    /// the first entry that is left it is the place of the one before that, since what has gone is to be delivered to nobody.
     pub fn rank_of(&self, id: StreamId) -> Option<u64> {
         if self.entries_added == 0 {
             return Some(0);
         }
-        if self.len == 0 && id <= self.last_id {
+        if self.len == 0 && id <= self.last_id || id == self.last_id {
             return Some(self.entries_added);
         }
-        if id != StreamId::MIN && id < self.max_deleted_id {
+        if id > self.first_id || !self.is_unbroken() {
             return None;
         }
-        if id == self.last_id {
-            return Some(self.entries_added);
-        }
-        if id > self.last_id {
-            return None;
-        }
-        // Nothing was deleted among what is left, so the first entry's place tells.
-        if self.max_deleted_id == StreamId::MIN || self.max_deleted_id < self.first_id {
-            let gone = self.entries_added.saturating_sub(self.len);
-            if id < self.first_id {
-                return Some(gone);
-            }
-            if id == self.first_id {
-                return Some(gone.saturating_add(1));
-            }
-        }
-        None
+        let gone = self.entries_added.saturating_sub(self.len);
+        Some(gone.saturating_add(u64::from(id == self.first_id)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream_id::NewId;
+    use crate::stream_log::{Keep, Precision, StreamLimits, StreamLog};
     use proptest::prelude::*;
 
     proptest! {
@@ -347,6 +355,61 @@ mod tests {
                 }
                 prop_assert_eq!(total, group.pending().len());
                 prop_assert_eq!(group.pending_in(StreamId::MIN..=StreamId::MAX, None).count(), total);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+        /// The model is a list of all entries there ever were and whether they are there still.
+        #[test]
+        fn lag_is_what_is_left_to_deliver(
+            start in 0u64..4,
+            told in prop::option::of(0u64..6),
+            steps in prop::collection::vec((0u8..10, 0u64..8), 1..40),
+        ) {
+            let limits = StreamLimits::default();
+            let mut log = StreamLog::default();
+            let mut living: Vec<bool> = Vec::new();
+            let mut group: Option<Group> = None;
+            let (mut deleted, mut truthful) = (false, true);
+            for (what, n) in steps {
+                match what {
+                    0..4 => {
+                        let id = NewId::Exact(StreamId::new(living.len() as u64 + 1, 0));
+                        log.append(&limits, id, 0, [(&b"f"[..], &b"v"[..])].into_iter()).unwrap();
+                        living.push(true);
+                    }
+                    4 => if log.delete(StreamId::new(n, 0)) {
+                        living[n as usize - 1] = false;
+                        deleted = true;
+                    },
+                    5 => {
+                        let gone = log.trim(Keep::Newest(n), Precision::Exact) as usize;
+                        living.iter_mut().filter(|lives| **lives).take(gone).for_each(|lives| *lives = false);
+                    }
+                    6 if group.is_none() => {
+                        // A start in the middle is told truly, or not at all.
+                        let at = start.min(living.len() as u64);
+                        let told = told.map(|_| at).or((at == 0).then_some(0));
+                        truthful = told.is_some();
+                        group = Some(Group::new(StreamId::new(at, 0), told));
+                    }
+                    _ => {
+                        let Some(group) = &mut group else { continue };
+                        let counts = log.counts();
+                        let from = group.last_id().next().unwrap();
+                        for entry in log.range(from..=StreamId::MAX).take(1 + n as usize % 3) {
+                            group.advance(entry.id, &counts);
+                        }
+                    }
+                }
+                let Some(group) = &group else { continue };
+                let left = living.iter().zip(1..).filter(|(lives, ms)| **lives && StreamId::new(*ms, 0) > group.last_id());
+                let left = left.count() as u64;
+                let lag = group.lag(&log.counts());
+                prop_assert!(lag.is_none_or(|lag| lag == left), "{:?} of {}", lag, left);
+                prop_assert!(lag.is_some() || deleted || !truthful, "unknown of {}", left);
             }
         }
     }

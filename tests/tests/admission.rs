@@ -322,6 +322,27 @@ fn a_command_larger_than_the_query_buffer_limit_ends_its_connection() {
 }
 
 #[test]
+fn a_queue_larger_than_the_query_buffer_limit_ends_its_connection() {
+    for shards in SHARDS {
+        let flags = "--client-query-buffer-limit 1mb";
+        let server = Server::start(Options::shards(shards).flags(flags));
+        let mut control = server.connect();
+        let mut large = server.connect();
+        large.ask("MULTI");
+        for _ in 0..4 {
+            drop(large.try_send(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$400000\r\n"));
+            drop(large.try_send(&[b'x'; 400_000]));
+            drop(large.try_send(b"\r\n"));
+        }
+        eventually("it is closed", TIME_MAX, || {
+            control.figure("connected_clients") == 1
+        });
+        let closed = control.figure("client_query_buffer_limit_disconnections");
+        assert_eq!(closed, 1, "{shards} shards");
+    }
+}
+
+#[test]
 fn dangerous_commands_and_parameters_ask_the_configuration() {
     for value in ["no", "local", "yes"] {
         let flags = format!(

@@ -44,7 +44,7 @@ fn the_last_entry_of_a_stream_is_that_of_its_last_id() {
 }
 
 #[test]
-fn a_lag_believes_what_was_said_to_be_read() {
+fn a_lag_is_what_is_left_to_deliver() {
     let lag_of = |reads: &str, then: &str| {
         let server = Server::start(Options::default());
         let mut wire = server.connect();
@@ -60,9 +60,13 @@ fn a_lag_believes_what_was_said_to_be_read() {
         };
         group.last().cloned()
     };
-    assert_eq!(lag_of("3", "PING"), Some(Value::Integer(-1)));
-    assert_eq!(lag_of("0", "XTRIM s MAXLEN 1"), Some(Value::Integer(2)));
-    assert_eq!(lag_of("1", "XTRIM s MAXLEN 0"), Some(Value::Integer(1)));
+    // Redis 7.4.1 says -1, 2 and 1: it believes ENTRIESREAD, and counts what was cut off before it was read. Later ones have mended that.
+    assert_eq!(lag_of("3", "PING"), Some(Value::Integer(2)));
+    assert_eq!(lag_of("0", "XTRIM s MAXLEN 1"), Some(Value::Integer(1)));
+    assert_eq!(lag_of("1", "XTRIM s MAXLEN 0"), Some(Value::Integer(0)));
+    // What was deleted before the first entry that is left is of no concern; what is gone among the others makes it unknown.
+    assert_eq!(lag_of("-1", "XDEL s 1-1"), Some(Value::Integer(1)));
+    assert_eq!(lag_of("-1", "XDEL s 2-1"), Some(Value::Null("$-1")));
 }
 
 #[test]
@@ -121,4 +125,21 @@ fn a_name_is_looked_at_up_to_its_first_zero_byte() {
     let shown = wire.ask("CLIENT INFO");
     let shown = String::from_utf8_lossy(shown.text());
     assert!(shown.contains(" name=worker age="), "{shown}");
+}
+
+/// Redis lets them in, and EXEC's reply has fewer elements than it says; Valkey refuses them.
+#[test]
+fn replies_are_not_switched_off_within_a_transaction() {
+    let aborted =
+        Value::Error(b"EXECABORT Transaction discarded because of previous errors.".to_vec());
+    for mode in ["OFF", "skip"] {
+        let refused = Value::Error(b"ERR Command not allowed inside a transaction".to_vec());
+        let reply = format!("CLIENT REPLY {mode}");
+        ends_with(&["MULTI", "PING", &reply], &refused);
+        ends_with(&["MULTI", "PING", &reply, "EXEC"], &aborted);
+        let pong = Value::Simple(b"PONG".to_vec());
+        ends_with(&["MULTI", "PING", &reply, "EXEC", "PING"], &pong);
+    }
+    let on = ["MULTI", "CLIENT REPLY ON", "EXEC"];
+    ends_with(&on, &Value::Array(vec![Value::Simple(b"OK".to_vec())]));
 }

@@ -42,12 +42,13 @@ pub fn flushdb(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// `FLUSHALL [ASYNC | SYNC]`
+/// `FLUSHALL [ASYNC | SYNC]`: deletes all keys, and gives up what BGSAVE is writing.
 pub fn flushall(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     expect_flush_mode(args)?;
     for db in world.databases() {
         world.flush(db);
     }
+    world.process.snapshots.give_up_dump();
     reply.ok();
     Ok(())
 }

@@ -10,9 +10,8 @@ use crate::context::{Change, What};
 use crate::dispatch::handler::Answer;
 use crate::error::{Error, Outcome};
 use crate::loading::progress::Progress;
-use crate::mailbox::batch::ReplyTo;
 use crate::shard::Shard;
-use crate::snapshot::NotBegun;
+use crate::snapshot::{NotBegun, Until};
 use crate::transaction::world::World;
 use crate::{aof, loading, snapshot};
 
@@ -22,14 +21,30 @@ const REWRITE_UNDER_WAY: Error = Error::new(
     "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
 );
 
-fn begin(shard: &mut Shard, waits: Option<ReplyTo>) -> Result<(), Error> {
-    shard.begin_snapshot(waits).map_err(|why| match why {
+/// Begins a snapshot for this client, which is answered when it has come so far.
+fn begin(shard: &mut Shard, client: &mut Client, until: Until) -> Result<Answer, Error> {
+    // The place for the reply is taken only where there will be one.
+    if shard.process.snapshots.current_s().is_some() {
+        return Err(UNDER_WAY);
+    }
+    let to = client.stall();
+    if let Err(why) = shard.begin_snapshot(Some((to, until))) {
+        let mut encoded = Vec::new();
+        let error = not_begun(shard, why);
+        error.write(&mut Reply::new(&mut encoded, client.session.version));
+        shard.complete(shard.id, to, &encoded);
+    }
+    Ok(Answer::Later)
+}
+
+fn not_begun(shard: &Shard, why: NotBegun) -> Error {
+    match why {
         NotBegun::UnderWay => UNDER_WAY,
         NotBegun::Failed(error) => {
             tracing::error!(%error, dir = %shard.config.dir.display(), "cannot begin a snapshot");
             Error::new("ERR")
         }
-    })
+    }
 }
 
 /// `SAVE`: a snapshot, and the reply when it is on disk. Unlike Redis's, it holds up nobody else.
@@ -39,23 +54,10 @@ pub fn save(
     _: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    // The place for the reply is taken only where there will be one.
-    if shard.process.snapshots.current_s().is_some() {
-        return Err(UNDER_WAY);
-    }
-    let to = client.stall();
-    match begin(shard, Some(to)) {
-        Ok(()) => {}
-        Err(error) => {
-            let mut encoded = Vec::new();
-            error.write(&mut Reply::new(&mut encoded, client.session.version));
-            shard.complete(shard.id, to, &encoded);
-        }
-    }
-    Ok(Answer::Later)
+    begin(shard, client, Until::Done)
 }
 
-/// `BGSAVE [SCHEDULE]`: begins a snapshot; with SCHEDULE once the log is rewritten, where that is under way.
+/// `BGSAVE [SCHEDULE]`: begins a snapshot, and is answered when its instant has been: what is done then is not in it. With SCHEDULE once the log is rewritten, where that is under way.
 pub fn bgsave(
     shard: &mut Shard,
     client: &mut Client,
@@ -73,12 +75,13 @@ pub fn bgsave(
         reply.simple("Background saving scheduled");
         return Ok(Answer::Now);
     }
-    begin(shard, None)?;
-    // Its instant is that of EXEC's end.
-    reply.simple(match client.session.in_exec {
-        true => "Background saving scheduled",
-        false => "Background saving started",
-    });
+    if !client.session.in_exec {
+        return begin(shard, client, Until::Begun);
+    }
+    // Its instant is after EXEC's end.
+    let begun = shard.begin_snapshot(None);
+    begun.map_err(|why| not_begun(shard, why))?;
+    reply.simple("Background saving scheduled");
     Ok(Answer::Now)
 }
 

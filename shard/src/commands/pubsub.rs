@@ -52,8 +52,13 @@ pub fn psubscribe(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Re
     subscribe_to(s, c, args, reply, Topic::Pattern)
 }
 
-/// `SSUBSCRIBE shardchannel...`
+/// `SSUBSCRIBE shardchannel...`: not inside EXEC, where Redis refuses it as it refuses to let a client wait there.
 pub fn ssubscribe(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
+    if c.session.in_exec {
+        return Err(Error::new(
+            "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client",
+        ));
+    }
     subscribe_to(s, c, args, reply, Topic::ShardChannel)
 }
 

@@ -5,6 +5,7 @@ use protocol::reply::Reply;
 use protocol::strtod::c_string;
 use storage::StreamId;
 use storage::stream_group::Group;
+use storage::stream_log::StreamLog;
 
 use crate::client::Client;
 use crate::commands::options::{self, Options, is};
@@ -76,6 +77,11 @@ impl PositionOptions {
         }
         Ok(parsed)
     }
+
+    /// What is said to have been read, which cannot be more than `log` ever had.
+    fn entries_read(&self, log: &StreamLog) -> Option<u64> {
+        self.entries_read.map(|read| read.min(log.entries_added()))
+    }
 }
 
 /// `XGROUP CREATE key group id | $ [MKSTREAM] [ENTRIESREAD entries-read]`
@@ -92,7 +98,8 @@ pub fn xgroup_create(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'
         text => parse_id(text, 0)?,
     };
     let stream = ctx.get_or_insert(key, StreamValue::default)?;
-    if !stream.add_group(name, Group::new(id, options.entries_read)) {
+    let group = Group::new(id, options.entries_read(&stream.log));
+    if !stream.add_group(name, group) {
         return Err(Error::new("BUSYGROUP Consumer Group name already exists"));
     }
     if last_id.is_none() {
@@ -109,6 +116,7 @@ pub fn xgroup_setid(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     let options = PositionOptions::parse(args, false)?;
     let stream = ctx.get_mut::<StreamValue>(key)?.ok_or(KEY_MISSING)?;
     let last_id = stream.log.last_id();
+    let entries_read = options.entries_read(&stream.log);
     let group = stream.group_mut(name).ok_or_else(|| no_group(key, name))?;
     let id = match &args[4] {
         b"$" => last_id,
@@ -116,7 +124,7 @@ pub fn xgroup_setid(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
         b"+" => StreamId::MAX,
         text => parse_id(text, 0)?,
     };
-    group.set_position(id, options.entries_read);
+    group.set_position(id, entries_read);
     ctx.changed(key, Event::XGROUP_SETID);
     reply.ok();
     Ok(())

@@ -141,7 +141,7 @@ fn write_position(reply: &mut Reply<'_>, group: &Group, counts: &Counts) {
     id_field(reply, "last-delivered-id", group.last_id());
     for (name, value) in [
         ("entries-read", group.entries_read().map(int)),
-        ("lag", group.lag(counts)),
+        ("lag", group.lag(counts).map(int)),
     ] {
         reply.bulk(name.as_bytes());
         match value {

@@ -282,7 +282,8 @@ impl<'a> Request<'a> {
         if created {
             ctx.changed(key, Event::XGROUP_CREATECONSUMER);
         }
-        if served {
+        // That the history was looked at again is on record, but is no change, as in Redis.
+        if served && after == After::Delivered {
             changed_quietly(ctx, 1);
         }
         Ok(served)

@@ -183,7 +183,11 @@ fn write(
     let part = target.part();
     process.snapshots.is_prepared(Cut { number, part });
     process.wake_first_shard();
-    let bytes = write_all(file, pieces, &name, keyspaces)?;
+    let file = write_all(file, pieces, &name, keyspaces)?;
+    if process.snapshots.is_given_up(number) {
+        return Err(given_up());
+    }
+    let bytes = file.publish(&name)?;
     target.commit(process)?;
     Ok(bytes)
 }
@@ -281,23 +285,26 @@ fn next_part(process: &Process, folder: &Folder) -> io::Result<Part> {
     Ok(part)
 }
 
-/// Writes pieces until the last of every keyspace is in the file, and returns its bytes.
+fn given_up() -> io::Error {
+    io::Error::other("the snapshot was given up")
+}
+
+/// Writes pieces until the last of every keyspace is in the file, and returns it sealed.
 fn write_all(
     mut file: FileWriter,
     pieces: &Receiver<Piece>,
     name: &Path,
     keyspaces: usize,
-) -> io::Result<u64> {
+) -> io::Result<FileWriter> {
     let mut left = keyspaces;
     let mut trail = Trail::default();
     while left > 0 {
-        let piece = pieces
-            .recv()
-            .map_err(|_| io::Error::other("the snapshot was given up"))?;
+        let piece = pieces.recv().map_err(|_| given_up())?;
         file.write(&piece.bytes)?;
         left -= usize::from(piece.last);
         trail.follow(file.file(), file.bytes())?;
     }
     page_cache::let_go_of(name);
-    file.finish(name)
+    file.seal()?;
+    Ok(file)
 }

@@ -15,9 +15,12 @@ use crate::mailbox::batch::ReplyTo;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
 use crate::snapshot;
-use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, NotBegun, UnderWay, Waiting, lock};
+use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, NotBegun, UnderWay, Until, Waiting, lock};
 use crate::transaction::world::Lent;
 use crate::turn;
+
+/// The reply to BGSAVE, when the instant of its snapshot has been.
+const STARTED: &[u8] = b"+Background saving started\r\n";
 
 /// Between two tries to hand a piece to a writer that is behind.
 const WRITER_PATIENCE: Duration = Duration::from_millis(1);
@@ -31,8 +34,8 @@ const WORK: Duration = Duration::from_micros(500);
 const REST: Duration = Duration::from_millis(1);
 
 impl Shard {
-    /// Begins a snapshot. `waits` is told of its end.
-    pub fn begin_snapshot(&mut self, waits: Option<ReplyTo>) -> Result<(), NotBegun> {
+    /// Begins a snapshot. `waits` is answered when it has come that far.
+    pub fn begin_snapshot(&mut self, waits: Option<(ReplyTo, Until)>) -> Result<(), NotBegun> {
         self.begin_file(Aim::Dump, waits)
     }
 
@@ -45,7 +48,7 @@ impl Shard {
         self.begin_file(aim, None)
     }
 
-    fn begin_file(&mut self, aim: Aim, waits: Option<ReplyTo>) -> Result<(), NotBegun> {
+    fn begin_file(&mut self, aim: Aim, waits: Option<(ReplyTo, Until)>) -> Result<(), NotBegun> {
         let process = self.process.clone();
         let snapshots = &process.snapshots;
         let mut under_way = lock(&snapshots.under_way);
@@ -56,13 +59,23 @@ impl Shard {
         let keyspaces = self.slots.shards() * usize::from(self.databases.count());
         let number = snapshots.next_number();
         let writer = snapshot::file::spawn(&process, &self.config, number, aim, keyspaces);
+        let who = |wanted: Until| {
+            let meant = waits.filter(|(_, until)| *until == wanted);
+            let reply = (wanted == Until::Begun).then(|| STARTED.to_vec());
+            meant
+                .map(|(to, _)| (self.id, to, reply))
+                .into_iter()
+                .collect()
+        };
         *under_way = Some(UnderWay {
             number,
             aim,
             writer: writer.map_err(NotBegun::Failed)?,
             began: Instant::now(),
-            dirty: 0,
-            waiting: waits.map(|to| (self.id, to, None)).into_iter().collect(),
+            dirty: None,
+            beginning: who(Until::Begun),
+            waiting: who(Until::Done),
+            given_up: false,
             unaware: self.slots.shards(),
         });
         info!(rewrite = aim.is_rewrite(), "snapshot begins");
@@ -79,6 +92,12 @@ impl Shard {
             dirty += lent.dirty;
         }
         self.process.snapshots.is_cut(cut.number, dirty);
+    }
+
+    /// On the coordinator, when all databases have gone home: BGSAVE is answered.
+    pub(crate) fn is_cut(&mut self, cut: Cut) {
+        let beginning = self.process.snapshots.have_begun(cut.number);
+        self.answer_waiting(beginning, true);
     }
 
     /// The instant of a snapshot has been: what is walked over from now on is for that one.
@@ -155,11 +174,11 @@ impl Shard {
     /// On each shard, after one ended. The last to hear of it answers those who wait.
     fn snapshot_ended(&mut self) {
         self.heed_snapshot_result();
-        if self.refusals.snapshot_failed {
-            self.abandon_walk();
-        }
         let process = self.process.clone();
         let mut under_way = lock(&process.snapshots.under_way);
+        if self.refusals.snapshot_failed || under_way.as_ref().is_some_and(|it| it.given_up) {
+            self.abandon_walk();
+        }
         let unaware = under_way.as_mut().map(|it| {
             it.unaware -= 1;
             it.unaware
@@ -169,6 +188,7 @@ impl Shard {
         {
             drop(under_way);
             let saved = !process.snapshots.failed();
+            self.answer_waiting(ended.beginning, saved);
             self.answer_waiting(ended.waiting, saved);
             self.begin_scheduled();
         }

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use storage::UnixMillis;
 
 use crate::client::{Client, Closing};
+use crate::commands::options::is;
 use crate::commands::sort;
 use crate::dispatch::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::dispatch::{key_positions, lock_names};
@@ -130,6 +131,14 @@ fn runs_inside_multi(name: &str) -> bool {
     )
 }
 
+/// CLIENT REPLY OFF or SKIP: the reply to EXEC would have fewer elements than it says.
+fn mutes_replies(command: &Command, args: &Args<'_>) -> bool {
+    command.name == "client|reply"
+        && args
+            .get(2)
+            .is_some_and(|mode| is(mode, "OFF") || is(mode, "SKIP"))
+}
+
 impl Shard {
     /// Queues a command where its connection is between MULTI and EXEC. Returns whether it did.
     pub(crate) fn queue_for_exec(
@@ -145,7 +154,7 @@ impl Shard {
         if runs_inside_multi(command.name) {
             return false;
         }
-        if command.flags.contains(Flags::NO_MULTI) {
+        if command.flags.contains(Flags::NO_MULTI) || mutes_replies(command, args) {
             let error = Error::new("ERR Command not allowed inside a transaction");
             self.refuse(client, Some(id), &error);
             return true;
@@ -156,6 +165,7 @@ impl Shard {
         let args = OwnedArgs::from(args);
         queue.bytes += args.memory_bytes();
         if queue.bytes > self.config.client_query_buffer_limit {
+            self.note_input_limit(client.session.id);
             client.close(Closing::Now);
             return true;
         }

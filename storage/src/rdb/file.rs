@@ -114,10 +114,20 @@ impl FileWriter {
 
     /// Ends the file and gives it its name.
     pub fn finish(mut self, name: &Path) -> io::Result<u64> {
+        self.seal()?;
+        self.publish(name)
+    }
+
+    /// Ends the file, and returns when it is on disk.
+    pub fn seal(&mut self) -> io::Result<()> {
         self.write(&[opcode::EOF])?;
         let checksum = self.checksum.take().map_or(0u64, |it| it.finalize());
         self.write(&checksum.to_le_bytes())?;
-        self.file.sync_all()?;
+        self.file.sync_all()
+    }
+
+    /// Gives a sealed file its name. Returns its bytes.
+    pub fn publish(self, name: &Path) -> io::Result<u64> {
         fs::rename(&self.temporary, name)?;
         let folder = name.parent().filter(|it| !it.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;

@@ -3,7 +3,7 @@
 use super::{Command, Draw, command};
 
 pub fn draw(draw: &mut Draw) -> Command {
-    match draw.random.u8(..12) {
+    match draw.random.u8(..18) {
         0..3 => command("PFADD").arg(draw.key()).args(draw.members(8)),
         3..5 => {
             let first = draw.random.u16(..);
@@ -16,6 +16,13 @@ pub fn draw(draw: &mut Draw) -> Command {
         6..8 => command("PFCOUNT").arg(draw.key()),
         8 => command("PFCOUNT").args(draw.keys(4)),
         9..11 => command("PFMERGE").args(draw.keys(4)),
-        _ => command("STRLEN").arg(draw.key()),
+        11 => command("STRLEN").arg(draw.key()),
+        12 => command("GET").arg(draw.key()),
+        13..16 => command("PFDEBUG")
+            .arg(draw.pick(&["ENCODING", "ENCODING", "DECODE", "TODENSE", "GETREG"]))
+            .arg(draw.key()),
+        16 => command("CONFIG SET hll-sparse-max-bytes")
+            .arg(draw.pick(&["0", "30", "300", "3000", "20000"])),
+        _ => command("DEL").arg(draw.key()),
     }
 }

@@ -165,6 +165,70 @@ fn what_was_flushed_is_not_back() {
 }
 
 /// It is no use to the server that has no log, but to the one that is started with it next.
+/// What a client does once BGSAVE is answered is not in the file.
+#[test]
+fn bgsave_is_answered_when_its_instant_has_been() {
+    const KEYS: usize = 1_000;
+    for shards in SHARDS {
+        let mut server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        fill(&mut wire, KEYS);
+        wire.send(b"BGSAVE\r\nFLUSHDB\r\n");
+        assert_eq!(wire.value(), simple("Background saving started"));
+        assert_eq!(wire.value(), simple("OK"));
+        snapshot_done(&mut wire);
+        let changes = told(&mut wire, "persistence", "rdb_changes_since_last_save");
+        assert_eq!(changes, KEYS as i64, "{shards} shards");
+        server.kill_and_restart();
+        assert_eq!(server.connect().ask("DBSIZE").integer(), KEYS as i64);
+    }
+}
+
+#[test]
+fn flushall_gives_up_the_snapshot_under_way() {
+    for shards in SHARDS {
+        let mut server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        fill(&mut wire, MANY);
+        wire.send(b"BGSAVE\r\nSET z 1\r\nFLUSHALL\r\nSET y 1\r\n");
+        for reply in ["Background saving started", "OK", "OK", "OK"] {
+            assert_eq!(wire.value(), simple(reply));
+        }
+        snapshot_done(&mut wire);
+        // As in Redis: those keys, z twice, and y.
+        let changes = told(&mut wire, "persistence", "rdb_changes_since_last_save");
+        assert_eq!(changes, 2 * MANY as i64 + 3, "{shards} shards");
+        assert_eq!(told(&mut wire, "persistence", "rdb_saves"), 0);
+        let info = wire.ask("INFO persistence");
+        let info = String::from_utf8_lossy(info.text());
+        assert!(info.contains("rdb_last_bgsave_status:ok\r\n"), "{info}");
+        assert!(files(&server).is_empty(), "{:?}", files(&server));
+        // It is no failure, and the next one is whole.
+        wire.ask("SET x 1");
+        save(&mut wire);
+        server.kill_and_restart();
+        assert_eq!(server.connect().ask("DBSIZE").integer(), 2);
+    }
+}
+
+/// SAVE is answered with a file, whoever flushes meanwhile.
+#[test]
+fn flushall_leaves_a_snapshot_that_is_waited_for() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let (mut saver, mut other) = (server.connect(), server.connect());
+        fill(&mut saver, MANY);
+        saver.send(b"SAVE\r\n");
+        eventually("it is begun", START_TIME_MAX, || {
+            told(&mut other, "persistence", "rdb_bgsave_in_progress") == 1
+                || told(&mut other, "persistence", "rdb_saves") == 1
+        });
+        other.ask("FLUSHALL");
+        assert_eq!(saver.value(), simple("OK"));
+        assert_eq!(files(&server), [FILE]);
+    }
+}
+
 #[test]
 fn the_log_can_be_rewritten_where_none_is_kept() {
     for shards in SHARDS {
