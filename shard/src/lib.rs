@@ -56,4 +56,4 @@ pub mod turn;
 pub use metrics::Metrics;
 pub use process::Allocator;
 pub use server::{Server, Setup};
-pub use stop::StopHandle;
+pub use stop::{EndSignal, StopHandle};

@@ -201,6 +201,7 @@ fn process(config: &Config) -> Process {
         allocator,
         memory,
         set_level,
+        |_| {},
     )
 }
 

@@ -5,6 +5,7 @@ mod faults;
 mod kill;
 mod power;
 mod replay;
+mod stop;
 mod workload;
 
 /// What the environment says of a number, `default` where it says nothing.
