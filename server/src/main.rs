@@ -36,6 +36,9 @@ impl fmt::Display for Failure {
 }
 
 fn main() -> ExitCode {
+    if shard::permitted::tried() {
+        return ExitCode::SUCCESS;
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

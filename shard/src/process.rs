@@ -20,6 +20,7 @@ use crate::memory::undertaker::Undertaker;
 use crate::metrics::outside::Visitors;
 use crate::monitor::Census;
 use crate::pause::Pause;
+use crate::permitted::Permitted;
 use crate::pubsub::publish::Underway;
 use crate::pubsub::registry::Registry;
 use crate::slot::SlotMap;
@@ -52,6 +53,8 @@ pub struct Process {
     pub crews: Crews,
     pub hasher: KeyHasher,
     pub driver: Driver,
+    /// Which calls may be tried that only make things better.
+    pub permitted: Permitted,
     pub undertaker: Undertaker,
     pub started_at: Instant,
     pub started_unix_s: u64,
@@ -111,7 +114,7 @@ impl Process {
     pub fn new(
         config: Config,
         config_file: Option<String>,
-        driver: Driver,
+        (driver, permitted): (Driver, Permitted),
         undertaker: Undertaker,
         allocator: Allocator,
         memory: Arc<Ledger>,
@@ -128,6 +131,7 @@ impl Process {
             crews,
             hasher: KeyHasher::random(),
             driver,
+            permitted,
             undertaker,
             started_at: Instant::now(),
             started_unix_ms: crate::shard::wall_time().ms(),

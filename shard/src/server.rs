@@ -24,6 +24,7 @@ use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
 use crate::memory::Ledger;
 use crate::memory::undertaker::Undertaker;
 use crate::metrics::Metrics;
+use crate::permitted::Permitted;
 use crate::process::{Allocator, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -58,13 +59,14 @@ pub struct Server {
 impl Server {
     /// Starts the threads; returns when all shards serve, or with what stopped one.
     pub fn start(setup: Setup) -> io::Result<Self> {
-        let driver = Driver::probe(setup.config.io_driver)?;
+        let permitted = Permitted::find();
+        let driver = Driver::probe(setup.config.io_driver, permitted.ring)?;
         let shards = setup.config.shards;
         let memory = Arc::new(Ledger::new(shards, setup.allocator.used_bytes));
         let process = Arc::new(Process::new(
             setup.config,
             setup.config_file,
-            driver,
+            (driver, permitted),
             Undertaker::start(memory.clone())?,
             setup.allocator,
             memory,
@@ -195,7 +197,9 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
 
 /// Runs the shards of one thread until they have ended.
 fn run_crew(process: &Process, thread: usize, seats: Vec<Seat>) -> io::Result<()> {
-    executor::pin_thread(thread, process.crews.threads());
+    if process.permitted.affinity {
+        executor::pin_thread(thread, process.crews.threads());
+    }
     let ready = seats.first().map(|seat| seat.ready.clone());
     let mark = match &*seats {
         [alone] => Some(crew::mark_thread(alone.id)),

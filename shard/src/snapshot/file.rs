@@ -115,7 +115,7 @@ pub(crate) fn spawn(
     let thread = thread::Builder::new()
         .name("snapshot".into())
         .spawn(move || {
-            if aim != Aim::LastDump {
+            if aim != Aim::LastDump && process.permitted.priority {
                 give_way();
             }
             let result = write(&process, &config, number, aim, &received, keyspaces);
@@ -128,7 +128,7 @@ pub(crate) fn spawn(
 }
 
 /// Lets the thread that calls it wait for all others: where shards and clients want the cores, they are not to wait for a file.
-fn give_way() {
+pub(crate) fn give_way() {
     // Without a process it is the thread.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         debug!(%error, "a snapshot takes as much of a core as others");
