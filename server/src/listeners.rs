@@ -31,6 +31,12 @@ pub struct Listeners {
 /// The Unix socket's file, which is removed when this is dropped.
 pub struct UnixSocketFile(PathBuf);
 
+impl UnixSocketFile {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
 impl Drop for UnixSocketFile {
     fn drop(&mut self) {
         // Whoever has removed it already is right.

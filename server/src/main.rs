@@ -6,6 +6,7 @@ mod check;
 mod daemon;
 mod descriptors;
 mod flags;
+mod leftovers;
 mod listeners;
 mod logs;
 mod memory;
@@ -35,9 +36,13 @@ impl fmt::Display for Failure {
 }
 
 fn main() -> ExitCode {
+    if shard::permitted::tried() {
+        return ExitCode::SUCCESS;
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            leftovers::remove();
             eprintln!("percore: {failure}");
             if daemon::is_detached() {
                 error!("{failure}");
@@ -91,12 +96,15 @@ fn run() -> Result<(), Failure> {
     }
 
     // Before anybody can connect, and so know that there is something to end.
-    let signals =
+    let ends =
         signals::catch().map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
     let Listeners { tcp, unix } = listeners::open(&config)?;
     let (unix, socket_file) = unix.unzip();
+    if let Some(file) = &socket_file {
+        leftovers::add(file.path().into());
+    }
     let for_metrics = listeners::open_metrics(&config)?;
-    let pid_file = write_pid_file(&config)?;
+    write_pid_file(&config)?;
     let settings = config.clone();
     let server = Server::start(Setup {
         config,
@@ -110,6 +118,7 @@ fn run() -> Result<(), Failure> {
             report: memory::report,
         },
         log_level,
+        exit: leftovers::exit,
     })
     .map_err(|error| match error.kind() {
         // What was read is not what it should be, and says so itself.
@@ -122,23 +131,19 @@ fn run() -> Result<(), Failure> {
         metrics::serve(for_metrics, server.metrics())
             .map_err(|error| Failure(format!("cannot start the thread for metrics: {error}")))?;
     }
-    signals::stop_on(signals, server.stop_handle())
-        .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
+    ends.in_order(server.stop_handle());
     supervisor::tell_ready(&settings);
     let ended = server.wait();
 
     drop::<Option<UnixSocketFile>>(socket_file);
-    if let Some(path) = pid_file {
-        // Whoever has removed it already is right.
-        let _ = fs::remove_file(path);
-    }
+    leftovers::remove();
     info!("percore has ended");
     ended.map_err(|error| Failure(format!("a shard failed: {error}")))
 }
 
-fn write_pid_file(config: &shard::config::Config) -> Result<Option<std::path::PathBuf>, Failure> {
+fn write_pid_file(config: &shard::config::Config) -> Result<(), Failure> {
     let Some(path) = &config.pidfile else {
-        return Ok(None);
+        return Ok(());
     };
     let path = config.dir.join(path);
     fs::write(&path, format!("{}\n", std::process::id())).map_err(|error| {
@@ -147,5 +152,6 @@ fn write_pid_file(config: &shard::config::Config) -> Result<Option<std::path::Pa
             path.display()
         ))
     })?;
-    Ok(Some(path))
+    leftovers::add(path);
+    Ok(())
 }

@@ -1,22 +1,37 @@
-//! SIGTERM and SIGINT end the server cleanly; a second one at once. SIGHUP is ignored, as Redis does: a terminal that closes ends nothing.
+//! SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say, and a second SIGINT at once, as in Redis. SIGHUP is
+//! ignored, as Redis does: a terminal that closes ends nothing.
 //! SIGXFSZ is ignored too: a file that may not grow any more is an error of the write, as on a full disk, and not the end.
 
 use std::io;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use shard::StopHandle;
+use shard::{EndSignal, StopHandle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
-/// From here on signals do not kill the process; they wait for [`stop_on`].
-pub fn catch() -> io::Result<Signals> {
-    Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ])
+use crate::leftovers;
+
+/// What signals end, once there is something to end in good order.
+#[derive(Clone, Default)]
+pub struct Ends(Arc<OnceLock<StopHandle>>);
+
+impl Ends {
+    /// From now on the server that `stop` belongs to is ended in good order.
+    pub fn in_order(&self, stop: StopHandle) {
+        // There is one server.
+        let _ = self.0.set(stop);
+    }
 }
 
-/// Lets signals, those that came already too, end the server that `stop` belongs to, for as long as the process lives.
-pub fn stop_on(mut signals: Signals, stop: StopHandle) -> io::Result<()> {
+/// From here on signals do not kill the process. While it starts, and reads its files, they end it at once: what is in memory is not all, and the
+/// files have it.
+pub fn catch() -> io::Result<Ends> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ])?;
+    let ends = Ends::default();
+    let known = ends.clone();
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
@@ -24,21 +39,33 @@ pub fn stop_on(mut signals: Signals, stop: StopHandle) -> io::Result<()> {
                 match signal {
                     SIGHUP => info!("SIGHUP is ignored"),
                     SIGXFSZ => warn!("a file has reached the limit of its size (ulimit -f)"),
-                    _ if stop.is_asked_for() => {
-                        warn!("asked to stop a second time: ending at once");
-                        std::process::exit(1);
-                    }
-                    _ => {
-                        let name = if signal == SIGINT {
-                            "SIGINT"
-                        } else {
-                            "SIGTERM"
-                        };
-                        info!(signal = name, "asked to stop");
-                        stop.stop();
-                    }
+                    SIGINT => end(known.0.get(), EndSignal::Interrupt),
+                    _ => end(known.0.get(), EndSignal::Term),
                 }
             }
         })?;
-    Ok(())
+    Ok(ends)
+}
+
+fn end(stop: Option<&StopHandle>, signal: EndSignal) {
+    let name = match signal {
+        EndSignal::Term => "SIGTERM",
+        EndSignal::Interrupt => "SIGINT",
+    };
+    let Some(stop) = stop else {
+        info!(
+            signal = name,
+            "asked to stop while starting: ending at once"
+        );
+        return leftovers::exit(0);
+    };
+    if !stop.is_asked_for() {
+        info!(signal = name, "asked to stop");
+        stop.stop(signal);
+    } else if signal == EndSignal::Interrupt {
+        warn!("asked to stop a second time: ending at once");
+        leftovers::exit(1);
+    } else {
+        info!(signal = name, "asked to stop while stopping");
+    }
 }

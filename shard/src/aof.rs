@@ -188,7 +188,7 @@ impl Shard {
     /// Whether more is to come before what was said is written.
     fn may_gather(&self) -> bool {
         let (log, journal) = (&self.log, &self.effects.journal);
-        if log.hurries || self.stopping || !log.steps.is_empty() {
+        if log.hurries || self.ends() || !log.steps.is_empty() {
             return false;
         }
         let is_worth_it = match self.config.appendfsync {
@@ -362,6 +362,7 @@ impl Shard {
             heed(self);
             self.tell_others(heed);
             self.lend_what_waits();
+            self.look_whether_quiet();
         }
     }
 
@@ -390,6 +391,7 @@ impl Shard {
         if self.stopping {
             self.wake_main();
         }
+        self.look_whether_quiet();
     }
 
     /// By the clock: whether the disk keeps up.

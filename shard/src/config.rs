@@ -13,6 +13,7 @@ pub mod limit;
 pub mod list;
 pub mod percentiles;
 pub mod rewrite;
+pub mod shutdown;
 pub mod table;
 
 use std::borrow::Cow;
@@ -32,6 +33,7 @@ pub use kind::Kind;
 pub use limit::ClientMemoryLimit;
 pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint, SavePoints};
 pub use percentiles::Percentiles;
+pub use shutdown::ShutdownFlags;
 pub use table::{Config, Flag, PARAMETERS, Section};
 
 use crate::slot::ShardId;

@@ -60,6 +60,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             }
             shard.tell_evictions();
             shard.look_at_log();
+            shard.look_at_stop();
             shard.heed_log_size();
             let unsaved = shard.heed_save_points();
             quiet_ticks = match shard.stats.commands == commands {
@@ -160,6 +161,7 @@ impl Shard {
 
     fn has_nothing_to_watch(&self) -> bool {
         !self.stopping
+            && !self.process.stop.holds_writes()
             && self.databases.volatile_len() == 0
             && self.effects.fields.is_empty()
             && !self.some_over_soft

@@ -61,17 +61,23 @@ impl Driver {
         ring
     }
 
-    /// Finds the best driver this kernel allows. `Err` where `wanted` is io_uring and the kernel has none.
-    pub fn probe(wanted: IoDriver) -> io::Result<Self> {
+    const RINGS: [Self; 3] = [
+        Self::UringDeferTaskrun,
+        Self::UringCoopTaskrun,
+        Self::UringPlain,
+    ];
+
+    /// Finds the best driver this kernel allows. `Err` where `wanted` is io_uring and the kernel has none, or none that is permitted.
+    pub fn probe(wanted: IoDriver, ring_is_permitted: bool) -> io::Result<Self> {
         if wanted == IoDriver::Epoll {
             return Ok(Self::Epoll);
         }
         let mut refused = None;
-        for driver in [
-            Self::UringDeferTaskrun,
-            Self::UringCoopTaskrun,
-            Self::UringPlain,
-        ] {
+        if !ring_is_permitted {
+            let why = "a filter of system calls does not permit io_uring";
+            refused = Some(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
+        for driver in Self::RINGS.into_iter().filter(|_| ring_is_permitted) {
             match driver.ring_builder().build(8) {
                 Ok(_) => return Ok(driver),
                 Err(error) => {
@@ -107,6 +113,22 @@ pub fn block_on<F: Future>(driver: Driver, main: F) -> io::Result<F::Output> {
                     .enable_timer()
                     .build()?;
             Ok(runtime.block_on(main))
+        }
+    }
+}
+
+/// Makes the calls that pinning a thread makes, and leaves it where it is.
+pub(crate) fn try_to_pin() {
+    if let Ok(allowed) = sched_getaffinity(None) {
+        let _ = sched_setaffinity(None, &allowed);
+    }
+}
+
+/// Makes the calls that a ring makes.
+pub(crate) fn try_ring() {
+    for driver in Driver::RINGS {
+        if let Ok(ring) = driver.ring_builder().build(8) {
+            let _ = ring.submit();
         }
     }
 }

@@ -14,6 +14,7 @@
 //! - [`memory`] knows what all shards use together, and keeps it and connections within their limits.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start, [`aof`] is the log; [`check`] tells what is in the files.
 //! - [`timing`] measures every command for SLOWLOG and LATENCY; [`stats`] counts, [`metrics`] is what a scraper gets, [`monitor`] shows what runs.
+//! - [`stop`] ends the server; [`permitted`] says which system calls may be tried where a filter may be.
 //! - [`digest`] tells whether two servers hold the same.
 //! - [`shard`] is everything one shard owns; [`process`] what they share; [`executor`] the driver they run on, and which thread runs which.
 
@@ -38,6 +39,7 @@ pub mod memory;
 pub mod metrics;
 pub mod monitor;
 pub mod pause;
+pub mod permitted;
 pub mod process;
 pub mod pubsub;
 pub mod redact;
@@ -56,4 +58,4 @@ pub mod turn;
 pub use metrics::Metrics;
 pub use process::Allocator;
 pub use server::{Server, Setup};
-pub use stop::StopHandle;
+pub use stop::{EndSignal, StopHandle};

@@ -37,6 +37,12 @@ pub struct Pause {
 }
 
 impl Pause {
+    /// What an attempt to end the server holds back, until it is called off.
+    const UNTIL_THE_END: Self = Self {
+        what: Paused::Writes,
+        until: UnixMillis::new(i64::MAX as u64),
+    };
+
     /// What holds where a pause is called for during another: the stricter of both, until the later end.
     fn join(self, other: Option<Self>, now: UnixMillis) -> Self {
         match other.filter(|other| other.until > now) {
@@ -98,9 +104,12 @@ impl Shard {
     /// Goes by what is paused now.
     pub fn take_up_pause(&mut self) {
         let now = self.now;
-        let known = self.known_pause().filter(|pause| pause.until > now);
-        self.pause = known;
-        match known {
+        let called = self.known_pause().filter(|pause| pause.until > now);
+        self.pause = match self.process.stop.holds_writes() {
+            true => Some(Pause::UNTIL_THE_END.join(called, now)),
+            false => called,
+        };
+        match self.pause {
             Some(_) => self.wake_timer(),
             None => self.let_go_on(),
         }
@@ -118,6 +127,7 @@ impl Shard {
                 // What waits for all shards (this pause, say) or for an element is the last that its connection has sent.
                 let is_held = client.blocked.is_some()
                     || client.suspended.is_some()
+                    || self.asks_for_stop(client.token)
                     || self.is_gathering(client.token);
                 waits_for.push((client.token, end.wrapping_sub(u32::from(is_held))));
                 if let Some(BlockedAt::Owner(owner)) = client.blocked {

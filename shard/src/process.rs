@@ -1,6 +1,6 @@
 //! What all shards of the process share: counters that must be one, and the ways to reach the world outside.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -20,21 +20,18 @@ use crate::memory::undertaker::Undertaker;
 use crate::metrics::outside::Visitors;
 use crate::monitor::Census;
 use crate::pause::Pause;
+use crate::permitted::Permitted;
 use crate::pubsub::publish::Underway;
 use crate::pubsub::registry::Registry;
 use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
+use crate::stop::Stop;
 
 /// The version that INFO, HELLO and `--version` show.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The Redis version whose commands and replies these are.
 pub const REDIS_VERSION: &str = "7.4.0";
-
-/// Whether the end brings a snapshot: as SHUTDOWN said, or where there are save points.
-const BY_SAVE_POINTS: u8 = 0;
-const SAVE: u8 = 1;
-const NO_SAVE: u8 = 2;
 
 /// What the process's allocator can tell and do.
 #[derive(Clone, Copy)]
@@ -56,6 +53,8 @@ pub struct Process {
     pub crews: Crews,
     pub hasher: KeyHasher,
     pub driver: Driver,
+    /// Which calls may be tried that only make things better.
+    pub permitted: Permitted,
     pub undertaker: Undertaker,
     pub started_at: Instant,
     pub started_unix_s: u64,
@@ -97,13 +96,13 @@ pub struct Process {
     pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
     /// What threads that are no shards ask of shard 0.
     pub(crate) visitors: Visitors,
+    /// How far the end has come.
+    pub stop: Stop,
     /// Who subscribes to what.
     pub pubsub: Registry,
     pub underway: Underway,
     next_client_id: AtomicU64,
     next_slow_id: AtomicU64,
-    stop_requested: AtomicBool,
-    save_at_stop: AtomicU8,
     /// Shards that have read the data files.
     pub shards_loaded: AtomicUsize,
     /// Shards that are stopping and have no connection left: none returns before all have, as they need one another's replies.
@@ -115,11 +114,12 @@ impl Process {
     pub fn new(
         config: Config,
         config_file: Option<String>,
-        driver: Driver,
+        (driver, permitted): (Driver, Permitted),
         undertaker: Undertaker,
         allocator: Allocator,
         memory: Arc<Ledger>,
         set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+        exit: fn(i32),
     ) -> Self {
         let slots = SlotMap::new(config.shards);
         let crews = Crews::new(config.shards, config.threads);
@@ -131,6 +131,7 @@ impl Process {
             crews,
             hasher: KeyHasher::random(),
             driver,
+            permitted,
             undertaker,
             started_at: Instant::now(),
             started_unix_ms: crate::shard::wall_time().ms(),
@@ -158,12 +159,11 @@ impl Process {
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
+            stop: Stop::new(exit),
             pubsub: Registry::default(),
             underway: Underway::new(slots.shards()),
             next_client_id: AtomicU64::new(1),
             next_slow_id: AtomicU64::new(0),
-            stop_requested: AtomicBool::new(false),
-            save_at_stop: AtomicU8::new(BY_SAVE_POINTS),
             shards_loaded: AtomicUsize::new(0),
             shards_drained: AtomicUsize::new(0),
         }
@@ -196,35 +196,5 @@ impl Process {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    /// Whether the data is written to a snapshot when everything has ended.
-    pub fn saves_at_stop(&self, config: &Config) -> bool {
-        match self.save_at_stop.load(Ordering::Acquire) {
-            SAVE => true,
-            NO_SAVE => false,
-            _ => !config.save.0.is_empty(),
-        }
-    }
-
-    /// SHUTDOWN SAVE or NOSAVE: overrides what the save points say.
-    pub fn set_save_at_stop(&self, saves: bool) {
-        let choice = if saves { SAVE } else { NO_SAVE };
-        self.save_at_stop.store(choice, Ordering::Release);
-    }
-
-    /// Asks for the process to stop.
-    pub fn request_stop(&self) {
-        self.stop_requested.store(true, Ordering::Release);
-    }
-
-    /// The process cannot stop yet: its data could not be saved.
-    pub fn refuse_stop(&self) {
-        self.stop_requested.store(false, Ordering::Release);
-    }
-
-    /// Whether somebody has asked for the process to stop.
-    pub fn stop_requested(&self) -> bool {
-        self.stop_requested.load(Ordering::Acquire)
     }
 }

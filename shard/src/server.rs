@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
@@ -13,7 +14,6 @@ use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use storage::Databases;
 use tracing::{Instrument, info};
 
 use crate::aof::manifest::Folder;
@@ -24,6 +24,7 @@ use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
 use crate::memory::Ledger;
 use crate::memory::undertaker::Undertaker;
 use crate::metrics::Metrics;
+use crate::permitted::Permitted;
 use crate::process::{Allocator, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -44,29 +45,33 @@ pub struct Setup {
     pub allocator: Allocator,
     /// Changes the level of the log while running.
     pub log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    /// Ends the process at once, with this status.
+    pub exit: fn(i32),
 }
 
 /// A running server.
 pub struct Server {
     process: Arc<Process>,
     bells: Vec<Arc<Doorbell>>,
-    threads: Vec<JoinHandle<io::Result<Vec<Databases>>>>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
 impl Server {
     /// Starts the threads; returns when all shards serve, or with what stopped one.
     pub fn start(setup: Setup) -> io::Result<Self> {
-        let driver = Driver::probe(setup.config.io_driver)?;
+        let permitted = Permitted::find();
+        let driver = Driver::probe(setup.config.io_driver, permitted.ring)?;
         let shards = setup.config.shards;
         let memory = Arc::new(Ledger::new(shards, setup.allocator.used_bytes));
         let process = Arc::new(Process::new(
             setup.config,
             setup.config_file,
-            driver,
+            (driver, permitted),
             Undertaker::start(memory.clone())?,
             setup.allocator,
             memory,
             setup.log_level,
+            setup.exit,
         ));
         let ends = mesh::<Message>(shards, driver.is_uring())?;
         let bells: Vec<_> = ends.iter().map(|ends| ends.mailbox.bell()).collect();
@@ -135,20 +140,14 @@ impl Server {
         Metrics::new(self.process.clone())
     }
 
-    /// Waits until all shards have ended, and writes what they had to the last snapshot, where one is wanted.
+    /// Waits until all shards have ended. What was to be saved is saved by then.
     pub fn wait(self) -> io::Result<()> {
-        let mut shards = Vec::with_capacity(self.threads.len());
         for thread in self.threads {
             let joined = thread.join();
-            shards.extend(joined.map_err(|_| io::Error::other("a shard panicked"))??);
+            joined.map_err(|_| io::Error::other("a shard panicked"))??;
         }
         self.process.snapshots.give_up();
-        let config = self.process.current_config();
-        if !self.process.saves_at_stop(&config) {
-            return Ok(());
-        }
-        info!("writing the last snapshot");
-        snapshot::file::save_at_stop(&self.process, &config, &shards).map(|_| ())
+        Ok(())
     }
 }
 
@@ -197,8 +196,10 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
 }
 
 /// Runs the shards of one thread until they have ended.
-fn run_crew(process: &Process, thread: usize, seats: Vec<Seat>) -> io::Result<Vec<Databases>> {
-    executor::pin_thread(thread, process.crews.threads());
+fn run_crew(process: &Process, thread: usize, seats: Vec<Seat>) -> io::Result<()> {
+    if process.permitted.affinity {
+        executor::pin_thread(thread, process.crews.threads());
+    }
     let ready = seats.first().map(|seat| seat.ready.clone());
     let mark = match &*seats {
         [alone] => Some(crew::mark_thread(alone.id)),
@@ -216,11 +217,10 @@ fn run_crew(process: &Process, thread: usize, seats: Vec<Seat>) -> io::Result<Ve
                 monoio::spawn(seat.run().instrument(span))
             })
             .collect();
-        let mut databases = Vec::with_capacity(shards.len());
         for shard in shards {
-            databases.push(shard.await?);
+            shard.await?;
         }
-        Ok(databases)
+        Ok(())
     };
     executor::block_on(process.driver, serve).unwrap_or_else(|error| {
         // There is no executor.
@@ -247,7 +247,7 @@ struct Seat {
 }
 
 impl Seat {
-    async fn run(self) -> io::Result<Databases> {
+    async fn run(self) -> io::Result<()> {
         let ready = self.ready.clone();
         let result = self.serve().await;
         if let Err(error) = &result {
@@ -257,7 +257,7 @@ impl Seat {
         result
     }
 
-    async fn serve(self) -> io::Result<Databases> {
+    async fn serve(self) -> io::Result<()> {
         let Ends { mailbox, outlets } = self.ends;
         let bell = BellReader::new(&mailbox.bell(), self.process.driver.is_uring())?;
         let config = self.process.current_config();
@@ -310,9 +310,8 @@ impl Seat {
             }
         })
         .await;
-        ended?;
-        let mut shard = shard.borrow_mut();
-        let empty = Databases::new(1, shard.databases.hasher());
-        Ok(std::mem::replace(&mut shard.databases, empty))
+        // The process ends: to free every key would take seconds, and the system does it at once.
+        mem::forget(shard);
+        ended
     }
 }

@@ -44,6 +44,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(crate) enum Aim {
     /// `dump.rdb`.
     Dump,
+    /// The same, before the end: writes wait for it.
+    LastDump,
     /// The beginning of the append-only log (BGREWRITEAOF).
     Base,
     /// The whole of a log that nobody writes on: `appendonly no`.
@@ -52,7 +54,7 @@ pub(crate) enum Aim {
 
 impl Aim {
     pub fn is_rewrite(self) -> bool {
-        self != Self::Dump
+        matches!(self, Self::Base | Self::BaseAlone)
     }
 }
 
@@ -133,10 +135,22 @@ pub(crate) struct UnderWay {
     pub beginning: Vec<Waiting>,
     /// Commands that answer when it is done.
     pub waiting: Vec<Waiting>,
-    /// It is not wanted any more: that it comes to nothing is no failure.
-    pub given_up: bool,
     /// Shards that have not heard of its end: none may still walk for it when the next begins.
     pub unaware: usize,
+    /// It is whole.
+    pub saved: bool,
+    /// It is not wanted any more (all keys are gone, or the server ends, or goes on after all): that
+    /// it comes to nothing is no failure.
+    pub given_up: bool,
+}
+
+impl UnderWay {
+    /// Lets it come to nothing. Nobody takes what is sent from here on: the walks end, and so does
+    /// the writer, which no piece reaches any more.
+    fn give_up(&mut self) {
+        self.given_up = true;
+        self.writer.pieces = sync_channel(0).0;
+    }
 }
 
 /// What a command waits for that has begun a snapshot.
@@ -222,7 +236,7 @@ impl Snapshots {
 
     /// Seconds that the snapshot under way has taken so far.
     pub fn current_s(&self) -> Option<u64> {
-        self.current_of(|aim| aim == Aim::Dump)
+        self.current_of(|aim| !aim.is_rewrite())
     }
 
     /// The same of a rewrite of the log.
@@ -337,9 +351,7 @@ impl Snapshots {
         let meant =
             |it: &&mut UnderWay| it.aim == Aim::Dump && it.dirty.is_some() && it.waiting.is_empty();
         if let Some(it) = under_way.as_mut().filter(meant) {
-            it.given_up = true;
-            // Nobody takes what is sent there: the walks end, and the writer, whom no piece reaches any more.
-            it.writer.pieces = sync_channel(0).0;
+            it.give_up();
         }
     }
 
@@ -353,6 +365,13 @@ impl Snapshots {
         let under_way = lock(&self.under_way);
         let meant = under_way.as_ref().filter(|it| it.number == number);
         meant.map(|it| it.writer.pieces.clone())
+    }
+
+    /// Lets one that is under way fail soon: the last one before the end is to begin, or is not wanted any more.
+    pub(crate) fn give_up_for_the_end(&self) {
+        if let Some(under_way) = &mut *lock(&self.under_way) {
+            under_way.give_up();
+        }
     }
 
     /// Ends one that is under way, unfinished.
@@ -444,62 +463,63 @@ impl Snapshots {
         self.rewrite_failed() && last.is_some_and(|last| last.elapsed() < RETRY_AFTER)
     }
 
+    /// The writer has come to an end.
     pub(crate) fn end(&self, result: &io::Result<u64>) {
-        let under_way = lock(&self.under_way);
-        let rewrites = under_way.as_ref().is_some_and(|it| it.aim.is_rewrite());
-        if result.is_err() && under_way.as_ref().is_some_and(|it| it.given_up) {
-            info!("snapshot given up: all keys are gone");
-            drop(under_way);
-            self.ended.store(true, Ordering::Release);
-            self.stirs.store(true, Ordering::Release);
-            return;
-        }
-        if rewrites {
-            self.rewrite_failed
-                .store(result.is_err(), Ordering::Relaxed);
-            self.rewrites.fetch_add(1, Ordering::Relaxed);
-            match result {
-                Ok(_) => self.rewrites_failed_in_a_row.store(0, Ordering::Relaxed),
-                Err(_) => {
-                    _ = self
-                        .rewrites_failed_in_a_row
-                        .fetch_add(1, Ordering::Relaxed)
-                }
+        if let Some(it) = &mut *lock(&self.under_way) {
+            it.saved = result.is_ok();
+            if it.given_up && result.is_err() {
+                info!("the snapshot was given up");
+            } else if it.aim.is_rewrite() {
+                self.rewrite_ended(it, result);
+            } else {
+                self.dump_ended(it, result);
             }
-            let took = under_way.as_ref().map(|it| it.began.elapsed().as_secs());
-            let took_s = took.and_then(|it| i64::try_from(it).ok()).unwrap_or(-1);
-            self.rewrite_duration_s.store(took_s, Ordering::Relaxed);
-        } else {
+        }
+        self.ended.store(true, Ordering::Release);
+        self.stirs.store(true, Ordering::Release);
+    }
+
+    fn rewrite_ended(&self, it: &UnderWay, result: &io::Result<u64>) {
+        self.rewrite_failed
+            .store(result.is_err(), Ordering::Relaxed);
+        self.rewrites.fetch_add(1, Ordering::Relaxed);
+        let took = it.began.elapsed();
+        self.rewrite_duration_s
+            .store(took.as_secs().cast_signed(), Ordering::Relaxed);
+        match result {
+            Ok(bytes) => {
+                self.rewrites_failed_in_a_row.store(0, Ordering::Relaxed);
+                self.base_bytes.store(*bytes, Ordering::Relaxed);
+                let (all, _) = self.log_sizes();
+                self.log_based(*bytes, all);
+                let took_ms = took.as_millis() as u64;
+                info!(bytes, took_ms, "append-only log rewritten");
+            }
+            Err(error) => {
+                self.rewrites_failed_in_a_row
+                    .fetch_add(1, Ordering::Relaxed);
+                error!(%error, "rewriting the append-only log failed; it goes on as it was");
+            }
+        }
+    }
+
+    fn dump_ended(&self, it: &UnderWay, result: &io::Result<u64>) {
+        // A server that goes on since its last snapshot failed goes on as it was, as Redis does.
+        if it.aim == Aim::Dump || result.is_ok() {
             self.failed.store(result.is_err(), Ordering::Relaxed);
         }
-        if let (Some(it), true, Ok(bytes)) = (&*under_way, rewrites, result) {
-            let took_ms = it.began.elapsed().as_millis() as u64;
-            self.base_bytes.store(*bytes, Ordering::Relaxed);
-            let (all, _) = self.log_sizes();
-            self.log_based(*bytes, all);
-            info!(bytes, took_ms, "append-only log rewritten");
-        } else if let Some(it) = &*under_way {
-            let took = it.began.elapsed();
-            self.last_duration_s
-                .store(took.as_secs() as i64, Ordering::Relaxed);
-            if let Ok(bytes) = result {
+        let took = it.began.elapsed();
+        self.last_duration_s
+            .store(took.as_secs().cast_signed(), Ordering::Relaxed);
+        match result {
+            Ok(bytes) => {
                 self.last_save_s.store(unix_s(), Ordering::Relaxed);
                 self.saves.fetch_add(1, Ordering::Relaxed);
                 self.dirty_saved
                     .store(it.dirty.unwrap_or(0), Ordering::Relaxed);
                 info!(bytes, took_ms = took.as_millis() as u64, "snapshot written");
             }
+            Err(error) => error!(%error, "snapshot failed; the one before is left as it was"),
         }
-        if let (Err(error), true) = (result, under_way.is_some()) {
-            match rewrites {
-                true => {
-                    error!(%error, "rewriting the append-only log failed; it goes on as it was")
-                }
-                false => error!(%error, "snapshot failed; the one before is left as it was"),
-            }
-        }
-        drop(under_way);
-        self.ended.store(true, Ordering::Release);
-        self.stirs.store(true, Ordering::Release);
     }
 }

@@ -1,21 +1,88 @@
-//! A clean end: no new connections, every client gets the replies that are due or a close between two of them, then the threads return.
+//! A clean end: what is to be saved is saved, no new connections come, every client gets the replies that are due or a close between two of
+//! them, and then the threads return.
+//!
+//! What can refuse comes first ([`attempt`]): a server that cannot save its data goes on serving, as if nobody had asked.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+pub mod attempt;
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
 use crate::client::Closing;
+use crate::config::ShutdownFlags;
 use crate::mailbox::Doorbell;
 use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::slot::ShardId;
-use crate::snapshot;
+use crate::stop::attempt::Attempt;
 
 /// How long clients may take to receive the replies that are due to them.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// A signal that asks for the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EndSignal {
+    Term,
+    Interrupt,
+}
+
+/// The numbers that stand for signals in [`Stop`].
+const NO_SIGNAL: u8 = 0;
+const TERM: u8 = 1;
+const INTERRUPT: u8 = 2;
+
+/// What is known of the end, by all shards.
+pub struct Stop {
+    /// The signal that shard 0 has not seen yet.
+    signal: AtomicU8,
+    /// Nothing refuses it any more: shards and their connections end.
+    is_certain: AtomicBool,
+    /// No command that changes something begins, as what there is, is being saved.
+    pub(crate) holds_writes: AtomicBool,
+    /// Where it is tried, and may be refused yet.
+    attempt: Mutex<Option<Attempt>>,
+    /// Attempts so far.
+    pub(crate) attempts: AtomicU64,
+    /// Ends the process at once, with this status.
+    pub(crate) exit: fn(i32),
+}
+
+impl Stop {
+    pub(crate) fn new(exit: fn(i32)) -> Self {
+        Self {
+            signal: AtomicU8::new(NO_SIGNAL),
+            is_certain: AtomicBool::new(false),
+            holds_writes: AtomicBool::new(false),
+            attempt: Mutex::default(),
+            attempts: AtomicU64::new(0),
+            exit,
+        }
+    }
+
+    pub(crate) fn attempt(&self) -> MutexGuard<'_, Option<Attempt>> {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether writes wait until it is known whether the server ends.
+    pub(crate) fn holds_writes(&self) -> bool {
+        self.holds_writes.load(Ordering::Acquire)
+    }
+
+    fn take_signal(&self) -> Option<EndSignal> {
+        if self.signal.load(Ordering::Relaxed) == NO_SIGNAL {
+            return None;
+        }
+        match self.signal.swap(NO_SIGNAL, Ordering::Acquire) {
+            TERM => Some(EndSignal::Term),
+            INTERRUPT => Some(EndSignal::Interrupt),
+            _ => None,
+        }
+    }
+}
 
 /// Ends the server from any thread.
 #[derive(Clone)]
@@ -32,22 +99,29 @@ impl StopHandle {
         }
     }
 
-    /// Whether the end was asked for. Not any more, where it was refused since the data could not be saved.
+    /// Whether an end was asked for that has not been refused.
     pub fn is_asked_for(&self) -> bool {
-        self.process.stop_requested()
+        let stop = &self.process.stop;
+        stop.signal.load(Ordering::Acquire) != NO_SIGNAL
+            || stop.is_certain.load(Ordering::Acquire)
+            || stop.attempt().is_some()
     }
 
-    /// Asks for the end and returns at once. Asking again changes nothing.
-    pub fn stop(&self) {
-        self.process.request_stop();
+    /// Asks for the end that is configured for this signal, and returns at once.
+    pub fn stop(&self, signal: EndSignal) {
+        let signal = match signal {
+            EndSignal::Term => TERM,
+            EndSignal::Interrupt => INTERRUPT,
+        };
+        self.process.stop.signal.store(signal, Ordering::Release);
         self.first_bell.ring_from_outside();
     }
 }
 
 impl Shard {
-    /// Begins the end on every shard. Called on the shard that learnt of the wish first.
-    pub fn stop_everywhere(&mut self) {
-        self.process.request_stop();
+    /// Begins the end on every shard. Nothing stops it any more.
+    pub(crate) fn stop_everywhere(&mut self) {
+        self.process.stop.is_certain.store(true, Ordering::Release);
         for index in 0..self.slots.shards() {
             self.send(ShardId::new(index), Message::Visit(Box::new(Shard::stop)));
         }
@@ -55,23 +129,16 @@ impl Shard {
 
     /// Shard 0 looks here once a turn, because signals cannot send messages.
     pub(crate) fn notice_stop_request(&mut self) {
-        if self.id.index() != 0 || self.stopping || !self.process.stop_requested() {
+        if self.id.index() != 0 {
             return;
         }
-        match self.process.saves_at_stop(&self.config) && !self.could_save() {
-            true => self.process.refuse_stop(),
-            false => self.stop_everywhere(),
-        }
-    }
-
-    /// Whether the last snapshot could be written, as far as can be told before; if not, says why.
-    pub(crate) fn could_save(&self) -> bool {
-        let possible = snapshot::file::can_write(&self.config);
-        if let Err(error) = &possible {
-            let dir = self.config.dir.display();
-            error!(%error, %dir, "cannot write the last snapshot, so the server does not stop unless forced to");
-        }
-        possible.is_ok()
+        let how: ShutdownFlags = match self.process.stop.take_signal() {
+            None => return,
+            Some(EndSignal::Term) => self.config.shutdown_on_sigterm,
+            Some(EndSignal::Interrupt) => self.config.shutdown_on_sigint,
+        };
+        // A refusal is in the log.
+        let _ = self.attempt_stop(how, None);
     }
 
     fn stop(&mut self) {
@@ -99,6 +166,11 @@ impl Shard {
         }
     }
 
+    /// Whether the shard ends, or is about to: what is to be on disk is to be there at once.
+    pub(crate) fn ends(&self) -> bool {
+        self.stopping || self.quiet_for_stop.is_some()
+    }
+
     /// Lets the thread's main future look whether the end has come.
     pub(crate) fn wake_main(&self) {
         if let Some(waker) = &self.stop_waker {
@@ -113,7 +185,7 @@ impl Shard {
         }
         let late = |by: Duration| self.stop_by.is_some_and(|at| Instant::now() >= at + by);
         let gone = self.clients.is_empty() || late(Duration::ZERO);
-        // What is lent away must be home, or it would be missing from the last snapshot.
+        // Transactions that have begun happen whole, and are in the log.
         let home = self.locks.is_empty() && self.transactions.is_empty();
         if gone && home && self.log_is_idle() && !self.drained {
             self.drained = true;

@@ -22,6 +22,7 @@ use crate::config::IoDriver;
 use crate::executor::Driver;
 use crate::memory::Ledger;
 use crate::memory::undertaker::Undertaker;
+use crate::permitted::Permitted;
 use crate::process::Allocator;
 
 /// How long `cargo test` searches.
@@ -191,16 +192,17 @@ fn process(config: &Config) -> Process {
         report: String::new,
     };
     let undertaker = Undertaker::start(memory.clone()).expect("a thread");
-    let driver = Driver::probe(IoDriver::Epoll).expect("epoll");
+    let driver = Driver::probe(IoDriver::Epoll, true).expect("epoll");
     let set_level = Box::new(|_| {});
     Process::new(
         config.clone(),
         None,
-        driver,
+        (driver, Permitted::ALL),
         undertaker,
         allocator,
         memory,
         set_level,
+        |_| {},
     )
 }
 

@@ -151,7 +151,7 @@ async fn sync(shard: &RefCell<Shard>, open: &mut Open) {
 async fn rest(shard: &RefCell<Shard>, open: Option<&mut Open>) {
     let (unsynced, stopping) = {
         let shard = shard.borrow();
-        (shard.log.synced < shard.log.written, shard.stopping)
+        (shard.log.synced < shard.log.written, shard.ends())
     };
     let policy = shard.borrow().config.appendfsync;
     let until = match &open {

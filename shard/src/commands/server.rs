@@ -8,6 +8,7 @@ use tracing::info;
 
 use crate::client::Client;
 use crate::commands::options::{integer, is};
+use crate::config::ShutdownFlags;
 use crate::dispatch::handler::Answer;
 use crate::error::Error;
 use crate::process::{REDIS_VERSION, VERSION};
@@ -32,68 +33,56 @@ pub fn time(
 }
 
 /// What SHUTDOWN was told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct End {
-    save: bool,
-    no_save: bool,
-    /// End even where saving fails.
-    force: bool,
-    abort: bool,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shutdown {
+    End(ShutdownFlags),
+    Abort,
 }
 
-impl End {
+impl Shutdown {
     fn parse(args: &Args<'_>) -> Result<Self, Error> {
-        let mut end = Self::default();
-        let mut now = false;
+        let (mut flags, mut abort) = (ShutdownFlags::default(), false);
         for word in args.iter().skip(1) {
-            if is(word, "save") {
-                end.save = true;
-            } else if is(word, "nosave") {
-                end.no_save = true;
-            } else if is(word, "now") {
-                now = true;
-            } else if is(word, "force") {
-                end.force = true;
-            } else if is(word, "abort") {
-                end.abort = true;
-            } else {
+            if is(word, "abort") {
+                abort = true;
+            } else if !flags.add(word) {
                 return Err(Error::SYNTAX);
             }
         }
-        let contradicts = (end.save && end.no_save)
-            || (end.abort && (end.save || end.no_save || end.force || now));
-        match contradicts {
-            true => Err(Error::SYNTAX),
-            false => Ok(end),
+        if flags.is_contradiction() || abort && flags != ShutdownFlags::default() {
+            return Err(Error::SYNTAX);
         }
+        Ok(if abort { Self::Abort } else { Self::End(flags) })
     }
 }
 
-/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`: no reply but the closed connection. There are no replicas to wait for, so NOW changes nothing.
+/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`: no reply but the closed connection, or an error where the data cannot be saved. ABORT calls off
+/// an end for which a snapshot is being written; it is answered with OK.
 pub fn shutdown(
     shard: &mut Shard,
     client: &mut Client,
     args: &Args<'_>,
-    _: &mut Reply<'_>,
+    reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    let end = End::parse(args)?;
-    if end.abort {
-        return Err(Error::new("ERR No shutdown in progress."));
-    }
-    let mut saves = match end.save || end.no_save {
-        true => end.save,
-        false => shard.process.saves_at_stop(&shard.config),
-    };
-    if saves && !shard.could_save() {
-        if !end.force {
-            return Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs."));
+    let flags = match Shutdown::parse(args)? {
+        Shutdown::End(flags) => flags,
+        Shutdown::Abort => {
+            if !shard.give_stop_up() {
+                return Err(Error::new("ERR No shutdown in progress."));
+            }
+            info!(client = client.session.id, "the shutdown was aborted");
+            reply.ok();
+            return Ok(Answer::Now);
         }
-        saves = false;
-    }
-    shard.process.set_save_at_stop(saves);
+    };
     info!(client = client.session.id, "asked to shut down");
-    shard.stop_everywhere();
-    Ok(Answer::None)
+    let to = client.stall();
+    if let Err(error) = shard.attempt_stop(flags, Some(to)) {
+        let mut encoded = Vec::new();
+        error.write(&mut Reply::new(&mut encoded, client.session.version));
+        shard.complete(shard.id, to, &encoded);
+    }
+    Ok(Answer::Later)
 }
 
 /// `MONITOR`: OK, and then a line for every command. Nothing at all where the connection is a monitor already.
@@ -155,9 +144,9 @@ mod tests {
 
     use super::*;
 
-    fn parse(words: &str) -> Result<End, Error> {
+    fn parse(words: &str) -> Result<Shutdown, Error> {
         let args = OwnedArgs::from_parts(words.split(' ').map(str::as_bytes));
-        End::parse(&args.borrow())
+        Shutdown::parse(&args.borrow())
     }
 
     #[test]
@@ -170,7 +159,12 @@ mod tests {
         ] {
             assert_eq!(parse(words), Err(Error::SYNTAX), "{words}");
         }
-        assert_eq!(parse("shutdown"), Ok(End::default()));
-        assert!(parse("shutdown NOSAVE now FORCE").is_ok_and(|end| end.no_save && end.force));
+        assert_eq!(parse("shutdown abort"), Ok(Shutdown::Abort));
+        let plain = Shutdown::End(ShutdownFlags::default());
+        assert_eq!(parse("shutdown"), Ok(plain));
+        let Ok(Shutdown::End(flags)) = parse("shutdown NOSAVE now FORCE") else {
+            panic!("an end");
+        };
+        assert!(flags.no_save && flags.now && flags.force && !flags.save);
     }
 }

@@ -116,8 +116,6 @@ const DIRECTIVES: &[(&str, Absent)] = &[
     ("rdb-save-incremental-fsync", Passed),
     ("server_cpulist", Passed),
     ("server-cpulist", Passed),
-    ("shutdown-on-sigint", Passed),
-    ("shutdown-on-sigterm", Passed),
     ("socket-mark-id", Passed),
     ("syslog-enabled", PassedOnlyAs("no")),
     ("syslog-facility", Passed),

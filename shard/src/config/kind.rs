@@ -22,6 +22,8 @@ pub enum Kind {
     Memory(i128, i128),
     /// One of these names, in any case.
     OneOf(&'static [&'static str]),
+    /// One or more of these names, in any case.
+    SeveralOf(&'static [&'static str]),
     /// Any text; empty means none.
     Text,
     /// The path of a file; empty means none.
@@ -51,7 +53,11 @@ impl Kind {
     pub fn takes_several_words(self) -> bool {
         matches!(
             self,
-            Self::SavePoints | Self::OutputLimits | Self::Addresses | Self::Percentiles
+            Self::SavePoints
+                | Self::OutputLimits
+                | Self::Addresses
+                | Self::Percentiles
+                | Self::SeveralOf(_)
         )
     }
 
@@ -63,6 +69,7 @@ impl Kind {
             Self::Integer(..) | Self::Clamped(..) => "N",
             Self::Memory(..) => "BYTES",
             Self::OneOf(_) => "NAME",
+            Self::SeveralOf(_) => "NAME ...",
             Self::Text => "TEXT",
             Self::Path => "PATH",
             Self::FileName => "NAME",

@@ -23,6 +23,7 @@ use super::kind::Setting;
 use super::limit::ClientMemoryLimit;
 use super::list::{Addresses, FileMode, Notify, OutputLimits, SavePoints};
 use super::percentiles::Percentiles;
+use super::shutdown::{self, ShutdownFlags};
 use super::{ConfigError, Parameter};
 use crate::slot::SHARDS_MAX;
 
@@ -164,6 +165,10 @@ parameters! {
         "daemonize" => daemonize: bool = false, YesNo, Immutable;
         /// Tell the service manager when connections are accepted.
         "supervised" => supervised: Supervised = Supervised::No, Supervised::KIND, Immutable;
+        /// How SIGTERM ends the server, in SHUTDOWN's words: `default`, or of `save`, `nosave`, `now` and `force` one or more.
+        "shutdown-on-sigterm" => shutdown_on_sigterm: ShutdownFlags = ShutdownFlags::default(), shutdown::KIND;
+        /// How SIGINT ends the server; a second one ends it at once.
+        "shutdown-on-sigint" => shutdown_on_sigint: ShutdownFlags = ShutdownFlags::default(), shutdown::KIND;
         /// How often a second background work is looked after.
         "hz" => hz: u32 = 10, Clamped(1, 500);
     }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
-use std::time::Duration;
 
 use storage::rdb::{FileWriter, header};
 use storage::{Databases, Piece, Position, Terms};
-use tracing::{debug, error, info};
+use tracing::debug;
 
 use crate::aof::manifest::{Folder, Manifest, Part};
 use crate::config::Config;
@@ -20,10 +19,6 @@ use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, Writer, lock, unix_s};
 
 /// Pieces that the writer may be behind.
 const PIECES_WAITING_MAX: usize = 16;
-
-/// How often the last snapshot is tried before the process ends without, and how long between.
-const TRIES_AT_STOP: u32 = 12;
-const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What a file begins with.
 fn first_piece(process: &Process) -> Vec<u8> {
@@ -104,25 +99,6 @@ pub fn save_as<'a>(
     file.finish(name)
 }
 
-/// The last snapshot, when no shard runs any more. A full disk is waited for: the data is nowhere else.
-pub fn save_at_stop(process: &Process, config: &Config, shards: &[Databases]) -> io::Result<u64> {
-    let mut tries = TRIES_AT_STOP;
-    loop {
-        tries -= 1;
-        match save_now(process, config, shards.iter()) {
-            Err(error) if tries > 0 => {
-                error!(%error, dir = %config.dir.display(), "cannot write the last snapshot, trying again; make room, or kill the process");
-                thread::sleep(RETRY_AFTER);
-            }
-            Ok(bytes) => {
-                info!(bytes, "snapshot written");
-                return Ok(bytes);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// What the kernel gives others, where they want it, is ten times as much. With one shard that took a GET beside a snapshot from 3 to 5 ms at p99.9 to
 /// 2 to 3, and the snapshot from 3 s to 4. 19 gained nothing more.
 const NICE: i32 = 10;
@@ -148,7 +124,9 @@ pub(crate) fn spawn(
     let thread = thread::Builder::new()
         .name("snapshot".into())
         .spawn(move || {
-            give_way();
+            if aim != Aim::LastDump && process.permitted.priority {
+                give_way();
+            }
             let result = write(&process, &config, number, aim, &received, keyspaces);
             // The walks notice that nobody takes their pieces.
             drop(received);
@@ -159,7 +137,7 @@ pub(crate) fn spawn(
 }
 
 /// Lets the thread that calls it wait for all others: where shards and clients want the cores, they are not to wait for a file.
-fn give_way() {
+pub(crate) fn give_way() {
     // Without a process it is the thread.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         debug!(%error, "a snapshot takes as much of a core as others");
@@ -207,7 +185,7 @@ impl Target {
     fn of(process: &Process, config: &Config, aim: Aim) -> io::Result<Self> {
         let folder = Folder::of(config);
         let (sequence, part) = match aim {
-            Aim::Dump => return Ok(Self::Dump),
+            Aim::Dump | Aim::LastDump => return Ok(Self::Dump),
             Aim::Base => {
                 let part = next_part(process, &folder)?;
                 (part.sequence, Some(part))

@@ -48,6 +48,11 @@ impl Shard {
         self.begin_file(aim, None)
     }
 
+    /// Begins the last snapshot before the end.
+    pub(crate) fn begin_snapshot_for_stop(&mut self) -> Result<(), NotBegun> {
+        self.begin_file(Aim::LastDump, None)
+    }
+
     fn begin_file(&mut self, aim: Aim, waits: Option<(ReplyTo, Until)>) -> Result<(), NotBegun> {
         let process = self.process.clone();
         let snapshots = &process.snapshots;
@@ -75,8 +80,9 @@ impl Shard {
             dirty: None,
             beginning: who(Until::Begun),
             waiting: who(Until::Done),
-            given_up: false,
             unaware: self.slots.shards(),
+            saved: false,
+            given_up: false,
         });
         info!(rewrite = aim.is_rewrite(), "snapshot begins");
         Ok(())
@@ -176,7 +182,7 @@ impl Shard {
         self.heed_snapshot_result();
         let process = self.process.clone();
         let mut under_way = lock(&process.snapshots.under_way);
-        if self.refusals.snapshot_failed || under_way.as_ref().is_some_and(|it| it.given_up) {
+        if under_way.as_ref().is_some_and(|it| !it.saved) {
             self.abandon_walk();
         }
         let unaware = under_way.as_mut().map(|it| {
@@ -187,10 +193,15 @@ impl Shard {
             && let Some(ended) = under_way.take()
         {
             drop(under_way);
-            let saved = !process.snapshots.failed();
-            self.answer_waiting(ended.beginning, saved);
-            self.answer_waiting(ended.waiting, saved);
-            self.begin_scheduled();
+            self.answer_waiting(ended.beginning, ended.saved);
+            self.answer_waiting(ended.waiting, ended.saved);
+            if ended.aim == Aim::LastDump {
+                self.last_snapshot_ended(ended.saved);
+            }
+            self.begin_last_snapshot();
+            if lock(&process.snapshots.under_way).is_none() {
+                self.begin_scheduled();
+            }
         }
     }
 
@@ -257,7 +268,8 @@ impl Shard {
     pub(crate) fn heed_save_points(&mut self) -> bool {
         let process = self.process.clone();
         process.snapshots.publish_dirty(self.id, self.effects.dirty);
-        if self.config.save.0.is_empty() || self.refusals.loading || self.stopping {
+        let ends = self.stopping || process.stop.holds_writes();
+        if self.config.save.0.is_empty() || self.refusals.loading || ends {
             return false;
         }
         if process.snapshots.is_due(&self.config)
@@ -272,7 +284,8 @@ impl Shard {
     pub(crate) fn heed_log_size(&mut self) {
         let process = self.process.clone();
         process.snapshots.publish_log(self.id, self.log.file_bytes);
-        if !self.config.appendonly || self.refusals.loading || self.stopping {
+        let ends = self.stopping || process.stop.holds_writes();
+        if !self.config.appendonly || self.refusals.loading || ends {
             return;
         }
         let has_none = !self.effects.journal.is_on() || lock(&process.manifest).parts.is_empty();
@@ -300,7 +313,8 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
                 if piece.last || !piece.bytes.is_empty() {
                     hand_on(&shard, number, piece).await;
                 }
-                if worked < WORK {
+                // Before the end there is nothing to make room for.
+                if worked < WORK || shard.borrow().process.stop.holds_writes() {
                     turn::passed(&shard).await;
                 } else {
                     worked = Duration::ZERO;

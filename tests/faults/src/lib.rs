@@ -27,8 +27,12 @@ use std::os::raw::{c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use safe::Disk;
+
+/// Between two looks how long a sync is to take.
+const SLOW_STEP: Duration = Duration::from_millis(5);
 
 /// What is to fail, as whoever tests writes it: in this order in the file.
 #[repr(C)]
@@ -107,10 +111,19 @@ impl Faults {
         }
     }
 
+    /// A sync takes as long as it is to take longer now, which may change meanwhile.
+    fn take_time(&self) {
+        let began = Instant::now();
+        let longer = || self.control.slow.load(Ordering::Relaxed).into();
+        while began.elapsed() < Duration::from_millis(longer()) {
+            let left = Duration::from_millis(longer()).saturating_sub(began.elapsed());
+            std::thread::sleep(left.min(SLOW_STEP));
+        }
+    }
+
     /// `fsync` and `fdatasync` of a heeded file or folder.
     fn sync(&self, fd: c_int, path: &Path, really: impl Fn() -> c_int) -> c_int {
-        let slow = self.control.slow.load(Ordering::Relaxed);
-        std::thread::sleep(std::time::Duration::from_millis(slow.into()));
+        self.take_time();
         if path.is_dir() {
             if let Some(error) = self.fails(&self.control.folder_sync, path) {
                 return real::fail(error);

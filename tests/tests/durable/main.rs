@@ -6,6 +6,7 @@ mod kill;
 mod power;
 mod redis_log;
 mod replay;
+mod stop;
 mod workload;
 
 /// What the environment says of a number, `default` where it says nothing.
