@@ -11,7 +11,7 @@
 //! What is too long does not depend on how the bytes came in pieces; in Redis a line that is too long passes where one read brings its end.
 //!
 //! Like Redis, the parser does not look at the two bytes that end an argument, nor at the one after a header's `\r`.
-//! Unlike Redis, a zero byte in a header or in an inline command is a byte like any other: there the line seems never to end.
+//! As there, an inline command with a zero byte seems never to end. Unlike there, a zero byte in a header makes it no number at once.
 
 use std::fmt;
 
@@ -394,15 +394,19 @@ impl Parser {
         Ok(Parsed::Command { consumed: self.at })
     }
 
-    /// One line of words. It ends at `\n`; a `\r` before that belongs to the end.
+    /// One line of words. It ends at `\n`; a `\r` before that belongs to the end. A line with a zero byte has no end: whoever sends one
+    /// (a TLS hello, say) means another protocol, and nothing of it is run.
     fn parse_inline(&mut self, buf: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
-        let found = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default());
-        let end = found.map_or(buf.len(), |found| self.scanned + found);
+        let unseen = buf.get(self.scanned..).unwrap_or_default();
+        let found = memchr::memchr2(b'\n', 0, unseen).map(|found| self.scanned + found);
+        let line_end = found.filter(|&found| buf[found] == b'\n');
+        let end = line_end.unwrap_or(buf.len());
         if end > limits.inline_len_max {
             return Err(ProtocolError::InlineTooLong);
         }
-        if found.is_none() {
-            self.scanned = end;
+        if line_end.is_none() {
+            // A zero byte is found again next time.
+            self.scanned = found.unwrap_or(end);
             return Ok(Parsed::Incomplete);
         }
         let line = buf[..end].strip_suffix(b"\r").unwrap_or(&buf[..end]);

@@ -123,6 +123,10 @@ fn refuses_what_redis_refuses() {
         &[b"*".as_slice(), &[b'1'; 65537], b"\r\n"].concat(),
         "too big mbulk count string",
     );
+    fails(
+        &[b"a\0\r\n".as_slice(), &[b'a'; 65534]].concat(),
+        "too big inline request",
+    );
     assert_eq!(
         ProtocolError::ExpectedBulk(0xff).text(),
         b"Protocol error: expected '$', got '\xff'"
@@ -374,4 +378,23 @@ fn a_command_held_back_is_found_again_with_its_large_arguments() {
             consumed: rest.len()
         })
     );
+}
+
+/// What follows such a line is part of it, as Redis has it: a TLS hello on a plain port runs nothing that it may happen to spell.
+#[test]
+fn an_inline_command_with_a_zero_byte_never_ends() {
+    for line in [
+        &b"PING\0\r\n"[..],
+        b"\0PING\r\n",
+        b"ECHO \"a\0b\"\r\n",
+        b"\x16\x03\x01\x00\xf1\n",
+    ] {
+        let input = [line, b"PING\r\n"].concat();
+        let before = [b"ECHO a\r\n", &*input].concat();
+        for cut in 0..=input.len() {
+            let limits = Limits::default();
+            assert_eq!(feed(&input, &[cut], &limits), (vec![], None));
+            assert_eq!(feed(&before, &[cut], &limits).0.len(), 1);
+        }
+    }
 }

@@ -40,6 +40,15 @@ use crate::transaction::watch::{Watched, Watching};
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
 pub const OUTPUT_UNSENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// The same for a client that has not authenticated where it must: it is owed errors, and no more of them than it reads.
+pub const STRANGERS_OUTPUT_BYTES_MAX: usize = 1024;
+
+/// Input that is kept of a connection which may not run it.
+const STALLED_INPUT_BYTES_MAX: usize = 256 * 1024;
+
+/// The same for a client that has not authenticated where it must: as much as its longest argument.
+const STRANGERS_INPUT_BYTES_MAX: usize = 16 * 1024;
+
 /// Output that waits for the disk beyond which the input is no longer run: a client that never pauses would push its own replies ahead for ever.
 const GATED_BYTES_MAX: usize = 256 * 1024;
 
@@ -147,6 +156,10 @@ pub struct Client {
     pub(crate) late: Late,
     /// It waits until others have been told of its commands.
     pub(crate) behind_news: bool,
+    /// Unsent output from here on keeps its input from being run. Nothing is run while other shards hold it back.
+    pub(crate) output_max: usize,
+    /// Shards that hold its commands back until it has room: see `dispatch::backpressure`.
+    pub(crate) held_back_at: Vec<ShardId>,
     /// What was pushed to it in the middle of its own command: comes behind that command's reply.
     pub pushes: Vec<u8>,
     /// Bytes in its output that answer no command, about: see [`Client::push`].
@@ -313,6 +326,8 @@ impl Client {
             out: Vec::new(),
             late: Late::No,
             behind_news: false,
+            output_max: STRANGERS_OUTPUT_BYTES_MAX,
+            held_back_at: Vec::new(),
             pushes: Vec::new(),
             pushed_bytes: 0,
             spare: Vec::new(),
@@ -351,19 +366,25 @@ impl Client {
 
     /// Takes a slot for a reply that comes later, or for nothing where the client wants none. A command of EXEC has that of EXEC.
     pub fn wait(&mut self) -> u32 {
+        self.wait_for(self.home)
+    }
+
+    /// The same where it comes from `owner`.
+    #[inline]
+    fn wait_for(&mut self, owner: ShardId) -> u32 {
         if self.session.in_exec
             && let Some(seq) = self.stalled
         {
             return seq;
         }
         let muted = self.next_reply_is_muted();
-        self.pending.wait(muted)
+        self.pending.wait(owner, muted)
     }
 
     /// The same for a command that goes to a shard, or waits for a lock of its own.
     #[inline]
     pub fn send_on(&mut self, owner: ShardId, command: &Command) -> ReplyTo {
-        let seq = self.wait();
+        let seq = self.wait_for(owner);
         if command.flags.contains(Flags::WRITE) {
             self.writes.note(owner, &self.pending);
         }
@@ -459,7 +480,7 @@ impl Client {
             && (!self.comes_behind_all || self.pending.is_empty())
             && self.closing.is_none()
             && !self.pending.is_full()
-            && self.unsent_bytes() < OUTPUT_UNSENT_BYTES_MAX
+            && self.unsent_bytes() < self.output_max
             && !(self.gated.is_some() && self.out.len() > GATED_BYTES_MAX)
     }
 
@@ -467,6 +488,12 @@ impl Client {
     #[inline]
     pub fn unsent_bytes(&self) -> usize {
         self.out.len() + self.writing_bytes + self.chained_bytes()
+    }
+
+    /// The same with the replies that wait for others before them.
+    #[inline]
+    pub fn owed_bytes(&self) -> usize {
+        self.unsent_bytes() + self.pending.held_bytes()
     }
 
     #[inline]
@@ -528,6 +555,15 @@ impl Client {
     fn output_is_due(&self) -> bool {
         let may_leave = self.gated.is_none() && !self.behind_news;
         may_leave && self.has_output() && !self.waits_for_rest()
+    }
+
+    /// Input that is kept while it may not run.
+    pub fn stalled_input_max(&self) -> usize {
+        if self.session.authenticated {
+            STALLED_INPUT_BYTES_MAX
+        } else {
+            STRANGERS_INPUT_BYTES_MAX
+        }
     }
 
     /// Bytes have arrived for its input. A large argument may have begun while they were read: the first of them are its own then.

@@ -4,7 +4,7 @@
 //! keeps its buffer until it completes and is never dropped before the connection is, so no byte that has arrived is lost.
 //!
 //! Bounds, and what happens at them: a connection whose pending slots, held replies or unsent output are at their limit is not run further
-//! (`Client::may_run`); while it is not run it receives at most [`STALLED_INPUT_BYTES_MAX`] and then stops reading, so the kernel makes the
+//! (`Client::may_run`); while it is not run it receives at most 256 KB (16 before AUTH) and then stops reading, so the kernel makes the
 //! client wait. A command that grows beyond `client-query-buffer-limit` ends the connection.
 //!
 //! Most connections of a large server say nothing most of the time. Such a one holds its task, which is no larger than receiving needs, and a
@@ -34,9 +34,6 @@ const READ_BYTES_MAX: usize = 128 * 1024;
 
 /// Small reads in a row after which the room for them is halved.
 const SMALL_READS_MAX: u32 = 16;
-
-/// Input received while the connection may not run.
-const STALLED_INPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// What a connection's task works on: one pointer in the futures that it consists of.
 pub struct Served {
@@ -123,7 +120,10 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
             let closing = poll_fn(|_| {
                 served.run();
                 let client = served.client.borrow();
-                match (client.closing, client.input.len() < STALLED_INPUT_BYTES_MAX) {
+                match (
+                    client.closing,
+                    client.input.len() < client.stalled_input_max(),
+                ) {
                     (Some(_), _) => Poll::Ready(true),
                     (None, true) => Poll::Ready(false),
                     _ => Poll::Pending,
@@ -199,7 +199,7 @@ fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize
     // What may not run yet stays where it can be run from while the read is in flight.
     let mut chunk = match client.may_run() {
         true => mem::take(&mut client.input),
-        false if client.input.len() >= STALLED_INPUT_BYTES_MAX => return None,
+        false if client.input.len() >= client.stalled_input_max() => return None,
         false => Vec::new(),
     };
     let start = chunk.len();
@@ -242,6 +242,7 @@ impl Served {
         client.written(chunk);
         shard.stats.net_output_bytes += result? as u64;
         shard.stats.writes += 1;
+        shard.resume_if_room(client);
         // The room that this write made may let waiting input run.
         if !client.input.is_empty() {
             client.wake();

@@ -1,5 +1,6 @@
 //! From bytes to the place where a command runs: parse, look the verb up once, then here, on its owner, or through the coordinator.
 
+pub mod backpressure;
 mod glance;
 pub mod handler;
 pub mod order;
@@ -16,12 +17,13 @@ use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
 use smallvec::SmallVec;
 use storage::prefetch::GROUP_LEN_MAX;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::blocking::BlockedAt;
 use crate::client::{Client, Closing};
 use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::commands::{copy, sort};
+use crate::dispatch::backpressure::Answered;
 use crate::dispatch::glance::Glance;
 use crate::dispatch::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::error::Error;
@@ -38,7 +40,11 @@ const DEBUG: CommandId = CommandId::named("debug");
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
     pub fn run_input(&mut self, client: &mut Client) {
-        if client.input.is_empty() || client.large.is_some() || !client.may_run() {
+        if client.input.is_empty() || client.large.is_some() {
+            return;
+        }
+        self.settle_output_max(client);
+        if !client.may_run() {
             return;
         }
         self.moderation.speaks(client.active_at);
@@ -143,6 +149,20 @@ impl Shard {
         }
     }
 
+    /// A web page has a browser talk to this port, and what it posts would be run as commands: nothing behind this is, nor is anything answered.
+    #[cold]
+    fn end_http(&mut self, client: &mut Client) {
+        if let Some(left_out) = self.told.attacks.tell(self.second()) {
+            warn!(
+                client = client.session.id,
+                address = &*client.peer.address,
+                left_out,
+                "possible security attack: a client sends POST or Host: as a browser does that a web page has led here; its connection is closed"
+            );
+        }
+        client.close(Closing::Now);
+    }
+
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
     #[inline]
     fn route(&mut self, client: &mut Client, args: &Args<'_>, resolved: Resolved) {
@@ -152,6 +172,7 @@ impl Shard {
         };
         match resolved {
             Ok(id) => self.route_resolved(client, id, args),
+            Err((None, _)) if is_of_http(&args[0]) => return self.end_http(client),
             Err((id, error)) => self.refuse(client, id, &error),
         }
         if client.session.has_passing_state() {
@@ -258,14 +279,28 @@ impl Shard {
                 return self.park(parked, &keys);
             }
         }
-        if !self.has_room_for(parked.facts.command) {
-            let mut encoded = Vec::new();
-            let mut reply = Reply::new(&mut encoded, parked.facts.version);
-            self.answer_refusal(parked.facts, &Error::OUT_OF_MEMORY, &mut reply);
-            return self.complete(parked.origin, parked.to, &encoded);
-        }
-        self.run_parked(parked);
+        self.run_or_refuse(parked, usize::MAX);
         self.serve_ready();
+    }
+
+    /// The same where no lock is in its way. Its client is held back where its reply is longer than `room`. Returns how long it is.
+    pub(crate) fn run_or_refuse(&mut self, parked: Parked, room: usize) -> usize {
+        let command = parked.facts.command;
+        let refusal = match self.refusals.any {
+            true => self.refusals.admit_forwarded(command.command()).err(),
+            false => None,
+        };
+        let refusal =
+            refusal.or_else(|| (!self.has_room_for(command)).then_some(Error::OUT_OF_MEMORY));
+        let Some(error) = refusal else {
+            return self.run_parked(parked, room);
+        };
+        let mut encoded = Vec::new();
+        let mut reply = Reply::new(&mut encoded, parked.facts.version);
+        self.answer_refusal(parked.facts, &error, &mut reply);
+        let bytes = encoded.len();
+        self.answer_parked(parked.origin, parked.to, encoded, room);
+        bytes
     }
 
     /// Whether memory is too short for what a connection between MULTI and EXEC sends: a command that takes some, or an EXEC with one.
@@ -401,6 +436,7 @@ impl Shard {
     /// Runs what another shard's connections sent.
     pub(crate) fn run_batch(&mut self, origin: ShardId, batch: &mut Batch) {
         self.interrupt_timing();
+        let mut answered = Answered::default();
         let mut begin = 0;
         while begin < batch.count() {
             let group = begin..batch.count().min(begin + GROUP_LEN_MAX);
@@ -409,12 +445,19 @@ impl Shard {
                 let seen: SmallVec<[Seen<'_>; GROUP_LEN_MAX]> = batch.seen(group.clone()).collect();
                 glance::fetch_group(self.databases.get(batch.db(group.start)), &seen);
             }
-            self.run_group(origin, batch, group);
+            self.run_group(origin, batch, group, &mut answered);
         }
+        batch.note_held_back(answered.end());
         self.interrupt_timing();
     }
 
-    fn run_group(&mut self, origin: ShardId, batch: &mut Batch, group: Range<usize>) {
+    fn run_group(
+        &mut self,
+        origin: ShardId,
+        batch: &mut Batch,
+        group: Range<usize>,
+        answered: &mut Answered,
+    ) {
         batch.run(group, |to, facts, args, reply| {
             // Where it came from this may not be known yet.
             if self.refusals.any
@@ -423,15 +466,19 @@ impl Shard {
                 self.answer_refusal(facts, &error, reply);
                 return Ran::Answered;
             }
+            let parked = || Parked {
+                origin,
+                to,
+                facts,
+                args: OwnedArgs::from(args),
+            };
+            if !self.held_back.is_empty() && self.is_held_back(origin, to.client) {
+                self.hold_back(parked());
+                return Ran::Deferred;
+            }
             if !self.locks.is_empty() && self.meets_lock(origin, to.client, facts.command, args) {
                 let keys = lock_names(facts.command, args);
-                let parked = Parked {
-                    origin,
-                    to,
-                    facts,
-                    args: OwnedArgs::from(args),
-                };
-                self.park(parked, &keys);
+                self.park(parked(), &keys);
                 return Ran::Deferred;
             }
             self.timing.in_row = is_short(args);
@@ -441,6 +488,9 @@ impl Shard {
                     self.serve_ready();
                 }
                 false => self.answer_refusal(facts, &Error::OUT_OF_MEMORY, reply),
+            }
+            if answered.looks_large(reply.written(), to.client) {
+                self.held_back.begin(origin, to.client);
             }
             Ran::Answered
         });
@@ -509,6 +559,14 @@ fn is_short(args: &Args<'_>) -> bool {
     /// Arguments of a short command.
     const ARGS_MAX: usize = 8;
     args.len() <= ARGS_MAX && args.iter().map(<[u8]>::len).sum::<usize>() <= SHORT_BYTES_MAX
+}
+
+/// Whether a verb that is none is how an HTTP request begins, or its header names the host. To Redis the text ends at a zero byte.
+#[cold]
+fn is_of_http(verb: &[u8]) -> bool {
+    let end = memchr::memchr(0, verb).unwrap_or(verb.len());
+    let text = &verb[..end];
+    text.eq_ignore_ascii_case(b"post") || text.eq_ignore_ascii_case(b"host:")
 }
 
 /// The command, or why there is none; its row, where there is one.

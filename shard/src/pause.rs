@@ -118,6 +118,7 @@ impl Shard {
     /// The same, and `then` once all that connections of this shard had sent before has had its reply.
     pub fn take_up_pause_and(&mut self, then: Visit) {
         self.take_up_pause();
+        self.resume_all_clients();
         let (mut waits_for, mut owners) = (Vec::new(), Vec::new());
         for (_, known) in &self.clients {
             if let Ok(client) = known.client.try_borrow()

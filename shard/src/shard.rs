@@ -23,6 +23,7 @@ use crate::client::Client;
 use crate::client::late::LateOutput;
 use crate::config::Config;
 use crate::context::{Change, Context, Effects};
+use crate::dispatch::backpressure::HeldBack;
 use crate::dispatch::handler::{HANDLERS, Handler};
 use crate::dispatch::refusals::Refusals;
 use crate::error::{Error, Outcome};
@@ -107,6 +108,10 @@ pub struct Shard {
     pub(crate) late: LateOutput,
     pub(crate) news: News,
     pub locks: LockTable<Work>,
+    /// Other shards' connections whose commands wait until their replies have room.
+    pub(crate) held_back: HeldBack,
+    /// Connections of this shard whose commands wait so on others.
+    pub(crate) clients_held_back: usize,
     /// The item of it whose work this shard is doing.
     pub(crate) runs_under: Option<ItemId>,
     /// The emptied databases of a transaction's stage, for the next one.
@@ -223,6 +228,8 @@ impl Shard {
             late: LateOutput::default(),
             news: News::default(),
             locks: LockTable::default(),
+            held_back: HeldBack::default(),
+            clients_held_back: 0,
             runs_under: None,
             spare_stage: None,
             tries: Vec::new(),
@@ -626,6 +633,7 @@ impl Shard {
         self.discard_queue(client);
         self.drop_subscriptions(client);
         self.untrack(client);
+        self.resume_everywhere(client, true);
         if let Some(at) = client.blocked.take() {
             self.end_wait(client.token, at, End::Gone, Haste::AtOnce, nobody_asks());
         }
@@ -642,6 +650,7 @@ impl Shard {
                 Message::Late(Box::new(Late {
                     to,
                     reply: reply.to_vec(),
+                    holds_back: false,
                 })),
             );
         } else if let Some(client) = self.client(to.client).cloned() {
@@ -660,12 +669,14 @@ impl Shard {
                     }
                     client.fold(to.seq, reply);
                     self.gate_client(&mut client);
+                    self.look_at_room(&mut client);
                 }
                 Err(_) => self.send(
                     self.id,
                     Message::Late(Box::new(Late {
                         to,
                         reply: reply.to_vec(),
+                        holds_back: false,
                     })),
                 ),
             }

@@ -42,6 +42,7 @@ pub struct Told {
     pub slow_commands: Sparing,
     pub limits: Sparing,
     pub denied: Sparing,
+    pub attacks: Sparing,
     /// When evictions were last told, and what had been counted by then.
     evictions_at: Option<Instant>,
     evicted_keys: u64,

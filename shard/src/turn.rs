@@ -231,19 +231,27 @@ impl Shard {
                 self.run_batch(from, &mut batch);
                 self.send_gated(from, Message::Replies(batch));
             }
-            Message::Replies(mut batch) => {
-                batch.fold(|to, reply| {
-                    if let Some(client) = self.client(to.client) {
-                        client.borrow_mut().fold(to.seq, reply);
-                    }
-                });
-                self.recycle(batch);
+            Message::Replies(batch) => self.fold_replies(from, batch),
+            Message::Late(late) => {
+                self.complete(self.id, late.to, &late.reply);
+                if late.holds_back {
+                    self.note_held_back(from, late.to.client);
+                }
             }
-            Message::Late(late) => self.complete(self.id, late.to, &late.reply),
-            Message::Lock(request) => self.lock(request),
+            Message::Resume(resume) => self.resume(from, &resume),
+            Message::Lock(request) => {
+                self.let_held_back_go(from, request.client);
+                self.lock(request);
+            }
             Message::Granted(grant) => self.granted(from, *grant),
-            Message::Command(parked) => self.run_command(*parked),
-            Message::Exec(exec) => self.run_forwarded(exec),
+            Message::Command(parked) => {
+                self.let_held_back_go(from, parked.to.client);
+                self.run_command(*parked);
+            }
+            Message::Exec(exec) => {
+                self.let_held_back_go(from, exec.client());
+                self.run_forwarded(exec);
+            }
             Message::Claim(claim) => self.claimed(from, *claim),
             Message::Refused(request) => self.refused(from, *request),
             Message::Release(release) => self.release(*release),

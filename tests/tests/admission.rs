@@ -384,3 +384,81 @@ fn dangerous_commands_and_parameters_ask_the_configuration() {
         }
     }
 }
+
+/// How a browser speaks to this port, and how others may try to.
+const OF_HTTP: &[&[u8]] = &[
+    b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET pwned 1\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\nSET pwned 1\r\n",
+    b"pOsT\r\nSET pwned 1\r\n",
+    b"PING\r\nhost: x\r\nSET pwned 1\r\n",
+    b"\"HOST:\"\r\nSET pwned 1\r\n",
+    b"*1\r\n$4\r\npost\r\n*3\r\n$3\r\nSET\r\n$5\r\npwned\r\n$1\r\n1\r\n",
+    b"*2\r\n$5\r\nHost:\r\n$1\r\nx\r\nSET pwned 1\r\n",
+    b"*1\r\n$5\r\nPOST\0\r\nSET pwned 1\r\n",
+    b"MULTI\r\nSET pwned 1\r\nPOST\r\nEXEC\r\n",
+    b"CLIENT REPLY OFF\r\nPOST\r\nSET pwned 1\r\n",
+    b"SUBSCRIBE a\r\nHost:\r\nSET pwned 1\r\n",
+];
+
+#[test]
+fn a_web_page_runs_nothing_as_with_redis() {
+    let is_kept_out = |server: &Server| {
+        for bytes in OF_HTTP {
+            let mut wire = server.connect();
+            // Nobody ends the connection but the server.
+            wire.send(bytes);
+            wire.until_closed();
+            let pwned = server.connect().ask("EXISTS pwned").integer();
+            assert_eq!(pwned, 0, "{}", show(bytes));
+        }
+        // What only begins so is a command that does not exist.
+        for words in ["POSTS a", "Host x", "Host:x y"] {
+            assert!(is_refused(&mut server.connect(), words, "ERR"), "{words}");
+        }
+    };
+    is_kept_out(&Oracle::start());
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        is_kept_out(&server);
+        eventually("it is logged with the address", TIME_MAX, || {
+            let log = server.log();
+            let mut lines = log.lines();
+            lines
+                .any(|line| line.contains("possible security attack") && line.contains("127.0.0.1"))
+        });
+        set_password(&server);
+        let mut stranger = server.connect();
+        stranger.send(b"POST / HTTP/1.1\r\n");
+        assert_eq!(stranger.until_closed(), b"", "before the password, too");
+    }
+}
+
+#[test]
+fn strangers_that_do_not_read_are_owed_little() {
+    const COMMANDS: usize = 4_000_000;
+    const OWED_BYTES_MAX: u64 = 2048;
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut control = server.connect();
+        control.ask("CONFIG SET requirepass secret");
+        let mut mute = server.connect();
+        mute.time_limit(Duration::from_millis(300))
+            .expect("a limit");
+        // It gets no further than what the kernel takes.
+        drop(mute.try_send(&b"GET a\r\n".repeat(COMMANDS)));
+        let list = control.ask("CLIENT LIST");
+        let text = String::from_utf8_lossy(list.text()).into_owned();
+        let owed = text
+            .split_whitespace()
+            .filter_map(|it| it.strip_prefix("omem="));
+        let most = owed.map(|bytes| bytes.parse().expect("bytes")).max();
+        assert!(most < Some(OWED_BYTES_MAX), "{text}");
+        // Who reads hears the answer to everything.
+        let mut reader = server.connect();
+        reader.send(&b"GET a\r\n".repeat(10_000));
+        for _ in 0..10_000 {
+            assert!(reader.reply().starts_with(b"-NOAUTH"));
+        }
+        assert_eq!(reader.ask("AUTH secret").text(), b"OK");
+    }
+}

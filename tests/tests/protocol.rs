@@ -28,6 +28,11 @@ const MALFORMED: &[&[u8]] = &[
     b"GET \"unbalanced\r\n",
     b"GET 'unbalanced\r\n",
     b"GET \"a\"b\r\n",
+    // A line with a zero byte has no end: what follows is not run. The last one is how TLS begins.
+    b"PING\0\r\nPING\r\n",
+    b"\0\r\nPING\r\n",
+    b"ECHO \"a\0b\"\r\nPING\r\n",
+    b"\x16\x03\x01\x00\xf1\x01\x00\x00\xed\x03\x03\r\nPING\r\n",
 ];
 
 /// What is sent, and answered on a connection that stays.

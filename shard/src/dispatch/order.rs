@@ -8,11 +8,12 @@
 //! Writes of the same shard need not be waited for, so a pipeline that fills one queue costs nothing.
 
 use protocol::args::Args;
-use protocol::command::{Flags, KeyShape};
+use protocol::command::{Command, Flags, KeyShape};
 use protocol::table::{COMMANDS, CommandId};
 
 use crate::client::Client;
 use crate::client::pending::Pending;
+use crate::dispatch::backpressure::UNANSWERED_MAX;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 
@@ -20,6 +21,8 @@ use crate::slot::ShardId;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Behind {
     Nothing,
+    /// All that its connection sent before, where that is much: it may ask several shards, see [`backpressure`](crate::dispatch::backpressure).
+    Much,
     /// The connection's earlier writes to other shards: it may tell somebody.
     Writes,
     /// All that its connection sent before.
@@ -38,6 +41,8 @@ const fn table() -> [Behind; COMMANDS.len()] {
             behind[at] = Behind::Everything;
         } else if is_one_of(name, WRITES) {
             behind[at] = Behind::Writes;
+        } else if may_ask_several(&COMMANDS[at]) {
+            behind[at] = Behind::Much;
         }
         at += 1;
     }
@@ -83,6 +88,16 @@ const WRITES: &[&str] = &[
     // Of what it holds.
     "exec",
 ];
+
+/// What asks nobody, though it has no key.
+const ALONE: &[&str] = &[
+    "ping", "echo", "select", "multi", "discard", "auth", "hello", "reset", "quit",
+];
+
+const fn may_ask_several(command: &Command) -> bool {
+    let one = matches!(command.shape, KeyShape::One) && !command.flags.contains(Flags::BLOCKING);
+    !one && !is_one_of(command.name.as_bytes(), ALONE)
+}
 
 /// Whether `name`, or the container of which it is a sub-command, is one of these.
 const fn is_one_of(name: &[u8], names: &[&str]) -> bool {
@@ -161,8 +176,13 @@ impl Shard {
             Behind::Everything => true,
             _ if client.pending.is_empty() => false,
             Behind::Nothing if !self.effects.notices.is_on() => false,
+            Behind::Much | Behind::Writes if self.comes_behind_much(client, id, args) => true,
             _ => self.comes_behind_writes(client, id, args),
         }
+    }
+
+    fn comes_behind_much(&self, client: &Client, id: CommandId, args: &Args<'_>) -> bool {
+        client.pending.len() > UNANSWERED_MAX && self.asks_several(client, id, args)
     }
 
     #[cold]
@@ -182,6 +202,7 @@ impl Shard {
     /// Whether somebody may hear of what a command does.
     fn tells(&self, id: CommandId) -> bool {
         let writes = id.command().flags.contains(Flags::WRITE);
-        behind(id) != Behind::Nothing || (writes && self.effects.notices.is_on())
+        let tells = matches!(behind(id), Behind::Writes | Behind::Everything);
+        tells || (writes && self.effects.notices.is_on())
     }
 }

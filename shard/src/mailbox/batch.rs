@@ -20,6 +20,7 @@ use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use storage::DbIndex;
 
+use crate::client::output_limit::LOOKED_AT_BYTES_MIN;
 use crate::context::Caller;
 use crate::slot::ShardId;
 
@@ -87,6 +88,8 @@ pub struct Batch {
     spans: Vec<Span>,
     large: Vec<Bytes>,
     replies: Vec<u8>,
+    /// Connections whose further commands the owner has held back: see `dispatch::backpressure`.
+    held_back: Vec<ClientToken>,
 }
 
 /// The arguments of one request.
@@ -185,6 +188,21 @@ impl Batch {
             start = request.reply_end;
         }
         self.clear();
+    }
+
+    /// On the owner, when all has run: whom it has held back.
+    pub fn note_held_back(&mut self, clients: Vec<ClientToken>) {
+        self.held_back = clients;
+    }
+
+    /// On the origin: the same.
+    pub fn take_held_back(&mut self) -> Vec<ClientToken> {
+        std::mem::take(&mut self.held_back)
+    }
+
+    /// Whether its replies are so long together that a limit on a connection's output may have been reached.
+    pub fn has_large_replies(&self) -> bool {
+        self.replies.len() > LOOKED_AT_BYTES_MIN
     }
 
     fn clear(&mut self) {

@@ -25,6 +25,8 @@ pub enum Message {
     Replies(Box<Batch>),
     /// The reply of one command that its batch could not wait for.
     Late(Box<Late>),
+    /// A client may go on whose commands were held back.
+    Resume(Box<Resume>),
     /// A transaction asks for locks.
     Lock(Box<LockRequest>),
     /// Its locks are granted, and the keys' entries lent.
@@ -68,6 +70,14 @@ pub struct TransactionKey {
 pub struct Late {
     pub to: ReplyTo,
     pub reply: Vec<u8>,
+    /// The client's further commands are held back: see `dispatch::backpressure`.
+    pub holds_back: bool,
+}
+
+pub struct Resume {
+    pub client: ClientToken,
+    /// It is no more: what only reads need not run.
+    pub is_gone: bool,
 }
 
 pub struct LockRequest {

@@ -21,7 +21,7 @@ use crate::commands::sort;
 use crate::dispatch::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::dispatch::{key_positions, lock_names};
 use crate::error::Error;
-use crate::mailbox::batch::{Facts, ReplyTo};
+use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
 use crate::mailbox::message::{Message, TransactionKey, Work};
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -68,6 +68,18 @@ pub struct Forwarded {
     version: Version,
     commands: Vec<(Facts, OwnedArgs)>,
     watched: Vec<Watched>,
+}
+
+impl Forwarded {
+    /// The shard of its connection.
+    pub fn origin(&self) -> ShardId {
+        self.origin
+    }
+
+    /// Its connection.
+    pub fn client(&self) -> ClientToken {
+        self.to.client
+    }
 }
 
 /// Whether a connection has an EXEC that is not over: all of it happens, or nothing, whatever becomes of the connection.

@@ -145,7 +145,7 @@ impl Shard {
             }),
         });
         self.timing.gathering = Some(index);
-        let origin = self.id;
+        let (origin, client) = (self.id, client.token);
         for (place, shard) in shards.into_iter().enumerate() {
             let arrive = arrive.clone();
             let part = PartOf {
@@ -154,7 +154,10 @@ impl Shard {
                 place,
                 of: PhantomData,
             };
-            let visit = move |shard: &mut Shard| arrive(shard, part);
+            let visit = move |shard: &mut Shard| {
+                shard.let_held_back_go(origin, client);
+                arrive(shard, part);
+            };
             self.send(shard, Message::Visit(Box::new(visit)));
         }
         Answer::Later

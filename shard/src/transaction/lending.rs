@@ -14,9 +14,9 @@ use storage::{Databases, DbIndex, Entry, Found};
 use crate::aof::manifest::Folder;
 use crate::blocking::waiting::Waiter;
 use crate::dispatch::lock_names;
-use crate::mailbox::batch::{ClientToken, Facts};
+use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
 use crate::mailbox::message::{
-    Grant, Lending, LockRequest, Message, Parked, Release, Scope, TransactionKey, Visit, Work,
+    Grant, Late, Lending, LockRequest, Message, Parked, Release, Scope, TransactionKey, Visit, Work,
 };
 use crate::shard::Shard;
 use crate::slot::ShardId;
@@ -273,13 +273,16 @@ impl Shard {
             self.locks
                 .release(item, |item, work| ready.push((item, work)));
             for (item, work) in ready {
+                if !self.held_back.is_empty() {
+                    self.under(item, |shard| shard.run_all_held_back_before(&work));
+                }
                 match work {
                     Work::Lend(request) if self.lends_later(&request) => {
                         self.log.lend_when_written(item, request);
                     }
                     Work::Lend(request) => self.lend_by_message(item, *request),
                     Work::Command(parked) => {
-                        self.under(item, |shard| shard.run_parked(*parked));
+                        self.under(item, |shard| shard.run_unlocked(*parked));
                         freed.push(item);
                     }
                     Work::Exec(exec) => {
@@ -361,7 +364,7 @@ impl Shard {
         let names = keys.iter().copied().chain([client]);
         let (item, ready) = self.locks.enqueue(names, Work::Command(Box::new(parked)));
         if let Some(Work::Command(parked)) = ready {
-            self.under(item, |shard| shard.run_parked(*parked));
+            self.under(item, |shard| shard.run_unlocked(*parked));
             self.unlock(item);
         }
     }
@@ -405,16 +408,42 @@ impl Shard {
         }
     }
 
-    /// Runs a command that came alone, or had to wait for its keys.
-    pub(crate) fn run_parked(&mut self, parked: Parked) {
+    /// Runs a command that came alone, or had to wait. A client of another shard is held back where its reply is longer than `room`.
+    /// Returns how long it is.
+    pub(crate) fn run_parked(&mut self, parked: Parked, room: usize) -> usize {
         let mut encoded = Vec::new();
         let args = parked.args.borrow();
         let mut reply = Reply::new(&mut encoded, parked.facts.version);
         self.interrupt_timing();
         self.execute(parked.facts, &args, &mut reply);
+        let bytes = encoded.len();
         match self.effects.wait.take() {
-            None => self.complete(parked.origin, parked.to, &encoded),
+            None => self.answer_parked(parked.origin, parked.to, encoded, room),
             Some(wait) => self.enroll_here(parked.origin, parked.to, parked.facts, &args, wait),
         }
+        bytes
+    }
+
+    /// Brings the reply of such a command to its connection.
+    pub(crate) fn answer_parked(
+        &mut self,
+        origin: ShardId,
+        to: ReplyTo,
+        reply: Vec<u8>,
+        room: usize,
+    ) {
+        if origin == self.id {
+            return self.complete(origin, to, &reply);
+        }
+        let holds_back = reply.len() > room;
+        if holds_back {
+            self.held_back.begin(origin, to.client);
+        }
+        let late = Late {
+            to,
+            reply,
+            holds_back,
+        };
+        self.send_gated(origin, Message::Late(Box::new(late)));
     }
 }
