@@ -69,6 +69,7 @@ pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
     folder.tidy(&manifest).map_err(files)?;
     let (base, all) = folder.sizes(&manifest).map_err(files)?;
     process.snapshots.log_based(base, all);
+    process.snapshots.log_is_based();
     process.set_manifest(manifest);
     Ok(databases)
 }

@@ -72,13 +72,16 @@ impl Shard {
     /// On the coordinator, while all databases are in its hand: this is the instant.
     pub(crate) fn cut<'a>(&mut self, cut: Cut, lent: impl Iterator<Item = &'a mut Lent>) {
         let terms = snapshot::file::terms(&self.config);
-        let mut dirty = 0;
+        let (mut dirty, mut keys) = (0, 0);
         for lent in lent {
+            let databases = &lent.databases;
+            let lens = databases.indices().map(|db| databases.get(db).len() as u64);
+            keys += lens.sum::<u64>();
             lent.databases.begin_cut(terms);
             lent.cut = Some(cut);
             dirty += lent.dirty;
         }
-        self.process.snapshots.is_cut(cut.number, dirty);
+        self.process.snapshots.is_cut(cut.number, dirty, keys);
     }
 
     /// The instant of a snapshot has been: what is walked over from now on is for that one.
@@ -155,6 +158,7 @@ impl Shard {
     /// On each shard, after one ended. The last to hear of it answers those who wait.
     fn snapshot_ended(&mut self) {
         self.heed_snapshot_result();
+        self.tell_sync_waits();
         if self.refusals.snapshot_failed {
             self.abandon_walk();
         }
@@ -277,6 +281,7 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
         worked += began.elapsed();
         match piece {
             Some(piece) => {
+                shard.borrow().process.snapshots.note_written(piece.keys);
                 if piece.last || !piece.bytes.is_empty() {
                     hand_on(&shard, number, piece).await;
                 }
