@@ -114,7 +114,6 @@ fn run() -> Result<(), Failure> {
         allocator: Allocator {
             used_bytes: memory::of_this_thread,
             give_back: memory::give_back,
-            committed_bytes: memory::committed_bytes,
             report: memory::report,
         },
         log_level,

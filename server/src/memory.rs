@@ -16,8 +16,8 @@ use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
 use libmimalloc_sys::{
-    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_process_info, mi_realloc,
-    mi_realloc_aligned, mi_stats_print_out, mi_zalloc, mi_zalloc_aligned,
+    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned,
+    mi_stats_print_out, mi_zalloc, mi_zalloc_aligned,
 };
 use storage::block_size;
 
@@ -41,28 +41,6 @@ pub fn of_this_thread() -> isize {
 pub fn give_back() {
     // SAFETY: it touches nothing that is in use.
     unsafe { mi_collect(true) };
-}
-
-/// Bytes that mimalloc has of the system and may use: blocks that are in use, and those that it keeps for the next ones.
-pub fn committed_bytes() -> u64 {
-    let mut figures = [0usize; 8];
-    let [
-        elapsed,
-        user,
-        system,
-        rss,
-        rss_max,
-        commit,
-        commit_max,
-        faults,
-    ] = &mut figures;
-    // SAFETY: each of the pointers is to an integer of its own that outlives the call.
-    unsafe {
-        mi_process_info(
-            elapsed, user, system, rss, rss_max, commit, commit_max, faults,
-        )
-    };
-    *commit as u64
 }
 
 /// Bytes of mimalloc's report that are kept; it takes some 4 KB.
@@ -226,8 +204,6 @@ mod tests {
 
     #[test]
     fn the_allocator_tells_about_itself() {
-        let block = vec![1_u8; 8 << 20];
-        assert!(committed_bytes() >= block.len() as u64);
         let report = report();
         assert!(report.contains("committed"), "{report}");
         assert!(report.len() < REPORT_BYTES_MAX, "it fits");

@@ -49,6 +49,7 @@ use crate::aof::commits::{Awaited, Settled};
 use crate::aof::gates::Gate;
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Groups;
+use crate::blocking::acks::SyncWait;
 use crate::config::AppendFsync;
 use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::{LockRequest, Message};
@@ -112,6 +113,8 @@ pub struct Log {
     looked_at: u64,
     /// Who is lent all there is once all that is said is written.
     lends: Vec<(ItemId, Box<LockRequest>)>,
+    /// Who is told once so much is synced.
+    pub(crate) sync_waits: Vec<SyncWait>,
     waker: Option<Waker>,
 }
 
@@ -126,6 +129,11 @@ impl Log {
     /// The locks are held: lends what they cover once the log is written, or has failed.
     pub(crate) fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
         self.lends.push((item, request));
+    }
+
+    /// Bytes of the journal that are on disk.
+    pub(crate) fn synced(&self) -> u64 {
+        self.synced
     }
 
     /// How far replies may tell.
@@ -152,6 +160,14 @@ impl Shard {
             self.log.steps.push_back(Step::Close);
             self.process.set_manifest(Manifest::default());
             self.wake_log();
+        }
+        match self.config.appendonly {
+            false => self.refuse_sync_waits(),
+            // It begins with a snapshot, and is nothing before that is written.
+            true if !self.effects.journal.is_on() && !self.refusals.loading => {
+                self.process.snapshots.log_begins();
+            }
+            true => {}
         }
         self.heed_fsync_policy();
     }
@@ -388,6 +404,7 @@ impl Shard {
         self.log.synced = self.log.written;
         self.tell_certain();
         self.open_gates();
+        self.tell_sync_waits();
         if self.stopping {
             self.wake_main();
         }

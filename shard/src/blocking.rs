@@ -14,6 +14,7 @@
 //! Nothing wakes in vain for ever: a failed claim tries those behind it once, and the waiter itself again with the next change.
 //! Nothing sleeps for ever: a turn ends with its claim's release or when its waiter leaves, and both make the keys ready for those behind.
 
+pub mod acks;
 pub mod waiting;
 
 use std::cell::RefCell;
@@ -39,7 +40,7 @@ use crate::slot::ShardId;
 use crate::transaction::Scopes;
 use crate::transaction::locks::ItemId;
 
-const UNBLOCKED: Error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+pub(crate) const UNBLOCKED: Error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 /// Sleep of the timer task where nobody's time can run out.
 const NOBODY_WAITS: Duration = Duration::from_secs(3600);
@@ -51,6 +52,8 @@ pub enum BlockedAt {
     Owner(ShardId),
     /// On several; here is its ticket.
     Ticket(Ticket),
+    /// At no key: for its connection's writes to be safe. This is its number on its own shard.
+    Acks(u64),
 }
 
 /// How a wait ends that nothing has served.
@@ -404,6 +407,10 @@ impl Shard {
         let origin = self.id;
         match at {
             BlockedAt::Ticket(ticket) => self.end_ticket(ticket, end, haste, then),
+            BlockedAt::Acks(number) => {
+                let ended = self.end_ack_wait(number, end);
+                then(self, ended);
+            }
             BlockedAt::Owner(owner) if owner == origin && self.own.is_empty() => {
                 self.end_wait_here(origin, client, end, then);
             }
@@ -535,7 +542,15 @@ impl Shard {
 
     /// Connections of this shard, and commands of others on its keys, that wait.
     pub fn blocked_clients(&self) -> usize {
-        self.effects.waits.served_here() + self.tickets.len()
+        self.effects.waits.served_here() + self.tickets.len() + self.acks.count()
+    }
+
+    /// Those of them whose time can run out.
+    pub fn clients_with_deadline(&self) -> usize {
+        let on_several = self.tickets.values();
+        self.effects.waits.with_deadline()
+            + on_several.filter(|it| it.blocked.until.is_some()).count()
+            + self.acks.with_deadline()
     }
 
     pub(crate) fn wake_timer(&mut self) {
@@ -550,6 +565,7 @@ impl Shard {
             .filter(|ticketed| ticketed.end.is_none())
             .filter_map(|ticketed| ticketed.blocked.until)
             .chain(self.effects.waits.next_deadline())
+            .chain(self.acks.next_deadline())
             .chain(self.pause.map(|pause| pause.until))
             .min()
     }
@@ -557,6 +573,7 @@ impl Shard {
     fn time_out(&mut self) {
         self.begin_turn();
         self.end_pause_if_due();
+        self.time_out_acks();
         let now = self.now;
         while let Some(id) = self.effects.waits.timed_out(now) {
             if let Some(Waiter::Here(blocked)) = self.effects.waits.leave(id) {

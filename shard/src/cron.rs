@@ -156,6 +156,7 @@ impl Shard {
     }
 
     fn mark_rates(&mut self) {
+        self.count_busy_time();
         self.rates.mark(Instant::now(), &self.stats);
     }
 

@@ -12,6 +12,7 @@ pub mod undertaker;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use crate::slot::ShardId;
+use crate::snapshot::unix_s;
 
 /// A shard whose count has moved by so many bytes says so, while `maxmemory` is set.
 pub const PUBLISHED_STEP: i64 = 64 * 1024;
@@ -44,6 +45,11 @@ pub struct Ledger {
     /// Of threads that have ended and left what they made.
     left: AtomicI64,
     peak: AtomicU64,
+    /// Unix seconds of that.
+    peak_s: AtomicU64,
+    /// Unix milliseconds since when memory is beyond `maxmemory`, 0 while it is not; and milliseconds that it was before, together.
+    exceeded_since_ms: AtomicU64,
+    exceeded_ms: AtomicU64,
     used_by_thread: fn() -> isize,
 }
 
@@ -59,6 +65,9 @@ impl Ledger {
             freed_before: AtomicU64::new(0),
             left: AtomicI64::new(0),
             peak: AtomicU64::new(0),
+            peak_s: AtomicU64::new(0),
+            exceeded_since_ms: AtomicU64::new(0),
+            exceeded_ms: AtomicU64::new(0),
             used_by_thread,
         }
     }
@@ -85,7 +94,9 @@ impl Ledger {
         let shards: i64 = self.accounts.iter().map(Account::used).sum();
         let sum = shards + self.others();
         let used = u64::try_from(sum).unwrap_or(0);
-        self.peak.fetch_max(used, Ordering::Relaxed);
+        if self.peak.fetch_max(used, Ordering::Relaxed) < used {
+            self.peak_s.store(unix_s(), Ordering::Relaxed);
+        }
         used
     }
 
@@ -102,6 +113,41 @@ impl Ledger {
     /// The most bytes that were ever in use when somebody looked.
     pub fn peak_bytes(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Unix seconds of when that was.
+    pub fn peak_unix_s(&self) -> u64 {
+        self.peak_s.load(Ordering::Relaxed)
+    }
+
+    /// Memory is beyond `maxmemory`, and what may go is not gone yet.
+    pub fn is_beyond_limit(&self, now_ms: u64) {
+        let since = &self.exceeded_since_ms;
+        // Whoever notices first.
+        let _ = since.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Memory is within `maxmemory`.
+    pub fn is_within_limit(&self, now_ms: u64) {
+        if self.exceeded_since_ms.load(Ordering::Relaxed) != 0 {
+            let since = self.exceeded_since_ms.swap(0, Ordering::Relaxed);
+            let lasted = if since > 0 {
+                now_ms.saturating_sub(since)
+            } else {
+                0
+            };
+            self.exceeded_ms.fetch_add(lasted, Ordering::Relaxed);
+        }
+    }
+
+    /// Milliseconds that memory was beyond `maxmemory`, together, and of these those since it last rose above.
+    pub fn exceeded_ms(&self, now_ms: u64) -> (u64, u64) {
+        let current = match self.exceeded_since_ms.load(Ordering::Relaxed) {
+            0 => 0,
+            since => now_ms.saturating_sub(since),
+        };
+        let before = self.exceeded_ms.load(Ordering::Relaxed);
+        (before.saturating_add(current), current)
     }
 
     /// For the shard `here`: bytes in use now, less those that are about to be freed.
@@ -122,7 +168,7 @@ impl Ledger {
         self.accounts.iter().any(|account| account.owed() > 0)
     }
 
-    /// Values that the undertaker has still to free, and those that it has freed since [`Self::count_freed_anew`].
+    /// Values that the undertaker has still to free, and those that it has freed since [`Self::count_anew`].
     pub fn lazily_freed(&self) -> (u64, u64) {
         let freed = self.freed_objects.load(Ordering::Relaxed);
         let buried = self.buried_objects.load(Ordering::Relaxed);
@@ -130,8 +176,10 @@ impl Ledger {
         (buried.saturating_sub(freed), freed.saturating_sub(before))
     }
 
-    /// Counts what is freed from nothing again (CONFIG RESETSTAT).
-    pub fn count_freed_anew(&self) {
+    /// Counts from nothing again (CONFIG RESETSTAT): what is freed, and how long memory is beyond its limit.
+    pub fn count_anew(&self) {
+        self.exceeded_since_ms.store(0, Ordering::Relaxed);
+        self.exceeded_ms.store(0, Ordering::Relaxed);
         let freed = self.freed_objects.load(Ordering::Relaxed);
         self.freed_before.store(freed, Ordering::Relaxed);
     }
@@ -214,6 +262,21 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_beyond_the_limit_add_up() {
+        let ledger = Ledger::new(1, || 0);
+        assert_eq!(ledger.exceeded_ms(50), (0, 0));
+        ledger.is_beyond_limit(100);
+        ledger.is_beyond_limit(120);
+        assert_eq!(ledger.exceeded_ms(150), (50, 50));
+        ledger.is_within_limit(200);
+        ledger.is_within_limit(300);
+        ledger.is_beyond_limit(400);
+        assert_eq!(ledger.exceeded_ms(410), (110, 10));
+        ledger.count_anew();
+        assert_eq!(ledger.exceeded_ms(500), (0, 0));
+    }
 
     #[test]
     fn what_is_about_to_be_freed_counts_as_free() {

@@ -40,8 +40,6 @@ pub struct Allocator {
     pub used_bytes: fn() -> isize,
     /// Gives memory that the calling thread has freed back to the system. Takes longer the more memory is in use.
     pub give_back: fn(),
-    /// Bytes of the system's memory that it holds, in use or kept for the next blocks.
-    pub committed_bytes: fn() -> u64,
     /// Its own statistics, for people.
     pub report: fn() -> String,
 }

@@ -17,6 +17,7 @@ use slab::Slab;
 use storage::{AccessPolicy, Databases, Keyspace, Pool, UnixMillis};
 
 use crate::aof::Log;
+use crate::blocking::acks::AckWaits;
 use crate::blocking::waiting::Ticket;
 use crate::blocking::{End, Haste, Ticketed, nobody_asks};
 use crate::client::Client;
@@ -134,6 +135,8 @@ pub struct Shard {
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
     pub(crate) last_ticket: u64,
+    /// Commands of this shard's connections that wait for their writes to be safe.
+    pub acks: AckWaits,
     /// Transactions that this shard has named for the logs.
     pub(crate) last_logged: u64,
     /// What else keeps commands from running.
@@ -244,6 +247,7 @@ impl Shard {
             last_draining: 0,
             tickets: BTreeMap::new(),
             last_ticket: 0,
+            acks: AckWaits::default(),
             last_logged: 0,
             refusals: Refusals::default(),
             log: Log::default(),

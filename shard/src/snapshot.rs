@@ -94,6 +94,8 @@ pub struct Snapshots {
     dirty_saved: AtomicU64,
     pub(crate) last_try: Mutex<Option<Instant>>,
     rewrite_failed: AtomicBool,
+    /// The log, where there is one, holds all data: the snapshot that it begins with is written.
+    log_is_whole: AtomicBool,
     /// Rewrites of the log that ended, and how many of the latest failed.
     rewrites: AtomicU64,
     rewrites_failed_in_a_row: AtomicU64,
@@ -117,6 +119,9 @@ pub struct Snapshots {
     parts_begun: AtomicU64,
     /// Bytes of all of them after the last rewrite, or at the start.
     rewritten_bytes: AtomicU64,
+    /// Keys that the file under way is to have, and how many of them have been written.
+    keys_to_write: AtomicU64,
+    keys_written: AtomicU64,
     /// Changes of each shard since the start, as it last said.
     dirty: Vec<AtomicU64>,
     /// Libraries of functions that a loaded file had: kept as they are.
@@ -196,6 +201,7 @@ impl Snapshots {
             dirty_saved: AtomicU64::new(0),
             last_try: Mutex::new(None),
             rewrite_failed: AtomicBool::new(false),
+            log_is_whole: AtomicBool::new(false),
             rewrites: AtomicU64::new(0),
             rewrites_failed_in_a_row: AtomicU64::new(0),
             rewrite_duration_s: AtomicI64::new(-1),
@@ -209,6 +215,8 @@ impl Snapshots {
             begun: AtomicU64::new(0),
             parts_begun: AtomicU64::new(1),
             rewritten_bytes: AtomicU64::new(0),
+            keys_to_write: AtomicU64::new(0),
+            keys_written: AtomicU64::new(0),
             dirty: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             functions: Mutex::new(Vec::new()),
         }
@@ -278,6 +286,20 @@ impl Snapshots {
         (self.keys_loaded.load(Ordering::Relaxed), expired)
     }
 
+    /// So many more keys have been written.
+    pub(crate) fn note_written(&self, keys: u64) {
+        self.keys_written.fetch_add(keys, Ordering::Relaxed);
+    }
+
+    /// Of what is being written: keys that the file has, and those that it is to have. Zeros while there is none.
+    pub fn written(&self) -> (u64, u64) {
+        if lock(&self.under_way).is_none() {
+            return (0, 0);
+        }
+        let all = self.keys_to_write.load(Ordering::Relaxed);
+        (self.keys_written.load(Ordering::Relaxed).min(all), all)
+    }
+
     /// Whether a rewrite waits for a snapshot to end.
     pub fn rewrite_scheduled(&self) -> bool {
         self.rewrite_scheduled.load(Ordering::Relaxed)
@@ -322,11 +344,13 @@ impl Snapshots {
         self.stirs.store(true, Ordering::Release);
     }
 
-    /// This was the instant; so much had been changed.
-    pub(crate) fn is_cut(&self, number: u64, dirty: u64) {
+    /// This was the instant; so much had been changed, and so many keys are to be written.
+    pub(crate) fn is_cut(&self, number: u64, dirty: u64, keys: u64) {
         let mut under_way = lock(&self.under_way);
         if let Some(meant) = under_way.as_mut().filter(|it| it.number == number) {
             meant.dirty = Some(dirty);
+            self.keys_to_write.store(keys, Ordering::Relaxed);
+            self.keys_written.store(0, Ordering::Relaxed);
         }
     }
 
@@ -430,6 +454,21 @@ impl Snapshots {
         self.rewritten_bytes.store(all, Ordering::Relaxed);
     }
 
+    /// Whether the log, where there is one, holds all data.
+    pub(crate) fn log_is_whole(&self) -> bool {
+        self.log_is_whole.load(Ordering::Acquire)
+    }
+
+    /// The log holds all data from now on.
+    pub(crate) fn log_is_based(&self) {
+        self.log_is_whole.store(true, Ordering::Release);
+    }
+
+    /// There is to be a log, which holds nothing yet.
+    pub(crate) fn log_begins(&self) {
+        self.log_is_whole.store(false, Ordering::Release);
+    }
+
     /// Whether the log has grown by so much that it is to be rewritten.
     pub(crate) fn rewrite_is_due(&self, config: &Config) -> bool {
         let (now, then) = self.log_sizes();
@@ -492,6 +531,9 @@ impl Snapshots {
                 self.base_bytes.store(*bytes, Ordering::Relaxed);
                 let (all, _) = self.log_sizes();
                 self.log_based(*bytes, all);
+                if it.aim == Aim::Base {
+                    self.log_is_based();
+                }
                 let took_ms = took.as_millis() as u64;
                 info!(bytes, took_ms, "append-only log rewritten");
             }

@@ -32,6 +32,10 @@ pub struct Stats {
     pub wakes: u64,
     /// Times that the shard fell asleep and was woken.
     pub sleeps: u64,
+    /// Turns, which are the cycles of this event loop.
+    pub turns: u64,
+    /// Microseconds of CPU that the shard's thread has taken, as it last counted; none where another shard counts for it.
+    pub busy_us: u64,
     /// Microseconds that the clock has looked for expired keys, and how often it left some for later.
     pub expiry_us: u64,
     pub expiry_cut_short: u64,
@@ -74,6 +78,8 @@ impl Default for Stats {
             batched: 0,
             wakes: 0,
             sleeps: 0,
+            turns: 0,
+            busy_us: 0,
             expiry_us: 0,
             expiry_cut_short: 0,
             denied_auth: 0,
@@ -142,6 +148,8 @@ impl Stats {
         self.batched += other.batched;
         self.wakes += other.wakes;
         self.sleeps += other.sleeps;
+        self.turns += other.turns;
+        self.busy_us += other.busy_us;
         self.expiry_us += other.expiry_us;
         self.expiry_cut_short += other.expiry_cut_short;
         self.denied_auth += other.denied_auth;

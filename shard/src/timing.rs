@@ -17,6 +17,8 @@ use protocol::command::{Flags, KeyShape};
 use protocol::reply::Reply;
 use protocol::table::CommandId;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::client::Client;
 use crate::config::Config;
 use crate::context::Caller;
@@ -53,6 +55,8 @@ pub struct Timing {
     /// Commands that take so long are looked at closer.
     noteworthy_ns: u64,
     tracks: bool,
+    /// CPU time of the thread when statistics began.
+    busy_before_us: u64,
     /// The gathering that the running command has begun.
     pub(crate) gathering: Option<usize>,
     /// By the command's place in the table; made when it first runs.
@@ -69,6 +73,7 @@ impl Timing {
             is_brief: CommandId::all().map(is_brief).collect(),
             noteworthy_ns: noteworthy_ns(config),
             tracks: config.latency_tracking,
+            busy_before_us: 0,
             gathering: None,
             histograms: no_histograms(),
         }
@@ -83,7 +88,16 @@ impl Timing {
     /// Forgets all durations.
     pub fn reset(&mut self) {
         self.histograms = no_histograms();
+        self.busy_before_us = thread_busy_us();
     }
+}
+
+/// Microseconds of CPU that the calling thread has taken. That is the time that it spends in its event loop: it waits without a core.
+fn thread_busy_us() -> u64 {
+    let taken = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(taken.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(taken.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000) + nanos / 1_000
 }
 
 fn is_brief(id: CommandId) -> bool {
@@ -206,6 +220,14 @@ impl Shard {
             }
         }
         result
+    }
+
+    /// Brings the time that this shard's thread has worked up to date.
+    pub(crate) fn count_busy_time(&mut self) {
+        if self.speaks_for_thread() {
+            let before = self.timing.busy_before_us;
+            self.stats.busy_us = thread_busy_us().saturating_sub(before);
+        }
     }
 
     /// A session command has all its answers. Only now it counts: INFO does not show itself, and RESETSTAT is the first that counts again.

@@ -97,6 +97,7 @@ impl Shard {
         if !self.awake {
             self.wake_up();
         }
+        self.stats.turns += 1;
         self.count_late_turn();
         for waker in self.step_wakers.drain(..) {
             waker.wake();

@@ -46,11 +46,15 @@ struct Writing {
     terms: Terms,
     /// What has been written since the last piece.
     piece: Vec<u8>,
+    /// Keys that have been written and not been told of.
+    keys: u64,
 }
 
 /// Keys as a file holds them, behind the number of their database; none where the next piece will have them.
 pub struct Piece {
     pub bytes: Vec<u8>,
+    /// Keys that were written since the piece before, this one's or the next one's.
+    pub keys: u64,
     /// It was this keyspace's last.
     pub last: bool,
 }
@@ -66,6 +70,7 @@ impl Writing {
             compression,
         } = self.terms;
         rdb::key(&mut self.piece, entry, access, now, compression);
+        self.keys += 1;
     }
 }
 
@@ -89,6 +94,7 @@ impl Keyspace {
                 database,
                 terms,
                 piece: Vec::new(),
+                keys: 0,
             },
             next: Position::default(),
             touched: HashSet::default(),
@@ -136,6 +142,7 @@ impl Keyspace {
             database,
             terms,
             piece: Vec::new(),
+            keys: 0,
         };
         let next = self.scan(from, count, |entry| out.write(entry));
         (out.piece, next)
@@ -153,6 +160,7 @@ impl Keyspace {
         let Some(next) = next else {
             return Some(Piece {
                 bytes: cut.out.piece,
+                keys: cut.out.keys,
                 last: true,
             });
         };
@@ -163,7 +171,12 @@ impl Keyspace {
             bytes = std::mem::replace(&mut cut.out.piece, room);
         }
         cut.next = next;
+        let keys = std::mem::take(&mut cut.out.keys);
         self.cut = Some(cut);
-        Some(Piece { bytes, last: false })
+        Some(Piece {
+            bytes,
+            keys,
+            last: false,
+        })
     }
 }

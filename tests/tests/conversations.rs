@@ -157,6 +157,11 @@ fn hyperloglog() {
     compare(include_str!("conversations/hyperloglog.txt"));
 }
 
+#[test]
+fn waiting() {
+    compare(include_str!("conversations/waiting.txt"));
+}
+
 /// Redis's versions say it in other words, with the same code.
 #[test]
 fn who_reads_for_a_group_that_goes_is_told() {

@@ -13,22 +13,6 @@ macro_rules! planned_commands { ($($so_far:tt)*) => { $crate::join_commands! { $
         summary "Moves keys to another server, each atomically.";
     }
 
-    "wait" => session(replication::wait) {
-        arity 3; flags [BLOCKING]; acl [CONNECTION]; keys [];
-        tips ["request_policy:all_shards", "response_policy:agg_min"];
-        group Generic; since "3.0.0"; complexity "O(1)";
-        syntax "numreplicas timeout:integer";
-        summary "Waits until replicas have acknowledged this connection's writes.";
-    }
-
-    "waitaof" => session(replication::waitaof) {
-        arity 4; flags [BLOCKING]; acl [CONNECTION]; keys [];
-        tips ["request_policy:all_shards", "response_policy:agg_min"];
-        group Generic; since "7.2.0"; complexity "O(1)";
-        syntax "numlocal numreplicas timeout:integer";
-        summary "Waits until this connection's writes are on disk here and on replicas.";
-    }
-
     "acl" => container {
         arity -2; flags []; acl []; keys [];
         group Server; since "6.0.0"; complexity "";

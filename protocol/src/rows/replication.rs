@@ -46,4 +46,20 @@ macro_rules! replication_commands { ($($so_far:tt)*) => { $crate::join_commands!
         syntax "";
         summary "What a replica asked its master for, before PSYNC.";
     }
+
+    "wait" => session(wait::wait) {
+        arity 3; flags [BLOCKING]; acl [CONNECTION]; keys [];
+        tips ["request_policy:all_shards", "response_policy:agg_min"];
+        group Generic; since "3.0.0"; complexity "O(1)";
+        syntax "numreplicas timeout:integer";
+        summary "Waits until replicas have acknowledged this connection's writes.";
+    }
+
+    "waitaof" => session(wait::waitaof) {
+        arity 4; flags [BLOCKING]; acl [CONNECTION]; keys [];
+        tips ["request_policy:all_shards", "response_policy:agg_min"];
+        group Generic; since "7.2.0"; complexity "O(1)";
+        syntax "numlocal numreplicas timeout:integer";
+        summary "Waits until this connection's writes are on disk here and on replicas.";
+    }
 } } }

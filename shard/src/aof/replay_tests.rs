@@ -188,7 +188,6 @@ fn process(config: &Config) -> Process {
     let allocator = Allocator {
         used_bytes: || 0,
         give_back: || {},
-        committed_bytes: || 0,
         report: String::new,
     };
     let undertaker = Undertaker::start(memory.clone()).expect("a thread");

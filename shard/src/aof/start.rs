@@ -59,6 +59,7 @@ fn go_on_with(process: &Process, folder: &Folder, manifest: Manifest) -> io::Res
     folder.tidy(&manifest)?;
     let (base, all) = folder.sizes(&manifest)?;
     process.snapshots.log_based(base, all);
+    process.snapshots.log_is_based();
     process.set_manifest(manifest);
     Ok(())
 }

@@ -33,10 +33,12 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
                     sync(&shard, old).await;
                 }
                 open = reopen(&shard, &path).await;
-                let log = &mut shard.borrow_mut().log;
+                let mut shard = shard.borrow_mut();
+                let log = &mut shard.log;
                 log.file_bytes = open.as_ref().map_or(0, Open::bytes);
                 // What came before is synced, or given up.
                 (log.written, log.synced) = (from, from);
+                shard.tell_sync_waits();
             }
             Some(Step::Close) => {
                 if let Some(old) = &mut open.take() {

@@ -185,6 +185,17 @@ impl WaitTable {
         self.queues.values().map(HashMap::len).sum()
     }
 
+    /// Those of them where somebody is answered, too, when the key goes.
+    pub fn waited_for_without_value(&self) -> usize {
+        if self.of_groups == 0 {
+            return 0;
+        }
+        let of_groups = self.waiters.values();
+        let of_groups = of_groups.filter(|it| it.waiter.wants() == Wants::Group);
+        let keys: BTreeSet<_> = of_groups.flat_map(|it| &it.keys).collect();
+        keys.len()
+    }
+
     /// Waiters whose time can run out here.
     pub fn with_deadline(&self) -> usize {
         self.deadlines.len()

@@ -14,14 +14,15 @@ use protocol::table::CommandId;
 
 use crate::client::Client;
 use crate::commands::info_clients::Clients;
+use crate::commands::info_cpu::{CpuTime, Traffic};
 use crate::commands::info_keyspace::Database;
-use crate::commands::info_memory;
 use crate::commands::latency::join;
 use crate::commands::options::is;
+use crate::commands::{info_cpu, info_memory};
 use crate::config::{Config, Supervised};
 use crate::dispatch::handler::Answer;
 use crate::error::Error;
-use crate::memory::footprint::{self, Footprint};
+use crate::memory::footprint::{self, Footprint, ratio};
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::pubsub::Topic;
 use crate::shard::Shard;
@@ -45,11 +46,12 @@ macro_rules! sections {
 }
 
 /// All of them, in the order in which they are shown.
-const SECTIONS: [Section; 13] = sections! {
+const SECTIONS: [Section; 14] = sections! {
     "server" "Server" true server
     "clients" "Clients" true clients
     "memory" "Memory" true memory
     "persistence" "Persistence" true persistence
+    "threads" "Threads" true threads
     "stats" "Stats" true stats
     "replication" "Replication" true replication
     "cpu" "CPU" true cpu
@@ -70,6 +72,10 @@ pub struct Part {
     stats: Stats,
     clients: Clients,
     rates: Current,
+    /// Of the threads that run shards.
+    cpu: CpuTime,
+    /// Of each shard.
+    traffic: Vec<Traffic>,
     footprint: footprint::Part,
     keyspace_hits: u64,
     keyspace_misses: u64,
@@ -85,6 +91,7 @@ pub struct Part {
 impl Part {
     fn of(shard: &mut Shard) -> Self {
         let footprint = footprint::Part::of(shard);
+        shard.count_busy_time();
         let snapshots = &shard.process.snapshots;
         snapshots.publish_dirty(shard.id, shard.effects.dirty);
         snapshots.publish_log(shard.id, shard.log.file_bytes);
@@ -97,6 +104,8 @@ impl Part {
         });
         let databases = databases.collect();
         Self {
+            cpu: shard.cpu_of_thread(),
+            traffic: vec![Traffic::of(shard)],
             stats: shard.stats.clone(),
             footprint,
             clients: Clients::of(shard),
@@ -117,6 +126,8 @@ impl Part {
         self.stats.add(&other.stats);
         self.clients.add(&other.clients);
         self.rates.add(other.rates);
+        self.cpu.add(other.cpu);
+        self.traffic.extend_from_slice(&other.traffic);
         self.footprint.add(&other.footprint);
         self.keyspace_hits += other.keyspace_hits;
         self.keyspace_misses += other.keyspace_misses;
@@ -229,11 +240,15 @@ fn server(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "percore_version": VERSION,
         "redis_git_sha1": "00000000",
         "redis_git_dirty": 0,
+        "redis_build_id": format_args!("{:016x}", build_id()),
         "redis_mode": "standalone",
         "os": format_args!("{} {} {}", os_name(), kernel.trim(), env::consts::ARCH),
         "arch_bits": usize::BITS,
         "monotonic_clock": "POSIX clock_gettime",
         "multiplexing_api": shared.driver.name(),
+        "atomicvar_api": "c11-builtin",
+        // As Redis says where it was built by another compiler.
+        "gcc_version": "0.0.0",
         "process_id": process::id(),
         "process_supervised": supervisor(report.shard.config.supervised),
         "run_id": shared.run_id,
@@ -250,6 +265,15 @@ fn server(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "shards": shared.slots.shards(),
     )?;
     listeners(&report.shard.config, out)
+}
+
+/// Tells builds apart: a hash (FNV-1a) of the version and of what it was built for.
+fn build_id() -> u64 {
+    let built = [VERSION, env::consts::OS, env::consts::ARCH];
+    let bytes = built.iter().flat_map(|text| text.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// What is listened on, a line each.
@@ -315,12 +339,16 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let (current_s, rewrite_s) = (snapshots.current_s(), snapshots.current_rewrite_s());
     let (rewrites, rewrites_failed) = snapshots.rewrites();
     let (keys_loaded, keys_expired) = snapshots.loaded();
+    let (keys_written, keys_to_write) = snapshots.written();
     lines!(out,
         "loading": u8::from(report.shard.refusals.loading),
         "async_loading": 0,
         "current_cow_peak": 0,
         "current_cow_size": 0,
         "current_cow_size_age": 0,
+        "current_fork_perc": format_args!("{:.2}", 100.0 * ratio(keys_written, keys_to_write)),
+        "current_save_keys_processed": keys_written,
+        "current_save_keys_total": keys_to_write,
         "rdb_changes_since_last_save": snapshots.changes(),
         "rdb_bgsave_in_progress": u8::from(current_s.is_some()),
         "rdb_last_save_time": snapshots.last_save_s(),
@@ -350,6 +378,9 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
             "aof_base_size": rewritten_bytes,
             "aof_pending_rewrite": u8::from(snapshots.rewrite_scheduled()),
             "aof_buffer_length": report.sum.footprint.log_buffer_bytes,
+            // Each shard's log syncs itself: none stands in a queue, and none is put off for another.
+            "aof_pending_bio_fsync": 0,
+            "aof_delayed_fsync": 0,
         )?;
     }
     match report.shard.refusals.loading {
@@ -375,6 +406,8 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let sum = &report.sum;
     let stats = &sum.stats;
     let pubsub = &report.shard.process.pubsub;
+    let memory = &report.shard.process.memory;
+    let (exceeded_ms, exceeded_now_ms) = memory.exceeded_ms(report.shard.now.ms());
     lines!(out,
         "total_connections_received": stats.connections,
         "total_commands_processed": stats.calls.iter().sum::<u64>(),
@@ -393,10 +426,15 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "sync_partial_err": 0,
         "expired_subkeys": sum.expired_fields,
         "expired_keys": sum.expired_keys,
+        // None that is known: the clock goes by the deadlines and does not look at keys by chance.
+        "expired_stale_perc": "0.00",
         "expired_time_cap_reached_count": stats.expiry_cut_short,
         "expire_cycle_cpu_milliseconds": stats.expiry_us / 1_000,
         "evicted_keys": sum.evicted_keys,
         "evicted_clients": stats.evicted_clients,
+        "evicted_scripts": 0,
+        "total_eviction_exceeded_time": exceeded_ms,
+        "current_eviction_exceeded_time": exceeded_now_ms,
         "keyspace_hits": sum.keyspace_hits,
         "keyspace_misses": sum.keyspace_misses,
         "pubsub_channels": pubsub.count(Topic::Channel),
@@ -417,12 +455,23 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "tracking_total_prefixes": report.shard.effects.invalidations.prefixes.len(),
         "unexpected_error_replies": 0,
         "total_error_replies": stats.error_replies,
+        "dump_payload_sanitizations": payloads_taken(stats),
         "total_reads_processed": stats.reads,
         "total_writes_processed": stats.writes,
         "io_threaded_reads_processed": 0,
         "io_threaded_writes_processed": 0,
+        "io_threaded_total_prefetch_batches": 0,
+        "io_threaded_total_prefetch_entries": 0,
         "client_query_buffer_limit_disconnections": stats.input_limit_closes,
         "client_output_buffer_limit_disconnections": stats.output_limit_closes,
+        // Buffers of replies have no fixed size.
+        "reply_buffer_shrinks": 0,
+        "reply_buffer_expands": 0,
+        "eventloop_cycles": stats.turns,
+        "eventloop_duration_sum": stats.busy_us,
+        "eventloop_duration_cmd_sum": stats.nanos.iter().sum::<u64>() / 1_000,
+        "instantaneous_eventloop_cycles_per_sec": sum.rates.turns.round(),
+        "instantaneous_eventloop_duration_usec": sum.rates.us_per_turn().round(),
         "acl_access_denied_auth": stats.denied_auth,
         "acl_access_denied_cmd": 0,
         "acl_access_denied_key": 0,
@@ -435,6 +484,13 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "shard_transactions": stats.transactions,
         "shard_transactions_retried": stats.transactions_retried,
     )
+}
+
+/// RESTOREs that were taken: every payload is looked over.
+fn payloads_taken(stats: &Stats) -> u64 {
+    const RESTORE: CommandId = CommandId::named("restore");
+    let index = RESTORE.index();
+    stats.calls[index].saturating_sub(stats.failed[index])
 }
 
 fn replication(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
@@ -453,26 +509,12 @@ fn replication(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     )
 }
 
-fn cpu(_: &Report<'_>, out: &mut String) -> std::fmt::Result {
-    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let (user, system) = cpu_seconds(&text).unwrap_or_default();
-    lines!(out,
-        "used_cpu_sys": format_args!("{system:.6}"),
-        "used_cpu_user": format_args!("{user:.6}"),
-        "used_cpu_sys_children": "0.000000",
-        "used_cpu_user_children": "0.000000",
-    )
+fn threads(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    info_cpu::write_threads(&report.sum.traffic, out)
 }
 
-/// Seconds of CPU in user and in kernel mode, from the text of `/proc/self/stat`.
-fn cpu_seconds(text: &str) -> Option<(f64, f64)> {
-    /// The kernel counts for user space in hundredths, on every architecture that this is built for.
-    const TICKS_PER_SECOND: f64 = 100.0;
-    // The name of the program may hold anything but ends with the last parenthesis. User time is field 14 of the line, twelve behind it.
-    let (_, rest) = text.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace().skip(11);
-    let mut seconds = || Some(fields.next()?.parse::<f64>().ok()? / TICKS_PER_SECOND);
-    Some((seconds()?, seconds()?))
+fn cpu(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
+    info_cpu::write_cpu(report.sum.cpu, out)
 }
 
 fn commandstats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
@@ -530,6 +572,14 @@ fn keyspace(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 }
 
 impl Shard {
+    /// CPU time of this shard's thread; none where another shard tells that.
+    fn cpu_of_thread(&self) -> CpuTime {
+        match self.speaks_for_thread() {
+            true => CpuTime::of_this_thread(),
+            false => CpuTime::default(),
+        }
+    }
+
     /// Begins to count anew what INFO shows as statistics.
     pub fn reset_stats(&mut self) {
         self.stats = Stats::default();
@@ -539,7 +589,7 @@ impl Shard {
         self.effects.expired_keys = 0;
         self.effects.evicted_keys = 0;
         self.effects.expired_fields = 0;
-        self.process.memory.count_freed_anew();
+        self.process.memory.count_anew();
     }
 }
 
@@ -565,13 +615,6 @@ mod tests {
         assert_eq!(shown("info all").len(), SECTIONS.len());
         assert_eq!(shown("info CPU memory"), ["memory", "cpu"]);
         assert!(shown("info nonsense").is_empty());
-    }
-
-    #[test]
-    fn cpu_time_is_found_behind_any_name() {
-        let text = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 125 0";
-        assert_eq!(cpu_seconds(text), Some((2.5, 1.25)));
-        assert_eq!(cpu_seconds(""), None);
     }
 
     #[test]

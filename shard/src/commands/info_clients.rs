@@ -15,6 +15,7 @@ pub struct Clients {
     tracking: u64,
     watched_keys: u64,
     blocking_keys: u64,
+    blocking_keys_on_nokey: u64,
     in_timeout_table: u64,
     input_bytes_max: u64,
     output_bytes_max: u64,
@@ -33,7 +34,8 @@ impl Clients {
             blocked: (shard.blocked_clients() + shard.postponed_clients()) as u64,
             watched_keys: shard.effects.watches.len() as u64,
             blocking_keys: waits.waited_for() as u64,
-            in_timeout_table: waits.with_deadline() as u64,
+            blocking_keys_on_nokey: waits.waited_for_without_value() as u64,
+            in_timeout_table: shard.clients_with_deadline() as u64,
             ..Self::default()
         };
         for (_, known) in &shard.clients {
@@ -64,6 +66,7 @@ impl Clients {
         self.tracking += other.tracking;
         self.watched_keys += other.watched_keys;
         self.blocking_keys += other.blocking_keys;
+        self.blocking_keys_on_nokey += other.blocking_keys_on_nokey;
         self.in_timeout_table += other.in_timeout_table;
         self.input_bytes_max = self.input_bytes_max.max(other.input_bytes_max);
         self.output_bytes_max = self.output_bytes_max.max(other.output_bytes_max);
@@ -86,6 +89,7 @@ impl Clients {
             ("clients_in_timeout_table", self.in_timeout_table),
             ("total_watched_keys", self.watched_keys),
             ("total_blocking_keys", self.blocking_keys),
+            ("total_blocking_keys_on_nokey", self.blocking_keys_on_nokey),
         ] {
             write!(out, "{name}:{value}\r\n")?;
         }

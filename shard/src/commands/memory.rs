@@ -127,13 +127,16 @@ fn figures(footprint: &Footprint) -> Vec<(Cow<'static, str>, Figure)> {
         used,
         peak,
         startup,
-        committed,
+        held,
         resident,
         overhead,
         dataset,
         keys,
+        ..
     } = footprint;
     let bytes = |value: &u64| Figure::Bytes(i64::try_from(*value).unwrap_or(i64::MAX));
+    let used_databases = parts.databases.iter().filter(|(keys, _)| *keys > 0);
+    let table_bytes: u64 = used_databases.map(|(_, bytes)| bytes).sum();
     let tables = parts.databases.iter().enumerate();
     let tables = tables
         .filter(|(_, (keys, _))| *keys > 0)
@@ -147,14 +150,22 @@ fn figures(footprint: &Footprint) -> Vec<(Cow<'static, str>, Figure)> {
         ("total.allocated", bytes(used)),
         ("startup.allocated", bytes(startup)),
         ("replication.backlog", bytes(&0)),
+        ("replica.fullsync.buffer", bytes(&0)),
         ("clients.slaves", bytes(&0)),
         ("clients.normal", bytes(&parts.clients_bytes)),
         ("cluster.links", bytes(&0)),
         ("aof.buffer", bytes(&parts.log_buffer_bytes)),
+        ("lua.caches", bytes(&0)),
+        ("functions.caches", bytes(&0)),
+        ("script.VMs", bytes(&0)),
     ])
     .chain(tables)
     .chain(fixed(vec![
+        ("overhead.db.hashtable.lut", bytes(&table_bytes)),
+        // Tables grow by a segment at a time.
+        ("overhead.db.hashtable.rehashing", bytes(&0)),
         ("overhead.total", bytes(overhead)),
+        ("db.dict.rehashing.count", bytes(&0)),
         ("keys.count", bytes(keys)),
         (
             "keys.bytes-per-key",
@@ -170,23 +181,23 @@ fn figures(footprint: &Footprint) -> Vec<(Cow<'static, str>, Figure)> {
             Figure::Share(100.0 * ratio(*used, *peak)),
         ),
         ("allocator.allocated", bytes(used)),
-        ("allocator.active", bytes(committed)),
-        ("allocator.resident", bytes(committed)),
+        ("allocator.active", bytes(held)),
+        ("allocator.resident", bytes(held)),
+        ("allocator.muzzy", bytes(&0)),
         (
             "allocator-fragmentation.ratio",
-            Figure::Share(ratio(*committed, *used)),
+            Figure::Share(ratio(*held, *used)),
         ),
         (
             "allocator-fragmentation.bytes",
-            Figure::Bytes(difference(*committed, *used)),
+            Figure::Bytes(difference(*held, *used)),
         ),
-        (
-            "rss-overhead.ratio",
-            Figure::Share(ratio(*resident, *committed)),
-        ),
+        ("allocator-rss.ratio", Figure::Share(ratio(*held, *held))),
+        ("allocator-rss.bytes", bytes(&0)),
+        ("rss-overhead.ratio", Figure::Share(ratio(*resident, *held))),
         (
             "rss-overhead.bytes",
-            Figure::Bytes(difference(*resident, *committed)),
+            Figure::Bytes(difference(*resident, *held)),
         ),
         ("fragmentation", Figure::Share(ratio(*resident, *used))),
         (
@@ -215,7 +226,7 @@ fn diagnosis(footprint: &Footprint) -> String {
         used,
         peak,
         resident,
-        committed,
+        held,
         ..
     } = *footprint;
     if used < DOCTOR_BYTES_MIN {
@@ -228,16 +239,16 @@ fn diagnosis(footprint: &Footprint) -> String {
             "At its peak {above_now:.2} times as much was in use. What was freed since may still be held for the next peak: MEMORY PURGE returns it."
         ));
     }
-    let kept = ratio(committed, used);
-    if kept > DOCTOR_FRAGMENTATION_MAX && committed - used > DOCTOR_BYTES_MIN {
+    let kept = ratio(held, used);
+    if kept > DOCTOR_FRAGMENTATION_MAX && held.saturating_sub(used) > DOCTOR_BYTES_MIN {
         found.push(format!(
             "The allocator holds {kept:.2} times what is in use: blocks that stay lie between blocks that went. It is used again for values of like sizes; a restart would return it."
         ));
     }
-    let fragmentation = ratio(resident, used);
-    if fragmentation > DOCTOR_FRAGMENTATION_MAX && resident - used > DOCTOR_BYTES_MIN {
+    let beside = ratio(resident, held);
+    if beside > DOCTOR_FRAGMENTATION_MAX && resident.saturating_sub(held) > DOCTOR_BYTES_MIN {
         found.push(format!(
-            "The process takes {fragmentation:.2} times the memory that is in use. Much of it may have been freed of late, and be used again."
+            "The process takes {beside:.2} times the memory that its allocator holds. The rest is of files that it has mapped: its own program, most of all."
         ));
     }
     let each = footprint
@@ -310,7 +321,7 @@ mod tests {
         let well = Footprint {
             used: 1 << 30,
             peak: 1 << 30,
-            committed: 1 << 30,
+            held: 1 << 30,
             resident: 1 << 30,
             ..Footprint::default()
         };
@@ -322,7 +333,9 @@ mod tests {
         };
         assert!(said(|it| it.used = 1 << 20).contains("too little"));
         assert!(said(|it| it.resident *= 2).contains("takes 2.00 times"));
-        assert!(said(|it| it.committed *= 2).contains("holds 2.00 times"));
+        assert!(
+            said(|it| (it.held, it.resident) = (2 << 30, 2 << 30)).contains("holds 2.00 times")
+        );
         assert!(said(|it| it.peak *= 2).contains("peak 2.00 times"));
         let text = said(|it| (it.parts.clients, it.parts.clients_bytes) = (2, 1 << 20));
         assert!(text.contains("524288 bytes"), "{text}");

@@ -49,9 +49,10 @@ const fn table() -> [Behind; COMMANDS.len()] {
     behind
 }
 
-/// What tells others, whether or not they wait for a key; what tells of others; and what goes from shard to shard on a way of its own.
+/// What tells others, whether or not they wait for a key; what tells of others, or of the connection's own writes; and what goes from shard to shard on a
+/// way of its own.
 const EVERYTHING: &[&str] = &[
-    "scan", "publish", "spublish", "slowlog", "latency", "monitor",
+    "scan", "publish", "spublish", "slowlog", "latency", "monitor", "waitaof",
 ];
 
 /// What may put something where somebody waits for it, or wakes him in another way.

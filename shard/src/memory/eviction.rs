@@ -158,6 +158,13 @@ impl Shard {
                 break Room::Unfinished;
             }
         };
+        let now_ms = self.now.ms();
+        match room {
+            Room::Enough => process.memory.is_within_limit(now_ms),
+            Room::Unfinished | Room::Elsewhere | Room::None => {
+                process.memory.is_beyond_limit(now_ms);
+            }
+        }
         self.bury();
         self.publish_moved();
         self.serve_ready();
@@ -229,7 +236,11 @@ impl Shard {
 
     /// Makes room now; what time does not allow is done in the next turns, between which connections have theirs.
     pub(crate) fn evict_soon(&mut self) {
-        self.eviction_unfinished = self.make_room() == Room::Unfinished;
+        let room = self.make_room();
+        if room == Room::Enough {
+            self.process.memory.is_within_limit(self.now.ms());
+        }
+        self.eviction_unfinished = room == Room::Unfinished;
         if self.eviction_unfinished {
             self.schedule_turn();
         }

@@ -61,10 +61,13 @@ pub struct Footprint {
     pub used: u64,
     /// The most of it when somebody looked.
     pub peak: u64,
+    /// Unix seconds of that.
+    pub peak_unix_s: u64,
     /// What was in use before there was any data.
     pub startup: u64,
-    /// What the allocator has of the system.
-    pub committed: u64,
+    /// What the allocator has in RAM: anonymous memory of the process, in which next to the allocator's there are only the stacks of its threads. What the
+    /// allocator calls committed is no measure: on Linux it is all that it has reserved, a gigabyte and more, touched or not.
+    pub held: u64,
     /// What of the process is in RAM.
     pub resident: u64,
     /// What is no data.
@@ -88,7 +91,8 @@ impl Footprint {
             used,
             peak: process.memory.peak_bytes(),
             startup,
-            committed: (process.allocator.committed_bytes)(),
+            peak_unix_s: process.memory.peak_unix_s(),
+            held: held_bytes(),
             resident: resident_bytes(),
             overhead,
             dataset: used - overhead,
@@ -117,6 +121,11 @@ impl Part {
 /// Memory of the process that is in RAM, in bytes; 0 where the system does not tell.
 pub fn resident_bytes() -> u64 {
     kilobytes_of("/proc/self/status", "VmRSS:")
+}
+
+/// The part of it that is not of files, in bytes.
+fn held_bytes() -> u64 {
+    kilobytes_of("/proc/self/status", "RssAnon:")
 }
 
 /// Memory of this machine, in bytes; 0 where the system does not tell.
@@ -173,6 +182,7 @@ mod tests {
     #[test]
     fn the_system_tells_what_is_resident() {
         assert!(resident_bytes() > 0);
+        assert!((1..=resident_bytes()).contains(&held_bytes()));
         assert!(machine_bytes() > resident_bytes());
         assert_eq!(kilobytes_of("/proc/self/status", "Nonsense:"), 0);
         assert_eq!((difference(1, 3), ratio(1, 0)), (-2, 0.0));

@@ -91,13 +91,16 @@ impl Shard {
     /// On the coordinator, while all databases are in its hand: this is the instant.
     pub(crate) fn cut<'a>(&mut self, cut: Cut, lent: impl Iterator<Item = &'a mut Lent>) {
         let terms = snapshot::file::terms(&self.config);
-        let mut dirty = 0;
+        let (mut dirty, mut keys) = (0, 0);
         for lent in lent {
+            let databases = &lent.databases;
+            let lens = databases.indices().map(|db| databases.get(db).len() as u64);
+            keys += lens.sum::<u64>();
             lent.databases.begin_cut(terms);
             lent.cut = Some(cut);
             dirty += lent.dirty;
         }
-        self.process.snapshots.is_cut(cut.number, dirty);
+        self.process.snapshots.is_cut(cut.number, dirty, keys);
     }
 
     /// On the coordinator, when all databases have gone home: BGSAVE is answered.
@@ -180,6 +183,7 @@ impl Shard {
     /// On each shard, after one ended. The last to hear of it answers those who wait.
     fn snapshot_ended(&mut self) {
         self.heed_snapshot_result();
+        self.tell_sync_waits();
         let process = self.process.clone();
         let mut under_way = lock(&process.snapshots.under_way);
         if under_way.as_ref().is_some_and(|it| !it.saved) {
@@ -310,6 +314,7 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
         worked += began.elapsed();
         match piece {
             Some(piece) => {
+                shard.borrow().process.snapshots.note_written(piece.keys);
                 if piece.last || !piece.bytes.is_empty() {
                     hand_on(&shard, number, piece).await;
                 }

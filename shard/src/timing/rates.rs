@@ -17,6 +17,8 @@ struct Counts {
     commands: u64,
     input_bytes: u64,
     output_bytes: u64,
+    turns: u64,
+    busy_us: u64,
 }
 
 impl Counts {
@@ -25,6 +27,8 @@ impl Counts {
             commands: stats.commands,
             input_bytes: stats.net_input_bytes,
             output_bytes: stats.net_output_bytes,
+            turns: stats.turns,
+            busy_us: stats.busy_us,
         }
     }
 }
@@ -41,6 +45,9 @@ pub struct Current {
     pub commands: f64,
     pub input_bytes: f64,
     pub output_bytes: f64,
+    /// Turns, and microseconds of CPU that they took with all that belongs to them.
+    pub turns: f64,
+    pub busy_us: f64,
 }
 
 impl Rates {
@@ -70,6 +77,8 @@ impl Rates {
             commands: rate(counts.commands, before.commands),
             input_bytes: rate(counts.input_bytes, before.input_bytes),
             output_bytes: rate(counts.output_bytes, before.output_bytes),
+            turns: rate(counts.turns, before.turns),
+            busy_us: rate(counts.busy_us, before.busy_us),
         }
     }
 }
@@ -80,6 +89,17 @@ impl Current {
         self.commands += other.commands;
         self.input_bytes += other.input_bytes;
         self.output_bytes += other.output_bytes;
+        self.turns += other.turns;
+        self.busy_us += other.busy_us;
+    }
+
+    /// Microseconds of CPU a turn.
+    pub fn us_per_turn(&self) -> f64 {
+        if self.turns > 0.0 {
+            self.busy_us / self.turns
+        } else {
+            0.0
+        }
     }
 }
 

@@ -270,3 +270,54 @@ fn several_keys_are_shown_when_they_are_on_disk() {
         }
     }
 }
+
+/// What WAITAOF has told of is safe under `everysec`, too, whatever transactions others are at on the same shards.
+#[test]
+fn what_waitaof_has_told_of_is_safe() {
+    const CLIENTS: usize = 3;
+    let mut rng = Rng::new();
+    for shards in [1, 2, 4, 4] {
+        let disk = Disk::new();
+        let flags = "--appendonly yes --appendfsync everysec";
+        let options = Options::shards(shards).flags(flags).disk(&disk);
+        let mut server = Server::start(options.clone());
+        let mut wires: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+        let mut safe = 0;
+        std::thread::scope(|scope| {
+            for (client, wire) in wires.iter_mut().enumerate() {
+                scope.spawn(move || {
+                    for n in 0.. {
+                        let set = format!("MSET a:{client}:{n} 1 b:{client}:{n} 2\r\n");
+                        let sent = wire.try_send(set.as_bytes());
+                        if sent.is_err() || !matches!(wire.try_reply(), Ok(Some(_))) {
+                            return;
+                        }
+                    }
+                });
+            }
+            let mut wire = server.connect();
+            for round in 0..2 {
+                for n in 0..20 {
+                    wire.ask(&format!("SET key:{round}:{n} x"));
+                    wire.ask(&format!("MSET c:{round}:{n} 1 d:{round}:{n} 2"));
+                }
+                let told = wire.ask("WAITAOF 1 0 0").elements().expect("two numbers");
+                assert_eq!(told[0].integer(), 1, "{shards} shards");
+                safe = round + 1;
+            }
+            server.signal("KILL");
+        });
+        server.until_gone();
+        disk.lose_power(server.directory(), &mut rng);
+        disk.begin(server.directory());
+        server.restart_with(options);
+        let mut wire = server.connect();
+        for round in 0..safe {
+            for n in 0..20 {
+                let keys = format!("key:{round}:{n} c:{round}:{n} d:{round}:{n}");
+                let there = wire.ask(&format!("EXISTS {keys}"));
+                assert_eq!(there.integer(), 3, "{n} of round {round}, {shards} shards");
+            }
+        }
+    }
+}
