@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("percore: {failure}");
-            if daemon::is_detached() {
+            if logs::is_in_file() {
                 error!("{failure}");
             }
             ExitCode::FAILURE
@@ -68,13 +68,14 @@ fn run() -> Result<(), Failure> {
         file,
         passed_over,
     } = start;
+    // First: what is wrong from here on stands in the log.
+    let (log_control, log_file) = logs::start(&config)?;
     fs::read_dir(&config.dir).map_err(|error| {
         Failure(format!(
             "cannot read the directory {}: {error}; make it readable or choose another with --dir",
             config.dir.display()
         ))
     })?;
-    let log_level = logs::start(&config)?;
     if daemon::detach(&config)? {
         return Ok(());
     }
@@ -117,7 +118,7 @@ fn run() -> Result<(), Failure> {
             committed_bytes: memory::committed_bytes,
             report: memory::report,
         },
-        log_level,
+        log_control,
     })
     .map_err(|error| match error.kind() {
         // What was read is not what it should be, and says so itself.
@@ -130,7 +131,7 @@ fn run() -> Result<(), Failure> {
         metrics::serve(for_metrics, server.metrics())
             .map_err(|error| Failure(format!("cannot start the thread for metrics: {error}")))?;
     }
-    signals::stop_on(signals, server.stop_handle())
+    signals::stop_on(signals, server.stop_handle(), log_file)
         .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
     supervisor::tell_ready(&settings);
     let ended = server.wait();

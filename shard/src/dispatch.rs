@@ -16,9 +16,10 @@ use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
 use smallvec::SmallVec;
 use storage::prefetch::GROUP_LEN_MAX;
-use tracing::{debug, info};
+use tracing::{debug, warn};
 
 use crate::blocking::BlockedAt;
+use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::commands::{copy, sort};
@@ -124,16 +125,23 @@ impl Shard {
         let reason = error.text();
         let text = Error::from_bytes([b"ERR ".as_slice(), &reason].concat());
         self.stats.rejected(None, &text);
-        let id = client.session.id;
-        if too_long && let Some(left_out) = self.told.limits.tell(self.second()) {
-            info!(
+        let (id, address) = (client.session.id, &*client.peer.address);
+        if !too_long {
+            debug!(client = id, address, reason = %reason.escape_ascii(), "closing a client that does not keep to the protocol");
+        } else if let Some(left_out) = self.told.limits.tell(self.second()) {
+            warn!(
                 client = id,
-                left_out, "closing a client (client-query-buffer-limit)"
+                address,
+                left_out,
+                "closing a client that sent too long a command (client-query-buffer-limit)"
             );
         }
-        debug!(client = id, reason = %reason.escape_ascii(), "closing a client that does not keep to the protocol");
         client.reply(|reply| text.write(reply));
-        client.close(Closing::AfterReplies);
+        let why = match too_long {
+            true => CloseReason::InputLimit,
+            false => CloseReason::ProtocolError,
+        };
+        client.close_for(why, Closing::AfterReplies);
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.

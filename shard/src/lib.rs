@@ -54,6 +54,6 @@ pub mod transaction;
 pub mod turn;
 
 pub use metrics::Metrics;
-pub use process::Allocator;
+pub use process::{Allocator, LogControl};
 pub use server::{Server, Setup};
 pub use stop::StopHandle;

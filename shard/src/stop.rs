@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use crate::client::Closing;
+use crate::client::close_reason::CloseReason;
 use crate::mailbox::Doorbell;
 use crate::mailbox::message::Message;
 use crate::process::Process;
@@ -87,7 +88,7 @@ impl Shard {
                     Some(_) => Closing::Now,
                     None => Closing::AfterReplies,
                 };
-                client.close(how);
+                client.close_for(CloseReason::Shutdown, how);
             }
         }
         self.flush_log_at_stop();

@@ -465,7 +465,7 @@ fn cpu(_: &Report<'_>, out: &mut String) -> std::fmt::Result {
 }
 
 /// Seconds of CPU in user and in kernel mode, from the text of `/proc/self/stat`.
-fn cpu_seconds(text: &str) -> Option<(f64, f64)> {
+pub(crate) fn cpu_seconds(text: &str) -> Option<(f64, f64)> {
     /// The kernel counts for user space in hundredths, on every architecture that this is built for.
     const TICKS_PER_SECOND: f64 = 100.0;
     // The name of the program may hold anything but ends with the last parenthesis. User time is field 14 of the line, twelve behind it.

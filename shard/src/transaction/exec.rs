@@ -13,6 +13,7 @@ use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use smallvec::SmallVec;
 
+use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::commands::sort;
 use crate::dispatch::handler::{Answer, HANDLERS, Handler};
@@ -152,7 +153,7 @@ impl Shard {
         let args = OwnedArgs::from(args);
         queue.bytes += args.memory_bytes();
         if queue.bytes > self.config.client_query_buffer_limit {
-            client.close(Closing::Now);
+            client.close_for(CloseReason::InputLimit, Closing::Now);
             return true;
         }
         queue.commands.push(Queued { id, args });
