@@ -53,7 +53,7 @@ pub mod tracking;
 pub mod transaction;
 pub mod turn;
 
-pub use metrics::Metrics;
+pub use metrics::{Exposition, Metrics};
 pub use process::{Allocator, LogControl};
 pub use server::{Server, Setup};
 pub use stop::StopHandle;
