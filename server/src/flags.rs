@@ -4,12 +4,13 @@
 //! -2`). clap's would take too few or too many. So the words of a flag are joined first, up to the next `--`, and clap sees `--name=words`.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use shard::config::{Config, Flag, Kind, Loader, PARAMETERS, Parameter, Section, absent};
+use shard::process::{REDIS_VERSION, VERSION};
 
 use crate::Failure;
 
@@ -78,6 +79,11 @@ pub fn read(args: impl Iterator<Item = OsString>) -> Result<Option<Start>, Failu
     let line = Line::group(args)?;
     let matches = match command().try_get_matches_from(line.for_clap()) {
         Ok(matches) => matches,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            // Without the program's name in front, which clap would put there.
+            let _ = writeln!(std::io::stdout(), "{}", version());
+            return Ok(None);
+        }
         Err(error) if !error.use_stderr() => {
             // Who closed the pipe has read enough.
             let _ = error.print();
@@ -200,6 +206,15 @@ impl Line {
     }
 }
 
+/// Redis's form: tools start a server only once they have read a number behind ` v=`. It is that of
+/// the Redis whose commands these are.
+fn version() -> String {
+    format!(
+        "Redis server v={REDIS_VERSION} sha=00000000:0 malloc=mimalloc bits={} build=0 percore={VERSION}",
+        usize::BITS
+    )
+}
+
 /// The flags as clap knows them. The file is taken before clap looks, and stands here for `--help`.
 fn command() -> Command {
     let file = Arg::new("FILE").help(
@@ -224,7 +239,7 @@ fn command() -> Command {
     });
     Command::new("percore")
         .about(ABOUT)
-        .version(concat!(env!("CARGO_PKG_VERSION"), " (Redis 7.4)"))
+        .version(version())
         .override_usage(
             "percore [FILE | -] [--name value ...]\n       percore check [DIR | FILE] [--name value ...]",
         )

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             leftovers::remove();
             eprintln!("percore: {failure}");
-            if daemon::is_detached() {
+            if logs::is_in_file() {
                 error!("{failure}");
             }
             ExitCode::FAILURE
@@ -65,13 +65,14 @@ fn run() -> Result<(), Failure> {
         file,
         passed_over,
     } = start;
+    // First: what is wrong from here on stands in the log.
+    let (log_control, log_file) = logs::start(&config)?;
     fs::read_dir(&config.dir).map_err(|error| {
         Failure(format!(
             "cannot read the directory {}: {error}; make it readable or choose another with --dir",
             config.dir.display()
         ))
     })?;
-    let log_level = logs::start(&config)?;
     if daemon::detach(&config)? {
         return Ok(());
     }
@@ -96,8 +97,8 @@ fn run() -> Result<(), Failure> {
     }
 
     // Before anybody can connect, and so know that there is something to end.
-    let ends =
-        signals::catch().map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
+    let ends = signals::catch(log_file)
+        .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
     let Listeners { tcp, unix } = listeners::open(&config)?;
     let (unix, socket_file) = unix.unzip();
     if let Some(file) = &socket_file {
@@ -116,7 +117,7 @@ fn run() -> Result<(), Failure> {
             give_back: memory::give_back,
             report: memory::report,
         },
-        log_level,
+        log_control,
         exit: leftovers::exit,
     })
     .map_err(|error| match error.kind() {

@@ -1,17 +1,23 @@
 //! The metrics over HTTP: a thread of its own answers `GET /metrics`, so that a scraper costs no shard more than a visit.
 //!
 //! Scrapers come a few times a minute. One connection is served at a time, each has one request, and everything is bounded: the request's
-//! bytes, the time until it is here, until the shards have answered, until the answer is sent. Protected mode holds here, too: there is no
-//! password to ask for.
+//! bytes, the time until it is here, until the shards have answered, until the answer is sent.
+//!
+//! This machine's scrapers are always answered. Others have to give the password where there is
+//! one, as Prometheus's `basic_auth` or as a bearer's token; where there is none, protected mode
+//! keeps them out.
+
+mod accept;
+mod authorization;
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use shard::Metrics;
-use shard::config::Config;
+use shard::sparing::Sparing;
+use shard::{Exposition, Metrics};
 use tracing::warn;
 
 /// Bytes of a request, with its headers.
@@ -30,7 +36,8 @@ const SHARDS_TIME_MAX: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const PLAIN: &str = "text/plain; charset=utf-8";
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+const WORDS: &str = "text/plain; charset=utf-8";
 
 /// Answers scrapers for as long as the process runs.
 pub fn serve(listeners: Vec<TcpListener>, metrics: Metrics) -> io::Result<()> {
@@ -40,8 +47,13 @@ pub fn serve(listeners: Vec<TcpListener>, metrics: Metrics) -> io::Result<()> {
     thread::Builder::new()
         .name("metrics".into())
         .spawn(move || {
+            let scrapers = Scrapers {
+                metrics,
+                began: Instant::now(),
+                wrong_passwords: Sparing::default(),
+            };
             loop {
-                if let Err(error) = serve_waiting(&listeners, &metrics) {
+                if let Err(error) = scrapers.serve_waiting(&listeners) {
                     warn!(%error, "could not accept a connection for metrics");
                     thread::sleep(RETRY_AFTER);
                 }
@@ -50,43 +62,133 @@ pub fn serve(listeners: Vec<TcpListener>, metrics: Metrics) -> io::Result<()> {
         .map(drop)
 }
 
-/// Waits for scrapers and serves those that are there.
-fn serve_waiting(listeners: &[TcpListener], metrics: &Metrics) -> io::Result<()> {
-    let mut ready: Vec<PollFd<'_>> = listeners
-        .iter()
-        .map(|listener| PollFd::new(listener, PollFlags::IN))
-        .collect();
-    match poll(&mut ready, None) {
-        Ok(_) => {}
-        Err(rustix::io::Errno::INTR) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    }
-    for (listener, ready) in listeners.iter().zip(&ready) {
-        if ready.revents().is_empty() {
-            continue;
+/// What scrapers are answered with and by.
+struct Scrapers {
+    metrics: Metrics,
+    began: Instant,
+    /// What the log has been told of wrong passwords.
+    wrong_passwords: Sparing,
+}
+
+impl Scrapers {
+    /// Waits for scrapers and serves those that are there.
+    fn serve_waiting(&self, listeners: &[TcpListener]) -> io::Result<()> {
+        let mut ready: Vec<PollFd<'_>> = listeners
+            .iter()
+            .map(|listener| PollFd::new(listener, PollFlags::IN))
+            .collect();
+        match poll(&mut ready, None) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
-        match listener.accept() {
-            // A scraper that leaves early, or is too slow, is its own trouble.
-            Ok((stream, _)) => drop(answer(stream, metrics)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+        for (listener, ready) in listeners.iter().zip(&ready) {
+            if ready.revents().is_empty() {
+                continue;
+            }
+            match listener.accept() {
+                // A scraper that leaves early, or is too slow, is its own trouble.
+                Ok((stream, address)) => drop(self.answer(stream, address)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let deadline = Instant::now() + TRANSFER_TIME_MAX;
+        let mut bytes = [0; REQUEST_BYTES_MAX];
+        let mut len = 0;
+        let request = loop {
+            match parse(&bytes[..len]) {
+                Request::Partial if len == bytes.len() => {
+                    break Request::Other("431 Request Header Fields Too Large", "too long");
+                }
+                Request::Partial => {}
+                request => break request,
+            }
+            stream.set_read_timeout(Some(left(deadline)?))?;
+            match stream.read(&mut bytes[len..])? {
+                0 => return Ok(()),
+                count => len += count,
+            }
+        };
+        let (answer, without_body) = match request {
+            Request::Scrape(scrape) => (
+                self.refusal(address, scrape.password.as_deref())
+                    .unwrap_or_else(|| self.scraped(scrape.exposition)),
+                scrape.without_body,
+            ),
+            Request::Other(status, why) => (Answer::words(status, why), false),
+            Request::Partial => return Ok(()),
+        };
+        send(&mut stream, &answer, without_body)
+    }
+
+    fn scraped(&self, exposition: Exposition) -> Answer {
+        match self.metrics.text(exposition, SHARDS_TIME_MAX) {
+            Ok(body) => Answer {
+                status: "200 OK",
+                kind: match exposition {
+                    Exposition::OpenMetrics => OPEN_METRICS,
+                    Exposition::Plain => PLAIN,
+                },
+                challenge: "",
+                body,
+            },
+            Err(_) => Answer::words("503 Service Unavailable", "a shard does not answer"),
         }
     }
-    Ok(())
+
+    /// What a scraper that may not have the metrics is told.
+    fn refusal(&self, address: SocketAddr, given: Option<&[u8]>) -> Option<Answer> {
+        if address.ip().to_canonical().is_loopback() {
+            return None;
+        }
+        let config = self.metrics.config();
+        if config.requirepass.as_deref().is_none_or(str::is_empty) {
+            return config.protected_mode.then(|| {
+                Answer::words(
+                    "403 Forbidden",
+                    "protected mode: set a password, or protected-mode no",
+                )
+            });
+        }
+        if given.is_some_and(|given| self.metrics.is_password(given)) {
+            return None;
+        }
+        if given.is_some()
+            && let Some(left_out) = self.wrong_passwords.tell(self.began.elapsed().as_secs())
+        {
+            warn!(%address, left_out, "a scraper of metrics gave a wrong password");
+        }
+        Some(Answer {
+            challenge: "WWW-Authenticate: Basic realm=\"percore\", charset=\"UTF-8\"\r\n",
+            ..Answer::words(
+                "401 Unauthorized",
+                "the password is asked for: as user 'default' by basic_auth, or as a bearer's token",
+            )
+        })
+    }
 }
 
 /// What a request is answered with.
 struct Answer {
     status: &'static str,
     kind: &'static str,
+    /// A header line that asks for the password.
+    challenge: &'static str,
     body: String,
 }
 
 impl Answer {
-    fn plain(status: &'static str, body: &str) -> Self {
+    fn words(status: &'static str, body: &str) -> Self {
         Self {
             status,
-            kind: PLAIN,
+            kind: WORDS,
+            challenge: "",
             body: format!("{body}\n"),
         }
     }
@@ -95,61 +197,28 @@ impl Answer {
 /// What was asked for.
 #[derive(PartialEq, Eq, Debug)]
 enum Request {
-    Metrics {
-        /// HEAD: everything but the body.
-        without_body: bool,
-    },
+    Scrape(Scrape),
     /// Not whole yet.
     Partial,
     /// Something else: the status and what to say.
     Other(&'static str, &'static str),
 }
 
-fn answer(mut stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let deadline = Instant::now() + TRANSFER_TIME_MAX;
-    let mut bytes = [0; REQUEST_BYTES_MAX];
-    let mut len = 0;
-    let request = loop {
-        match parse(&bytes[..len]) {
-            Request::Partial if len == bytes.len() => {
-                break Request::Other("431 Request Header Fields Too Large", "too long");
-            }
-            Request::Partial => {}
-            request => break request,
-        }
-        stream.set_read_timeout(Some(left(deadline)?))?;
-        match stream.read(&mut bytes[len..])? {
-            0 => return Ok(()),
-            count => len += count,
-        }
-    };
-    let refused = is_protected(&metrics.config(), &stream);
-    let answer = match &request {
-        _ if refused => Answer::plain(
-            "403 Forbidden",
-            "protected mode: set a password, or protected-mode no",
-        ),
-        Request::Metrics { .. } => match metrics.text(SHARDS_TIME_MAX) {
-            Ok(body) => Answer {
-                status: "200 OK",
-                kind: OPEN_METRICS,
-                body,
-            },
-            Err(_) => Answer::plain("503 Service Unavailable", "a shard does not answer"),
-        },
-        Request::Other(status, why) => Answer::plain(status, why),
-        Request::Partial => return Ok(()),
-    };
-    let without_body = request == Request::Metrics { without_body: true };
-    send(&mut stream, &answer, without_body)
+/// A request for the metrics.
+#[derive(PartialEq, Eq, Debug)]
+struct Scrape {
+    exposition: Exposition,
+    /// HEAD: everything but the body.
+    without_body: bool,
+    password: Option<Vec<u8>>,
 }
 
 fn send(stream: &mut TcpStream, answer: &Answer, without_body: bool) -> io::Result<()> {
     let mut bytes = format!(
-        "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {}\r\nContent-Type: {}\r\n{}Content-Length: {}\r\nConnection: close\r\n\r\n",
         answer.status,
         answer.kind,
+        answer.challenge,
         answer.body.len()
     );
     if !without_body {
@@ -176,15 +245,6 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-fn is_protected(config: &Config, stream: &TcpStream) -> bool {
-    let is_local = |stream: &TcpStream| {
-        stream
-            .peer_addr()
-            .is_ok_and(|address| address.ip().to_canonical().is_loopback())
-    };
-    config.protected_mode && config.requirepass.is_none() && !is_local(stream)
-}
-
 fn parse(bytes: &[u8]) -> Request {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
@@ -194,18 +254,29 @@ fn parse(bytes: &[u8]) -> Request {
             Request::Other("431 Request Header Fields Too Large", "too many headers")
         }
         Err(_) => Request::Other("400 Bad Request", "not a request of HTTP"),
-        Ok(httparse::Status::Complete(_)) => {
-            let path = request.path.unwrap_or_default();
-            match (request.method, path.split('?').next()) {
-                (Some(method @ ("GET" | "HEAD")), Some("/metrics")) => Request::Metrics {
-                    without_body: method == "HEAD",
-                },
-                (Some("GET" | "HEAD"), _) => {
-                    Request::Other("404 Not Found", "the metrics are at /metrics")
-                }
-                _ => Request::Other("405 Method Not Allowed", "GET it"),
-            }
+        Ok(httparse::Status::Complete(_)) => asked_for(&request),
+    }
+}
+
+fn asked_for(request: &httparse::Request<'_, '_>) -> Request {
+    let path = request.path.unwrap_or_default();
+    match (request.method, path.split('?').next()) {
+        (Some(method @ ("GET" | "HEAD")), Some("/metrics")) => {
+            let values = |name: &'static str| {
+                let of_name = request.headers.iter();
+                let of_name = of_name.filter(move |it| it.name.eq_ignore_ascii_case(name));
+                of_name.map(|it| it.value)
+            };
+            Request::Scrape(Scrape {
+                exposition: accept::exposition(values("accept")),
+                without_body: method == "HEAD",
+                password: values("authorization")
+                    .next()
+                    .and_then(authorization::password),
+            })
         }
+        (Some("GET" | "HEAD"), _) => Request::Other("404 Not Found", "the metrics are at /metrics"),
+        _ => Request::Other("405 Method Not Allowed", "GET it"),
     }
 }
 
@@ -222,7 +293,13 @@ mod tests {
 
     #[test]
     fn one_path_is_served() {
-        let wanted = |without_body| Request::Metrics { without_body };
+        let wanted = |without_body| {
+            Request::Scrape(Scrape {
+                exposition: Exposition::Plain,
+                without_body,
+                password: None,
+            })
+        };
         assert_eq!(parse(b"GET /metrics HTTP/1.1\r\n\r\n"), wanted(false));
         assert_eq!(
             parse(b"HEAD /metrics?a=b HTTP/1.0\r\nHost: x\r\n\r\n"),
@@ -233,6 +310,13 @@ mod tests {
         assert_eq!(status(b"GET / HTTP/1.1\r\n\r\n"), "404");
         assert_eq!(status(b"POST /metrics HTTP/1.1\r\n\r\n"), "405");
         assert_eq!(status(b"*1\r\n$4\r\nPING\r\n"), "400");
+        let Request::Scrape(scrape) = parse(
+            b"GET /metrics HTTP/1.1\r\nACCEPT: application/openmetrics-text\r\nauthorization: Bearer x\r\n\r\n",
+        ) else {
+            panic!("no scrape");
+        };
+        assert_eq!(scrape.exposition, Exposition::OpenMetrics);
+        assert_eq!(scrape.password.as_deref(), Some(b"x".as_slice()));
         let many = "a: b\r\n".repeat(HEADERS_MAX + 1);
         let many = format!("GET /metrics HTTP/1.1\r\n{many}\r\n");
         assert_eq!(status(many.as_bytes()), "431");

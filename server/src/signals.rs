@@ -1,6 +1,7 @@
-//! SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say, and a second SIGINT at once, as in Redis. SIGHUP is
-//! ignored, as Redis does: a terminal that closes ends nothing.
-//! SIGXFSZ is ignored too: a file that may not grow any more is an error of the write, as on a full disk, and not the end.
+//! SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say, and a
+//! second SIGINT at once, as in Redis. SIGHUP opens the log's file anew and ends nothing: a terminal
+//! that closes sends it. SIGXFSZ is ignored: a file that may not grow any more is an error of the
+//! write, as on a full disk, and not the end.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,7 @@ use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
 use crate::leftovers;
+use crate::logs::Reopen;
 
 /// What signals end, once there is something to end in good order.
 #[derive(Clone, Default)]
@@ -28,7 +30,7 @@ impl Ends {
 
 /// From here on signals do not kill the process. While it starts, and reads its files, they end it at once: what is in memory is not all, and the
 /// files have it.
-pub fn catch() -> io::Result<Ends> {
+pub fn catch(log_file: Reopen) -> io::Result<Ends> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ])?;
     let ends = Ends::default();
     let known = ends.clone();
@@ -37,7 +39,7 @@ pub fn catch() -> io::Result<Ends> {
         .spawn(move || {
             for signal in signals.forever() {
                 match signal {
-                    SIGHUP => info!("SIGHUP is ignored"),
+                    SIGHUP => reopen(&log_file),
                     SIGXFSZ => warn!("a file has reached the limit of its size (ulimit -f)"),
                     SIGINT => end(known.0.get(), EndSignal::Interrupt),
                     _ => end(known.0.get(), EndSignal::Term),
@@ -67,5 +69,15 @@ fn end(stop: Option<&StopHandle>, signal: EndSignal) {
         leftovers::exit(1);
     } else {
         info!(signal = name, "asked to stop while stopping");
+    }
+}
+
+fn reopen(log_file: &Reopen) {
+    match log_file.reopen() {
+        Ok(true) => info!(signal = "SIGHUP", "opened the log file anew"),
+        Ok(false) => info!("SIGHUP is ignored: there is no log file to open anew"),
+        Err(error) => {
+            warn!(%error, "cannot open the log file anew: lines go where they went");
+        }
     }
 }

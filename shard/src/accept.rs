@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split};
 use monoio::net::{TcpListener, TcpStream, UnixListener};
-use tracing::{Instrument, debug, debug_span, info, warn};
+use tracing::{Instrument, debug, debug_span, warn};
 
 use crate::client::{Client, Peer};
 use crate::connection::{Served, serve};
@@ -77,7 +77,8 @@ async fn pause(error: &io::Error) {
 
 fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr) {
     if shard.borrow().is_protected_from(address) {
-        shard.borrow_mut().note_turned_away("protected-mode");
+        let from = address.to_string();
+        shard.borrow_mut().note_turned_away("protected-mode", &from);
         drop(crew::spawn(turn_away(stream, PROTECTED)));
         return;
     }
@@ -127,7 +128,7 @@ fn open(shard: &Rc<RefCell<Shard>>, peer: Peer) -> Option<Rc<RefCell<Client>>> {
     if shard.process.connections.fetch_add(1, Ordering::Relaxed) >= shard.config.maxclients as usize
     {
         shard.process.connections.fetch_sub(1, Ordering::Relaxed);
-        shard.note_turned_away("maxclients");
+        shard.note_turned_away("maxclients", &peer.address);
         return None;
     }
     shard.stats.connections += 1;
@@ -145,10 +146,10 @@ async fn turn_away<S: monoio::io::AsyncWriteRent>(mut stream: S, why: &'static [
 
 impl Shard {
     /// A connection is not let in, because of this parameter.
-    fn note_turned_away(&mut self, parameter: &str) {
+    fn note_turned_away(&mut self, parameter: &str, address: &str) {
         self.stats.rejected_connections += 1;
         if let Some(left_out) = self.told.limits.tell(self.second()) {
-            info!(parameter, left_out, "turning a connection away");
+            warn!(parameter, address, left_out, "turning a connection away");
         }
     }
 

@@ -1,6 +1,7 @@
 //! A connection as its shard knows it: the session that commands may read and change, the input that waits, the replies that are due.
 
 pub mod attribute;
+pub mod close_reason;
 pub mod late;
 pub mod output;
 pub mod output_limit;
@@ -20,6 +21,7 @@ use storage::DbIndex;
 use crate::aof::gates::Gate;
 use crate::blocking::BlockedAt;
 use crate::client::attribute::Attribute;
+use crate::client::close_reason::CloseReason;
 use crate::client::late::Late;
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
@@ -186,6 +188,8 @@ pub struct Client {
     /// The next command runs only once nothing is pending.
     pub comes_behind_all: bool,
     pub closing: Option<Closing>,
+    /// The first thing that made the server close it.
+    pub close_reason: Option<CloseReason>,
     /// Since when its output is beyond the soft limit.
     pub over_soft_since: Option<Instant>,
     /// Where its command waits, if it may.
@@ -341,6 +345,7 @@ impl Client {
             writes: WritesUnderWay::default(),
             comes_behind_all: false,
             closing: None,
+            close_reason: None,
             over_soft_since: None,
             blocked: None,
             in_line: false,
@@ -610,6 +615,12 @@ impl Client {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }
+    }
+
+    /// Ends the connection, and notes why.
+    pub fn close_for(&mut self, reason: CloseReason, how: Closing) {
+        self.close_reason.get_or_insert(reason);
+        self.close(how);
     }
 
     /// Ends the connection.

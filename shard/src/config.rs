@@ -18,6 +18,7 @@ pub mod table;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::PathBuf;
 
 use storage::rdb::{self, Compression};
 use storage::{
@@ -140,6 +141,11 @@ impl Config {
             return Err(ConfigError::Protected);
         }
         Ok(())
+    }
+
+    /// Where the log's file is. `None` where lines go to standard output.
+    pub fn log_path(&self) -> Option<PathBuf> {
+        self.logfile.as_ref().map(|path| self.dir.join(path))
     }
 
     /// What the use of a key notes: the clock of LRU unless the policy goes by LFU's counter.

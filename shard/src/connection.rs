@@ -10,6 +10,7 @@
 //! Most connections of a large server say nothing most of the time. Such a one holds its task, which is no larger than receiving needs, and a
 //! small buffer for the read in flight; the state of sending is in a box that goes when the connection has been idle for a while.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -23,6 +24,7 @@ use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splita
 use tracing::debug;
 
 use crate::blocking::{End, Haste, nobody_asks};
+use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, Due};
 use crate::shard::Shard;
 
@@ -97,16 +99,26 @@ where
             polled
         })
         .await;
-        let client = client.borrow();
-        match (received, ended) {
-            (Some(Err(error)), _) | (_, Err(error)) => {
-                debug!(client = client.session.id, %error, "connection lost")
-            }
-            _ => debug!(client = client.session.id, "connection closed"),
-        }
+        log_close(&client.borrow(), received.unwrap_or(Ok(())).and(ended));
     }
     let token = client.borrow().token;
     served.shard.borrow_mut().leave_by(token);
+}
+
+/// Tells who ended the connection, or what.
+fn log_close(client: &Client, ended: io::Result<()>) {
+    let reason: Cow<'_, str> = match (client.close_reason, ended) {
+        (Some(reason), _) => reason.text().into(),
+        (None, Err(error)) => error.to_string().into(),
+        (None, Ok(())) => "closed by the server".into(),
+    };
+    debug!(
+        client = client.session.id,
+        address = &*client.peer.address,
+        reason = &*reason,
+        age_s = client.connected_at.elapsed().as_secs(),
+        "connection closed"
+    );
 }
 
 /// Reads and runs input until the client ends its side, or is to be closed.
@@ -150,6 +162,11 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
         let mut chunk = slice.into_inner();
         let count = result?;
         if count == 0 {
+            served
+                .client
+                .borrow_mut()
+                .close_reason
+                .get_or_insert(CloseReason::ClientLeft);
             run_what_is_left(served).await;
             return Ok(());
         }

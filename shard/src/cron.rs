@@ -2,15 +2,16 @@
 //!
 //! The clock stops while there is nothing to do: a shard with no keys that expire, no idle limit and no traffic sleeps until somebody comes.
 
+mod report;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tracing::info;
-
 use crate::client::Closing;
+use crate::client::close_reason::CloseReason;
 use crate::shard::Shard;
 use crate::timing::latency::Spike;
 
@@ -22,6 +23,9 @@ const EXPIRED_PER_STEP_MAX: usize = 256;
 
 /// Ticks between two looks at idle connections.
 const TICKS_PER_CLIENT_LOOK: u64 = 10;
+
+/// Ticks between two reports in the log, for who looks closer.
+const TICKS_PER_REPORT: u64 = 50;
 
 /// A connection that has sent nothing for this long gives its spare buffers back.
 const IDLE_BUFFERS_KEPT: Duration = Duration::from_secs(2);
@@ -57,6 +61,9 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             }
             if ticks.is_multiple_of(TICKS_PER_CLIENT_LOOK) {
                 shard.look_at_clients();
+            }
+            if ticks.is_multiple_of(TICKS_PER_REPORT) {
+                shard.report();
             }
             shard.tell_evictions();
             shard.look_at_log();
@@ -141,12 +148,7 @@ impl Shard {
                 && !client.postponed
                 && client.session.subscriptions.is_none()
             {
-                info!(
-                    client = client.session.id,
-                    idle_s = idle.as_secs(),
-                    "closing idle connection"
-                );
-                client.close(Closing::Now);
+                client.close_for(CloseReason::Idle, Closing::Now);
             } else if idle >= IDLE_BUFFERS_KEPT {
                 self.clients_rested |= client.rest();
             }

@@ -17,9 +17,10 @@ use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
 use smallvec::SmallVec;
 use storage::prefetch::GROUP_LEN_MAX;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::blocking::BlockedAt;
+use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::commands::{copy, sort};
@@ -129,22 +130,29 @@ impl Shard {
         let reason = error.text();
         let text = Error::from_bytes([b"ERR ".as_slice(), &reason].concat());
         self.stats.rejected(None, &text);
-        let id = client.session.id;
         if too_long {
-            self.note_input_limit(id);
+            self.note_input_limit(client);
+        } else {
+            let (id, address) = (client.session.id, &*client.peer.address);
+            debug!(client = id, address, reason = %reason.escape_ascii(), "closing a client that does not keep to the protocol");
         }
-        debug!(client = id, reason = %reason.escape_ascii(), "closing a client that does not keep to the protocol");
         client.reply(|reply| text.write(reply));
-        client.close(Closing::AfterReplies);
+        let why = match too_long {
+            true => CloseReason::InputLimit,
+            false => CloseReason::ProtocolError,
+        };
+        client.close_for(why, Closing::AfterReplies);
     }
 
     /// A client is closed because it has sent more than `client-query-buffer-limit` allows.
-    pub(crate) fn note_input_limit(&mut self, client: u64) {
+    pub(crate) fn note_input_limit(&mut self, client: &Client) {
         self.stats.input_limit_closes += 1;
         if let Some(left_out) = self.told.limits.tell(self.second()) {
-            info!(
-                client,
-                left_out, "closing a client (client-query-buffer-limit)"
+            warn!(
+                client = client.session.id,
+                address = &*client.peer.address,
+                left_out,
+                "closing a client that sent too long a command (client-query-buffer-limit)"
             );
         }
     }

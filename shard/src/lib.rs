@@ -55,7 +55,7 @@ pub mod tracking;
 pub mod transaction;
 pub mod turn;
 
-pub use metrics::Metrics;
-pub use process::Allocator;
+pub use metrics::{Exposition, Metrics};
+pub use process::{Allocator, LogControl};
 pub use server::{Server, Setup};
 pub use stop::{EndSignal, StopHandle};

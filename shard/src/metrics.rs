@@ -6,6 +6,8 @@
 
 pub mod outside;
 
+mod os_process;
+mod plain;
 mod text;
 
 use std::sync::Arc;
@@ -13,7 +15,10 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use protocol::table::CommandId;
+use rustix::time::{ClockId, clock_gettime};
+use storage::DbIndex;
 
+use crate::commands::connection::same_bytes;
 use crate::commands::info_clients::Clients;
 use crate::config::Config;
 use crate::mailbox::message::Message;
@@ -27,6 +32,15 @@ use crate::timing::latency::Histogram;
 #[derive(Clone)]
 pub struct Metrics {
     process: Arc<Process>,
+}
+
+/// The form of what a scraper gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exposition {
+    /// The text format 0.0.4 of Prometheus, which everything that scrapes can read.
+    Plain,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
 }
 
 /// Some shard has not answered in time.
@@ -44,15 +58,26 @@ struct Sample {
     expired_keys: u64,
     expired_fields: u64,
     evicted_keys: u64,
-    keys: u64,
-    volatile_keys: u64,
+    /// Of each database that is not empty.
+    databases: Vec<DatabaseKeys>,
     used_bytes: i64,
+    /// CPU time of its thread; a thread that runs several shards is counted with the first of them.
+    cpu_time: Duration,
     /// Messages of other shards that wait here, and those of its own that full rings keep back.
     inbound: u64,
     outbound: u64,
-    locks: u64,
+    lock_items: u64,
+    slow_log_entries: u64,
     log_failed: bool,
     latencies: Vec<Latencies>,
+}
+
+/// How many keys a shard has in one database, and how many of these expire.
+#[derive(Clone, Copy, Debug, Default)]
+struct DatabaseKeys {
+    index: usize,
+    keys: u64,
+    volatile: u64,
 }
 
 /// How many calls of one command took how long, between the bounds of [`Histogram::BOUNDS_NS`].
@@ -75,7 +100,14 @@ impl Sample {
         shard.publish_memory();
         let (inbound, outbound) = shard.messages_waiting();
         let databases = &shard.databases;
-        let keyspaces = || databases.indices().map(|index| databases.get(index));
+        let keys_of = |index: DbIndex| {
+            let keyspace = databases.get(index);
+            DatabaseKeys {
+                index: usize::from(index.number()),
+                keys: keyspace.len() as u64,
+                volatile: keyspace.volatile_len() as u64,
+            }
+        };
         let measured = |command: CommandId| {
             let histogram = shard.timing.histograms[command.index()].as_ref()?;
             Some(Latencies {
@@ -92,16 +124,30 @@ impl Sample {
             expired_keys: shard.effects.expired_keys,
             expired_fields: shard.effects.expired_fields,
             evicted_keys: shard.effects.evicted_keys,
-            keys: keyspaces().map(|it| it.len() as u64).sum(),
-            volatile_keys: keyspaces().map(|it| it.volatile_len() as u64).sum(),
+            databases: databases
+                .indices()
+                .map(keys_of)
+                .filter(|it| it.keys > 0)
+                .collect(),
+            cpu_time: cpu_time(shard),
             used_bytes: shard.used_by_thread(),
             inbound: inbound as u64,
             outbound: outbound as u64,
-            locks: shard.locks.len() as u64,
+            lock_items: shard.locks.len() as u64,
+            slow_log_entries: shard.slow_log.len() as u64,
             log_failed: shard.log.failed,
             latencies: CommandId::all().filter_map(measured).collect(),
         }
     }
+}
+
+/// CPU time of the thread that runs `shard`, if that is the one which speaks for the thread.
+fn cpu_time(shard: &Shard) -> Duration {
+    if shard.process.crews.first_of(shard.id) != shard.id {
+        return Duration::ZERO;
+    }
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 impl Metrics {
@@ -109,8 +155,8 @@ impl Metrics {
         Self { process }
     }
 
-    /// All metrics in the text format of OpenMetrics. Fails where a shard does not answer within `patience`.
-    pub fn text(&self, patience: Duration) -> Result<String, NoAnswer> {
+    /// All metrics. Fails where a shard does not answer within `patience`.
+    pub fn text(&self, exposition: Exposition, patience: Duration) -> Result<String, NoAnswer> {
         let shards = self.process.slots.shards();
         // Room for all answers: a shard never waits for the one who asked.
         let (answers, answered) = sync_channel(shards);
@@ -130,7 +176,19 @@ impl Metrics {
             }
         }
         samples.sort_unstable_by_key(|sample| sample.shard);
-        text::write(samples, &self.process).map_err(|_| NoAnswer)
+        let open = text::write(samples, &self.process).map_err(|_| NoAnswer)?;
+        Ok(match exposition {
+            Exposition::OpenMetrics => open,
+            Exposition::Plain => plain::from_open_metrics(&open),
+        })
+    }
+
+    /// Whether this is the password that clients have to give. In a time that depends on the length
+    /// of `given` only.
+    pub fn is_password(&self, given: &[u8]) -> bool {
+        let config = self.config();
+        let wanted = config.requirepass.as_deref().unwrap_or_default();
+        !wanted.is_empty() && same_bytes(given, wanted.as_bytes())
     }
 
     /// The configuration in force.

@@ -1,5 +1,7 @@
 //! What all shards of the process share: counters that must be one, and the ways to reach the world outside.
 
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -44,6 +46,17 @@ pub struct Allocator {
     pub report: fn() -> String,
 }
 
+/// What CONFIG SET changes of the process's log.
+pub struct LogControl {
+    pub set_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    /// Lines go to this file from now on, or to standard output; where it cannot be opened they go
+    /// where they went. The same file is opened anew.
+    pub set_file: SetLogFile,
+}
+
+/// See [`LogControl::set_file`].
+pub type SetLogFile = Box<dyn Fn(Option<&Path>) -> io::Result<()> + Send + Sync>;
+
 /// Shared by all shards; every field is read rarely.
 pub struct Process {
     pub slots: SlotMap,
@@ -72,7 +85,7 @@ pub struct Process {
     /// Bytes in use by the shards before they had any data.
     pub startup_memory: AtomicI64,
     pub allocator: Allocator,
-    pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    pub log_control: LogControl,
     /// Where monitors are.
     pub monitors: Census,
     /// Clients that track keys.
@@ -116,7 +129,7 @@ impl Process {
         undertaker: Undertaker,
         allocator: Allocator,
         memory: Arc<Ledger>,
-        set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+        log_control: LogControl,
         exit: fn(i32),
     ) -> Self {
         let slots = SlotMap::new(config.shards);
@@ -145,7 +158,7 @@ impl Process {
             client_memory: ClientMemory::new(slots.shards()),
             startup_memory: AtomicI64::new(0),
             allocator,
-            set_log_level,
+            log_control,
             monitors: Census::new(slots.shards()),
             tracking_clients: AtomicUsize::new(0),
             pause: Mutex::default(),
@@ -175,6 +188,11 @@ impl Process {
     /// The next entry's number in the slow log.
     pub fn next_slow_id(&self) -> u64 {
         self.next_slow_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Commands so far that were slow enough for the slow log.
+    pub fn slow_commands(&self) -> u64 {
+        self.next_slow_id.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_manifest(&self, manifest: Manifest) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tracing::{Instrument, info};
 
 use crate::aof::manifest::Folder;
-use crate::config::{Config, LogLevel};
+use crate::config::Config;
 use crate::executor::{self, Driver, crew};
 use crate::mailbox::message::Message;
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
@@ -25,7 +25,7 @@ use crate::memory::Ledger;
 use crate::memory::undertaker::Undertaker;
 use crate::metrics::Metrics;
 use crate::permitted::Permitted;
-use crate::process::{Allocator, Process};
+use crate::process::{Allocator, LogControl, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
@@ -43,8 +43,7 @@ pub struct Setup {
     pub tcp: Vec<Vec<TcpListener>>,
     pub unix: Option<UnixListener>,
     pub allocator: Allocator,
-    /// Changes the level of the log while running.
-    pub log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    pub log_control: LogControl,
     /// Ends the process at once, with this status.
     pub exit: fn(i32),
 }
@@ -70,7 +69,7 @@ impl Server {
             Undertaker::start(memory.clone())?,
             setup.allocator,
             memory,
-            setup.log_level,
+            setup.log_control,
             setup.exit,
         ));
         let ends = mesh::<Message>(shards, driver.is_uring())?;
@@ -78,6 +77,8 @@ impl Server {
         // Set once, here.
         let _ = process.first_bell.set(bells[0].clone());
         let (ready, started) = channel();
+        let listens_on_tcp = setup.tcp.iter().any(|listeners| !listeners.is_empty());
+        let listens_on_unix = setup.unix.is_some();
         let mut tcp = setup.tcp.into_iter();
         let seats = ends.into_iter().enumerate().map(|(index, ends)| {
             let unix = setup.unix.as_ref().map(UnixListener::try_clone);
@@ -111,13 +112,24 @@ impl Server {
                 .recv()
                 .unwrap_or_else(|_| Err(io::Error::other("a shard ended before it served")))?;
         }
-        // Redis's words, which people's scripts wait for.
-        info!(
-            shards,
-            threads = crews.threads(),
-            driver = driver.name(),
-            "Ready to accept connections"
-        );
+        // Redis's words, which people's scripts and test helpers wait for.
+        let (on, driver) = (crews.threads(), driver.name());
+        if listens_on_tcp {
+            info!(
+                shards,
+                threads = on,
+                driver,
+                "Ready to accept connections tcp"
+            );
+        }
+        if listens_on_unix {
+            info!(
+                shards,
+                threads = on,
+                driver,
+                "Ready to accept connections unix"
+            );
+        }
         Ok(Self {
             process,
             bells,

@@ -3,9 +3,10 @@
 //! Of each kind a shard tells a few a second, and with the next one how many it has left out. So a log at its usual level shows that something
 //! happens and how much of it, and neither fills the disk nor costs what it tells of.
 
+use std::cell::Cell;
 use std::time::Instant;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::shard::Shard;
 
@@ -15,24 +16,23 @@ const LINES_PER_SECOND_MAX: u32 = 10;
 /// How many lines of one kind have been told in this second.
 #[derive(Default)]
 pub struct Sparing {
-    second: u64,
-    told: u32,
-    left_out: u64,
+    second: Cell<u64>,
+    told: Cell<u32>,
+    left_out: Cell<u64>,
 }
 
 impl Sparing {
     /// Whether a line may be told in this second, and if so how many were left out since the last one.
-    pub fn tell(&mut self, second: u64) -> Option<u64> {
-        if self.second != second {
-            self.second = second;
-            self.told = 0;
+    pub fn tell(&self, second: u64) -> Option<u64> {
+        if self.second.replace(second) != second {
+            self.told.set(0);
         }
-        if self.told >= LINES_PER_SECOND_MAX {
-            self.left_out += 1;
+        if self.told.get() >= LINES_PER_SECOND_MAX {
+            self.left_out.set(self.left_out.get() + 1);
             return None;
         }
-        self.told += 1;
-        Some(std::mem::take(&mut self.left_out))
+        self.told.set(self.told.get() + 1);
+        Some(self.left_out.take())
     }
 }
 
@@ -43,6 +43,7 @@ pub struct Told {
     pub limits: Sparing,
     pub denied: Sparing,
     pub attacks: Sparing,
+    pub evicted_clients: Sparing,
     /// When evictions were last told, and what had been counted by then.
     evictions_at: Option<Instant>,
     evicted_keys: u64,
@@ -72,13 +73,22 @@ impl Shard {
         }
         told.evictions_at = Some(self.instant);
         (told.evicted_keys, told.refused_for_memory) = (evicted, refused);
-        info!(
-            shard = self.id.index(),
+        let used_bytes = self.process.memory.used_bytes();
+        let maxmemory = self.config.maxmemory;
+        if commands == 0 {
+            // What a cache is for.
+            info!(
+                keys_evicted = keys,
+                used_bytes, maxmemory, "memory is at its limit: keys are evicted"
+            );
+            return;
+        }
+        warn!(
             keys_evicted = keys,
             commands_refused = commands,
-            used_bytes = self.process.memory.used_bytes(),
-            maxmemory = self.config.maxmemory,
-            "memory is at its limit"
+            used_bytes,
+            maxmemory,
+            "memory is at its limit: writes are refused"
         );
     }
 }
@@ -89,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_told_with_the_next_line() {
-        let mut sparing = Sparing::default();
+        let sparing = Sparing::default();
         for _ in 0..LINES_PER_SECOND_MAX {
             assert_eq!(sparing.tell(7), Some(0));
         }

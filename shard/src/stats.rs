@@ -1,6 +1,7 @@
 //! What a shard counts: plain numbers that INFO sums over the shards.
 
 use protocol::table::COMMANDS;
+use tracing::trace;
 
 use crate::error::Error;
 
@@ -101,6 +102,9 @@ impl Stats {
     #[cold]
     pub fn failed(&mut self, index: usize, error: &Error) {
         self.failed[index] += 1;
+        // Not its text: that may repeat arguments.
+        let command = COMMANDS[index].name;
+        trace!(command, code = error.code(), "a command failed");
         self.count_error(error);
     }
 
@@ -116,6 +120,8 @@ impl Stats {
         if let Some(index) = index {
             self.rejected[index] += 1;
         }
+        let command = index.map_or("unknown", |index| COMMANDS[index].name);
+        trace!(command, code = error.code(), "a command was refused");
         self.refused_for_memory += u64::from(*error == Error::OUT_OF_MEMORY);
         self.count_error(error);
     }

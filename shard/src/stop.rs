@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use crate::client::Closing;
+use crate::client::close_reason::CloseReason;
 use crate::config::ShutdownFlags;
 use crate::mailbox::Doorbell;
 use crate::mailbox::message::Message;
@@ -154,7 +155,7 @@ impl Shard {
                     Some(_) => Closing::Now,
                     None => Closing::AfterReplies,
                 };
-                client.close(how);
+                client.close_for(CloseReason::Shutdown, how);
             }
         }
         self.flush_log_at_stop();

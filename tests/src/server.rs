@@ -3,7 +3,7 @@
 //! When a test fails, the end of the log of each of its servers is printed.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -488,5 +488,19 @@ pub fn eventually(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
         std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// An address of this machine that is not the loopback's.
+///
+/// # Panics
+/// Where it has none.
+pub fn outer_address() -> Ipv4Addr {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
+    // Nothing is sent.
+    let connected = socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9));
+    match (connected, socket.local_addr()) {
+        (Ok(()), Ok(SocketAddr::V4(address))) => *address.ip(),
+        other => panic!("this test needs a network interface beside the loopback: {other:?}"),
     }
 }

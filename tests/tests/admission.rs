@@ -1,12 +1,12 @@
 //! Who may come in and what they may do there: passwords, protected mode, the number of connections, idle ones, what they may send.
 //! Redis is asked the same.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tests::reply::show;
-use tests::server::eventually;
+use tests::server::{eventually, outer_address};
 use tests::{Options, Oracle, Server, Wire};
 
 const SHARDS: [u16; 3] = [1, 2, 4];
@@ -208,17 +208,6 @@ fn wrong_passwords_by_the_thousand_cost_nobody_else() {
         eventually("what they held is free", TIME_MAX, || {
             wire.figure("used_memory") < before + (4 << 20)
         });
-    }
-}
-
-/// An address of this machine that is not the loopback's.
-fn outer_address() -> Ipv4Addr {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
-    // Nothing is sent.
-    let connected = socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9));
-    match (connected, socket.local_addr()) {
-        (Ok(()), Ok(SocketAddr::V4(address))) => *address.ip(),
-        other => panic!("this test needs a network interface beside the loopback: {other:?}"),
     }
 }
 

@@ -71,9 +71,45 @@ fn help_and_version_are_told_and_all_is_well() {
     ] {
         assert!(help.stdout.contains(flag), "no {flag} in\n{}", help.stdout);
     }
-    let version = run(&["--version"]);
-    assert_eq!((version.code, version.stderr.as_str()), (Some(0), ""));
-    assert!(version.stdout.contains("percore"), "{}", version.stdout);
+}
+
+/// Tools read it before they start a server: a number must follow ` v=`, as in Redis's own.
+#[test]
+fn the_version_is_told_in_the_form_of_redis() {
+    for flag in ["--version", "-v"] {
+        let version = run(&[flag]);
+        assert_eq!((version.code, version.stderr.as_str()), (Some(0), ""));
+        let line = version.stdout.trim_end();
+        assert!(line.starts_with("Redis server v=7.4."), "{line}");
+        let mut words = line.split(' ').skip(2);
+        for name in ["v", "sha", "malloc", "bits", "build", "percore"] {
+            let word = words.next().unwrap_or_default();
+            let value = word.strip_prefix(name).and_then(|it| it.strip_prefix('='));
+            assert!(value.is_some_and(|it| !it.is_empty()), "{name} in {line}");
+        }
+        assert_eq!(words.next(), None, "{line}");
+    }
+}
+
+#[test]
+fn what_ends_it_stands_in_its_log_file_too() {
+    let port = free_port();
+    let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("log").display().to_string();
+    let port = port.to_string();
+    refused(
+        &["--bind", "127.0.0.1", "--port", &port, "--logfile", &path],
+        &[&port],
+    );
+    let log = std::fs::read_to_string(&path).expect("a file");
+    let last = log.lines().last().unwrap_or_default();
+    assert!(last.contains("ERROR #") && last.contains(&port), "{log}");
+    // And a log file that cannot be had.
+    refused(
+        &["--bind", "127.0.0.1", "--logfile", "/nowhere/log"],
+        &["/nowhere/log", "--logfile"],
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::executor::Driver;
 use crate::memory::Ledger;
 use crate::memory::undertaker::Undertaker;
 use crate::permitted::Permitted;
-use crate::process::Allocator;
+use crate::process::{Allocator, LogControl};
 
 /// How long `cargo test` searches.
 const SEARCH: Duration = Duration::from_secs(3);
@@ -192,7 +192,10 @@ fn process(config: &Config) -> Process {
     };
     let undertaker = Undertaker::start(memory.clone()).expect("a thread");
     let driver = Driver::probe(IoDriver::Epoll, true).expect("epoll");
-    let set_level = Box::new(|_| {});
+    let log_control = LogControl {
+        set_level: Box::new(|_| {}),
+        set_file: Box::new(|_| Ok(())),
+    };
     Process::new(
         config.clone(),
         None,
@@ -200,7 +203,7 @@ fn process(config: &Config) -> Process {
         undertaker,
         allocator,
         memory,
-        set_level,
+        log_control,
         |_| {},
     )
 }

@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
-use tracing::info;
+use tracing::warn;
 
+use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, OUTPUT_UNSENT_BYTES_MAX, STRANGERS_OUTPUT_BYTES_MAX};
 use crate::config::list::OutputLimit;
 use crate::shard::Shard;
@@ -76,13 +77,22 @@ impl Shard {
         let too_long = over_soft && self.instant.saturating_duration_since(since) > soft_time;
         let is_over = too_long || limit.hard_bytes > 0 && unsent > limit.hard_bytes;
         if is_over {
-            info!(
-                client = client.session.id,
-                unsent_bytes = unsent,
-                "closing a client that does not read (client-output-buffer-limit)"
-            );
-            client.close(Closing::Now);
+            self.close_for_output(client, unsent);
         }
         is_over
+    }
+
+    /// Closes a connection whose output is over its limit.
+    pub(crate) fn close_for_output(&self, client: &mut Client, unsent_bytes: u64) {
+        if let Some(left_out) = self.told.limits.tell(self.second()) {
+            warn!(
+                client = client.session.id,
+                address = &*client.peer.address,
+                unsent_bytes,
+                left_out,
+                "closing a client that does not read (client-output-buffer-limit)"
+            );
+        }
+        client.close_for(CloseReason::OutputLimit, Closing::Now);
     }
 }

@@ -10,6 +10,7 @@ use storage::item::parse_int;
 use tracing::info;
 
 use crate::blocking::{End, Haste};
+use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::commands::client::ClientType;
 use crate::commands::options::is;
@@ -154,7 +155,7 @@ impl Shard {
                     true => Closing::AfterReplies,
                     false => Closing::Now,
                 };
-                client.close(how);
+                client.close_for(CloseReason::Killed, how);
                 waits.extend(client.blocked.map(|at| (client.token, at)));
                 killed += 1;
             }

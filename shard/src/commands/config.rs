@@ -15,11 +15,16 @@ use protocol::reply::Reply;
 use tracing::{info, warn};
 
 use crate::client::{Client, Peer};
-use crate::config::{Config, ConfigError, Parameter};
+use crate::config::kind::plain;
+use crate::config::{Config, ConfigError, Flag, LogLevel, Parameter};
 use crate::dispatch::handler::Answer;
 use crate::error::Error;
+use crate::redact::REDACTED;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
+
+/// The parameter that says where the log's file is.
+const LOG_FILE: &str = "logfile";
 
 const HELP: &[&str] = &[
     "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -109,20 +114,17 @@ pub fn set(
             .config
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let new = changed(&current, args, is_local(&client.peer))?;
-        if new.loglevel != current.loglevel {
-            (process.set_log_level)(new.loglevel);
+        let old = current.clone();
+        let new = changed(&old, args, is_local(&client.peer))?;
+        let named: Vec<&Parameter> = named(args).collect();
+        if named.iter().any(|row| row.name == LOG_FILE) {
+            // The same file is opened anew.
+            (process.log_control.set_file)(new.log_path().as_deref())
+                .map_err(|error| refused(LOG_FILE, &ConfigError::Argument(plain(&error).into())))?;
         }
         *current = Arc::new(new);
+        tell_changes(shard, client, &named, &old, &current);
     }
-    // Values may be secret; names are not.
-    let names: Vec<_> = args
-        .iter()
-        .skip(2)
-        .step_by(2)
-        .map(String::from_utf8_lossy)
-        .collect();
-    info!(client = client.session.id, ?names, "configuration changed");
     let shards = shard.slots.all();
     let heard = Arc::new(Heard::new(shards.len()));
     let adopt = move |shard: &mut Shard, part: PartOf<()>| {
@@ -133,6 +135,56 @@ pub fn set(
         reply.ok();
         Ok(())
     }))
+}
+
+/// The parameters that CONFIG SET names.
+fn named(args: &Args<'_>) -> impl Iterator<Item = &'static Parameter> {
+    let names = args.iter().skip(2).step_by(2);
+    names.filter_map(|name| Parameter::find(std::str::from_utf8(name).ok()?))
+}
+
+/// Logs what has changed since `old`, secrets aside. A level takes effect where this shows still:
+/// before, or behind it.
+fn tell_changes(shard: &Shard, client: &Client, named: &[&Parameter], old: &Config, new: &Config) {
+    let set_level = || {
+        if new.loglevel != old.loglevel {
+            (shard.process.log_control.set_level)(new.loglevel);
+        }
+    };
+    let is_shown = matches!(
+        new.loglevel,
+        LogLevel::Debug | LogLevel::Verbose | LogLevel::Notice
+    );
+    if is_shown {
+        set_level();
+    }
+    for row in named {
+        info!(
+            client = client.session.id,
+            address = &*client.peer.address,
+            parameter = row.name,
+            from = shown(row, old),
+            to = shown(row, new),
+            "configuration changed"
+        );
+    }
+    if !is_shown {
+        set_level();
+    }
+}
+
+/// A value as the log may show it.
+fn shown(row: &Parameter, config: &Config) -> String {
+    /// Letters of a value.
+    const LETTERS_MAX: usize = 256;
+    let value = row.show(config);
+    if row.is(Flag::Sensitive) && !value.is_empty() {
+        return String::from_utf8_lossy(REDACTED).into_owned();
+    }
+    match value.char_indices().nth(LETTERS_MAX) {
+        Some((end, _)) => format!("{}...", &value[..end]),
+        None => value,
+    }
 }
 
 /// `CONFIG RESETSTAT`: OK once every shard counts from zero.
@@ -226,7 +278,7 @@ fn changed(config: &Config, args: &Args<'_>, local: bool) -> Result<Config, Erro
         return Err(Error::SYNTAX);
     }
     let mut names: Vec<&str> = Vec::with_capacity(pairs.len());
-    for [name, _] in pairs {
+    for [name, value] in pairs {
         let known = std::str::from_utf8(name).ok().and_then(|name| {
             Parameter::find(name)?
                 .names()
@@ -242,9 +294,12 @@ fn changed(config: &Config, args: &Args<'_>, local: bool) -> Result<Config, Erro
                 .concat(),
             ));
         };
-        config
-            .may_change(known, local)
-            .map_err(|error| refused(known, &error))?;
+        match config.may_change(known, local) {
+            // The same path opens the file anew, which harms nobody. Another one could be anything
+            // that percore may write.
+            Err(ConfigError::Protected) if known == LOG_FILE && is_value(config, known, value) => {}
+            may => may.map_err(|error| refused(known, &error))?,
+        }
         if names.contains(&known) {
             return Err(refused(known, &ConfigError::from("duplicate parameter")));
         }
@@ -258,6 +313,12 @@ fn changed(config: &Config, args: &Args<'_>, local: bool) -> Result<Config, Erro
             .map_err(|error| refused(name, &error))?;
     }
     Ok(new)
+}
+
+fn is_value(config: &Config, name: &str, value: &[u8]) -> bool {
+    config
+        .get(name)
+        .is_some_and(|current| current.as_bytes() == value)
 }
 
 /// Bytes of an unknown name that an error repeats at the most.

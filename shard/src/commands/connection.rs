@@ -7,9 +7,10 @@ use std::hint::black_box;
 use protocol::args::Args;
 use protocol::reply::{Reply, Version};
 use protocol::strtod::c_string;
-use tracing::{debug, info};
+use tracing::{debug, warn};
 
 use crate::client::attribute::Attribute;
+use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::options::{Options, is, small_integer};
 use crate::config::Config;
@@ -178,7 +179,7 @@ pub fn quit(
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     reply.ok();
-    client.close(Closing::AfterReplies);
+    client.close_for(CloseReason::Quit, Closing::AfterReplies);
     Ok(Answer::Now)
 }
 
@@ -225,7 +226,7 @@ fn authenticate(
         shard.stats.denied_auth += 1;
         if let Some(left_out) = shard.told.denied.tell(shard.second()) {
             let (client, address) = (client.session.id, &*client.peer.address);
-            info!(client, address, left_out, "a client gave a wrong password");
+            warn!(client, address, left_out, "a client gave a wrong password");
         }
         return Err(Error::WRONG_PASS);
     }
@@ -235,7 +236,7 @@ fn authenticate(
 }
 
 /// Whether two texts are the same, in a time that depends on the length of the given one only.
-fn same_bytes(given: &[u8], wanted: &[u8]) -> bool {
+pub(crate) fn same_bytes(given: &[u8], wanted: &[u8]) -> bool {
     let mut different = given.len() ^ wanted.len();
     for (at, byte) in given.iter().enumerate() {
         let other = wanted.get(at).copied().unwrap_or(0);

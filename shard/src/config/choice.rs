@@ -67,6 +67,8 @@ choices! {
     LogFormat {
         Text "text",
         Json "json",
+        /// As Redis writes them.
+        Redis "redis",
     }
 
     /// What goes when `maxmemory` is reached.

@@ -153,11 +153,11 @@ parameters! {
         "io-driver" => io_driver: IoDriver = IoDriver::Auto, IoDriver::KIND, Immutable;
         /// Databases, from 0 to one less.
         "databases" => databases: u16 = 16, Integer(1, 65535), Immutable;
-        /// What is logged: this and everything graver.
+        /// What is logged, this and everything graver: debug is figures every few seconds, verbose each connection that comes and goes.
         "loglevel" => loglevel: LogLevel = LogLevel::Notice, LogLevel::KIND;
-        /// The file to log to; empty for standard output.
-        "logfile" => logfile: Option<PathBuf> = None, Path, Immutable;
-        /// Log lines for people or for programs.
+        /// The file to log to; empty for standard output. Once moved away or removed, it is made anew for the next line.
+        "logfile" => logfile: Option<PathBuf> = None, Path, Protected;
+        /// Log lines for people, for programs, or in the form that Redis gives them.
         "log-format" => log_format: LogFormat = LogFormat::Text, LogFormat::KIND, Immutable;
         /// The file to write the process id to.
         "pidfile" => pidfile: Option<PathBuf> = None, Path, Immutable;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use tracing::info;
 
+use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
@@ -299,11 +300,16 @@ impl Shard {
             let Ok(mut client) = client.try_borrow_mut() else {
                 continue;
             };
-            info!(
-                client = client.session.id,
-                bytes, "closing a client to keep within maxmemory-clients"
-            );
-            client.close(Closing::Now);
+            if let Some(left_out) = self.told.evicted_clients.tell(self.second()) {
+                info!(
+                    client = client.session.id,
+                    address = &*client.peer.address,
+                    bytes,
+                    left_out,
+                    "closing a client to keep within maxmemory-clients"
+                );
+            }
+            client.close_for(CloseReason::ClientMemory, Closing::Now);
             self.weigh_anew(&mut client);
             self.stats.evicted_clients += 1;
             closed += 1;

@@ -4,6 +4,7 @@
 //! memory, its data files) and what would be too many series (errors, latencies) is summed here. Names follow Prometheus's rules: base
 //! units, `_total` on counters (which the library appends).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -12,7 +13,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use protocol::table::CommandId;
 
-use super::{Latencies, Sample};
+use super::os_process::OsProcess;
+use super::{DatabaseKeys, Latencies, Sample};
+use crate::commands::info_cpu::CpuTime;
 use crate::memory::footprint::resident_bytes;
 use crate::process::{Process, REDIS_VERSION, VERSION};
 use crate::pubsub::Topic;
@@ -25,8 +28,13 @@ pub(super) fn write(samples: Vec<Sample>, process: &Process) -> Result<String, f
     let mut registry = Registry::with_prefix("percore");
     let once = Once::of(process);
     registry.register_collector(Box::new(Everything { samples, once }));
+    // What every process exports has names without a prefix of ours.
+    let mut of_any_process = Registry::default();
+    of_any_process.register_collector(Box::new(OsProcess::of(process)));
     let mut written = String::new();
-    text::encode(&mut written, &registry)?;
+    text::encode_registry(&mut written, &registry)?;
+    text::encode_registry(&mut written, &of_any_process)?;
+    text::encode_eof(&mut written)?;
     Ok(written)
 }
 
@@ -50,6 +58,9 @@ struct Once {
     log_rewrite_under_way: bool,
     log_rewrite_failed: bool,
     log_bytes: u64,
+    slow_commands: u64,
+    slow_log_max: u64,
+    cpu: CpuTime,
 }
 
 impl Once {
@@ -75,6 +86,9 @@ impl Once {
             log_rewrite_under_way: snapshots.current_rewrite_s().is_some(),
             log_rewrite_failed: snapshots.rewrite_failed(),
             log_bytes: snapshots.log_sizes().0,
+            slow_commands: process.slow_commands(),
+            slow_log_max: config.slowlog_max_len,
+            cpu: CpuTime::of_process(),
         }
     }
 }
@@ -153,10 +167,10 @@ const OF_SHARDS: &[OfShard] = &[
         |it| it.clients.pending_slots,
     ),
     (
-        "locked_keys",
-        "Keys that transactions hold on the shard or wait for",
+        "lock_items",
+        "Items in the shard's lock table: what transactions hold there or wait for",
         GAUGE,
-        |it| it.locks,
+        |it| it.lock_items,
     ),
     ("connected_clients", "Open connections", GAUGE, |it| {
         it.clients.count
@@ -224,9 +238,11 @@ const OF_SHARDS: &[OfShard] = &[
         COUNTER,
         |it| it.stats.error_replies,
     ),
-    ("keys", "Keys", GAUGE, |it| it.keys),
+    ("keys", "Keys", GAUGE, |it| {
+        it.databases.iter().map(|it| it.keys).sum()
+    }),
     ("volatile_keys", "Keys with a time to live", GAUGE, |it| {
-        it.volatile_keys
+        it.databases.iter().map(|it| it.volatile).sum()
     }),
     ("expired_keys", "Keys whose time had come", COUNTER, |it| {
         it.expired_keys
@@ -329,6 +345,9 @@ const OF_PROCESS: &[OfProcess] = &[
     ),
 ];
 
+/// A metric that each database has.
+type OfDatabase = (&'static str, &'static str, fn(&DatabaseKeys) -> u64);
+
 fn truth(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
@@ -361,6 +380,20 @@ impl Collector for Everything {
                 .encode_family(&[("shard", sample.shard)])?
                 .encode_gauge(&sample.used_bytes)?;
         }
+        let mut family = encoder.encode_descriptor(
+            "shard_cpu_seconds",
+            "CPU time of the thread that runs the shard; several shards of one thread are counted with the first of them",
+            None,
+            COUNTER,
+        )?;
+        for sample in &self.samples {
+            let labels = [("shard", sample.shard)];
+            let mut one = family.encode_family(&labels)?;
+            seconds(&mut one, sample.cpu_time.as_secs_f64())?;
+        }
+        self.slow_log(&mut encoder)?;
+        self.databases(&mut encoder)?;
+        self.once.cpu.encode(&mut encoder)?;
         for (name, help, value) in OF_PROCESS {
             encoder
                 .encode_descriptor(name, help, None, GAUGE)?
@@ -379,6 +412,56 @@ impl Collector for Everything {
 }
 
 impl Everything {
+    fn slow_log(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let kept: u64 = self.samples.iter().map(|it| it.slow_log_entries).sum();
+        encoder
+            .encode_descriptor(
+                "slowlog_entries",
+                "Entries of the slow log, as SLOWLOG LEN",
+                None,
+                GAUGE,
+            )?
+            .encode_gauge(&kept.min(self.once.slow_log_max))?;
+        let mut family = encoder.encode_descriptor(
+            "slow_commands",
+            "Commands that took longer than slowlog-log-slower-than",
+            None,
+            COUNTER,
+        )?;
+        number(&mut family, COUNTER, self.once.slow_commands)
+    }
+
+    /// A series each for the first database and for those that hold something.
+    fn databases(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut all = BTreeMap::from([(0, DatabaseKeys::default())]);
+        for one in self.samples.iter().flat_map(|it| &it.databases) {
+            let sum = all.entry(one.index).or_default();
+            sum.keys += one.keys;
+            sum.volatile += one.volatile;
+        }
+        let families: [OfDatabase; 2] = [
+            (
+                "database_keys",
+                "Keys of each database that is not empty",
+                |it| it.keys,
+            ),
+            (
+                "database_volatile_keys",
+                "Of those, keys with a time to live",
+                |it| it.volatile,
+            ),
+        ];
+        for (name, help, value) in families {
+            let mut family = encoder.encode_descriptor(name, help, None, GAUGE)?;
+            for (index, keys) in &all {
+                family
+                    .encode_family(&[("db", *index)])?
+                    .encode_gauge(&value(keys))?;
+            }
+        }
+        Ok(())
+    }
+
     fn errors(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut sum = crate::stats::Stats::default();
         self.samples.iter().for_each(|it| sum.add(&it.stats));
@@ -439,4 +522,8 @@ fn number(encoder: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> fmt:
         MetricType::Counter => encoder.encode_counter::<NoLabelSet, _, u64>(&value, None),
         _ => encoder.encode_gauge(&value),
     }
+}
+
+fn seconds(encoder: &mut MetricEncoder<'_>, value: f64) -> fmt::Result {
+    encoder.encode_counter::<NoLabelSet, _, u64>(&value, None)
 }

@@ -26,7 +26,7 @@ use protocol::reply::{Reply, Version};
 use smallvec::SmallVec;
 use storage::Keyspace;
 
-use crate::client::{Client, Closing};
+use crate::client::Client;
 use crate::mailbox::batch::{ClientAddress, ClientToken};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
@@ -462,7 +462,8 @@ impl Shard {
             }
             client.push(|reply| stale.write(reply));
             if limit > 0 && client.pushed_bytes as u64 > limit {
-                client.close(Closing::Now);
+                let pushed = client.pushed_bytes as u64;
+                self.close_for_output(client, pushed);
                 return Some(true);
             }
             Some(self.limit_output(client))

@@ -15,6 +15,7 @@ use protocol::table::CommandId;
 use smallvec::SmallVec;
 use storage::UnixMillis;
 
+use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::commands::options::is;
 use crate::commands::sort;
@@ -177,8 +178,8 @@ impl Shard {
         let args = OwnedArgs::from(args);
         queue.bytes += args.memory_bytes();
         if queue.bytes > self.config.client_query_buffer_limit {
-            self.note_input_limit(client.session.id);
-            client.close(Closing::Now);
+            self.note_input_limit(client);
+            client.close_for(CloseReason::InputLimit, Closing::Now);
             return true;
         }
         queue.commands.push(Queued { id, args });

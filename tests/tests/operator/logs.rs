@@ -89,7 +89,7 @@ fn the_usual_level_tells_what_an_operator_wants_to_know() {
             );
         }
         assert!(
-            !log.contains("connection opened") && !log.contains("DEBUG"),
+            !log.contains("connection opened") && !log.contains("VERBOSE"),
             "{log}"
         );
         assert!(!log.contains("secret") && !log.contains("=wrong"), "{log}");
@@ -104,7 +104,22 @@ fn every_line_is_json_when_asked() {
     server.signal("TERM");
     server.until_gone();
     let log = server.log();
-    let script = "import json,sys\nfor line in sys.stdin:\n    it=json.loads(line)\n    assert it['level'] and it['timestamp'] and it['fields']['message'], line";
+    let script = r#"
+import json, sys
+levels = set()
+for line in sys.stdin:
+    it = json.loads(line)
+    levels.add(it['level'])
+    fields = it['fields']
+    assert it['timestamp'] and it['target'] and fields['message'], line
+    for name, value in fields.items():
+        if name in ('pid', 'client', 'shards', 'unsent_bytes', 'left_out', 'micros', 'killed', 'age_s'):
+            assert type(value) is int, line
+        assert type(value) is not str or value[:1] not in ('[', '{') or ']:' in value, line
+    for span in it.get('spans', []):
+        assert span['name'] in ('shard', 'client') and type(span['id']) is int, line
+assert levels == {'debug', 'verbose', 'notice', 'warning'}, levels
+"#;
     let mut python = Command::new("python3")
         .args(["-c", script])
         .stdin(Stdio::piped())

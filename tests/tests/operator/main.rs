@@ -4,6 +4,8 @@
 mod counts;
 mod debug;
 mod info;
+mod log_files;
+mod log_lines;
 mod logs;
 mod memory;
 mod metrics;
