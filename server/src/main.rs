@@ -5,24 +5,29 @@
 mod daemon;
 mod descriptors;
 mod flags;
+mod host;
 mod listeners;
 mod logs;
 mod memory;
 mod metrics;
+mod oom;
 mod signals;
 mod supervisor;
+mod title;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use shard::{Allocator, Server, Setup};
 use tracing::{error, info, warn};
 
 use crate::flags::Start;
-use crate::listeners::{Listeners, UnixSocketFile};
+use crate::host::Process;
+use crate::listeners::Listeners;
 
 /// Why percore does not start: a line for the one who started it.
 #[derive(Debug)]
@@ -66,7 +71,7 @@ fn run() -> Result<(), Failure> {
     let Start {
         mut config,
         file,
-        passed_over,
+        without_effect,
     } = start;
     fs::read_dir(&config.dir).map_err(|error| {
         Failure(format!(
@@ -78,6 +83,8 @@ fn run() -> Result<(), Failure> {
     if daemon::detach(&config)? {
         return Ok(());
     }
+    // Whoever looks at the list of processes may have seen a password by now; nobody does from here on.
+    let title = title::Title::take(&config, file.as_deref());
     logs::abort_on_panic();
     info!(
         version = shard::process::VERSION,
@@ -86,13 +93,18 @@ fn run() -> Result<(), Failure> {
         config_file = file.as_deref().unwrap_or("none"),
         "percore is starting"
     );
-    for name in passed_over {
+    if !without_effect.is_empty() {
         warn!(
-            name,
-            "percore has no use for this parameter of Redis and passes it over"
+            names = without_effect.join(" "),
+            "these parameters of Redis are kept and have no effect in percore"
         );
     }
-    config.maxclients = descriptors::raise(config.maxclients, config.shards)?;
+    let fitting = descriptors::raise(config.maxclients, config.shards)?;
+    if fitting != config.maxclients {
+        config
+            .adapt("maxclients", &fitting.to_string())
+            .map_err(|error| Failure(format!("maxclients: {error}")))?;
+    }
     if config.disable_thp {
         // Before there is data. A kernel that knows no huge pages refuses, and gives none either.
         let _ = rustix::thread::disable_transparent_huge_pages(true);
@@ -103,6 +115,10 @@ fn run() -> Result<(), Failure> {
         signals::catch().map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
     let Listeners { tcp, unix } = listeners::open(&config)?;
     let (unix, socket_file) = unix.unzip();
+    let addresses = tcp.first().into_iter().flatten();
+    let addresses = addresses.flat_map(|listener| listener.local_addr());
+    let process = Arc::new(Process::new(title, addresses.collect(), socket_file));
+    process.begin(&config);
     let for_metrics = listeners::open_metrics(&config)?;
     let pid_file = write_pid_file(&config)?;
     let settings = config.clone();
@@ -111,6 +127,7 @@ fn run() -> Result<(), Failure> {
         config_file: file,
         tcp,
         unix,
+        host: process.clone(),
         allocator: Allocator {
             used_bytes: memory::of_this_thread,
             give_back: memory::give_back,
@@ -135,7 +152,7 @@ fn run() -> Result<(), Failure> {
     supervisor::tell_ready(&settings);
     let ended = server.wait();
 
-    drop::<Option<UnixSocketFile>>(socket_file);
+    process.remove_socket_file();
     if let Some(path) = pid_file {
         // Whoever has removed it already is right.
         let _ = fs::remove_file(path);

@@ -12,6 +12,7 @@ use crate::aof::pace::Pace;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::executor::crew::Crews;
+use crate::listening::Exchange;
 use crate::loading::progress::Progress;
 use crate::mailbox::Doorbell;
 use crate::memory::Ledger;
@@ -97,6 +98,8 @@ pub struct Process {
     pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
     /// What threads that are no shards ask of shard 0.
     pub(crate) visitors: Visitors,
+    /// How CONFIG SET changes what is listened on.
+    pub listening: Exchange,
     /// Who subscribes to what.
     pub pubsub: Registry,
     pub underway: Underway,
@@ -158,6 +161,7 @@ impl Process {
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
+            listening: Exchange::default(),
             pubsub: Registry::default(),
             underway: Underway::new(slots.shards()),
             next_client_id: AtomicU64::new(1),

@@ -19,6 +19,7 @@ use tracing::{Instrument, info};
 use crate::aof::manifest::Folder;
 use crate::config::{Config, LogLevel};
 use crate::executor::{self, Driver, crew};
+use crate::listening::{self, Fresh, Host, Tcp};
 use crate::mailbox::message::Message;
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
 use crate::memory::Ledger;
@@ -28,7 +29,7 @@ use crate::process::{Allocator, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
-use crate::{accept, aof, blocking, cron, loading, snapshot, turn};
+use crate::{aof, blocking, cron, loading, snapshot, turn};
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
@@ -41,6 +42,8 @@ pub struct Setup {
     /// The listeners of each shard.
     pub tcp: Vec<Vec<TcpListener>>,
     pub unix: Option<UnixListener>,
+    /// What CONFIG SET changes about the process.
+    pub host: Arc<dyn Host>,
     pub allocator: Allocator,
     /// Changes the level of the log while running.
     pub log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
@@ -68,6 +71,7 @@ impl Server {
             memory,
             setup.log_level,
         ));
+        process.listening.set_host(setup.host);
         let ends = mesh::<Message>(shards, driver.is_uring())?;
         let bells: Vec<_> = ends.iter().map(|ends| ends.mailbox.bell()).collect();
         // Set once, here.
@@ -284,16 +288,15 @@ impl Seat {
         drop(crew::spawn(blocking::run_timer(shard.clone())));
         drop(crew::spawn(snapshot::walk::walk(shard.clone())));
         drop(crew::spawn(aof::writer::run(shard.clone())));
-        for listener in self.tcp {
-            listener.set_nonblocking(true)?;
-            let listener = monoio::net::TcpListener::from_std(listener)?;
-            drop(crew::spawn(accept::accept_tcp(shard.clone(), listener)));
-        }
-        if let Some(listener) = self.unix {
-            listener.set_nonblocking(true)?;
-            let listener = monoio::net::UnixListener::from_std(listener)?;
-            drop(crew::spawn(accept::accept_unix(shard.clone(), listener)));
-        }
+        let addresses = self.tcp.iter().map(TcpListener::local_addr);
+        let sockets = Fresh {
+            tcp: Some(Tcp {
+                addresses: addresses.collect::<io::Result<_>>()?,
+                new: self.tcp,
+            }),
+            unix: Some(self.unix),
+        };
+        listening::begin(&shard, sockets)?;
         self::load(&shard).await?;
         let _ = self.ready.send(Ok(()));
         let ended: io::Result<()> = poll_fn(|cx| {

@@ -5,6 +5,7 @@
 //! The client is answered when all shards have it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use protocol::reply::Reply;
 use tracing::{info, warn};
 
 use crate::client::{Client, Peer};
-use crate::config::{Config, ConfigError, Parameter};
+use crate::config::{Config, ConfigError, Flag, Parameter};
 use crate::dispatch::handler::Answer;
 use crate::error::Error;
 use crate::shard::Shard;
@@ -110,6 +111,10 @@ pub fn set(
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let new = changed(&current, args, is_local(&client.peer))?;
+        process
+            .listening
+            .change(&current, &new)
+            .map_err(|refusal| refused(refusal.parameter, &ConfigError::from(refusal.why)))?;
         if new.loglevel != current.loglevel {
             (process.set_log_level)(new.loglevel);
         }
@@ -123,6 +128,7 @@ pub fn set(
         .map(String::from_utf8_lossy)
         .collect();
     info!(client = client.session.id, ?names, "configuration changed");
+    tell_without_effect(args);
     let shards = shard.slots.all();
     let heard = Arc::new(Heard::new(shards.len()));
     let adopt = move |shard: &mut Shard, part: PartOf<()>| {
@@ -133,6 +139,20 @@ pub fn set(
         reply.ok();
         Ok(())
     }))
+}
+
+/// Says which of the parameters that CONFIG SET names change nothing.
+fn tell_without_effect(args: &Args<'_>) {
+    let names = args.iter().skip(2).step_by(2);
+    let rows = names.filter_map(|name| Parameter::find(std::str::from_utf8(name).ok()?));
+    let inert = rows.filter(|row| row.is(Flag::Inert));
+    let names: Vec<&str> = inert.map(|row| row.name).collect();
+    if !names.is_empty() {
+        info!(
+            ?names,
+            "these parameters of Redis are kept and have no effect in percore"
+        );
+    }
 }
 
 /// `CONFIG RESETSTAT`: OK once every shard counts from zero.
@@ -189,6 +209,7 @@ impl Shard {
     /// Goes by the configuration in force from now on.
     fn adopt_config(&mut self) {
         self.config = self.process.current_config();
+        self.take_fresh_sockets();
         self.refusals.settle(&self.config.clone());
         self.access = self.config.access_policy();
         self.heed_appendonly();
@@ -208,9 +229,10 @@ impl Shard {
 /// What the patterns from the third word on match, in the order of the table.
 fn found(config: &Config, args: &Args<'_>) -> Vec<(Cow<'static, str>, String)> {
     let mut found: Vec<(Cow<'static, str>, String)> = Vec::new();
+    let mut names = HashSet::new();
     for pattern in args.iter().skip(2) {
         for (name, value) in config.matching(pattern) {
-            if !found.iter().any(|(known, _)| *known == name) {
+            if names.insert(name.clone()) {
                 found.push((name, value));
             }
         }
@@ -308,8 +330,8 @@ mod tests {
                 "ERR Unknown option or number of arguments for CONFIG SET - 'foo'",
             ),
             (
-                "hz|20|port|1",
-                "ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config",
+                "hz|20|databases|1",
+                "ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config",
             ),
             (
                 "dir|/",

@@ -8,6 +8,7 @@ mod logs;
 mod memory;
 mod metrics;
 mod monitor;
+mod parameters;
 mod pause;
 mod slow;
 mod stats;
