@@ -1,7 +1,8 @@
 //! The command line: `percore [FILE | -] [--name value ...]`, with a flag for each parameter of the table, as `redis-server` takes them.
 //!
-//! Redis's flags take any number of words (`--save 900 1`, `--bind a b`, `--save ''`), also ones with a leading dash (`--list-max-listpack-size
-//! -2`). clap's would take too few or too many. So the words of a flag are joined first, up to the next `--`, and clap sees `--name=words`.
+//! Redis makes a line of a configuration file of each flag and the words behind it. So does this: any number of words (`--save 900 1`, `--bind a b`,
+//! `--save ''`), a value that looks like a flag (`--requirepass --secret`), both in one word (`"--maxmemory 700mb"`). What is no parameter goes to clap,
+//! which prints help and the version and knows what is spelled nearly so.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -9,7 +10,8 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, Command};
-use shard::config::{Config, Flag, Kind, Loader, PARAMETERS, Parameter, Section, absent};
+use shard::config::file::{INCLUDE, RENAME, words};
+use shard::config::{Config, Flag, Loader, PARAMETERS, Parameter, Section, absent};
 use shard::process::{REDIS_VERSION, VERSION};
 
 use crate::Failure;
@@ -20,8 +22,8 @@ pub struct Start {
     pub config: Config,
     /// The file's absolute path.
     pub file: Option<String>,
-    /// Parameters of Redis that were given and have no meaning here.
-    pub passed_over: Vec<String>,
+    /// Parameters of Redis that were given and have no effect here.
+    pub without_effect: Vec<String>,
 }
 
 const ABOUT: &str = "A drop-in Redis that uses every core.";
@@ -77,8 +79,8 @@ pub fn read(args: impl Iterator<Item = OsString>) -> Result<Option<Start>, Failu
         })
         .collect::<Result<Vec<_>, _>>()?;
     let line = Line::group(args)?;
-    let matches = match command().try_get_matches_from(line.for_clap()) {
-        Ok(matches) => matches,
+    match command().try_get_matches_from(line.for_clap()) {
+        Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             // Without the program's name in front, which clap would put there.
             let _ = writeln!(std::io::stdout(), "{}", version());
@@ -90,119 +92,132 @@ pub fn read(args: impl Iterator<Item = OsString>) -> Result<Option<Start>, Failu
             return Ok(None);
         }
         Err(error) => return Err(explain(&error)),
-    };
+    }
     let mut loader = Loader::new();
-    let file = line
-        .file
-        .as_deref()
-        .map(|file| load(&mut loader, file))
-        .transpose()?
-        .flatten();
-    for row in PARAMETERS {
-        for value in matches.get_many::<String>(row.name).into_iter().flatten() {
-            let words = [value.clone()];
-            loader.directive(row.name, &words).map_err(|fault| {
-                let shown = if row.is(Flag::Sensitive) {
-                    "..."
-                } else {
-                    value
-                };
-                Failure(format!("--{} '{shown}': {fault}", row.name))
-            })?;
-        }
+    let file = line.file.as_deref();
+    let file = file.map(|file| load(&mut loader, file)).transpose()?;
+    if line.stdin {
+        load_stdin(&mut loader)?;
     }
-    for (name, words) in &line.absent {
-        loader
-            .directive(name, words)
-            .map_err(|fault| Failure(format!("--{name}: {fault}")))?;
+    for (name, words) in &line.directives {
+        apply(&mut loader, name, words)?;
     }
-    let (config, passed_over) = loader.finish();
+    let (config, mut without_effect) = loader.finish();
+    without_effect.extend(config.without_effect().into_iter().map(String::from));
     Ok(Some(Start {
         config,
         file,
-        passed_over,
+        without_effect,
     }))
 }
 
-/// Reads the file, or standard input for `-`. Returns the file's absolute path.
-fn load(loader: &mut Loader, file: &str) -> Result<Option<String>, Failure> {
-    if file == "-" {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .map_err(|error| Failure(format!("cannot read standard input: {error}")))?;
-        loader
-            .text(&text, "standard input")
-            .map_err(|error| Failure(error.to_string()))?;
-        return Ok(None);
+/// Gives one parameter the words that stood behind its flag.
+fn apply(loader: &mut Loader, name: &str, words: &[String]) -> Result<(), Failure> {
+    let row = Parameter::find(name);
+    let several = row.is_none_or(|row| row.kind.takes_several_words());
+    match words {
+        [] if row.is_some() => {
+            return Err(Failure(format!(
+                "'--{name}' needs a value; 'percore --help' says which"
+            )));
+        }
+        [_, _, ..] if !several => {
+            return Err(Failure(format!(
+                "--{name} takes one value, not {}; quote a value with spaces, and put the configuration file first",
+                words.len()
+            )));
+        }
+        _ => {}
     }
+    loader.directive(name, words).map_err(|fault| {
+        let shown = match row.is_some_and(|row| row.is(Flag::Sensitive)) {
+            true => "...".into(),
+            false => words.join(" "),
+        };
+        Failure(format!("--{name} '{shown}': {fault}"))
+    })
+}
+
+/// Reads the file. Returns its absolute path.
+fn load(loader: &mut Loader, file: &str) -> Result<String, Failure> {
     let path = Path::new(file);
     loader
         .file(path)
         .map_err(|error| Failure(format!("cannot use the configuration file: {error}")))?;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
-    Ok(Some(absolute.to_string_lossy().into()))
+    Ok(absolute.to_string_lossy().into())
+}
+
+fn load_stdin(loader: &mut Loader) -> Result<(), Failure> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| Failure(format!("cannot read standard input: {error}")))?;
+    loader
+        .text(&text, "standard input")
+        .map_err(|error| Failure(error.to_string()))
 }
 
 /// The words of the command line, each flag's together.
 #[derive(Default, PartialEq, Eq, Debug)]
 struct Line {
     file: Option<String>,
-    flags: Vec<String>,
-    /// Redis's flags that percore does not have, with their words.
-    absent: Vec<(String, Vec<String>)>,
+    /// Whether standard input is read, too, behind the file.
+    stdin: bool,
+    /// Parameters and their words, in order.
+    directives: Vec<(String, Vec<String>)>,
+    /// What is no parameter.
+    others: Vec<String>,
 }
 
 impl Line {
     fn group(args: Vec<String>) -> Result<Self, Failure> {
         let mut line = Self::default();
         let mut rest = args.into_iter().peekable();
-        line.file = rest.next_if(|arg| arg == "-" || !arg.starts_with('-'));
-        while let Some(flag) = rest.next() {
-            let Some(name) = flag.strip_prefix("--") else {
-                line.flags.push(flag);
-                continue;
-            };
-            let (name, mut words) = match name.split_once('=') {
-                Some((name, word)) => (name.to_owned(), vec![word.to_owned()]),
-                None => (name.to_owned(), Vec::new()),
-            };
-            while let Some(word) = rest.next_if(|word| !word.starts_with("--")) {
-                words.push(word);
+        line.stdin = rest.next_if(|arg| arg == "-").is_some();
+        if !line.stdin {
+            line.file = rest.next_if(|arg| !arg.starts_with('-'));
+        }
+        while let Some(arg) = rest.next() {
+            if arg == "-" && rest.peek().is_none() {
+                line.stdin = true;
+            } else if let Some(flag) = arg.strip_prefix("--") {
+                let (name, mut words) = split(flag)?;
+                let is_last = |word: &String| word == "-";
+                // Who makes a command line of a list may leave this one empty.
+                let saves = name.eq_ignore_ascii_case("save");
+                let ends_empty = saves && rest.peek().is_none_or(|word| word.starts_with("--"));
+                if ends_empty && words.is_empty() {
+                    words.push(String::new());
+                } else if words.is_empty() && takes_a_value(&name) {
+                    words.extend(rest.next_if(|word| !is_last(word)));
+                }
+                while let Some(word) =
+                    rest.next_if(|word| !word.starts_with("--") && !is_last(word))
+                {
+                    words.push(word);
+                }
+                line.push(name, words);
+            } else if arg.starts_with('-') {
+                line.others.push(arg);
+            } else {
+                return Err(Failure(format!(
+                    "'{arg}' belongs to no flag; one configuration file can be given, and it comes first"
+                )));
             }
-            line.push(name, words)?;
         }
         Ok(line)
     }
 
-    fn push(&mut self, name: String, words: Vec<String>) -> Result<(), Failure> {
-        let Some(row) = Parameter::find(&name) else {
-            if absent::find(&name).is_some() {
-                self.absent.push((name, words));
-            } else {
-                self.flags.push(format!("--{name}"));
-            }
-            return Ok(());
-        };
-        let name = row.name;
-        match words.as_slice() {
-            [] if row.kind != Kind::SavePoints => self.flags.push(format!("--{name}")),
-            _ if row.kind.takes_several_words() => {
-                self.flags.push(format!("--{name}={}", words.join(" ")));
-            }
-            [word] => self.flags.push(format!("--{name}={word}")),
-            _ => {
-                return Err(Failure(format!(
-                    "--{name} takes one value, not {}; quote a value with spaces, and put the configuration file first",
-                    words.len()
-                )));
-            }
+    fn push(&mut self, name: String, words: Vec<String>) {
+        match takes_a_value(&name) {
+            true => self.directives.push((name, words)),
+            false => self.others.push(format!("--{name}")),
         }
-        Ok(())
     }
 
     fn for_clap(&self) -> impl Iterator<Item = &str> {
-        std::iter::once("percore").chain(self.flags.iter().map(String::as_str))
+        std::iter::once("percore").chain(self.others.iter().map(String::as_str))
     }
 }
 
@@ -213,6 +228,29 @@ fn version() -> String {
         "Redis server v={REDIS_VERSION} sha=00000000:0 malloc=mimalloc bits={} build=0 percore={VERSION}",
         usize::BITS
     )
+}
+
+/// The name of a flag, and the words that stand in one with it: `name`, `name=value`, `name value`.
+fn split(flag: &str) -> Result<(String, Vec<String>), Failure> {
+    let blank = |text: &str| text.contains(char::is_whitespace);
+    if let Some((name, value)) = flag.split_once('=').filter(|(name, _)| !blank(name)) {
+        return Ok((name.into(), vec![value.into()]));
+    }
+    let unbalanced = || {
+        let name = flag.split_whitespace().next().unwrap_or_default();
+        Failure(format!("--{name}: there is a quote without its other end"))
+    };
+    let mut words = words(flag).ok_or_else(unbalanced)?.into_iter();
+    Ok((words.next().unwrap_or_default(), words.collect()))
+}
+
+/// Whether a configuration file may hold a line that begins so.
+fn takes_a_value(name: &str) -> bool {
+    Parameter::find(name).is_some()
+        || absent::find(name).is_some()
+        || [INCLUDE, RENAME]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The flags as clap knows them. The file is taken before clap looks, and stands here for `--help`.
@@ -244,6 +282,7 @@ fn command() -> Command {
             "percore [FILE | -] [--name value ...]\n       percore check [DIR | FILE] [--name value ...]",
         )
         .after_help(EXAMPLES)
+        .after_long_help(format!("{EXAMPLES}\n\n{}", without_effect()))
         .arg(
             Arg::new("version")
                 .short('v')
@@ -255,6 +294,27 @@ fn command() -> Command {
         .disable_version_flag(true)
         .arg(file)
         .args(flags)
+}
+
+/// The parameters that percore takes from Redis and only keeps.
+fn without_effect() -> String {
+    const COLUMNS: usize = 100;
+    let mut text =
+        String::from("Accepted from Redis, kept and shown by CONFIG GET, without effect here:\n ");
+    let mut column = 0;
+    for row in PARAMETERS {
+        if !row.is(Flag::Inert) || row.is(Flag::Hidden) {
+            continue;
+        }
+        if column + row.name.len() > COLUMNS {
+            text.push_str("\n ");
+            column = 0;
+        }
+        column += row.name.len() + 1;
+        text.push(' ');
+        text.push_str(row.name);
+    }
+    text
 }
 
 /// clap's error as one line.
@@ -330,8 +390,8 @@ mod tests {
             "-3",
             "--PORT",
             "7000",
-            "--oom-score-adj",
-            "no",
+            "--io-threads",
+            "4",
         ])
         .expect("right");
         let config = start.config;
@@ -341,7 +401,7 @@ mod tests {
         assert_eq!(config.requirepass.as_deref(), Some("a b"));
         assert_eq!(config.list_max_listpack_size, -3);
         assert_eq!(config.port, 7000);
-        assert_eq!(start.passed_over, ["oom-score-adj"]);
+        assert_eq!(start.without_effect, ["io-threads"]);
         assert_eq!(start.file, None);
     }
 
@@ -354,11 +414,52 @@ mod tests {
     }
 
     #[test]
+    fn values_may_look_like_flags_and_stand_in_one_word_with_them() {
+        let config = start(&[
+            "--requirepass",
+            "--secret",
+            "--maxmemory 700mb",
+            "--bind 127.0.0.1",
+            "-::1",
+            "--save",
+            "--logfile",
+            "--a=b",
+            "--masterauth=a b",
+            "--dbfilename \"a b\"",
+        ])
+        .expect("right")
+        .config;
+        assert_eq!(config.requirepass.as_deref(), Some("--secret"));
+        assert_eq!(config.maxmemory, 700 << 20);
+        assert_eq!(config.bind.0, ["127.0.0.1", "-::1"]);
+        assert!(config.save.0.is_empty());
+        assert_eq!(config.get("logfile").as_deref(), Some("--a=b"));
+        assert_eq!(config.masterauth.as_deref(), Some("a b"));
+        assert_eq!(config.dbfilename, "a b");
+    }
+
+    #[test]
+    fn standard_input_is_the_first_word_or_the_last() {
+        let group = |words: &[&str]| {
+            let words = words.iter().map(|word| (*word).to_owned());
+            Line::group(words.collect()).expect("right")
+        };
+        let first = group(&["-", "--port", "1"]);
+        assert!(first.stdin && first.file.is_none());
+        let last = group(&["a.conf", "--port", "1", "-"]);
+        assert!(last.stdin);
+        assert_eq!(last.file.as_deref(), Some("a.conf"));
+        assert_eq!(last.directives, [("port".into(), vec!["1".into()])]);
+    }
+
+    #[test]
     fn flags_win_over_the_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("redis.conf");
         std::fs::write(&path, "port 7000\nhz 20\n").expect("written");
         let path = path.to_str().expect("text");
+        let config = start(&["--include", path]).expect("right").config;
+        assert_eq!(config.port, 7000);
         let start = start(&[path, "--port", "7001"]).expect("right");
         assert_eq!((start.config.port, start.config.hz), (7001, 20));
         assert_eq!(start.file.as_deref(), Some(path));
@@ -382,7 +483,12 @@ mod tests {
                 &["/does/not/exist.conf"],
                 "/does/not/exist.conf: No such file or directory",
             ),
-            (&["--tls-port", "1"], "does not have 'tls-port'"),
+            (&["--tls-port", "1"], "percore does not speak TLS yet"),
+            (&["--user", "a", "on"], "does not have 'user'"),
+            (&["a.conf", "b.conf"], "'b.conf' belongs to no flag"),
+            (&["--maxmemory 1mb 2mb"], "takes one value, not 2"),
+            (&["--requirepass \"a"], "--requirepass: there is a quote"),
+            (&["--rename-command", "nonsense", "x"], "No such command"),
             (&["-x"], "'-x'"),
             (&["--dir", "/does/not/exist"], "No such file or directory"),
         ] {

@@ -1,7 +1,7 @@
 //! Files that are to be gone when the process has ended: the Unix socket, and the process id.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 static FILES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -12,6 +12,13 @@ pub fn add(path: PathBuf) {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(path);
+}
+
+/// This file goes now. Whoever has removed it already is right.
+pub fn remove_one(path: &Path) {
+    let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    files.retain(|kept| kept != path);
+    let _ = fs::remove_file(path);
 }
 
 /// Removes them. Whoever has removed one already is right.

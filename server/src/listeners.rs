@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use shard::Tcp;
 use shard::config::Config;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tracing::{info, warn};
 
 use crate::Failure;
+use crate::leftovers;
 
 /// Scrapers that may wait to be served.
 const METRICS_BACKLOG: i32 = 16;
@@ -28,19 +30,19 @@ pub struct Listeners {
     pub unix: Option<(UnixListener, UnixSocketFile)>,
 }
 
-/// The Unix socket's file, which is removed when this is dropped.
+/// The Unix socket's file, which is removed when this is dropped, and when the process ends.
 pub struct UnixSocketFile(PathBuf);
 
 impl UnixSocketFile {
-    pub fn path(&self) -> &Path {
-        &self.0
+    fn new(path: PathBuf) -> Self {
+        leftovers::add(path.clone());
+        Self(path)
     }
 }
 
 impl Drop for UnixSocketFile {
     fn drop(&mut self) {
-        // Whoever has removed it already is right.
-        let _ = fs::remove_file(&self.0);
+        leftovers::remove_one(&self.0);
     }
 }
 
@@ -60,11 +62,7 @@ pub fn open(config: &Config) -> Result<Listeners, Failure> {
         }
         info!(%address, "listening");
     }
-    let unix = config
-        .unixsocket
-        .as_ref()
-        .map(|path| open_unix(config, &config.dir.join(path)))
-        .transpose()?;
+    let unix = open_unix_socket(config)?;
     if addresses.is_empty() && unix.is_none() {
         return Err(Failure(
             "there is nothing to listen on; give a --port, a --bind address or a --unixsocket"
@@ -72,6 +70,47 @@ pub fn open(config: &Config) -> Result<Listeners, Failure> {
         ));
     }
     Ok(Listeners { tcp, unix })
+}
+
+/// Opens the TCP listeners of `new`, all or none, for a server that listens on the addresses `now` by `old`: those that stay are left alone.
+pub fn reopen(
+    old: &Config,
+    new: &Config,
+    now: &[SocketAddr],
+) -> Result<Tcp<Vec<Vec<TcpListener>>>, Failure> {
+    // On the same port of this server whether another has an address, too, cannot be asked.
+    let shared = new.port == old.port;
+    let free = |address: SocketAddr| match now.contains(&address) {
+        true => Ok(()),
+        false => bound(address, shared).map(drop),
+    };
+    let addresses = match new.port {
+        0 => Vec::new(),
+        port => available(new, port, "port", free)?,
+    };
+    let mut tcp: Vec<Vec<TcpListener>> = (0..new.shards).map(|_| Vec::new()).collect();
+    for &address in addresses.iter().filter(|address| !now.contains(address)) {
+        for listeners in &mut tcp {
+            listeners.push(
+                listen(address, new.tcp_backlog, true)
+                    .map_err(|error| refused(address, &error, "port"))?,
+            );
+        }
+        info!(%address, "listening");
+    }
+    Ok(Tcp {
+        addresses,
+        new: tcp,
+    })
+}
+
+/// Opens the Unix socket that the configuration names, if it names one.
+pub fn open_unix_socket(
+    config: &Config,
+) -> Result<Option<(UnixListener, UnixSocketFile)>, Failure> {
+    let path = config.unixsocket.as_ref();
+    path.map(|path| open_unix(config, &config.dir.join(path)))
+        .transpose()
 }
 
 /// Opens what scrapers of metrics connect to: the addresses of `bind`, where there is a port for it.
@@ -90,8 +129,20 @@ pub fn open_metrics(config: &Config) -> Result<Vec<TcpListener>, Failure> {
     addresses.iter().map(open).collect()
 }
 
-/// The addresses of `bind` that can be had. Those with a `-` may be missing, and so may those of a family that this machine lacks.
+/// The addresses of `bind` that can be had, when the server starts.
 fn bindable(config: &Config, port: u16, flag: &str) -> Result<Vec<SocketAddr>, Failure> {
+    available(config, port, flag, |address| {
+        bind_patiently(address).map(drop)
+    })
+}
+
+/// The addresses of `bind` that are `free`. Those with a `-` may be missing, and so may those of a family that this machine lacks.
+fn available(
+    config: &Config,
+    port: u16,
+    flag: &str,
+    free: impl Fn(SocketAddr) -> io::Result<()>,
+) -> Result<Vec<SocketAddr>, Failure> {
     let mut found = Vec::new();
     for text in &config.bind.0 {
         let (optional, name) = match text.strip_prefix('-') {
@@ -99,8 +150,8 @@ fn bindable(config: &Config, port: u16, flag: &str) -> Result<Vec<SocketAddr>, F
             None => (false, text.as_str()),
         };
         for address in resolve(name, port, optional)? {
-            match bind_patiently(address) {
-                Ok(_) => found.push(address),
+            match free(address) {
+                Ok(()) => found.push(address),
                 Err(error) if is_missing(&error, optional) => {
                     info!(%address, %error, "this address is not on this machine, doing without");
                 }
@@ -219,7 +270,7 @@ fn open_unix(config: &Config, path: &Path) -> Result<(UnixListener, UnixSocketFi
     socket
         .bind(&address)
         .map_err(|error| failed("bind", error))?;
-    let file = UnixSocketFile(path.into());
+    let file = UnixSocketFile::new(path.into());
     if config.unixsocketperm.0 != 0 {
         fs::set_permissions(path, fs::Permissions::from_mode(config.unixsocketperm.0))
             .map_err(|error| failed("set the access rights of", error))?;

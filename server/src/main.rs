@@ -6,24 +6,29 @@ mod check;
 mod daemon;
 mod descriptors;
 mod flags;
+mod host;
 mod leftovers;
 mod listeners;
 mod logs;
 mod memory;
 mod metrics;
+mod oom;
 mod signals;
 mod supervisor;
+mod title;
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use shard::{Allocator, Server, Setup};
+use shard::{Allocator, Outside, Server, Setup};
 use tracing::{error, info, warn};
 
 use crate::flags::Start;
-use crate::listeners::{Listeners, UnixSocketFile};
+use crate::host::Process;
+use crate::listeners::Listeners;
 
 /// Why percore does not start: a line for the one who started it.
 #[derive(Debug)]
@@ -63,7 +68,7 @@ fn run() -> Result<(), Failure> {
     let Start {
         mut config,
         file,
-        passed_over,
+        without_effect,
     } = start;
     // First: what is wrong from here on stands in the log.
     let (log_control, log_file) = logs::start(&config)?;
@@ -76,6 +81,8 @@ fn run() -> Result<(), Failure> {
     if daemon::detach(&config)? {
         return Ok(());
     }
+    // Whoever looks at the list of processes may have seen a password by now; nobody does from here on.
+    let title = title::Title::take(&config, file.as_deref());
     logs::abort_on_panic();
     info!(
         version = shard::process::VERSION,
@@ -84,13 +91,18 @@ fn run() -> Result<(), Failure> {
         config_file = file.as_deref().unwrap_or("none"),
         "percore is starting"
     );
-    for name in passed_over {
+    if !without_effect.is_empty() {
         warn!(
-            name,
-            "percore has no use for this parameter of Redis and passes it over"
+            names = without_effect.join(" "),
+            "these parameters of Redis are kept and have no effect in percore"
         );
     }
-    config.maxclients = descriptors::raise(config.maxclients, config.shards)?;
+    let fitting = descriptors::raise(config.maxclients, config.shards)?;
+    if fitting != config.maxclients {
+        config
+            .adapt("maxclients", &fitting.to_string())
+            .map_err(|error| Failure(format!("maxclients: {error}")))?;
+    }
     if config.disable_thp {
         // Before there is data. A kernel that knows no huge pages refuses, and gives none either.
         let _ = rustix::thread::disable_transparent_huge_pages(true);
@@ -101,9 +113,10 @@ fn run() -> Result<(), Failure> {
         .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
     let Listeners { tcp, unix } = listeners::open(&config)?;
     let (unix, socket_file) = unix.unzip();
-    if let Some(file) = &socket_file {
-        leftovers::add(file.path().into());
-    }
+    let addresses = tcp.first().into_iter().flatten();
+    let addresses = addresses.flat_map(|listener| listener.local_addr());
+    let process = Arc::new(Process::new(title, addresses.collect(), socket_file));
+    process.begin(&config);
     let for_metrics = listeners::open_metrics(&config)?;
     write_pid_file(&config)?;
     let settings = config.clone();
@@ -112,13 +125,16 @@ fn run() -> Result<(), Failure> {
         config_file: file,
         tcp,
         unix,
-        allocator: Allocator {
-            used_bytes: memory::of_this_thread,
-            give_back: memory::give_back,
-            report: memory::report,
+        host: process.clone(),
+        outside: Outside {
+            allocator: Allocator {
+                used_bytes: memory::of_this_thread,
+                give_back: memory::give_back,
+                report: memory::report,
+            },
+            log_control,
+            exit: leftovers::exit,
         },
-        log_control,
-        exit: leftovers::exit,
     })
     .map_err(|error| match error.kind() {
         // What was read is not what it should be, and says so itself.
@@ -135,7 +151,6 @@ fn run() -> Result<(), Failure> {
     supervisor::tell_ready(&settings);
     let ended = server.wait();
 
-    drop::<Option<UnixSocketFile>>(socket_file);
     leftovers::remove();
     info!("percore has ended");
     ended.map_err(|error| Failure(format!("a shard failed: {error}")))

@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, CancelHandle, Split};
 use monoio::net::{TcpListener, TcpStream, UnixListener};
+use rustix::io::Errno;
 use tracing::{Instrument, debug, debug_span, warn};
 
 use crate::client::{Client, Peer};
@@ -27,19 +28,20 @@ const PROTECTED: &[u8] = b"-DENIED percore is running in protected mode because 
 connections are only accepted from the loopback interface. To connect from another host, set a password (--requirepass), or turn the \
 protection off (--protected-mode no, or CONFIG SET protected-mode no from this host) if no untrusted network can reach it.\r\n";
 
-/// Accepts TCP connections for as long as the executor runs.
-pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener) {
+/// Accepts TCP connections until `end` is cancelled.
+pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener, end: CancelHandle) {
     loading::finished_or_long(&shard).await;
     loop {
-        match listener.accept().await {
+        match listener.cancelable_accept(end.clone()).await {
             Ok((stream, address)) => admit_tcp(&shard, stream, address),
+            Err(error) if is_end(&error) => return,
             Err(error) => pause(&error).await,
         }
     }
 }
 
-/// Accepts connections of the Unix socket for as long as the executor runs.
-pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
+/// Accepts connections of the Unix socket until `end` is cancelled.
+pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener, end: CancelHandle) {
     loading::finished_or_long(&shard).await;
     let path = shard
         .borrow()
@@ -49,7 +51,8 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
         .map(|path| path.display().to_string())
         .unwrap_or_default();
     loop {
-        match listener.accept().await {
+        match listener.cancelable_accept(end.clone()).await {
+            Err(error) if is_end(&error) => return,
             Ok((stream, _)) => {
                 let name: Box<str> = format!("{path}:0").into();
                 let peer = Peer {
@@ -68,6 +71,11 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
             Err(error) => pause(&error).await,
         }
     }
+}
+
+/// Whether accepting was cancelled.
+fn is_end(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::CANCELED)
 }
 
 async fn pause(error: &io::Error) {

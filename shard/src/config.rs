@@ -8,13 +8,18 @@
 pub mod absent;
 pub mod choice;
 pub mod file;
+pub mod given;
+pub mod include;
 pub mod kind;
 pub mod limit;
 pub mod list;
+pub mod oom;
 pub mod percentiles;
+pub mod renames;
 pub mod rewrite;
 pub mod shutdown;
 pub mod table;
+pub mod title;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -30,6 +35,7 @@ pub use choice::{
     AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission, Supervised,
 };
 pub use file::{FileError, Loader};
+pub use given::Given;
 pub use kind::Kind;
 pub use limit::ClientMemoryLimit;
 pub use list::{Addresses, FileMode, Notify, OutputLimit, OutputLimits, SavePoint, SavePoints};
@@ -126,9 +132,29 @@ impl Parameter {
 impl Config {
     /// Gives the parameter `name` a value, as a file or the command line does: whatever its flags.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
-        Parameter::find(name)
-            .ok_or(ConfigError::Unknown)?
-            .set(self, value)
+        let row = Parameter::find(name).ok_or(ConfigError::Unknown)?;
+        row.set(self, value)?;
+        self.given.add(row);
+        Ok(())
+    }
+
+    /// Gives the parameter `name` the value that this machine allows, which nobody has asked for: CONFIG REWRITE leaves it as it was.
+    pub fn adapt(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        let row = Parameter::find(name).ok_or(ConfigError::Unknown)?;
+        row.set(self, value)?;
+        self.given.remove(row);
+        Ok(())
+    }
+
+    /// The parameters that were given a value other than Redis's default, and have no effect in percore.
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let defaults = Self::default();
+        PARAMETERS
+            .iter()
+            .filter(|row| row.is(Flag::Inert) && self.given.has(row))
+            .filter(|row| row.show(self) != row.show(&defaults))
+            .map(|row| row.name)
+            .collect()
     }
 
     /// Whether CONFIG SET may change the parameter `name` now, as far as its flags say. `local` tells whether the client is on this machine.

@@ -53,7 +53,10 @@ impl Shard {
         if client.session.is_told() && !self.hears_first(client) {
             return;
         }
-        let crowded = self.process.underway.is_too_much();
+        let looks = Looks {
+            crowded: self.process.underway.is_too_much(),
+            renamed: !self.config.renames.is_empty(),
+        };
         let mut limits = Limits {
             bulk_len_max: self.config.proto_max_bulk_len,
             query_len_max: self.config.client_query_buffer_limit,
@@ -74,28 +77,18 @@ impl Shard {
             match parser.parse(&input[at..], &limits) {
                 Ok(Parsed::Command { consumed }) => {
                     let args = parser.args(&input[at..at + consumed]);
-                    let resolved = resolve(&args);
-                    client.comes_behind_all = match &resolved {
-                        Ok(id) => self.comes_behind_all(client, *id, &args),
-                        Err(_) => false,
-                    };
-                    if !client.may_run() {
-                        // It runs when the replies of what came before are here.
-                        parser.hold_back(consumed);
-                        break;
-                    }
-                    if self.pause.is_some() && self.postpones(client, &args) {
-                        parser.hold_back(consumed);
-                        break;
-                    }
-                    if crowded && self.crowds(client, &args) {
-                        parser.hold_back(consumed);
-                        break;
-                    }
-                    self.stats.commands += 1;
                     let more_follows = at + consumed < input.len();
-                    self.timing.in_row = more_follows && consumed <= SHORT_BYTES_MAX;
-                    self.route(client, &args, resolved);
+                    let in_row = more_follows && consumed <= SHORT_BYTES_MAX;
+                    let taken = match resolve(&args) {
+                        Err(unknown) if looks.renamed => {
+                            self.take_renamed(client, &args, unknown, looks, in_row)
+                        }
+                        resolved => self.take_command(client, &args, resolved, looks, in_row),
+                    };
+                    if !taken {
+                        parser.hold_back(consumed);
+                        break;
+                    }
                     at += consumed;
                 }
                 Ok(Parsed::Skip { consumed }) => at += consumed,
@@ -121,6 +114,78 @@ impl Shard {
         self.hold_behind_news(client);
         self.gate_client(client);
         self.limit_replies(client);
+    }
+
+    /// Runs one command of a client's input, or begins to. False where it cannot run before something else has happened.
+    #[inline(always)]
+    fn take_command(
+        &mut self,
+        client: &mut Client,
+        args: &Args<'_>,
+        mut resolved: Resolved,
+        looks: Looks,
+        in_row: bool,
+    ) -> bool {
+        client.comes_behind_all = match &resolved {
+            Ok(id) => self.comes_behind_all(client, *id, args),
+            Err(_) => false,
+        };
+        if !client.may_run() {
+            // It runs when the replies of what came before are here.
+            return false;
+        }
+        if self.pause.is_some() && self.postpones(client, args) {
+            return false;
+        }
+        if looks.any() {
+            if looks.crowded && self.crowds(client, args) {
+                return false;
+            }
+            if looks.renamed {
+                self.hide(&mut resolved, args);
+            }
+        }
+        self.stats.commands += 1;
+        self.timing.in_row = in_row;
+        self.route(client, args, resolved);
+        true
+    }
+
+    /// The same for a verb that the table does not know: it may be a new name.
+    #[cold]
+    fn take_renamed(
+        &mut self,
+        client: &mut Client,
+        args: &Args<'_>,
+        unknown: (Option<CommandId>, Error),
+        looks: Looks,
+        in_row: bool,
+    ) -> bool {
+        let Some(original) = self.config.renames.original(args) else {
+            return self.take_command(client, args, Err(unknown), looks, in_row);
+        };
+        let args = original.borrow();
+        let looks = Looks {
+            renamed: false,
+            ..looks
+        };
+        self.take_command(client, &args, resolve(&args), looks, in_row)
+    }
+
+    /// Lets a command be unknown that its own name does not call any more.
+    #[cold]
+    fn hide(&self, resolved: &mut Resolved, args: &Args<'_>) {
+        let id = match &*resolved {
+            Ok(id) => Some(*id),
+            Err((id, _)) => *id,
+        };
+        // A sub-command that there is not is told about as one of a container that there is.
+        let container = lookup(&args[0]);
+        let name = id.or(container).map(|id| id.command().name);
+        if name.is_some_and(|name| self.config.renames.hides(name)) {
+            let error = Error::unknown_command(&args[0], args.iter().skip(1));
+            *resolved = Err((None, error));
+        }
     }
 
     /// What a client has sent is no command, or too long: it is told so, and closed.
@@ -558,6 +623,22 @@ impl Shard {
         }
         self.stats.rejected(index, error);
         client.reply_unless_muted(error);
+    }
+}
+
+/// What is rarely so, and looked at once for all the commands in a client's input.
+#[derive(Clone, Copy)]
+struct Looks {
+    /// Too much is on its way to subscribers.
+    crowded: bool,
+    /// Some commands are not called by their own names.
+    renamed: bool,
+}
+
+impl Looks {
+    #[inline]
+    fn any(self) -> bool {
+        self.crowded | self.renamed
     }
 }
 

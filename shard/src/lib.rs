@@ -2,7 +2,7 @@
 //!
 //! A tour, in the order in which a command meets it. What stands beside a file in a folder of its name belongs to it.
 //!
-//! - [`accept`] takes a connection; [`connection`] is its task: receive, run, send. [`client`] is what the shard knows of it: replies in order, output.
+//! - [`listening`] is what is listened on; [`accept`] takes a connection; [`connection`] is its task: receive, run, send. [`client`] is what the shard knows of it: replies in order, output.
 //! - [`dispatch`] parses and looks the verb up once; a command runs here, on its [`slot`]'s owner, or through the coordinator. Who refuses it, which
 //!   function runs it and what must come before it are beside that.
 //! - [`mailbox`] carries batches of commands to another shard and of replies back.
@@ -33,6 +33,7 @@ pub mod dispatch;
 pub mod error;
 pub mod executor;
 pub mod field_expiry;
+pub mod listening;
 pub mod loading;
 pub mod mailbox;
 pub mod memory;
@@ -55,7 +56,8 @@ pub mod tracking;
 pub mod transaction;
 pub mod turn;
 
+pub use listening::{Host, Refused, Sockets, Tcp};
 pub use metrics::{Exposition, Metrics};
-pub use process::{Allocator, LogControl};
+pub use process::{Allocator, LogControl, Outside};
 pub use server::{Server, Setup};
 pub use stop::{EndSignal, StopHandle};

@@ -70,9 +70,9 @@ impl Permitted {
         // At once, as each takes some milliseconds.
         let [affinity, priority, ring] = [AFFINITY, PRIORITY, RING].map(Kind::begin);
         Self {
-            affinity: affinity.is_permitted(),
-            priority: priority.is_permitted(),
-            ring: ring.is_permitted(),
+            affinity: affinity.succeeded(),
+            priority: priority.succeeded(),
+            ring: ring.succeeded(),
         }
     }
 }
@@ -102,7 +102,7 @@ impl Kind {
 }
 
 impl Trying {
-    fn is_permitted(self) -> bool {
+    fn succeeded(self) -> bool {
         let ended = self.process.map(|mut process| process.wait());
         let permitted = matches!(ended, Some(Ok(status)) if status.success());
         if !permitted {

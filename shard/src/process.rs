@@ -14,6 +14,7 @@ use crate::aof::pace::Pace;
 use crate::config::{Config, LogLevel};
 use crate::executor::Driver;
 use crate::executor::crew::Crews;
+use crate::listening::Exchange;
 use crate::loading::progress::Progress;
 use crate::mailbox::Doorbell;
 use crate::memory::Ledger;
@@ -56,6 +57,14 @@ pub struct LogControl {
 
 /// See [`LogControl::set_file`].
 pub type SetLogFile = Box<dyn Fn(Option<&Path>) -> io::Result<()> + Send + Sync>;
+
+/// How the shards reach what is the program's and not theirs.
+pub struct Outside {
+    pub allocator: Allocator,
+    pub log_control: LogControl,
+    /// Ends the process at once, with this status.
+    pub exit: fn(i32),
+}
 
 /// Shared by all shards; every field is read rarely.
 pub struct Process {
@@ -109,6 +118,8 @@ pub struct Process {
     pub(crate) visitors: Visitors,
     /// How far the end has come.
     pub stop: Stop,
+    /// How CONFIG SET changes what is listened on.
+    pub listening: Exchange,
     /// Who subscribes to what.
     pub pubsub: Registry,
     pub underway: Underway,
@@ -127,11 +138,14 @@ impl Process {
         config_file: Option<String>,
         (driver, permitted): (Driver, Permitted),
         undertaker: Undertaker,
-        allocator: Allocator,
         memory: Arc<Ledger>,
-        log_control: LogControl,
-        exit: fn(i32),
+        outside: Outside,
     ) -> Self {
+        let Outside {
+            allocator,
+            log_control,
+            exit,
+        } = outside;
         let slots = SlotMap::new(config.shards);
         let crews = Crews::new(config.shards, config.threads);
         let run_id = (0..40)
@@ -171,6 +185,7 @@ impl Process {
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
             stop: Stop::new(exit),
+            listening: Exchange::default(),
             pubsub: Registry::default(),
             underway: Underway::new(slots.shards()),
             next_client_id: AtomicU64::new(1),

@@ -26,11 +26,7 @@ pub fn shown<'a>(command: CommandId, args: &Args<'a>) -> Vec<&'a [u8]> {
             shown[at + 3..end].fill(REDACTED);
         }
     } else if command == CONFIG_SET {
-        for pair in shown[2..].chunks_exact_mut(2) {
-            if is_secret(pair[0]) {
-                pair[1] = REDACTED;
-            }
-        }
+        hide_values(&mut shown[2..]);
     } else if name == "acl|setuser" {
         // Its rules hold passwords and their hashes.
         shown[2..].fill(REDACTED);
@@ -48,9 +44,26 @@ pub fn shown<'a>(command: CommandId, args: &Args<'a>) -> Vec<&'a [u8]> {
     shown
 }
 
+/// Hides the secrets among pairs of parameters and values. Where one has no partner, which words are values cannot be known behind a secret.
+fn hide_values(pairs: &mut [&[u8]]) {
+    let mut hides_all = false;
+    let is_whole = pairs.len().is_multiple_of(2);
+    for pair in pairs.chunks_mut(2) {
+        if hides_all {
+            pair.fill(REDACTED);
+        } else if let [name, value] = pair
+            && is_secret(name)
+        {
+            *value = REDACTED;
+            hides_all = !is_whole;
+        }
+    }
+}
+
+/// Whether the value of this parameter is nobody's business. That of one that there is not may be a secret under a misspelled name.
 fn is_secret(parameter: &[u8]) -> bool {
     let name = std::str::from_utf8(parameter).unwrap_or_default();
-    Parameter::find(name).is_some_and(|row| row.is(Flag::Sensitive))
+    Parameter::find(name).is_none_or(|row| row.is(Flag::Sensitive))
 }
 
 #[cfg(test)]
@@ -84,6 +97,27 @@ mod tests {
                 "config|set",
                 "CONFIG SET maxmemory 0 REQUIREPASS secret",
                 "CONFIG SET maxmemory 0 REQUIREPASS (redacted)",
+            ),
+            (
+                "config|set",
+                "CONFIG SET masterauth a masteruser b tls-key-file-pass c tls-client-key-file-pass d hz 5",
+                "CONFIG SET masterauth (redacted) masteruser (redacted) tls-key-file-pass (redacted) \
+                 tls-client-key-file-pass (redacted) hz 5",
+            ),
+            (
+                "config|set",
+                "CONFIG SET requirepas secret hz 5",
+                "CONFIG SET requirepas (redacted) hz 5",
+            ),
+            (
+                "config|set",
+                "CONFIG SET hz 5 requirepass my secret",
+                "CONFIG SET hz 5 requirepass (redacted) (redacted)",
+            ),
+            (
+                "config|set",
+                "CONFIG SET hz 5 requirepass",
+                "CONFIG SET hz 5 requirepass",
             ),
             ("set", "SET auth secret", "SET auth secret"),
         ] {

@@ -19,17 +19,18 @@ use tracing::{Instrument, info};
 use crate::aof::manifest::Folder;
 use crate::config::Config;
 use crate::executor::{self, Driver, crew};
+use crate::listening::{self, Fresh, Host, Tcp};
 use crate::mailbox::message::Message;
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
 use crate::memory::Ledger;
 use crate::memory::undertaker::Undertaker;
 use crate::metrics::Metrics;
 use crate::permitted::Permitted;
-use crate::process::{Allocator, LogControl, Process};
+use crate::process::{Outside, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
-use crate::{accept, aof, blocking, cron, loading, snapshot, turn};
+use crate::{aof, blocking, cron, loading, snapshot, turn};
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
@@ -42,10 +43,9 @@ pub struct Setup {
     /// The listeners of each shard.
     pub tcp: Vec<Vec<TcpListener>>,
     pub unix: Option<UnixListener>,
-    pub allocator: Allocator,
-    pub log_control: LogControl,
-    /// Ends the process at once, with this status.
-    pub exit: fn(i32),
+    /// What CONFIG SET changes about the process.
+    pub host: Arc<dyn Host>,
+    pub outside: Outside,
 }
 
 /// A running server.
@@ -61,17 +61,16 @@ impl Server {
         let permitted = Permitted::find();
         let driver = Driver::probe(setup.config.io_driver, permitted.ring)?;
         let shards = setup.config.shards;
-        let memory = Arc::new(Ledger::new(shards, setup.allocator.used_bytes));
+        let memory = Arc::new(Ledger::new(shards, setup.outside.allocator.used_bytes));
         let process = Arc::new(Process::new(
             setup.config,
             setup.config_file,
             (driver, permitted),
             Undertaker::start(memory.clone())?,
-            setup.allocator,
             memory,
-            setup.log_control,
-            setup.exit,
+            setup.outside,
         ));
+        process.listening.set_host(setup.host);
         let ends = mesh::<Message>(shards, driver.is_uring())?;
         let bells: Vec<_> = ends.iter().map(|ends| ends.mailbox.bell()).collect();
         // Set once, here.
@@ -296,16 +295,15 @@ impl Seat {
         drop(crew::spawn(blocking::run_timer(shard.clone())));
         drop(crew::spawn(snapshot::walk::walk(shard.clone())));
         drop(crew::spawn(aof::writer::run(shard.clone())));
-        for listener in self.tcp {
-            listener.set_nonblocking(true)?;
-            let listener = monoio::net::TcpListener::from_std(listener)?;
-            drop(crew::spawn(accept::accept_tcp(shard.clone(), listener)));
-        }
-        if let Some(listener) = self.unix {
-            listener.set_nonblocking(true)?;
-            let listener = monoio::net::UnixListener::from_std(listener)?;
-            drop(crew::spawn(accept::accept_unix(shard.clone(), listener)));
-        }
+        let addresses = self.tcp.iter().map(TcpListener::local_addr);
+        let sockets = Fresh {
+            tcp: Some(Tcp {
+                addresses: addresses.collect::<io::Result<_>>()?,
+                new: self.tcp,
+            }),
+            unix: Some(self.unix),
+        };
+        listening::begin(&shard, sockets)?;
         self::load(&shard).await?;
         let _ = self.ready.send(Ok(()));
         let ended: io::Result<()> = poll_fn(|cx| {

@@ -29,6 +29,7 @@ use crate::dispatch::handler::{HANDLERS, Handler};
 use crate::dispatch::refusals::Refusals;
 use crate::error::{Error, Outcome};
 use crate::executor::crew;
+use crate::listening::Listening;
 use crate::mailbox::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::mailbox::message::{Late, LockRequest, Message, TransactionKey, Work};
 use crate::mailbox::outbox::Outbox;
@@ -165,6 +166,7 @@ pub struct Shard {
     /// When the shard's thread ends even if connections are left.
     pub(crate) stop_by: Option<Instant>,
     pub(crate) stop_waker: Option<Waker>,
+    pub(crate) listening: Listening,
     /// Who waits for the data to be there.
     pub(crate) load_wakers: Vec<Waker>,
     pub(crate) mailbox: Mailbox<Message>,
@@ -263,6 +265,7 @@ impl Shard {
             quiet_for_stop: None,
             stop_by: None,
             stop_waker: None,
+            listening: Listening::default(),
             load_wakers: Vec::new(),
             mailbox,
             outlets,

@@ -130,6 +130,9 @@ fn wrong_flags_are_told_in_one_line() {
         refused(&[flag, value], &[flag.trim_start_matches('-')]);
     }
     refused(&["--nonsense", "1"], &["nonsense"]);
+    refused(&["/dev/null", "second.conf"], &["second.conf"]);
+    refused(&["/dev/null", "foo", "--port", "0"], &["foo"]);
+    refused(&["--port 1 2"], &["port", "one value"]);
     refused(&["/nowhere/percore.conf"], &["/nowhere/percore.conf"]);
     refused(
         &["--bind", "256.1.1.1", "--port", &free_port().to_string()],

@@ -23,7 +23,7 @@ use crate::executor::Driver;
 use crate::memory::Ledger;
 use crate::memory::undertaker::Undertaker;
 use crate::permitted::Permitted;
-use crate::process::{Allocator, LogControl};
+use crate::process::{Allocator, LogControl, Outside};
 
 /// How long `cargo test` searches.
 const SEARCH: Duration = Duration::from_secs(3);
@@ -201,10 +201,12 @@ fn process(config: &Config) -> Process {
         None,
         (driver, Permitted::ALL),
         undertaker,
-        allocator,
         memory,
-        log_control,
-        |_| {},
+        Outside {
+            allocator,
+            log_control,
+            exit: |_| {},
+        },
     )
 }
 

@@ -5,6 +5,7 @@
 //! The client is answered when all shards have it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -117,14 +118,24 @@ pub fn set(
         let old = current.clone();
         let new = changed(&old, args, is_local(&client.peer))?;
         let named: Vec<&Parameter> = named(args).collect();
-        if named.iter().any(|row| row.name == LOG_FILE) {
+        let sets_log_file = named.iter().any(|row| row.name == LOG_FILE);
+        let set_log_file = &process.log_control.set_file;
+        if sets_log_file {
             // The same file is opened anew.
-            (process.log_control.set_file)(new.log_path().as_deref())
+            set_log_file(new.log_path().as_deref())
                 .map_err(|error| refused(LOG_FILE, &ConfigError::Argument(plain(&error).into())))?;
+        }
+        if let Err(refusal) = process.listening.change(&old, &new) {
+            if sets_log_file {
+                // It was open until now.
+                let _ = set_log_file(old.log_path().as_deref());
+            }
+            return Err(refused(refusal.parameter, &ConfigError::from(refusal.why)));
         }
         *current = Arc::new(new);
         tell_changes(shard, client, &named, &old, &current);
     }
+    tell_without_effect(args);
     let shards = shard.slots.all();
     let heard = Arc::new(Heard::new(shards.len()));
     let adopt = move |shard: &mut Shard, part: PartOf<()>| {
@@ -187,6 +198,20 @@ fn shown(row: &Parameter, config: &Config) -> String {
     }
 }
 
+/// Says which of the parameters that CONFIG SET names change nothing.
+fn tell_without_effect(args: &Args<'_>) {
+    let names = args.iter().skip(2).step_by(2);
+    let rows = names.filter_map(|name| Parameter::find(std::str::from_utf8(name).ok()?));
+    let inert = rows.filter(|row| row.is(Flag::Inert));
+    let names: Vec<&str> = inert.map(|row| row.name).collect();
+    if !names.is_empty() {
+        info!(
+            ?names,
+            "these parameters of Redis are kept and have no effect in percore"
+        );
+    }
+}
+
 /// `CONFIG RESETSTAT`: OK once every shard counts from zero.
 pub fn resetstat(
     shard: &mut Shard,
@@ -241,6 +266,7 @@ impl Shard {
     /// Goes by the configuration in force from now on.
     fn adopt_config(&mut self) {
         self.config = self.process.current_config();
+        self.take_fresh_sockets();
         self.refusals.settle(&self.config.clone());
         self.access = self.config.access_policy();
         self.heed_appendonly();
@@ -260,9 +286,10 @@ impl Shard {
 /// What the patterns from the third word on match, in the order of the table.
 fn found(config: &Config, args: &Args<'_>) -> Vec<(Cow<'static, str>, String)> {
     let mut found: Vec<(Cow<'static, str>, String)> = Vec::new();
+    let mut names = HashSet::new();
     for pattern in args.iter().skip(2) {
         for (name, value) in config.matching(pattern) {
-            if !found.iter().any(|(known, _)| *known == name) {
+            if names.insert(name.clone()) {
                 found.push((name, value));
             }
         }
@@ -369,8 +396,8 @@ mod tests {
                 "ERR Unknown option or number of arguments for CONFIG SET - 'foo'",
             ),
             (
-                "hz|20|port|1",
-                "ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config",
+                "hz|20|databases|1",
+                "ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config",
             ),
             (
                 "dir|/",

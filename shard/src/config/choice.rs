@@ -111,6 +111,46 @@ choices! {
         Panic "panic",
         PanicOnReplicas "panic-on-replicas",
     }
+
+    /// What new users may subscribe to.
+    AclPubsub {
+        AllChannels "allchannels",
+        ResetChannels "resetchannels",
+    }
+
+    /// Whether clients need a certificate.
+    TlsAuth {
+        No "no",
+        Yes "yes",
+        Optional "optional",
+    }
+
+    /// How a replica loads a snapshot that comes without a file.
+    DisklessLoad {
+        Disabled "disabled",
+        OnEmptyDb "on-empty-db",
+        SwapDb "swapdb",
+    }
+
+    /// What clients are told to reach a node by.
+    Endpoint {
+        Ip "ip",
+        Hostname "hostname",
+        Unknown "unknown-endpoint",
+    }
+
+    /// What syslog takes lines for.
+    Facility {
+        User "user",
+        Local0 "local0",
+        Local1 "local1",
+        Local2 "local2",
+        Local3 "local3",
+        Local4 "local4",
+        Local5 "local5",
+        Local6 "local6",
+        Local7 "local7",
+    }
 }
 
 impl Permission {

@@ -4,12 +4,15 @@
 //! `\xHH` and `\` before any other character have their usual meaning, in single quotes only `\'` has.
 //!
 //! Later lines win. `save` adds up: the first `save` of a start replaces the defaults, the next ones add, an empty one clears.
+//!
+//! A line that begins with `#!percore` is a directive of percore's own, which Redis takes for a comment: so both can read one file.
 
 use std::fmt;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::absent::{self, Absent};
+use super::include;
 use super::kind::plain;
 use super::{Config, Flag, Kind, Parameter};
 
@@ -17,6 +20,13 @@ use super::{Config, Flag, Kind, Parameter};
 const INCLUDE_DEPTH_MAX: usize = 16;
 /// Bytes of a configuration file; more is surely another file.
 const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Directives that are no parameters.
+pub const INCLUDE: &str = "include";
+pub const RENAME: &str = "rename-command";
+
+/// Begins a line that Redis takes for a comment.
+pub(super) const OWN: &str = "#!percore ";
 
 /// What is wrong with a file, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,11 +107,11 @@ impl Loader {
                 continue;
             };
             match words.as_slice() {
-                [include, path] if include.eq_ignore_ascii_case("include") => {
+                [include, path] if include.eq_ignore_ascii_case(INCLUDE) => {
                     if depth == INCLUDE_DEPTH_MAX {
                         return Err(fault_here("files include one another too deeply".into()));
                     }
-                    self.file_at_depth(&PathBuf::from(path), depth + 1)?;
+                    self.include(path, depth)?;
                 }
                 [name, values @ ..] => self.directive(name, values).map_err(fault_here)?,
                 [] => {}
@@ -110,10 +120,27 @@ impl Loader {
         Ok(())
     }
 
+    fn include(&mut self, path: &str, depth: usize) -> Result<(), FileError> {
+        include::files(path)
+            .iter()
+            .try_for_each(|file| self.file_at_depth(file, depth + 1))
+    }
+
     /// Applies one directive with its words. `Err` with what is wrong.
     pub fn directive(&mut self, name: &str, values: &[String]) -> Result<(), String> {
+        if let [path] = values
+            && name.eq_ignore_ascii_case(INCLUDE)
+        {
+            return self.include(path, 0).map_err(|error| error.to_string());
+        }
+        if name.eq_ignore_ascii_case(RENAME) {
+            let [from, to] = values else {
+                return Err("wrong number of arguments".into());
+            };
+            return self.config.renames.rename(from, to).map_err(String::from);
+        }
         let Some(row) = Parameter::find(name) else {
-            return self.pass_over(name, values);
+            return self.pass_over(name);
         };
         let value = match values {
             _ if row.kind.takes_several_words() => values.join(" "),
@@ -123,7 +150,8 @@ impl Loader {
         if row.kind == Kind::SavePoints {
             return self.save(&value);
         }
-        row.set(&mut self.config, &value)
+        self.config
+            .set(row.name, &value)
             .map_err(|error| error.to_string())
     }
 
@@ -141,21 +169,19 @@ impl Loader {
         Ok(())
     }
 
-    fn pass_over(&mut self, name: &str, values: &[String]) -> Result<(), String> {
-        let harmless = match absent::find(name) {
+    fn pass_over(&mut self, name: &str) -> Result<(), String> {
+        match absent::find(name) {
             None => {
                 return Err(format!(
                     "neither Redis nor percore has a parameter '{name}'"
                 ));
             }
-            Some(Absent::Passed) => true,
-            Some(Absent::PassedOnlyAs(value)) => values.join(" ").eq_ignore_ascii_case(value),
-            Some(Absent::Refused) => false,
-        };
-        if !harmless {
-            return Err(format!(
-                "percore does not have '{name}' yet, and would not keep its promise without; remove the line to start all the same"
-            ));
+            Some(Absent::Refused) => {
+                return Err(format!(
+                    "percore does not have '{name}' yet, and would not keep its promise without; remove the line to start all the same"
+                ));
+            }
+            Some(Absent::Passed) => {}
         }
         let name = name.to_ascii_lowercase();
         if !self.passed_over.contains(&name) {
@@ -190,6 +216,7 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
 /// The words of a line. `None` where it holds no directive.
 pub(super) fn directive(line: &str) -> Result<Option<Vec<String>>, String> {
     let line = line.trim();
+    let line = line.strip_prefix(OWN).unwrap_or(line);
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
@@ -201,14 +228,7 @@ pub(super) fn directive(line: &str) -> Result<Option<Vec<String>>, String> {
 fn without_secret(line: &str) -> String {
     let name = line.split_ascii_whitespace().next().unwrap_or_default();
     let secret = Parameter::find(name).is_some_and(|row| row.is(Flag::Sensitive))
-        || [
-            "masterauth",
-            "user",
-            "tls-key-file-pass",
-            "tls-client-key-file-pass",
-        ]
-        .iter()
-        .any(|secret| secret.eq_ignore_ascii_case(name));
+        || name.eq_ignore_ascii_case("user");
     match secret {
         true => format!("{name} (hidden)"),
         false => line.into(),
@@ -216,7 +236,7 @@ fn without_secret(line: &str) -> String {
 }
 
 /// Splits a line into words as Redis does. `None` where a quote is not closed, or is followed by more of the same word.
-pub(super) fn words(line: &str) -> Option<Vec<String>> {
+pub fn words(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut rest = line.chars().peekable();
     loop {

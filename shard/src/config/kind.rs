@@ -26,6 +26,16 @@ pub enum Kind {
     SeveralOf(&'static [&'static str]),
     /// Any text; empty means none.
     Text,
+    /// Letters, digits and these marks; other text is refused in these words.
+    Letters(&'static str, &'static str),
+    /// The name of a locale.
+    Locale,
+    /// `no one`, or nothing: percore has no replicas yet.
+    NoOne,
+    /// What the list of processes shows.
+    TitleTemplate,
+    /// Three scores.
+    OomScores,
     /// The path of a file; empty means none.
     Path,
     /// A file's name without a directory.
@@ -58,6 +68,8 @@ impl Kind {
                 | Self::Addresses
                 | Self::Percentiles
                 | Self::SeveralOf(_)
+                | Self::NoOne
+                | Self::OomScores
         )
     }
 
@@ -65,12 +77,16 @@ impl Kind {
     pub fn placeholder(self) -> &'static str {
         match self {
             Self::YesNo => "yes|no",
+            Self::Only("", _) => "''",
             Self::Only(word, _) => word,
             Self::Integer(..) | Self::Clamped(..) => "N",
             Self::Memory(..) => "BYTES",
             Self::OneOf(_) => "NAME",
             Self::SeveralOf(_) => "NAME ...",
-            Self::Text => "TEXT",
+            Self::Text | Self::Letters(..) | Self::TitleTemplate => "TEXT",
+            Self::Locale => "NAME",
+            Self::NoOne => "no one",
+            Self::OomScores => "N N N",
             Self::Path => "PATH",
             Self::FileName => "NAME",
             Self::Directory => "DIR",
@@ -87,12 +103,15 @@ impl Kind {
     /// The number that `text` stands for, within this kind's bounds.
     fn number(self, text: &str) -> Result<i128, ConfigError> {
         let (value, least, most) = match self {
-            Self::Only(word, why) if text != word => {
-                return Err(ConfigError::argument(format!(
-                    "argument must be '{word}': {why}"
-                )));
+            Self::Only(word, why) => {
+                let value = parse_integer(text)?;
+                return match text == word {
+                    true => Ok(value),
+                    false => Err(ConfigError::argument(format!(
+                        "argument must be '{word}': {why}"
+                    ))),
+                };
             }
-            Self::Only(..) => return parse_integer(text),
             Self::Integer(least, most) => (parse_integer(text)?, least, most),
             Self::Clamped(..) => (parse_integer(text)?, 0, i32::MAX.into()),
             Self::Memory(least, most) => (
@@ -211,13 +230,55 @@ impl Setting for String {
 }
 
 impl Setting for Option<String> {
-    fn parse(_: Kind, text: &str, _: &Self) -> Result<Self, ConfigError> {
+    fn parse(kind: Kind, text: &str, _: &Self) -> Result<Self, ConfigError> {
+        match kind {
+            Kind::Only(word, why) if text != word => {
+                return Err(ConfigError::argument(format!(
+                    "argument must be '{word}': {why}"
+                )));
+            }
+            Kind::NoOne if text.is_empty() || text.eq_ignore_ascii_case("no one") => {
+                return Ok(None);
+            }
+            Kind::NoOne => return Err(ConfigError::from("percore has no replicas yet")),
+            Kind::Letters(marks, refused) => check_letters(text, marks, refused)?,
+            Kind::Locale if !is_locale(text) => {
+                return Err(ConfigError::from("Invalid locale name"));
+            }
+            _ => {}
+        }
         Ok((!text.is_empty()).then(|| text.into()))
     }
 
     fn show(&self) -> String {
         self.clone().unwrap_or_default()
     }
+}
+
+/// Bytes of a name that other nodes are told, and one more.
+const NAME_BYTES_MAX: usize = 256;
+
+fn check_letters(text: &str, marks: &str, refused: &'static str) -> Result<(), ConfigError> {
+    if text.len() >= NAME_BYTES_MAX {
+        return Err(ConfigError::from(
+            "Hostnames must be less than 256 characters",
+        ));
+    }
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || marks.contains(letter);
+    match text.chars().all(allowed) {
+        true => Ok(()),
+        false => Err(ConfigError::from(refused)),
+    }
+}
+
+/// Whether a system may have such a locale: what this one has does not matter, since none is used.
+fn is_locale(text: &str) -> bool {
+    let language = text.split(['.', '@']).next().unwrap_or_default();
+    let named = matches!(language, "" | "C" | "POSIX") && !text.starts_with(['.', '@']);
+    let letters = text
+        .chars()
+        .all(|letter| letter.is_ascii_alphanumeric() || "_.@-".contains(letter));
+    letters && (named || (language.len() >= 5 && language.contains('_')))
 }
 
 impl Setting for Option<PathBuf> {

@@ -4,32 +4,40 @@
 //! Its doc comment is also the text of `--help`. From the rows come the struct, its defaults, CONFIG GET and SET, the file's reader and
 //! writer, and the flags of the command line.
 //!
-//! A parameter that changes nothing in percore has no row, unless clients' test suites and scripts read or set it: such a row is `INERT`.
-//! What else a `redis.conf` may hold is in [`super::absent`].
+//! Every parameter of Redis has a row, because scripts, operators and test suites read and set them. One that changes nothing in percore is
+//! `Inert`. What a `redis.conf` may hold that is no parameter is in [`super::absent`].
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use super::choice::{
-    AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission, PropagationError,
-    SanitizeDump, Supervised,
+    AclPubsub, AppendFsync, DisklessLoad, Endpoint, Facility, IoDriver, LogFormat, LogLevel,
+    MaxmemoryPolicy, Permission, PropagationError, SanitizeDump, Supervised, TlsAuth,
 };
+use super::given::Given;
 use super::kind::Kind::{
     Addresses as AddressesKind, Clamped, ClientMemoryLimit as ClientMemoryLimitKind, Directory,
-    FileMode as FileModeKind, FileName, Integer, Memory, Notify as NotifyKind, Only,
-    OutputLimits as OutputLimitsKind, Path, Percentiles as PercentilesKind,
-    SavePoints as SavePointsKind, Text, YesNo,
+    FileMode as FileModeKind, FileName, Integer, Letters, Locale, Memory, NoOne,
+    Notify as NotifyKind, Only, OomScores as OomScoresKind, OutputLimits as OutputLimitsKind, Path,
+    Percentiles as PercentilesKind, SavePoints as SavePointsKind, Text,
+    TitleTemplate as TitleTemplateKind, YesNo,
 };
 use super::kind::Setting;
 use super::limit::ClientMemoryLimit;
 use super::list::{Addresses, FileMode, Notify, OutputLimits, SavePoints};
+use super::oom::{OomScoreAdj, OomScores};
 use super::percentiles::Percentiles;
+use super::renames::Renames;
 use super::shutdown::{self, ShutdownFlags};
+use super::title::TitleTemplate;
 use super::{ConfigError, Parameter};
 use crate::slot::SHARDS_MAX;
 
 const INT_MAX: i128 = i32::MAX as i128;
 const LONG_MAX: i128 = i64::MAX as i128;
 const MB: i128 = 1 << 20;
+/// What may stand in a node's name beside letters and digits.
+const NODE_NAME_MARKS: &str = " -_./=,'\"\\`";
 
 /// Where `--help` shows a parameter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +91,8 @@ pub enum Flag {
     Sensitive,
     /// It is kept and shown, and changes nothing.
     Inert,
+    /// Redis does not know it. CONFIG REWRITE writes it so that Redis takes it for a comment.
+    Own,
 }
 
 macro_rules! parameters {
@@ -95,12 +105,17 @@ macro_rules! parameters {
         pub struct Config { $($(
             $(#[doc = $help])+
             pub $field: $type,
-        )*)* }
+        )*)*
+            /// What `rename-command` says, which CONFIG does not show.
+            pub renames: Renames,
+            /// The parameters that were given a value.
+            pub given: Given,
+        }
 
         /// Redis's defaults.
         impl Default for Config {
             fn default() -> Self {
-                Self { $($($field: $default,)*)* }
+                Self { $($($field: $default,)*)* renames: Renames::default(), given: Given::default() }
             }
         }
 
@@ -126,19 +141,19 @@ macro_rules! parameters {
 parameters! {
     Network {
         /// Addresses to listen on; `*` is every IPv4 one, `::*` every IPv6 one; a `-` before one lets it be missing.
-        "bind" => bind: Addresses = Addresses::redis_default(), AddressesKind, Immutable;
+        "bind" => bind: Addresses = Addresses::redis_default(), AddressesKind;
         /// TCP port; 0 for none.
-        "port" => port: u16 = 6379, Integer(0, 65535), Immutable;
+        "port" => port: u16 = 6379, Integer(0, 65535);
         /// Connections that may wait to be accepted, on each shard.
         "tcp-backlog" => tcp_backlog: i32 = 511, Integer(0, INT_MAX), Immutable;
         /// Path of a Unix socket to listen on, too.
-        "unixsocket" => unixsocket: Option<PathBuf> = None, Path, Immutable;
+        "unixsocket" => unixsocket: Option<PathBuf> = None, Path;
         /// Access rights of the Unix socket, in octal; 0 leaves them to the umask.
         "unixsocketperm" => unixsocketperm: FileMode = FileMode(0), FileModeKind, Immutable;
         /// Refuse clients from other machines while there is no password.
         "protected-mode" => protected_mode: bool = true, YesNo;
         /// TCP port, on the addresses of `bind`, where Prometheus finds metrics at /metrics; 0 for none.
-        "metrics-port" => metrics_port: u16 = 0, Integer(0, 65535), Immutable;
+        "metrics-port" => metrics_port: u16 = 0, Integer(0, 65535), Immutable, Own;
         /// Seconds between keepalive probes of an idle connection; 0 for none.
         "tcp-keepalive" => tcp_keepalive_s: u32 = 300, Integer(0, INT_MAX);
         /// Close a connection that has been idle for so many seconds; 0 for never.
@@ -146,11 +161,11 @@ parameters! {
     }
     General {
         /// Shards, each with a part of the keys; by default one a core that the process may use.
-        "shards" => shards: usize = cores(), Integer(1, SHARDS_MAX as i128), Immutable;
+        "shards" => shards: usize = cores(), Integer(1, SHARDS_MAX as i128), Immutable, Own;
         /// Threads that run the shards; where there are fewer than shards, each runs several. By default one a core.
-        "threads" => threads: usize = cores(), Integer(1, SHARDS_MAX as i128), Immutable;
+        "threads" => threads: usize = cores(), Integer(1, SHARDS_MAX as i128), Immutable, Own;
         /// What shards wait with: io_uring, epoll, or the better one that the kernel has.
-        "io-driver" => io_driver: IoDriver = IoDriver::Auto, IoDriver::KIND, Immutable;
+        "io-driver" => io_driver: IoDriver = IoDriver::Auto, IoDriver::KIND, Immutable, Own;
         /// Databases, from 0 to one less.
         "databases" => databases: u16 = 16, Integer(1, 65535), Immutable;
         /// What is logged, this and everything graver: debug is figures every few seconds, verbose each connection that comes and goes.
@@ -158,7 +173,7 @@ parameters! {
         /// The file to log to; empty for standard output. Once moved away or removed, it is made anew for the next line.
         "logfile" => logfile: Option<PathBuf> = None, Path, Protected;
         /// Log lines for people, for programs, or in the form that Redis gives them.
-        "log-format" => log_format: LogFormat = LogFormat::Text, LogFormat::KIND, Immutable;
+        "log-format" => log_format: LogFormat = LogFormat::Text, LogFormat::KIND, Immutable, Own;
         /// The file to write the process id to.
         "pidfile" => pidfile: Option<PathBuf> = None, Path, Immutable;
         /// Go to the background: the command returns at once, and what there is to say stands in the log file.
@@ -169,6 +184,14 @@ parameters! {
         "shutdown-on-sigterm" => shutdown_on_sigterm: ShutdownFlags = ShutdownFlags::default(), shutdown::KIND;
         /// How SIGINT ends the server; a second one ends it at once.
         "shutdown-on-sigint" => shutdown_on_sigint: ShutdownFlags = ShutdownFlags::default(), shutdown::KIND;
+        /// Whether the list of processes shows what the server listens on in place of its command line.
+        "set-proc-title" => set_proc_title: bool = true, YesNo, Immutable;
+        /// What it shows there: {title}, {listen-addr}, {server-mode}, {port}, {tls-port}, {unixsocket}, {config-file}.
+        "proc-title-template" => proc_title_template: TitleTemplate = TitleTemplate::redis_default(), TitleTemplateKind;
+        /// Tell the kernel how soon to end this process where memory runs out: relative to what it would be, or absolute.
+        "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, OomScoreAdj::KIND;
+        /// The scores for that: of a master, of a replica, of background processes.
+        "oom-score-adj-values" => oom_score_adj_values: OomScores = OomScores::redis_default(), OomScoresKind;
         /// How often a second background work is looked after.
         "hz" => hz: u32 = 10, Clamped(1, 500);
     }
@@ -294,7 +317,7 @@ parameters! {
         /// Members of a sorted set that is packed.
         "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: usize = 128, Integer(0, LONG_MAX);
         /// Bytes of the longest member of a sorted set that is packed.
-        "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: usize = 64, Integer(0, LONG_MAX);
+        "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: usize = 64, Memory(0, LONG_MAX);
         /// Bytes of a stream's node; 0 for no limit.
         "stream-node-max-bytes" => stream_node_max_bytes: usize = 4096, Memory(0, LONG_MAX);
         /// Entries of a stream's node; 0 for no limit.
@@ -308,7 +331,7 @@ parameters! {
         /// Adapt `hz` to the number of clients.
         "dynamic-hz" => dynamic_hz: bool = true, YesNo, Inert;
         /// Move values together while running.
-        "activedefrag" => activedefrag: bool = false, Only("no", "percore's allocator needs no defragmentation"), Inert;
+        "activedefrag" => activedefrag: bool = false, YesNo, Inert;
         /// Threads of Redis that read and write sockets; percore's shards do.
         "io-threads" => io_threads: u32 = 1, Integer(1, 128), Immutable, Inert;
         /// Whether `io-threads` read, too.
@@ -344,15 +367,190 @@ parameters! {
         /// What a replicated command's error does.
         "propagation-error-behavior" => propagation_error_behavior: PropagationError = PropagationError::Ignore, PropagationError::KIND, Inert;
         /// Look data of RESTORE over thoroughly.
-        "sanitize-dump-payload" => sanitize_dump_payload: SanitizeDump = SanitizeDump::No, SanitizeDump::KIND, Hidden, Inert;
+        "sanitize-dump-payload" => sanitize_dump_payload: SanitizeDump = SanitizeDump::No, SanitizeDump::KIND, Inert;
         /// Close the link when a replica gets a write of another client.
         "close-on-replica-write" => close_on_replica_write: bool = true, YesNo, Hidden, Inert;
-        /// Whether the process's name shows what it serves.
-        "set-proc-title" => set_proc_title: bool = true, YesNo, Immutable, Inert;
+        /// The file of the users; percore has no users but the default one yet.
+        "aclfile" => aclfile: Option<String> = None, Only("", "percore has no users but the default one yet"), Immutable, Inert;
+        /// What new users may subscribe to.
+        "acl-pubsub-default" => acl_pubsub_default: AclPubsub = AclPubsub::ResetChannels, AclPubsub::KIND, Inert;
+        /// Entries of the log of refused commands.
+        "acllog-max-len" => acllog_max_len: u64 = 128, Integer(0, LONG_MAX), Inert;
+        /// Whether MODULE LOAD may be used.
+        "enable-module-command" => enable_module_command: Permission = Permission::No, Permission::KIND, Immutable, Inert;
+        /// TCP port for TLS; 0 for none.
+        "tls-port" => tls_port: u16 = 0, Only("0", "percore does not speak TLS yet"), Inert;
+        /// TLS between the nodes of a cluster.
+        "tls-cluster" => tls_cluster: bool = false, YesNo, Inert;
+        /// TLS between replicas and their master.
+        "tls-replication" => tls_replication: bool = false, YesNo, Inert;
+        /// The server's certificate.
+        "tls-cert-file" => tls_cert_file: Option<String> = None, Text, Inert;
+        /// Its key.
+        "tls-key-file" => tls_key_file: Option<String> = None, Text, Inert;
+        /// The key's password.
+        "tls-key-file-pass" => tls_key_file_pass: Option<String> = None, Text, Sensitive, Inert;
+        /// The certificate for connections to others.
+        "tls-client-cert-file" => tls_client_cert_file: Option<String> = None, Text, Inert;
+        /// Its key.
+        "tls-client-key-file" => tls_client_key_file: Option<String> = None, Text, Inert;
+        /// The key's password.
+        "tls-client-key-file-pass" => tls_client_key_file_pass: Option<String> = None, Text, Sensitive, Inert;
+        /// Parameters of the Diffie-Hellman exchange.
+        "tls-dh-params-file" => tls_dh_params_file: Option<String> = None, Text, Inert;
+        /// The certificates of those who are trusted.
+        "tls-ca-cert-file" => tls_ca_cert_file: Option<String> = None, Text, Inert;
+        /// The directory of such certificates.
+        "tls-ca-cert-dir" => tls_ca_cert_dir: Option<String> = None, Text, Inert;
+        /// Whether clients need a certificate.
+        "tls-auth-clients" => tls_auth_clients: TlsAuth = TlsAuth::Yes, TlsAuth::KIND, Inert;
+        /// Versions of TLS.
+        "tls-protocols" => tls_protocols: Option<String> = None, Text, Inert;
+        /// Ciphers up to TLS 1.2.
+        "tls-ciphers" => tls_ciphers: Option<String> = None, Text, Inert;
+        /// Ciphers of TLS 1.3.
+        "tls-ciphersuites" => tls_ciphersuites: Option<String> = None, Text, Inert;
+        /// Whether the server's order of ciphers goes first.
+        "tls-prefer-server-ciphers" => tls_prefer_server_ciphers: bool = false, YesNo, Inert;
+        /// Keep sessions for the next connection.
+        "tls-session-caching" => tls_session_caching: bool = true, YesNo, Inert;
+        /// Sessions that are kept.
+        "tls-session-cache-size" => tls_session_cache_size: u32 = 20480, Integer(0, INT_MAX), Inert;
+        /// Seconds that they are kept.
+        "tls-session-cache-timeout" => tls_session_cache_timeout_s: u32 = 300, Integer(0, INT_MAX), Inert;
+        /// New TLS connections that are taken at once.
+        "max-new-tls-connections-per-cycle" => max_new_tls_connections_per_cycle: u32 = 1, Integer(1, 1000), Inert;
+        /// New connections that are taken at once.
+        "max-new-connections-per-cycle" => max_new_connections_per_cycle: u32 = 10, Integer(1, 1000), Inert;
+        /// The address from which connections to others go out.
+        "bind-source-addr" => bind_source_addr: Option<String> = None, Text, Inert;
+        /// The mark of the sockets' packets.
+        "socket-mark-id" => socket_mark_id: u32 = 0, Integer(0, u32::MAX as i128), Immutable, Inert;
+        /// The master of this replica.
+        "replicaof" | "slaveof" => replicaof: Option<String> = None, NoOne, Immutable, Inert;
+        /// The master's password.
+        "masterauth" => masterauth: Option<String> = None, Text, Sensitive, Inert;
+        /// The user at the master.
+        "masteruser" => masteruser: Option<String> = None, Text, Sensitive, Inert;
+        /// The address that a replica names itself by.
+        "replica-announce-ip" | "slave-announce-ip" => replica_announce_ip: Option<String> = None, Text, Inert;
+        /// The port that a replica names itself by.
+        "replica-announce-port" | "slave-announce-port" => replica_announce_port: u16 = 0, Integer(0, 65535), Inert;
+        /// Whether a replica is told to clients of its master.
+        "replica-announced" => replica_announced: bool = true, YesNo, Inert;
+        /// Whether a replica goes on after a write to disk has failed.
+        "replica-ignore-disk-write-errors" => replica_ignore_disk_write_errors: bool = false, YesNo, Inert;
+        /// Seconds that the log for replicas is kept without any; 0 for ever.
+        "repl-backlog-ttl" => repl_backlog_ttl_s: u64 = 3600, Integer(0, LONG_MAX), Inert;
+        /// Let replicas be sent to in larger pieces, later.
+        "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, YesNo, Inert;
+        /// How a replica loads a snapshot that comes without a file.
+        "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, DisklessLoad::KIND, Inert;
+        /// Replicas after which a snapshot without a file begins at once.
+        "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: u32 = 0, Integer(0, INT_MAX), Inert;
+        /// Seconds between a master's pings of its replicas.
+        "repl-ping-replica-period" | "repl-ping-slave-period" => repl_ping_replica_period_s: u32 = 10, Integer(1, INT_MAX), Inert;
+        /// Remove snapshots that were only made for replicas.
+        "rdb-del-sync-files" => rdb_del_sync_files: bool = false, YesNo, Inert;
+        /// The file of the cluster's nodes.
+        "cluster-config-file" => cluster_config_file: String = "nodes.conf".into(), Text, Immutable, Inert;
+        /// Milliseconds after which a silent node is taken for dead.
+        "cluster-node-timeout" => cluster_node_timeout_ms: u64 = 15000, Integer(0, LONG_MAX), Inert;
+        /// The port of the bus between nodes.
+        "cluster-port" => cluster_port: u16 = 0, Integer(0, 65535), Immutable, Inert;
+        /// The address that a node names itself by.
+        "cluster-announce-ip" => cluster_announce_ip: Option<String> = None, Text, Inert;
+        /// The port that a node names itself by.
+        "cluster-announce-port" => cluster_announce_port: u16 = 0, Integer(0, 65535), Inert;
+        /// The port for TLS that a node names itself by.
+        "cluster-announce-tls-port" => cluster_announce_tls_port: u16 = 0, Integer(0, 65535), Inert;
+        /// The bus port that a node names itself by.
+        "cluster-announce-bus-port" => cluster_announce_bus_port: u16 = 0, Integer(0, 65535), Inert;
+        /// The host name that a node names itself by.
+        "cluster-announce-hostname" => cluster_announce_hostname: Option<String> = None, Letters("-.", "Hostnames may only contain alphanumeric characters, hyphens or dots"), Inert;
+        /// The name that people know a node by.
+        "cluster-announce-human-nodename" => cluster_announce_human_nodename: Option<String> = None, Letters(NODE_NAME_MARKS, "Announced human node name contained invalid character"), Inert;
+        /// What clients are told to reach a node by.
+        "cluster-preferred-endpoint-type" => cluster_preferred_endpoint_type: Endpoint = Endpoint::Ip, Endpoint::KIND, Inert;
+        /// Whether shard channels work while the cluster is down.
+        "cluster-allow-pubsubshard-when-down" => cluster_allow_pubsubshard_when_down: bool = true, YesNo, Inert;
+        /// Whether reads work while the cluster is down.
+        "cluster-allow-reads-when-down" => cluster_allow_reads_when_down: bool = false, YesNo, Inert;
+        /// Whether replicas may move to masters that have none.
+        "cluster-allow-replica-migration" => cluster_allow_replica_migration: bool = true, YesNo, Inert;
+        /// Bytes that may wait for another node; 0 for no limit.
+        "cluster-link-sendbuf-limit" => cluster_link_sendbuf_limit: u64 = 0, Memory(0, LONG_MAX), Inert;
+        /// Replicas that a master keeps when others move.
+        "cluster-migration-barrier" => cluster_migration_barrier: u32 = 1, Integer(0, INT_MAX), Inert;
+        /// Whether this replica never takes its master's place.
+        "cluster-replica-no-failover" | "cluster-slave-no-failover" => cluster_replica_no_failover: bool = false, YesNo, Inert;
+        /// How old a replica's data may be when it takes its master's place.
+        "cluster-replica-validity-factor" | "cluster-slave-validity-factor" => cluster_replica_validity_factor: u32 = 10, Integer(0, INT_MAX), Inert;
+        /// Whether all slots must be served for any to be.
+        "cluster-require-full-coverage" => cluster_require_full_coverage: bool = true, YesNo, Inert;
+        /// Per cent of CPU time for defragmentation at the most.
+        "active-defrag-cycle-max" => active_defrag_cycle_max: u32 = 25, Integer(1, 99), Inert;
+        /// Per cent of CPU time for defragmentation at the least.
+        "active-defrag-cycle-min" => active_defrag_cycle_min: u32 = 1, Integer(1, 99), Inert;
+        /// Bytes lost to fragmentation from which on something is done.
+        "active-defrag-ignore-bytes" => active_defrag_ignore_bytes: u64 = 100 << 20, Memory(1, LONG_MAX), Inert;
+        /// Fields of a collection that are looked through at once.
+        "active-defrag-max-scan-fields" => active_defrag_max_scan_fields: u64 = 1000, Integer(1, LONG_MAX), Inert;
+        /// Per cent of fragmentation from which on something is done.
+        "active-defrag-threshold-lower" => active_defrag_threshold_lower: u32 = 10, Integer(0, 1000), Inert;
+        /// Per cent of fragmentation from which on all is done.
+        "active-defrag-threshold-upper" => active_defrag_threshold_upper: u32 = 100, Integer(0, 1000), Inert;
+        /// Show a logo in the log.
+        "always-show-logo" => always_show_logo: bool = false, YesNo, Immutable, Inert;
+        /// Keep files of the log that nothing needs.
+        "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, YesNo, Hidden, Inert;
+        /// Sync a file of the log often while it is rewritten.
+        "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, YesNo, Inert;
+        /// Note times in the log.
+        "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, YesNo, Inert;
+        /// Cores of the process that rewrites the log.
+        "aof-rewrite-cpulist" | "aof_rewrite_cpulist" => aof_rewrite_cpulist: Option<String> = None, Text, Immutable, Inert;
+        /// Cores of the process that writes a snapshot.
+        "bgsave-cpulist" | "bgsave_cpulist" => bgsave_cpulist: Option<String> = None, Text, Immutable, Inert;
+        /// Cores of the threads in the background.
+        "bio-cpulist" | "bio_cpulist" => bio_cpulist: Option<String> = None, Text, Immutable, Inert;
+        /// Cores of the server.
+        "server-cpulist" | "server_cpulist" => server_cpulist: Option<String> = None, Text, Immutable, Inert;
+        /// Bytes of a data file between two looks at connections while it is loaded.
+        "loading-process-events-interval-bytes" => loading_process_events_interval_bytes: u64 = 2 << 20, Memory(1024, INT_MAX), Hidden, Inert;
+        /// How a failed check ends the process.
+        "use-exit-on-panic" => use_exit_on_panic: bool = false, YesNo, Hidden, Inert;
+        /// Milliseconds after which a command that still runs is logged.
+        "watchdog-period" => watchdog_period_ms: u32 = 0, Integer(0, INT_MAX), Hidden, Inert;
+        /// Milliseconds between pings of other nodes.
+        "cluster-ping-interval" => cluster_ping_interval_ms: u32 = 0, Integer(0, INT_MAX), Hidden, Inert;
+        /// Log what the process did when it crashes.
+        "crash-log-enabled" => crash_log_enabled: bool = true, YesNo, Inert;
+        /// Test the memory after a crash.
+        "crash-memcheck-enabled" => crash_memcheck_enabled: bool = true, YesNo, Inert;
+        /// Keep users' data out of the log.
+        "hide-user-data-from-log" => hide_user_data_from_log: bool = false, YesNo, Inert;
+        /// Warnings about the system that do not stop the start.
+        "ignore-warnings" => ignore_warnings: Option<String> = None, Text, Inert;
+        /// A thread of Redis's allocator.
+        "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, YesNo, Inert;
+        /// The order of letters for SORT ALPHA; percore goes by their bytes.
+        "locale-collate" => locale_collate: Option<String> = None, Locale, Inert;
+        /// Sync a snapshot often while it is written.
+        "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, YesNo, Inert;
+        /// Log to syslog, too.
+        "syslog-enabled" => syslog_enabled: bool = false, YesNo, Immutable, Inert;
+        /// What syslog takes the lines for.
+        "syslog-facility" => syslog_facility: Facility = Facility::Local0, Facility::KIND, Immutable, Inert;
+        /// The program's name in syslog.
+        "syslog-ident" => syslog_ident: String = "redis".into(), Text, Immutable, Inert;
     }
 }
 
-/// Cores that this process may use: shards by default.
+/// Cores that the process may use: shards by default. Asked once, because a shard's thread may use only its own.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(SHARDS_MAX))
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| {
+        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(SHARDS_MAX))
+    })
 }

@@ -24,6 +24,8 @@ fn names_are_unique_and_every_default_reads_back() {
         config
             .set(row.name, &row.show(&Config::default()))
             .unwrap_or_else(|error| panic!("{}: {error}", row.name));
+        assert!(config.given.has(row));
+        config.given = Given::default();
         assert_eq!(config, Config::default(), "{}", row.name);
     }
 }
@@ -95,11 +97,28 @@ fn refusals_are_in_the_words_of_redis() {
             "Q",
             "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.",
         ),
+        (
+            "cluster-announce-hostname",
+            "a_b",
+            "Hostnames may only contain alphanumeric characters, hyphens or dots",
+        ),
+        (
+            "cluster-announce-human-nodename",
+            "a~b",
+            "Announced human node name contained invalid character",
+        ),
+        ("locale-collate", "nonsense~", "Invalid locale name"),
+        (
+            "active-defrag-cycle-max",
+            "100",
+            "argument must be between 1 and 99 inclusive",
+        ),
         ("nonsense", "1", "there is no such parameter"),
     ] {
         assert_eq!(refusal(name, value), words, "{name} {value}");
     }
-    assert!(refusal("activedefrag", "yes").contains("defragmentation"));
+    assert!(refusal("tls-port", "6380").contains("does not speak TLS"));
+    assert!(refusal("replicaof", "127.0.0.1 1").contains("no replicas"));
     assert!(refusal("dir", "/does/not/exist").contains("No such file or directory"));
     assert!(refusal("dbfilename", "a/b").contains("path"));
 }
@@ -136,7 +155,11 @@ fn values_are_shown_as_redis_shows_them() {
 #[test]
 fn changes_respect_flags() {
     let mut config = Config::default();
-    assert_eq!(config.may_change("port", true), Err(ConfigError::Immutable));
+    assert_eq!(
+        config.may_change("databases", true),
+        Err(ConfigError::Immutable)
+    );
+    assert_eq!(config.may_change("port", true), Ok(()));
     assert_eq!(
         config.may_change("dbfilename", true),
         Err(ConfigError::Protected)
@@ -177,8 +200,10 @@ fn a_file_is_read_with_quotes_comments_includes_and_saves() {
     let outer = dir.path().join("outer.conf");
     let text = format!(
         "# a comment\n\n  PORT 7000\nrequirepass \"a b\\x41\\n\"\nsave 900 1\ninclude {}\nbind 127.0.0.1 -::1\n\
-         client-output-buffer-limit pubsub 1 2 3\ntcp-backlog '5'\noom-score-adj no\ntls-port 0\n",
-        inner.display()
+         client-output-buffer-limit pubsub 1 2 3\ntcp-backlog '5'\nlua-replicate-commands yes\n\
+         io-threads 4\nslave-read-only no\nreplicaof no one\nactivedefrag yes\ninclude {}/nothing-*\n#!percore shards 3\n",
+        inner.display(),
+        dir.path().display()
     );
     std::fs::write(&outer, text).expect("written");
     let mut loader = Loader::new();
@@ -191,7 +216,12 @@ fn a_file_is_read_with_quotes_comments_includes_and_saves() {
     assert_eq!(config.get("save").as_deref(), Some("900 1 60 5"));
     assert_eq!(config.bind.0, ["127.0.0.1", "-::1"]);
     assert_eq!(config.tcp_backlog, 5);
-    assert_eq!(passed_over, ["oom-score-adj", "tls-port"]);
+    assert_eq!(config.shards, 3);
+    assert_eq!(passed_over, ["lua-replicate-commands"]);
+    assert_eq!(
+        config.without_effect(),
+        ["activedefrag", "io-threads", "replica-read-only"]
+    );
 }
 
 #[test]
@@ -233,8 +263,11 @@ fn what_is_wrong_with_a_file_is_told_with_its_line() {
     for text in [
         "tls-port 6380",
         "replicaof a 1",
-        "rename-command CONFIG \"\"",
+        "rename-command CONFIG",
         "user x on",
+        "loadmodule x.so",
+        "aclfile x",
+        "#!percore nonsense 1",
     ] {
         Loader::new().text(text, "t").expect_err(text);
     }
@@ -275,6 +308,98 @@ fn rewriting_keeps_comments_and_order_and_changes_only_what_differs() {
     config.rewrite(&path).expect("rewritten");
     assert_eq!(Config::load_file(&path).expect("read"), config);
 }
+
+#[test]
+fn rewriting_leaves_out_what_nobody_set_and_hides_what_redis_does_not_know() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.conf");
+    let text = "port 7000\nmaxclients 50000\n#!percore io-driver epoll\n";
+    std::fs::write(&path, text).expect("written");
+    let mut config = Config::load_file(&path).expect("read");
+    // What the machine chooses or allows.
+    config.shards = 7;
+    config.threads = 3;
+    config.adapt("maxclients", "4064").expect("allowed");
+    config.rewrite(&path).expect("rewritten");
+    assert_eq!(std::fs::read_to_string(&path).expect("read"), text);
+
+    // What was asked for is written, also where it is what this machine would choose.
+    let threads = Config::default().threads.to_string();
+    config.set("threads", &threads).expect("set");
+    config.set("oom-score-adj-values", "1 2 3").expect("set");
+    config.rewrite(&path).expect("rewritten");
+    let expected = format!(
+        "{text}# Generated by CONFIG REWRITE\n#!percore threads {threads}\noom-score-adj-values 1 2 3\n"
+    );
+    assert_eq!(std::fs::read_to_string(&path).expect("read"), expected);
+    let again = Config::load_file(&path).expect("read");
+    assert_eq!(again.threads, config.threads);
+    assert_eq!(again.get("io-driver").as_deref(), Some("epoll"));
+}
+
+#[test]
+fn every_parameter_of_redis_is_there_and_others_are_said_to_be_our_own() {
+    let of_redis: Vec<&str> = OF_REDIS.split_ascii_whitespace().collect();
+    for name in &of_redis {
+        let known = Parameter::find(name).is_some() || absent::find(name).is_some();
+        assert!(known, "{name}");
+    }
+    let hidden: Vec<&str> = HIDDEN_IN_REDIS.split_ascii_whitespace().collect();
+    for row in PARAMETERS {
+        for name in row.names() {
+            let is_of_redis = of_redis.contains(&name) || hidden.contains(&name);
+            assert_eq!(row.is(Flag::Own), !is_of_redis, "{name}");
+        }
+    }
+}
+
+/// Every name that CONFIG GET of Redis 7.4 shows.
+const OF_REDIS: &str = "\
+acl-pubsub-default aclfile acllog-max-len active-defrag-cycle-max active-defrag-cycle-min \
+active-defrag-ignore-bytes active-defrag-max-scan-fields active-defrag-threshold-lower \
+active-defrag-threshold-upper active-expire-effort activedefrag activerehashing always-show-logo \
+aof-load-truncated aof-rewrite-cpulist aof-rewrite-incremental-fsync aof-timestamp-enabled \
+aof-use-rdb-preamble aof_rewrite_cpulist appenddirname appendfilename appendfsync appendonly \
+auto-aof-rewrite-min-size auto-aof-rewrite-percentage bgsave-cpulist bgsave_cpulist bind bind-source-addr \
+bio-cpulist bio_cpulist busy-reply-threshold client-output-buffer-limit client-query-buffer-limit \
+cluster-allow-pubsubshard-when-down cluster-allow-reads-when-down cluster-allow-replica-migration \
+cluster-announce-bus-port cluster-announce-hostname cluster-announce-human-nodename cluster-announce-ip \
+cluster-announce-port cluster-announce-tls-port cluster-config-file cluster-enabled cluster-link-sendbuf-limit \
+cluster-migration-barrier cluster-node-timeout cluster-port cluster-preferred-endpoint-type \
+cluster-replica-no-failover cluster-replica-validity-factor cluster-require-full-coverage \
+cluster-slave-no-failover cluster-slave-validity-factor crash-log-enabled crash-memcheck-enabled daemonize \
+databases dbfilename dir disable-thp dynamic-hz enable-debug-command enable-module-command \
+enable-protected-configs hash-max-listpack-entries hash-max-listpack-value hash-max-ziplist-entries \
+hash-max-ziplist-value hide-user-data-from-log hll-sparse-max-bytes hz ignore-warnings io-threads \
+io-threads-do-reads jemalloc-bg-thread latency-monitor-threshold latency-tracking \
+latency-tracking-info-percentiles lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del \
+lazyfree-lazy-user-del lazyfree-lazy-user-flush lfu-decay-time lfu-log-factor list-compress-depth \
+list-max-listpack-size list-max-ziplist-size locale-collate logfile loglevel lua-time-limit masterauth \
+masteruser max-new-connections-per-cycle max-new-tls-connections-per-cycle maxclients maxmemory \
+maxmemory-clients maxmemory-eviction-tenacity maxmemory-policy maxmemory-samples min-replicas-max-lag \
+min-replicas-to-write min-slaves-max-lag min-slaves-to-write no-appendfsync-on-rewrite notify-keyspace-events \
+oom-score-adj oom-score-adj-values pidfile port proc-title-template propagation-error-behavior protected-mode \
+proto-max-bulk-len rdb-del-sync-files rdb-save-incremental-fsync rdbchecksum rdbcompression repl-backlog-size \
+repl-backlog-ttl repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync repl-diskless-sync-delay \
+repl-diskless-sync-max-replicas repl-ping-replica-period repl-ping-slave-period repl-timeout \
+replica-announce-ip replica-announce-port replica-announced replica-ignore-disk-write-errors \
+replica-ignore-maxmemory replica-lazy-flush replica-priority replica-read-only replica-serve-stale-data \
+replicaof requirepass sanitize-dump-payload save server-cpulist server_cpulist set-max-intset-entries \
+set-max-listpack-entries set-max-listpack-value set-proc-title shutdown-on-sigint shutdown-on-sigterm \
+shutdown-timeout slave-announce-ip slave-announce-port slave-ignore-maxmemory slave-lazy-flush slave-priority \
+slave-read-only slave-serve-stale-data slaveof slowlog-log-slower-than slowlog-max-len socket-mark-id \
+stop-writes-on-bgsave-error stream-node-max-bytes stream-node-max-entries supervised syslog-enabled \
+syslog-facility syslog-ident tcp-backlog tcp-keepalive timeout tls-auth-clients tls-ca-cert-dir \
+tls-ca-cert-file tls-cert-file tls-ciphers tls-ciphersuites tls-client-cert-file tls-client-key-file \
+tls-client-key-file-pass tls-cluster tls-dh-params-file tls-key-file tls-key-file-pass tls-port \
+tls-prefer-server-ciphers tls-protocols tls-replication tls-session-cache-size tls-session-cache-timeout \
+tls-session-caching tracking-table-max-keys unixsocket unixsocketperm zset-max-listpack-entries \
+zset-max-listpack-value zset-max-ziplist-entries zset-max-ziplist-value";
+
+/// Names that it shows only when asked for just them.
+const HIDDEN_IN_REDIS: &str = "\
+aof-disable-auto-gc close-on-replica-write cluster-ping-interval dynamic-hz io-threads-do-reads key-load-delay \
+loading-process-events-interval-bytes rdb-key-save-delay sanitize-dump-payload use-exit-on-panic watchdog-period";
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]

@@ -10,6 +10,7 @@ mod logs;
 mod memory;
 mod metrics;
 mod monitor;
+mod parameters;
 mod pause;
 mod slow;
 mod stats;

@@ -1,0 +1,238 @@
+//! What the shards listen on, and how that changes while the server runs.
+//!
+//! The binary opens sockets, because it knows addresses, rights and files; a shard only accepts from them. When CONFIG SET changes `bind`, `port` or
+//! `unixsocket`, the new sockets listen before anything old is given up, so a change that fails leaves everything as it was. Each shard then takes
+//! its own, and what it accepted from before is closed. Connections stay.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Poll, Waker};
+
+use monoio::io::Canceller;
+
+use crate::accept;
+use crate::config::Config;
+use crate::executor::crew;
+use crate::shard::Shard;
+
+/// A change that the machine did not allow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// The parameter that is to blame.
+    pub parameter: &'static str,
+    /// Redis's words for it.
+    pub why: &'static str,
+}
+
+/// What the binary does for CONFIG SET.
+pub trait Host: Send + Sync {
+    /// Makes the process go by `new` in place of `old`: its sockets, its title, what the kernel knows of it. On an error nothing has changed.
+    fn change(&self, old: &Config, new: &Config) -> Result<Sockets, Refused>;
+}
+
+/// What is listened on from now on.
+#[derive(Default)]
+pub struct Sockets {
+    /// `None` where that stays as it is.
+    pub tcp: Option<Tcp<Vec<Vec<TcpListener>>>>,
+    /// The Unix socket, which all shards share, if there is one. `None` where it stays as it is.
+    pub unix: Option<Option<UnixListener>>,
+}
+
+/// The addresses that are listened on, and what is new among them. Those that stay are not opened anew: who connects there meanwhile would be lost
+/// with the old socket.
+pub struct Tcp<New> {
+    pub addresses: Vec<SocketAddr>,
+    /// Listeners: of each shard where it is for all.
+    pub new: New,
+}
+
+/// One shard's part of that.
+#[derive(Default)]
+pub(crate) struct Fresh {
+    pub(crate) tcp: Option<Tcp<Vec<TcpListener>>>,
+    pub(crate) unix: Option<Option<UnixListener>>,
+}
+
+impl Sockets {
+    /// Each shard's part.
+    fn divide(self, shards: usize) -> io::Result<Vec<Fresh>> {
+        let mut tcp = self.tcp.map(|tcp| Tcp {
+            addresses: tcp.addresses,
+            new: tcp.new.into_iter(),
+        });
+        let part = |_| {
+            let unix = self.unix.as_ref().map(|unix| {
+                let unix = unix.as_ref().map(UnixListener::try_clone);
+                unix.transpose()
+            });
+            Ok(Fresh {
+                tcp: tcp.as_mut().map(|tcp| Tcp {
+                    addresses: tcp.addresses.clone(),
+                    new: tcp.new.next().unwrap_or_default(),
+                }),
+                unix: unix.transpose()?,
+            })
+        };
+        (0..shards).map(part).collect()
+    }
+}
+
+impl Fresh {
+    /// Adds a later change to one that nobody has taken yet.
+    fn follow_with(&mut self, later: Self) {
+        if let Some(mut tcp) = later.tcp {
+            if let Some(before) = self.tcp.take() {
+                tcp.new.extend(before.new);
+            }
+            self.tcp = Some(tcp);
+        }
+        if later.unix.is_some() {
+            self.unix = later.unix;
+        }
+    }
+}
+
+/// The way from CONFIG SET to the shards.
+#[derive(Default)]
+pub struct Exchange {
+    host: OnceLock<Arc<dyn Host>>,
+    /// Each shard's part of the last change, until it takes it.
+    parts: Mutex<Vec<Fresh>>,
+}
+
+impl Exchange {
+    /// Called once, before the shards begin.
+    pub(crate) fn set_host(&self, host: Arc<dyn Host>) {
+        let _ = self.host.set(host);
+    }
+
+    /// Makes the process go by `new`. Shards are still to be told. Called under the lock of the configuration, so one change follows another.
+    pub(crate) fn change(&self, old: &Config, new: &Config) -> Result<(), Refused> {
+        let Some(host) = self.host.get() else {
+            return Ok(());
+        };
+        let sockets = host.change(old, new)?;
+        if sockets.tcp.is_none() && sockets.unix.is_none() {
+            return Ok(());
+        }
+        let fresh = sockets.divide(old.shards).map_err(|_| Refused {
+            parameter: "port",
+            why: "Unable to listen on this port. Check server logs.",
+        })?;
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.resize_with(old.shards, Fresh::default);
+        for (part, fresh) in parts.iter_mut().zip(fresh) {
+            part.follow_with(fresh);
+        }
+        Ok(())
+    }
+
+    fn take(&self, shard: usize) -> Option<Fresh> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = parts.get_mut(shard).map(std::mem::take)?;
+        (fresh.tcp.is_some() || fresh.unix.is_some()).then_some(fresh)
+    }
+}
+
+/// What one shard is to listen on next, until its task has seen it.
+#[derive(Default)]
+pub(crate) struct Listening {
+    fresh: Option<Fresh>,
+    waker: Option<Waker>,
+}
+
+impl Shard {
+    /// Takes this shard's part of a change, if there was one.
+    pub(crate) fn take_fresh_sockets(&mut self) {
+        if let Some(fresh) = self.process.listening.take(self.id.index()) {
+            let pending = self.listening.fresh.get_or_insert_default();
+            pending.follow_with(fresh);
+            if let Some(waker) = self.listening.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// Ends what a shard accepts from.
+#[derive(Default)]
+struct Ends {
+    tcp: Vec<(SocketAddr, Canceller)>,
+    unix: Canceller,
+}
+
+impl Ends {
+    /// Accepts from what is new, and no more from what it replaces.
+    fn follow(self, shard: &Rc<RefCell<Shard>>, fresh: Fresh) -> io::Result<Self> {
+        let Self { mut tcp, mut unix } = self;
+        if let Some(Tcp { addresses, new }) = fresh.tcp {
+            for listener in new {
+                let address = listener.local_addr()?;
+                listener.set_nonblocking(true)?;
+                let listener = monoio::net::TcpListener::from_std(listener)?;
+                let end = Canceller::new();
+                let accepting = accept::accept_tcp(shard.clone(), listener, end.handle());
+                drop(crew::spawn(accepting));
+                tcp.push((address, end));
+            }
+            let (kept, gone) = tcp
+                .into_iter()
+                .partition(|(address, _)| addresses.contains(address));
+            tcp = kept;
+            let gone: Vec<(SocketAddr, Canceller)> = gone;
+            for (_, end) in gone {
+                drop(end.cancel());
+            }
+        }
+        if let Some(listener) = fresh.unix {
+            unix = unix.cancel();
+            if let Some(listener) = listener {
+                listener.set_nonblocking(true)?;
+                let listener = monoio::net::UnixListener::from_std(listener)?;
+                let end = unix.handle();
+                drop(crew::spawn(accept::accept_unix(
+                    shard.clone(),
+                    listener,
+                    end,
+                )));
+            }
+        }
+        Ok(Self { tcp, unix })
+    }
+}
+
+/// Lets a shard accept from `first`, and from what comes later in its place.
+pub(crate) fn begin(shard: &Rc<RefCell<Shard>>, first: Fresh) -> io::Result<()> {
+    let ends = Ends::default().follow(shard, first)?;
+    drop(crew::spawn(follow_changes(shard.clone(), ends)));
+    Ok(())
+}
+
+async fn follow_changes(shard: Rc<RefCell<Shard>>, mut ends: Ends) {
+    loop {
+        let fresh = poll_fn(|cx| {
+            let listening = &mut shard.borrow_mut().listening;
+            match listening.fresh.take() {
+                Some(fresh) => Poll::Ready(fresh),
+                None => {
+                    listening.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        match ends.follow(&shard, fresh) {
+            Ok(next) => ends = next,
+            Err(error) => {
+                tracing::error!(%error, "cannot accept connections any more");
+                return;
+            }
+        }
+    }
+}
