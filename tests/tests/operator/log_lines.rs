@@ -1,7 +1,9 @@
 //! What the log's lines say and in which form: Redis's levels and marks, warnings of what is wrong,
 //! why connections end, what was configured.
 
-use tests::server::eventually;
+use std::net::SocketAddr;
+
+use tests::server::{eventually, outer_address};
 use tests::{Options, Server, Wire};
 
 use crate::{SHARDS, TIME_MAX};
@@ -118,6 +120,27 @@ fn what_is_wrong_is_a_warning_with_the_address_at_a_bounded_rate() {
         assert!(!server.log().contains("NOTICE"), "{}", server.log());
         assert!(!server.log().contains("secret"), "{}", server.log());
     }
+}
+
+/// Nobody else is there, so that no turn of the shard moves its clock.
+#[test]
+fn a_new_second_has_lines_of_its_own_where_everybody_is_turned_away() {
+    let server = Server::start(Options::shards(1).flags("--bind 0.0.0.0"));
+    let outer = SocketAddr::from((outer_address(), server.port()));
+    eventually("what was left out is told", TIME_MAX, || {
+        // More at once than a second has lines.
+        let crowd: Vec<Wire> = (0..64)
+            .map(|_| Wire::connect(outer).expect("a connection"))
+            .collect();
+        for mut wire in crowd {
+            drop(wire.try_reply());
+        }
+        let log = server.log();
+        let mut counts = log
+            .lines()
+            .filter_map(|line| line.split("parameter=protected-mode").nth(1));
+        counts.any(|rest| !rest.ends_with("left_out=0"))
+    });
 }
 
 #[test]
