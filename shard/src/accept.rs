@@ -35,7 +35,7 @@ pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener, end: C
         match listener.cancelable_accept(end.clone()).await {
             Ok((stream, address)) => admit_tcp(&shard, stream, address),
             Err(error) if is_end(&error) => return,
-            Err(error) => pause(&error).await,
+            Err(error) => pause(&shard, &error).await,
         }
     }
 }
@@ -68,7 +68,7 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener, end:
                     None => drop(crew::spawn(turn_away(stream, TOO_MANY))),
                 }
             }
-            Err(error) => pause(&error).await,
+            Err(error) => pause(&shard, &error).await,
         }
     }
 }
@@ -78,8 +78,8 @@ fn is_end(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::CANCELED)
 }
 
-async fn pause(error: &io::Error) {
-    warn!(%error, "could not accept a connection");
+async fn pause(shard: &RefCell<Shard>, error: &io::Error) {
+    shard.borrow().tell_failed_accept(error);
     monoio::time::sleep(RETRY_AFTER).await;
 }
 
@@ -153,6 +153,12 @@ async fn turn_away<S: monoio::io::AsyncWriteRent>(mut stream: S, why: &'static [
 }
 
 impl Shard {
+    fn tell_failed_accept(&self, error: &io::Error) {
+        if let Some(left_out) = self.told.limits.tell(self.second()) {
+            warn!(%error, left_out, "could not accept a connection");
+        }
+    }
+
     /// A connection is not let in, because of this parameter.
     fn note_turned_away(&mut self, parameter: &str, address: &str) {
         self.stats.rejected_connections += 1;

@@ -51,9 +51,10 @@ pub struct Told {
 }
 
 impl Shard {
-    /// This second, for [`Sparing::tell`].
+    /// This second, for [`Sparing::tell`]. Not by the turn's clock, which stands while connections
+    /// are only turned away.
     pub(crate) fn second(&self) -> u64 {
-        self.now.ms() / 1_000
+        crate::shard::wall_time().ms() / 1_000
     }
 
     /// Tells once a second what a limit on memory has done.

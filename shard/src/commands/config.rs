@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::args::Args;
 use protocol::reply::Reply;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::client::{Client, Peer};
 use crate::config::kind::plain;
@@ -169,14 +169,21 @@ fn tell_changes(shard: &Shard, client: &Client, named: &[&Parameter], old: &Conf
     if is_shown {
         set_level();
     }
+    let (client, address) = (client.session.id, &*client.peer.address);
     for row in named {
+        let (parameter, to) = (row.name, shown(row, new));
+        if row.show(old) == row.show(new) {
+            // Libraries set what they need with each connection that they open.
+            debug!(
+                client,
+                address, parameter, to, "configuration set to what it was"
+            );
+            continue;
+        }
+        let from = shown(row, old);
         info!(
-            client = client.session.id,
-            address = &*client.peer.address,
-            parameter = row.name,
-            from = shown(row, old),
-            to = shown(row, new),
-            "configuration changed"
+            client,
+            address, parameter, from, to, "configuration changed"
         );
     }
     if !is_shown {

@@ -1,7 +1,9 @@
 //! What the log's lines say and in which form: Redis's levels and marks, warnings of what is wrong,
 //! why connections end, what was configured.
 
-use tests::server::eventually;
+use std::net::SocketAddr;
+
+use tests::server::{eventually, outer_address};
 use tests::{Options, Server, Wire};
 
 use crate::{SHARDS, TIME_MAX};
@@ -35,7 +37,7 @@ fn helpers_find_the_line_that_they_wait_for_in_every_text_format() {
         );
         for way in ["tcp", "unix"] {
             let words = format!("* Ready to accept connections {way}");
-            assert!(server.log().contains(&words), "{}", server.log());
+            line(&server, &[&words]);
         }
     }
 }
@@ -118,6 +120,27 @@ fn what_is_wrong_is_a_warning_with_the_address_at_a_bounded_rate() {
         assert!(!server.log().contains("NOTICE"), "{}", server.log());
         assert!(!server.log().contains("secret"), "{}", server.log());
     }
+}
+
+/// Nobody else is there, so that no turn of the shard moves its clock.
+#[test]
+fn a_new_second_has_lines_of_its_own_where_everybody_is_turned_away() {
+    let server = Server::start(Options::shards(1).flags("--bind 0.0.0.0"));
+    let outer = SocketAddr::from((outer_address(), server.port()));
+    eventually("what was left out is told", TIME_MAX, || {
+        // More at once than a second has lines.
+        let crowd: Vec<Wire> = (0..64)
+            .map(|_| Wire::connect(outer).expect("a connection"))
+            .collect();
+        for mut wire in crowd {
+            drop(wire.try_reply());
+        }
+        let log = server.log();
+        let mut counts = log
+            .lines()
+            .filter_map(|line| line.split("parameter=protected-mode").nth(1));
+        counts.any(|rest| !rest.ends_with("left_out=0"))
+    });
 }
 
 #[test]
@@ -239,7 +262,8 @@ fn a_change_of_the_configuration_is_told_with_its_values_but_no_secret() {
     line(&server, &["parameter=requirepass from=\"\" to=(redacted)"]);
     wire.command(&["CONFIG", "SET", "requirepass", ""]);
     line(&server, &["parameter=requirepass from=(redacted) to=\"\""]);
-    // What was refused has changed nothing.
+    // What was refused has changed nothing, and what it was already is no change.
+    wire.ask("CONFIG SET hz 37");
     wire.ask("CONFIG SET hz 38 port 1");
     wire.ask("CONFIG SET hz 39 maxmemory nonsense");
     // Who reads the log is told why it falls silent.
@@ -249,7 +273,14 @@ fn a_change_of_the_configuration_is_told_with_its_values_but_no_secret() {
     wire.ask("CONFIG SET loglevel notice");
     line(&server, &["parameter=loglevel from=warning to=notice"]);
     let log = server.log();
-    for absent in ["my-secret", "to=38", "to=39", "to=40", "nonsense"] {
+    for absent in [
+        "my-secret",
+        "to=38",
+        "to=39",
+        "to=40",
+        "nonsense",
+        "from=37 to=37",
+    ] {
         assert!(!log.contains(absent), "{absent} in {log}");
     }
 }
