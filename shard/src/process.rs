@@ -10,6 +10,7 @@ use crate::aof::commits::Commits;
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Pace;
 use crate::config::{Config, LogLevel};
+use crate::data_lock::DataLocks;
 use crate::executor::Driver;
 use crate::executor::crew::Crews;
 use crate::loading::progress::Progress;
@@ -96,6 +97,8 @@ pub struct Process {
     pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
     /// What threads that are no shards ask of shard 0.
     pub(crate) visitors: Visitors,
+    /// What no other server may write meanwhile.
+    pub data_locks: DataLocks,
     /// How far the end has come.
     pub stop: Stop,
     /// Who subscribes to what.
@@ -159,6 +162,7 @@ impl Process {
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
+            data_locks: DataLocks::default(),
             stop: Stop::new(exit),
             pubsub: Registry::default(),
             underway: Underway::new(slots.shards()),

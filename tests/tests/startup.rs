@@ -384,3 +384,61 @@ fn no_shard_loads_any_more_when_one_answers() {
         }
     }
 }
+
+/// What keeps another server from starting in this one's directory, or from going on there.
+#[test]
+fn two_servers_do_not_write_the_same_files() {
+    let log = "--appendonly yes --appendfsync always";
+    let mut server = Server::start(Options::shards(2).save("3600 1").flags(log));
+    let mut wire = server.connect();
+    assert_eq!(wire.ask("SET key value").text(), b"OK");
+    let dir = server.directory().display().to_string();
+    let port = free_port().to_string();
+    let pid = server.pid().to_string();
+    let place = ["--port", &port, "--bind", "127.0.0.1", "--dir", &dir];
+    for flags in [
+        ["--appendonly", "yes", "--save", ""],
+        ["--appendonly", "no", "--save", "60 1"],
+        ["--appendonly", "yes", "--save", "60 1"],
+    ] {
+        refused(&[&place[..], &flags].concat(), &[&pid, "--dir"]);
+    }
+    // One that writes nothing there may be there, and may not begin to.
+    let quiet = Options::shards(2).flags(&format!("--dir {dir}"));
+    let mut other = Server::start(quiet);
+    let mut guest = other.connect();
+    for words in [
+        &["CONFIG", "SET", "appendonly", "yes"],
+        &["CONFIG", "SET", "save", "60 1"],
+    ] {
+        let error = format!("{:?}", guest.command(words));
+        assert!(error.contains(&format!("process {pid}")), "{error}");
+    }
+    let settings = format!("{:?}", guest.ask("CONFIG GET appendonly"));
+    assert!(settings.contains("\"no\""), "{settings}");
+    guest.ask("BGREWRITEAOF");
+    eventually("the end of the rewrite", server::START_TIME_MAX, || {
+        guest.figure("aof_rewrite_in_progress") == 0
+    });
+    let info = guest.ask("INFO persistence");
+    let info = String::from_utf8_lossy(info.text()).into_owned();
+    assert!(info.contains("aof_last_bgrewrite_status:err"), "{info}");
+    assert_eq!(wire.ask("SET second value").text(), b"OK");
+    // The lock goes with its holder, also with one that had no time to.
+    server.kill_and_restart();
+    assert_eq!(server.connect().ask("DBSIZE").integer(), 2);
+    other.kill();
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    let left = std::fs::read_dir(server.directory()).expect("a directory");
+    let left: Vec<String> = left
+        .map(|it| {
+            it.expect("a file")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter(|name| name.ends_with(".lock"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -110,6 +111,10 @@ pub fn set(
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let new = changed(&current, args, is_local(&client.peer))?;
+        process
+            .data_locks
+            .take(&new, Duration::ZERO)
+            .map_err(|held| Error::from_text(format!("ERR CONFIG SET failed - {held}")))?;
         if new.loglevel != current.loglevel {
             (process.set_log_level)(new.loglevel);
         }

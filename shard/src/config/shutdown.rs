@@ -92,7 +92,7 @@ mod tests {
         let parsed = ShutdownFlags::parse(KIND, text, &ShutdownFlags::default());
         parsed
             .map(|flags| flags.show())
-            .map_err(|error| error.fault)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
