@@ -31,7 +31,11 @@ protection off (--protected-mode no, or CONFIG SET protected-mode no from this h
 pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener) {
     loading::finished_or_long(&shard).await;
     loop {
-        match listener.accept().await {
+        let accepted = listener.accept().await;
+        if shard.borrow().stopping {
+            return;
+        }
+        match accepted {
             Ok((stream, address)) => admit_tcp(&shard, stream, address),
             Err(error) => pause(&error).await,
         }
@@ -49,7 +53,11 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
         .map(|path| path.display().to_string())
         .unwrap_or_default();
     loop {
-        match listener.accept().await {
+        let accepted = listener.accept().await;
+        if shard.borrow().stopping {
+            return;
+        }
+        match accepted {
             Ok((stream, _)) => {
                 let name: Box<str> = format!("{path}:0").into();
                 let peer = Peer {

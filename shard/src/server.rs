@@ -29,7 +29,7 @@ use crate::process::{Allocator, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
-use crate::{accept, aof, blocking, cron, data_lock, loading, snapshot, turn};
+use crate::{accept, aof, blocking, cron, data_lock, loading, snapshot, stop, turn};
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
@@ -292,11 +292,15 @@ impl Seat {
         drop(crew::spawn(aof::writer::run(shard.clone())));
         for listener in self.tcp {
             listener.set_nonblocking(true)?;
+            let same = listener.try_clone()?.into();
+            shard.borrow_mut().listeners.push(same);
             let listener = monoio::net::TcpListener::from_std(listener)?;
             drop(crew::spawn(accept::accept_tcp(shard.clone(), listener)));
         }
         if let Some(listener) = self.unix {
             listener.set_nonblocking(true)?;
+            let same = listener.try_clone()?.into();
+            shard.borrow_mut().listeners.push(same);
             let listener = monoio::net::UnixListener::from_std(listener)?;
             drop(crew::spawn(accept::accept_unix(shard.clone(), listener)));
         }
@@ -316,6 +320,7 @@ impl Seat {
             }
         })
         .await;
+        stop::sockets_closed().await;
         // The process ends: to free every key would take seconds, and the system does it at once.
         mem::forget(shard);
         ended

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -151,6 +152,8 @@ pub struct Shard {
     pub active_expire: bool,
     /// The process is going down: connections close once their replies are out.
     pub stopping: bool,
+    /// Where it accepts connections, to be shut at the end.
+    pub(crate) listeners: Vec<OwnedFd>,
     pub(crate) drained: bool,
     /// The attempt to end the server for which its connections are quiet, and which waits for its log.
     pub(crate) quiet_for_stop: Option<u64>,
@@ -248,6 +251,7 @@ impl Shard {
             eviction_unfinished: false,
             active_expire: true,
             stopping: false,
+            listeners: Vec::new(),
             drained: false,
             quiet_for_stop: None,
             stop_by: None,

@@ -20,6 +20,12 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::attempt::Attempt;
 
+/// Looks of the driver after the last task, until it has cancelled what connections had in flight, and closed their sockets.
+const LAST_LOOKS: u32 = 3;
+
+/// How long one takes, to which the timer adds up to its own millisecond.
+const LAST_LOOK: Duration = Duration::from_millis(1);
+
 /// How long clients may take to receive the replies that are due to them.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -157,12 +163,31 @@ impl Shard {
                 client.close(how);
             }
         }
+        self.shut_listeners();
         self.flush_log_at_stop();
         self.stop_by = Some(Instant::now() + GRACE);
         self.wake_main();
         // Somebody must look again when the time of grace is over.
         if let Some(waker) = self.cron_waker.take() {
             waker.wake();
+        }
+    }
+
+    /// From here on nobody connects. A ring that has an operation on a listener keeps it open until the kernel has taken the ring apart, some
+    /// milliseconds after the process has gone: clients would connect to nobody, and be reset. Shutting it down takes effect at once.
+    fn shut_listeners(&mut self) {
+        for listener in self.listeners.drain(..) {
+            // It fails only where it is shut already.
+            let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
+        }
+    }
+
+    /// Connections have had the time to take what is due to them.
+    fn close_those_left(&self) {
+        for (_, known) in &self.clients {
+            if let Ok(mut client) = known.client.try_borrow_mut() {
+                client.close(Closing::Now);
+            }
         }
     }
 
@@ -184,6 +209,9 @@ impl Shard {
             return false;
         }
         let late = |by: Duration| self.stop_by.is_some_and(|at| Instant::now() >= at + by);
+        if late(Duration::ZERO) {
+            self.close_those_left();
+        }
         let gone = self.clients.is_empty() || late(Duration::ZERO);
         // Transactions that have begun happen whole, and are in the log.
         let home = self.locks.is_empty() && self.transactions.is_empty();
@@ -197,5 +225,13 @@ impl Shard {
             return true;
         }
         all
+    }
+}
+
+/// Lets the driver close for the kernel what has been closed here. What a ring has in flight otherwise lives on until it is taken apart, which is after
+/// the process has gone.
+pub(crate) async fn sockets_closed() {
+    for _ in 0..LAST_LOOKS {
+        monoio::time::sleep(LAST_LOOK).await;
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The first tests here are of percore's own manners: Redis, given as `PERCORE_BINARY`, fails them.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -441,4 +442,39 @@ fn two_servers_do_not_write_the_same_files() {
         .filter(|name| name.ends_with(".lock"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Whoever connects to a server that has ended is refused, and not accepted and then reset. What connections it had are closed.
+#[test]
+fn nothing_of_a_server_is_there_when_it_has_ended() {
+    for driver in ["auto", "epoll"] {
+        let flags = format!("--io-driver {driver}");
+        let mut server = Server::start(Options::shards(2).flags(&flags));
+        for round in 0..15 {
+            let idle: Vec<_> = (0..4)
+                .map(|_| TcpStream::connect(server.address()).expect("a connection"))
+                .collect();
+            // On both shards they are known to it.
+            for mut stream in &idle {
+                stream.write_all(b"PING\r\n").expect("sent");
+                let mut pong = [0; 7];
+                stream.read_exact(&mut pong).expect("a reply");
+            }
+            match round % 3 {
+                0 => server.signal("TERM"),
+                1 => server.signal("INT"),
+                _ => server.connect().send(b"SHUTDOWN NOSAVE\r\n"),
+            }
+            server.until_gone();
+            let late = TcpStream::connect(server.address()).map(drop);
+            let refused = late.map_err(|error| error.kind());
+            assert_eq!(refused, Err(ErrorKind::ConnectionRefused), "{driver}");
+            for mut stream in idle {
+                stream.set_nonblocking(true).expect("a socket");
+                let end = stream.read(&mut [0; 1]).map_err(|error| error.kind());
+                assert_eq!(end, Ok(0), "{driver}");
+            }
+            server.restart();
+        }
+    }
 }
