@@ -1,5 +1,7 @@
 //! New connections: every shard accepts on listeners of its own and keeps what it accepts.
 
+mod aside;
+
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
@@ -9,9 +11,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split};
-use monoio::net::{TcpListener, TcpStream, UnixListener};
+use monoio::net::TcpStream;
 use tracing::{Instrument, debug, debug_span, info, warn};
 
+pub use self::aside::{Tcp, Unix};
 use crate::client::{Client, Peer};
 use crate::connection::{Served, serve};
 use crate::executor::crew;
@@ -28,7 +31,7 @@ connections are only accepted from the loopback interface. To connect from anoth
 protection off (--protected-mode no, or CONFIG SET protected-mode no from this host) if no untrusted network can reach it.\r\n";
 
 /// Accepts TCP connections for as long as the executor runs.
-pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener) {
+pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: Tcp) {
     loading::finished_or_long(&shard).await;
     loop {
         let accepted = listener.accept().await;
@@ -43,7 +46,7 @@ pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener) {
 }
 
 /// Accepts connections of the Unix socket for as long as the executor runs.
-pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
+pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: Unix) {
     loading::finished_or_long(&shard).await;
     let path = shard
         .borrow()
@@ -58,7 +61,7 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener) {
             return;
         }
         match accepted {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 let name: Box<str> = format!("{path}:0").into();
                 let peer = Peer {
                     address: name.clone(),

@@ -265,7 +265,8 @@ impl Seat {
 
     async fn serve(self) -> io::Result<()> {
         let Ends { mailbox, outlets } = self.ends;
-        let bell = BellReader::new(&mailbox.bell(), self.process.driver.is_uring())?;
+        let is_uring = self.process.driver.is_uring();
+        let bell = BellReader::new(&mailbox.bell(), is_uring)?;
         let config = self.process.current_config();
         let shard = Rc::new(RefCell::new(Shard::new(
             self.id,
@@ -291,17 +292,15 @@ impl Seat {
         drop(crew::spawn(snapshot::walk::walk(shard.clone())));
         drop(crew::spawn(aof::writer::run(shard.clone())));
         for listener in self.tcp {
-            listener.set_nonblocking(true)?;
             let same = listener.try_clone()?.into();
             shard.borrow_mut().listeners.push(same);
-            let listener = monoio::net::TcpListener::from_std(listener)?;
+            let listener = accept::Tcp::new(listener, is_uring)?;
             drop(crew::spawn(accept::accept_tcp(shard.clone(), listener)));
         }
         if let Some(listener) = self.unix {
-            listener.set_nonblocking(true)?;
             let same = listener.try_clone()?.into();
             shard.borrow_mut().listeners.push(same);
-            let listener = monoio::net::UnixListener::from_std(listener)?;
+            let listener = accept::Unix::new(listener, is_uring)?;
             drop(crew::spawn(accept::accept_unix(shard.clone(), listener)));
         }
         self::load(&shard).await?;

@@ -208,7 +208,8 @@ impl Shard {
         if !self.stopping {
             return false;
         }
-        let late = |by: Duration| self.stop_by.is_some_and(|at| Instant::now() >= at + by);
+        let (stop_by, now) = (self.stop_by, Instant::now());
+        let late = |by: Duration| stop_by.is_some_and(|at| now >= at + by);
         if late(Duration::ZERO) {
             self.close_those_left();
         }
@@ -217,7 +218,12 @@ impl Shard {
         let home = self.locks.is_empty() && self.transactions.is_empty();
         if gone && home && self.log_is_idle() && !self.drained {
             self.drained = true;
-            self.process.shards_drained.fetch_add(1, Ordering::AcqRel);
+            let before = self.process.shards_drained.fetch_add(1, Ordering::AcqRel);
+            if before + 1 == self.slots.shards() {
+                // Those that were ready before wait for this one.
+                self.begin_turn();
+                self.tell_others(|shard| shard.wake_main());
+            }
         }
         let all = self.process.shards_drained.load(Ordering::Acquire) == self.slots.shards();
         if !all && late(GRACE) {
