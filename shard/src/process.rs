@@ -122,7 +122,6 @@ impl Process {
         allocator: Allocator,
         memory: Arc<Ledger>,
         set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
-        exit: fn(i32),
     ) -> Self {
         let slots = SlotMap::new(config.shards);
         let crews = Crews::new(config.shards, config.threads);
@@ -163,7 +162,7 @@ impl Process {
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
             data_locks: DataLocks::default(),
-            stop: Stop::new(exit),
+            stop: Stop::default(),
             pubsub: Registry::default(),
             underway: Underway::new(slots.shards()),
             next_client_id: AtomicU64::new(1),

@@ -71,8 +71,8 @@ impl Server {
             setup.allocator,
             memory,
             setup.log_level,
-            setup.exit,
         ));
+        process.stop.exit_by(setup.exit);
         // Before anything is read: a log that another writes is not to be mended.
         process
             .data_locks

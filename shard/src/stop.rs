@@ -6,7 +6,7 @@
 pub mod attempt;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
@@ -42,6 +42,7 @@ const TERM: u8 = 1;
 const INTERRUPT: u8 = 2;
 
 /// What is known of the end, by all shards.
+#[derive(Default)]
 pub struct Stop {
     /// The signal that shard 0 has not seen yet.
     signal: AtomicU8,
@@ -54,18 +55,19 @@ pub struct Stop {
     /// Attempts so far.
     pub(crate) attempts: AtomicU64,
     /// Ends the process at once, with this status.
-    pub(crate) exit: fn(i32),
+    exit: OnceLock<fn(i32)>,
 }
 
 impl Stop {
-    pub(crate) fn new(exit: fn(i32)) -> Self {
-        Self {
-            signal: AtomicU8::new(NO_SIGNAL),
-            is_certain: AtomicBool::new(false),
-            holds_writes: AtomicBool::new(false),
-            attempt: Mutex::default(),
-            attempts: AtomicU64::new(0),
-            exit,
+    pub(crate) fn exit_by(&self, exit: fn(i32)) {
+        // Set once, at the start.
+        let _ = self.exit.set(exit);
+    }
+
+    /// Ends the process at once.
+    fn exit(&self, status: i32) {
+        if let Some(exit) = self.exit.get() {
+            exit(status);
         }
     }
 

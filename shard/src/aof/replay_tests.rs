@@ -202,7 +202,6 @@ fn process(config: &Config) -> Process {
         allocator,
         memory,
         set_level,
-        |_| {},
     )
 }
 

@@ -91,7 +91,7 @@ impl Shard {
         if self.refusals.loading {
             // What is in memory is not all, and the files have it.
             warn!("asked to end while loading: ending at once");
-            (self.process.stop.exit)(0);
+            self.process.stop.exit(0);
         }
         let saves = how.saves(!self.config.save.0.is_empty());
         let logs = self.config.appendonly && !how.no_save;
