@@ -480,3 +480,36 @@ fn nothing_of_a_server_is_there_when_it_has_ended() {
         }
     }
 }
+
+/// What is in memory is not all yet, and the files have it: nothing is waited for, and nothing written.
+#[test]
+fn a_signal_ends_it_while_it_loads() {
+    for signal in ["-TERM", "-INT"] {
+        for log in ["no", "yes"] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let path = |name: &str| directory.path().join(name);
+            // Nobody writes into this pipe: loading it never ends.
+            let made = Command::new("mkfifo").arg(path("dump.rdb")).status();
+            assert!(made.expect("running mkfifo").success());
+            let mut child = Command::new(&binary().path)
+                .args(["--port", "0", "--unixsocket", "s", "--pidfile", "pid"])
+                .args(["--save", "3600 1", "--appendonly", log, "--shards", "2"])
+                .current_dir(&directory)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("starting the binary");
+            eventually("it starts", server::START_TIME_MAX, || path("pid").exists());
+            let kill = Command::new("kill")
+                .args([signal, &child.id().to_string()])
+                .status();
+            assert!(kill.expect("running kill").success());
+            let ended = server::wait(&mut child);
+            if ended.is_none() {
+                child.kill().expect("killing a child");
+            }
+            assert_eq!(ended.and_then(|status| status.code()), Some(0), "{signal}");
+            assert!(!path("pid").exists() && !path("s").exists(), "{signal}");
+        }
+    }
+}
