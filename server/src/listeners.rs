@@ -283,25 +283,26 @@ fn open_unix(config: &Config, path: &Path) -> Result<(UnixListener, UnixSocketFi
     Ok((socket.into(), file))
 }
 
-/// Removes the file that a server left which did not end cleanly; a living one's, or anything else, is left alone.
+/// Removes what is in the way, as Redis does: the socket that a server left which did not end cleanly, or another file. The socket of a living server,
+/// and a directory, are left alone.
 fn remove_stale(path: &Path) -> Result<(), Failure> {
     let advice = "choose another path with --unixsocket";
     let shown = path.display();
     match fs::symlink_metadata(path) {
         Err(_) => return Ok(()),
+        Ok(found) if found.is_dir() => {
+            return Err(Failure(format!("{shown} is a directory; {advice}")));
+        }
         Ok(found) if !found.file_type().is_socket() => {
+            warn!(path = %shown, "removing a file where the Unix socket is to be");
+        }
+        Ok(_) if UnixStream::connect(path).is_ok() => {
             return Err(Failure(format!(
-                "{shown} is there and is no socket; {advice}"
+                "another server listens on {shown}; stop that one or {advice}"
             )));
         }
-        Ok(_) => {}
+        Ok(_) => warn!(path = %shown, "removing the socket of a server that is gone"),
     }
-    if UnixStream::connect(path).is_ok() {
-        return Err(Failure(format!(
-            "another server listens on {shown}; stop that one or {advice}"
-        )));
-    }
-    warn!(path = %shown, "removing the socket of a server that is gone");
     fs::remove_file(path)
         .map_err(|error| Failure(format!("cannot remove the old {shown}: {error}; {advice}")))
 }
@@ -371,9 +372,21 @@ mod tests {
         drop(first);
         assert!(!path.exists());
 
-        fs::write(&path, "a file").expect("written");
+        fs::create_dir(&path).expect("a directory");
         let error = open(&config).err().expect("in the way").to_string();
-        assert!(error.contains("is no socket"), "{error}");
-        assert!(path.exists());
+        assert!(error.contains("is a directory"), "{error}");
+        fs::remove_dir(&path).expect("there");
+        // Anything else gives way, and what a link leads to stays.
+        let other = dir.path().join("other");
+        fs::write(&other, "a file").expect("written");
+        std::os::unix::fs::symlink(&other, &path).expect("a link");
+        drop(open(&config).expect("in its place"));
+        assert_eq!(fs::read(&other).expect("there"), b"a file");
+        fs::rename(&other, &path).expect("moved");
+        let first = open(&config).expect("in its place");
+        let found = fs::symlink_metadata(&path).expect("there");
+        assert!(found.file_type().is_socket());
+        drop(first);
+        assert!(!path.exists());
     }
 }

@@ -161,12 +161,13 @@ fn write_pid_file(config: &shard::config::Config) -> Result<(), Failure> {
         return Ok(());
     };
     let path = config.dir.join(path);
+    // Before it is there: a signal may end the process at any time.
+    leftovers::add(path.clone());
     fs::write(&path, format!("{}\n", std::process::id())).map_err(|error| {
         Failure(format!(
             "cannot write the process id to {}: {error}; choose another file with --pidfile",
             path.display()
         ))
     })?;
-    leftovers::add(path);
     Ok(())
 }

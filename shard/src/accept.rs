@@ -1,6 +1,8 @@
 //! New connections: every shard accepts on listeners of its own and keeps what it accepts.
 
-use std::cell::RefCell;
+mod aside;
+
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -8,11 +10,11 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, CancelHandle, Split};
-use monoio::net::{TcpListener, TcpStream, UnixListener};
-use rustix::io::Errno;
+use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split};
+use monoio::net::TcpStream;
 use tracing::{Instrument, debug, debug_span, warn};
 
+pub use self::aside::{Tcp, Unix};
 use crate::client::{Client, Peer};
 use crate::connection::{Served, serve};
 use crate::executor::crew;
@@ -28,20 +30,24 @@ const PROTECTED: &[u8] = b"-DENIED percore is running in protected mode because 
 connections are only accepted from the loopback interface. To connect from another host, set a password (--requirepass), or turn the \
 protection off (--protected-mode no, or CONFIG SET protected-mode no from this host) if no untrusted network can reach it.\r\n";
 
-/// Accepts TCP connections until `end` is cancelled.
-pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: TcpListener, end: CancelHandle) {
+/// Accepts TCP connections until `over`, or the server stops.
+pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: Tcp, over: Rc<Cell<bool>>) {
     loading::finished_or_long(&shard).await;
     loop {
-        match listener.cancelable_accept(end.clone()).await {
+        let accepted = listener.accept().await;
+        if shard.borrow().stopping {
+            return;
+        }
+        match accepted {
             Ok((stream, address)) => admit_tcp(&shard, stream, address),
-            Err(error) if is_end(&error) => return,
+            Err(_) if over.get() => return,
             Err(error) => pause(&shard, &error).await,
         }
     }
 }
 
-/// Accepts connections of the Unix socket until `end` is cancelled.
-pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener, end: CancelHandle) {
+/// Accepts connections of the Unix socket until `over`, or the server stops.
+pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: Unix, over: Rc<Cell<bool>>) {
     loading::finished_or_long(&shard).await;
     let path = shard
         .borrow()
@@ -51,9 +57,13 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener, end:
         .map(|path| path.display().to_string())
         .unwrap_or_default();
     loop {
-        match listener.cancelable_accept(end.clone()).await {
-            Err(error) if is_end(&error) => return,
-            Ok((stream, _)) => {
+        let accepted = listener.accept().await;
+        if shard.borrow().stopping {
+            return;
+        }
+        match accepted {
+            Err(_) if over.get() => return,
+            Ok(stream) => {
                 let name: Box<str> = format!("{path}:0").into();
                 let peer = Peer {
                     address: name.clone(),
@@ -71,11 +81,6 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: UnixListener, end:
             Err(error) => pause(&shard, &error).await,
         }
     }
-}
-
-/// Whether accepting was cancelled.
-fn is_end(error: &io::Error) -> bool {
-    Errno::from_io_error(error) == Some(Errno::CANCELED)
 }
 
 async fn pause(shard: &RefCell<Shard>, error: &io::Error) {

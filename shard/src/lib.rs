@@ -14,6 +14,7 @@
 //! - [`memory`] knows what all shards use together, and keeps it and connections within their limits.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start, [`aof`] is the log; [`check`] tells what is in the files.
 //! - [`timing`] measures every command for SLOWLOG and LATENCY; [`stats`] counts, [`metrics`] is what a scraper gets, [`monitor`] shows what runs.
+//! - [`data_lock`] keeps two servers from writing the same files.
 //! - [`stop`] ends the server; [`permitted`] says which system calls may be tried where a filter may be.
 //! - [`digest`] tells whether two servers hold the same.
 //! - [`shard`] is everything one shard owns; [`process`] what they share; [`executor`] the driver they run on, and which thread runs which.
@@ -28,6 +29,7 @@ pub mod config;
 pub mod connection;
 pub mod context;
 pub mod cron;
+pub mod data_lock;
 pub mod digest;
 pub mod dispatch;
 pub mod error;

@@ -4,16 +4,15 @@
 //! `unixsocket`, the new sockets listen before anything old is given up, so a change that fails leaves everything as it was. Each shard then takes
 //! its own, and what it accepted from before is closed. Connections stay.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
-
-use monoio::io::Canceller;
 
 use crate::accept;
 use crate::config::Config;
@@ -140,11 +139,47 @@ impl Exchange {
     }
 }
 
-/// What one shard is to listen on next, until its task has seen it.
+/// What one shard accepts from, and what it is to accept from next, until its task has seen it.
 #[derive(Default)]
 pub(crate) struct Listening {
+    open: Vec<Open>,
     fresh: Option<Fresh>,
     waker: Option<Waker>,
+}
+
+/// A listener that a task accepts from.
+struct Open {
+    /// `None` is the Unix socket.
+    address: Option<SocketAddr>,
+    socket: OwnedFd,
+    /// The task ends at the next error.
+    over: Rc<Cell<bool>>,
+}
+
+impl Open {
+    /// From here on nobody connects there, and its task ends.
+    ///
+    /// A ring that has an operation on a listener keeps it open until the kernel has taken the ring
+    /// apart, some milliseconds after the process has gone: clients would connect to nobody, and be
+    /// reset. Shutting it down takes effect at once.
+    fn close(self) {
+        self.over.set(true);
+        // It fails only where it is shut already: the Unix socket, by another shard.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+}
+
+impl Listening {
+    /// Accepts no connection any more.
+    pub(crate) fn end(&mut self) {
+        self.open.drain(..).for_each(Open::close);
+    }
+
+    fn close_where(&mut self, gone: impl Fn(&Open) -> bool) {
+        self.open
+            .extract_if(.., |open| gone(open))
+            .for_each(Open::close);
+    }
 }
 
 impl Shard {
@@ -160,61 +195,66 @@ impl Shard {
     }
 }
 
-/// Ends what a shard accepts from.
-#[derive(Default)]
-struct Ends {
-    tcp: Vec<(SocketAddr, Canceller)>,
-    unix: Canceller,
+/// Accepts from what is new, and no more from what it replaces.
+fn follow(shard: &Rc<RefCell<Shard>>, fresh: Fresh) -> io::Result<()> {
+    if let Some(Tcp { addresses, new }) = fresh.tcp {
+        for listener in new {
+            let address = listener.local_addr()?;
+            let over = note_open(shard, Some(address), listener.try_clone()?.into());
+            let is_uring = shard.borrow().process.driver.is_uring();
+            let listener = accept::Tcp::new(listener, is_uring)?;
+            drop(crew::spawn(accept::accept_tcp(
+                shard.clone(),
+                listener,
+                over,
+            )));
+        }
+        let is_gone = |open: &Open| {
+            open.address
+                .is_some_and(|address| !addresses.contains(&address))
+        };
+        shard.borrow_mut().listening.close_where(is_gone);
+    }
+    if let Some(listener) = fresh.unix {
+        let is_unix = |open: &Open| open.address.is_none();
+        shard.borrow_mut().listening.close_where(is_unix);
+        if let Some(listener) = listener {
+            let over = note_open(shard, None, listener.try_clone()?.into());
+            let is_uring = shard.borrow().process.driver.is_uring();
+            let listener = accept::Unix::new(listener, is_uring)?;
+            drop(crew::spawn(accept::accept_unix(
+                shard.clone(),
+                listener,
+                over,
+            )));
+        }
+    }
+    Ok(())
 }
 
-impl Ends {
-    /// Accepts from what is new, and no more from what it replaces.
-    fn follow(self, shard: &Rc<RefCell<Shard>>, fresh: Fresh) -> io::Result<Self> {
-        let Self { mut tcp, mut unix } = self;
-        if let Some(Tcp { addresses, new }) = fresh.tcp {
-            for listener in new {
-                let address = listener.local_addr()?;
-                listener.set_nonblocking(true)?;
-                let listener = monoio::net::TcpListener::from_std(listener)?;
-                let end = Canceller::new();
-                let accepting = accept::accept_tcp(shard.clone(), listener, end.handle());
-                drop(crew::spawn(accepting));
-                tcp.push((address, end));
-            }
-            let (kept, gone) = tcp
-                .into_iter()
-                .partition(|(address, _)| addresses.contains(address));
-            tcp = kept;
-            let gone: Vec<(SocketAddr, Canceller)> = gone;
-            for (_, end) in gone {
-                drop(end.cancel());
-            }
-        }
-        if let Some(listener) = fresh.unix {
-            unix = unix.cancel();
-            if let Some(listener) = listener {
-                listener.set_nonblocking(true)?;
-                let listener = monoio::net::UnixListener::from_std(listener)?;
-                let end = unix.handle();
-                drop(crew::spawn(accept::accept_unix(
-                    shard.clone(),
-                    listener,
-                    end,
-                )));
-            }
-        }
-        Ok(Self { tcp, unix })
-    }
+/// Keeps what ends a listener's task. Returns what says to that task that it is to end.
+fn note_open(
+    shard: &RefCell<Shard>,
+    address: Option<SocketAddr>,
+    socket: OwnedFd,
+) -> Rc<Cell<bool>> {
+    let over = Rc::new(Cell::new(false));
+    shard.borrow_mut().listening.open.push(Open {
+        address,
+        socket,
+        over: over.clone(),
+    });
+    over
 }
 
 /// Lets a shard accept from `first`, and from what comes later in its place.
 pub(crate) fn begin(shard: &Rc<RefCell<Shard>>, first: Fresh) -> io::Result<()> {
-    let ends = Ends::default().follow(shard, first)?;
-    drop(crew::spawn(follow_changes(shard.clone(), ends)));
+    follow(shard, first)?;
+    drop(crew::spawn(follow_changes(shard.clone())));
     Ok(())
 }
 
-async fn follow_changes(shard: Rc<RefCell<Shard>>, mut ends: Ends) {
+async fn follow_changes(shard: Rc<RefCell<Shard>>) {
     loop {
         let fresh = poll_fn(|cx| {
             let listening = &mut shard.borrow_mut().listening;
@@ -227,12 +267,9 @@ async fn follow_changes(shard: Rc<RefCell<Shard>>, mut ends: Ends) {
             }
         })
         .await;
-        match ends.follow(&shard, fresh) {
-            Ok(next) => ends = next,
-            Err(error) => {
-                tracing::error!(%error, "cannot accept connections any more");
-                return;
-            }
+        if let Err(error) = follow(&shard, fresh) {
+            tracing::error!(%error, "cannot accept connections any more");
+            return;
         }
     }
 }

@@ -70,9 +70,9 @@ impl Permitted {
         // At once, as each takes some milliseconds.
         let [affinity, priority, ring] = [AFFINITY, PRIORITY, RING].map(Kind::begin);
         Self {
-            affinity: affinity.succeeded(),
-            priority: priority.succeeded(),
-            ring: ring.succeeded(),
+            affinity: affinity.outcome(),
+            priority: priority.outcome(),
+            ring: ring.outcome(),
         }
     }
 }
@@ -102,7 +102,8 @@ impl Kind {
 }
 
 impl Trying {
-    fn succeeded(self) -> bool {
+    /// Whether it came back alive.
+    fn outcome(self) -> bool {
         let ended = self.process.map(|mut process| process.wait());
         let permitted = matches!(ended, Some(Ok(status)) if status.success());
         if !permitted {

@@ -12,6 +12,7 @@ use crate::aof::commits::Commits;
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Pace;
 use crate::config::{Config, LogLevel};
+use crate::data_lock::DataLocks;
 use crate::executor::Driver;
 use crate::executor::crew::Crews;
 use crate::listening::Exchange;
@@ -116,6 +117,8 @@ pub struct Process {
     pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
     /// What threads that are no shards ask of shard 0.
     pub(crate) visitors: Visitors,
+    /// What no other server may write meanwhile.
+    pub data_locks: DataLocks,
     /// How far the end has come.
     pub stop: Stop,
     /// How CONFIG SET changes what is listened on.
@@ -146,6 +149,8 @@ impl Process {
             log_control,
             exit,
         } = outside;
+        let stop = Stop::default();
+        stop.exit_by(exit);
         let slots = SlotMap::new(config.shards);
         let crews = Crews::new(config.shards, config.threads);
         let run_id = (0..40)
@@ -184,7 +189,8 @@ impl Process {
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
-            stop: Stop::new(exit),
+            data_locks: DataLocks::default(),
+            stop,
             listening: Exchange::default(),
             pubsub: Registry::default(),
             underway: Underway::new(slots.shards()),

@@ -30,7 +30,7 @@ use crate::process::{Outside, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
-use crate::{aof, blocking, cron, loading, snapshot, turn};
+use crate::{aof, blocking, cron, data_lock, loading, snapshot, stop, turn};
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
@@ -71,6 +71,11 @@ impl Server {
             setup.outside,
         ));
         process.listening.set_host(setup.host);
+        // Before anything is read: a log that another writes is not to be mended.
+        process
+            .data_locks
+            .take(&process.current_config(), data_lock::AT_START)
+            .map_err(unusable)?;
         let ends = mesh::<Message>(shards, driver.is_uring())?;
         let bells: Vec<_> = ends.iter().map(|ends| ends.mailbox.bell()).collect();
         // Set once, here.
@@ -103,7 +108,7 @@ impl Server {
             threads.push(thread::Builder::new().name(name).spawn(run)?);
         }
         if process.current_config().appendonly {
-            let delivered = aof::start::load(&process).map_err(damaged)?;
+            let delivered = aof::start::load(&process).map_err(unusable)?;
             *lock(&process.delivered) = delivered.into_iter().map(Some).collect();
         }
         for _ in 0..shards {
@@ -158,6 +163,7 @@ impl Server {
             joined.map_err(|_| io::Error::other("a shard panicked"))??;
         }
         self.process.snapshots.give_up();
+        self.process.data_locks.remove_files();
         Ok(())
     }
 }
@@ -166,8 +172,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What was read cannot be used.
-fn damaged(why: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+/// What there is cannot be used, and says why.
+fn unusable(why: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
@@ -199,7 +205,7 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
         }
     } else {
         let path = config.dir.join(&config.dbfilename);
-        loading::load(shard, &path).await.map_err(damaged)?;
+        loading::load(shard, &path).await.map_err(unusable)?;
     }
     shard.borrow_mut().loaded();
     loading::finished(shard).await;
@@ -270,7 +276,8 @@ impl Seat {
 
     async fn serve(self) -> io::Result<()> {
         let Ends { mailbox, outlets } = self.ends;
-        let bell = BellReader::new(&mailbox.bell(), self.process.driver.is_uring())?;
+        let is_uring = self.process.driver.is_uring();
+        let bell = BellReader::new(&mailbox.bell(), is_uring)?;
         let config = self.process.current_config();
         let shard = Rc::new(RefCell::new(Shard::new(
             self.id,
@@ -320,6 +327,7 @@ impl Seat {
             }
         })
         .await;
+        stop::sockets_closed().await;
         // The process ends: to free every key would take seconds, and the system does it at once.
         mem::forget(shard);
         ended

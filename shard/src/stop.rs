@@ -6,7 +6,7 @@
 pub mod attempt;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
@@ -20,6 +20,12 @@ use crate::process::Process;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::attempt::Attempt;
+
+/// Looks of the driver after the last task, until it has cancelled what connections had in flight, and closed their sockets.
+const LAST_LOOKS: u32 = 3;
+
+/// How long one takes, to which the timer adds up to its own millisecond.
+const LAST_LOOK: Duration = Duration::from_millis(1);
 
 /// How long clients may take to receive the replies that are due to them.
 const GRACE: Duration = Duration::from_secs(2);
@@ -37,6 +43,7 @@ const TERM: u8 = 1;
 const INTERRUPT: u8 = 2;
 
 /// What is known of the end, by all shards.
+#[derive(Default)]
 pub struct Stop {
     /// The signal that shard 0 has not seen yet.
     signal: AtomicU8,
@@ -49,18 +56,19 @@ pub struct Stop {
     /// Attempts so far.
     pub(crate) attempts: AtomicU64,
     /// Ends the process at once, with this status.
-    pub(crate) exit: fn(i32),
+    exit: OnceLock<fn(i32)>,
 }
 
 impl Stop {
-    pub(crate) fn new(exit: fn(i32)) -> Self {
-        Self {
-            signal: AtomicU8::new(NO_SIGNAL),
-            is_certain: AtomicBool::new(false),
-            holds_writes: AtomicBool::new(false),
-            attempt: Mutex::default(),
-            attempts: AtomicU64::new(0),
-            exit,
+    pub(crate) fn exit_by(&self, exit: fn(i32)) {
+        // Set once, at the start.
+        let _ = self.exit.set(exit);
+    }
+
+    /// Ends the process at once.
+    fn exit(&self, status: i32) {
+        if let Some(exit) = self.exit.get() {
+            exit(status);
         }
     }
 
@@ -158,12 +166,22 @@ impl Shard {
                 client.close_for(CloseReason::Shutdown, how);
             }
         }
+        self.listening.end();
         self.flush_log_at_stop();
         self.stop_by = Some(Instant::now() + GRACE);
         self.wake_main();
         // Somebody must look again when the time of grace is over.
         if let Some(waker) = self.cron_waker.take() {
             waker.wake();
+        }
+    }
+
+    /// Connections have had the time to take what is due to them.
+    fn close_those_left(&self) {
+        for (_, known) in &self.clients {
+            if let Ok(mut client) = known.client.try_borrow_mut() {
+                client.close(Closing::Now);
+            }
         }
     }
 
@@ -184,13 +202,22 @@ impl Shard {
         if !self.stopping {
             return false;
         }
-        let late = |by: Duration| self.stop_by.is_some_and(|at| Instant::now() >= at + by);
+        let (stop_by, now) = (self.stop_by, Instant::now());
+        let late = |by: Duration| stop_by.is_some_and(|at| now >= at + by);
+        if late(Duration::ZERO) {
+            self.close_those_left();
+        }
         let gone = self.clients.is_empty() || late(Duration::ZERO);
         // Transactions that have begun happen whole, and are in the log.
         let home = self.locks.is_empty() && self.transactions.is_empty();
         if gone && home && self.log_is_idle() && !self.drained {
             self.drained = true;
-            self.process.shards_drained.fetch_add(1, Ordering::AcqRel);
+            let before = self.process.shards_drained.fetch_add(1, Ordering::AcqRel);
+            if before + 1 == self.slots.shards() {
+                // Those that were ready before wait for this one.
+                self.begin_turn();
+                self.tell_others(|shard| shard.wake_main());
+            }
         }
         let all = self.process.shards_drained.load(Ordering::Acquire) == self.slots.shards();
         if !all && late(GRACE) {
@@ -198,5 +225,13 @@ impl Shard {
             return true;
         }
         all
+    }
+}
+
+/// Lets the driver close for the kernel what has been closed here. What a ring has in flight otherwise lives on until it is taken apart, which is after
+/// the process has gone.
+pub(crate) async fn sockets_closed() {
+    for _ in 0..LAST_LOOKS {
+        monoio::time::sleep(LAST_LOOK).await;
     }
 }

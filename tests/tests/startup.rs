@@ -2,7 +2,8 @@
 //!
 //! The first tests here are of percore's own manners: Redis, given as `PERCORE_BINARY`, fails them.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -420,6 +421,134 @@ fn no_shard_loads_any_more_when_one_answers() {
         let mut wire = server.connect();
         for key in 0..16 {
             assert_eq!(wire.ask(&format!("SET {key} value")).text(), b"OK");
+        }
+    }
+}
+
+/// What keeps another server from starting in this one's directory, or from going on there.
+#[test]
+fn two_servers_do_not_write_the_same_files() {
+    let log = "--appendonly yes --appendfsync always";
+    let mut server = Server::start(Options::shards(2).save("3600 1").flags(log));
+    let mut wire = server.connect();
+    assert_eq!(wire.ask("SET key value").text(), b"OK");
+    let dir = server.directory().display().to_string();
+    let port = free_port().to_string();
+    let pid = server.pid().to_string();
+    let place = ["--port", &port, "--bind", "127.0.0.1", "--dir", &dir];
+    for flags in [
+        ["--appendonly", "yes", "--save", ""],
+        ["--appendonly", "no", "--save", "60 1"],
+        ["--appendonly", "yes", "--save", "60 1"],
+    ] {
+        refused(&[&place[..], &flags].concat(), &[&pid, "--dir"]);
+    }
+    // One that writes nothing there may be there, and may not begin to.
+    let quiet = Options::shards(2).flags(&format!("--dir {dir}"));
+    let mut other = Server::start(quiet);
+    let mut guest = other.connect();
+    for words in [
+        &["CONFIG", "SET", "appendonly", "yes"],
+        &["CONFIG", "SET", "save", "60 1"],
+    ] {
+        let error = format!("{:?}", guest.command(words));
+        assert!(error.contains(&format!("process {pid}")), "{error}");
+    }
+    let settings = format!("{:?}", guest.ask("CONFIG GET appendonly"));
+    assert!(settings.contains("\"no\""), "{settings}");
+    guest.ask("BGREWRITEAOF");
+    eventually("the end of the rewrite", server::START_TIME_MAX, || {
+        guest.figure("aof_rewrite_in_progress") == 0
+    });
+    let info = guest.ask("INFO persistence");
+    let info = String::from_utf8_lossy(info.text()).into_owned();
+    assert!(info.contains("aof_last_bgrewrite_status:err"), "{info}");
+    assert_eq!(wire.ask("SET second value").text(), b"OK");
+    // The lock goes with its holder, also with one that had no time to.
+    server.kill_and_restart();
+    assert_eq!(server.connect().ask("DBSIZE").integer(), 2);
+    other.kill();
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    let left = std::fs::read_dir(server.directory()).expect("a directory");
+    let left: Vec<String> = left
+        .map(|it| {
+            it.expect("a file")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter(|name| name.ends_with(".lock"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Whoever connects to a server that has ended is refused, and not accepted and then reset. What connections it had are closed.
+#[test]
+fn nothing_of_a_server_is_there_when_it_has_ended() {
+    for driver in ["auto", "epoll"] {
+        let flags = format!("--io-driver {driver}");
+        let mut server = Server::start(Options::shards(2).flags(&flags));
+        for round in 0..16 {
+            let idle: Vec<_> = (0..4)
+                .map(|_| TcpStream::connect(server.address()).expect("a connection"))
+                .collect();
+            // On both shards they are known to it.
+            for mut stream in &idle {
+                stream.write_all(b"PING\r\n").expect("sent");
+                let mut pong = [0; 7];
+                stream.read_exact(&mut pong).expect("a reply");
+            }
+            match round % 4 {
+                0 => server.signal("TERM"),
+                1 => server.signal("INT"),
+                2 => server.connect().send(b"SHUTDOWN NOSAVE\r\n"),
+                _ => server.signal("KILL"),
+            }
+            server.until_gone();
+            let late = TcpStream::connect(server.address()).map(drop);
+            let refused = late.map_err(|error| error.kind());
+            assert_eq!(refused, Err(ErrorKind::ConnectionRefused), "{driver}");
+            for mut stream in idle {
+                stream.set_nonblocking(true).expect("a socket");
+                let end = stream.read(&mut [0; 1]).map_err(|error| error.kind());
+                // After a kill the kernel may take a moment more for those.
+                assert!(end == Ok(0) || round % 4 == 3, "{end:?}, {driver}");
+            }
+            server.restart();
+        }
+    }
+}
+
+/// What is in memory is not all yet, and the files have it: nothing is waited for, and nothing written.
+#[test]
+fn a_signal_ends_it_while_it_loads() {
+    for signal in ["-TERM", "-INT"] {
+        for log in ["no", "yes"] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let path = |name: &str| directory.path().join(name);
+            // Nobody writes into this pipe: loading it never ends.
+            let made = Command::new("mkfifo").arg(path("dump.rdb")).status();
+            assert!(made.expect("running mkfifo").success());
+            let mut child = Command::new(&binary().path)
+                .args(["--port", "0", "--unixsocket", "s", "--pidfile", "pid"])
+                .args(["--save", "3600 1", "--appendonly", log, "--shards", "2"])
+                .current_dir(&directory)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("starting the binary");
+            eventually("it starts", server::START_TIME_MAX, || path("pid").exists());
+            let kill = Command::new("kill")
+                .args([signal, &child.id().to_string()])
+                .status();
+            assert!(kill.expect("running kill").success());
+            let ended = server::wait(&mut child);
+            if ended.is_none() {
+                child.kill().expect("killing a child");
+            }
+            assert_eq!(ended.and_then(|status| status.code()), Some(0), "{signal}");
+            assert!(!path("pid").exists() && !path("s").exists(), "{signal}");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -117,6 +118,10 @@ pub fn set(
             .unwrap_or_else(PoisonError::into_inner);
         let old = current.clone();
         let new = changed(&old, args, is_local(&client.peer))?;
+        process
+            .data_locks
+            .take(&new, Duration::ZERO)
+            .map_err(|held| Error::from_text(format!("ERR CONFIG SET failed - {held}")))?;
         let named: Vec<&Parameter> = named(args).collect();
         let sets_log_file = named.iter().any(|row| row.name == LOG_FILE);
         let set_log_file = &process.log_control.set_file;

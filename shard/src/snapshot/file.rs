@@ -191,6 +191,10 @@ impl Target {
                 (part.sequence, Some(part))
             }
             Aim::BaseAlone => {
+                process
+                    .data_locks
+                    .take_for_log(config)
+                    .map_err(io::Error::other)?;
                 folder.make()?;
                 let sequence = next_sequence(process, &folder, &lock(&process.manifest))?;
                 (sequence, None)

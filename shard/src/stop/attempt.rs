@@ -76,6 +76,12 @@ impl Stop {
         });
         Some(number)
     }
+
+    /// Whether this is the attempt under way.
+    fn is_attempt(&self, number: u64) -> bool {
+        let attempt = self.attempt();
+        attempt.as_ref().is_some_and(|it| it.number == number)
+    }
 }
 
 impl Shard {
@@ -91,7 +97,7 @@ impl Shard {
         if self.refusals.loading {
             // What is in memory is not all, and the files have it.
             warn!("asked to end while loading: ending at once");
-            (self.process.stop.exit)(0);
+            self.process.stop.exit(0);
         }
         let saves = how.saves(!self.config.save.0.is_empty());
         let logs = self.config.appendonly && !how.no_save;
@@ -117,6 +123,9 @@ impl Shard {
         self.process.snapshots.give_up_for_the_end();
         let quiet = move |shard: &mut Shard| {
             shard.take_up_pause_and(Box::new(move |shard: &mut Shard| {
+                if !shard.process.stop.is_attempt(number) {
+                    return;
+                }
                 shard.quiet_for_stop = Some(number);
                 shard.flush_log_at_stop();
                 shard.look_whether_quiet();
@@ -184,6 +193,9 @@ impl Shard {
 
     /// By the clock: an attempt does not wait for ever for commands that have begun.
     pub(crate) fn look_at_stop(&mut self) {
+        if !self.process.stop.holds_writes() {
+            return;
+        }
         let overdue = match &*self.process.stop.attempt() {
             Some(attempt)
                 if matches!(attempt.stage, Stage::Quieting(_))
