@@ -238,7 +238,8 @@ fn who_goes_takes_with_him_what_waits_for_room() {
     }
 }
 
-/// Reads and writes of one pipeline, on keys that live anywhere, large replies and small ones, single commands and transactions.
+/// Reads and writes of one pipeline, on keys that live anywhere, large replies and small ones,
+/// single commands and transactions.
 fn mixed_pipeline() -> (String, usize) {
     const ROUNDS: usize = 60;
     let mut pipeline = String::new();
