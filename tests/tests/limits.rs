@@ -187,7 +187,7 @@ fn set_large(server: &Server) {
 
 #[test]
 fn what_is_asked_of_other_shards_begins_only_where_there_is_room() {
-    const ASKED: usize = 1_000;
+    const ASKED: usize = 400;
     const OUTPUT_BYTES_MAX: usize = 32 * MB;
     for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
