@@ -10,8 +10,9 @@
 //!
 //! What is too long does not depend on how the bytes came in pieces; in Redis a line that is too long passes where one read brings its end.
 //!
-//! Like Redis, the parser does not look at the two bytes that end an argument, nor at the one after a header's `\r`.
-//! As there, an inline command with a zero byte seems never to end. Unlike there, a zero byte in a header makes it no number at once.
+//! Like Redis, the parser does not look at the two bytes that end an argument, nor at the one after
+//! a header's `\r`. As there, an inline command with a zero byte seems never to end. Unlike there,
+//! a zero byte in a header makes it no number at once.
 
 use std::fmt;
 
@@ -394,8 +395,9 @@ impl Parser {
         Ok(Parsed::Command { consumed: self.at })
     }
 
-    /// One line of words. It ends at `\n`; a `\r` before that belongs to the end. A line with a zero byte has no end: whoever sends one
-    /// (a TLS hello, say) means another protocol, and nothing of it is run.
+    /// One line of words. It ends at `\n`; a `\r` before that belongs to the end. A line with a
+    /// zero byte has no end: whoever sends one (a TLS hello, say) means another protocol, and
+    /// nothing of it is run.
     fn parse_inline(&mut self, buf: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
         let unseen = buf.get(self.scanned..).unwrap_or_default();
         let found = memchr::memchr2(b'\n', 0, unseen).map(|found| self.scanned + found);

@@ -380,7 +380,8 @@ fn a_command_held_back_is_found_again_with_its_large_arguments() {
     );
 }
 
-/// What follows such a line is part of it, as Redis has it: a TLS hello on a plain port runs nothing that it may happen to spell.
+/// What follows such a line is part of it, as Redis has it: a TLS hello on a plain port runs
+/// nothing that it may happen to spell.
 #[test]
 fn an_inline_command_with_a_zero_byte_never_ends() {
     for line in [

@@ -42,7 +42,8 @@ use crate::transaction::watch::{Watched, Watching};
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
 pub const OUTPUT_UNSENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// The same for a client that has not authenticated where it must: it is owed errors, and no more of them than it reads.
+/// The same for a client that has not authenticated where it must: it is owed errors, and no more
+/// of them than it reads.
 pub const STRANGERS_OUTPUT_BYTES_MAX: usize = 1024;
 
 /// Input that is kept of a connection which may not run it.
@@ -158,7 +159,8 @@ pub struct Client {
     pub(crate) late: Late,
     /// It waits until others have been told of its commands.
     pub(crate) behind_news: bool,
-    /// Unsent output from here on keeps its input from being run. Nothing is run while other shards hold it back.
+    /// Unsent output from here on keeps its input from being run. Nothing is run while other shards
+    /// hold it back.
     pub(crate) output_max: usize,
     /// Shards that hold its commands back until it has room: see `dispatch::backpressure`.
     pub(crate) held_back_at: Vec<ShardId>,

@@ -3,9 +3,10 @@
 //! Receiving and sending are two futures polled by the one task, so that replies from other shards leave while a read is in flight. A read
 //! keeps its buffer until it completes and is never dropped before the connection is, so no byte that has arrived is lost.
 //!
-//! Bounds, and what happens at them: a connection whose pending slots, held replies or unsent output are at their limit is not run further
-//! (`Client::may_run`); while it is not run it receives at most 256 KB (16 before AUTH) and then stops reading, so the kernel makes the
-//! client wait. A command that grows beyond `client-query-buffer-limit` ends the connection.
+//! Bounds, and what happens at them: a connection whose pending slots, held replies or unsent
+//! output are at their limit is not run further (`Client::may_run`); while it is not run it
+//! receives at most 256 KB (16 before AUTH) and then stops reading, so the kernel makes the client
+//! wait. A command that grows beyond `client-query-buffer-limit` ends the connection.
 //!
 //! Most connections of a large server say nothing most of the time. Such a one holds its task, which is no larger than receiving needs, and a
 //! small buffer for the read in flight; the state of sending is in a box that goes when the connection has been idle for a while.

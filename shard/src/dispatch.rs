@@ -36,6 +36,9 @@ use crate::slot::ShardId;
 use crate::timing::SHORT_BYTES_MAX;
 use crate::transaction::locks::LockName;
 
+/// Room for a reply that is kept for the next one: an EXEC may have needed much.
+const SCRATCH_KEPT_BYTES_MAX: usize = 64 * 1024;
+
 const DEBUG: CommandId = CommandId::named("debug");
 
 impl Shard {
@@ -57,12 +60,7 @@ impl Shard {
             crowded: self.process.underway.is_too_much(),
             renamed: !self.config.renames.is_empty(),
         };
-        let mut limits = Limits {
-            bulk_len_max: self.config.proto_max_bulk_len,
-            query_len_max: self.config.client_query_buffer_limit,
-            authenticated: client.session.authenticated,
-            ..Limits::default()
-        };
+        let mut limits = self.limits_of(client);
         let mut input = std::mem::take(&mut client.input);
         let mut parser = std::mem::take(&mut client.parser);
         let mut at = 0;
@@ -126,24 +124,11 @@ impl Shard {
         looks: Looks,
         in_row: bool,
     ) -> bool {
-        client.comes_behind_all = match &resolved {
-            Ok(id) => self.comes_behind_all(client, *id, args),
-            Err(_) => false,
-        };
-        if !client.may_run() {
-            // It runs when the replies of what came before are here.
+        if self.must_wait(client, &resolved, args, looks.crowded) {
             return false;
         }
-        if self.pause.is_some() && self.postpones(client, args) {
-            return false;
-        }
-        if looks.any() {
-            if looks.crowded && self.crowds(client, args) {
-                return false;
-            }
-            if looks.renamed {
-                self.hide(&mut resolved, args);
-            }
+        if looks.renamed {
+            self.hide(&mut resolved, args);
         }
         self.stats.commands += 1;
         self.timing.in_row = in_row;
@@ -188,6 +173,35 @@ impl Shard {
         }
     }
 
+    /// What a client may send.
+    fn limits_of(&self, client: &Client) -> Limits {
+        Limits {
+            bulk_len_max: self.config.proto_max_bulk_len,
+            query_len_max: self.config.client_query_buffer_limit,
+            authenticated: client.session.authenticated,
+            ..Limits::default()
+        }
+    }
+
+    /// Whether the next command runs only later: when replies of what came before are here, after a
+    /// pause, or when subscribers have got some of what is published.
+    #[inline]
+    fn must_wait(
+        &mut self,
+        client: &mut Client,
+        resolved: &Resolved,
+        args: &Args<'_>,
+        crowded: bool,
+    ) -> bool {
+        client.comes_behind_all = match resolved {
+            Ok(id) => self.comes_behind_all(client, *id, args),
+            Err(_) => false,
+        };
+        !client.may_run()
+            || self.pause.is_some() && self.postpones(client, args)
+            || crowded && self.crowds(client, args)
+    }
+
     /// What a client has sent is no command, or too long: it is told so, and closed.
     #[cold]
     fn refuse_input(&mut self, client: &mut Client, error: &ProtocolError) {
@@ -222,7 +236,8 @@ impl Shard {
         }
     }
 
-    /// A web page has a browser talk to this port, and what it posts would be run as commands: nothing behind this is, nor is anything answered.
+    /// A web page has a browser talk to this port, and what it posts would be run as commands:
+    /// nothing behind this is, nor is anything answered.
     #[cold]
     fn end_http(&mut self, client: &mut Client) {
         if let Some(left_out) = self.told.attacks.tell(self.second()) {
@@ -230,7 +245,7 @@ impl Shard {
                 client = client.session.id,
                 address = &*client.peer.address,
                 left_out,
-                "possible security attack: a client sends POST or Host: as a browser does that a web page has led here; its connection is closed"
+                "Possible SECURITY ATTACK detected: POST or Host: sent as a command, closing the connection"
             );
         }
         client.close(Closing::Now);
@@ -357,7 +372,8 @@ impl Shard {
         self.serve_ready();
     }
 
-    /// The same where no lock is in its way. Its client is held back where its reply is longer than `room`. Returns how long it is.
+    /// The same where no lock is in its way. Its client is held back where its reply is longer than
+    /// `room`. Returns how long it is.
     pub(crate) fn run_or_refuse(&mut self, parked: Parked, room: usize) -> usize {
         let command = parked.facts.command;
         let refusal = match self.refusals.any {
@@ -602,7 +618,9 @@ impl Shard {
         if !encoded.is_empty() && is_told {
             client.reply(|reply| reply.raw(&encoded));
         }
-        self.scratch = encoded;
+        if encoded.capacity() <= SCRATCH_KEPT_BYTES_MAX {
+            self.scratch = encoded;
+        }
         self.end_command(client);
         self.flush_pushes(client);
     }
@@ -636,13 +654,6 @@ struct Looks {
     renamed: bool,
 }
 
-impl Looks {
-    #[inline]
-    fn any(self) -> bool {
-        self.crowded | self.renamed
-    }
-}
-
 /// Whether a command of another connection may be timed in a row with others.
 #[inline]
 fn is_short(args: &Args<'_>) -> bool {
@@ -651,7 +662,8 @@ fn is_short(args: &Args<'_>) -> bool {
     args.len() <= ARGS_MAX && args.iter().map(<[u8]>::len).sum::<usize>() <= SHORT_BYTES_MAX
 }
 
-/// Whether a verb that is none is how an HTTP request begins, or its header names the host. To Redis the text ends at a zero byte.
+/// Whether a verb that is none is how an HTTP request begins, or its header names the host. To
+/// Redis the text ends at a zero byte.
 #[cold]
 fn is_of_http(verb: &[u8]) -> bool {
     let end = memchr::memchr(0, verb).unwrap_or(verb.len());

@@ -413,7 +413,7 @@ fn a_web_page_runs_nothing_as_with_redis() {
             let log = server.log();
             let mut lines = log.lines();
             lines
-                .any(|line| line.contains("possible security attack") && line.contains("127.0.0.1"))
+                .any(|line| line.contains("Possible SECURITY ATTACK") && line.contains("127.0.0.1"))
         });
         set_password(&server);
         let mut stranger = server.connect();

@@ -187,7 +187,7 @@ fn set_large(server: &Server) {
 
 #[test]
 fn what_is_asked_of_other_shards_begins_only_where_there_is_room() {
-    const ASKED: usize = 1_000;
+    const ASKED: usize = 400;
     const OUTPUT_BYTES_MAX: usize = 32 * MB;
     for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
@@ -238,7 +238,8 @@ fn who_goes_takes_with_him_what_waits_for_room() {
     }
 }
 
-/// Reads and writes of one pipeline, on keys that live anywhere, large replies and small ones, single commands and transactions.
+/// Reads and writes of one pipeline, on keys that live anywhere, large replies and small ones,
+/// single commands and transactions.
 fn mixed_pipeline() -> (String, usize) {
     const ROUNDS: usize = 60;
     let mut pipeline = String::new();

@@ -1,8 +1,9 @@
 //! `client-output-buffer-limit`: a connection whose output nobody reads is closed, at once beyond the hard limit, and beyond the soft one when that
 //! has lasted.
 //!
-//! Looked at where output grows: behind what a connection has run, with each message to a subscriber or monitor, and once a second while the
-//! clock runs. Redis's default has no limit for normal clients: those stop at 32 MB, as their input is not run any more (see `client`). Where
+//! Looked at where output grows: behind what a connection has run, with each message to a
+//! subscriber or monitor, and once a second while the clock runs. Redis's default has no limit for
+//! normal clients: those stop at 32 MB, as their input is not run any more (see `client`). Where
 //! there is a limit, input is not run beyond that: what comes behind would not be sent.
 
 use std::time::Duration;

@@ -1,8 +1,10 @@
 //! The replies a connection waits for, in the order of its commands.
 //!
-//! Every command whose reply is not at once at the end of the output takes the next sequence number and a slot. Replies come back in any
-//! order; those at the front go straight into the output, the others are held in one arena until those before them have come. The arena
-//! is emptied whenever the ring is, so holding a reply costs no allocation of its own. Where much has left it before that, it is packed.
+//! Every command whose reply is not at once at the end of the output takes the next sequence number
+//! and a slot. Replies come back in any order; those at the front go straight into the output, the
+//! others are held in one arena until those before them have come. The arena is emptied whenever
+//! the ring is, so holding a reply costs no allocation of its own. Where much has left it before
+//! that, it is packed.
 
 use std::collections::VecDeque;
 
@@ -17,7 +19,8 @@ const HELD_BYTES_MAX: usize = 1024 * 1024;
 /// An arena larger than this is freed when the ring empties.
 const HELD_KEPT_BYTES_MAX: usize = 16 * 1024;
 
-/// Bytes that have left the arena from which on it is packed, if they are also more than what is left.
+/// Bytes that have left the arena from which on it is packed, if they are also more than what is
+/// left.
 const PACKED_BYTES_MIN: usize = 64 * 1024;
 
 /// One command's reply.

@@ -231,6 +231,8 @@ fn authenticate(
         return Err(Error::WRONG_PASS);
     }
     client.session.authenticated = true;
+    // What it has sent behind its password need not wait for the socket.
+    shard.settle_output_max(client);
     debug!(client = client.session.id, "authenticated");
     Ok(())
 }

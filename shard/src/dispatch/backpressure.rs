@@ -1,16 +1,21 @@
-//! Backpressure: large replies come from another shard a few at a time, as their client has room for them.
+//! Backpressure: large replies come from another shard a few at a time, as their client has room
+//! for them.
 //!
-//! Commands leave for other shards before anybody knows how long their replies are. An owner runs them until their replies are large together;
-//! the connection that got the last of these is *held back* there: its further commands wait in their order, unrun, until the connection's own
-//! shard *resumes* it. That shard is told with the reply, runs nothing more of the connection's input meanwhile, and resumes it as long as
-//! its output is below its bound. So a client that does not read is owed its bound and what each shard may run at once for it, however
-//! much it has asked for; and no shard is busy for long with one client's large replies.
+//! Commands leave for other shards before anybody knows how long their replies are. An owner runs
+//! them until their replies are large together; the connection that got the last of these is *held
+//! back* there: its further commands wait in their order, unrun, until the connection's own shard
+//! *resumes* it. That shard is told with the reply, runs nothing more of the connection's input
+//! meanwhile, and resumes it as long as its output is below its bound. So a client that does not
+//! read is owed its bound and what each shard may run at once for it, however much it has asked
+//! for; and no shard is busy for long with one client's large replies.
 //!
-//! What is more than one command (a transaction's locks, an EXEC, a gathering, a blocking command) does not wait behind commands that are held back:
-//! those run first, as its connection runs nothing else before it is over. They are few, since such a command begins only while few replies of its
-//! connection are under way (see [`UNANSWERED_MAX`]).
+//! What is more than one command (a transaction's locks, an EXEC, a gathering, a blocking command)
+//! does not wait behind commands that are held back: those run first, as its connection runs
+//! nothing else before it is over. They are few, since such a command begins only while few replies
+//! of its connection are under way (see [`UNANSWERED_MAX`]).
 //!
-//! An owner pays for this with one look at the length of its replies a command, and while nobody is held back with one branch.
+//! An owner pays for this with one look at the length of its replies a command, and while nobody is
+//! held back with one branch.
 
 use std::collections::VecDeque;
 
@@ -30,13 +35,16 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::locks::LockName;
 
-/// Bytes of replies that a shard makes for another one's client, or of one batch, before that client is held back.
+/// Bytes of replies that a shard makes for another one's client, or of one batch, before that
+/// client is held back.
 pub const REPLIES_AT_ONCE_MAX: usize = 256 * 1024;
 
-/// Replies of a connection under way beyond which it does not begin what asks several shards: so many commands may have to run before that.
+/// Replies of a connection under way beyond which it does not begin what asks several shards: so
+/// many commands may have to run before that.
 pub const UNANSWERED_MAX: usize = 16;
 
-/// A reply of a command that waited for a lock beyond which its client is held back. All that wait for one lock run in one go.
+/// A reply of a command that waited for a lock beyond which its client is held back. All that wait
+/// for one lock run in one go.
 const PARKED_REPLY_MAX: usize = 16 * 1024;
 
 /// A connection of another shard.
@@ -108,7 +116,8 @@ impl Answered {
 
 /// On the owner of the keys.
 impl Shard {
-    /// Whether a command that has just come waits behind those of its client that are held back. Behind what waits here for a lock it waits for that.
+    /// Whether a command that has just come waits behind those of its client that are held back.
+    /// Behind what waits here for a lock it waits for that.
     #[cold]
     pub(crate) fn is_held_back(&self, origin: ShardId, client: ClientToken) -> bool {
         self.held_back.holds(origin, client) && !self.locks.holds_client(origin, client)
@@ -323,7 +332,8 @@ impl Shard {
         self.send(owner, Message::Resume(Box::new(Resume { client, is_gone })));
     }
 
-    /// Whether a command asks more than one shard, or may wait: then what its connection has been held back for runs before it, so that must be little.
+    /// Whether a command asks more than one shard, or may wait: then what its connection has been
+    /// held back for runs before it, so that must be little.
     #[cold]
     pub(crate) fn asks_several(&self, client: &Client, id: CommandId, args: &Args<'_>) -> bool {
         let command = id.command();

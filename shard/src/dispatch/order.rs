@@ -21,7 +21,8 @@ use crate::slot::ShardId;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Behind {
     Nothing,
-    /// All that its connection sent before, where that is much: it may ask several shards, see [`backpressure`](crate::dispatch::backpressure).
+    /// All that its connection sent before, where that is much: it may ask several shards, see
+    /// [`backpressure`](crate::dispatch::backpressure).
     Much,
     /// The connection's earlier writes to other shards: it may tell somebody.
     Writes,

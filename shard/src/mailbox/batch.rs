@@ -200,7 +200,8 @@ impl Batch {
         std::mem::take(&mut self.held_back)
     }
 
-    /// Whether its replies are so long together that a limit on a connection's output may have been reached.
+    /// Whether its replies are so long together that a limit on a connection's output may have been
+    /// reached.
     pub fn has_large_replies(&self) -> bool {
         self.replies.len() > LOOKED_AT_BYTES_MIN
     }

@@ -408,8 +408,8 @@ impl Shard {
         }
     }
 
-    /// Runs a command that came alone, or had to wait. A client of another shard is held back where its reply is longer than `room`.
-    /// Returns how long it is.
+    /// Runs a command that came alone, or had to wait. A client of another shard is held back where
+    /// its reply is longer than `room`. Returns how long it is.
     pub(crate) fn run_parked(&mut self, parked: Parked, room: usize) -> usize {
         let mut encoded = Vec::new();
         let args = parked.args.borrow();
