@@ -369,6 +369,7 @@ impl Shard {
             false => Before::default(),
         };
         let mut context = Context {
+            command: facts.command,
             databases: &mut self.databases,
             selected: facts.db,
             now: self.now,

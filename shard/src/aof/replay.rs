@@ -330,6 +330,7 @@ impl Player<'_> {
         }
         let mut encoded = Vec::new();
         let mut context = Context {
+            command: id,
             databases: self.databases,
             selected,
             now: self.now,
