@@ -17,6 +17,7 @@ use slab::Slab;
 use storage::{AccessPolicy, Databases, Keyspace, Pool, UnixMillis};
 
 use crate::aof::Log;
+use crate::blocking::fence::Fence;
 use crate::blocking::waiting::Ticket;
 use crate::blocking::{End, Haste, Ticketed, nobody_asks};
 use crate::client::Client;
@@ -128,6 +129,8 @@ pub struct Shard {
     pub(crate) last_draining: u64,
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
+    /// Answers to waiters that wait for what others have sent before.
+    pub(crate) fences: Slab<Fence>,
     pub(crate) last_ticket: u64,
     /// Transactions that this shard has named for the logs.
     pub(crate) last_logged: u64,
@@ -234,6 +237,7 @@ impl Shard {
             draining: Vec::new(),
             last_draining: 0,
             tickets: BTreeMap::new(),
+            fences: Slab::new(),
             last_ticket: 0,
             last_logged: 0,
             refusals: Refusals::default(),

@@ -64,6 +64,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "client|kill" => session(client::kill) {
         arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        behind Writes;
         group Connection; since "2.4.0"; complexity "O(N)";
         syntax "(ip:port|([ID client-id]|[TYPE (NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|[USER username]|[ADDR ip:port]|[LADDR ip:port]|[SKIPME yes/no]|[MAXAGE maxage])...)";
         summary "Closes connections.";
@@ -137,6 +138,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "client|unblock" => session(blocking::unblock) {
         arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        behind Writes;
         group Connection; since "5.0.0"; complexity "O(log N)";
         syntax "client-id [TIMEOUT|ERROR]";
         summary "Wakes a client that waits in a blocking command.";

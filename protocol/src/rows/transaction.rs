@@ -14,6 +14,7 @@ macro_rules! transaction_commands { ($($so_far:tt)*) => { $crate::join_commands!
 
     "exec" => session(transaction::exec) {
         arity 1; flags [NOSCRIPT LOADING STALE SKIP_SLOWLOG]; acl [TRANSACTION]; keys [];
+        behind Writes;
         group Transactions; since "1.2.0"; complexity "that of the queued commands";
         syntax "";
         summary "Runs the commands queued since MULTI at one instant.";
