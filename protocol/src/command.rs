@@ -423,6 +423,8 @@ pub struct Command {
     pub shape: KeyShape,
     /// Hints for clients and proxies.
     pub tips: &'static [&'static str],
+    /// What it comes behind.
+    pub behind: Behind,
     pub group: Group,
     /// The version of Redis that brought it.
     pub since: &'static str,
@@ -431,6 +433,32 @@ pub struct Command {
     /// The arguments; see [`crate::syntax`].
     pub syntax: &'static str,
     pub summary: &'static str,
+}
+
+/// What must have taken effect before a command runs, of what its connection has sent before: who hears of the command is to find that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// Nobody hears of it as long as nobody listens to all changes.
+    Nothing,
+    /// All of it, where that is much: the command may ask several shards.
+    Much,
+    /// What it wrote: the command may put something where a client waits, or wake one in another way.
+    Writes,
+    /// All of it: the command tells others whether or not they wait, tells of others, or goes from shard to shard on a way of its own.
+    Everything,
+}
+
+impl Behind {
+    /// What a row says; where it says nothing, what follows from its keys and flags.
+    pub(crate) const fn of(said: &[Behind], shape: KeyShape, flags: Flags) -> Behind {
+        match said {
+            [behind, ..] => *behind,
+            [] if matches!(shape, KeyShape::One) && !flags.contains(Flags::BLOCKING) => {
+                Behind::Nothing
+            }
+            [] => Behind::Much,
+        }
+    }
 }
 
 impl Command {

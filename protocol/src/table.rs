@@ -23,6 +23,7 @@
 //! * `keys`: one spec or more, parted by commas: where the search begins (`at(argument)`, `after("WORD", from)`, `anywhere`),
 //!   which arguments from there are keys (`range(last, step, limit)`, `keynum(count, first, step)`, `unknown`), what is done to them.
 //! * `tips` may follow, with Redis's hints to clients.
+//! * `behind` may follow, where others can hear of the command: see [`Behind`](crate::command::Behind).
 //! * `syntax` is explained in [`crate::syntax`].
 //!
 //! # Handlers
@@ -37,7 +38,7 @@
 //! ```
 
 use crate::command::{
-    BeginSearch, Categories, Command, FindKeys, Flags, Group, KeyFlags, KeyShape, KeySpec,
+    BeginSearch, Behind, Categories, Command, FindKeys, Flags, Group, KeyFlags, KeyShape, KeySpec,
 };
 
 /// Calls the macro `$callback` once, with the rows of all enabled families. To switch a family on, add its name here.
@@ -123,6 +124,7 @@ macro_rules! commands {
         arity $arity:literal; flags [$($flag:ident)*]; acl [$($category:ident)*];
         keys [$($begin:ident $(($($b:tt)*))? $find:ident $(($($f:tt)*))? $($key_flag:ident)*),*];
         $(tips [$($tip:literal),*];)?
+        $(behind $behind:ident;)?
         group $group:ident; since $since:literal; complexity $complexity:literal;
         syntax $syntax:literal;
         summary $summary:literal;
@@ -138,6 +140,7 @@ macro_rules! commands {
                 keys: KEYS,
                 shape: KeyShape::of(KEYS),
                 tips: &[$($($tip),*)?],
+                behind: Behind::of(&[$(Behind::$behind)?], KeyShape::of(KEYS), FLAGS),
                 group: Group::$group,
                 since: $since,
                 complexity: $complexity,
@@ -422,6 +425,46 @@ mod tests {
         assert!(COMMANDS.len() > 300);
         assert!(names.iter().all(|name| !name.is_empty()
             && !name.contains(|byte: char| byte.is_ascii_uppercase() || byte == ' ')));
+    }
+
+    /// A new command that may put a list, a sorted set or an entry where a client waits for it must not be forgotten.
+    #[test]
+    fn what_may_serve_a_waiter_comes_behind_writes() {
+        // They change or take away what is there, or make what nobody waits for.
+        const SERVE_NOBODY: [&str; 11] = [
+            "del",
+            "unlink",
+            "expire",
+            "expireat",
+            "pexpire",
+            "pexpireat",
+            "persist",
+            "lset",
+            "xack",
+            "xclaim",
+            "xsetid",
+        ];
+        let kinds = [
+            Categories::KEYSPACE,
+            Categories::LIST,
+            Categories::SORTEDSET,
+            Categories::STREAM,
+            Categories::GEO,
+        ];
+        let puts = KeyFlags::INSERT.with(KeyFlags::UPDATE).with(KeyFlags::OW);
+        let mut forgotten = Vec::new();
+        for command in &COMMANDS {
+            let may_serve = command.flags.contains(Flags::WRITE)
+                && kinds.iter().any(|kind| command.categories.contains(*kind))
+                && command.keys.iter().any(|spec| spec.flags.intersects(puts));
+            if may_serve
+                && matches!(command.behind, Behind::Nothing | Behind::Much)
+                && !SERVE_NOBODY.contains(&command.name)
+            {
+                forgotten.push(command.name);
+            }
+        }
+        assert_eq!(forgotten, [""; 0]);
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! Nothing sleeps for ever: a turn ends with its claim's release or when its waiter leaves, and both make the keys ready for those behind.
 
 pub mod acks;
+pub(crate) mod fence;
 pub mod waiting;
 
 use std::cell::RefCell;
@@ -30,6 +31,7 @@ use protocol::reply::Reply;
 use storage::{Entry, UnixMillis};
 
 use crate::aof::commits::CommitId;
+use crate::blocking::fence::Behind;
 use crate::blocking::waiting::{Blocked, Ticket, Wait, Waiter, WaiterId, Wants};
 use crate::client::Client;
 use crate::error::Error;
@@ -185,6 +187,7 @@ impl Shard {
         if self.effects.invalidations.is_for_here() {
             self.tell_readers_here(None);
         }
+        let mut ends = Vec::new();
         while let Some((key, after)) = self.effects.waits.pop_ready() {
             if self.locks.holds_key(&key.key) {
                 // Lent away: those who wait have their turn when it is home again.
@@ -195,12 +198,18 @@ impl Shard {
                 self.when_home(&[&name], later);
                 continue;
             }
-            self.serve_waiters(&key, after);
+            self.serve_waiters(&key, after, &mut ends);
         }
+        self.answer_behind_all(ends);
     }
 
     /// Serves those who wait for a key here, from behind `after` on.
-    fn serve_waiters(&mut self, key: &TransactionKey, mut after: Option<WaiterId>) {
+    fn serve_waiters(
+        &mut self,
+        key: &TransactionKey,
+        mut after: Option<WaiterId>,
+        ends: &mut Vec<Behind>,
+    ) {
         while let Some(id) = self.effects.waits.next(key, after) {
             after = Some(id);
             self.expire_if_due(key.db, &key.key);
@@ -227,18 +236,20 @@ impl Shard {
                     return;
                 }
             }
-            self.serve(id);
+            self.serve(id, ends);
         }
     }
 
     /// All keys of a waiter are locked for it and at home: it is served, and then those behind it at the key that was ready.
     pub(crate) fn serve_locked(&mut self, id: WaiterId, key: TransactionKey) {
-        self.serve(id);
+        let mut ends = Vec::new();
+        self.serve(id, &mut ends);
+        self.answer_behind_all(ends);
         self.effects.waits.push_ready(key, Some(id));
     }
 
-    /// Runs a waiter's command again, and answers it where that was the end of its wait.
-    fn serve(&mut self, id: WaiterId) {
+    /// Runs a waiter's command again, and answers it where that was the end of its wait; `ends` are answers that are to wait.
+    fn serve(&mut self, id: WaiterId, ends: &mut Vec<Behind>) {
         let Some(Waiter::Here(blocked)) = self.effects.waits.get(id) else {
             return;
         };
@@ -250,7 +261,14 @@ impl Shard {
             return;
         }
         self.effects.waits.leave(id);
-        self.complete(origin, to, &encoded);
+        match self.tells_of_an_end(&encoded) {
+            false => self.complete(origin, to, &encoded),
+            true => ends.push(Behind {
+                origin,
+                to,
+                encoded,
+            }),
+        }
     }
 
     /// Runs a blocked command once more. False where it goes on waiting: it found nothing, or what it was to have is gone again.
@@ -360,7 +378,17 @@ impl Shard {
         reply: Vec<u8>,
     ) {
         if let Some(Ticketed { blocked, end, .. }) = self.tickets.remove(&ticket) {
-            self.answer(commit, blocked.to, reply);
+            match self.tells_of_an_end(&reply) {
+                false => self.answer(commit, blocked.to, reply),
+                true => self.after_commit(commit, blocked.to.client, move |shard| {
+                    let answer = Behind {
+                        origin: shard.id,
+                        to: blocked.to,
+                        encoded: reply,
+                    };
+                    shard.answer_behind_all(vec![answer]);
+                }),
+            }
             if let Some((_, told)) = end {
                 told(self, false);
             }

@@ -5,7 +5,7 @@
 //!
 //! Lookups come in three strengths. [`Context::peek`] only looks (EXISTS, TTL, TYPE). [`Context::find`] also notes the use, for commands that
 //! write. [`Context::read`], and [`Context::string`] and [`Context::get`] on top of it, count a hit or a miss besides, for commands that read.
-//! All of them remove a key whose time has come and say so.
+//! All of them remove a key whose time has come and say so, unless expiry is paused.
 
 pub mod event;
 
@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use protocol::args::{Args, OwnedArgs};
+use protocol::command::Flags;
+use protocol::table::CommandId;
 use storage::prefetch::GROUP_LEN_MAX;
 use storage::{
-    AccessPolicy, Databases, DbIndex, Entry, Found, Item, Keyspace, Looked, Object, Spot,
-    UnixMillis, Value, WrongType,
+    AccessPolicy, Databases, DbIndex, Entry, Item, Keyspace, Looked, Object, Spot, UnixMillis,
+    Value, WrongType,
 };
 
 use crate::aof::journal::{Away, Journal};
@@ -157,6 +159,8 @@ pub struct Effects {
     pub journal: Journal,
     /// Big values on their way to the thread that frees them.
     pub discarded: Vec<Entry>,
+    /// CLIENT PAUSE: what has expired is hidden, and stays.
+    pub(crate) expiry_paused: bool,
 }
 
 impl Effects {
@@ -327,6 +331,7 @@ impl Effects {
 
 /// Passed to every data command.
 pub struct Context<'a> {
+    pub command: CommandId,
     pub databases: &'a mut Databases,
     pub selected: DbIndex,
     pub now: UnixMillis,
@@ -339,6 +344,20 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether what has expired is not to be removed. A command that writes and was on its way before the pause puts something in its place.
+    pub(crate) fn keeps_expired(&self) -> bool {
+        self.effects.expiry_paused && !self.command.command().flags.contains(Flags::WRITE)
+    }
+
+    /// A look-up has met a key whose time has come.
+    #[cold]
+    fn expire(&mut self, db: DbIndex, spot: Spot) {
+        if !self.keeps_expired() {
+            let entry = self.databases.get_mut(db).take_at(spot);
+            self.effects.expired(db, entry);
+        }
+    }
+
     /// The selected database, as it stands: expired keys may still be in it.
     #[inline]
     pub fn db(&mut self) -> &mut Keyspace {
@@ -354,11 +373,18 @@ impl Context<'_> {
 
     /// The same in another database.
     pub fn peek_in(&mut self, db: DbIndex, key: &[u8]) -> Option<&mut Entry> {
-        match self.databases.get_mut(db).find(key, self.now) {
-            Found::Live(entry) => Some(entry),
-            Found::Missing => None,
-            Found::Expired(entry) => {
-                self.effects.expired(db, entry);
+        let spot = self.look(db, key)?;
+        Some(self.databases.get_mut(db).at_mut(spot))
+    }
+
+    /// Where a key is; one whose time has come is none.
+    #[inline]
+    fn look(&mut self, db: DbIndex, key: &[u8]) -> Option<Spot> {
+        match self.databases.get_mut(db).look(key, self.now) {
+            Looked::Live(spot) => Some(spot),
+            Looked::Missing => None,
+            Looked::Expired(spot) => {
+                self.expire(db, spot);
                 None
             }
         }
@@ -373,42 +399,27 @@ impl Context<'_> {
     /// The same in another database.
     #[inline]
     pub fn find_in(&mut self, db: DbIndex, key: &[u8]) -> Option<&mut Entry> {
-        match self.databases.get_mut(db).find(key, self.now) {
-            Found::Live(entry) => {
-                if !self.caller.no_touch {
-                    self.access.touch(entry, self.now, self.random);
-                }
-                Some(entry)
-            }
-            Found::Missing => None,
-            Found::Expired(entry) => {
-                self.effects.expired(db, entry);
-                None
-            }
+        let spot = self.look(db, key)?;
+        let entry = self.databases.get_mut(db).at_mut(spot);
+        if !self.caller.no_touch {
+            self.access.touch(entry, self.now, self.random);
         }
+        Some(entry)
     }
 
     /// The entry of `key`, to read it: counts a hit or a miss.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        match self.databases.get_mut(self.selected).find(key, self.now) {
-            Found::Live(entry) => {
-                self.effects.keyspace_hits += 1;
-                if !self.caller.no_touch {
-                    self.access.touch(entry, self.now, self.random);
-                }
-                Some(entry)
-            }
-            Found::Missing => {
-                self.effects.missed(self.selected, key);
-                None
-            }
-            Found::Expired(entry) => {
-                self.effects.expired(self.selected, entry);
-                self.effects.missed(self.selected, key);
-                None
-            }
+        let Some(spot) = self.look(self.selected, key) else {
+            self.effects.missed(self.selected, key);
+            return None;
+        };
+        self.effects.keyspace_hits += 1;
+        let entry = self.databases.get_mut(self.selected).at_mut(spot);
+        if !self.caller.no_touch {
+            self.access.touch(entry, self.now, self.random);
         }
+        Some(entry)
     }
 
     /// Counts the hit or miss of a command that reads no value (EXISTS).
@@ -421,16 +432,12 @@ impl Context<'_> {
 
     /// The entry of `key`, to tell of it and not to read it (OBJECT): counts a hit or a miss, of which nobody is notified, and leaves no other trace.
     pub fn inspect(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        match self.databases.get_mut(self.selected).find(key, self.now) {
-            Found::Live(entry) => {
-                self.effects.keyspace_hits += 1;
-                return Some(entry);
-            }
-            Found::Missing => {}
-            Found::Expired(entry) => self.effects.expired(self.selected, entry),
-        }
-        self.effects.keyspace_misses += 1;
-        None
+        let Some(spot) = self.look(self.selected, key) else {
+            self.effects.keyspace_misses += 1;
+            return None;
+        };
+        self.effects.keyspace_hits += 1;
+        Some(self.databases.get_mut(self.selected).at_mut(spot))
     }
 
     /// The string at `key`, to read it.
@@ -469,12 +476,9 @@ impl Context<'_> {
         key: &[u8],
         new: impl FnOnce() -> T,
     ) -> Result<&mut T, WrongType> {
-        let (spot, is_new) = match self.databases.get_mut(self.selected).look(key, self.now) {
-            Looked::Live(spot) => (spot, false),
-            looked => {
-                if let Looked::Expired(entry) = looked {
-                    self.effects.expired(self.selected, entry);
-                }
+        let (spot, is_new) = match self.look(self.selected, key) {
+            Some(spot) => (spot, false),
+            None => {
                 let entry = Entry::object(key, new().into_object(), None);
                 (self.insert(entry), true)
             }

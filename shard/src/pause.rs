@@ -5,7 +5,7 @@
 //! paused holds a lock or a slot.
 //!
 //! Whoever asked for the pause is answered once every shard goes by it and all that their connections had sent before has had its reply: from
-//! then on nothing changes any key. While paused, keys are not looked for that have expired.
+//! then on nothing changes any key. What has expired is hidden and stays until the end of the pause, and nothing is evicted.
 
 use std::sync::PoisonError;
 
@@ -105,11 +105,13 @@ impl Shard {
     pub fn take_up_pause(&mut self) {
         let now = self.now;
         let called = self.known_pause().filter(|pause| pause.until > now);
-        self.pause = match self.process.stop.holds_writes() {
-            true => Some(Pause::UNTIL_THE_END.join(called, now)),
-            false => called,
+        let known = if self.process.stop.holds_writes() {
+            Some(Pause::UNTIL_THE_END.join(called, now))
+        } else {
+            called
         };
-        match self.pause {
+        self.set_pause(known);
+        match known {
             Some(_) => self.wake_timer(),
             None => self.let_go_on(),
         }
@@ -203,9 +205,14 @@ impl Shard {
 
     pub(crate) fn end_pause_if_due(&mut self) {
         if self.pause.is_some_and(|pause| pause.until <= self.now) {
-            self.pause = None;
+            self.set_pause(None);
             self.let_go_on();
         }
+    }
+
+    fn set_pause(&mut self, pause: Option<Pause>) {
+        self.pause = pause;
+        self.effects.expiry_paused = pause.is_some();
     }
 
     fn let_go_on(&mut self) {

@@ -18,6 +18,7 @@ use storage::{AccessPolicy, Databases, Keyspace, Pool, UnixMillis};
 
 use crate::aof::Log;
 use crate::blocking::acks::AckWaits;
+use crate::blocking::fence::Fence;
 use crate::blocking::waiting::Ticket;
 use crate::blocking::{End, Haste, Ticketed, nobody_asks};
 use crate::client::Client;
@@ -135,6 +136,8 @@ pub struct Shard {
     pub(crate) last_draining: u64,
     /// Blocked commands of this shard's connections with keys on several shards.
     pub tickets: BTreeMap<Ticket, Ticketed>,
+    /// Answers to waiters that wait for what others have sent before.
+    pub(crate) fences: Slab<Fence>,
     pub(crate) last_ticket: u64,
     /// Commands of this shard's connections that wait for their writes to be safe.
     pub acks: AckWaits,
@@ -248,6 +251,7 @@ impl Shard {
             draining: Vec::new(),
             last_draining: 0,
             tickets: BTreeMap::new(),
+            fences: Slab::new(),
             last_ticket: 0,
             acks: AckWaits::default(),
             last_logged: 0,
@@ -386,6 +390,7 @@ impl Shard {
             false => Before::default(),
         };
         let mut context = Context {
+            command: facts.command,
             databases: &mut self.databases,
             selected: facts.db,
             now: self.now,

@@ -109,16 +109,8 @@ pub struct Spot {
 pub enum Looked {
     Missing,
     Live(Spot),
-    /// Its time has come, and it is out of the keyspace now.
-    Expired(Entry),
-}
-
-/// What a lookup found.
-pub enum Found<'a> {
-    Missing,
-    Live(&'a mut Entry),
-    /// Its time has come, and it is out of the keyspace now.
-    Expired(Entry),
+    /// Its time has come. Whoever looked takes it out, unless expiry is paused.
+    Expired(Spot),
 }
 
 /// What a sweep for expired keys did.
@@ -255,22 +247,12 @@ impl Keyspace {
         Some(self.at_mut(spot))
     }
 
-    /// Looks `key` up, and takes its entry out where it has expired.
-    #[inline]
-    pub fn find(&mut self, key: &[u8], now: UnixMillis) -> Found<'_> {
-        match self.look(key, now) {
-            Looked::Missing => Found::Missing,
-            Looked::Live(spot) => Found::Live(self.at_mut(spot)),
-            Looked::Expired(entry) => Found::Expired(entry),
-        }
-    }
-
-    /// The same, and says where.
+    /// Looks `key` up, and says where it is.
     #[inline]
     pub fn look(&mut self, key: &[u8], now: UnixMillis) -> Looked {
         match self.locate_key(key) {
             None => Looked::Missing,
-            Some(spot) if self.at(spot).is_expired(now) => Looked::Expired(self.take_at(spot)),
+            Some(spot) if self.at(spot).is_expired(now) => Looked::Expired(spot),
             Some(spot) => Looked::Live(spot),
         }
     }

@@ -54,7 +54,7 @@ pub use entry::Entry;
 pub use eviction::{EvictionPolicy, Pool, Preference, Victim};
 pub use hash::{FieldDeadline, Hash, HashLimits};
 pub use item::Item;
-pub use keyspace::{Eligible, Expired, Found, KeyHasher, Keyspace, Looked, Position, Spot};
+pub use keyspace::{Eligible, Expired, KeyHasher, Keyspace, Looked, Position, Spot};
 pub use list::{List, ListLimits};
 pub use listpack::{End, Listpack};
 pub use set::{Set, SetLimits};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use tests::reply::{Value, show};
+use tests::server::eventually;
 use tests::wire::encode;
 use tests::{Options, Server, Wire};
 
@@ -264,7 +265,7 @@ fn a_late_reply_does_not_end_the_wait_for_a_transaction() {
 }
 
 /// How the news of what was written before it is told, and heard.
-const SIGNALS: [(&str, &str); 12] = [
+const SIGNALS: [(&str, &str); 19] = [
     ("RPUSH news #", "BLPOP news 0"),
     ("LPUSH news #", "BRPOP news other 0"),
     // Found without waiting.
@@ -278,6 +279,22 @@ const SIGNALS: [(&str, &str); 12] = [
     ),
     ("RPUSH staging #|BRPOPLPUSH staging news 0", "BLPOP news 0"),
     ("RPUSH staging #|RENAMENX staging news", "BLPOP news 0"),
+    ("RPUSH staging #|SORT staging STORE news", "BRPOP news 0"),
+    ("RPUSH staging #|COPY staging news REPLACE", "BRPOP news 0"),
+    (
+        "ZADD staging # #|ZUNIONSTORE news 1 staging",
+        "BZPOPMAX news 0",
+    ),
+    (
+        "ZADD staging # #|ZRANGESTORE news staging -1 -1",
+        "BZPOPMAX news 0",
+    ),
+    ("GEOADD news 1 1 #", "BZPOPMIN news 0"),
+    ("ZINCRBY news # #", "BZMPOP 0 1 news MIN"),
+    (
+        "XADD news #-1 number #",
+        "XREAD BLOCK 0 STREAMS none news 0 @-1",
+    ),
     ("MULTI|PING|RPUSH news #|EXEC", "BLPOP news 0"),
     ("MULTI|INCR count|RPUSH news #|EXEC", "BLPOP news 0"),
     (
@@ -366,6 +383,90 @@ fn who_hears_of_it_finds_what_was_written_before() {
                 let heard = consumer.join().unwrap_or(Err("it panicked".to_owned()));
                 let failed = |what| format!("{what}: {teller}, {hearer}, {shards} shards");
                 heard.err().map(failed)
+            });
+            done.store(true, Ordering::Relaxed);
+            failure
+        });
+        assert_eq!(failure, None);
+    }
+}
+
+/// How a stream goes for which a group's reader waits.
+const ENDINGS: [&str; 15] = [
+    "DEL news",
+    "UNLINK news",
+    "DEL nothing news elsewhere",
+    "EXPIRE news -1",
+    "PEXPIREAT news 1",
+    "XGROUP DESTROY news group",
+    "RENAME news other",
+    "MOVE news 1",
+    "SET news text",
+    "MSET news text nothing text",
+    "SUNIONSTORE news set",
+    "BITOP NOT news text",
+    "SORT numbers STORE news",
+    "COPY text news REPLACE",
+    "MULTI|DEL news|EXEC",
+];
+
+/// Rounds of each.
+const ENDINGS_ROUNDS: u32 = 12;
+
+/// Waits until a reader of `group` waits.
+fn until_waiting(wire: &mut Wire) {
+    eventually("the reader waits", Duration::from_secs(20), || {
+        wire.figure("blocked_clients") == 1
+    });
+}
+
+/// Writes and ends the stream in one pipeline, again and again. Returns what the reader did not find.
+fn end_streams(server: &Server, how: &str) -> Result<(), String> {
+    let (mut reader, mut wire) = (server.connect(), server.connect());
+    let mut manager = server.connect();
+    for round in 1..=ENDINGS_ROUNDS {
+        for step in [
+            "DEL news other nothing elsewhere",
+            "SELECT 1",
+            "DEL news",
+            "SELECT 0",
+            "SET text t",
+            "SADD set a",
+            "RPUSH numbers 1",
+            "XGROUP CREATE news group $ MKSTREAM",
+        ] {
+            manager.ask(step);
+        }
+        reader.send(b"XREADGROUP GROUP group me BLOCK 0 STREAMS news >\r\n");
+        until_waiting(&mut manager);
+        let data = round % DATA;
+        let ending = how.replace('|', "\r\n");
+        let pipeline = format!("SET data:{data} {round}\r\n{ending}\r\n");
+        manager.send(pipeline.as_bytes());
+        let heard = reader.reply();
+        let found = last_number(&wire.ask(&format!("GET data:{data}"))).unwrap_or_default();
+        for _ in pipeline.lines() {
+            manager.value();
+        }
+        if !heard.starts_with(b"-") || found != round {
+            return Err(format!("{found} in round {round}, {}", show(&heard)));
+        }
+    }
+    Ok(())
+}
+
+/// It hears of the end as of any other news, though such commands need not come behind all that their connection has sent.
+#[test]
+fn who_hears_that_a_stream_is_gone_finds_what_was_written_before() {
+    for shards in [2, 4, 8] {
+        let server = Server::start(Options::shards(shards));
+        let (server, done) = (&server, AtomicBool::new(false));
+        let failure = std::thread::scope(|scope| {
+            scope.spawn(|| lock_data(server, &done));
+            let failure = ENDINGS.iter().find_map(|how| {
+                let ended = end_streams(server, how);
+                let failed = |what| format!("{what}: {how}, {shards} shards");
+                ended.err().map(failed)
             });
             done.store(true, Ordering::Relaxed);
             failure

@@ -7,6 +7,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "auth" => session(connection::auth) {
         arity -2; flags [NOSCRIPT LOADING STALE FAST NO_AUTH ALLOW_BUSY]; acl [CONNECTION]; keys [];
+        behind Nothing;
         group Connection; since "1.0.0"; complexity "O(N)";
         syntax "[username] password";
         summary "Authenticates the connection.";
@@ -64,6 +65,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "client|kill" => session(client::kill) {
         arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        behind Writes;
         group Connection; since "2.4.0"; complexity "O(N)";
         syntax "(ip:port|([ID client-id]|[TYPE (NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|[USER username]|[ADDR ip:port]|[LADDR ip:port]|[SKIPME yes/no]|[MAXAGE maxage])...)";
         summary "Closes connections.";
@@ -137,6 +139,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "client|unblock" => session(blocking::unblock) {
         arity -3; flags [ADMIN NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        behind Writes;
         group Connection; since "5.0.0"; complexity "O(log N)";
         syntax "client-id [TIMEOUT|ERROR]";
         summary "Wakes a client that waits in a blocking command.";
@@ -151,6 +154,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "echo" => session(connection::echo) {
         arity 2; flags [LOADING STALE FAST]; acl [CONNECTION]; keys [];
+        behind Nothing;
         group Connection; since "1.0.0"; complexity "O(1)";
         syntax "message";
         summary "The message itself.";
@@ -158,6 +162,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "hello" => session(connection::hello) {
         arity -1; flags [NOSCRIPT LOADING STALE FAST NO_AUTH ALLOW_BUSY]; acl [CONNECTION]; keys [];
+        behind Nothing;
         group Connection; since "6.0.0"; complexity "O(1)";
         syntax "[protover [AUTH username password] [SETNAME clientname]]";
         summary "Chooses the protocol version, and may authenticate and name the connection.";
@@ -166,6 +171,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
     "ping" => session(connection::ping) {
         arity -1; flags [FAST]; acl [CONNECTION]; keys [];
         tips ["request_policy:all_shards", "response_policy:all_succeeded"];
+        behind Nothing;
         group Connection; since "1.0.0"; complexity "O(1)";
         syntax "[message]";
         summary "PONG, or the message.";
@@ -173,6 +179,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "quit" => session(connection::quit) {
         arity -1; flags [NOSCRIPT LOADING STALE FAST NO_AUTH ALLOW_BUSY]; acl [CONNECTION]; keys [];
+        behind Nothing;
         group Connection; since "1.0.0"; complexity "O(1)";
         syntax "";
         summary "Closes the connection.";
@@ -180,6 +187,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "reset" => session(connection::reset) {
         arity 1; flags [NOSCRIPT LOADING STALE FAST NO_AUTH ALLOW_BUSY]; acl [CONNECTION]; keys [];
+        behind Nothing;
         group Connection; since "6.2.0"; complexity "O(1)";
         syntax "";
         summary "Puts the connection back into the state it had when it opened.";
@@ -187,6 +195,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "select" => session(connection::select) {
         arity 2; flags [LOADING STALE FAST]; acl [CONNECTION]; keys [];
+        behind Nothing;
         group Connection; since "1.0.0"; complexity "O(1)";
         syntax "index";
         summary "Chooses the connection's database.";

@@ -7,6 +7,7 @@ macro_rules! geo_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
 
     "geoadd" => keyed(geo::geoadd) {
         arity -5; flags [WRITE DENYOOM]; acl [GEO]; keys [at(1) range(0, 1, 0) RW UPDATE];
+        behind Writes;
         group Geo; since "3.2.0"; complexity "O(log(N))";
         syntax "key [NX|XX] [CH] (longitude latitude member)...";
         summary "Adds places to a geospatial index.";
@@ -35,6 +36,7 @@ macro_rules! geo_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
 
     "georadius" => keyed(geo_search::georadius) {
         arity -6; flags [WRITE DENYOOM]; acl [GEO]; keys [at(1) range(0, 1, 0) RO ACCESS, after("STORE", 6) range(0, 1, 0) OW UPDATE, after("STOREDIST", 6) range(0, 1, 0) OW UPDATE];
+        behind Writes;
         group Geo; since "3.2.0"; complexity "O(N+log(M))";
         syntax "key longitude latitude radius (M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]";
         summary "Places around a point; may store them.";
@@ -49,6 +51,7 @@ macro_rules! geo_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
 
     "georadiusbymember" => keyed(geo_search::georadiusbymember) {
         arity -5; flags [WRITE DENYOOM]; acl [GEO]; keys [at(1) range(0, 1, 0) RO ACCESS, after("STORE", 5) range(0, 1, 0) OW UPDATE, after("STOREDIST", 5) range(0, 1, 0) OW UPDATE];
+        behind Writes;
         group Geo; since "3.2.0"; complexity "O(N+log(M))";
         syntax "key member radius (M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]";
         summary "Places around another place; may store them.";
@@ -70,6 +73,7 @@ macro_rules! geo_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
 
     "geosearchstore" => keyed(geo_search::geosearchstore) {
         arity -8; flags [WRITE DENYOOM]; acl [GEO]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) range(0, 1, 0) RO ACCESS];
+        behind Writes;
         group Geo; since "6.2.0"; complexity "O(N+log(M))";
         syntax "destination source (FROMMEMBER member|FROMLONLAT longitude latitude) (BYRADIUS radius (M|KM|FT|MI)|BYBOX width height (M|KM|FT|MI)) [ASC|DESC] [COUNT count [ANY]] [STOREDIST]";
         summary "Stores what GEOSEARCH answers.";

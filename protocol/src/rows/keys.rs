@@ -7,6 +7,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "copy" => keyed(keys::copy) {
         arity -3; flags [WRITE DENYOOM]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS, at(2) range(0, 1, 0) OW UPDATE];
+        behind Writes;
         group Generic; since "6.2.0"; complexity "O(N)";
         syntax "source destination [DB destination-db] [REPLACE]";
         summary "Copies the value at a key to another key.";
@@ -59,6 +60,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "move" => keyed(keys::move_) {
         arity 3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
+        behind Writes;
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "key db";
         summary "Moves a key to another database.";
@@ -156,6 +158,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "rename" => keyed(keys::rename) {
         arity 3; flags [WRITE]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) OW UPDATE];
+        behind Writes;
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "key newkey";
         summary "Renames a key; one that has the new name already is replaced.";
@@ -163,6 +166,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "renamenx" => keyed(keys::renamenx) {
         arity 3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) OW INSERT];
+        behind Writes;
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "key newkey";
         summary "Renames a key where no other has the new name.";
@@ -171,6 +175,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "scan" => roaming(keyspace::scan, keyspace::scan_at_once) {
         arity -2; flags [READONLY]; acl [KEYSPACE]; keys [];
         tips ["nondeterministic_output", "request_policy:special", "response_policy:special"];
+        behind Everything;
         group Generic; since "2.8.0"; complexity "O(1) a call, O(N) the whole iteration";
         syntax "cursor [MATCH pattern] [COUNT count] [TYPE type]";
         summary "Some keys of the database, and the cursor from which to go on.";
@@ -178,6 +183,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "sort" => keyed(sort::sort) {
         arity -2; flags [WRITE DENYOOM]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS, anywhere unknown OW UPDATE];
+        behind Writes;
         group Generic; since "1.0.0"; complexity "O(N+M*log(M))";
         syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]";
         summary "The elements of a list, a set or a sorted set in order; STORE keeps them as a list.";
@@ -200,6 +206,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "restore" => keyed(dump::restore) {
         arity -4; flags [WRITE DENYOOM]; acl [KEYSPACE DANGEROUS]; keys [at(1) range(0, 1, 0) OW UPDATE];
+        behind Writes;
         group Generic; since "2.6.0"; complexity "O(1)";
         syntax "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]";
         summary "Creates a key from the serialized form that DUMP gave.";

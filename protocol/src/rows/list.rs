@@ -14,6 +14,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "linsert" => keyed(list::linsert) {
         arity 5; flags [WRITE DENYOOM]; acl [LIST]; keys [at(1) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group List; since "2.2.0"; complexity "O(N)";
         syntax "key (BEFORE|AFTER) pivot element";
         summary "Inserts an element before or after another.";
@@ -28,6 +29,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "lmove" => keyed(list::lmove) {
         arity 5; flags [WRITE DENYOOM]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group List; since "6.2.0"; complexity "O(1)";
         syntax "source destination (LEFT|RIGHT) (LEFT|RIGHT)";
         summary "Takes an element from one end of a list to one end of another.";
@@ -56,6 +58,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "lpush" => keyed(list::lpush) {
         arity -3; flags [WRITE DENYOOM FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group List; since "1.0.0"; complexity "O(1)";
         syntax "key element...";
         summary "Pushes elements in front of a list.";
@@ -63,6 +66,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "lpushx" => keyed(list::lpushx) {
         arity -3; flags [WRITE DENYOOM FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group List; since "2.2.0"; complexity "O(1)";
         syntax "key element...";
         summary "Pushes elements in front of a list that exists.";
@@ -105,6 +109,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "rpoplpush" => keyed(list::rpoplpush) {
         arity 3; flags [WRITE DENYOOM]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group List; since "1.2.0"; complexity "O(1)";
         syntax "source destination";
         summary "Takes the last element of a list to the front of another.";
@@ -112,6 +117,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "rpush" => keyed(list::rpush) {
         arity -3; flags [WRITE DENYOOM FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group List; since "1.0.0"; complexity "O(1)";
         syntax "key element...";
         summary "Appends elements to a list.";
@@ -119,6 +125,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "rpushx" => keyed(list::rpushx) {
         arity -3; flags [WRITE DENYOOM FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group List; since "2.2.0"; complexity "O(1)";
         syntax "key element...";
         summary "Appends elements to a list that exists.";
@@ -133,6 +140,7 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
 
     "blmove" => keyed(blocking::blmove) {
         arity 6; flags [WRITE DENYOOM BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group List; since "6.2.0"; complexity "O(1)";
         syntax "source destination (LEFT|RIGHT) (LEFT|RIGHT) timeout";
         summary "As LMOVE; waits for an element.";
@@ -161,6 +169,7 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
 
     "brpoplpush" => keyed(blocking::brpoplpush) {
         arity 4; flags [WRITE DENYOOM BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group List; since "2.2.0"; complexity "O(1)";
         syntax "source destination timeout";
         summary "As RPOPLPUSH; waits for an element.";

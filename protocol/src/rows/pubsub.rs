@@ -14,6 +14,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "publish" => session(pubsub::publish) {
         arity 3; flags [PUBSUB LOADING STALE FAST]; acl []; keys [];
+        behind Everything;
         group PubSub; since "2.0.0"; complexity "O(N+M)";
         syntax "channel message";
         summary "Sends a message to a channel.";
@@ -77,6 +78,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "spublish" => session(pubsub::spublish) {
         arity 3; flags [PUBSUB LOADING STALE FAST]; acl []; keys [at(1) range(0, 1, 0) NOT_KEY];
+        behind Everything;
         group PubSub; since "7.0.0"; complexity "O(N)";
         syntax "shardchannel message";
         summary "Sends a message to a shard channel.";

@@ -58,6 +58,7 @@ macro_rules! replication_commands { ($($so_far:tt)*) => { $crate::join_commands!
     "waitaof" => session(wait::waitaof) {
         arity 4; flags [BLOCKING]; acl [CONNECTION]; keys [];
         tips ["request_policy:all_shards", "response_policy:agg_min"];
+        behind Everything;
         group Generic; since "7.2.0"; complexity "O(1)";
         syntax "numlocal numreplicas timeout:integer";
         summary "Waits until this connection's writes are on disk here and on replicas.";

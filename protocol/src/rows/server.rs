@@ -151,6 +151,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "latency" => container {
         arity -2; flags []; acl []; keys [];
+        behind Everything;
         group Server; since "2.8.13"; complexity "";
         syntax "";
         summary "Commands about latency spikes.";
@@ -159,6 +160,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "latency|doctor" => session(latency::doctor) {
         arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
         tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        behind Everything;
         group Server; since "2.8.13"; complexity "O(1)";
         syntax "";
         summary "A report about latency for people.";
@@ -167,6 +169,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "latency|graph" => session(latency::graph) {
         arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
         tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        behind Everything;
         group Server; since "2.8.13"; complexity "O(1)";
         syntax "event";
         summary "The latencies of an event, drawn.";
@@ -182,6 +185,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "latency|histogram" => session(latency::histogram) {
         arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
         tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        behind Everything;
         group Server; since "7.0.0"; complexity "O(N)";
         syntax "[command]...";
         summary "How the latencies of commands are distributed.";
@@ -190,6 +194,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "latency|history" => session(latency::history) {
         arity 3; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
         tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        behind Everything;
         group Server; since "2.8.13"; complexity "O(1)";
         syntax "event";
         summary "The latencies of an event with their times.";
@@ -198,6 +203,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "latency|latest" => session(latency::latest) {
         arity 2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
         tips ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+        behind Everything;
         group Server; since "2.8.13"; complexity "O(1)";
         syntax "";
         summary "The latest latency of each event.";
@@ -206,6 +212,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "latency|reset" => session(latency::reset) {
         arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
         tips ["request_policy:all_nodes", "response_policy:agg_sum"];
+        behind Everything;
         group Server; since "2.8.13"; complexity "O(1)";
         syntax "[event]...";
         summary "Forgets the latencies of events.";
@@ -273,6 +280,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "monitor" => session(server::monitor) {
         arity 1; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        behind Everything;
         group Server; since "1.0.0"; complexity "";
         syntax "";
         summary "Shows all commands as they run.";
@@ -287,6 +295,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "slowlog" => container {
         arity -2; flags []; acl []; keys [];
+        behind Everything;
         group Server; since "2.2.12"; complexity "";
         syntax "";
         summary "Commands about slow commands.";
@@ -295,6 +304,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "slowlog|get" => session(slowlog::get) {
         arity -2; flags [ADMIN LOADING STALE]; acl []; keys [];
         tips ["request_policy:all_nodes", "nondeterministic_output"];
+        behind Everything;
         group Server; since "2.2.12"; complexity "O(N)";
         syntax "[count]";
         summary "The latest slow commands.";
@@ -310,6 +320,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "slowlog|len" => session(slowlog::len) {
         arity 2; flags [ADMIN LOADING STALE]; acl []; keys [];
         tips ["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"];
+        behind Everything;
         group Server; since "2.2.12"; complexity "O(1)";
         syntax "";
         summary "How many slow commands are recorded.";
@@ -318,6 +329,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "slowlog|reset" => session(slowlog::reset) {
         arity 2; flags [ADMIN LOADING STALE]; acl []; keys [];
         tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
+        behind Everything;
         group Server; since "2.2.12"; complexity "O(N)";
         syntax "";
         summary "Forgets the recorded slow commands.";

@@ -28,6 +28,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "zadd" => keyed(sorted_set_add::zadd) {
         arity -4; flags [WRITE DENYOOM FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW UPDATE];
+        behind Writes;
         group SortedSet; since "1.2.0"; complexity "O(log(N))";
         syntax "key [NX|XX] [GT|LT] [CH] [INCR] (score member)...";
         summary "Adds members to a sorted set, or changes their scores.";
@@ -56,6 +57,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "zdiffstore" => keyed(sorted_set_store::zdiffstore) {
         arity -4; flags [WRITE DENYOOM]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) keynum(0, 1, 1) RO ACCESS];
+        behind Writes;
         group SortedSet; since "6.2.0"; complexity "O(L + (N-K)log(N))";
         syntax "destination numkeys key...";
         summary "Stores what ZDIFF answers.";
@@ -63,6 +65,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "zincrby" => keyed(sorted_set_add::zincrby) {
         arity 4; flags [WRITE DENYOOM FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
+        behind Writes;
         group SortedSet; since "1.2.0"; complexity "O(log(N))";
         syntax "key increment member";
         summary "Adds to a member's score.";
@@ -84,6 +87,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "zinterstore" => keyed(sorted_set_store::zinterstore) {
         arity -4; flags [WRITE DENYOOM]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) keynum(0, 1, 1) RO ACCESS];
+        behind Writes;
         group SortedSet; since "2.0.0"; complexity "O(N*K)+O(M*log(M))";
         syntax "destination numkeys key... [WEIGHTS weight...] [AGGREGATE (SUM|MIN|MAX)]";
         summary "Stores what ZINTER answers.";
@@ -155,6 +159,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "zrangestore" => keyed(sorted_set_range::zrangestore) {
         arity -5; flags [WRITE DENYOOM]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) range(0, 1, 0) RO ACCESS];
+        behind Writes;
         group SortedSet; since "6.2.0"; complexity "O(log(N)+M)";
         syntax "dst src min max [BYSCORE|BYLEX] [REV] [LIMIT offset count]";
         summary "Stores what ZRANGE answers.";
@@ -247,6 +252,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "zunionstore" => keyed(sorted_set_store::zunionstore) {
         arity -4; flags [WRITE DENYOOM]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) OW UPDATE, at(2) keynum(0, 1, 1) RO ACCESS];
+        behind Writes;
         group SortedSet; since "2.0.0"; complexity "O(N)+O(M log(M))";
         syntax "destination numkeys key... [WEIGHTS weight...] [AGGREGATE (SUM|MIN|MAX)]";
         summary "Stores what ZUNION answers.";

@@ -15,6 +15,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "xadd" => keyed(stream::xadd) {
         arity -5; flags [WRITE DENYOOM FAST]; acl [STREAM]; keys [at(1) range(0, 1, 0) RW UPDATE];
         tips ["nondeterministic_output"];
+        behind Writes;
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key [NOMKSTREAM] [(MAXLEN|MINID) [=|~] threshold [LIMIT count]] (*|id) (field value)...";
         summary "Appends an entry to a stream.";
@@ -52,6 +53,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "xgroup|create" => keyed(stream_group::xgroup_create) {
         arity -5; flags [WRITE DENYOOM]; acl [STREAM]; keys [at(2) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key groupname (id|$) [MKSTREAM] [ENTRIESREAD entries_read]";
         summary "Creates a consumer group.";
@@ -59,6 +61,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "xgroup|createconsumer" => keyed(stream_group::xgroup_createconsumer) {
         arity 5; flags [WRITE DENYOOM]; acl [STREAM]; keys [at(2) range(0, 1, 0) RW INSERT];
+        behind Writes;
         group Stream; since "6.2.0"; complexity "O(1)";
         syntax "key groupname consumername";
         summary "Creates a consumer in a group.";
@@ -66,6 +69,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "xgroup|delconsumer" => keyed(stream_group::xgroup_delconsumer) {
         arity 5; flags [WRITE]; acl [STREAM]; keys [at(2) range(0, 1, 0) RW DELETE];
+        behind Writes;
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key groupname consumername";
         summary "Deletes a consumer and forgets what it has pending.";
@@ -73,6 +77,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "xgroup|destroy" => keyed(stream_group::xgroup_destroy) {
         arity 4; flags [WRITE]; acl [STREAM]; keys [at(2) range(0, 1, 0) RW DELETE];
+        behind Writes;
         group Stream; since "5.0.0"; complexity "O(N)";
         syntax "key groupname";
         summary "Deletes a consumer group.";
@@ -87,6 +92,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "xgroup|setid" => keyed(stream_group::xgroup_setid) {
         arity -5; flags [WRITE]; acl [STREAM]; keys [at(2) range(0, 1, 0) RW UPDATE];
+        behind Writes;
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key groupname (id|$) [ENTRIESREAD entries_read]";
         summary "Sets the last entry that a group has delivered.";

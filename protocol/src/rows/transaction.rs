@@ -7,6 +7,7 @@ macro_rules! transaction_commands { ($($so_far:tt)*) => { $crate::join_commands!
 
     "discard" => session(transaction::discard) {
         arity 1; flags [NOSCRIPT LOADING STALE FAST ALLOW_BUSY]; acl [TRANSACTION]; keys [];
+        behind Nothing;
         group Transactions; since "2.0.0"; complexity "O(N)";
         syntax "";
         summary "Forgets the commands queued since MULTI.";
@@ -14,6 +15,7 @@ macro_rules! transaction_commands { ($($so_far:tt)*) => { $crate::join_commands!
 
     "exec" => session(transaction::exec) {
         arity 1; flags [NOSCRIPT LOADING STALE SKIP_SLOWLOG]; acl [TRANSACTION]; keys [];
+        behind Writes;
         group Transactions; since "1.2.0"; complexity "that of the queued commands";
         syntax "";
         summary "Runs the commands queued since MULTI at one instant.";
@@ -21,6 +23,7 @@ macro_rules! transaction_commands { ($($so_far:tt)*) => { $crate::join_commands!
 
     "multi" => session(transaction::multi) {
         arity 1; flags [NOSCRIPT LOADING STALE FAST ALLOW_BUSY]; acl [TRANSACTION]; keys [];
+        behind Nothing;
         group Transactions; since "1.2.0"; complexity "O(1)";
         syntax "";
         summary "Begins a transaction: commands queue until EXEC.";

@@ -108,6 +108,7 @@ impl<'a> Player<'a> {
         }
         let mut encoded = Vec::new();
         let mut context = Context {
+            command: id,
             databases: self.databases,
             selected,
             now: self.now,

@@ -67,7 +67,7 @@ impl Shard {
     /// Evicts until memory is within `maxmemory`, as far as time allows.
     #[inline]
     pub(crate) fn make_room(&mut self) -> Room {
-        if self.config.maxmemory == 0 {
+        if self.config.maxmemory == 0 || self.pause.is_some() {
             return Room::Enough;
         }
         self.publish_moved();

@@ -546,13 +546,17 @@ impl Shard {
         let visit = move |shard: &mut Shard| -> Vec<Watched> {
             let own: Vec<&[u8]> = shard.slots.owned(shard.id, &keys).collect();
             let watch = |key: &[u8]| {
-                shard.expire_if_due(db, key);
+                let was_hidden = shard.expire_if_due(db, key);
                 let version = shard.effects.watches.watch(db, key);
                 let key = TransactionKey {
                     db,
                     key: key.into(),
                 };
-                Watched { key, version }
+                Watched {
+                    key,
+                    version,
+                    was_hidden,
+                }
             };
             own.into_iter().map(watch).collect()
         };

@@ -9,7 +9,7 @@ use protocol::command::KeyShape;
 use protocol::reply::Reply;
 use protocol::table::CommandId;
 use smallvec::SmallVec;
-use storage::{Databases, DbIndex, Entry, Found};
+use storage::{Databases, DbIndex, Entry, Looked};
 
 use crate::aof::manifest::Folder;
 use crate::blocking::waiting::Waiter;
@@ -174,10 +174,10 @@ impl Shard {
         entries
     }
 
-    /// Takes an entry out of this shard's databases; one whose time has come expires.
+    /// Takes an entry out of this shard's databases; one whose time has come expires, or is hidden on the stage where that is paused.
     fn take_home(&mut self, db: DbIndex, key: &[u8]) -> Option<Entry> {
         let entry = self.databases.get_mut(db).take(key)?;
-        match entry.is_expired(self.now) {
+        match entry.is_expired(self.now) && !self.effects.expiry_paused {
             false => Some(entry),
             true => {
                 self.effects.expired(db, entry);
@@ -188,15 +188,21 @@ impl Shard {
 
     /// Whether a key of this shard is as its watcher saw it. One that has expired meanwhile is not.
     pub fn is_unchanged(&mut self, watched: &Watched) -> bool {
-        self.expire_if_due(watched.key.db, &watched.key.key);
-        self.effects.watches.is_unchanged(watched)
+        let is_hidden = self.expire_if_due(watched.key.db, &watched.key.key);
+        self.effects.watches.is_unchanged(watched) && (!is_hidden || watched.was_hidden)
     }
 
-    /// Removes a key of this shard whose time has come.
-    pub(crate) fn expire_if_due(&mut self, db: DbIndex, key: &[u8]) {
-        if let Found::Expired(entry) = self.databases.get_mut(db).find(key, self.now) {
+    /// Removes a key of this shard whose time has come. Returns whether there is such a key and it stays, since expiry is paused.
+    pub(crate) fn expire_if_due(&mut self, db: DbIndex, key: &[u8]) -> bool {
+        let keyspace = self.databases.get_mut(db);
+        let Looked::Expired(spot) = keyspace.look(key, self.now) else {
+            return false;
+        };
+        if !self.effects.expiry_paused {
+            let entry = keyspace.take_at(spot);
             self.effects.expired(db, entry);
         }
+        self.effects.expiry_paused
     }
 
     /// On an owner: what was lent is home again and whoever waited goes on.

@@ -19,12 +19,14 @@ pub struct Version(u64);
 pub struct Watched {
     pub key: TransactionKey,
     pub version: Version,
+    /// Its time had come, and a pause kept it: that it is gone for all who look is not a change.
+    pub was_hidden: bool,
 }
 
 /// What a connection watches: each key once, as it was when that began.
 #[derive(Default)]
 pub struct Watching {
-    items: HashMap<TransactionKey, Version, RandomState>,
+    items: HashMap<TransactionKey, (Version, bool), RandomState>,
     key_bytes: usize,
 }
 
@@ -36,7 +38,7 @@ impl Watching {
             match self.items.entry_ref(&watched.key) {
                 EntryRef::Vacant(place) => {
                     self.key_bytes += watched.key.key.len();
-                    place.insert(watched.version);
+                    place.insert((watched.version, watched.was_hidden));
                 }
                 EntryRef::Occupied(_) => again.push(watched),
             }
@@ -49,7 +51,11 @@ impl Watching {
         self.key_bytes = 0;
         let items = std::mem::take(&mut self.items).into_iter();
         items
-            .map(|(key, version)| Watched { key, version })
+            .map(|(key, (version, was_hidden))| Watched {
+                key,
+                version,
+                was_hidden,
+            })
             .collect()
     }
 
@@ -172,6 +178,7 @@ mod tests {
                 key: b"k".as_slice().into(),
             },
             version,
+            was_hidden: false,
         };
         let early = watched(table.watch(db, b"k"));
         assert!(table.is_unchanged(&early));

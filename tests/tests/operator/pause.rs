@@ -192,3 +192,111 @@ fn who_waits_for_an_element_does_not_hold_up_a_pause() {
         assert!(other.value().integer() >= 1);
     }
 }
+
+/// What each of these sees of eight keys and a field whose time has come.
+const LOOKS: [(&str, &str); 16] = [
+    ("GET dead:1", "null($-1)"),
+    (
+        "MGET dead:1 dead:2 dead:3 live",
+        "*[null($-1), null($-1), null($-1), $\"v\"]",
+    ),
+    ("EXISTS dead:1 dead:2 dead:3 dead:4 live", ":1"),
+    ("TOUCH dead:4 dead:5 live", ":1"),
+    ("TTL dead:2", ":-2"),
+    ("TYPE dead:3", "+\"none\""),
+    ("STRLEN dead:5", ":0"),
+    ("OBJECT ENCODING dead:6", "null($-1)"),
+    ("SINTER dead:7 dead:8", "*[]"),
+    ("KEYS dead:*", "*[]"),
+    ("XREAD STREAMS dead:7 dead:8 0 0", "null(*-1)"),
+    ("HGET hash dead", "null($-1)"),
+    ("HMGET hash dead live", "*[null($-1), $\"v\"]"),
+    ("HEXISTS hash dead", ":0"),
+    ("HGETALL hash", "*[$\"live\", $\"v\"]"),
+    ("RANDOMKEY", ""),
+];
+
+/// A read that meets what has expired would change something, and tell of it.
+#[test]
+fn what_expires_in_a_pause_is_hidden_and_removed_behind_it() {
+    for (shards, logs) in [(1, "no"), (2, "no"), (4, "no"), (4, "yes")] {
+        let flags =
+            format!("--enable-debug-command yes --appendonly {logs} --notify-keyspace-events Ex");
+        let server = Server::start(Options::shards(shards).flags(&flags));
+        let (mut control, mut wire) = (server.connect(), server.connect());
+        let mut ear = server.connect();
+        ear.ask("SUBSCRIBE __keyevent@0__:expired");
+        control.ask("DEBUG SET-ACTIVE-EXPIRE 0");
+        for number in 1..=8 {
+            control.ask(&format!("SET dead:{number} v PX 1"));
+        }
+        control.ask("SET live v");
+        control.ask("HSET hash dead v live v");
+        control.ask("HPEXPIRE hash 1 FIELDS 1 dead");
+        control.ask("DEBUG SLEEP 0.01");
+        assert_eq!(control.ask("CLIENT PAUSE 1000000 WRITE").text(), b"OK");
+        control.ask("DEBUG SET-ACTIVE-EXPIRE 1");
+        for (look, expected) in LOOKS {
+            let seen = format!("{:?}", wire.ask(look));
+            assert!(expected.is_empty() || seen == expected, "{look}: {seen}");
+            for step in ["WATCH dead:1 live", "MULTI", "PING", look] {
+                wire.ask(step);
+            }
+            let seen = format!("{:?}", wire.ask("EXEC"));
+            let within = format!("*[+\"PONG\", {expected}]");
+            assert!(
+                expected.is_empty() || seen == within,
+                "EXEC with {look}: {seen}"
+            );
+        }
+        let size = control.ask("DBSIZE").integer();
+        assert_eq!(
+            (size, control.figure("expired_keys")),
+            (10, 0),
+            "{shards} shards"
+        );
+        assert_eq!(control.ask("HLEN hash").integer(), 2);
+        assert_eq!(control.ask("CLIENT UNPAUSE").text(), b"OK");
+        for _ in 1..=8 {
+            let told = ear.value().elements().expect("a message");
+            assert!(told[2].text().starts_with(b"dead:"), "{told:?}");
+        }
+        eventually("the field is gone", TIME_MAX, || {
+            control.ask("HLEN hash").integer() == 1
+        });
+        assert_eq!(control.ask("DBSIZE").integer(), 2);
+    }
+}
+
+/// A key that expires in a pause has changed for who watched it before.
+#[test]
+fn what_expires_in_a_pause_has_changed_for_who_watched_it() {
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards).flags("--enable-debug-command yes"));
+        let (mut control, mut wire) = (server.connect(), server.connect());
+        control.ask("SET key v");
+        wire.ask("WATCH key");
+        control.ask("DEBUG SET-ACTIVE-EXPIRE 0");
+        control.ask("CLIENT PAUSE 1000000 WRITE");
+        // Nothing has: it runs.
+        wire.ask("MULTI");
+        wire.ask("GET key");
+        assert!(wire.ask("EXEC").elements().is_some());
+        control.ask("CLIENT UNPAUSE");
+        // It was alive when it was watched.
+        eventually("it is watched", TIME_MAX, || {
+            wire.ask("UNWATCH");
+            control.ask("SET key v PX 100");
+            wire.ask("WATCH key");
+            control.ask("PTTL key").integer() > 0
+        });
+        control.ask("CLIENT PAUSE 1000000 WRITE");
+        eventually("it has expired", TIME_MAX, || {
+            control.ask("EXISTS key").integer() == 0
+        });
+        wire.ask("MULTI");
+        wire.ask("GET key");
+        assert_eq!(wire.ask("EXEC"), Value::Null("*-1"));
+        control.ask("CLIENT UNPAUSE");
+    }
+}
