@@ -36,7 +36,7 @@ pub fn timeout(text: &[u8]) -> Result<Option<Duration>, Error> {
     }
     let ms = (seconds * 1000.0).ceil();
     if ms >= i64::MAX as f64 {
-        return Err(Error::new("ERR timeout is out of range"));
+        return Err(Error::TIMEOUT_OUT_OF_RANGE);
     }
     Ok((ms > 0.0).then(|| Duration::from_millis(ms as u64)))
 }
@@ -144,6 +144,9 @@ pub fn unblock(
     args: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
+    if args.len() > 4 {
+        return Err(Error::bad_subcommand("CLIENT", &args[1]));
+    }
     let id = parse_int(&args[2]).ok_or(Error::NOT_AN_INTEGER)?;
     let how = match args.get(3) {
         None => WaitEnd::TimedOut,
