@@ -14,7 +14,7 @@
 
 use std::fmt;
 
-use protocol::number::format_double;
+use protocol::number::format_shortest;
 use sha1::{Digest as _, Sha1};
 use storage::{Entry, Keyspace, Kind, Object, StreamId, UnixMillis};
 
@@ -96,7 +96,8 @@ impl Digest {
                 for (member, score) in set.iter() {
                     let mut pair = Self::default();
                     pair.mix(member.text(&mut digits));
-                    pair.mix(format_double(score.get()).as_bytes());
+                    // Not as replies show it: Redis takes the shortest form of whole numbers, too.
+                    pair.mix(format_shortest(score.get()).as_bytes());
                     self.add(&pair.0);
                 }
             }

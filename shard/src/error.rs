@@ -38,6 +38,7 @@ impl Error {
         Self::new("OOM command not allowed when used memory > 'maxmemory'.");
     pub const INVALID_CURSOR: Self = Self::new("ERR invalid cursor");
     pub const TIMEOUT_NOT_A_FLOAT: Self = Self::new("ERR timeout is not a float or out of range");
+    pub const TIMEOUT_OUT_OF_RANGE: Self = Self::new("ERR timeout is out of range");
     pub const TIMEOUT_NEGATIVE: Self = Self::new("ERR timeout is negative");
 
     /// An error with fixed words.

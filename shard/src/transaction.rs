@@ -539,7 +539,8 @@ impl Shard {
                 run,
             } => {
                 let mut reply = Reply::new(&mut encoded, facts.version);
-                let saves = self.run_whole(&mut stage, facts, run, &args.borrow(), &mut reply);
+                let saves =
+                    self.run_whole(&mut stage, facts, run, false, &args.borrow(), &mut reply);
                 let commit = self.strike(stage, parts, Ending::Plain);
                 match saves {
                     false => self.answer(commit, to, encoded),

@@ -70,7 +70,8 @@ pub struct Field<'a> {
 }
 
 impl Field<'_> {
-    fn is_live(&self, now: UnixMillis) -> bool {
+    /// Whether its time has not come.
+    pub fn is_live(&self, now: UnixMillis) -> bool {
         self.deadline
             .is_none_or(|deadline| !deadline.has_passed(now))
     }
@@ -295,6 +296,11 @@ impl Hash {
     /// Removes a field. Returns whether it was there and live; an expired one stays for [`Self::remove_expired`].
     pub fn remove(&mut self, name: &[u8], now: UnixMillis) -> bool {
         self.remove_where(name, |field| field.is_live(now))
+    }
+
+    /// Removes a field, expired or not. Returns whether it was there.
+    pub fn remove_stored(&mut self, name: &[u8]) -> bool {
+        self.remove_where(name, |_| true)
     }
 
     /// Removes a field whose time has come. Returns whether there was one.

@@ -15,6 +15,7 @@ fn fill(wire: &mut Wire) {
         "SADD integers 3 1 2",
         "SADD words b 1 a",
         "ZADD scores 1 a 1.5 b -inf c +inf d 1e300 e 0.1 f 3e-7 g 12345678901234567890 h 7 8",
+        "ZADD whole-scores 5e9 a 1e17 b -1e16 c 4e18 d 5e18 e 123456789012 f 1e7 g 1e8 h 12e8 i -0 j 1e15 k 9007199254740993 l",
         "HSET hash f v 1 2 g 3.0",
         "HEXPIRE hash 100000 FIELDS 1 g",
         "XADD stream 1-1 f v g 1",
@@ -36,6 +37,9 @@ fn fill(wire: &mut Wire) {
             &format!("ZADD large-scores {} m{index}", f64::from(index) / 7.0),
         );
         ask(wire, &format!("HSET large-hash f{index} {index}"));
+        let whole = f64::from(index + 1) * 10f64.powi(index % 20);
+        ask(wire, &format!("ZADD whole-{} {whole} m", index % 6));
+        ask(wire, &format!("ZADD whole-scores {} w{index}", -whole));
     }
     ask(wire, "HEXPIRE large-hash 100000 FIELDS 2 f1 f2");
     ask(wire, "SELECT 3");
@@ -49,7 +53,7 @@ fn ask(wire: &mut Wire, words: &str) -> Value {
     reply
 }
 
-const VALUES: &str = "DEBUG DIGEST-VALUE text missing list integers words scores hash stream large-set large-scores large-hash expires text";
+const VALUES: &str = "DEBUG DIGEST-VALUE text missing list integers words scores hash stream large-set whole-scores large-scores whole-0 whole-1 whole-2 whole-3 whole-4 whole-5 large-hash expires text";
 
 #[test]
 fn equal_data_has_the_references_digest() {

@@ -143,3 +143,83 @@ fn replies_are_not_switched_off_within_a_transaction() {
     let on = ["MULTI", "CLIENT REPLY ON", "EXEC"];
     ends_with(&on, &Value::Array(vec![Value::Simple(b"OK".to_vec())]));
 }
+
+const NO_SWEEP: &str = "DEBUG SET-ACTIVE-EXPIRE 0";
+
+/// Asks a server whose clock removes nothing, of a hash with two fields whose time has come, and one other.
+fn ends_with_expired_fields(asked: &[&str], reply: &Value) {
+    for fields in ["", " d x e x f x g x h x i x"] {
+        let set = format!("HSET h a 1 b 2 c 3{fields}");
+        let others: Vec<&str> = fields.split_whitespace().step_by(2).collect();
+        let drop_others = format!("HDEL h none {}", others.join(" "));
+        let fill = [
+            NO_SWEEP,
+            "CONFIG SET hash-max-listpack-entries 4",
+            &set,
+            &drop_others,
+            "HPEXPIRE h 1 FIELDS 2 a b",
+            "DEBUG SLEEP 0.01",
+        ];
+        let asked = [&fill[..], asked].concat();
+        for shards in SHARDS {
+            let flags = "--enable-debug-command yes";
+            let server = Server::start(Options::shards(shards).flags(flags));
+            let mut wire = server.connect();
+            let last = asked.iter().map(|words| wire.ask(words)).last();
+            assert_eq!(last.as_ref(), Some(reply), "{shards} shards: {asked:?}");
+        }
+    }
+}
+
+#[test]
+fn an_expired_field_that_is_stored_still_can_be_deleted() {
+    let number = Value::Integer;
+    ends_with_expired_fields(&["HLEN h"], &number(3));
+    ends_with_expired_fields(&["HDEL h a"], &number(1));
+    ends_with_expired_fields(&["HDEL h a", "HDEL h a"], &number(0));
+    ends_with_expired_fields(&["HDEL h a z", "HLEN h"], &number(2));
+    ends_with_expired_fields(&["HDEL h a b c"], &number(3));
+    ends_with_expired_fields(&["HDEL h a b c", "EXISTS h"], &number(0));
+}
+
+#[test]
+fn drawing_a_field_removes_what_has_expired() {
+    let (number, left) = (Value::Integer, Value::Bulk(b"c".to_vec()));
+    ends_with_expired_fields(&["HRANDFIELD h"], &left);
+    for draw in ["HRANDFIELD h", "HRANDFIELD h 2", "HRANDFIELD h -2"] {
+        ends_with_expired_fields(&[draw, "HLEN h"], &number(1));
+        ends_with_expired_fields(&["HDEL h c", draw, "EXISTS h"], &number(0));
+    }
+}
+
+#[test]
+fn a_wait_ends_at_a_time_that_there_is() {
+    let refused = Value::Error(b"ERR timeout is out of range".to_vec());
+    for asked in [
+        "XREAD BLOCK 9223372036854775807 STREAMS s 0",
+        "XREAD BLOCK 9223371000000000000 STREAMS s 0",
+        "BLPOP l 9223371000000000",
+        "BZPOPMIN z 9223372036854775",
+        "BLMOVE l l LEFT LEFT 9223372036854775.5",
+        "BLMPOP 9223371000000000 1 l LEFT",
+        "CLIENT PAUSE 9223371000000000000",
+    ] {
+        ends_with(&["XADD s 1-1 f v", asked], &refused);
+    }
+    let create = "XGROUP CREATE s g 0 MKSTREAM";
+    let read = "XREADGROUP GROUP g me BLOCK 9223372036854775806 STREAMS s >";
+    ends_with(&[create, read], &refused);
+    let within = [create, "MULTI", read, "EXEC"];
+    ends_with(&within, &Value::Array(vec![refused]));
+}
+
+#[test]
+fn client_unblock_takes_one_reason() {
+    let refused =
+        "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.";
+    let refused = Value::Error(refused.as_bytes().to_vec());
+    for asked in ["CLIENT UNBLOCK 9999 TIMEOUT x", "CLIENT UNBLOCK x ERROR y"] {
+        ends_with(&[asked], &refused);
+    }
+    ends_with(&["CLIENT UNBLOCK 9999 TIMEOUT"], &Value::Integer(0));
+}

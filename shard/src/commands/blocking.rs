@@ -6,6 +6,7 @@ use protocol::args::Args;
 use protocol::long_double::LongDouble;
 use protocol::reply::Reply;
 use protocol::strtod;
+use storage::UnixMillis;
 use storage::item::parse_int;
 use storage::list::List;
 use storage::listpack::End;
@@ -23,8 +24,8 @@ use crate::error::{Error, Outcome};
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
 
-/// The time to wait that an argument means, in seconds with a fraction; none where it is 0: for ever.
-pub fn timeout(text: &[u8]) -> Result<Option<Duration>, Error> {
+/// The time to wait that an argument means, in seconds with a fraction; none where it is 0: for ever. It ends at a time that there is.
+pub fn timeout(text: &[u8], now: UnixMillis) -> Result<Option<Duration>, Error> {
     let seconds = match (strtod::whole(text), LongDouble::parse(text)) {
         (Some(seconds), _) => seconds,
         // Only a wider float than a double holds it.
@@ -35,8 +36,8 @@ pub fn timeout(text: &[u8]) -> Result<Option<Duration>, Error> {
         return Err(Error::TIMEOUT_NEGATIVE);
     }
     let ms = (seconds * 1000.0).ceil();
-    if ms >= i64::MAX as f64 {
-        return Err(Error::new("ERR timeout is out of range"));
+    if ms >= i64::MAX as f64 || ms as u64 > (i64::MAX as u64).saturating_sub(now.ms()) {
+        return Err(Error::TIMEOUT_OUT_OF_RANGE);
     }
     Ok((ms > 0.0).then(|| Duration::from_millis(ms as u64)))
 }
@@ -53,7 +54,7 @@ pub fn brpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
 
 fn pop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, from: End) -> Outcome {
     let last = args.len() - 1;
-    let timeout = timeout(&args[last])?;
+    let timeout = timeout(&args[last], ctx.now)?;
     for at in 1..last {
         let key = &args[at];
         if ctx.peek_mut::<List>(key)?.is_some() {
@@ -68,7 +69,7 @@ fn pop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, from: End)
 /// `BLMPOP timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]`
 pub fn blmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (keys, from, count) = multi_pop_arguments(&args.tail(1))?;
-    let timeout = timeout(&args[1])?;
+    let timeout = timeout(&args[1], ctx.now)?;
     for key in keys.iter() {
         if multi_pop(ctx, key, from, count, reply)? {
             return Ok(());
@@ -80,7 +81,7 @@ pub fn blmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 /// `BLMOVE source destination LEFT | RIGHT LEFT | RIGHT timeout`
 pub fn blmove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (from, to) = (end(&args[3])?, end(&args[4])?);
-    let timeout = timeout(&args[5])?;
+    let timeout = timeout(&args[5], ctx.now)?;
     match move_element(ctx, &args[1], &args[2], from, to, reply)? {
         true => Ok(()),
         false => ctx.wait(timeout, Null::Bulk),
@@ -89,7 +90,7 @@ pub fn blmove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 
 /// `BRPOPLPUSH source destination timeout`
 pub fn brpoplpush(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let timeout = timeout(&args[3])?;
+    let timeout = timeout(&args[3], ctx.now)?;
     match move_element(ctx, &args[1], &args[2], End::Back, End::Front, reply)? {
         true => Ok(()),
         false => ctx.wait(timeout, Null::Bulk),
@@ -113,7 +114,7 @@ fn pop_entry(
     from: Direction,
 ) -> Outcome {
     let last = args.len() - 1;
-    let timeout = timeout(&args[last])?;
+    let timeout = timeout(&args[last], ctx.now)?;
     for at in 1..last {
         if sorted_set_pop::pop_one(ctx, &args[at], from, reply)? {
             return Ok(());
@@ -125,7 +126,7 @@ fn pop_entry(
 /// `BZMPOP timeout numkeys key [key ...] MIN | MAX [COUNT count]`
 pub fn bzmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (keys, from, count) = sorted_set_pop::multi_pop_arguments(&args.tail(1))?;
-    let timeout = timeout(&args[1])?;
+    let timeout = timeout(&args[1], ctx.now)?;
     for key in keys.iter() {
         if sorted_set_pop::multi_pop(ctx, key, from, count, reply)? {
             return Ok(());
@@ -144,6 +145,9 @@ pub fn unblock(
     args: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
+    if args.len() > 4 {
+        return Err(Error::bad_subcommand("CLIENT", &args[1]));
+    }
     let id = parse_int(&args[2]).ok_or(Error::NOT_AN_INTEGER)?;
     let how = match args.get(3) {
         None => WaitEnd::TimedOut,
@@ -191,11 +195,17 @@ mod tests {
 
     #[test]
     fn a_timeout_is_rounded_up_to_the_millisecond() {
+        let timeout = |text: &[u8]| timeout(text, UnixMillis::new(1_000));
         assert_eq!(timeout(b"0"), Ok(None));
         assert_eq!(timeout(b"0.0001"), Ok(Some(Duration::from_millis(1))));
         assert_eq!(timeout(b"1.5"), Ok(Some(Duration::from_millis(1500))));
         assert_eq!(timeout(b"-1"), Err(Error::TIMEOUT_NEGATIVE));
         assert_eq!(timeout(b"soon"), Err(Error::TIMEOUT_NOT_A_FLOAT));
         assert!(timeout(b"1e300").is_err());
+        assert!(timeout(b"9223372036854774").is_ok_and(|it| it.is_some()));
+        assert_eq!(
+            timeout(b"9223372036854775"),
+            Err(Error::TIMEOUT_OUT_OF_RANGE)
+        );
     }
 }

@@ -48,7 +48,7 @@ fn end(timeout: &[u8], now: UnixMillis) -> Result<UnixMillis, Error> {
         u64::try_from(timeout_ms).map_err(|_| Error::new("ERR timeout is negative"))?;
     let end_ms = now.ms().checked_add(timeout_ms);
     let end_ms = end_ms.filter(|&ms| i64::try_from(ms).is_ok());
-    let end_ms = end_ms.ok_or(Error::new("ERR timeout is out of range"))?;
+    let end_ms = end_ms.ok_or(Error::TIMEOUT_OUT_OF_RANGE)?;
     Ok(UnixMillis::new(end_ms))
 }
 

@@ -175,9 +175,9 @@ pub fn hexists(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// `HDEL key field...`: how many were there.
+/// `HDEL key field...`: how many were there, those included whose time has come and that nobody has removed yet, as in Redis.
 pub fn hdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let (key, now) = (&args[1], ctx.now);
+    let key = &args[1];
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
         reply.integer(0);
         return Ok(());
@@ -185,14 +185,11 @@ pub fn hdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     let count = args
         .iter()
         .skip(2)
-        .filter(|name| hash.remove(name, now))
+        .filter(|name| hash.remove_stored(name))
         .count();
-    let (now_empty, may_expire) = (hash.is_empty(), hash.may_expire());
+    let now_empty = hash.is_empty();
     if count > 0 {
         ctx.lost(count, key, Event::HDEL, now_empty);
-    }
-    if count < args.len() - 2 && may_expire {
-        ctx.expire_fields(key, args.iter().skip(2));
     }
     reply.integer(count as i64);
     Ok(())
@@ -247,11 +244,13 @@ pub fn hincrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     Ok(())
 }
 
-/// `HRANDFIELD key [count [WITHVALUES]]`: different fields, or, where `count` is negative, any as often as they come.
+/// `HRANDFIELD key [count [WITHVALUES]]`: different fields, or, where `count` is negative, any as often as they come. What has expired is removed
+/// first, so that none is drawn in vain.
 pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut random = ctx.random.fork();
     let now = ctx.now;
     if args.len() == 2 {
+        ctx.expire_due_fields(&args[1]);
         let hash = ctx.get::<Hash>(&args[1])?;
         let field = hash.and_then(|hash| hash.random(&mut random, now));
         write_or_null(reply, field.map(|field| field.name));
@@ -269,6 +268,7 @@ pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
     if with_values && count.abs() > i64::MAX / 2 {
         return Err(Error::OUT_OF_RANGE);
     }
+    ctx.expire_due_fields(&args[1]);
     let Some(hash) = ctx.get::<Hash>(&args[1])? else {
         reply.empty_array();
         return Ok(());

@@ -36,7 +36,7 @@ pub fn dbsize(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Out
 
 /// `FLUSHDB [ASYNC | SYNC]`: memory is freed in the background either way.
 pub fn flushdb(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    expect_flush_mode(args)?;
+    world.frees_lazily = frees_lazily(world, args)?;
     world.flush(world.selected);
     reply.ok();
     Ok(())
@@ -44,7 +44,7 @@ pub fn flushdb(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
 
 /// `FLUSHALL [ASYNC | SYNC]`: deletes all keys, and gives up what BGSAVE is writing.
 pub fn flushall(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    expect_flush_mode(args)?;
+    world.frees_lazily = frees_lazily(world, args)?;
     for db in world.databases() {
         world.flush(db);
     }
@@ -53,12 +53,15 @@ pub fn flushall(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     Ok(())
 }
 
-fn expect_flush_mode(args: &Args<'_>) -> Outcome {
-    match args.get(1) {
-        None => Ok(()),
-        Some(mode) if args.len() == 2 && (is(mode, "ASYNC") || is(mode, "SYNC")) => Ok(()),
-        Some(_) => Err(Error::SYNTAX),
-    }
+/// Whether what goes counts as freed lazily. Redis makes a flush that need not be lazy such a one, but inside EXEC, where it frees at once.
+fn frees_lazily(world: &World<'_>, args: &Args<'_>) -> Result<bool, Error> {
+    let asked = match args.get(1) {
+        None => world.process.current_config().lazyfree_lazy_user_flush,
+        Some(mode) if args.len() == 2 && is(mode, "ASYNC") => true,
+        Some(mode) if args.len() == 2 && is(mode, "SYNC") => false,
+        Some(_) => return Err(Error::SYNTAX),
+    };
+    Ok(asked || !world.in_exec)
 }
 
 /// `SWAPDB index index`

@@ -8,7 +8,7 @@ use std::time::Duration;
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::{Reply, Version};
 use protocol::strtod::c_string;
-use storage::StreamId;
+use storage::{StreamId, UnixMillis};
 
 use crate::blocking::waiting::Null;
 use crate::commands::options::{self, Options, is};
@@ -61,7 +61,7 @@ impl<'a> Request<'a> {
         let mut options = Options::new(args, 1);
         while let Some(word) = options.next() {
             if is(word, "BLOCK") && options.left() > 0 {
-                request.block_ms = Some(timeout_ms(options.value()?)?);
+                request.block_ms = Some(timeout_ms(options.value()?, ctx.now)?);
             } else if is(word, "COUNT") && options.left() > 0 {
                 request.count = match at_least_zero(options::integer(options.value()?)?) {
                     0 => usize::MAX,
@@ -303,10 +303,15 @@ fn only_xreadgroup(option: &str) -> Error {
     ))
 }
 
-fn timeout_ms(text: &[u8]) -> Result<u64, Error> {
+/// A time to wait whose end is a time.
+fn timeout_ms(text: &[u8], now: UnixMillis) -> Result<u64, Error> {
     let ms = options::integer(text)
         .map_err(|_| Error::new("ERR timeout is not an integer or out of range"))?;
-    u64::try_from(ms).map_err(|_| Error::TIMEOUT_NEGATIVE)
+    let ms = u64::try_from(ms).map_err(|_| Error::TIMEOUT_NEGATIVE)?;
+    match i64::try_from(ms.saturating_add(now.ms())) {
+        Ok(_) => Ok(ms),
+        Err(_) => Err(Error::TIMEOUT_OUT_OF_RANGE),
+    }
 }
 
 /// `XREAD [COUNT count] [BLOCK ms] STREAMS key [key ...] id [id ...]`: pairs of a key and its entries; nil where there is nothing.

@@ -45,10 +45,11 @@ impl Undertaker {
         self.send(Box::new(std::mem::take(entries)), objects, bytes);
     }
 
-    /// Frees whole databases' contents elsewhere.
-    pub fn bury_keyspaces(&self, keyspaces: Vec<Keyspace>) {
+    /// Frees whole databases' contents elsewhere. Where they are not to count as freed `lazily`, nobody is told how many values they were.
+    pub fn bury_keyspaces(&self, keyspaces: Vec<Keyspace>, lazily: bool) {
         let bytes = keyspaces.iter().map(Keyspace::memory_bytes).sum();
-        let objects = keyspaces.iter().map(Keyspace::len).sum();
+        let counted = keyspaces.iter().filter(|_| lazily);
+        let objects = counted.map(Keyspace::len).sum();
         self.send(Box::new(keyspaces), objects, bytes);
     }
 

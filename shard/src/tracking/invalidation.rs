@@ -317,7 +317,7 @@ impl Shard {
             self.send_behind_replies(home, Message::Visit(Box::new(hear)));
         }
         if !emptied.is_empty() {
-            self.process.undertaker.bury_keyspaces(emptied);
+            self.process.undertaker.bury_keyspaces(emptied, true);
         }
     }
 

@@ -463,7 +463,7 @@ impl Shard {
                     }
                 }
                 Handler::Whole(run) | Handler::Roaming(_, run) => {
-                    if self.run_whole(&mut held.stage, facts, run, &args, &mut reply) {
+                    if self.run_whole(&mut held.stage, facts, run, true, &args, &mut reply) {
                         self.save_what_was_flushed(None);
                     }
                 }

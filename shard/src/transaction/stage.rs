@@ -55,6 +55,7 @@ impl Shard {
         stage: &mut Stage,
         facts: Facts,
         run: WholeCommand,
+        in_exec: bool,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> bool {
@@ -71,7 +72,9 @@ impl Shard {
             selected: facts.db,
             now: self.now,
             process: self.process.clone(),
+            in_exec,
             discarded: Vec::new(),
+            frees_lazily: false,
             dirty: 0,
             hits: 0,
             all_changed: false,
@@ -80,6 +83,7 @@ impl Shard {
         let result = run(&mut world, args, reply);
         let (discarded, dirty, all_changed) = (world.discarded, world.dirty, world.all_changed);
         let swapped = world.swapped;
+        let lazily = world.frees_lazily;
         self.effects.keyspace_hits += world.hits;
         if all_changed {
             let id = self.next_flush();
@@ -94,7 +98,7 @@ impl Shard {
         }
         let discarded = self.keep_for_snapshot(discarded);
         if !discarded.is_empty() {
-            self.process.undertaker.bury_keyspaces(discarded);
+            self.process.undertaker.bury_keyspaces(discarded, lazily);
         }
         if let Err(error) = result {
             reply.truncate(start);

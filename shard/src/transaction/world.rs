@@ -36,8 +36,12 @@ pub struct World<'a> {
     pub selected: DbIndex,
     pub now: UnixMillis,
     pub process: Arc<Process>,
+    /// This is a command of an EXEC.
+    pub in_exec: bool,
     /// Emptied databases on their way to the thread that frees them.
     pub discarded: Vec<Keyspace>,
+    /// Their values count as freed lazily.
+    pub frees_lazily: bool,
     /// Keys that went.
     pub dirty: u64,
     /// Keys that were looked at as a read does.

@@ -29,13 +29,17 @@ pub(super) enum Type {
     SetListpack = 20,
     /// With consumers' times of activity.
     Stream3 = 21,
+    /// [`Self::HashMetadata`] of 7.4's release candidates: each deadline in full.
+    HashMetadataPreGa = 22,
+    /// [`Self::HashListpackEx`] of these: without the soonest deadline before it.
+    HashListpackExPreGa = 23,
     /// With deadlines of fields.
     HashMetadata = 24,
     HashListpackEx = 25,
 }
 
 impl Type {
-    /// The type with this code; `None` for those of modules and of unreleased versions.
+    /// The type with this code; `None` for those of modules and of versions to come.
     pub fn new(code: u8) -> Option<Self> {
         Some(match code {
             0 => Self::String,
@@ -57,6 +61,8 @@ impl Type {
             19 => Self::Stream2,
             20 => Self::SetListpack,
             21 => Self::Stream3,
+            22 => Self::HashMetadataPreGa,
+            23 => Self::HashListpackExPreGa,
             24 => Self::HashMetadata,
             25 => Self::HashListpackEx,
             _ => return None,

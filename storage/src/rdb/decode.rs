@@ -76,8 +76,10 @@ pub(super) fn value(input: &mut Input<'_>, of: Type, limits: &Limits) -> Result<
             let pack = listpack(input)?;
             hash_of(input, pack, limits)?
         }
-        Type::HashMetadata => hash_with_deadlines(input, limits)?,
-        Type::HashListpackEx => packed_hash_with_deadlines(input, limits)?,
+        Type::HashMetadata | Type::HashMetadataPreGa => hash_with_deadlines(input, of, limits)?,
+        Type::HashListpackEx | Type::HashListpackExPreGa => {
+            packed_hash_with_deadlines(input, of, limits)?
+        }
         Type::Stream1 | Type::Stream2 | Type::Stream3 => {
             return Ok(Decoded::Object(
                 Box::new(stream::read(input, of)?).into_object(),
@@ -278,29 +280,48 @@ fn hash_of(input: &Input<'_>, pack: Listpack, limits: &Limits) -> Result<Object,
     Ok(hash.into_object())
 }
 
-fn hash_with_deadlines(input: &mut Input<'_>, limits: &Limits) -> Result<Object, Damage> {
-    let least = input.u64_le()?;
+/// The latest time that a field may have, in Unix milliseconds: Redis has 48 bits for it.
+const FIELD_TIME_MAX: u64 = (1 << 48) - 1;
+
+const TOO_LATE: &str = "a deadline of a field beyond 48 bits";
+
+/// A number for each field, 0 where it has no deadline: the deadline itself, or, in all released versions, by how much it comes after the
+/// soonest one, and one more.
+fn hash_with_deadlines(input: &mut Input<'_>, of: Type, limits: &Limits) -> Result<Object, Damage> {
+    let least = match of {
+        Type::HashMetadata => Some(input.u64_le()?),
+        _ => None,
+    };
     let count = input.count(3)?;
     let mut hash = Hash::new();
     hash.expect(count, limits.hash);
     let (mut name, mut value) = (Vec::new(), Vec::new());
     for _ in 0..count {
-        let after = input.length()?;
+        let number = input.length()?;
         input.string_into(&mut name)?;
         input.string_into(&mut value)?;
         if !hash.set(&name, &value, FieldDeadline::Clear, limits.hash, NEVER) {
             return input.damage(TWICE);
         }
-        if let Some(after) = after.checked_sub(1) {
-            let at = least.saturating_add(after);
+        if let Some(after) = number.checked_sub(1) {
+            let at = least.map_or(number, |least| least.saturating_add(after));
+            if at > FIELD_TIME_MAX {
+                return input.damage(TOO_LATE);
+            }
             hash.set_deadline(&name, Some(UnixMillis::new(at)));
         }
     }
     Ok(hash.into_object())
 }
 
-fn packed_hash_with_deadlines(input: &mut Input<'_>, limits: &Limits) -> Result<Object, Damage> {
-    input.u64_le()?;
+fn packed_hash_with_deadlines(
+    input: &mut Input<'_>,
+    of: Type,
+    limits: &Limits,
+) -> Result<Object, Damage> {
+    if of == Type::HashListpackEx {
+        input.u64_le()?;
+    }
     let pack = listpack(input)?;
     let triples = pack.len() / 3;
     let whole = pack.len().is_multiple_of(3);
@@ -311,6 +332,10 @@ fn packed_hash_with_deadlines(input: &mut Input<'_>, limits: &Limits) -> Result<
             .all(|it| it.as_int().is_some_and(|ms| ms >= 0))
     {
         return input.damage("a malformed packed hash with deadlines");
+    }
+    let is_late = |it: Item<'_>| it.as_int().is_some_and(|ms| ms as u64 > FIELD_TIME_MAX);
+    if times.clone().any(is_late) {
+        return input.damage(TOO_LATE);
     }
     once_each(input, &pack, 3)?;
     // Soonest first, those without one last.

@@ -50,8 +50,10 @@ pub(super) fn value(input: &mut Input<'_>, of: Type) -> Result<(), Damage> {
             }
             Ok(())
         }
-        Type::HashMetadata => {
-            input.take(8)?;
+        Type::HashMetadata | Type::HashMetadataPreGa => {
+            if of == Type::HashMetadata {
+                input.take(8)?;
+            }
             let count = input.count(3)?;
             for _ in 0..count {
                 input.length()?;
@@ -60,6 +62,7 @@ pub(super) fn value(input: &mut Input<'_>, of: Type) -> Result<(), Damage> {
             }
             Ok(())
         }
+        Type::HashListpackExPreGa => input.skip_string(),
         Type::HashListpackEx => {
             input.take(8)?;
             input.skip_string()

@@ -122,3 +122,47 @@ fn a_command_that_waits_counts_once_when_it_is_over() {
         }
     }
 }
+
+/// How many values count as freed lazily because of a flush.
+fn freed_lazily(wire: &mut Wire, flush: &[&str]) -> i64 {
+    const KEYS: i64 = 200;
+    for n in 0..KEYS {
+        wire.ask(&format!("SET key:{n} v"));
+    }
+    wire.ask("CONFIG RESETSTAT");
+    for words in flush {
+        wire.ask(words);
+    }
+    // A lazy one of as many keys, which comes after it in the same thread.
+    for n in 0..KEYS {
+        wire.ask(&format!("SET key:{n} v"));
+    }
+    wire.ask("FLUSHALL ASYNC");
+    eventually("all is freed", TIME_MAX, || {
+        let memory = info(wire, "memory");
+        let freed: i64 = memory["lazyfreed_objects"].parse().expect("a number");
+        memory["lazyfree_pending_objects"] == "0" && freed >= KEYS
+    });
+    let freed: i64 = info(wire, "memory")["lazyfreed_objects"]
+        .parse()
+        .expect("a number");
+    freed - KEYS
+}
+
+#[test]
+fn only_a_lazy_flush_counts_as_one() {
+    for shards in SHARDS {
+        let server = Server::start(debuggable(shards));
+        let mut wire = server.connect();
+        for (flush, freed) in [
+            (&["FLUSHALL"][..], 200),
+            (&["FLUSHDB SYNC"], 200),
+            (&["MULTI", "FLUSHALL SYNC", "EXEC"], 0),
+            (&["MULTI", "FLUSHDB", "EXEC"], 0),
+            (&["MULTI", "FLUSHALL ASYNC", "EXEC"], 200),
+        ] {
+            let counted = freed_lazily(&mut wire, flush);
+            assert_eq!(counted, freed, "{flush:?}, {shards} shards");
+        }
+    }
+}

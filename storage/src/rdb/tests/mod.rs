@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use super::codes::{Type, opcode};
 use super::*;
 use crate::access::AccessPolicy;
+use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::stream::Stream;
 use samples::{NOW, random_entry, told};
@@ -234,5 +235,68 @@ fn an_element_stands_once() {
         };
         assert!(matches!(restored(&once), Ok(Some(_))), "{of:?}");
         assert!(restored(&twice).is_err(), "{of:?}");
+    }
+}
+
+/// Each of the four types writes the times in another way, and Redis has 48 bits for one.
+#[test]
+fn times_of_fields_are_read_whoever_wrote_them() {
+    const SOON: u64 = 1 << 41;
+    let deadlines = |of: Type, later: u64| {
+        let mut value = match of {
+            Type::HashMetadata | Type::HashListpackEx => SOON.to_le_bytes().to_vec(),
+            _ => Vec::new(),
+        };
+        let fields = [("a", SOON), ("b", later), ("c", 0)];
+        if matches!(of, Type::HashListpackEx | Type::HashListpackExPreGa) {
+            let mut pack = crate::listpack::Listpack::new();
+            for (name, at) in fields {
+                for text in [name, "v", &at.to_string()] {
+                    pack.push_back(text.as_bytes());
+                }
+            }
+            write::string(&mut value, pack.as_bytes(), Compression::Off);
+            return value;
+        }
+        write::length(&mut value, 3);
+        for (name, at) in fields {
+            let number = match of {
+                Type::HashMetadata if at > 0 => at - SOON + 1,
+                _ => at,
+            };
+            write::length(&mut value, number);
+            write::string(&mut value, name.as_bytes(), Compression::Off);
+            write::string(&mut value, b"v", Compression::Off);
+        }
+        value
+    };
+    for of in [
+        Type::HashMetadataPreGa,
+        Type::HashListpackExPreGa,
+        Type::HashMetadata,
+        Type::HashListpackEx,
+    ] {
+        let restored = |later: u64| {
+            let value = deadlines(of, later);
+            let mut payload = [&[of as u8][..], &value, &VERSION.to_le_bytes()].concat();
+            payload.extend(CRC.checksum(&payload).to_le_bytes());
+            restore(b"k", &payload, &Limits::default())
+        };
+        for later in [SOON + 7, (1 << 48) - 1] {
+            let Ok(Some(entry)) = restored(later) else {
+                panic!("{of:?} with {later} is refused");
+            };
+            let hash = entry.get::<crate::hash::Hash>().expect("a hash");
+            let at = |name: &[u8]| hash.deadline(name, UnixMillis::new(0));
+            assert_eq!(at(b"a"), Some(Some(UnixMillis::new(SOON))), "{of:?}");
+            assert_eq!(at(b"b"), Some(Some(UnixMillis::new(later))), "{of:?}");
+            assert_eq!(at(b"c"), Some(None), "{of:?}");
+        }
+        assert!(restored(1 << 48).is_err(), "{of:?}");
+        let random = &mut Rng::with_seed(7);
+        let file = older_file(of, &deadlines(of, SOON + 7), random);
+        for wanted in [true, false] {
+            assert!(read_all(&file, wanted).is_ok(), "{of:?}");
+        }
     }
 }
