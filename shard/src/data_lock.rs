@@ -70,6 +70,8 @@ struct Place {
     what: What,
     path: PathBuf,
     lock: PathBuf,
+    /// The log's.
+    folder: Option<Folder>,
 }
 
 impl Place {
@@ -81,6 +83,7 @@ impl Place {
             lock: folder
                 .path()
                 .join(format!(".{}.lock", config.appendfilename)),
+            folder: Some(folder),
         }
     }
 
@@ -89,6 +92,7 @@ impl Place {
             what: What::Snapshot,
             path: config.dir.join(&config.dbfilename),
             lock: config.dir.join(format!(".{}.lock", config.dbfilename)),
+            folder: None,
         }
     }
 
@@ -151,9 +155,9 @@ impl DataLocks {
         if locks.iter().any(|(known, _)| known == place) {
             return Ok(());
         }
-        if place.what == What::Log {
-            // Where it cannot be made, neither can the log, and that is told then.
-            let _ = fs::create_dir_all(&place.path);
+        if let Some(folder) = &place.folder {
+            // Synced, as a log's folder is. Where it cannot be made, neither can the log, and that is told then.
+            let _ = folder.make();
         }
         let began = Instant::now();
         loop {

@@ -37,7 +37,7 @@ pub struct Manifest {
 }
 
 /// Where a log's files are.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Folder {
     path: PathBuf,
     /// What their names begin with.

@@ -201,7 +201,7 @@ fn readers_of_a_shard_do_not_wait_for_the_log_of_another() {
     }
 }
 
-/// Files in a server's folder and in that of its log, but for its own log.
+/// Files of data in a server's folder and in that of its log.
 fn files(server: &Server) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for folder in [
@@ -210,7 +210,8 @@ fn files(server: &Server) -> BTreeMap<PathBuf, Vec<u8>> {
     ] {
         for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.expect("an entry").path();
-            if path.is_file() && path.file_name().is_some_and(|name| name != "log") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if path.is_file() && name != "log" && !name.ends_with(".lock") {
                 let content = std::fs::read(&path).expect("a file");
                 all.insert(path, content);
             }

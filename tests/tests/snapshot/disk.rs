@@ -111,7 +111,7 @@ fn a_full_disk_leaves_the_last_good_file() {
         assert!(left == good, "the last good file was touched");
         let names = std::fs::read_dir(server.directory()).expect("a directory");
         let names: Vec<_> = names.map(|it| it.expect("an entry").file_name()).collect();
-        assert_eq!(names.len(), 2, "a log, a snapshot and {names:?}");
+        assert_eq!(names.len(), 3, "a log, a lock, a snapshot and {names:?}");
         limit_file_size(server.pid(), "unlimited");
         save(&mut wire);
         assert_status(&mut wire, "ok");
