@@ -61,6 +61,9 @@ macro_rules! for_each_command {
             bitmap_commands
             hyperloglog_commands
             replication_commands
+            acl_commands
+            cluster_commands
+            module_commands
         ] }
     };
 }
@@ -87,6 +90,9 @@ macro_rules! for_each_known_command {
             pubsub_commands
             server_commands
             replication_commands
+            acl_commands
+            cluster_commands
+            module_commands
         ] }
     };
 }

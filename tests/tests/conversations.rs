@@ -153,6 +153,11 @@ fn memory() {
 }
 
 #[test]
+fn absent() {
+    compare(include_str!("conversations/absent.txt"));
+}
+
+#[test]
 fn waiting() {
     compare(include_str!("conversations/waiting.txt"));
 }
