@@ -27,6 +27,7 @@ pub mod config;
 pub mod connection;
 pub mod context;
 pub mod cron;
+mod debug_delay;
 pub mod digest;
 pub mod dispatch;
 pub mod error;
