@@ -370,6 +370,7 @@ impl KeyShape {
 /// The part of the manual to which a command belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
+    Cluster,
     Connection,
     Generic,
     String,
@@ -390,6 +391,7 @@ impl Group {
     /// The group's name in `COMMAND DOCS`.
     pub const fn name(self) -> &'static str {
         match self {
+            Group::Cluster => "cluster",
             Group::Connection => "connection",
             Group::Generic => "generic",
             Group::String => "string",

@@ -62,6 +62,9 @@ macro_rules! for_each_command {
             bitmap_commands
             hyperloglog_commands
             replication_commands
+            acl_commands
+            cluster_commands
+            module_commands
         ] }
     };
 }
@@ -88,6 +91,9 @@ macro_rules! for_each_known_command {
             pubsub_commands
             server_commands
             replication_commands
+            acl_commands
+            cluster_commands
+            module_commands
         ] }
     };
 }

@@ -44,6 +44,9 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
         let commands = shard.borrow().stats.commands;
         monoio::time::sleep(TICK).await;
         ticks += 1;
+        if shard.borrow().is_cron_paused() {
+            continue;
+        }
         // A shard that sleeps, or that is never idle, has had the time of its last wake-up until now.
         shard.borrow_mut().instant = Instant::now();
         while shard.borrow_mut().expire_step() {
@@ -95,6 +98,11 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
 }
 
 impl Shard {
+    /// Whether the clock is to do nothing. The end of the process needs it.
+    fn is_cron_paused(&self) -> bool {
+        self.cron_paused && !self.stopping
+    }
+
     /// Removes some keys whose time has come. True where more are due.
     fn expire_step(&mut self) -> bool {
         if !self.active_expire || self.pause.is_some() {

@@ -30,6 +30,7 @@ pub mod connection;
 pub mod context;
 pub mod cron;
 pub mod data_lock;
+mod debug_delay;
 pub mod digest;
 pub mod dispatch;
 pub mod error;

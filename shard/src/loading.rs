@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::context::{Change, What};
+use crate::debug_delay;
 use crate::loading::progress::Progress;
 use crate::process::Process;
 use crate::shard::Shard;
@@ -237,12 +238,18 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
     let began = Instant::now();
     while !load.done {
         let step = Instant::now();
+        let before = load.loaded;
         while !load.done && step.elapsed() < STEP {
             let mut shard = shard.borrow_mut();
             shard.now = crate::shard::wall_time();
             load.step(&mut shard)?;
+            if shard.config.key_load_delay_us != 0 && load.loaded > before {
+                break;
+            }
         }
         done.reach(load.reader.at());
+        let delay_us = |config: &Config| config.key_load_delay_us;
+        debug_delay::wait_after(shard, load.loaded - before, delay_us, |_| true).await;
         turn::passed(shard).await;
     }
     process.snapshots.note_loaded(load.loaded, load.expired);
@@ -275,7 +282,12 @@ pub fn load_part(
     let (now, shard) = (UnixMillis::new(0), ShardId::new(shard));
     while !load.done {
         match load.next(databases, now, |key| slots.owner(key) == shard)? {
-            Found::Entry(db, entry) => _ = load.keep(databases, db, entry)?,
+            Found::Entry(db, entry) => {
+                load.keep(databases, db, entry)?;
+                if config.key_load_delay_us != 0 {
+                    debug_delay::block_after(1, || process.current_config().key_load_delay_us);
+                }
+            }
             Found::Function(code) if shard.index() == 0 => process.snapshots.keep_function(code),
             Found::Function(_) | Found::Nothing => {}
         }

@@ -161,6 +161,8 @@ pub struct Shard {
     pub(crate) eviction_unfinished: bool,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
+    /// DEBUG PAUSE-CRON: the clock does nothing.
+    pub cron_paused: bool,
     /// The process is going down: connections close once their replies are out.
     pub stopping: bool,
     pub(crate) drained: bool,
@@ -264,6 +266,7 @@ impl Shard {
             victim_bytes_mean: crate::memory::eviction::VICTIM_BYTES,
             eviction_unfinished: false,
             active_expire: true,
+            cron_paused: false,
             stopping: false,
             drained: false,
             quiet_for_stop: None,

@@ -158,6 +158,11 @@ fn hyperloglog() {
 }
 
 #[test]
+fn absent() {
+    compare(include_str!("conversations/absent.txt"));
+}
+
+#[test]
 fn waiting() {
     compare(include_str!("conversations/waiting.txt"));
 }

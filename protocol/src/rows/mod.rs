@@ -1,7 +1,11 @@
 //! The rows of the command table, one file a family. See [`crate::table`].
 
 #[macro_use]
+mod acl;
+#[macro_use]
 mod bitmap;
+#[macro_use]
+mod cluster;
 #[macro_use]
 mod connection;
 #[macro_use]
@@ -14,6 +18,8 @@ mod hyperloglog;
 mod keys;
 #[macro_use]
 mod list;
+#[macro_use]
+mod module;
 #[macro_use]
 mod planned;
 #[macro_use]

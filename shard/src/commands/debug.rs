@@ -1,6 +1,7 @@
 //! DEBUG: tools for testing the server itself. `enable-debug-command` says who may use them; nobody, where it is not set.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -39,12 +40,18 @@ const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "CHANGE-REPL-ID",
     "    Take another replication id.",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    Like CONFIG REWRITE, with every parameter there is.",
+    "DICT-RESIZING (0|1)",
+    "    Accepted, and without effect: tables grow by a segment at a time.",
     "DIGEST",
     "    A digest of all data, equal where another server holds the same.",
     "DIGEST-VALUE <key> [<key> ...]",
     "    The digests of these keys' values.",
     "ERROR <text>",
     "    Answer with this error.",
+    "JMAP",
+    "    Accepted, and without effect.",
     "LISTPACK <key>",
     "    Show how a packed value lies in memory, in the log.",
     "LOADAOF",
@@ -55,6 +62,8 @@ const HELP: &[&str] = &[
     "    How a key's value is kept.",
     "PANIC",
     "    Crash the server.",
+    "PAUSE-CRON (0|1)",
+    "    Whether the clock does nothing: no expiry, no save points, no closing of idle connections.",
     "POPULATE <count> [<prefix>] [<size>]",
     "    Create <count> strings with the names <prefix>:<number>, as far as these are free.",
     "PROTOCOL <kind>",
@@ -63,6 +72,8 @@ const HELP: &[&str] = &[
     "    Accepted, and without effect.",
     "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
     "    Save the data, forget it and load it again, or leave some of that out. With MERGE the file's keys replace what is there.",
+    "REPLYBUFFER (PEAK-RESET-TIME (NEVER|RESET|<milliseconds>)|RESIZING (0|1))",
+    "    Accepted, and without effect: buffers of replies have no fixed size.",
     "SEGFAULT",
     "    Crash the server.",
     "SET-ACTIVE-EXPIRE (0|1)",
@@ -104,7 +115,10 @@ pub fn debug(
         2 if is(sub, "digest") => return digest(shard, client, args),
         3.. if is(sub, "digest-value") => return digest_value(shard, client, args),
         2 if is(sub, "help") => write_help(HELP, reply),
-        2 if is(sub, "segfault") || is(sub, "panic") => {
+        2 if ["segfault", "panic", "assert", "oom"]
+            .iter()
+            .any(|it| is(sub, it)) =>
+        {
             error!(client = client.session.id, "asked to crash");
             std::process::abort();
         }
@@ -133,15 +147,21 @@ pub fn debug(
         3 if is(sub, "listpack") => return listpack(shard, client, &args[2]),
         3 if is(sub, "set-active-expire") => {
             let on = integer(&args[2]).unwrap_or(0) != 0;
-            return Ok(shard.gather(
-                client,
-                move |shard| shard.active_expire = on,
-                |_, _, reply| {
-                    reply.ok();
-                    Ok(())
-                },
-            ));
+            return Ok(everywhere(shard, client, move |shard| {
+                shard.active_expire = on
+            }));
         }
+        3 if is(sub, "pause-cron") => {
+            let paused = integer(&args[2]).unwrap_or(0) != 0;
+            return Ok(everywhere(shard, client, move |shard| {
+                shard.cron_paused = paused
+            }));
+        }
+        2 if is(sub, "config-rewrite-force-all") => rewrite_all(shard, reply)?,
+        4 if is(sub, "replybuffer") => reply_buffer(args, reply)?,
+        // What these are about does not exist here.
+        2 if is(sub, "jmap") => reply.ok(),
+        3 if is(sub, "dict-resizing") || is(sub, "client-enforce-reply-list") => reply.ok(),
         // There are no replicas that a new id would send away, and no scripts that a command could be denied to.
         2 if is(sub, "change-repl-id") => reply.ok(),
         3 if is(sub, "set-disable-deny-scripts") => reply.ok(),
@@ -161,6 +181,44 @@ pub fn debug(
         _ => return Err(Error::bad_subcommand("DEBUG", sub)),
     }
     Ok(Answer::Now)
+}
+
+/// Does something on every shard, and says OK when it is done.
+fn everywhere(
+    shard: &mut Shard,
+    client: &mut Client,
+    change: impl Fn(&mut Shard) + Clone + Send + 'static,
+) -> Answer {
+    shard.gather(client, change, |_, _, reply| {
+        reply.ok();
+        Ok(())
+    })
+}
+
+fn rewrite_all(shard: &Shard, reply: &mut Reply<'_>) -> Result<(), Error> {
+    let failed =
+        |fault: &str| Error::from_text(format!("ERR CONFIG-REWRITE-FORCE-ALL failed: {fault}"));
+    let file = shard.process.config_file.as_ref();
+    // As Redis says it.
+    let file = file.ok_or_else(|| failed("Bad address"))?;
+    let config = shard.process.current_config();
+    let rewritten = config.rewrite_all(Path::new(file));
+    rewritten.map_err(|error| failed(&error.fault))?;
+    reply.ok();
+    Ok(())
+}
+
+fn reply_buffer(args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Error> {
+    let (what, value) = (&args[2], &args[3]);
+    if is(what, "peak-reset-time") {
+        if !is(value, "never") && !is(value, "reset") {
+            integer(value)?;
+        }
+    } else if !is(what, "resizing") {
+        return Err(Error::bad_subcommand("DEBUG", &args[1]));
+    }
+    reply.ok();
+    Ok(())
 }
 
 /// Strings, made past the log, as in Redis: whoever tests wants many of them soon.

@@ -1,10 +1,12 @@
 //! The commands, one file a family.
 
+pub mod acl;
 pub mod bitmap;
 pub mod blocking;
 pub mod client;
 pub mod client_kill;
 pub mod client_pause;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod connection;
@@ -29,6 +31,7 @@ pub mod latency;
 pub mod lcs;
 pub mod list;
 pub mod memory;
+pub mod module;
 pub mod object;
 pub mod options;
 pub mod persistence;

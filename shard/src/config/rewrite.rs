@@ -31,6 +31,29 @@ impl Config {
         replace(path, &new).map_err(|error| refused(error.to_string()))
     }
 
+    /// The same, and then says every parameter that the file does not name.
+    pub fn rewrite_all(&self, path: &Path) -> Result<(), FileError> {
+        let refused = |fault: String| FileError {
+            origin: path.to_string_lossy().into(),
+            line: None,
+            fault,
+        };
+        self.rewrite(path)?;
+        let text = file::read(path).map_err(refused)?;
+        let words = text.lines().map(file::directive);
+        let words = words.filter_map(|words| words.ok().flatten());
+        let named: Vec<&str> = words
+            .filter_map(|words| Some(Parameter::find(words.first()?)?.name))
+            .collect();
+        let rest = PARAMETERS.iter().filter(|row| !named.contains(&row.name));
+        let lines: Vec<String> = rest.flat_map(|row| self.lines_of(row)).collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let all = format!("{}\n{}\n", text.trim_end(), lines.join("\n"));
+        replace(path, &all).map_err(|error| refused(error.to_string()))
+    }
+
     /// `text`, of which loading gives `said`, changed so that loading it gives this configuration.
     fn rewritten(&self, text: &str, said: &Self) -> String {
         let mut stale: Vec<&'static Parameter> = PARAMETERS

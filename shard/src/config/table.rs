@@ -34,6 +34,7 @@ use super::{ConfigError, Parameter};
 use crate::slot::SHARDS_MAX;
 
 const INT_MAX: i128 = i32::MAX as i128;
+const INT_MIN: i128 = i32::MIN as i128;
 const LONG_MAX: i128 = i64::MAX as i128;
 const MB: i128 = 1 << 20;
 /// What may stand in a node's name beside letters and digits.
@@ -246,6 +247,10 @@ parameters! {
         "rdbchecksum" => rdbchecksum: bool = true, YesNo, Immutable;
         /// Refuse writes after a snapshot has failed.
         "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, YesNo;
+        /// Wait so many microseconds after each key that is saved; a negative number: one microsecond after so many keys. For tests.
+        "rdb-key-save-delay" => rdb_key_save_delay_us: i64 = 0, Integer(INT_MIN, INT_MAX), Hidden;
+        /// The same for keys that are loaded.
+        "key-load-delay" => key_load_delay_us: i64 = 0, Integer(INT_MIN, INT_MAX), Hidden;
     }
     AppendOnly {
         /// Log every write to disk.

@@ -401,6 +401,25 @@ const HIDDEN_IN_REDIS: &str = "\
 aof-disable-auto-gc close-on-replica-write cluster-ping-interval dynamic-hz io-threads-do-reads key-load-delay \
 loading-process-events-interval-bytes rdb-key-save-delay sanitize-dump-payload use-exit-on-panic watchdog-period";
 
+#[test]
+fn rewriting_all_names_every_parameter_and_changes_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.conf");
+    let text = "# head\nmaxmemory 1mb\nsave 900 1\n";
+    std::fs::write(&path, text).expect("written");
+    let config = Config::load_file(&path).expect("read");
+    config.rewrite_all(&path).expect("rewritten");
+    let all = std::fs::read_to_string(&path).expect("read");
+    assert!(all.starts_with(text), "{all}");
+    for row in PARAMETERS {
+        let is_named = |line: &str| line.split(' ').next() == Some(row.name);
+        assert!(all.lines().any(is_named), "{}", row.name);
+    }
+    assert_eq!(Config::load_file(&path).expect("read"), config);
+    config.rewrite_all(&path).expect("rewritten");
+    assert_eq!(std::fs::read_to_string(&path).expect("read"), all);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use storage::{Keyspace, Piece};
 use tracing::{error, info};
 
+use crate::config::Config;
+use crate::debug_delay;
 use crate::mailbox::batch::ReplyTo;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
@@ -141,10 +143,14 @@ impl Shard {
 
     /// The next piece of this shard, if it has one to write.
     fn next_piece(&mut self) -> Option<Piece> {
+        let keys = match self.config.rdb_key_save_delay_us {
+            0 => KEYS_PER_STEP,
+            _ => 1,
+        };
         if let Some(keyspace) = self.databases.cut() {
-            return keyspace.write_on(KEYS_PER_STEP);
+            return keyspace.write_on(keys);
         }
-        let piece = self.orphans.last_mut()?.write_on(KEYS_PER_STEP);
+        let piece = self.orphans.last_mut()?.write_on(keys);
         if piece.as_ref().is_none_or(|piece| piece.last) {
             let done = self.orphans.pop();
             self.process
@@ -315,6 +321,9 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
         match piece {
             Some(piece) => {
                 shard.borrow().process.snapshots.note_written(piece.keys);
+                let delay_us = |config: &Config| config.rdb_key_save_delay_us;
+                let is_wanted = |shard: &Shard| shard.process.snapshots.taker(number).is_some();
+                debug_delay::wait_after(&shard, piece.keys, delay_us, is_wanted).await;
                 if piece.last || !piece.bytes.is_empty() {
                     hand_on(&shard, number, piece).await;
                 }

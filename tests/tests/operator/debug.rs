@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tests::reply::show;
+use tests::server::eventually;
 use tests::{Options, Oracle, Server};
 
 use crate::counts::is_current;
-use crate::{SHARDS, debuggable};
+use crate::info::info;
+use crate::{SHARDS, TIME_MAX, debuggable};
 
 const STEPS: &[&str] = &[
     "DEBUG",
@@ -31,6 +33,26 @@ const STEPS: &[&str] = &[
     "DEBUG QUICKLIST-PACKED-THRESHOLD 0",
     "DEBUG SET-ACTIVE-EXPIRE x",
     "DEBUG SET-ACTIVE-EXPIRE 1",
+    "DEBUG PAUSE-CRON",
+    "DEBUG PAUSE-CRON 1",
+    "DEBUG PAUSE-CRON x",
+    "DEBUG REPLYBUFFER",
+    "DEBUG REPLYBUFFER nosuch 1",
+    "DEBUG REPLYBUFFER PEAK-RESET-TIME 100",
+    "DEBUG REPLYBUFFER PEAK-RESET-TIME NEVER",
+    "DEBUG REPLYBUFFER peak-reset-time reset",
+    "DEBUG REPLYBUFFER PEAK-RESET-TIME x",
+    "DEBUG REPLYBUFFER RESIZING 0",
+    "DEBUG DICT-RESIZING 1",
+    "DEBUG CONFIG-REWRITE-FORCE-ALL x",
+    "DEBUG CONFIG-REWRITE-FORCE-ALL",
+    "CONFIG GET rdb-key-save-delay",
+    "CONFIG GET key-load-delay",
+    "CONFIG GET *-key-save-*",
+    "CONFIG SET rdb-key-save-delay x",
+    "CONFIG SET key-load-delay 99999999999",
+    "CONFIG SET rdb-key-save-delay -5 key-load-delay 0",
+    "CONFIG SET rdb-key-save-delay 0",
     "DEBUG RELOAD NOTHING",
     "DBSIZE",
     "SAVE",
@@ -123,4 +145,80 @@ fn it_is_refused_where_it_is_not_allowed() {
     let server = Server::start(Options::default());
     let reply = server.connect().ask("DEBUG PROTOCOL string");
     assert!(reply.is_error());
+}
+
+/// A snapshot that is slowed down is under way until it is not slowed down any more, and says how far it has come.
+#[test]
+fn saving_can_be_slowed_down() {
+    for shards in SHARDS {
+        let server = Server::start(debuggable(shards));
+        let mut wire = server.connect();
+        wire.ask("DEBUG POPULATE 300");
+        assert_eq!(
+            info(&mut wire, "persistence")["current_save_keys_total"],
+            "0"
+        );
+        wire.ask("CONFIG SET rdb-key-save-delay 100000000");
+        assert_eq!(wire.ask("BGSAVE").text(), b"Background saving started");
+        eventually("the first keys are written", TIME_MAX, || {
+            info(&mut wire, "persistence")["current_save_keys_processed"] != "0"
+        });
+        let saving = info(&mut wire, "persistence");
+        assert_eq!(saving["rdb_bgsave_in_progress"], "1", "{shards} shards");
+        assert_eq!(saving["current_save_keys_total"], "300");
+        let percent: f64 = saving["current_fork_perc"].parse().expect("a number");
+        assert!(percent > 0.0 && percent < 100.0, "{percent}");
+        assert_eq!(wire.ask("GET key:1").text(), b"value:1");
+        wire.ask("CONFIG SET rdb-key-save-delay 0");
+        eventually("the snapshot is written", TIME_MAX, || {
+            info(&mut wire, "persistence")["rdb_bgsave_in_progress"] == "0"
+        });
+        let saved = info(&mut wire, "persistence");
+        assert_eq!(saved["rdb_last_bgsave_status"], "ok");
+        assert_eq!(saved["current_save_keys_processed"], "0");
+        wire.ask("DEBUG RELOAD NOSAVE");
+        assert_eq!(wire.ask("DBSIZE").integer(), 300, "{shards} shards");
+    }
+}
+
+/// A server that loads slowly says so, and goes on at once when it may.
+#[test]
+fn loading_can_be_slowed_down() {
+    for shards in SHARDS {
+        for log in ["no", "yes"] {
+            let options = debuggable(shards).flags(&format!("--appendonly {log}"));
+            let mut server = Server::start(options.clone());
+            let mut wire = server.connect();
+            for at in 0..50 {
+                wire.ask(&format!("SET key:{at} x"));
+            }
+            wire.ask("SAVE");
+            wire.ask("BGREWRITEAOF");
+            eventually("the log begins with a snapshot", TIME_MAX, || {
+                info(&mut wire, "persistence")["aof_rewrite_in_progress"] == "0"
+            });
+            drop(wire);
+            server.restart_with(options.clone().flags("--key-load-delay 500"));
+            let mut wire = server.connect();
+            assert_eq!(wire.ask("DBSIZE").integer(), 50, "{shards} shards, {log}");
+            wire.ask("CONFIG SET key-load-delay 0");
+        }
+    }
+}
+
+#[test]
+fn the_clock_can_be_stopped() {
+    for shards in SHARDS {
+        let server = Server::start(debuggable(shards));
+        let mut wire = server.connect();
+        wire.ask("DEBUG PAUSE-CRON 1");
+        (0..20).for_each(|at| drop(wire.ask(&format!("SET key:{at} x PX 1"))));
+        // By then the clock would have looked several times.
+        wire.ask("DEBUG SLEEP 0.3");
+        assert_eq!(wire.ask("DBSIZE").integer(), 20, "{shards} shards");
+        wire.ask("DEBUG PAUSE-CRON 0");
+        eventually("the clock removes them", TIME_MAX, || {
+            wire.ask("DBSIZE").integer() == 0
+        });
+    }
 }
