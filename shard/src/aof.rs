@@ -1,13 +1,18 @@
 //! The append-only log of a shard on its way to disk, and the replies that wait for it.
 //!
-//! A task ([`writer`]) writes what the [`journal`](crate::aof::journal) has and forces it to disk as `appendfsync` says. It writes through the shard's own ring, so
-//! the shard goes on meanwhile (with the epoll driver, writes block it).
+//! No reply leaves before its record is as safe as `appendfsync` says. That holds for a connection's output, for batches of replies to other shards,
+//! and for what is answered late: all wait for the *frontier*.
 //!
-//! Where no reply waits for the disk, what is said is gathered for some milliseconds, or until there is much of it. The kernel hands each write
-//! to a file over to a thread, whatever its size (ext4 takes none at once): written once a turn, that was half of what a log cost.
+//! `everysec` and `no`: the system must have the record, so that a kill of the process takes nothing that was answered. At the end of a turn, before
+//! any of its replies leave, the shard writes all that the turn has said with one system call of its own. The shard's ring would hand each
+//! write to a thread (ext4 takes none at once), which costs two switches and lets everybody wait for them; the call itself takes about a microsecond, and what the
+//! records take to copy. Syncs are left to a task ([`writer`]), through the ring, and records are appended meanwhile.
 //!
-//! `appendfsync always`: no reply leaves before what the shard had said until then is on disk. That holds for a connection's output, for
-//! batches of replies to other shards, and for what is answered late: all wait for the *frontier*. One sync serves all who wait (group commit).
+//! `always`: the record must be on disk. The task writes and syncs it, and the shard goes on meanwhile (with the epoll driver, writes block it). One
+//! sync serves all who wait (group commit).
+//!
+//! The task also writes where the shard cannot: while a file is being opened, and again what could not be written.
+//!
 //! A transaction over several shards is answered when no crash can take it any more (see `commits`); until then the frontier of each
 //! participant stays before its share: what came after may have seen it, and is not answered before it is certain. Where it only read what is
 //! not on disk yet, its answer waits for that shard, too.
@@ -39,6 +44,7 @@ pub mod writer;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -47,6 +53,7 @@ use tracing::{error, info};
 
 use crate::aof::commits::{Awaited, Settled};
 use crate::aof::gates::Gate;
+use crate::aof::log_file::{LogFile, RingFile};
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Groups;
 use crate::blocking::acks::SyncWait;
@@ -57,15 +64,8 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::locks::ItemId;
 
-/// What is said is written so soon, give or take the timer's own millisecond, where no reply waits for it: what the end of the process can take. Two
-/// shards that write 30 MB/s each take 1 to 2 % less CPU with 4 than with 1.
-const GATHER_FOR: Duration = Duration::from_millis(4);
-
-/// The same where replies wait for it, and for the sync of others.
-const GATHER_AWAITED_FOR: Duration = Duration::from_millis(1);
-
-/// So many bytes are written at once.
-const GATHER_BYTES_MAX: usize = 256 * 1024;
+/// So long at most what is said waits for the sync of others to end, give or take the timer's own millisecond.
+const GATHER_FOR: Duration = Duration::from_millis(1);
 
 /// Bytes that may wait for a disk that does not keep up; beyond, writes are refused.
 const BEHIND_BYTES_MAX: usize = 256 << 20;
@@ -83,8 +83,12 @@ enum Step {
 #[derive(Default)]
 pub struct Log {
     steps: VecDeque<Step>,
-    /// Replies wait for the disk.
+    /// There is a log: replies wait for it.
     gates: bool,
+    /// They wait until what they tell of is on disk, not only until the system has it.
+    awaits_disk: bool,
+    /// What records are appended to; none before it is open.
+    file: Option<Rc<LogFile<RingFile>>>,
     /// Bytes of the journal that are on disk.
     synced: u64,
     /// Bytes of the journal that the system has.
@@ -99,8 +103,10 @@ pub struct Log {
     held: VecDeque<(Gate, ShardId, Message)>,
     /// Connections whose output waits.
     clients: VecDeque<(u64, ClientToken)>,
-    /// The task is at work.
+    /// The task is at a step: what is said behind that waits for its end.
     busy: bool,
+    /// The shard could not write what the journal has, and the task has not yet.
+    refused: bool,
     /// Since when it gathers what is to be written together.
     gathers: Option<Instant>,
     /// Somebody waits for all that was said to be written.
@@ -136,10 +142,31 @@ impl Log {
         self.synced
     }
 
+    /// Bytes of the journal that are as safe as replies need it.
+    fn safe(&self) -> u64 {
+        if !self.gates {
+            u64::MAX
+        } else if self.awaits_disk {
+            self.synced
+        } else {
+            self.written
+        }
+    }
+
     /// How far replies may tell.
     fn frontier(&self) -> u64 {
+        let safe = self.safe();
         let unsettled = self.unsettled.front();
-        unsettled.map_or(self.synced, |&(begins, _)| self.synced.min(begins))
+        unsettled.map_or(safe, |&(begins, _)| safe.min(begins))
+    }
+
+    /// Whether the shard itself writes what is said, at the end of the turn.
+    fn appends(&self) -> bool {
+        self.file.is_some()
+            && !self.awaits_disk
+            && !self.busy
+            && !self.failed
+            && self.steps.is_empty()
     }
 }
 
@@ -186,48 +213,69 @@ impl Shard {
 
     /// `appendfsync` may have changed.
     pub(crate) fn heed_fsync_policy(&mut self) {
-        let journals = self.effects.journal.is_on();
-        self.log.gates = journals && self.config.appendfsync == AppendFsync::Always;
+        self.log.gates = self.effects.journal.is_on();
+        self.log.awaits_disk = self.config.appendfsync == AppendFsync::Always;
         self.tell_certain();
         self.open_gates();
         self.wake_log();
     }
 
-    /// Once a turn: lets the writer have what was said.
+    /// Once a turn, before what it has for others leaves: writes what was said, or lets the task have it. Returns whether anybody may be answered who could
+    /// not before.
     #[inline]
-    pub(crate) fn flush_journal(&mut self) {
-        if self.effects.journal.has_more() && !(self.log.gathers.is_some() && self.may_gather()) {
+    pub(crate) fn flush_journal(&mut self) -> bool {
+        self.effects.journal.has_more() && self.flush_records()
+    }
+
+    fn flush_records(&mut self) -> bool {
+        if self.log.appends() {
+            return self.append_records();
+        }
+        if !(self.log.gathers.is_some() && self.may_gather()) {
             self.wake_log();
         }
+        false
     }
 
-    /// Whether more is to come before what was said is written.
-    fn may_gather(&self) -> bool {
-        let (log, journal) = (&self.log, &self.effects.journal);
-        if log.hurries || self.ends() || !log.steps.is_empty() {
+    /// Gives the system all that was said.
+    fn append_records(&mut self) -> bool {
+        let (log, journal) = (&mut self.log, &mut self.effects.journal);
+        let Some(file) = &log.file else {
+            return false;
+        };
+        let syncs = self.config.appendfsync != AppendFsync::No;
+        if let Err(error) = file.append(journal.waiting(), syncs) {
+            log.refused = true;
+            self.log_failed("cannot be written", &error);
+            self.wake_log();
             return false;
         }
-        let is_worth_it = match self.config.appendfsync {
-            AppendFsync::Always => {
-                self.process.pace.others_are_at_it()
-                    && log.groups.is_few(journal.waiting_commands())
-            }
-            AppendFsync::EverySecond | AppendFsync::No => {
-                journal.waiting_bytes() < GATHER_BYTES_MAX
-            }
-        };
-        let longest = self.gathers_for();
-        is_worth_it && log.gathers.is_none_or(|since| since.elapsed() < longest)
-    }
-
-    fn gathers_for(&self) -> Duration {
-        match self.config.appendfsync {
-            AppendFsync::Always => GATHER_AWAITED_FOR,
-            AppendFsync::EverySecond | AppendFsync::No => GATHER_FOR,
+        journal.written();
+        let was_synced = log.synced == log.written;
+        log.written = journal.total();
+        log.file_bytes = file.bytes();
+        // The task sees to the sync: in a second, or now.
+        if was_synced || (syncs && file.has_much_unsynced()) {
+            self.wake_log();
         }
+        self.lend_what_waits();
+        self.tell_certain();
+        self.open_gates()
     }
 
-    /// What is written is to be on disk at once.
+    /// Whether more is to come before the task writes what was said.
+    fn may_gather(&self) -> bool {
+        let (log, journal) = (&self.log, &self.effects.journal);
+        log.awaits_disk
+            && !log.hurries
+            && !self.ends()
+            && log.steps.is_empty()
+            && self.process.pace.others_are_at_it()
+            && log.groups.is_few(journal.waiting_commands())
+            && log.gathers.is_none_or(|since| since.elapsed() < GATHER_FOR)
+    }
+
+    /// What was said is to be on disk at once.
     pub(crate) fn flush_log_at_stop(&mut self) {
         self.wake_log();
     }
@@ -302,20 +350,17 @@ impl Shard {
         let end = self.effects.journal.total();
         self.process.commits.said(self.id, awaited, end);
         self.log.untold = Some(end);
-        if !self.log.gates || end <= self.log.synced {
+        if end <= self.log.safe() {
             self.tell_certain();
         }
     }
 
-    /// More is on disk, or nobody waits for that: lets those know whose transactions are certain by it.
+    /// More is safe, or nobody waits for that: lets those know whose transactions are certain by it.
     fn tell_certain(&mut self) {
         let Some(untold) = self.log.untold else {
             return;
         };
-        let up_to = match self.log.gates {
-            true => self.log.synced,
-            false => u64::MAX,
-        };
+        let up_to = self.log.safe();
         if untold <= up_to {
             self.log.untold = None;
         }
@@ -347,9 +392,16 @@ impl Shard {
             .any(|step| matches!(step, Step::Close))
     }
 
+    /// Whether the task has something to write.
+    fn has_step(&self) -> bool {
+        let has_records = self.effects.journal.has_more() && !self.log.appends();
+        has_records || !self.log.steps.is_empty()
+    }
+
     fn next_step(&mut self) -> Option<Step> {
+        self.end_step();
         let step = self.log.steps.pop_front().or_else(|| {
-            let is_due = self.effects.journal.has_more() && !self.may_gather();
+            let is_due = self.has_step() && !self.may_gather();
             is_due.then(|| {
                 let commands = self.effects.journal.waiting_commands();
                 self.log.groups.note(commands);
@@ -362,6 +414,14 @@ impl Shard {
             self.log.hurries = false;
         }
         step
+    }
+
+    /// The task is at nothing that the shard would have to wait for: a turn writes what was said meanwhile.
+    fn end_step(&mut self) {
+        self.log.busy = false;
+        if self.effects.journal.has_more() && self.log.appends() {
+            self.begin_turn();
+        }
     }
 
     fn log_failed(&mut self, what: &str, error: &io::Error) {
@@ -393,15 +453,18 @@ impl Shard {
 
     fn log_is_closed(&mut self) {
         self.log.file_bytes = 0;
+        self.log.refused = false;
         self.log_works();
         self.lend_what_waits();
     }
 
-    /// All that was written is on disk.
-    fn log_is_synced(&mut self) {
+    /// So much of what was written is on disk.
+    fn log_is_synced(&mut self, up_to: u64) {
         self.begin_turn();
-        self.log_works();
-        self.log.synced = self.log.written;
+        if !self.log.refused {
+            self.log_works();
+        }
+        self.log.synced = up_to;
         self.tell_certain();
         self.open_gates();
         self.tell_sync_waits();
@@ -413,7 +476,8 @@ impl Shard {
 
     /// By the clock: whether the disk keeps up.
     pub(crate) fn look_at_log(&mut self) {
-        let behind = self.effects.journal.waiting_bytes() > BEHIND_BYTES_MAX;
+        let unsynced = self.log.file.as_ref().map_or(0, |it| it.unsynced_bytes());
+        let behind = self.effects.journal.waiting_bytes() + unsynced > BEHIND_BYTES_MAX;
         if behind != self.refusals.log_behind {
             self.refusals.log_behind = behind;
             self.refusals.settle(&self.config.clone());

@@ -155,6 +155,7 @@ impl Shard {
             }
             self.send_published();
             woke_somebody |= self.hand_out_in_turn(left > 0);
+            woke_somebody |= self.flush_journal();
             let mut kept_back = self.flush();
             if !self.own.is_empty() {
                 continue;
@@ -167,7 +168,6 @@ impl Shard {
             if !kept_back {
                 woke_somebody |= self.answer_behind_news();
             }
-            self.flush_journal();
             woke_somebody |= self.send_to_line();
             if woke_somebody || left == 0 || self.eviction_unfinished {
                 return After::Again;

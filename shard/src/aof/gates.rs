@@ -1,11 +1,12 @@
-//! Replies that wait for the disk, under `appendfsync always`: of connections, and to other shards.
+//! Replies that wait for the log: of connections, and to other shards. Under `appendfsync always` they wait for the disk; otherwise until the system has the records,
+//! which is mostly so at the end of the turn.
 
 use crate::client::Client;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 
-/// What output waits for: bytes of the journal that are to be on disk.
+/// What output waits for: bytes of the journal that are to be safe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Gate {
     /// All that there was, and that it may tell of.
@@ -15,14 +16,18 @@ pub struct Gate {
 }
 
 impl Shard {
-    /// Whether answers that tell of what is here have to wait for the disk.
+    /// Whether answers that tell of what is here have to wait for the log when this turn is over.
     pub(crate) fn log_is_behind(&self) -> bool {
-        self.log.gates
-            && !self.refusals.a_log_fails()
-            && self.log.frontier() < self.effects.journal.total()
+        if !self.log.gates || self.refusals.a_log_fails() {
+            false
+        } else if self.log.appends() {
+            !self.log.unsettled.is_empty()
+        } else {
+            self.log.frontier() < self.effects.journal.total()
+        }
     }
 
-    /// How far the disk must have come.
+    /// How far the log must have come.
     fn awaited(&self, gate: Gate) -> u64 {
         match self.refusals.a_log_fails() {
             true => gate.own,
@@ -42,12 +47,12 @@ impl Shard {
         (self.awaited(gate) > self.log.frontier()).then_some(gate)
     }
 
-    /// Keeps a connection's output back until what it may tell of is on disk.
+    /// Keeps a connection's output back until what it may tell of is safe. So too where its replies stand behind one that another shard has yet to send.
     #[inline]
     pub(crate) fn gate_client(&mut self, client: &mut Client) {
         if self.log.gates
             && let Some(gate) = self.gate()
-            && client.has_output()
+            && (client.has_output() || !client.pending.is_empty())
         {
             match &mut client.gated {
                 Some(before) => {
@@ -62,7 +67,7 @@ impl Shard {
         }
     }
 
-    /// Sends a message with replies once what they may tell of is on disk.
+    /// Sends a message with replies once what they may tell of is safe.
     #[inline]
     pub(crate) fn send_gated(&mut self, to: ShardId, message: Message) {
         if self.log.gates
@@ -74,7 +79,7 @@ impl Shard {
         }
     }
 
-    /// Sends a message that tells of changes behind all replies that were sent there before, also those that wait for the disk.
+    /// Sends a message that tells of changes behind all replies that were sent there before, also those that wait for the log.
     pub(crate) fn send_behind_replies(&mut self, to: ShardId, message: Message) {
         let told = self.effects.journal.total();
         let gate = Gate {
@@ -121,12 +126,14 @@ impl Shard {
         self.send(to, message);
     }
 
-    /// More is on disk, or settled: lets those go who waited for it.
-    pub(super) fn open_gates(&mut self) {
-        let open_to = match self.log.gates {
-            true => self.log.frontier(),
-            false => u64::MAX,
+    /// More is safe, or settled: lets those go who waited for it. Returns whether there were any.
+    pub(super) fn open_gates(&mut self) -> bool {
+        let open_to = if self.log.gates {
+            self.log.frontier()
+        } else {
+            u64::MAX
         };
+        let mut any = false;
         while self.log.held.front().is_some_and(|it| it.0.all <= open_to)
             && let Some((_, to, message)) = self.log.held.pop_front()
         {
@@ -147,9 +154,13 @@ impl Shard {
                 }
                 _ => {
                     client.gated = None;
-                    client.wake();
+                    if client.has_output() {
+                        any = true;
+                        client.wake();
+                    }
                 }
             }
         }
+        any
     }
 }

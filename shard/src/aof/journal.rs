@@ -187,6 +187,19 @@ impl Journal {
         std::mem::replace(&mut self.out, std::mem::take(&mut self.spare))
     }
 
+    /// What the writer has not taken, to be written where it is.
+    pub fn waiting(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// All of [`Self::waiting`] is written.
+    pub fn written(&mut self) {
+        self.taken += self.out.len() as u64;
+        self.commands = 0;
+        self.out.clear();
+        self.out.shrink_to(SPARE_BYTES_MAX);
+    }
+
     /// Gives an emptied buffer back.
     pub fn give_back(&mut self, buffer: Vec<u8>) {
         debug_assert!(buffer.is_empty());

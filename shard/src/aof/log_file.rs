@@ -5,6 +5,7 @@
 //! - A sync that fails tells nothing of what reached the disk. Linux drops the pages that it could not write and says so once: the next sync
 //!   succeeds, with nothing on disk. So all that was written since the last good sync is kept in memory, and is written anew, at its
 //!   place, before the next sync is believed.
+//! - Records may be appended while a sync is under way. That sync covers what was written before it began, and no more.
 //!
 //! - Where each write has to be safe before anything goes on (`appendfsync always`), writing and syncing are one operation (`O_DSYNC`): each that the
 //!   shard's ring hands to a thread of the kernel costs two switches. One that fails is done again whole.
@@ -12,9 +13,11 @@
 //! Redis ends its process after a failed sync under `appendfsync always`, and under `everysec` takes the next good one for an answer. We refuse
 //! writes and go on trying: a process that ends takes the data with it that only it has, and reads can go on.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -48,6 +51,9 @@ pub trait Disk {
         reach: Reach,
     ) -> impl Future<Output = (io::Result<usize>, Vec<u8>)>;
 
+    /// Writes some of `bytes` to the place `at` and says how much: the system has it when this returns, and the caller waits as long.
+    fn append_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
+
     /// Returns when all that was written would outlast a loss of power.
     fn sync(&self) -> impl Future<Output = io::Result<()>>;
 
@@ -60,7 +66,7 @@ pub struct RingFile {
     ring: monoio::fs::File,
     /// The same file, whose writes are on disk when they are done.
     safely: monoio::fs::File,
-    /// The same file, for what the ring has no operation for.
+    /// The same file, for system calls.
     direct: std::fs::File,
 }
 
@@ -80,6 +86,10 @@ impl Disk for RingFile {
         (result, slice.into_inner())
     }
 
+    fn append_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        self.direct.write_at(bytes, at)
+    }
+
     async fn sync(&self) -> io::Result<()> {
         self.ring.sync_data().await
     }
@@ -92,17 +102,29 @@ impl Disk for RingFile {
 /// A log file that is written to, at its end.
 pub struct LogFile<D> {
     disk: D,
+    state: RefCell<State>,
+}
+
+/// What is known of the file.
+struct State {
     /// Bytes that the system has, of whole writes.
     bytes: u64,
     /// Bytes that are safe.
     synced: u64,
     /// What stands between those two.
-    unsynced: Vec<u8>,
+    unsynced: VecDeque<u8>,
     /// All that was written is known to be on disk. What was there when the file was opened is not, nor what nobody wanted to be sure of.
     safe: bool,
-    /// A sync has failed: the system may have dropped what was not safe.
+    /// A sync has failed, or has not ended: the system may have dropped what was not safe.
     doubtful: bool,
     last_sync: Instant,
+}
+
+/// A sync that has begun: of so many bytes of the file.
+struct SyncUnderWay {
+    up_to: u64,
+    /// What has to be written once more before that, and where.
+    again: Option<(u64, Vec<u8>)>,
 }
 
 impl LogFile<RingFile> {
@@ -131,83 +153,152 @@ impl<D: Disk> LogFile<D> {
     fn new(disk: D, bytes: u64) -> Self {
         Self {
             disk,
-            bytes,
-            synced: bytes,
-            unsynced: Vec::new(),
-            safe: false,
-            doubtful: false,
-            last_sync: Instant::now(),
+            state: RefCell::new(State {
+                bytes,
+                synced: bytes,
+                unsynced: VecDeque::new(),
+                safe: false,
+                doubtful: false,
+                last_sync: Instant::now(),
+            }),
         }
     }
 
     /// Bytes in the file, of whole writes.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.state.borrow().bytes
+    }
+
+    /// Bytes in memory that were written and are not safe yet.
+    pub fn unsynced_bytes(&self) -> usize {
+        self.state.borrow().unsynced.len()
     }
 
     /// Whether so much was written since the last sync that the next one should not wait for its time.
     pub fn has_much_unsynced(&self) -> bool {
-        self.unsynced.len() >= UNSYNCED_BYTES_MAX
+        self.unsynced_bytes() >= UNSYNCED_BYTES_MAX
     }
 
     /// Since the last sync, or the last try.
     pub fn since_sync(&self) -> Duration {
-        self.last_sync.elapsed()
+        self.state.borrow().last_sync.elapsed()
     }
 
     /// Whether all that was written is safe.
     pub fn is_safe(&self) -> bool {
-        self.safe && !self.doubtful
+        self.state.borrow().is_safe()
+    }
+
+    /// Appends all of `bytes` or nothing: the system has them when this returns. With `until_synced` they are kept until a sync has made them
+    /// safe. Not while [`Self::write`] is under way.
+    pub fn append(&self, bytes: &[u8], until_synced: bool) -> io::Result<()> {
+        let mut state = self.state.borrow_mut();
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = state.bytes + done as u64;
+            let error = match self.disk.append_at(&bytes[done..], at) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(some) => {
+                    done += some;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => error,
+            };
+            self.cut_torn(&state);
+            return Err(error);
+        }
+        state.appended(bytes, until_synced);
+        Ok(())
     }
 
     /// Appends all of `bytes` or nothing, and gives them back. With [`Reach::Disk`] they are safe then, if all before them was.
-    pub async fn write(&mut self, bytes: Vec<u8>, reach: Reach) -> (io::Result<()>, Vec<u8>) {
-        let reach = match self.is_safe() {
-            true => reach,
-            // What stands before them has to be synced, too.
-            false => Reach::System,
+    pub async fn write(&self, bytes: Vec<u8>, reach: Reach) -> (io::Result<()>, Vec<u8>) {
+        let (at, safe) = {
+            let state = self.state.borrow();
+            (state.bytes, state.is_safe())
         };
-        let len = bytes.len() as u64;
-        let (result, bytes) = write_all(&self.disk, bytes, self.bytes, reach).await;
+        // What stands before them has to be synced, too.
+        let reach = if safe { reach } else { Reach::System };
+        let (result, bytes) = write_all(&self.disk, bytes, at, reach).await;
+        let mut state = self.state.borrow_mut();
         match (&result, reach) {
-            (Ok(()), Reach::System) => {
-                self.unsynced.extend_from_slice(&bytes);
-                self.bytes += len;
-                self.safe = false;
-            }
+            (Ok(()), Reach::System) => state.appended(&bytes, true),
             (Ok(()), Reach::Disk) => {
-                self.bytes += len;
-                self.synced = self.bytes;
-                self.last_sync = Instant::now();
+                state.bytes += bytes.len() as u64;
+                state.synced = state.bytes;
+                state.last_sync = Instant::now();
             }
-            (Err(_), _) => {
-                // Where that fails too, the next write covers it; until then a reader finds a torn end, which it knows to cut.
-                let _ = self.disk.cut(self.bytes);
-            }
+            (Err(_), _) => self.cut_torn(&state),
         }
         (result, bytes)
     }
 
-    /// Makes all that was written safe. After a failure nothing is taken for safe that was not before.
-    pub async fn sync(&mut self) -> io::Result<()> {
-        self.last_sync = Instant::now();
-        if self.doubtful {
-            let unsynced = std::mem::take(&mut self.unsynced);
-            let (again, unsynced) =
-                write_all(&self.disk, unsynced, self.synced, Reach::System).await;
-            self.unsynced = unsynced;
-            again?;
-        }
-        self.doubtful = true;
-        self.disk.sync().await?;
-        self.doubtful = false;
-        self.safe = true;
-        self.forget();
+    /// Cuts off what a failed write has left.
+    fn cut_torn(&self, state: &State) {
+        // Where that fails too, the next write covers it; until then a reader finds a torn end, which it knows to cut.
+        let _ = self.disk.cut(state.bytes);
+    }
+
+    /// Makes all that was written before this safe. After a failure nothing is taken for safe that was not before.
+    pub async fn sync(&self) -> io::Result<()> {
+        let SyncUnderWay { up_to, again } = self.begin_sync();
+        self.force(again).await?;
+        self.end_sync(up_to);
         Ok(())
     }
 
+    async fn force(&self, again: Option<(u64, Vec<u8>)>) -> io::Result<()> {
+        if let Some((at, again)) = again {
+            write_all(&self.disk, again, at, Reach::System).await.0?;
+        }
+        self.disk.sync().await
+    }
+
+    fn begin_sync(&self) -> SyncUnderWay {
+        let state = &mut *self.state.borrow_mut();
+        state.last_sync = Instant::now();
+        let was_doubtful = std::mem::replace(&mut state.doubtful, true);
+        SyncUnderWay {
+            up_to: state.bytes,
+            again: was_doubtful.then(|| (state.synced, state.unsynced.iter().copied().collect())),
+        }
+    }
+
+    fn end_sync(&self, up_to: u64) {
+        let state = &mut *self.state.borrow_mut();
+        state.doubtful = false;
+        state.safe = state.bytes == up_to;
+        if state.synced < up_to {
+            let synced = (up_to - state.synced) as usize;
+            state.unsynced.drain(..synced);
+            state.unsynced.shrink_to(SPARE_BYTES_MAX);
+            state.synced = up_to;
+        }
+    }
+
     /// Nobody wants to be sure of what was written: the system writes it when it likes.
-    pub fn forget(&mut self) {
+    pub fn forget(&self) {
+        self.state.borrow_mut().forget();
+    }
+}
+
+impl State {
+    fn is_safe(&self) -> bool {
+        self.safe && !self.doubtful
+    }
+
+    fn appended(&mut self, bytes: &[u8], until_synced: bool) {
+        self.bytes += bytes.len() as u64;
+        self.safe = false;
+        if until_synced {
+            self.unsynced.extend(bytes);
+        } else {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
         self.synced = self.bytes;
         self.unsynced.clear();
         self.unsynced.shrink_to(SPARE_BYTES_MAX);
@@ -235,250 +326,5 @@ async fn write_all<D: Disk>(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-    use std::collections::VecDeque;
-    use std::pin::pin;
-    use std::rc::Rc;
-    use std::task::{Context, Poll, Waker};
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// What the disk does when it is next asked.
-    #[derive(Clone, Copy, Debug)]
-    enum Fault {
-        /// No more of a write than this, and the next fails.
-        Short(usize),
-        Fails,
-        Works,
-    }
-
-    /// A disk that fails as it is told to, with what the system holds of the file and what would outlast a loss of power.
-    #[derive(Default)]
-    struct State {
-        faults: VecDeque<Fault>,
-        held: Vec<u8>,
-        /// Places that were written since the last sync.
-        dirty: Vec<(usize, Vec<u8>)>,
-        safe: Vec<u8>,
-        cannot_cut: bool,
-    }
-
-    #[derive(Clone, Default)]
-    struct Faulty(Rc<RefCell<State>>);
-
-    fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
-        file.resize(file.len().max(at + bytes.len()), 0);
-        file[at..at + bytes.len()].copy_from_slice(bytes);
-    }
-
-    fn full() -> io::Error {
-        io::ErrorKind::StorageFull.into()
-    }
-
-    impl Disk for Faulty {
-        async fn write_at(
-            &self,
-            bytes: Vec<u8>,
-            from: usize,
-            at: u64,
-            reach: Reach,
-        ) -> (io::Result<usize>, Vec<u8>) {
-            let mut state = self.0.borrow_mut();
-            let some = match state.faults.pop_front() {
-                Some(Fault::Fails | Fault::Short(0)) => return (Err(full()), bytes),
-                Some(Fault::Short(most)) => {
-                    state.faults.push_front(Fault::Fails);
-                    &bytes[from..bytes.len().min(from + most)]
-                }
-                Some(Fault::Works) | None => &bytes[from..],
-            };
-            put(&mut state.held, at as usize, some);
-            match reach {
-                Reach::System => state.dirty.push((at as usize, some.to_vec())),
-                // Written, and then the disk fails: what stands there is shown, and dropped.
-                Reach::Disk if matches!(state.faults.front(), Some(Fault::Fails)) => {
-                    state.faults.pop_front();
-                    return (Err(io::Error::other("the cable")), bytes);
-                }
-                Reach::Disk => put(&mut state.safe, at as usize, some),
-            }
-            (Ok(some.len()), bytes)
-        }
-
-        async fn sync(&self) -> io::Result<()> {
-            let mut state = self.0.borrow_mut();
-            let fault = state.faults.pop_front();
-            let dirty = std::mem::take(&mut state.dirty);
-            match fault {
-                Some(Fault::Fails) => return Err(io::Error::other("the cable")),
-                // Some of it came through before that.
-                Some(Fault::Short(some)) => {
-                    for (at, bytes) in dirty.into_iter().take(some) {
-                        put(&mut state.safe, at, &bytes);
-                    }
-                    return Err(io::Error::other("the cable"));
-                }
-                Some(Fault::Works) | None => {}
-            }
-            for (at, bytes) in dirty {
-                put(&mut state.safe, at, &bytes);
-            }
-            let len = state.held.len();
-            state.safe.truncate(len);
-            Ok(())
-        }
-
-        fn cut(&self, len: u64) -> io::Result<()> {
-            let mut state = self.0.borrow_mut();
-            if state.cannot_cut {
-                return Err(full());
-            }
-            let len = len as usize;
-            state.held.truncate(len);
-            state.dirty.retain_mut(|(at, bytes)| {
-                bytes.truncate(len.saturating_sub(*at));
-                !bytes.is_empty()
-            });
-            Ok(())
-        }
-    }
-
-    fn ready<T>(future: impl Future<Output = T>) -> T {
-        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(value) => value,
-            Poll::Pending => panic!("the disk of this test never waits"),
-        }
-    }
-
-    fn with_faults(faults: impl IntoIterator<Item = Fault>) -> (Faulty, LogFile<Faulty>) {
-        let disk = Faulty::default();
-        disk.0.borrow_mut().faults = faults.into_iter().collect();
-        (disk.clone(), LogFile::new(disk, 0))
-    }
-
-    fn write(log: &mut LogFile<Faulty>, bytes: &[u8]) -> bool {
-        write_to(log, bytes, Reach::System)
-    }
-
-    fn write_to(log: &mut LogFile<Faulty>, bytes: &[u8], reach: Reach) -> bool {
-        let (result, back) = ready(log.write(bytes.to_vec(), reach));
-        assert_eq!(back, bytes);
-        result.is_ok()
-    }
-
-    #[test]
-    fn a_torn_write_is_cut_and_comes_again() {
-        let works = Fault::Works;
-        let (disk, mut log) = with_faults([works, Fault::Short(2), works, works]);
-        assert!(write(&mut log, b"one"));
-        assert!(!write(&mut log, b"two"));
-        assert_eq!(disk.0.borrow().held, b"one");
-        // The fault that follows a short write.
-        assert_eq!(log.bytes(), 3);
-        assert!(write(&mut log, b"two"));
-        assert!(ready(log.sync()).is_ok());
-        assert_eq!(disk.0.borrow().safe, b"onetwo");
-    }
-
-    #[test]
-    fn a_failed_sync_takes_nothing_for_safe() {
-        let works = Fault::Works;
-        // The write that follows fails, too; the sync behind it would say that all is well.
-        let faults = [works, works, works, Fault::Fails, Fault::Fails];
-        let (disk, mut log) = with_faults(faults);
-        assert!(write(&mut log, b"one"));
-        assert!(ready(log.sync()).is_ok());
-        assert!(write(&mut log, b"two"));
-        assert!(ready(log.sync()).is_err());
-        assert!(ready(log.sync()).is_err(), "what was dropped is not there");
-        assert_eq!(disk.0.borrow().safe, b"one");
-        assert!(ready(log.sync()).is_ok());
-        assert_eq!(disk.0.borrow().safe, b"onetwo");
-    }
-
-    #[test]
-    fn a_write_that_is_safe_needs_no_sync_unless_something_before_it_does() {
-        let (disk, mut log) = with_faults([]);
-        assert!(!log.is_safe(), "who knows what was there");
-        assert!(ready(log.sync()).is_ok());
-        assert!(write_to(&mut log, b"one", Reach::Disk));
-        assert!(log.is_safe());
-        assert_eq!(disk.0.borrow().safe, b"one");
-        for forgets in [false, true] {
-            assert!(write(&mut log, b"two"));
-            if forgets {
-                log.forget();
-            }
-            assert!(write_to(&mut log, b"three", Reach::Disk));
-            assert!(!log.is_safe(), "what stands before it is not");
-            assert!(ready(log.sync()).is_ok());
-            assert!(log.is_safe());
-        }
-        assert_eq!(disk.0.borrow().safe, b"onetwothreetwothree");
-    }
-
-    #[test]
-    fn a_write_that_reached_the_system_only_is_done_again() {
-        let (disk, mut log) = with_faults([Fault::Works, Fault::Works, Fault::Fails]);
-        assert!(ready(log.sync()).is_ok());
-        assert!(!write_to(&mut log, b"one", Reach::Disk));
-        assert_eq!(disk.0.borrow().held, b"");
-        assert!(write_to(&mut log, b"one", Reach::Disk));
-        assert!(log.is_safe());
-        assert_eq!(disk.0.borrow().safe, b"one");
-    }
-
-    fn fault() -> impl Strategy<Value = Fault> {
-        prop_oneof![
-            3 => Just(Fault::Works),
-            1 => Just(Fault::Fails),
-            1 => (0..5usize).prop_map(Fault::Short),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
-
-        /// Whatever fails: what a sync said is safe is safe, whole and in order, and without a loss of power the file is whole records.
-        #[test]
-        fn what_is_said_to_be_safe_is(
-            faults in proptest::collection::vec(fault(), 0..60),
-            steps in proptest::collection::vec((0..3u8, 1..9usize), 1..40),
-            cannot_cut: bool,
-        ) {
-            let (disk, mut log) = with_faults(faults);
-            disk.0.borrow_mut().cannot_cut = cannot_cut;
-            let (mut whole, mut safe) = (Vec::new(), 0);
-            let mut next = 0u8;
-            for (step, len) in steps {
-                if step == 0 {
-                    // As the writer does: it comes again until it works.
-                    while ready(log.sync()).is_err() {
-                        prop_assert!(disk.0.borrow().safe.len() >= safe);
-                    }
-                    safe = whole.len();
-                } else {
-                    let bytes: Vec<u8> = (0..len).map(|_| { next = next.wrapping_add(1); next }).collect();
-                    let reach = if step == 1 { Reach::System } else { Reach::Disk };
-                    while !write_to(&mut log, &bytes, reach) {
-                        let state = disk.0.borrow();
-                        prop_assert!(state.held.starts_with(&whole));
-                        prop_assert!(cannot_cut || state.held.len() == whole.len());
-                    }
-                    whole.extend(bytes);
-                    if log.is_safe() {
-                        safe = whole.len();
-                    }
-                }
-                let state = disk.0.borrow();
-                prop_assert_eq!(log.bytes(), whole.len() as u64);
-                prop_assert!(state.held.starts_with(&whole));
-                prop_assert!(state.safe.len() >= safe);
-                prop_assert_eq!(&state.safe[..safe], &whole[..safe]);
-            }
-        }
-    }
-}
+#[path = "log_file_tests.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! The task that writes a shard's log, for as long as its executor runs.
+//! The task that syncs a shard's log, and writes to it where the shard does not itself, for as long as its executor runs.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::aof::Step;
 use crate::aof::log_file::{LogFile, Reach, RingFile};
+use crate::aof::{GATHER_FOR, Step};
 use crate::config::AppendFsync;
 use crate::shard::Shard;
 
@@ -22,32 +22,34 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The file being written.
 type Open = LogFile<RingFile>;
 
-/// Writes a shard's log, for as long as the executor runs.
+/// Writes and syncs a shard's log, for as long as the executor runs.
 pub async fn run(shard: Rc<RefCell<Shard>>) {
-    let mut open: Option<Open> = None;
+    let mut open: Option<Rc<Open>> = None;
     loop {
         let step = shard.borrow_mut().next_step();
         match step {
             Some(Step::Open(path, from)) => {
-                if let Some(old) = &mut open {
+                if let Some(old) = &open {
                     sync(&shard, old).await;
                 }
-                open = reopen(&shard, &path).await;
+                open = reopen(&shard, &path).await.map(Rc::new);
                 let mut shard = shard.borrow_mut();
                 let log = &mut shard.log;
-                log.file_bytes = open.as_ref().map_or(0, Open::bytes);
+                log.file_bytes = open.as_ref().map_or(0, |open| open.bytes());
+                log.file = open.clone();
                 // What came before is synced, or given up.
                 (log.written, log.synced) = (from, from);
                 shard.tell_sync_waits();
             }
             Some(Step::Close) => {
-                if let Some(old) = &mut open.take() {
+                if let Some(old) = &open.take() {
                     sync(&shard, old).await;
                 }
+                shard.borrow_mut().log.file = None;
                 shard.borrow_mut().log_is_closed();
             }
             Some(Step::Write(bytes)) => {
-                if let Some(open) = &mut open {
+                if let Some(open) = &open {
                     let process = shard.borrow().process.clone();
                     process.pace.begins();
                     write(&shard, open, bytes).await;
@@ -55,7 +57,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
                 }
             }
             None => {
-                rest(&shard, open.as_mut()).await;
+                rest(&shard, open.as_deref()).await;
                 gather(&shard).await;
             }
         }
@@ -64,11 +66,10 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
 
 /// Waits until what there is to write is enough, or old enough.
 async fn gather(shard: &RefCell<Shard>) {
-    let longest = shard.borrow().gathers_for();
-    let mut timer = pin!(monoio::time::sleep(longest));
+    let mut timer = pin!(monoio::time::sleep(GATHER_FOR));
     poll_fn(|cx| {
         let mut shard = shard.borrow_mut();
-        if shard.config.appendfsync == AppendFsync::Always {
+        if shard.log.awaits_disk {
             shard.process.pace.waits(shard.id);
         }
         if !shard.effects.journal.has_more() || !shard.may_gather() {
@@ -95,7 +96,7 @@ async fn reopen(shard: &RefCell<Shard>, path: &Path) -> Option<Open> {
     }
 }
 
-async fn write(shard: &RefCell<Shard>, open: &mut Open, mut bytes: Vec<u8>) {
+async fn write(shard: &RefCell<Shard>, open: &Open, mut bytes: Vec<u8>) {
     let len = bytes.len() as u64;
     loop {
         let reach = match shard.borrow().config.appendfsync {
@@ -115,53 +116,59 @@ async fn write(shard: &RefCell<Shard>, open: &mut Open, mut bytes: Vec<u8>) {
     }
     let policy = {
         let mut shard = shard.borrow_mut();
+        shard.log.refused = false;
         shard.log_works();
         shard.log.written += len;
         shard.log.file_bytes = open.bytes();
         bytes.clear();
         shard.effects.journal.give_back(bytes);
+        shard.begin_turn();
         shard.lend_what_waits();
+        shard.tell_certain();
+        shard.open_gates();
         shard.config.appendfsync
     };
-    let due = match policy {
-        AppendFsync::Always => true,
-        AppendFsync::EverySecond => open.since_sync() >= SYNC_EVERY || open.has_much_unsynced(),
-        AppendFsync::No => {
-            open.forget();
-            false
+    match policy {
+        AppendFsync::Always if open.is_safe() => {
+            let mut shard = shard.borrow_mut();
+            let written = shard.log.written;
+            shard.log_is_synced(written);
         }
-    };
-    if open.is_safe() && policy != AppendFsync::No {
-        shard.borrow_mut().log_is_synced();
-    } else if due {
-        sync(shard, open).await;
+        AppendFsync::Always => sync(shard, open).await,
+        // Its sync comes in its time.
+        AppendFsync::EverySecond => {}
+        AppendFsync::No => open.forget(),
     }
 }
 
-async fn sync(shard: &RefCell<Shard>, open: &mut Open) {
-    while let Err(error) = open.sync().await {
-        shard.borrow_mut().log_failed("cannot be synced", &error);
+async fn sync(shard: &RefCell<Shard>, open: &Open) {
+    loop {
+        let up_to = shard.borrow().log.written;
+        match open.sync().await {
+            Ok(()) => return shard.borrow_mut().log_is_synced(up_to),
+            Err(error) => shard.borrow_mut().log_failed("cannot be synced", &error),
+        }
         if shard.borrow().gives_log_up() {
             return;
         }
         monoio::time::sleep(RETRY_AFTER).await;
     }
-    shard.borrow_mut().log_is_synced();
 }
 
 /// Waits until there is something to write, or to sync.
-async fn rest(shard: &RefCell<Shard>, open: Option<&mut Open>) {
+async fn rest(shard: &RefCell<Shard>, open: Option<&Open>) {
     let (unsynced, stopping) = {
         let shard = shard.borrow();
         (shard.log.synced < shard.log.written, shard.ends())
     };
     let policy = shard.borrow().config.appendfsync;
-    let until = match &open {
+    let until = match open {
         Some(open) if unsynced => match policy {
             _ if stopping => Some(Duration::ZERO),
             // It was written under another policy.
             AppendFsync::Always => Some(Duration::ZERO),
             AppendFsync::No => None,
+            AppendFsync::EverySecond if open.has_much_unsynced() => Some(Duration::ZERO),
             AppendFsync::EverySecond => Some(SYNC_EVERY.saturating_sub(open.since_sync())),
         },
         _ => None,
@@ -175,7 +182,7 @@ async fn rest(shard: &RefCell<Shard>, open: Option<&mut Open>) {
             }
             registered = true;
             let mut shard = shard.borrow_mut();
-            if shard.effects.journal.has_more() || !shard.log.steps.is_empty() {
+            if shard.has_step() {
                 return Poll::Ready(());
             }
             shard.log.waker = Some(cx.waker().clone());
@@ -186,11 +193,9 @@ async fn rest(shard: &RefCell<Shard>, open: Option<&mut Open>) {
         })
         .await;
     }
-    let due = until.is_some_and(|until| {
-        open.as_ref()
-            .is_some_and(|open| until.is_zero() || open.since_sync() >= SYNC_EVERY)
-    });
-    if due && let Some(open) = open {
+    if let (Some(open), Some(until)) = (open, until)
+        && (until.is_zero() || open.since_sync() >= SYNC_EVERY)
+    {
         sync(shard, open).await;
     }
 }

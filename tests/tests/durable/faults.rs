@@ -161,6 +161,46 @@ fn a_log_that_cannot_be_written_answers_nobody() {
     through_a_failing_log(Call::Write, EIO, "always", true);
 }
 
+/// Replies to a pipeline wait for their records also where they stand behind one that another shard sends.
+#[test]
+fn a_log_that_takes_nothing_answers_no_write_of_a_pipeline() {
+    // So many that with several shards some read another's key and write one of their own.
+    const PIPELINES: usize = 24;
+    for (policy, call) in [
+        ("always", Call::Sync),
+        ("everysec", Call::Write),
+        ("no", Call::Write),
+    ] {
+        for shards in [1, 2, 4] {
+            let what = format!("{policy}, {shards} shards");
+            let disk = Disk::new();
+            let flags = format!("--appendonly yes --appendfsync {policy}");
+            let options = Options::shards(shards).flags(&flags).disk(&disk);
+            let mut server = Server::start(options);
+            let mut wire = server.connect();
+            let mut clients: Vec<Wire> = (0..PIPELINES).map(|_| server.connect()).collect();
+            disk.fail(call, EIO, Which::Log);
+            for (client, wire) in clients.iter_mut().enumerate() {
+                let commands = format!("GET key:{client}\r\nSET other:{client} 1\r\n");
+                wire.try_send(commands.as_bytes()).expect("a server");
+            }
+            eventually("the log to fail", START_TIME_MAX, || {
+                told(&mut wire, "aof_last_write_status:err")
+            });
+            // Who asks behind them is answered behind them.
+            eventually("every shard to refuse", START_TIME_MAX, || {
+                (0..20).all(|n| is_misconf(&wire.ask(&format!("DEL other:{n}"))))
+            });
+            server.kill();
+            for wire in &mut clients {
+                while let Ok(Some(reply)) = wire.try_reply() {
+                    assert!(reply != b"+OK\r\n", "a write was answered: {what}");
+                }
+            }
+        }
+    }
+}
+
 /// A shard whose own log is well has a share of a transaction that another's log cannot take: who only reads does not wait for that, neither
 /// one key nor several. Once all logs work, the transactions are answered.
 #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use tests::{Options, Server, Wire};
 
+use crate::pipeline::Pipelines;
 use crate::setting;
 use crate::workload::{Loss, Workload};
 
@@ -82,53 +83,74 @@ pub fn rewrite_and_save(server: &Server, over: &AtomicBool) {
     }
 }
 
-fn rounds(policy: &str, rounds: u64, loss: Loss) {
+/// The policies take turns.
+fn rounds(policies: &[&str], rounds: u64, loss: Loss) {
     let seed = setting("PERCORE_SEED", fastrand::u64(..));
     let mut rng = Rng::with_seed(seed);
-    let options =
-        |shards| Options::shards(shards).flags(&format!("--appendonly yes --appendfsync {policy}"));
+    let options = |shards, policy| {
+        Options::shards(shards).flags(&format!("--appendonly yes --appendfsync {policy}"))
+    };
     let mut shards = 2;
-    let mut server = Server::start(options(shards));
+    let mut policy = policies[0];
+    let mut server = Server::start(options(shards, policy));
     Workload::prepare(&mut server.connect());
-    let mut workload = Workload::new();
+    let (mut workload, mut pipelines) = (Workload::new(), Pipelines::default());
     for round in 0..rounds {
         let pause = Duration::from_millis(rng.u64(5..250));
         let rewrites = rng.bool();
         let over = AtomicBool::new(false);
-        settle(&server, policy);
+        if loss != Loss::Nothing {
+            settle(&server, policy);
+        }
         let before = logs(&server);
         let pid = server.pid();
         std::thread::scope(|scope| {
             if rewrites {
                 scope.spawn(|| rewrite_and_save(&server, &over));
             }
-            workload.run(&server, || {
+            let kill = || {
                 std::thread::sleep(pause);
                 over.store(true, Ordering::Relaxed);
                 server.signal("KILL");
-            });
+            };
+            if loss == Loss::Nothing && rng.bool() {
+                pipelines.run(&server, kill);
+            } else {
+                workload.run(&server, kill);
+            }
         });
         server.until_gone();
         if loss == Loss::Anything {
             tear(&server, &before, &mut rng);
         }
         let had = shards;
+        let under = policy;
         shards = rng.choice([1, 2, 4]).expect("one of three");
+        policy = policies[(round as usize + 1) % policies.len()];
         let told = format!(
-            "round {round}, {policy}, {had} shards and then {shards}, rewriting: {rewrites}, killed after {pause:?} as {pid}, PERCORE_SEED={seed}"
+            "round {round}, {under}, {had} shards and then {shards}, rewriting: {rewrites}, killed after {pause:?} as {pid}, PERCORE_SEED={seed}"
         );
-        server.restart_with(options(shards));
+        server.restart_with(options(shards, policy));
         workload.check(&mut server.connect(), loss, &told);
+        pipelines.check(&mut server.connect(), &told);
     }
 }
 
 #[test]
 fn nothing_answered_is_lost_under_always() {
-    rounds("always", setting("PERCORE_ROUNDS", 50), Loss::Nothing);
+    rounds(&["always"], setting("PERCORE_ROUNDS", 50), Loss::Nothing);
 }
 
+/// A reply leaves when the system has its record, so it takes more than the end of the process to lose it.
+#[test]
+fn nothing_answered_is_lost_with_the_process_under_everysec_and_no() {
+    let count = setting("PERCORE_ROUNDS", 50);
+    rounds(&["everysec", "no"], count, Loss::Nothing);
+}
+
+/// As a machine without power would leave it.
 #[test]
 fn nothing_is_there_by_half_under_everysec() {
-    // A kill of the process takes no more than what the system was not given yet: so the test takes more.
-    rounds("everysec", setting("PERCORE_ROUNDS", 25), Loss::Anything);
+    let count = setting("PERCORE_ROUNDS", 25);
+    rounds(&["everysec"], count, Loss::Anything);
 }

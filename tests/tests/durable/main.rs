@@ -3,6 +3,7 @@
 mod disk;
 mod faults;
 mod kill;
+mod pipeline;
 mod power;
 mod redis_log;
 mod replay;
