@@ -437,16 +437,19 @@ pub struct Command {
     pub summary: &'static str,
 }
 
-/// What must have taken effect before a command runs, of what its connection has sent before: who hears of the command is to find that.
+/// What must have taken effect before a command runs, of what its connection has sent before: who
+/// hears of the command is to find that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {
     /// Nobody hears of it as long as nobody listens to all changes.
     Nothing,
     /// All of it, where that is much: the command may ask several shards.
     Much,
-    /// What it wrote: the command may put something where a client waits, or wake one in another way.
+    /// What it wrote: the command may put something where a client waits, or wake one in another
+    /// way.
     Writes,
-    /// All of it: the command tells others whether or not they wait, tells of others, or goes from shard to shard on a way of its own.
+    /// All of it: the command tells others whether or not they wait, tells of others, or goes from
+    /// shard to shard on a way of its own.
     Everything,
 }
 

@@ -34,7 +34,8 @@ impl Write for DoubleText {
 /// Whole numbers up to this size, half of the 64-bit range, print as integers.
 const INTEGER_MAX: f64 = (i64::MAX / 2) as f64;
 
-/// A short text that reads back as `value`: `3`, `0.1`, `1e+22`, `inf`, `-0`. Whole numbers have no exponent up to half of the 64-bit range.
+/// A short text that reads back as `value`: `3`, `0.1`, `1e+22`, `inf`, `-0`. Whole numbers have no
+/// exponent up to half of the 64-bit range.
 pub fn format_double(value: f64) -> DoubleText {
     if value.abs() <= INTEGER_MAX && value.trunc() == value && value != 0.0 {
         return DoubleText::of(itoa::Buffer::new().format(value as i64).as_bytes());

@@ -23,7 +23,8 @@
 //! * `keys`: one spec or more, parted by commas: where the search begins (`at(argument)`, `after("WORD", from)`, `anywhere`),
 //!   which arguments from there are keys (`range(last, step, limit)`, `keynum(count, first, step)`, `unknown`), what is done to them.
 //! * `tips` may follow, with Redis's hints to clients.
-//! * `behind` may follow, where others can hear of the command: see [`Behind`](crate::command::Behind).
+//! * `behind` may follow, where others can hear of the command: see
+//!   [`Behind`](crate::command::Behind).
 //! * `syntax` is explained in [`crate::syntax`].
 //!
 //! # Handlers
@@ -433,7 +434,8 @@ mod tests {
             && !name.contains(|byte: char| byte.is_ascii_uppercase() || byte == ' ')));
     }
 
-    /// A new command that may put a list, a sorted set or an entry where a client waits for it must not be forgotten.
+    /// A new command that may put a list, a sorted set or an entry where a client waits for it must
+    /// not be forgotten.
     #[test]
     fn what_may_serve_a_waiter_comes_behind_writes() {
         // They change or take away what is there, or make what nobody waits for.

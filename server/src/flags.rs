@@ -1,8 +1,9 @@
 //! The command line: `percore [FILE | -] [--name value ...]`, with a flag for each parameter of the table, as `redis-server` takes them.
 //!
-//! Redis makes a line of a configuration file of each flag and the words behind it. So does this: any number of words (`--save 900 1`, `--bind a b`,
-//! `--save ''`), a value that looks like a flag (`--requirepass --secret`), both in one word (`"--maxmemory 700mb"`). What is no parameter goes to clap,
-//! which prints help and the version and knows what is spelled nearly so.
+//! Redis makes a line of a configuration file of each flag and the words behind it. So does this:
+//! any number of words (`--save 900 1`, `--bind a b`, `--save ''`), a value that looks like a flag
+//! (`--requirepass --secret`), both in one word (`"--maxmemory 700mb"`). What is no parameter goes
+//! to clap, which prints help and the version and knows what is spelled nearly so.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};

@@ -72,7 +72,8 @@ pub fn open(config: &Config) -> Result<Listeners, Failure> {
     Ok(Listeners { tcp, unix })
 }
 
-/// Opens the TCP listeners of `new`, all or none, for a server that listens on the addresses `now` by `old`: those that stay are left alone.
+/// Opens the TCP listeners of `new`, all or none, for a server that listens on the addresses `now`
+/// by `old`: those that stay are left alone.
 pub fn reopen(
     old: &Config,
     new: &Config,
@@ -136,7 +137,8 @@ fn bindable(config: &Config, port: u16, flag: &str) -> Result<Vec<SocketAddr>, F
     })
 }
 
-/// The addresses of `bind` that are `free`. Those with a `-` may be missing, and so may those of a family that this machine lacks.
+/// The addresses of `bind` that are `free`. Those with a `-` may be missing, and so may those of a
+/// family that this machine lacks.
 fn available(
     config: &Config,
     port: u16,
@@ -283,8 +285,8 @@ fn open_unix(config: &Config, path: &Path) -> Result<(UnixListener, UnixSocketFi
     Ok((socket.into(), file))
 }
 
-/// Removes what is in the way, as Redis does: the socket that a server left which did not end cleanly, or another file. The socket of a living server,
-/// and a directory, are left alone.
+/// Removes what is in the way, as Redis does: the socket that a server left which did not end
+/// cleanly, or another file. The socket of a living server, and a directory, are left alone.
 fn remove_stale(path: &Path) -> Result<(), Failure> {
     let advice = "choose another path with --unixsocket";
     let shown = path.display();

@@ -81,7 +81,8 @@ fn run() -> Result<(), Failure> {
     if daemon::detach(&config)? {
         return Ok(());
     }
-    // Whoever looks at the list of processes may have seen a password by now; nobody does from here on.
+    // Whoever looks at the list of processes may have seen a password by now; nobody does from here
+    // on.
     let title = title::Title::take(&config, file.as_deref());
     logs::abort_on_panic();
     info!(

@@ -16,7 +16,8 @@ pub struct Oom {
 }
 
 impl Oom {
-    /// Makes the score what the configuration says. What it was before comes back with `oom-score-adj no`.
+    /// Makes the score what the configuration says. What it was before comes back with
+    /// `oom-score-adj no`.
     pub fn follow(&self, config: &Config) -> io::Result<()> {
         let mut scores = self.scores.lock().unwrap_or_else(PoisonError::into_inner);
         let (found, now) = match *scores {

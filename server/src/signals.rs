@@ -1,7 +1,7 @@
 //! SIGTERM and SIGINT end the server as `shutdown-on-sigterm` and `shutdown-on-sigint` say, and a
-//! second SIGINT at once, as in Redis. SIGHUP opens the log's file anew and ends nothing: a terminal
-//! that closes sends it. SIGXFSZ is ignored: a file that may not grow any more is an error of the
-//! write, as on a full disk, and not the end.
+//! second SIGINT at once, as in Redis. SIGHUP opens the log's file anew and ends nothing: a
+//! terminal that closes sends it. SIGXFSZ is ignored: a file that may not grow any more is an error
+//! of the write, as on a full disk, and not the end.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -28,8 +28,8 @@ impl Ends {
     }
 }
 
-/// From here on signals do not kill the process. While it starts, and reads its files, they end it at once: what is in memory is not all, and the
-/// files have it.
+/// From here on signals do not kill the process. While it starts, and reads its files, they end it
+/// at once: what is in memory is not all, and the files have it.
 pub fn catch(log_file: Reopen) -> io::Result<Ends> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ])?;
     let ends = Ends::default();

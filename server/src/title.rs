@@ -1,7 +1,10 @@
-//! What the list of processes shows of this one: a title in place of the words of the command line, which may hold a password.
+//! What the list of processes shows of this one: a title in place of the words of the command line,
+//! which may hold a password.
 //!
-//! The kernel shows the memory in which it put these words when it started the program. They are written over through `/proc/self/mem`, as far as that
-//! memory goes: a title that is longer is cut. Nothing in the process reads them any more, and what does gets other text, and no other memory.
+//! The kernel shows the memory in which it put these words when it started the program. They are
+//! written over through `/proc/self/mem`, as far as that memory goes: a title that is longer is
+//! cut. Nothing in the process reads them any more, and what does gets other text, and no other
+//! memory.
 
 use std::fs;
 use std::io;
@@ -27,7 +30,8 @@ pub struct Title {
 }
 
 impl Title {
-    /// Shows the title that the configuration asks for. Where it asks for none, only secrets are hidden. `file` is the configuration file.
+    /// Shows the title that the configuration asks for. Where it asks for none, only secrets are
+    /// hidden. `file` is the configuration file.
     pub fn take(config: &Config, file: Option<&str>) -> Self {
         let memory = memory().ok();
         let name = std::env::args_os().next().unwrap_or_default();
@@ -122,7 +126,8 @@ fn write(memory: &Range<u64>, bytes: &[u8]) -> io::Result<()> {
 /// Hides the values of secret parameters among words that NULs part. Whether there were any.
 fn hide(words: &mut [u8]) -> bool {
     let mut hidden = false;
-    // The next word is a value, whatever it looks like; those behind it are as long as they do not begin a flag.
+    // The next word is a value, whatever it looks like; those behind it are as long as they do not
+    // begin a flag.
     let (mut first, mut more) = (false, false);
     for word in words.split_mut(|byte| *byte == 0) {
         let begins = word.starts_with(b"--") && !first;
@@ -144,7 +149,8 @@ fn hide(words: &mut [u8]) -> bool {
     hidden
 }
 
-/// Where a secret may begin in a word like `--requirepass`, `--requirepass=secret` or `--requirepass secret`. `None` where it is another flag.
+/// Where a secret may begin in a word like `--requirepass`, `--requirepass=secret` or
+/// `--requirepass secret`. `None` where it is another flag.
 fn secret_from(word: &[u8]) -> Option<usize> {
     let end = word
         .iter()

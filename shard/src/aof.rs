@@ -1,17 +1,21 @@
 //! The append-only log of a shard on its way to disk, and the replies that wait for it.
 //!
-//! No reply leaves before its record is as safe as `appendfsync` says. That holds for a connection's output, for batches of replies to other shards,
-//! and for what is answered late: all wait for the *frontier*.
+//! No reply leaves before its record is as safe as `appendfsync` says. That holds for a
+//! connection's output, for batches of replies to other shards, and for what is answered late: all
+//! wait for the *frontier*.
 //!
-//! `everysec` and `no`: the system must have the record, so that a kill of the process takes nothing that was answered. At the end of a turn, before
-//! any of its replies leave, the shard writes all that the turn has said with one system call of its own. The shard's ring would hand each
-//! write to a thread (ext4 takes none at once), which costs two switches and lets everybody wait for them; the call itself takes about a microsecond, and what the
-//! records take to copy. Syncs are left to a task ([`writer`]), through the ring, and records are appended meanwhile.
+//! `everysec` and `no`: the system must have the record, so that a kill of the process takes
+//! nothing that was answered. At the end of a turn, before any of its replies leave, the shard
+//! writes all that the turn has said with one system call of its own. The shard's ring would hand
+//! each write to a thread (ext4 takes none at once), which costs two switches and lets everybody
+//! wait for them; the call itself takes about a microsecond, and what the records take to copy.
+//! Syncs are left to a task ([`writer`]), through the ring, and records are appended meanwhile.
 //!
-//! `always`: the record must be on disk. The task writes and syncs it, and the shard goes on meanwhile (with the epoll driver, writes block it). One
-//! sync serves all who wait (group commit).
+//! `always`: the record must be on disk. The task writes and syncs it, and the shard goes on
+//! meanwhile (with the epoll driver, writes block it). One sync serves all who wait (group commit).
 //!
-//! The task also writes where the shard cannot: while a file is being opened, and again what could not be written.
+//! The task also writes where the shard cannot: while a file is being opened, and again what could
+//! not be written.
 //!
 //! A transaction over several shards is answered when no crash can take it any more (see `commits`); until then the frontier of each
 //! participant stays before its share: what came after may have seen it, and is not answered before it is certain. Where it only read what is
@@ -64,7 +68,8 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::locks::ItemId;
 
-/// So long at most what is said waits for the sync of others to end, give or take the timer's own millisecond.
+/// So long at most what is said waits for the sync of others to end, give or take the timer's own
+/// millisecond.
 const GATHER_FOR: Duration = Duration::from_millis(1);
 
 /// Bytes that may wait for a disk that does not keep up; beyond, writes are refused.
@@ -220,8 +225,8 @@ impl Shard {
         self.wake_log();
     }
 
-    /// Once a turn, before what it has for others leaves: writes what was said, or lets the task have it. Returns whether anybody may be answered who could
-    /// not before.
+    /// Once a turn, before what it has for others leaves: writes what was said, or lets the task
+    /// have it. Returns whether anybody may be answered who could not before.
     #[inline]
     pub(crate) fn flush_journal(&mut self) -> bool {
         self.effects.journal.has_more() && self.flush_records()
@@ -355,7 +360,8 @@ impl Shard {
         }
     }
 
-    /// More is safe, or nobody waits for that: lets those know whose transactions are certain by it.
+    /// More is safe, or nobody waits for that: lets those know whose transactions are certain by
+    /// it.
     fn tell_certain(&mut self) {
         let Some(untold) = self.log.untold else {
             return;
@@ -416,7 +422,8 @@ impl Shard {
         step
     }
 
-    /// The task is at nothing that the shard would have to wait for: a turn writes what was said meanwhile.
+    /// The task is at nothing that the shard would have to wait for: a turn writes what was said
+    /// meanwhile.
     fn end_step(&mut self) {
         self.log.busy = false;
         if self.effects.journal.has_more() && self.log.appends() {

@@ -248,7 +248,8 @@ impl Shard {
         self.effects.waits.push_ready(key, Some(id));
     }
 
-    /// Runs a waiter's command again, and answers it where that was the end of its wait; `ends` are answers that are to wait.
+    /// Runs a waiter's command again, and answers it where that was the end of its wait; `ends` are
+    /// answers that are to wait.
     fn serve(&mut self, id: WaiterId, ends: &mut Vec<Behind>) {
         let Some(Waiter::Here(blocked)) = self.effects.waits.get(id) else {
             return;

@@ -138,7 +138,8 @@ impl Config {
         Ok(())
     }
 
-    /// Gives the parameter `name` the value that this machine allows, which nobody has asked for: CONFIG REWRITE leaves it as it was.
+    /// Gives the parameter `name` the value that this machine allows, which nobody has asked for:
+    /// CONFIG REWRITE leaves it as it was.
     pub fn adapt(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         let row = Parameter::find(name).ok_or(ConfigError::Unknown)?;
         row.set(self, value)?;
@@ -146,7 +147,8 @@ impl Config {
         Ok(())
     }
 
-    /// The parameters that were given a value other than Redis's default, and have no effect in percore.
+    /// The parameters that were given a value other than Redis's default, and have no effect in
+    /// percore.
     pub fn without_effect(&self) -> Vec<&'static str> {
         let defaults = Self::default();
         PARAMETERS

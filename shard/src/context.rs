@@ -344,7 +344,8 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Whether what has expired is not to be removed. A command that writes and was on its way before the pause puts something in its place.
+    /// Whether what has expired is not to be removed. A command that writes and was on its way
+    /// before the pause puts something in its place.
     pub(crate) fn keeps_expired(&self) -> bool {
         self.effects.expiry_paused && !self.command.command().flags.contains(Flags::WRITE)
     }
@@ -544,7 +545,8 @@ impl Context<'_> {
         self.exchange(key, deadline, make);
     }
 
-    /// The same where the look-up before has noted the use. As in Redis the new value goes on with the use of the old one.
+    /// The same where the look-up before has noted the use. As in Redis the new value goes on with
+    /// the use of the old one.
     fn exchange(
         &mut self,
         key: &[u8],

@@ -1,8 +1,11 @@
-//! Two servers must not write the same files: each would cut off, replace and remove what the other has written.
+//! Two servers must not write the same files: each would cut off, replace and remove what the other
+//! has written.
 //!
-//! A server holds a lock (flock) on a file beside what it writes: beside its append-only log while there is one, and beside its snapshot while there
-//! are save points. So servers that share a directory under other names, or keep nothing, do not hinder one another. The system takes a lock away
-//! when its process ends, however that is; the files go at an orderly end, and hinder nobody where they stay.
+//! A server holds a lock (flock) on a file beside what it writes: beside its append-only log while
+//! there is one, and beside its snapshot while there are save points. So servers that share a
+//! directory under other names, or keep nothing, do not hinder one another. The system takes a lock
+//! away when its process ends, however that is; the files go at an orderly end, and hinder nobody
+//! where they stay.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -110,8 +113,9 @@ impl Place {
 pub struct DataLocks(Mutex<Vec<(Place, File)>>);
 
 impl DataLocks {
-    /// Takes the locks for what a server with this configuration writes, and lets go of those for snapshots that it does not write any more. That
-    /// of a log is kept: its last records may be on their way. Waits at most for `patience` for another server's end.
+    /// Takes the locks for what a server with this configuration writes, and lets go of those for
+    /// snapshots that it does not write any more. That of a log is kept: its last records may be on
+    /// their way. Waits at most for `patience` for another server's end.
     pub fn take(&self, config: &Config, patience: Duration) -> Result<(), Held> {
         let mut wanted = Vec::new();
         if config.appendonly {
@@ -156,7 +160,8 @@ impl DataLocks {
             return Ok(());
         }
         if let Some(folder) = &place.folder {
-            // Synced, as a log's folder is. Where it cannot be made, neither can the log, and that is told then.
+            // Synced, as a log's folder is. Where it cannot be made, neither can the log, and that
+            // is told then.
             let _ = folder.make();
         }
         let began = Instant::now();

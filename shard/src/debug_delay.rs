@@ -1,6 +1,8 @@
-//! Saving and loading slowed down, so that tests can look at what goes on meanwhile: `rdb-key-save-delay` and `key-load-delay`.
+//! Saving and loading slowed down, so that tests can look at what goes on meanwhile:
+//! `rdb-key-save-delay` and `key-load-delay`.
 //!
-//! A shard that waits goes on serving. What is left of a wait ends when the parameter changes, so that nobody has to sit one out.
+//! A shard that waits goes on serving. What is left of a wait ends when the parameter changes, so
+//! that nobody has to sit one out.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -11,7 +13,8 @@ use crate::shard::Shard;
 /// How often who waits looks whether he still has to.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// The wait that belongs to so many keys, in microseconds a key; negative: one microsecond for so many keys.
+/// The wait that belongs to so many keys, in microseconds a key; negative: one microsecond for so
+/// many keys.
 fn delay_after(keys: u64, delay_us: i64) -> Duration {
     let us = match delay_us {
         0 => 0,
@@ -21,7 +24,8 @@ fn delay_after(keys: u64, delay_us: i64) -> Duration {
     Duration::from_micros(us)
 }
 
-/// Waits after so many keys as long as `delay_us` says, and as long as that stays what it is and `goes_on` holds.
+/// Waits after so many keys as long as `delay_us` says, and as long as that stays what it is and
+/// `goes_on` holds.
 pub async fn wait_after(
     shard: &RefCell<Shard>,
     keys: u64,

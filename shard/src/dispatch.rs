@@ -114,7 +114,8 @@ impl Shard {
         self.limit_replies(client);
     }
 
-    /// Runs one command of a client's input, or begins to. False where it cannot run before something else has happened.
+    /// Runs one command of a client's input, or begins to. False where it cannot run before
+    /// something else has happened.
     #[inline(always)]
     fn take_command(
         &mut self,
@@ -252,7 +253,8 @@ impl Shard {
     }
 
     /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
-    // Always inlined, here and below: left to the compiler it was a call, for the sake of renamed commands, and a GET took 5 % more of the CPU.
+    // Always inlined, here and below: left to the compiler it was a call, for the sake of renamed
+    // commands, and a GET took 5 % more of the CPU.
     #[inline(always)]
     fn route(&mut self, client: &mut Client, args: &Args<'_>, resolved: Resolved) {
         let id = match &resolved {

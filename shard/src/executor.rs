@@ -67,7 +67,8 @@ impl Driver {
         Self::UringPlain,
     ];
 
-    /// Finds the best driver this kernel allows. `Err` where `wanted` is io_uring and the kernel has none, or none that is permitted.
+    /// Finds the best driver this kernel allows. `Err` where `wanted` is io_uring and the kernel
+    /// has none, or none that is permitted.
     pub fn probe(wanted: IoDriver, ring_is_permitted: bool) -> io::Result<Self> {
         if wanted == IoDriver::Epoll {
             return Ok(Self::Epoll);

@@ -1,7 +1,8 @@
 //! When fields of hashes are to be removed: an index by time of the hashes of one shard that have fields which expire.
 //!
-//! Readers do not see an expired field, so the index only has to find them some time. It may name a key that is no such hash any more, and it
-//! learns of a hash with deadlines through the events that can bring one about. A database that moves (SWAPDB) takes its part of the index with it.
+//! Readers do not see an expired field, so the index only has to find them some time. It may name a
+//! key that is no such hash any more, and it learns of a hash with deadlines through the events
+//! that can bring one about. A database that moves (SWAPDB) takes its part of the index with it.
 //!
 //! Invariant: a hash stands in it once, however often its fields get other deadlines.
 

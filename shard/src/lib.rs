@@ -2,7 +2,8 @@
 //!
 //! A tour, in the order in which a command meets it. What stands beside a file in a folder of its name belongs to it.
 //!
-//! - [`listening`] is what is listened on; [`accept`] takes a connection; [`connection`] is its task: receive, run, send. [`client`] is what the shard knows of it: replies in order, output.
+//! - [`listening`] is what is listened on; [`accept`] takes a connection; [`connection`] is its
+//!   task: receive, run, send. [`client`] is what the shard knows of it: replies in order, output.
 //! - [`dispatch`] parses and looks the verb up once; a command runs here, on its [`slot`]'s owner, or through the coordinator. Who refuses it, which
 //!   function runs it and what must come before it are beside that.
 //! - [`mailbox`] carries batches of commands to another shard and of replies back.
@@ -15,7 +16,8 @@
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start, [`aof`] is the log; [`check`] tells what is in the files.
 //! - [`timing`] measures every command for SLOWLOG and LATENCY; [`stats`] counts, [`metrics`] is what a scraper gets, [`monitor`] shows what runs.
 //! - [`data_lock`] keeps two servers from writing the same files.
-//! - [`stop`] ends the server; [`permitted`] says which system calls may be tried where a filter may be.
+//! - [`stop`] ends the server; [`permitted`] says which system calls may be tried where a filter
+//!   may be.
 //! - [`digest`] tells whether two servers hold the same.
 //! - [`shard`] is everything one shard owns; [`process`] what they share; [`executor`] the driver they run on, and which thread runs which.
 

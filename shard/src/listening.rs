@@ -1,8 +1,9 @@
 //! What the shards listen on, and how that changes while the server runs.
 //!
-//! The binary opens sockets, because it knows addresses, rights and files; a shard only accepts from them. When CONFIG SET changes `bind`, `port` or
-//! `unixsocket`, the new sockets listen before anything old is given up, so a change that fails leaves everything as it was. Each shard then takes
-//! its own, and what it accepted from before is closed. Connections stay.
+//! The binary opens sockets, because it knows addresses, rights and files; a shard only accepts
+//! from them. When CONFIG SET changes `bind`, `port` or `unixsocket`, the new sockets listen before
+//! anything old is given up, so a change that fails leaves everything as it was. Each shard then
+//! takes its own, and what it accepted from before is closed. Connections stay.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -30,7 +31,8 @@ pub struct Refused {
 
 /// What the binary does for CONFIG SET.
 pub trait Host: Send + Sync {
-    /// Makes the process go by `new` in place of `old`: its sockets, its title, what the kernel knows of it. On an error nothing has changed.
+    /// Makes the process go by `new` in place of `old`: its sockets, its title, what the kernel
+    /// knows of it. On an error nothing has changed.
     fn change(&self, old: &Config, new: &Config) -> Result<Sockets, Refused>;
 }
 
@@ -43,8 +45,8 @@ pub struct Sockets {
     pub unix: Option<Option<UnixListener>>,
 }
 
-/// The addresses that are listened on, and what is new among them. Those that stay are not opened anew: who connects there meanwhile would be lost
-/// with the old socket.
+/// The addresses that are listened on, and what is new among them. Those that stay are not opened
+/// anew: who connects there meanwhile would be lost with the old socket.
 pub struct Tcp<New> {
     pub addresses: Vec<SocketAddr>,
     /// Listeners: of each shard where it is for all.
@@ -111,7 +113,8 @@ impl Exchange {
         let _ = self.host.set(host);
     }
 
-    /// Makes the process go by `new`. Shards are still to be told. Called under the lock of the configuration, so one change follows another.
+    /// Makes the process go by `new`. Shards are still to be told. Called under the lock of the
+    /// configuration, so one change follows another.
     pub(crate) fn change(&self, old: &Config, new: &Config) -> Result<(), Refused> {
         let Some(host) = self.host.get() else {
             return Ok(());

@@ -47,7 +47,8 @@ pub struct Ledger {
     peak: AtomicU64,
     /// Unix seconds of that.
     peak_s: AtomicU64,
-    /// Unix milliseconds since when memory is beyond `maxmemory`, 0 while it is not; and milliseconds that it was before, together.
+    /// Unix milliseconds since when memory is beyond `maxmemory`, 0 while it is not; and
+    /// milliseconds that it was before, together.
     exceeded_since_ms: AtomicU64,
     exceeded_ms: AtomicU64,
     used_by_thread: fn() -> isize,
@@ -140,7 +141,8 @@ impl Ledger {
         }
     }
 
-    /// Milliseconds that memory was beyond `maxmemory`, together, and of these those since it last rose above.
+    /// Milliseconds that memory was beyond `maxmemory`, together, and of these those since it last
+    /// rose above.
     pub fn exceeded_ms(&self, now_ms: u64) -> (u64, u64) {
         let current = match self.exceeded_since_ms.load(Ordering::Relaxed) {
             0 => 0,
@@ -168,7 +170,8 @@ impl Ledger {
         self.accounts.iter().any(|account| account.owed() > 0)
     }
 
-    /// Values that the undertaker has still to free, and those that it has freed since [`Self::count_anew`].
+    /// Values that the undertaker has still to free, and those that it has freed since
+    /// [`Self::count_anew`].
     pub fn lazily_freed(&self) -> (u64, u64) {
         let freed = self.freed_objects.load(Ordering::Relaxed);
         let buried = self.buried_objects.load(Ordering::Relaxed);
@@ -176,7 +179,8 @@ impl Ledger {
         (buried.saturating_sub(freed), freed.saturating_sub(before))
     }
 
-    /// Counts from nothing again (CONFIG RESETSTAT): what is freed, and how long memory is beyond its limit.
+    /// Counts from nothing again (CONFIG RESETSTAT): what is freed, and how long memory is beyond
+    /// its limit.
     pub fn count_anew(&self) {
         self.exceeded_since_ms.store(0, Ordering::Relaxed);
         self.exceeded_ms.store(0, Ordering::Relaxed);

@@ -4,8 +4,9 @@
 //! may overtake one another. A paused command stays unread in its connection's input and is looked at again at the end of the pause. So nothing
 //! paused holds a lock or a slot.
 //!
-//! Whoever asked for the pause is answered once every shard goes by it and all that their connections had sent before has had its reply: from
-//! then on nothing changes any key. What has expired is hidden and stays until the end of the pause, and nothing is evicted.
+//! Whoever asked for the pause is answered once every shard goes by it and all that their
+//! connections had sent before has had its reply: from then on nothing changes any key. What has
+//! expired is hidden and stays until the end of the pause, and nothing is evicted.
 
 use std::sync::PoisonError;
 

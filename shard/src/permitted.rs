@@ -1,9 +1,10 @@
 //! System calls that only make things better, where a filter may be that kills whoever makes them.
 //!
-//! Service managers and containers hand filters of system calls (seccomp) to what they start, and some answer a call that they do not like with
-//! SIGSYS: the unit that Debian ships for Redis does so with `sched_setaffinity` and `setpriority`. Nothing tells a process what its filter
-//! says, short of making the call. So where there is a filter, the program starts itself once for each kind of call; who comes back alive was
-//! permitted. Where there is none, nothing is started.
+//! Service managers and containers hand filters of system calls (seccomp) to what they start, and
+//! some answer a call that they do not like with SIGSYS: the unit that Debian ships for Redis does
+//! so with `sched_setaffinity` and `setpriority`. Nothing tells a process what its filter says,
+//! short of making the call. So where there is a filter, the program starts itself once for each
+//! kind of call; who comes back alive was permitted. Where there is none, nothing is started.
 
 use std::process::{Child, Command, Stdio};
 
@@ -117,7 +118,8 @@ impl Trying {
     }
 }
 
-/// In a process that was started to try: does so, and returns true. Then there is nothing else to do.
+/// In a process that was started to try: does so, and returns true. Then there is nothing else to
+/// do.
 pub fn tried() -> bool {
     let Ok(name) = std::env::var(TRIES) else {
         return false;

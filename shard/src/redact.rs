@@ -44,7 +44,8 @@ pub fn shown<'a>(command: CommandId, args: &Args<'a>) -> Vec<&'a [u8]> {
     shown
 }
 
-/// Hides the secrets among pairs of parameters and values. Where one has no partner, which words are values cannot be known behind a secret.
+/// Hides the secrets among pairs of parameters and values. Where one has no partner, which words
+/// are values cannot be known behind a secret.
 fn hide_values(pairs: &mut [&[u8]]) {
     let mut hides_all = false;
     let is_whole = pairs.len().is_multiple_of(2);
@@ -60,7 +61,8 @@ fn hide_values(pairs: &mut [&[u8]]) {
     }
 }
 
-/// Whether the value of this parameter is nobody's business. That of one that there is not may be a secret under a misspelled name.
+/// Whether the value of this parameter is nobody's business. That of one that there is not may be a
+/// secret under a misspelled name.
 fn is_secret(parameter: &[u8]) -> bool {
     let name = std::str::from_utf8(parameter).unwrap_or_default();
     Parameter::find(name).is_none_or(|row| row.is(Flag::Sensitive))

@@ -166,7 +166,8 @@ pub struct Shard {
     /// The process is going down: connections close once their replies are out.
     pub stopping: bool,
     pub(crate) drained: bool,
-    /// The attempt to end the server for which its connections are quiet, and which waits for its log.
+    /// The attempt to end the server for which its connections are quiet, and which waits for its
+    /// log.
     pub(crate) quiet_for_stop: Option<u64>,
     /// When the shard's thread ends even if connections are left.
     pub(crate) stop_by: Option<Instant>,

@@ -144,8 +144,8 @@ pub(crate) struct UnderWay {
     pub unaware: usize,
     /// It is whole.
     pub saved: bool,
-    /// It is not wanted any more (all keys are gone, or the server ends, or goes on after all): that
-    /// it comes to nothing is no failure.
+    /// It is not wanted any more (all keys are gone, or the server ends, or goes on after all):
+    /// that it comes to nothing is no failure.
     pub given_up: bool,
 }
 
@@ -291,7 +291,8 @@ impl Snapshots {
         self.keys_written.fetch_add(keys, Ordering::Relaxed);
     }
 
-    /// Of what is being written: keys that the file has, and those that it is to have. Zeros while there is none.
+    /// Of what is being written: keys that the file has, and those that it is to have. Zeros while
+    /// there is none.
     pub fn written(&self) -> (u64, u64) {
         if lock(&self.under_way).is_none() {
             return (0, 0);
@@ -368,8 +369,8 @@ impl Snapshots {
         meant.is_some_and(|it| it.given_up)
     }
 
-    /// All keys are gone: a snapshot of what there was is not wanted any more, unless a command waits for it. As in Redis the file that
-    /// there is stays, and so do the changes since then.
+    /// All keys are gone: a snapshot of what there was is not wanted any more, unless a command
+    /// waits for it. As in Redis the file that there is stays, and so do the changes since then.
     pub fn give_up_dump(&self) {
         let mut under_way = lock(&self.under_way);
         let meant =
@@ -391,7 +392,8 @@ impl Snapshots {
         meant.map(|it| it.writer.pieces.clone())
     }
 
-    /// Lets one that is under way fail soon: the last one before the end is to begin, or is not wanted any more.
+    /// Lets one that is under way fail soon: the last one before the end is to begin, or is not
+    /// wanted any more.
     pub(crate) fn give_up_for_the_end(&self) {
         if let Some(under_way) = &mut *lock(&self.under_way) {
             under_way.give_up();

@@ -35,7 +35,8 @@ pub struct Stats {
     pub sleeps: u64,
     /// Turns, which are the cycles of this event loop.
     pub turns: u64,
-    /// Microseconds of CPU that the shard's thread has taken, as it last counted; none where another shard counts for it.
+    /// Microseconds of CPU that the shard's thread has taken, as it last counted; none where
+    /// another shard counts for it.
     pub busy_us: u64,
     /// Microseconds that the clock has looked for expired keys, and how often it left some for later.
     pub expiry_us: u64,

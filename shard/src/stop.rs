@@ -1,7 +1,8 @@
-//! A clean end: what is to be saved is saved, no new connections come, every client gets the replies that are due or a close between two of
-//! them, and then the threads return.
+//! A clean end: what is to be saved is saved, no new connections come, every client gets the
+//! replies that are due or a close between two of them, and then the threads return.
 //!
-//! What can refuse comes first ([`attempt`]): a server that cannot save its data goes on serving, as if nobody had asked.
+//! What can refuse comes first ([`attempt`]): a server that cannot save its data goes on serving,
+//! as if nobody had asked.
 
 pub mod attempt;
 
@@ -21,7 +22,8 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::attempt::Attempt;
 
-/// Looks of the driver after the last task, until it has cancelled what connections had in flight, and closed their sockets.
+/// Looks of the driver after the last task, until it has cancelled what connections had in flight,
+/// and closed their sockets.
 const LAST_LOOKS: u32 = 3;
 
 /// How long one takes, to which the timer adds up to its own millisecond.
@@ -228,8 +230,8 @@ impl Shard {
     }
 }
 
-/// Lets the driver close for the kernel what has been closed here. What a ring has in flight otherwise lives on until it is taken apart, which is after
-/// the process has gone.
+/// Lets the driver close for the kernel what has been closed here. What a ring has in flight
+/// otherwise lives on until it is taken apart, which is after the process has gone.
 pub(crate) async fn sockets_closed() {
     for _ in 0..LAST_LOOKS {
         monoio::time::sleep(LAST_LOOK).await;

@@ -92,7 +92,8 @@ impl Timing {
     }
 }
 
-/// Microseconds of CPU that the calling thread has taken. That is the time that it spends in its event loop: it waits without a core.
+/// Microseconds of CPU that the calling thread has taken. That is the time that it spends in its
+/// event loop: it waits without a core.
 fn thread_busy_us() -> u64 {
     let taken = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(taken.tv_sec).unwrap_or(0);

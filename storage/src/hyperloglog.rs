@@ -87,8 +87,9 @@ pub fn mark_stale(value: &mut [u8]) {
     }
 }
 
-/// Adds `element` to a string that [`encoding`] accepted. True where a register changed; the cached count is stale then.
-/// A sparse string that would grow beyond `sparse_bytes_max` (`hll-sparse-max-bytes`, which counts the header) becomes dense.
+/// Adds `element` to a string that [`encoding`] accepted. True where a register changed; the cached
+/// count is stale then. A sparse string that would grow beyond `sparse_bytes_max`
+/// (`hll-sparse-max-bytes`, which counts the header) becomes dense.
 pub fn add(value: &mut Vec<u8>, element: &[u8], sparse_bytes_max: usize) -> Result<bool, Corrupt> {
     let (register, run) = place(element);
     let changed = match encoding(value) {
@@ -377,7 +378,8 @@ fn raise_sparse(value: &mut Vec<u8>, n: usize, to: u8, bytes_max: usize) -> Resu
     push_part(&mut written, to, 1);
     push_part(&mut written, hit.value, hit.first + hit.length - n - 1);
     let replaced = hit.at..value.len().min(hit.at + hit.width);
-    // A long run whose second byte is missing counts in full, as in Redis: what takes its place is one byte short.
+    // A long run whose second byte is missing counts in full, as in Redis: what takes its place is
+    // one byte short.
     let grown = value.len() + written.len() - hit.width;
     if grown > value.len() && grown > bytes_max {
         make_dense(value)?;

@@ -95,7 +95,8 @@ impl Group {
         self.entries_read = entries_read;
     }
 
-    /// Takes note that the entry `id` was delivered for the first time. It is the first one behind the last that was.
+    /// Takes note that the entry `id` was delivered for the first time. It is the first one behind
+    /// the last that was.
     pub fn advance(&mut self, id: StreamId, stream: &Counts) {
         if id <= self.last_id {
             return;
@@ -295,8 +296,9 @@ impl Counts {
         self.len == 0 && since <= self.last_id || since < self.first_id
     }
 
-    /// How many entries had been appended when `id` was the last: its place in the stream's whole history, where that can be known. Below
-    /// the first entry that is left it is the place of the one before that, since what has gone is to be delivered to nobody.
+    /// How many entries had been appended when `id` was the last: its place in the stream's whole
+    /// history, where that can be known. Below the first entry that is left it is the place of the
+    /// one before that, since what has gone is to be delivered to nobody.
     pub fn rank_of(&self, id: StreamId) -> Option<u64> {
         if self.entries_added == 0 {
             return Some(0);

@@ -202,7 +202,8 @@ fn same_but_lag(old: &Value, new: &Value) -> bool {
         })
 }
 
-/// The same groups, but for numbers of entries read and left that the older one told, rightly or not.
+/// The same groups, but for numbers of entries read and left that the older one told, rightly or
+/// not.
 fn same_but_counts(old: &Value, new: &Value) -> bool {
     let same_group = |old: &Value, new: &Value| -> Option<bool> {
         let (old, new) = (old.elements()?, new.elements()?);

@@ -341,7 +341,7 @@ fn dangerous_commands_and_parameters_ask_the_configuration() {
         for shards in SHARDS {
             let server = Server::start(Options::shards(shards).flags(&flags));
             for command in [
-                "DEBUG JMAP",
+                "DEBUG NOTHING",
                 "DEBUG SLEEP 0",
                 "CONFIG SET dir /tmp",
                 "CONFIG SET dbfilename x.rdb",

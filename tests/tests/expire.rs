@@ -185,7 +185,8 @@ fn a_field_found_dead_is_counted_no_more() {
     }
 }
 
-/// How a hash with a field that dies, and a key that dies, come to another place. `h` and `k` stand in database `@`, and `&` is the next one.
+/// How a hash with a field that dies, and a key that dies, come to another place. `h` and `k` stand
+/// in database `@`, and `&` is the next one.
 const MOVES: [&[&str]; 12] = [
     &[],
     &["SWAPDB @ &"],

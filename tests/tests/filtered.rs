@@ -9,7 +9,8 @@ use tests::binary::binary;
 use tests::server::{START_TIME_MAX, eventually};
 use tests::{Options, Server};
 
-/// What the unit that Debian ships for Redis kills with `SystemCallFilter=~ @privileged @resources`, as far as a server could come to call it.
+/// What the unit that Debian ships for Redis kills with `SystemCallFilter=~ @privileged
+/// @resources`, as far as a server could come to call it.
 const DEBIAN: &[c_long] = &[
     libc::SYS_ioprio_set,
     libc::SYS_mbind,

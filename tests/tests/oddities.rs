@@ -60,11 +60,13 @@ fn a_lag_is_what_is_left_to_deliver() {
         };
         group.last().cloned()
     };
-    // Redis 7.4.1 says -1, 2 and 1: it believes ENTRIESREAD, and counts what was cut off before it was read. Later ones have mended that.
+    // Redis 7.4.1 says -1, 2 and 1: it believes ENTRIESREAD, and counts what was cut off before it
+    // was read. Later ones have mended that.
     assert_eq!(lag_of("3", "PING"), Some(Value::Integer(2)));
     assert_eq!(lag_of("0", "XTRIM s MAXLEN 1"), Some(Value::Integer(1)));
     assert_eq!(lag_of("1", "XTRIM s MAXLEN 0"), Some(Value::Integer(0)));
-    // What was deleted before the first entry that is left is of no concern; what is gone among the others makes it unknown.
+    // What was deleted before the first entry that is left is of no concern; what is gone among the
+    // others makes it unknown.
     assert_eq!(lag_of("-1", "XDEL s 1-1"), Some(Value::Integer(1)));
     assert_eq!(lag_of("-1", "XDEL s 2-1"), Some(Value::Null("$-1")));
 }
@@ -146,7 +148,8 @@ fn replies_are_not_switched_off_within_a_transaction() {
 
 const NO_SWEEP: &str = "DEBUG SET-ACTIVE-EXPIRE 0";
 
-/// Asks a server whose clock removes nothing, of a hash with two fields whose time has come, and one other.
+/// Asks a server whose clock removes nothing, of a hash with two fields whose time has come, and
+/// one other.
 fn ends_with_expired_fields(asked: &[&str], reply: &Value) {
     for fields in ["", " d x e x f x g x h x i x"] {
         let set = format!("HSET h a 1 b 2 c 3{fields}");

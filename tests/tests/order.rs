@@ -420,7 +420,8 @@ fn until_waiting(wire: &mut Wire) {
     });
 }
 
-/// Writes and ends the stream in one pipeline, again and again. Returns what the reader did not find.
+/// Writes and ends the stream in one pipeline, again and again. Returns what the reader did not
+/// find.
 fn end_streams(server: &Server, how: &str) -> Result<(), String> {
     let (mut reader, mut wire) = (server.connect(), server.connect());
     let mut manager = server.connect();
@@ -455,7 +456,8 @@ fn end_streams(server: &Server, how: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// It hears of the end as of any other news, though such commands need not come behind all that their connection has sent.
+/// It hears of the end as of any other news, though such commands need not come behind all that
+/// their connection has sent.
 #[test]
 fn who_hears_that_a_stream_is_gone_finds_what_was_written_before() {
     for shards in [2, 4, 8] {

@@ -483,7 +483,8 @@ fn two_servers_do_not_write_the_same_files() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// Whoever connects to a server that has ended is refused, and not accepted and then reset. What connections it had are closed.
+/// Whoever connects to a server that has ended is refused, and not accepted and then reset. What
+/// connections it had are closed.
 #[test]
 fn nothing_of_a_server_is_there_when_it_has_ended() {
     for driver in ["auto", "epoll"] {
@@ -520,7 +521,8 @@ fn nothing_of_a_server_is_there_when_it_has_ended() {
     }
 }
 
-/// What is in memory is not all yet, and the files have it: nothing is waited for, and nothing written.
+/// What is in memory is not all yet, and the files have it: nothing is waited for, and nothing
+/// written.
 #[test]
 fn a_signal_ends_it_while_it_loads() {
     for signal in ["-TERM", "-INT"] {

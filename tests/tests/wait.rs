@@ -1,4 +1,5 @@
-//! WAIT and WAITAOF, where a client waits: who ends that, and what it is told. Redis is asked the same.
+//! WAIT and WAITAOF, where a client waits: who ends that, and what it is told. Redis is asked the
+//! same.
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ fn begin_log(control: &mut Wire) {
     });
 }
 
-/// Sends `command`, waits until its client is blocked, lets `end` end that, and returns what it was told.
+/// Sends `command`, waits until its client is blocked, lets `end` end that, and returns what it was
+/// told.
 fn told(server: &Server, version: &str, command: &str, end: impl Fn(&mut Wire, i64)) -> String {
     let (mut waiter, mut control) = (server.connect(), server.connect());
     waiter.command(&["HELLO", version]);
@@ -122,7 +124,8 @@ fn who_waits_is_told_as_redis_tells_it() {
     }
 }
 
-/// Nobody waits for a sync that comes anyway: what is not synced under `no` is once the policy changes.
+/// Nobody waits for a sync that comes anyway: what is not synced under `no` is once the policy
+/// changes.
 #[test]
 fn a_change_of_policy_ends_the_wait_for_the_disk() {
     for shards in SHARDS {

@@ -1,4 +1,5 @@
-//! Users and what they may do, as far as there is one user, who may do everything. See [`crate::table`] for how to read a row.
+//! Users and what they may do, as far as there is one user, who may do everything. See
+//! [`crate::table`] for how to read a row.
 
 /// The rows of this family.
 #[doc(hidden)]

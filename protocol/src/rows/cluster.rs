@@ -1,4 +1,5 @@
-//! Clusters: what a server answers that is part of none. See [`crate::table`] for how to read a row.
+//! Clusters: what a server answers that is part of none. See [`crate::table`] for how to read a
+//! row.
 
 /// The rows of this family.
 #[doc(hidden)]

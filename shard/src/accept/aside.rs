@@ -1,8 +1,9 @@
 //! Listeners that no ring holds.
 //!
-//! An operation in flight keeps its file open until the kernel has taken its ring apart, which it begins when the process has gone: a killed
-//! server's port took connections for some milliseconds more, and reset them. So the ring waits for an epoll instance that watches the listener, and holds
-//! that alone; the listener closes with the process. A connection costs one system call more.
+//! An operation in flight keeps its file open until the kernel has taken its ring apart, which it
+//! begins when the process has gone: a killed server's port took connections for some milliseconds
+//! more, and reset them. So the ring waits for an epoll instance that watches the listener, and
+//! holds that alone; the listener closes with the process. A connection costs one system call more.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -1,5 +1,6 @@
-//! Replies that wait for the log: of connections, and to other shards. Under `appendfsync always` they wait for the disk; otherwise until the system has the records,
-//! which is mostly so at the end of the turn.
+//! Replies that wait for the log: of connections, and to other shards. Under `appendfsync always`
+//! they wait for the disk; otherwise until the system has the records, which is mostly so at the
+//! end of the turn.
 
 use crate::client::Client;
 use crate::mailbox::message::Message;
@@ -47,7 +48,8 @@ impl Shard {
         (self.awaited(gate) > self.log.frontier()).then_some(gate)
     }
 
-    /// Keeps a connection's output back until what it may tell of is safe. So too where its replies stand behind one that another shard has yet to send.
+    /// Keeps a connection's output back until what it may tell of is safe. So too where its replies
+    /// stand behind one that another shard has yet to send.
     #[inline]
     pub(crate) fn gate_client(&mut self, client: &mut Client) {
         if self.log.gates
@@ -79,7 +81,8 @@ impl Shard {
         }
     }
 
-    /// Sends a message that tells of changes behind all replies that were sent there before, also those that wait for the log.
+    /// Sends a message that tells of changes behind all replies that were sent there before, also
+    /// those that wait for the log.
     pub(crate) fn send_behind_replies(&mut self, to: ShardId, message: Message) {
         let told = self.effects.journal.total();
         let gate = Gate {

@@ -25,8 +25,8 @@ use crate::snapshot;
 /// Bytes that every snapshot begins with.
 const SNAPSHOT_MAGIC: &[u8] = b"REDIS";
 
-/// Loads `log` and begins a log of percore's with what it holds. Returns each shard's databases, and
-/// the manifest, which stands on disk.
+/// Loads `log` and begins a log of percore's with what it holds. Returns each shard's databases,
+/// and the manifest, which stands on disk.
 pub fn import(
     log: &RedisLog,
     folder: &Folder,
@@ -184,7 +184,8 @@ fn replay(
     let reader = Reader::open_at(path, range.start);
     let mut reader = reader.map_err(|error| failed(path, 0, error.to_string()))?;
     let mut done = process.progress.of_file();
-    // Nothing expires on the way: Redis recorded as DEL what had. A file begins with the first database.
+    // Nothing expires on the way: Redis recorded as DEL what had. A file begins with the first
+    // database.
     let mut player = Player::new(config, databases);
     player.selected = player.databases.index(0);
     while reader.at() < range.end {

@@ -5,7 +5,8 @@
 //! - A sync that fails tells nothing of what reached the disk. Linux drops the pages that it could not write and says so once: the next sync
 //!   succeeds, with nothing on disk. So all that was written since the last good sync is kept in memory, and is written anew, at its
 //!   place, before the next sync is believed.
-//! - Records may be appended while a sync is under way. That sync covers what was written before it began, and no more.
+//! - Records may be appended while a sync is under way. That sync covers what was written before it
+//!   began, and no more.
 //!
 //! - Where each write has to be safe before anything goes on (`appendfsync always`), writing and syncing are one operation (`O_DSYNC`): each that the
 //!   shard's ring hands to a thread of the kernel costs two switches. One that fails is done again whole.
@@ -51,7 +52,8 @@ pub trait Disk {
         reach: Reach,
     ) -> impl Future<Output = (io::Result<usize>, Vec<u8>)>;
 
-    /// Writes some of `bytes` to the place `at` and says how much: the system has it when this returns, and the caller waits as long.
+    /// Writes some of `bytes` to the place `at` and says how much: the system has it when this
+    /// returns, and the caller waits as long.
     fn append_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
 
     /// Returns when all that was written would outlast a loss of power.
@@ -189,8 +191,9 @@ impl<D: Disk> LogFile<D> {
         self.state.borrow().is_safe()
     }
 
-    /// Appends all of `bytes` or nothing: the system has them when this returns. With `until_synced` they are kept until a sync has made them
-    /// safe. Not while [`Self::write`] is under way.
+    /// Appends all of `bytes` or nothing: the system has them when this returns. With
+    /// `until_synced` they are kept until a sync has made them safe. Not while [`Self::write`] is
+    /// under way.
     pub fn append(&self, bytes: &[u8], until_synced: bool) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
         let mut done = 0;
@@ -236,11 +239,13 @@ impl<D: Disk> LogFile<D> {
 
     /// Cuts off what a failed write has left.
     fn cut_torn(&self, state: &State) {
-        // Where that fails too, the next write covers it; until then a reader finds a torn end, which it knows to cut.
+        // Where that fails too, the next write covers it; until then a reader finds a torn end,
+        // which it knows to cut.
         let _ = self.disk.cut(state.bytes);
     }
 
-    /// Makes all that was written before this safe. After a failure nothing is taken for safe that was not before.
+    /// Makes all that was written before this safe. After a failure nothing is taken for safe that
+    /// was not before.
     pub async fn sync(&self) -> io::Result<()> {
         let SyncUnderWay { up_to, again } = self.begin_sync();
         self.force(again).await?;

@@ -18,7 +18,8 @@ enum Fault {
     Works,
 }
 
-/// A disk that fails as it is told to, with what the system holds of the file and what would outlast a loss of power.
+/// A disk that fails as it is told to, with what the system holds of the file and what would
+/// outlast a loss of power.
 #[derive(Default)]
 struct State {
     faults: VecDeque<Fault>,
@@ -202,7 +203,8 @@ fn a_write_that_reached_the_system_only_is_done_again() {
     assert_eq!(disk.0.borrow().safe, b"one");
 }
 
-/// A sync during which something is appended: before the disk hears of the sync, or behind that. Returns whether each worked.
+/// A sync during which something is appended: before the disk hears of the sync, or behind that.
+/// Returns whether each worked.
 fn sync_meanwhile(log: &LogFile<Faulty>, bytes: &[u8], before: bool) -> (bool, bool) {
     let SyncUnderWay { up_to, again } = log.begin_sync();
     let mut appended = before && log.append(bytes, true).is_ok();
@@ -253,7 +255,8 @@ fn fault() -> impl Strategy<Value = Fault> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever fails: what a sync said is safe is safe, whole and in order, and without a loss of power the file is whole records.
+    /// Whatever fails: what a sync said is safe is safe, whole and in order, and without a loss of
+    /// power the file is whole records.
     #[test]
     fn what_is_said_to_be_safe_is(
         faults in proptest::collection::vec(fault(), 0..60),

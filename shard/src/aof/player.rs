@@ -1,6 +1,7 @@
 //! Runs the commands of a log on databases, without a client, a shard or another log.
 //!
-//! What a command would wake, tell or record is dropped: whoever replays looks for what is left to do (fields that expire) when all has been read.
+//! What a command would wake, tell or record is dropped: whoever replays looks for what is left to
+//! do (fields that expire) when all has been read.
 
 use protocol::args::{Args, OwnedArgs, Span};
 use protocol::reply::{Reply, Version};

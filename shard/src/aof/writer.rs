@@ -1,4 +1,5 @@
-//! The task that syncs a shard's log, and writes to it where the shard does not itself, for as long as its executor runs.
+//! The task that syncs a shard's log, and writes to it where the shard does not itself, for as long
+//! as its executor runs.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};

@@ -1,10 +1,14 @@
-//! Commands that wait until their connection's writes are safe: WAIT with replicas, WAITAOF on this server's disk and with replicas.
+//! Commands that wait until their connection's writes are safe: WAIT with replicas, WAITAOF on this
+//! server's disk and with replicas.
 //!
-//! There are no replicas, so a command that wants one waits until its time is up. One that wants the disk asks every shard, and each says so once all
-//! that it had said by then is synced: the connection's writes may be on any of them. A shard looks at how much that is while no transaction has locks
-//! there. So whatever stands before one of these writes in a log is whole in all logs by the time that all have answered.
+//! There are no replicas, so a command that wants one waits until its time is up. One that wants
+//! the disk asks every shard, and each says so once all that it had said by then is synced: the
+//! connection's writes may be on any of them. A shard looks at how much that is while no
+//! transaction has locks there. So whatever stands before one of these writes in a log is whole in
+//! all logs by the time that all have answered.
 //!
-//! The wait itself is known on the connection's own shard only, where its time runs out; the others know what to tell of whom, and forget it when told.
+//! The wait itself is known on the connection's own shard only, where its time runs out; the others
+//! know what to tell of whom, and forget it when told.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,11 @@
 //! Answers that tell a waiter of something gone.
 //!
-//! What puts something where a client waits comes behind all that its connection has written before (see `dispatch::order`). What takes a stream away
-//! under a group's reader does not: nearly every command that writes can (DEL, SET, a store, EXPIRE), nearly none of them ever does, and all of
-//! them would be slower in a pipeline. So the reader's answer waits instead. What the author has sent before is on its way to its owners
-//! already; an answer that has gone through each shard to each other one comes behind all that.
+//! What puts something where a client waits comes behind all that its connection has written before
+//! (see `dispatch::order`). What takes a stream away under a group's reader does not: nearly every
+//! command that writes can (DEL, SET, a store, EXPIRE), nearly none of them ever does, and all of
+//! them would be slower in a pipeline. So the reader's answer waits instead. What the author has
+//! sent before is on its way to its owners already; an answer that has gone through each shard to
+//! each other one comes behind all that.
 
 use crate::mailbox::batch::ReplyTo;
 use crate::mailbox::message::{Message, Visit};
@@ -44,7 +46,8 @@ impl Shard {
         }
     }
 
-    /// On a shard whose connections may have sent something: to all to which it may have gone, behind it.
+    /// On a shard whose connections may have sent something: to all to which it may have gone,
+    /// behind it.
     fn pass_on_fence(&mut self, home: ShardId, index: usize) {
         for owner in (0..self.slots.shards()).map(ShardId::new) {
             let passed: Visit = Box::new(move |shard: &mut Shard| shard.pass_fence(index));

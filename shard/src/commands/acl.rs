@@ -1,4 +1,5 @@
-//! ACL, as far as there is one user, `default`, who may do everything: what asks about users works, what changes them does not exist.
+//! ACL, as far as there is one user, `default`, who may do everything: what asks about users works,
+//! what changes them does not exist.
 
 use protocol::args::Args;
 use protocol::command::Categories;

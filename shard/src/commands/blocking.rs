@@ -24,7 +24,8 @@ use crate::error::{Error, Outcome};
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
 
-/// The time to wait that an argument means, in seconds with a fraction; none where it is 0: for ever. It ends at a time that there is.
+/// The time to wait that an argument means, in seconds with a fraction; none where it is 0: for
+/// ever. It ends at a time that there is.
 pub fn timeout(text: &[u8], now: UnixMillis) -> Result<Option<Duration>, Error> {
     let seconds = match (strtod::whole(text), LongDouble::parse(text)) {
         (Some(seconds), _) => seconds,

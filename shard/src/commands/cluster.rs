@@ -1,4 +1,5 @@
-//! CLUSTER, READONLY, READWRITE and ASKING: this server is part of no cluster, and says so as Redis does.
+//! CLUSTER, READONLY, READWRITE and ASKING: this server is part of no cluster, and says so as Redis
+//! does.
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -8,7 +9,8 @@ use crate::dispatch::handler::Answer;
 use crate::error::Error;
 use crate::shard::Shard;
 
-/// Refuses whatever is asked of a cluster. What there is to ask, and with how many arguments, stands in the command table.
+/// Refuses whatever is asked of a cluster. What there is to ask, and with how many arguments,
+/// stands in the command table.
 pub fn disabled(
     _: &mut Shard,
     _: &mut Client,

@@ -175,7 +175,8 @@ pub fn hexists(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// `HDEL key field...`: how many were there, those included whose time has come and that nobody has removed yet, as in Redis.
+/// `HDEL key field...`: how many were there, those included whose time has come and that nobody has
+/// removed yet, as in Redis.
 pub fn hdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
@@ -244,8 +245,8 @@ pub fn hincrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     Ok(())
 }
 
-/// `HRANDFIELD key [count [WITHVALUES]]`: different fields, or, where `count` is negative, any as often as they come. What has expired is removed
-/// first, so that none is drawn in vain.
+/// `HRANDFIELD key [count [WITHVALUES]]`: different fields, or, where `count` is negative, any as
+/// often as they come. What has expired is removed first, so that none is drawn in vain.
 pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut random = ctx.random.fork();
     let now = ctx.now;

@@ -25,21 +25,24 @@ impl From<Corrupt> for Error {
     }
 }
 
+/// A HyperLogLog's bytes, and how they are encoded.
+type Encoded<'c> = (&'c [u8], Encoding);
+
 /// The HyperLogLog at `key`, to read it.
-fn read<'c>(ctx: &'c mut Context<'_>, key: &[u8]) -> Result<Option<(&'c [u8], Encoding)>, Error> {
-    match ctx.string(key)? {
-        None => Ok(None),
-        Some(storage::Item::Bytes(bytes)) => Ok(Some((bytes, hll::encoding(bytes)?))),
-        Some(storage::Item::Int(_)) => Err(NotHyperLogLog.into()),
-    }
+fn read<'c>(ctx: &'c mut Context<'_>, key: &[u8]) -> Result<Option<Encoded<'c>>, Error> {
+    ctx.string(key)?.map(checked).transpose()
 }
 
-/// The encoding of the HyperLogLog at `key`, to change it.
-fn find(ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<Encoding>, Error> {
-    match ctx.find(key).map(|entry| entry.as_string()).transpose()? {
-        None => Ok(None),
-        Some(storage::Item::Bytes(bytes)) => Ok(Some(hll::encoding(bytes)?)),
-        Some(storage::Item::Int(_)) => Err(NotHyperLogLog.into()),
+/// The HyperLogLog at `key`, to change it.
+fn find<'c>(ctx: &'c mut Context<'_>, key: &[u8]) -> Result<Option<Encoded<'c>>, Error> {
+    let string = ctx.find(key).map(|entry| entry.as_string()).transpose()?;
+    string.map(checked).transpose()
+}
+
+fn checked(string: storage::Item<'_>) -> Result<Encoded<'_>, Error> {
+    match string {
+        storage::Item::Bytes(bytes) => Ok((bytes, hll::encoding(bytes)?)),
+        storage::Item::Int(_) => Err(NotHyperLogLog.into()),
     }
 }
 
@@ -147,7 +150,7 @@ pub fn pfmerge(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
 pub fn pfdebug(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (what, key) = (&args[1], &args[2]);
     let (value, encoding) =
-        read(ctx, key)?.ok_or(Error::new("ERR The specified key does not exist"))?;
+        find(ctx, key)?.ok_or(Error::new("ERR The specified key does not exist"))?;
     if is(what, "GETREG") {
         let mut registers = Registers::default();
         registers.merge(value)?;

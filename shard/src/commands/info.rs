@@ -378,7 +378,8 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
             "aof_base_size": rewritten_bytes,
             "aof_pending_rewrite": u8::from(snapshots.rewrite_scheduled()),
             "aof_buffer_length": report.sum.footprint.log_buffer_bytes,
-            // Each shard's log syncs itself: none stands in a queue, and none is put off for another.
+            // Each shard's log syncs itself: none stands in a queue, and none is put off for
+            // another.
             "aof_pending_bio_fsync": 0,
             "aof_delayed_fsync": 0,
         )?;

@@ -31,9 +31,11 @@ impl CpuTime {
 
     /// From the text of a `stat` file.
     fn parse(text: &str) -> Option<Self> {
-        /// The kernel counts for user space in hundredths, on every architecture that this is built for.
+        /// The kernel counts for user space in hundredths, on every architecture that this is built
+        /// for.
         const TICKS_PER_SECOND: f64 = 100.0;
-        // The name of the program may hold anything but ends with the last parenthesis. User time is field 14 of the line, twelve behind it.
+        // The name of the program may hold anything but ends with the last parenthesis. User time
+        // is field 14 of the line, twelve behind it.
         let (_, rest) = text.rsplit_once(')')?;
         let mut fields = rest.split_ascii_whitespace().skip(11);
         let mut seconds = || Some(fields.next()?.parse::<f64>().ok()? / TICKS_PER_SECOND);
@@ -49,7 +51,8 @@ impl CpuTime {
     }
 }
 
-/// What one shard does for its connections. Redis 8 tells the same of its threads for input and output.
+/// What one shard does for its connections. Redis 8 tells the same of its threads for input and
+/// output.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Traffic {
     pub clients: u64,
@@ -84,7 +87,8 @@ pub fn write_threads(shards: &[Traffic], out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// The lines of the section about CPU. No thread is the main one: all that run shards are, as commands run on them.
+/// The lines of the section about CPU. No thread is the main one: all that run shards are, as
+/// commands run on them.
 pub fn write_cpu(of_shards: CpuTime, out: &mut String) -> std::fmt::Result {
     let process = CpuTime::of_process();
     for (name, seconds) in [

@@ -50,7 +50,8 @@ pub fn write(
             &percent(footprint.dataset_percent()),
         ),
         ("allocator_allocated", used),
-        // mimalloc does not tell which of its pages hold blocks: all that are in RAM count as active.
+        // mimalloc does not tell which of its pages hold blocks: all that are in RAM count as
+        // active.
         ("allocator_active", held),
         ("allocator_resident", held),
         ("allocator_muzzy", &0),

@@ -53,7 +53,8 @@ pub fn flushall(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     Ok(())
 }
 
-/// Whether what goes counts as freed lazily. Redis makes a flush that need not be lazy such a one, but inside EXEC, where it frees at once.
+/// Whether what goes counts as freed lazily. Redis makes a flush that need not be lazy such a one,
+/// but inside EXEC, where it frees at once.
 fn frees_lazily(world: &World<'_>, args: &Args<'_>) -> Result<bool, Error> {
     let asked = match args.get(1) {
         None => world.process.current_config().lazyfree_lazy_user_flush,

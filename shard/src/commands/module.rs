@@ -34,7 +34,8 @@ pub fn list(
     Ok(Answer::Now)
 }
 
-/// `MODULE LOAD`, `LOADEX` and `UNLOAD`: refused with the words of a Redis that does not allow them.
+/// `MODULE LOAD`, `LOADEX` and `UNLOAD`: refused with the words of a Redis that does not allow
+/// them.
 pub fn not_allowed(
     _: &mut Shard,
     _: &mut Client,

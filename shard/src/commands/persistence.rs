@@ -57,7 +57,8 @@ pub fn save(
     begin(shard, client, Until::Done)
 }
 
-/// `BGSAVE [SCHEDULE]`: begins a snapshot, and is answered when its instant has been: what is done then is not in it. With SCHEDULE once the log is rewritten, where that is under way.
+/// `BGSAVE [SCHEDULE]`: begins a snapshot, and is answered when its instant has been: what is done
+/// then is not in it. With SCHEDULE once the log is rewritten, where that is under way.
 pub fn bgsave(
     shard: &mut Shard,
     client: &mut Client,

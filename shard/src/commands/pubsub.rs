@@ -52,7 +52,8 @@ pub fn psubscribe(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Re
     subscribe_to(s, c, args, reply, Topic::Pattern)
 }
 
-/// `SSUBSCRIBE shardchannel...`: not inside EXEC, where Redis refuses it as it refuses to let a client wait there.
+/// `SSUBSCRIBE shardchannel...`: not inside EXEC, where Redis refuses it as it refuses to let a
+/// client wait there.
 pub fn ssubscribe(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
     if c.session.in_exec {
         return Err(Error::new(

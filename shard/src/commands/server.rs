@@ -56,8 +56,9 @@ impl Shutdown {
     }
 }
 
-/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`: no reply but the closed connection, or an error where the data cannot be saved. ABORT calls off
-/// an end for which a snapshot is being written; it is answered with OK.
+/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`: no reply but the closed connection, or an
+/// error where the data cannot be saved. ABORT calls off an end for which a snapshot is being
+/// written; it is answered with OK.
 pub fn shutdown(
     shard: &mut Shard,
     client: &mut Client,

@@ -1,4 +1,5 @@
-//! WAIT and WAITAOF: whether this connection's writes are safe. How they wait is in [`crate::blocking::acks`].
+//! WAIT and WAITAOF: whether this connection's writes are safe. How they wait is in
+//! [`crate::blocking::acks`].
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -16,8 +17,8 @@ use crate::shard::Shard;
 const WAIT: CommandId = CommandId::named("wait");
 const WAITAOF: CommandId = CommandId::named("waitaof");
 
-/// `WAIT numreplicas timeout`: how many replicas have this connection's writes. There are none, so the answer is 0: at once where that is enough or in
-/// a transaction, else when the time is up.
+/// `WAIT numreplicas timeout`: how many replicas have this connection's writes. There are none, so
+/// the answer is 0: at once where that is enough or in a transaction, else when the time is up.
 pub fn wait(
     shard: &mut Shard,
     client: &mut Client,
@@ -37,8 +38,9 @@ pub fn wait(
     Ok(Answer::Later)
 }
 
-/// `WAITAOF numlocal numreplicas timeout`: whether the disk has this connection's writes, 1 or 0, and how many replicas. At once in a transaction, or
-/// where nothing is to be waited for; else when that has been reached, or the time is up.
+/// `WAITAOF numlocal numreplicas timeout`: whether the disk has this connection's writes, 1 or 0,
+/// and how many replicas. At once in a transaction, or where nothing is to be waited for; else when
+/// that has been reached, or the time is up.
 pub fn waitaof(
     shard: &mut Shard,
     client: &mut Client,

@@ -5,7 +5,8 @@
 //!
 //! Later lines win. `save` adds up: the first `save` of a start replaces the defaults, the next ones add, an empty one clears.
 //!
-//! A line that begins with `#!percore` is a directive of percore's own, which Redis takes for a comment: so both can read one file.
+//! A line that begins with `#!percore` is a directive of percore's own, which Redis takes for a
+//! comment: so both can read one file.
 
 use std::fmt;
 use std::io::Read;

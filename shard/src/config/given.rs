@@ -1,4 +1,5 @@
-//! Which parameters were given a value, by a file, a flag or CONFIG SET. The others stand at their defaults, and CONFIG REWRITE leaves them out.
+//! Which parameters were given a value, by a file, a flag or CONFIG SET. The others stand at their
+//! defaults, and CONFIG REWRITE leaves them out.
 
 use super::{PARAMETERS, Parameter};
 

@@ -1,7 +1,8 @@
 //! `include`: the files that a path or a pattern names.
 //!
-//! A pattern stands for what matches it now, in the order of the names: `*`, `?` and `[...]` in any part of the path, as in a shell. One that matches
-//! nothing includes nothing; a path without a pattern must be there.
+//! A pattern stands for what matches it now, in the order of the names: `*`, `?` and `[...]` in any
+//! part of the path, as in a shell. One that matches nothing includes nothing; a path without a
+//! pattern must be there.
 
 use std::path::{Component, Path, PathBuf};
 

@@ -55,7 +55,8 @@ impl OomScores {
         Self([0, 200, 800])
     }
 
-    /// The score for the kernel, of a process that began with `found`. `None` where it is to stay as it is.
+    /// The score for the kernel, of a process that began with `found`. `None` where it is to stay
+    /// as it is.
     pub fn of_master(self, adjust: OomScoreAdj, found: i32) -> Option<i32> {
         let score = match adjust {
             OomScoreAdj::No => return None,

@@ -1,7 +1,8 @@
 //! `rename-command`: commands that have another name here, or none.
 //!
-//! The table of commands is fixed, so a renamed one is found where the table does not know a verb, which is rare, and the old name is refused where a
-//! shard asks anyway whether something keeps a command from running.
+//! The table of commands is fixed, so a renamed one is found where the table does not know a verb,
+//! which is rare, and the old name is refused where a shard asks anyway whether something keeps a
+//! command from running.
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::table::{CommandId, lookup};
@@ -32,7 +33,8 @@ impl Renames {
         if to.is_empty() {
             return Ok(());
         }
-        // Redis lets commands exchange their names. Here a name of the table never calls another command.
+        // Redis lets commands exchange their names. Here a name of the table never calls another
+        // command.
         let is_taken = lookup(to.as_bytes()).is_some_and(|other| other != id);
         if is_taken || self.find(to.as_bytes()).is_some() {
             return Err("Target command name already exists");
@@ -69,7 +71,8 @@ impl Renames {
         ))
     }
 
-    /// Whether the command of this full name is not called by it any more. A sub-command goes with its container.
+    /// Whether the command of this full name is not called by it any more. A sub-command goes with
+    /// its container.
     pub fn hides(&self, name: &str) -> bool {
         let verb = name.split('|').next().unwrap_or_default();
         self.hidden.iter().any(|id| id.command().name == verb)

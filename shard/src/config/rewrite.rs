@@ -1,8 +1,10 @@
 //! CONFIG REWRITE: brings a file up to the configuration in force and changes as little of it as possible.
 //!
-//! What the file says already stays as it is written, comments and order too. So the file is loaded afresh, and only parameters whose value
-//! differs from what that gives are rewritten: in place of their first line, or at the end where the file does not name them. What nobody has set
-//! stays out of the file: what percore chooses for one machine, such as the number of shards, would bind the next.
+//! What the file says already stays as it is written, comments and order too. So the file is loaded
+//! afresh, and only parameters whose value differs from what that gives are rewritten: in place of
+//! their first line, or at the end where the file does not name them. What nobody has set stays out
+//! of the file: what percore chooses for one machine, such as the number of shards, would bind the
+//! next.
 
 use std::io::Write;
 use std::path::Path;
@@ -91,7 +93,8 @@ impl Config {
 
     /// Whether the file, which gives `said`, needs no line for `row`.
     fn is_said(&self, row: &Parameter, said: &Self) -> bool {
-        // The defaults of percore's own depend on the machine, so what was asked for is written even where it is the default.
+        // The defaults of percore's own depend on the machine, so what was asked for is written
+        // even where it is the default.
         let is_there = !row.is(Flag::Own) || said.given.has(row);
         is_there && row.show(self) == row.show(said)
     }

@@ -1,4 +1,5 @@
-//! `shutdown-on-sigterm` and `shutdown-on-sigint`: how the server ends when a signal asks it to, in the words of SHUTDOWN.
+//! `shutdown-on-sigterm` and `shutdown-on-sigint`: how the server ends when a signal asks it to, in
+//! the words of SHUTDOWN.
 
 use super::ConfigError;
 use super::kind::{Kind, Setting};

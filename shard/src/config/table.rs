@@ -4,8 +4,9 @@
 //! Its doc comment is also the text of `--help`. From the rows come the struct, its defaults, CONFIG GET and SET, the file's reader and
 //! writer, and the flags of the command line.
 //!
-//! Every parameter of Redis has a row, because scripts, operators and test suites read and set them. One that changes nothing in percore is
-//! `Inert`. What a `redis.conf` may hold that is no parameter is in [`super::absent`].
+//! Every parameter of Redis has a row, because scripts, operators and test suites read and set
+//! them. One that changes nothing in percore is `Inert`. What a `redis.conf` may hold that is no
+//! parameter is in [`super::absent`].
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -169,9 +170,11 @@ parameters! {
         "io-driver" => io_driver: IoDriver = IoDriver::Auto, IoDriver::KIND, Immutable, Own;
         /// Databases, from 0 to one less.
         "databases" => databases: u16 = 16, Integer(1, 65535), Immutable;
-        /// What is logged, this and everything graver: debug is figures every few seconds, verbose each connection that comes and goes.
+        /// What is logged, this and everything graver: debug is figures every few seconds, verbose
+        /// each connection that comes and goes.
         "loglevel" => loglevel: LogLevel = LogLevel::Notice, LogLevel::KIND;
-        /// The file to log to; empty for standard output. Once moved away or removed, it is made anew for the next line.
+        /// The file to log to; empty for standard output. Once moved away or removed, it is made
+        /// anew for the next line.
         "logfile" => logfile: Option<PathBuf> = None, Path, Protected;
         /// Log lines for people, for programs, or in the form that Redis gives them.
         "log-format" => log_format: LogFormat = LogFormat::Text, LogFormat::KIND, Immutable, Own;
@@ -181,15 +184,19 @@ parameters! {
         "daemonize" => daemonize: bool = false, YesNo, Immutable;
         /// Tell the service manager when connections are accepted.
         "supervised" => supervised: Supervised = Supervised::No, Supervised::KIND, Immutable;
-        /// How SIGTERM ends the server, in SHUTDOWN's words: `default`, or of `save`, `nosave`, `now` and `force` one or more.
+        /// How SIGTERM ends the server, in SHUTDOWN's words: `default`, or of `save`, `nosave`,
+        /// `now` and `force` one or more.
         "shutdown-on-sigterm" => shutdown_on_sigterm: ShutdownFlags = ShutdownFlags::default(), shutdown::KIND;
         /// How SIGINT ends the server; a second one ends it at once.
         "shutdown-on-sigint" => shutdown_on_sigint: ShutdownFlags = ShutdownFlags::default(), shutdown::KIND;
-        /// Whether the list of processes shows what the server listens on in place of its command line.
+        /// Whether the list of processes shows what the server listens on in place of its command
+        /// line.
         "set-proc-title" => set_proc_title: bool = true, YesNo, Immutable;
-        /// What it shows there: {title}, {listen-addr}, {server-mode}, {port}, {tls-port}, {unixsocket}, {config-file}.
+        /// What it shows there: {title}, {listen-addr}, {server-mode}, {port}, {tls-port},
+        /// {unixsocket}, {config-file}.
         "proc-title-template" => proc_title_template: TitleTemplate = TitleTemplate::redis_default(), TitleTemplateKind;
-        /// Tell the kernel how soon to end this process where memory runs out: relative to what it would be, or absolute.
+        /// Tell the kernel how soon to end this process where memory runs out: relative to what it
+        /// would be, or absolute.
         "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, OomScoreAdj::KIND;
         /// The scores for that: of a master, of a replica, of background processes.
         "oom-score-adj-values" => oom_score_adj_values: OomScores = OomScores::redis_default(), OomScoresKind;
@@ -247,7 +254,8 @@ parameters! {
         "rdbchecksum" => rdbchecksum: bool = true, YesNo, Immutable;
         /// Refuse writes after a snapshot has failed.
         "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, YesNo;
-        /// Wait so many microseconds after each key that is saved; a negative number: one microsecond after so many keys. For tests.
+        /// Wait so many microseconds after each key that is saved; a negative number: one
+        /// microsecond after so many keys. For tests.
         "rdb-key-save-delay" => rdb_key_save_delay_us: i64 = 0, Integer(INT_MIN, INT_MAX), Hidden;
         /// The same for keys that are loaded.
         "key-load-delay" => key_load_delay_us: i64 = 0, Integer(INT_MIN, INT_MAX), Hidden;
@@ -552,7 +560,8 @@ parameters! {
     }
 }
 
-/// Cores that the process may use: shards by default. Asked once, because a shard's thread may use only its own.
+/// Cores that the process may use: shards by default. Asked once, because a shard's thread may use
+/// only its own.
 fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| {

@@ -47,7 +47,8 @@ impl Setting for TitleTemplate {
     }
 }
 
-/// `template` with the value of each name. `None` where a brace is not closed, or there is no value of this name.
+/// `template` with the value of each name. `None` where a brace is not closed, or there is no value
+/// of this name.
 fn filled(template: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
     let mut text = String::new();
     let mut rest = template;

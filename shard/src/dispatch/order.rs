@@ -1,14 +1,18 @@
 //! In which order the commands of one pipeline take effect.
 //!
-//! Those on one shard take effect in the order in which they came: rings and locks keep it. Those on different shards run side by side, and a later one
-//! may be first; that is what makes a pipeline over shards cheap. But whoever *hears* of a command must find what its author wrote before it:
-//! "SET data, RPUSH ready" in one pipeline is a habit of Redis's users. So a command that may tell others something (it may wake a client that
-//! waits, or subscribes) runs only when all earlier writes of its connection to other shards have been answered, as then they have taken effect.
-//! Which these are their rows say (`behind`); while there are keyspace notifications every write is one of them. What takes away what somebody
-//! waits for (see `blocking::fence`) and what works on whole databases, whose locks wait for all before them, need not be.
+//! Those on one shard take effect in the order in which they came: rings and locks keep it. Those
+//! on different shards run side by side, and a later one may be first; that is what makes a
+//! pipeline over shards cheap. But whoever *hears* of a command must find what its author wrote
+//! before it: "SET data, RPUSH ready" in one pipeline is a habit of Redis's users. So a command
+//! that may tell others something (it may wake a client that waits, or subscribes) runs only when
+//! all earlier writes of its connection to other shards have been answered, as then they have taken
+//! effect. Which these are their rows say (`behind`); while there are keyspace notifications every
+//! write is one of them. What takes away what somebody waits for (see `blocking::fence`) and what
+//! works on whole databases, whose locks wait for all before them, need not be.
 //!
-//! Invalidations for clients with caches are in order for each key, and not over the keys of several shards: ordered, pipelined SETs over four
-//! shards had a third of their throughput while anybody tracked.
+//! Invalidations for clients with caches are in order for each key, and not over the keys of
+//! several shards: ordered, pipelined SETs over four shards had a third of their throughput while
+//! anybody tracked.
 //!
 //! Writes of the same shard need not be waited for, so a pipeline that fills one queue costs nothing.
 
@@ -22,7 +26,8 @@ use crate::dispatch::backpressure::UNANSWERED_MAX;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 
-/// What the rows say, by the command's place in the table: close together, since every command is looked up.
+/// What the rows say, by the command's place in the table: close together, since every command is
+/// looked up.
 static BEHIND: [Behind; COMMANDS.len()] = {
     let mut behind = [Behind::Nothing; COMMANDS.len()];
     let mut at = 0;

@@ -65,8 +65,9 @@ pub struct Footprint {
     pub peak_unix_s: u64,
     /// What was in use before there was any data.
     pub startup: u64,
-    /// What the allocator has in RAM: anonymous memory of the process, in which next to the allocator's there are only the stacks of its threads. What the
-    /// allocator calls committed is no measure: on Linux it is all that it has reserved, a gigabyte and more, touched or not.
+    /// What the allocator has in RAM: anonymous memory of the process, in which next to the
+    /// allocator's there are only the stacks of its threads. What the allocator calls committed is
+    /// no measure: on Linux it is all that it has reserved, a gigabyte and more, touched or not.
     pub held: u64,
     /// What of the process is in RAM.
     pub resident: u64,

@@ -45,7 +45,8 @@ impl Undertaker {
         self.send(Box::new(std::mem::take(entries)), objects, bytes);
     }
 
-    /// Frees whole databases' contents elsewhere. Where they are not to count as freed `lazily`, nobody is told how many values they were.
+    /// Frees whole databases' contents elsewhere. Where they are not to count as freed `lazily`,
+    /// nobody is told how many values they were.
     pub fn bury_keyspaces(&self, keyspaces: Vec<Keyspace>, lazily: bool) {
         let bytes = keyspaces.iter().map(Keyspace::memory_bytes).sum();
         let counted = keyspaces.iter().filter(|_| lazily);

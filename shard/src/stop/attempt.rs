@@ -1,4 +1,5 @@
-//! An attempt to end: writes are held back, what is to be saved is saved, and then the server ends or goes on as if nobody had asked.
+//! An attempt to end: writes are held back, what is to be saved is saved, and then the server ends
+//! or goes on as if nobody had asked.
 //!
 //! ```text
 //! some shard    begins: is asked by SHUTDOWN or by a signal; gives up a snapshot or a rewrite that is being written
@@ -7,8 +8,9 @@
 //! the last to   hear of that snapshot's end: ends every shard; or, where it failed, lets writes go on and answers SHUTDOWN with an error
 //! ```
 //!
-//! Redis saves while it does nothing else. Here shards share the work, and reads are answered meanwhile. What is acknowledged is in the
-//! snapshot: nothing changes between its instant and the end.
+//! Redis saves while it does nothing else. Here shards share the work, and reads are answered
+//! meanwhile. What is acknowledged is in the snapshot: nothing changes between its instant and the
+//! end.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -53,7 +55,8 @@ pub(crate) struct Attempt {
 }
 
 impl Stop {
-    /// Adds who asks for the end to the attempt under way, or begins one: then its number is returned.
+    /// Adds who asks for the end to the attempt under way, or begins one: then its number is
+    /// returned.
     fn join(
         &self,
         how: ShutdownFlags,
@@ -85,7 +88,8 @@ impl Stop {
 }
 
 impl Shard {
-    /// Tries to end the server, and answers `asker` if that is refused later. `Err` where it is refused at once.
+    /// Tries to end the server, and answers `asker` if that is refused later. `Err` where it is
+    /// refused at once.
     pub(crate) fn attempt_stop(
         &mut self,
         how: ShutdownFlags,
@@ -114,7 +118,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Holds writes back on every shard, and looks to it that what was before them is done and in the log.
+    /// Holds writes back on every shard, and looks to it that what was before them is done and in
+    /// the log.
     fn quiet_everywhere(&mut self, number: u64) {
         self.process
             .stop
@@ -167,7 +172,8 @@ impl Shard {
             .is_some_and(|attempt| attempt.askers.iter().any(here))
     }
 
-    /// Looks whether this shard is as it is to be saved: called when its connections are quiet, and whenever its log comes further.
+    /// Looks whether this shard is as it is to be saved: called when its connections are quiet, and
+    /// whenever its log comes further.
     pub(crate) fn look_whether_quiet(&mut self) {
         let Some(number) = self.quiet_for_stop else {
             return;

@@ -57,7 +57,8 @@ pub struct Exec {
     commands: Vec<Queued>,
     /// How many of them have run.
     done: usize,
-    /// The instant at which all of it happens: for its commands time stands still while it waits for an answer, and nothing expires.
+    /// The instant at which all of it happens: for its commands time stands still while it waits
+    /// for an answer, and nothing expires.
     now: UnixMillis,
     replies: Vec<u8>,
 }
@@ -484,7 +485,8 @@ impl Shard {
         true
     }
 
-    /// Runs a command about the connection or the process. Returns false where it is answered later.
+    /// Runs a command about the connection or the process. Returns false where it is answered
+    /// later.
     fn run_session_queued(
         &mut self,
         client: &mut Client,

@@ -174,7 +174,8 @@ impl Shard {
         entries
     }
 
-    /// Takes an entry out of this shard's databases; one whose time has come expires, or is hidden on the stage where that is paused.
+    /// Takes an entry out of this shard's databases; one whose time has come expires, or is hidden
+    /// on the stage where that is paused.
     fn take_home(&mut self, db: DbIndex, key: &[u8]) -> Option<Entry> {
         let entry = self.databases.get_mut(db).take(key)?;
         match entry.is_expired(self.now) && !self.effects.expiry_paused {
@@ -192,7 +193,8 @@ impl Shard {
         self.effects.watches.is_unchanged(watched) && (!is_hidden || watched.was_hidden)
     }
 
-    /// Removes a key of this shard whose time has come. Returns whether there is such a key and it stays, since expiry is paused.
+    /// Removes a key of this shard whose time has come. Returns whether there is such a key and it
+    /// stays, since expiry is paused.
     pub(crate) fn expire_if_due(&mut self, db: DbIndex, key: &[u8]) -> bool {
         let keyspace = self.databases.get_mut(db);
         let Looked::Expired(spot) = keyspace.look(key, self.now) else {

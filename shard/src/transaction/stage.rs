@@ -166,8 +166,9 @@ impl Stage {
         Lending::Entries(keys.iter().filter_map(exists).collect())
     }
 
-    /// Notes for every shard that all keys went or came, in the order in which things happened: what has been noted in a database before it was
-    /// `swapped` is noted of it under its old number. What was read before is not valid in any case.
+    /// Notes for every shard that all keys went or came, in the order in which things happened:
+    /// what has been noted in a database before it was `swapped` is noted of it under its old
+    /// number. What was read before is not valid in any case.
     fn note_flush(
         &mut self,
         slots: SlotMap,

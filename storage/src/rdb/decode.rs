@@ -285,8 +285,8 @@ const FIELD_TIME_MAX: u64 = (1 << 48) - 1;
 
 const TOO_LATE: &str = "a deadline of a field beyond 48 bits";
 
-/// A number for each field, 0 where it has no deadline: the deadline itself, or, in all released versions, by how much it comes after the
-/// soonest one, and one more.
+/// A number for each field, 0 where it has no deadline: the deadline itself, or, in all released
+/// versions, by how much it comes after the soonest one, and one more.
 fn hash_with_deadlines(input: &mut Input<'_>, of: Type, limits: &Limits) -> Result<Object, Damage> {
     let least = match of {
         Type::HashMetadata => Some(input.u64_le()?),

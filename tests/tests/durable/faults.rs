@@ -161,7 +161,8 @@ fn a_log_that_cannot_be_written_answers_nobody() {
     through_a_failing_log(Call::Write, EIO, "always", true);
 }
 
-/// Replies to a pipeline wait for their records also where they stand behind one that another shard sends.
+/// Replies to a pipeline wait for their records also where they stand behind one that another shard
+/// sends.
 #[test]
 fn a_log_that_takes_nothing_answers_no_write_of_a_pipeline() {
     // So many that with several shards some read another's key and write one of their own.

@@ -141,7 +141,8 @@ fn nothing_answered_is_lost_under_always() {
     rounds(&["always"], setting("PERCORE_ROUNDS", 50), Loss::Nothing);
 }
 
-/// A reply leaves when the system has its record, so it takes more than the end of the process to lose it.
+/// A reply leaves when the system has its record, so it takes more than the end of the process to
+/// lose it.
 #[test]
 fn nothing_answered_is_lost_with_the_process_under_everysec_and_no() {
     let count = setting("PERCORE_ROUNDS", 50);

@@ -1,4 +1,5 @@
-//! Clients that push numbers in pipelines over keys of all shards until the server is gone: every number that was answered must be there.
+//! Clients that push numbers in pipelines over keys of all shards until the server is gone: every
+//! number that was answered must be there.
 
 use std::time::Instant;
 
@@ -31,7 +32,8 @@ fn list(client: usize, at: usize) -> String {
 }
 
 impl Pipelines {
-    /// Runs all of them until the server is gone, which `end` sees to. Returns when it had returned.
+    /// Runs all of them until the server is gone, which `end` sees to. Returns when it had
+    /// returned.
     pub fn run(&mut self, server: &Server, end: impl FnOnce()) -> Instant {
         std::thread::scope(|scope| {
             for (client, lists) in self.0.iter_mut().enumerate() {

@@ -271,7 +271,8 @@ fn several_keys_are_shown_when_they_are_on_disk() {
     }
 }
 
-/// What WAITAOF has told of is safe under `everysec`, too, whatever transactions others are at on the same shards.
+/// What WAITAOF has told of is safe under `everysec`, too, whatever transactions others are at on
+/// the same shards.
 #[test]
 fn what_waitaof_has_told_of_is_safe() {
     const CLIENTS: usize = 3;

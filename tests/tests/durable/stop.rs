@@ -1,4 +1,5 @@
-//! The end where the data cannot be saved: the server says so and goes on serving, and only who gives the data up ends it.
+//! The end where the data cannot be saved: the server says so and goes on serving, and only who
+//! gives the data up ends it.
 
 use std::time::Duration;
 
@@ -157,7 +158,8 @@ fn a_server_that_cannot_write_its_log_goes_on_serving() {
     }
 }
 
-/// What is acknowledged before the end is in the last snapshot, also what comes while the end begins.
+/// What is acknowledged before the end is in the last snapshot, also what comes while the end
+/// begins.
 #[test]
 fn what_is_answered_while_the_end_comes_is_saved() {
     for shards in SHARDS {
@@ -206,7 +208,8 @@ fn what_is_answered_while_the_end_comes_is_saved() {
     }
 }
 
-/// While the last snapshot is written, writes wait and reads are answered; ABORT calls the end off, and all goes on.
+/// While the last snapshot is written, writes wait and reads are answered; ABORT calls the end off,
+/// and all goes on.
 #[test]
 fn an_end_that_saves_can_be_aborted() {
     for shards in SHARDS {

@@ -147,7 +147,8 @@ fn it_is_refused_where_it_is_not_allowed() {
     assert!(reply.is_error());
 }
 
-/// A snapshot that is slowed down is under way until it is not slowed down any more, and says how far it has come.
+/// A snapshot that is slowed down is under way until it is not slowed down any more, and says how
+/// far it has come.
 #[test]
 fn saving_can_be_slowed_down() {
     for shards in SHARDS {

@@ -264,7 +264,7 @@ fn a_change_of_the_configuration_is_told_with_its_values_but_no_secret() {
     line(&server, &["parameter=requirepass from=(redacted) to=\"\""]);
     // What was refused has changed nothing, and what it was already is no change.
     wire.ask("CONFIG SET hz 37");
-    wire.ask("CONFIG SET hz 38 port 1");
+    wire.ask("CONFIG SET hz 38 databases 5");
     wire.ask("CONFIG SET hz 39 maxmemory nonsense");
     // Who reads the log is told why it falls silent.
     wire.ask("CONFIG SET loglevel warning");

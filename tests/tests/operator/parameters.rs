@@ -1,4 +1,5 @@
-//! CONFIG: all of Redis's parameters, and those that change what the process listens on and what the system sees of it.
+//! CONFIG: all of Redis's parameters, and those that change what the process listens on and what
+//! the system sees of it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,7 +8,8 @@ use tests::{Options, Oracle, Server, Wire};
 
 use crate::{SHARDS, TIME_MAX, words};
 
-/// Parameters whose values say where the server is or what it is for, and those of the tests' own flags.
+/// Parameters whose values say where the server is or what it is for, and those of the tests' own
+/// flags.
 const NOT_COMPARED: &[&str] = &[
     "bind",
     "port",
