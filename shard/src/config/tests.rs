@@ -420,7 +420,7 @@ fn rewriting_all_names_every_parameter_and_changes_none() {
     }
     let mut again = Config::load_file(&path).expect("read");
     // All of them are given now.
-    again.given = config.given.clone();
+    again.given = config.given;
     assert_eq!(again, config);
     config.rewrite_all(&path).expect("rewritten");
     assert_eq!(std::fs::read_to_string(&path).expect("read"), all);
