@@ -1,6 +1,7 @@
 //! A log file on a disk that fails at every call there is.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -24,10 +25,17 @@ enum Fault {
 struct State {
     faults: VecDeque<Fault>,
     held: Vec<u8>,
-    /// Places that were written since the last sync.
-    dirty: Vec<(usize, Vec<u8>)>,
+    /// Places that were written since the last sync. What reaches the disk is what the system holds
+    /// there by then, never something older.
+    dirty: Vec<Range<usize>>,
     safe: Vec<u8>,
     cannot_cut: bool,
+}
+
+impl State {
+    fn reaches_disk(&mut self, place: Range<usize>) {
+        put(&mut self.safe, place.start, &self.held[place]);
+    }
 }
 
 #[derive(Clone, Default)]
@@ -60,18 +68,15 @@ impl Disk for Faulty {
             Some(Fault::Works) | None => &bytes[from..],
         };
         put(&mut state.held, at as usize, some);
+        let place = at as usize..at as usize + some.len();
         match reach {
-            Reach::System => state.dirty.push((at as usize, some.to_vec())),
+            Reach::System => state.dirty.push(place),
             // Written, and then the disk fails: what stands there is shown, and dropped.
             Reach::Disk if matches!(state.faults.front(), Some(Fault::Fails)) => {
                 state.faults.pop_front();
                 return (Err(io::Error::other("the cable")), bytes);
             }
-            Reach::Disk => {
-                put(&mut state.safe, at as usize, some);
-                // Over what a failed write has left there, where that could not be cut off.
-                state.dirty.push((at as usize, some.to_vec()));
-            }
+            Reach::Disk => state.reaches_disk(place),
         }
         (Ok(some.len()), bytes)
     }
@@ -84,15 +89,15 @@ impl Disk for Faulty {
             Some(Fault::Fails) => return Err(io::Error::other("the cable")),
             // Some of it came through before that.
             Some(Fault::Short(some)) => {
-                for (at, bytes) in dirty.into_iter().take(some) {
-                    put(&mut state.safe, at, &bytes);
+                for place in dirty.into_iter().take(some) {
+                    state.reaches_disk(place);
                 }
                 return Err(io::Error::other("the cable"));
             }
             Some(Fault::Works) | None => {}
         }
-        for (at, bytes) in dirty {
-            put(&mut state.safe, at, &bytes);
+        for place in dirty {
+            state.reaches_disk(place);
         }
         let len = state.held.len();
         state.safe.truncate(len);
@@ -110,9 +115,9 @@ impl Disk for Faulty {
         }
         let len = len as usize;
         state.held.truncate(len);
-        state.dirty.retain_mut(|(at, bytes)| {
-            bytes.truncate(len.saturating_sub(*at));
-            !bytes.is_empty()
+        state.dirty.retain_mut(|place| {
+            place.end = place.end.min(len);
+            !place.is_empty()
         });
         Ok(())
     }
