@@ -353,6 +353,11 @@ impl Server {
     /// # Panics
     /// Where it does not start.
     pub fn restart(&mut self) {
+        let ended = self.child.try_wait().expect("asking after a child");
+        assert!(
+            ended.is_some(),
+            "it runs still: whoever asks now asks the old one"
+        );
         self.child = spawn(
             self.program,
             &self.options,

@@ -117,7 +117,7 @@ impl Disk for Faulty {
         state.held.truncate(len);
         state.dirty.retain_mut(|place| {
             place.end = place.end.min(len);
-            !place.is_empty()
+            place.start < place.end
         });
         Ok(())
     }

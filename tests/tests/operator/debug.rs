@@ -199,6 +199,7 @@ fn loading_can_be_slowed_down() {
                 info(&mut wire, "persistence")["aof_rewrite_in_progress"] == "0"
             });
             drop(wire);
+            server.kill();
             server.restart_with(options.clone().flags("--key-load-delay 500"));
             let mut wire = server.connect();
             assert_eq!(wire.ask("DBSIZE").integer(), 50, "{shards} shards, {log}");
