@@ -5,7 +5,7 @@
 
 use std::process::{Command, Stdio};
 
-use shard::config::Config;
+use config::Config;
 
 use crate::Failure;
 

@@ -11,8 +11,8 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, Command};
-use shard::config::file::{INCLUDE, RENAME, words};
-use shard::config::{Config, Flag, Loader, PARAMETERS, Parameter, Section, absent};
+use config::file::{INCLUDE, RENAME, words};
+use config::{Config, Flag, Loader, PARAMETERS, Parameter, Section, absent};
 use shard::process::{REDIS_VERSION, VERSION};
 
 use crate::Failure;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use shard::config::Config;
+use config::Config;
 use shard::{Host, Refused, Sockets};
 use tracing::{info, warn};
 

@@ -13,8 +13,8 @@ mod visit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use config::{Config, LogFormat, LogLevel};
 use shard::LogControl;
-use shard::config::{Config, LogFormat, LogLevel};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;

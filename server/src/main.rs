@@ -157,7 +157,7 @@ fn run() -> Result<(), Failure> {
     ended.map_err(|error| Failure(format!("a shard failed: {error}")))
 }
 
-fn write_pid_file(config: &shard::config::Config) -> Result<(), Failure> {
+fn write_pid_file(config: &config::Config) -> Result<(), Failure> {
     let Some(path) = &config.pidfile else {
         return Ok(());
     };

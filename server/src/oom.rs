@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use shard::config::Config;
+use config::Config;
 
 const FILE: &str = "/proc/self/oom_score_adj";
 

@@ -8,7 +8,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use shard::config::{Config, Supervised};
+use config::{Config, Supervised};
 use tracing::warn;
 
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";

@@ -11,8 +11,8 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use shard::config::title::Process;
-use shard::config::{Config, Flag, PARAMETERS};
+use config::title::Process;
+use config::{Config, Flag, PARAMETERS};
 use tracing::warn;
 
 /// The longest command line that is written over.

@@ -61,12 +61,12 @@ use crate::aof::log_file::{LogFile, RingFile};
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Groups;
 use crate::blocking::acks::SyncWait;
-use crate::config::AppendFsync;
 use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::{LockRequest, Message};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::locks::ItemId;
+use config::AppendFsync;
 
 /// So long at most what is said waits for the sync of others to end, give or take the timer's own
 /// millisecond.

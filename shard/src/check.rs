@@ -13,9 +13,9 @@ use crate::aof::import::{self, Tail};
 use crate::aof::manifest::{Folder, Manifest};
 use crate::aof::redis_log::RedisLog;
 use crate::aof::tails::{self, Unreadable};
-use crate::config::Config;
 use crate::loading::progress::Progress;
 use crate::shard::wall_time;
+use config::Config;
 
 /// What the files are good for.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

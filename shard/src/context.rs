@@ -23,7 +23,6 @@ use storage::{
 
 use crate::aof::journal::{Away, Journal};
 use crate::blocking::waiting::{Null, Wait, WaitTable};
-use crate::config::Config;
 use crate::context::event::Event;
 use crate::error::{Error, Outcome};
 use crate::field_expiry::FieldClock;
@@ -33,6 +32,7 @@ use crate::pubsub::notify::Notices;
 use crate::slot::ShardId;
 use crate::tracking::invalidation::{FlushId, Invalidations};
 use crate::transaction::watch::WatchTable;
+use config::Config;
 
 /// Values worth more than this many frees are dropped on a thread of their own.
 const FREE_EFFORT_MAX: usize = 64;

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use tracing::warn;
 
 use crate::aof::manifest::Folder;
-use crate::config::Config;
+use config::Config;
 
 /// A killed server's lock is gone a moment after it: so long a new one waits for that as it starts.
 pub const AT_START: Duration = Duration::from_millis(1500);

@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
 use crate::shard::Shard;
+use config::Config;
 
 /// How often who waits looks whether he still has to.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -13,7 +13,7 @@ use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tracing::{info, warn};
 
-use crate::config::IoDriver;
+use config::IoDriver;
 
 /// Entries of a shard's submission queue.
 const RING_ENTRIES: u32 = 1024;

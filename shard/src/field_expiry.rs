@@ -130,7 +130,7 @@ impl Event {
     /// Whether it can bring about a hash with fields that expire.
     #[inline]
     pub fn may_set_field_deadlines(self) -> bool {
-        use crate::context::event::Class::{Generic, Hash};
+        use config::EventClass::{Generic, Hash};
         matches!(self.class, Generic | Hash)
             && [
                 Self::HEXPIRE,

@@ -27,7 +27,6 @@ pub mod blocking;
 pub mod check;
 pub mod client;
 pub mod commands;
-pub mod config;
 pub mod connection;
 pub mod context;
 pub mod cron;

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
 use crate::accept;
-use crate::config::Config;
 use crate::executor::crew;
 use crate::shard::Shard;
+use config::Config;
 
 /// A change that the machine did not allow.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -20,7 +20,6 @@ use storage::rdb::{Damage, FileReader, Limits, Part};
 use storage::{AccessPolicy, Databases, DbIndex, Entry, Hash, UnixMillis};
 use tracing::{info, warn};
 
-use crate::config::Config;
 use crate::context::{Change, What};
 use crate::debug_delay;
 use crate::loading::progress::Progress;
@@ -29,6 +28,7 @@ use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
 use crate::transaction::world::World;
 use crate::turn;
+use config::Config;
 
 /// How long a shard reads before its connections have their turn.
 const STEP: Duration = Duration::from_millis(2);

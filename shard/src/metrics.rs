@@ -20,13 +20,13 @@ use storage::DbIndex;
 
 use crate::commands::connection::same_bytes;
 use crate::commands::info_clients::Clients;
-use crate::config::Config;
 use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stats::Stats;
 use crate::timing::latency::Histogram;
+use config::Config;
 
 /// Asks for the metrics, from any thread.
 #[derive(Clone)]

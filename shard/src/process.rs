@@ -11,7 +11,6 @@ use storage::{Databases, KeyHasher};
 use crate::aof::commits::Commits;
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Pace;
-use crate::config::{Config, LogLevel};
 use crate::data_lock::DataLocks;
 use crate::executor::Driver;
 use crate::executor::crew::Crews;
@@ -30,6 +29,7 @@ use crate::pubsub::registry::Registry;
 use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
 use crate::stop::Stop;
+use config::{Config, LogLevel};
 
 /// The version that INFO, HELLO and `--version` show.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -3,7 +3,7 @@
 use protocol::args::Args;
 use protocol::table::CommandId;
 
-use crate::config::{Flag, Parameter};
+use config::{Flag, Parameter};
 
 /// What stands in a secret's place.
 pub const REDACTED: &[u8] = b"(redacted)";

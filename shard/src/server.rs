@@ -17,7 +17,6 @@ use std::time::Duration;
 use tracing::{Instrument, info};
 
 use crate::aof::manifest::Folder;
-use crate::config::Config;
 use crate::executor::{self, Driver, crew};
 use crate::listening::{self, Fresh, Host, Tcp};
 use crate::mailbox::message::Message;
@@ -31,6 +30,7 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
 use crate::{aof, blocking, cron, data_lock, loading, snapshot, stop, turn};
+use config::Config;
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);

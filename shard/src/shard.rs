@@ -23,7 +23,6 @@ use crate::blocking::waiting::Ticket;
 use crate::blocking::{End, Haste, Ticketed, nobody_asks};
 use crate::client::Client;
 use crate::client::late::LateOutput;
-use crate::config::Config;
 use crate::context::{Change, Context, Effects};
 use crate::dispatch::backpressure::HeldBack;
 use crate::dispatch::handler::{HANDLERS, Handler};
@@ -58,6 +57,7 @@ use crate::transaction::locks::{ItemId, LockTable};
 use crate::turn::giving_way::GivingWay;
 use crate::turn::moderation::Moderation;
 use crate::turn::news::News;
+use config::Config;
 
 /// Emptied batches a shard keeps for its next turns.
 const SPARE_BATCHES_MAX: usize = 32;
@@ -213,7 +213,7 @@ impl Shard {
             ..Effects::default()
         };
         effects.notices.want(config.notify_keyspace_events);
-        let tracked_max = config.tracked_keys_max(id);
+        let tracked_max = config.tracked_keys_max(id.index());
         effects.invalidations.table.limit(tracked_max);
         Self {
             id,

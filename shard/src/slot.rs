@@ -3,13 +3,11 @@
 //! A key belongs to slot CRC16(hash tag) mod 16384, as in Redis Cluster, and slots map to shards in even, contiguous ranges,
 //! so that a cluster slot never spans two shards.
 
+use config::SHARDS_MAX;
 use crc::{CRC_16_XMODEM, Crc, Table};
 
 /// Slots of the key space, as in Redis Cluster.
 pub const SLOTS: u32 = 16_384;
-
-/// Most shards a process may have; ids fit a byte and lock and batch tables stay small.
-pub const SHARDS_MAX: usize = 256;
 
 static CRC16: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_XMODEM);
 

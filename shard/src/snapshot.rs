@@ -29,9 +29,9 @@ use storage::Piece;
 use tracing::{error, info};
 
 use crate::aof::manifest::Part;
-use crate::config::Config;
 use crate::mailbox::batch::ReplyTo;
 use crate::slot::ShardId;
+use config::Config;
 
 /// Keys that a shard writes before its connections have their turn.
 pub(crate) const KEYS_PER_STEP: usize = 256;

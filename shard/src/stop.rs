@@ -14,13 +14,13 @@ use tracing::{error, info};
 
 use crate::client::Closing;
 use crate::client::close_reason::CloseReason;
-use crate::config::ShutdownFlags;
 use crate::mailbox::Doorbell;
 use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::attempt::Attempt;
+use config::ShutdownFlags;
 
 /// Looks of the driver after the last task, until it has cancelled what connections had in flight,
 /// and closed their sockets.

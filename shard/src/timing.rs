@@ -20,12 +20,12 @@ use protocol::table::CommandId;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::client::Client;
-use crate::config::Config;
 use crate::context::Caller;
 use crate::dispatch::handler::{Answer, SessionCommand};
 use crate::error::Error;
 use crate::shard::Shard;
 use crate::timing::latency::{Histogram, Spike};
+use config::Config;
 
 /// Commands of a row at most.
 const ROW_LEN_MAX: u32 = 16;

@@ -16,11 +16,11 @@ use crate::aof::not_started::NotStarted;
 use crate::aof::player::Player;
 use crate::aof::redis_log::RedisLog;
 use crate::aof::replay::{NotReplayed, distribute, failed};
-use crate::config::Config;
 use crate::loading;
 use crate::process::Process;
 use crate::slot::SlotMap;
 use crate::snapshot;
+use config::Config;
 
 /// Bytes that every snapshot begins with.
 const SNAPSHOT_MAGIC: &[u8] = b"REDIS";

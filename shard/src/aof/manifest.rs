@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use crate::aof::outlived::Outlived;
 use crate::aof::redis_manifest;
-use crate::config::Config;
 use crate::loading::progress::Progress;
+use config::Config;
 
 const FIRST_LINE: &str = "percore append-only log 1";
 

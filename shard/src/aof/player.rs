@@ -9,9 +9,9 @@ use protocol::table::lookup;
 use storage::aof::{Reader, TRANSACTION};
 use storage::{Databases, DbIndex, UnixMillis};
 
-use crate::config::Config;
 use crate::context::{Caller, Context, Effects};
 use crate::dispatch::handler::{HANDLERS, Handler};
+use config::Config;
 
 /// Runs the commands of one file.
 pub struct Player<'a> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::aof::manifest::Folder;
 use crate::aof::redis_manifest;
-use crate::config::Config;
+use config::Config;
 
 /// The files of a log of Redis's, in the order in which they are to be read.
 #[derive(Clone, PartialEq, Eq, Debug)]

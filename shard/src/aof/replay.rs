@@ -19,11 +19,11 @@ use tracing::{info, warn};
 use crate::aof::manifest::{Folder, Manifest};
 use crate::aof::player::Player;
 use crate::aof::tails::{self, Unreadable};
-use crate::config::Config;
 use crate::loading;
 use crate::loading::progress::Progress;
 use crate::process::Process;
 use crate::slot::SlotMap;
+use config::Config;
 
 /// Why the log was not loaded. Nothing has been changed.
 #[derive(Debug)]

@@ -18,12 +18,12 @@ use tempfile::TempDir;
 use super::*;
 use crate::aof::manifest::Part;
 use crate::check::{Verdict, check};
-use crate::config::IoDriver;
 use crate::executor::Driver;
 use crate::memory::Ledger;
 use crate::memory::undertaker::Undertaker;
 use crate::permitted::Permitted;
 use crate::process::{Allocator, LogControl, Outside};
+use config::IoDriver;
 
 /// How long `cargo test` searches.
 const SEARCH: Duration = Duration::from_secs(3);

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::aof::log_file::{LogFile, Reach, RingFile};
 use crate::aof::{GATHER_FOR, Step};
-use crate::config::AppendFsync;
 use crate::shard::Shard;
+use config::AppendFsync;
 
 /// Between two syncs under `everysec`.
 const SYNC_EVERY: Duration = Duration::from_secs(1);

@@ -17,13 +17,13 @@ use protocol::reply::Reply;
 use tracing::{debug, info, warn};
 
 use crate::client::{Client, Peer};
-use crate::config::kind::plain;
-use crate::config::{Config, ConfigError, Flag, LogLevel, Parameter};
 use crate::dispatch::handler::Answer;
 use crate::error::Error;
 use crate::redact::REDACTED;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
+use config::kind::plain;
+use config::{Config, ConfigError, Flag, LogLevel, Parameter};
 
 /// The parameter that says where the log's file is.
 const LOG_FILE: &str = "logfile";
@@ -287,7 +287,7 @@ impl Shard {
         self.weigh_all();
         self.evict_soon();
         self.timing.adopt(&self.config);
-        let tracked_max = self.config.tracked_keys_max(self.id);
+        let tracked_max = self.config.tracked_keys_max(self.id.index());
         self.effects.invalidations.table.limit(tracked_max);
         self.effects
             .notices

@@ -13,11 +13,11 @@ use crate::client::attribute::Attribute;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::options::{Options, is, small_integer};
-use crate::config::Config;
 use crate::dispatch::handler::Answer;
 use crate::error::Error;
 use crate::process::REDIS_VERSION;
 use crate::shard::Shard;
+use config::Config;
 use storage::DbIndex;
 use storage::item::parse_int;
 

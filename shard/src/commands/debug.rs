@@ -18,14 +18,14 @@ use crate::commands::client::write_help;
 use crate::commands::config::is_local;
 use crate::commands::options::{at_least, float, integer, is};
 use crate::commands::{debug_protocol, persistence};
-use crate::config::Permission;
-use crate::config::kind::parse_memory;
 use crate::digest::Digest;
 use crate::dispatch::handler::Answer;
 use crate::error::Error;
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::gather::Until;
+use config::Permission;
+use config::kind::parse_memory;
 
 /// The longest text that STRINGMATCH-LEN makes, in bytes: a few bytes from a client must not cost gigabytes.
 const MATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -19,7 +19,6 @@ use crate::commands::info_keyspace::Database;
 use crate::commands::latency::join;
 use crate::commands::options::is;
 use crate::commands::{info_cpu, info_memory};
-use crate::config::{Config, Supervised};
 use crate::dispatch::handler::Answer;
 use crate::error::Error;
 use crate::memory::footprint::{self, Footprint, ratio};
@@ -30,6 +29,7 @@ use crate::stats::Stats;
 use crate::timing::latency::Histogram;
 use crate::timing::rates::Current;
 use crate::transaction::gather::Until;
+use config::{Config, Supervised};
 
 /// A section: its name as a client asks for it, its heading, whether a bare INFO shows it, and what writes its lines.
 struct Section {

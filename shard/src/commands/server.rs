@@ -8,11 +8,11 @@ use tracing::info;
 
 use crate::client::Client;
 use crate::commands::options::{integer, is};
-use crate::config::ShutdownFlags;
 use crate::dispatch::handler::Answer;
 use crate::error::Error;
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::shard::Shard;
+use config::ShutdownFlags;
 
 pub use crate::commands::info::info;
 

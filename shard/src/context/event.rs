@@ -1,43 +1,18 @@
 //! What can happen to a key: the names and classes of Redis's keyspace notifications.
 
-/// The class of an event, as `notify-keyspace-events` selects it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Class {
-    /// `g`: commands that are not of one type.
-    Generic,
-    /// `$`
-    String,
-    /// `l`
-    List,
-    /// `s`
-    Set,
-    /// `h`
-    Hash,
-    /// `z`
-    SortedSet,
-    /// `t`
-    Stream,
-    /// `x`
-    Expired,
-    /// `e`
-    Evicted,
-    /// `n`
-    New,
-    /// `m`
-    KeyMiss,
-}
+use config::EventClass;
 
 /// One kind of change to a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event {
-    pub class: Class,
+    pub class: EventClass,
     pub name: &'static str,
 }
 
 macro_rules! events {
     ($($class:ident { $($constant:ident $name:literal)* })*) => {
         impl Event {
-            $($(pub const $constant: Self = Self { class: Class::$class, name: $name };)*)*
+            $($(pub const $constant: Self = Self { class: EventClass::$class, name: $name };)*)*
         }
     };
 }
@@ -71,7 +46,7 @@ events! {
 impl Event {
     /// Whether the key is another one after it: not of a miss, and not of the word that a key is new, behind which its change is told.
     pub fn is_change(self) -> bool {
-        !matches!(self.class, Class::New | Class::KeyMiss)
+        !matches!(self.class, EventClass::New | EventClass::KeyMiss)
     }
 
     /// Whether it is a change to who watches the key or has it in a cache. As in Redis it is none what happens to a stream's groups alone.
@@ -84,6 +59,6 @@ impl Event {
             Self::XGROUP_CREATECONSUMER,
             Self::XGROUP_DELCONSUMER,
         ];
-        self.is_change() && !(self.class == Class::Stream && of_groups.contains(&self))
+        self.is_change() && !(self.class == EventClass::Stream && of_groups.contains(&self))
     }
 }

@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 
 use protocol::command::{Command, Flags};
 
-use crate::config::Config;
 use crate::error::Error;
 use crate::shard::Shard;
+use config::Config;
 
 const LOADING: Error = Error::new("LOADING Redis is loading the dataset in memory");
 

@@ -9,11 +9,11 @@
 use storage::DbIndex;
 
 use crate::client::Client;
-use crate::config::Notify;
 use crate::context::event::Event;
 use crate::pubsub::Topic;
 use crate::pubsub::publish::Payload;
 use crate::shard::Shard;
+use config::Notify;
 
 /// Something that happened to a key and that has not been told yet.
 struct Notice {

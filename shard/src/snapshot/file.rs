@@ -12,10 +12,10 @@ use storage::{Databases, Piece, Position, Terms};
 use tracing::debug;
 
 use crate::aof::manifest::{Folder, Manifest, Part};
-use crate::config::Config;
 use crate::process::{Process, REDIS_VERSION};
 use crate::snapshot::page_cache::{self, Trail};
 use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, Writer, lock, unix_s};
+use config::Config;
 
 /// Pieces that the writer may be behind.
 const PIECES_WAITING_MAX: usize = 16;

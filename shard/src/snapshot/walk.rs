@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use storage::{Keyspace, Piece};
 use tracing::{error, info};
 
-use crate::config::Config;
 use crate::debug_delay;
 use crate::mailbox::batch::ReplyTo;
 use crate::mailbox::message::{Message, Visit};
@@ -20,6 +19,7 @@ use crate::snapshot;
 use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, NotBegun, UnderWay, Until, Waiting, lock};
 use crate::transaction::world::Lent;
 use crate::turn;
+use config::Config;
 
 /// The reply to BGSAVE, when the instant of its snapshot has been.
 const STARTED: &[u8] = b"+Background saving started\r\n";

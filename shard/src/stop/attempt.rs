@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use crate::config::ShutdownFlags;
 use crate::error::Error;
 use crate::mailbox::batch::{ClientToken, ReplyTo};
 use crate::mailbox::message::Message;
@@ -25,6 +24,7 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::snapshot::{self, NotBegun, lock};
 use crate::stop::Stop;
+use config::ShutdownFlags;
 
 /// Redis's answer to a SHUTDOWN that was refused or aborted.
 pub(crate) const REFUSED: Error = Error::new("ERR Errors trying to SHUTDOWN. Check logs.");

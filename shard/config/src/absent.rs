@@ -34,7 +34,7 @@ pub fn find(name: &str) -> Option<Absent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Parameter;
+    use crate::Parameter;
 
     #[test]
     fn nothing_is_both_absent_and_in_the_table() {

@@ -11,6 +11,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use super::SHARDS_MAX;
 use super::choice::{
     AclPubsub, AppendFsync, DisklessLoad, Endpoint, Facility, IoDriver, LogFormat, LogLevel,
     MaxmemoryPolicy, Permission, PropagationError, SanitizeDump, Supervised, TlsAuth,
@@ -32,7 +33,6 @@ use super::renames::Renames;
 use super::shutdown::{self, ShutdownFlags};
 use super::title::TitleTemplate;
 use super::{ConfigError, Parameter};
-use crate::slot::SHARDS_MAX;
 
 const INT_MAX: i128 = i32::MAX as i128;
 const INT_MIN: i128 = i32::MIN as i128;

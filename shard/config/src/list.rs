@@ -1,9 +1,8 @@
 //! Parameters whose value has several parts: save points, output limits, notification classes, addresses, access rights.
 
 use super::ConfigError;
+use super::event_class::EventClass;
 use super::kind::{Kind, Setting, parse_memory};
-use crate::context::event::Class;
-
 /// As many addresses as Redis takes.
 const ADDRESSES_MAX: usize = 16;
 
@@ -191,19 +190,19 @@ impl Notify {
     }
 
     /// Whether events of `class` are wanted.
-    pub fn includes(self, class: Class) -> bool {
+    pub fn includes(self, class: EventClass) -> bool {
         self.has(match class {
-            Class::Generic => b'g',
-            Class::String => b'$',
-            Class::List => b'l',
-            Class::Set => b's',
-            Class::Hash => b'h',
-            Class::SortedSet => b'z',
-            Class::Stream => b't',
-            Class::Expired => b'x',
-            Class::Evicted => b'e',
-            Class::New => b'n',
-            Class::KeyMiss => b'm',
+            EventClass::Generic => b'g',
+            EventClass::String => b'$',
+            EventClass::List => b'l',
+            EventClass::Set => b's',
+            EventClass::Hash => b'h',
+            EventClass::SortedSet => b'z',
+            EventClass::Stream => b't',
+            EventClass::Expired => b'x',
+            EventClass::Evicted => b'e',
+            EventClass::New => b'n',
+            EventClass::KeyMiss => b'm',
         })
     }
 }

@@ -95,7 +95,7 @@ impl Setting for OomScores {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::Config;
 
     #[test]
     fn scores_keep_to_the_bounds_of_the_kernel() {

@@ -7,6 +7,7 @@
 
 pub mod absent;
 pub mod choice;
+pub mod event_class;
 pub mod file;
 pub mod given;
 pub mod include;
@@ -34,6 +35,7 @@ use storage::{
 pub use choice::{
     AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission, Supervised,
 };
+pub use event_class::EventClass;
 pub use file::{FileError, Loader};
 pub use given::Given;
 pub use kind::Kind;
@@ -43,7 +45,8 @@ pub use percentiles::Percentiles;
 pub use shutdown::ShutdownFlags;
 pub use table::{Config, Flag, PARAMETERS, Section};
 
-use crate::slot::ShardId;
+/// Most shards a process may have: their numbers fit a byte, and tables with an element a shard stay small.
+pub const SHARDS_MAX: usize = 256;
 
 /// Beyond this the counter of LFU does not move any more, and its arithmetic would overflow.
 const LFU_LOG_FACTOR_MAX: u32 = 1 << 23;
@@ -221,12 +224,12 @@ impl Config {
     }
 
     /// How many of the keys that clients track a shard remembers at the most: its share, as keys are spread evenly.
-    pub fn tracked_keys_max(&self, shard: ShardId) -> usize {
+    pub fn tracked_keys_max(&self, shard: usize) -> usize {
         if self.tracking_table_max_keys == 0 {
             return usize::MAX;
         }
         let max = usize::try_from(self.tracking_table_max_keys).unwrap_or(usize::MAX);
-        max / self.shards + usize::from(shard.index() < max % self.shards)
+        max / self.shards + usize::from(shard < max % self.shards)
     }
 
     /// How strings in snapshots are written.

@@ -311,7 +311,7 @@ impl Setting for PathBuf {
 }
 
 /// The system's words without Rust's `(os error 2)`.
-pub(crate) fn plain(error: &std::io::Error) -> String {
+pub fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((words, _)) => words.into(),

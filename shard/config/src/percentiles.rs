@@ -72,7 +72,7 @@ impl Setting for Percentiles {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Config;
+    use crate::Config;
 
     #[test]
     fn percentiles_are_shown_as_redis_shows_them() {

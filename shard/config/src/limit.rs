@@ -54,7 +54,7 @@ impl Setting for ClientMemoryLimit {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Config;
+    use crate::Config;
 
     #[test]
     fn bytes_or_a_part() {
