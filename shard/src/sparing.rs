@@ -9,6 +9,7 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use crate::shard::Shard;
+use crate::snapshot::unix_s;
 
 /// Lines of one kind in a second.
 const LINES_PER_SECOND_MAX: u32 = 10;
@@ -59,7 +60,10 @@ impl Shard {
 
     /// Tells once a second what a limit on memory has done.
     pub(crate) fn tell_evictions(&mut self) {
-        let (evicted, refused) = (self.effects.evicted_keys, self.stats.refused_for_memory);
+        let (evicted, refused) = (
+            self.engine.effects.evicted_keys,
+            self.engine.stats.refused_for_memory,
+        );
         let told = &mut self.told;
         // CONFIG RESETSTAT begins anew.
         let keys = evicted.checked_sub(told.evicted_keys).unwrap_or(evicted);
@@ -74,8 +78,8 @@ impl Shard {
         }
         told.evictions_at = Some(self.instant);
         (told.evicted_keys, told.refused_for_memory) = (evicted, refused);
-        let used_bytes = self.process.memory.used_bytes();
-        let maxmemory = self.config.maxmemory;
+        let used_bytes = self.process.memory.used_bytes(unix_s());
+        let maxmemory = self.engine.config.maxmemory;
         if commands == 0 {
             // What a cache is for.
             info!(

@@ -18,9 +18,9 @@ use std::task::{Poll, Waker};
 
 use crate::executor::crew;
 use crate::mailbox::BellReader;
-use crate::mailbox::message::Message;
+use crate::mailbox::message::{Late, Message};
 use crate::shard::{Shard, wall_time};
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
 /// Messages a turn handles before connections get their chance.
 const TURN_MESSAGES_MAX: usize = 64;
@@ -63,7 +63,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
         }
         if shard.turn_waker.is_none() {
             shard.turn_waker = Some(cx.waker().clone());
-            crew::join(shard.id, cx.waker().clone());
+            crew::join(shard.engine.id, cx.waker().clone());
         }
         if shard.turn() == After::Again {
             match &*echo.borrow() {
@@ -97,7 +97,7 @@ impl Shard {
         if !self.awake {
             self.wake_up();
         }
-        self.stats.turns += 1;
+        self.engine.stats.turns += 1;
         self.count_late_turn();
         for waker in self.step_wakers.drain(..) {
             waker.wake();
@@ -105,20 +105,22 @@ impl Shard {
         self.notice_stop_request();
         self.notice_snapshot();
         self.receive_visitors();
-        if self.eviction_unfinished {
-            self.evict_soon();
+        if self.engine.evicting.is_unfinished {
+            self.engine.evict_soon();
+            self.settle();
         }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
-        let mut old_tries = self.tries.len();
+        let mut old_tries = self.engine.tries().len();
         // One connection sends nothing while it waits for its reply.
         let mut may_give_way =
-            self.slots.shards() > 1 && self.clients.len() > 1 && !self.late.just_went();
+            self.engine.slots.shards() > 1 && self.clients.len() > 1 && !self.late.just_went();
         let mut may_nap = true;
         loop {
+            self.settle();
             while let Some(message) = self.own.pop_front() {
                 woke_somebody = true;
-                self.handle(self.id, message);
+                self.handle(self.engine.id, message);
             }
             let mut idle = true;
             while left > 0
@@ -127,29 +129,32 @@ impl Shard {
                 idle = false;
                 left -= 1;
                 // No command runs by a time from before it came: the shard may have given way, or lost its core, since the turn began.
-                self.now = wall_time();
+                self.engine.now = wall_time();
                 woke_somebody |= !matches!(message, Message::Requests(_));
                 self.handle(from, message);
                 self.relieve(from);
             }
-            if !self.tries.is_empty() {
+            if !self.engine.tries().is_empty() {
                 // All rings have been seen empty since the last try came, or, for those of an earlier turn, a whole turn has passed.
                 let old_tries = mem::take(&mut old_tries);
-                self.decide_tries(if left > 0 {
-                    self.tries.len()
+                let count = if left > 0 {
+                    self.engine.tries().len()
                 } else {
                     old_tries
-                });
+                };
+                self.refresh_log_state();
+                self.engine.decide_tries(count);
+                self.settle();
             }
             self.feed_monitors();
             if !self.draining.is_empty() {
                 woke_somebody |= self.look_at_draining();
             }
-            if self.effects.invalidations.is_for_turn() {
+            if self.engine.effects.invalidations.is_for_turn() {
                 woke_somebody = true;
                 self.tell_invalidations();
             }
-            if !self.effects.notices.is_empty() {
+            if !self.engine.effects.notices.is_empty() {
                 woke_somebody = true;
                 self.tell_notices(None);
             }
@@ -169,10 +174,10 @@ impl Shard {
                 woke_somebody |= self.answer_behind_news();
             }
             woke_somebody |= self.send_to_line();
-            if woke_somebody || left == 0 || self.eviction_unfinished {
+            if woke_somebody || left == 0 || self.engine.evicting.is_unfinished {
                 return After::Again;
             }
-            self.publish_moved();
+            self.engine.publish_moved();
             if idle
                 && mem::take(&mut may_give_way)
                 && self.publishing.line.is_empty()
@@ -194,6 +199,8 @@ impl Shard {
                 continue;
             }
             if idle && self.mailbox.fall_asleep() {
+                debug_assert!(self.engine.actions.is_empty());
+                debug_assert!(self.engine.is_settled());
                 self.awake = false;
                 crew::slept();
                 return After::Sleep;
@@ -205,20 +212,19 @@ impl Shard {
     /// in the order.
     pub(crate) fn has_time(&self) -> bool {
         crew::others_rest()
-            && self.locks.is_empty()
-            && self.transactions.is_empty()
-            && self.tickets.is_empty()
-            && self.effects.waits.is_empty()
+            && self.engine.owner.locks.is_empty()
+            && self.engine.coordinator.is_idle()
+            && self.engine.effects.waits.is_empty()
     }
 
     /// Whether most of those who are served are about to send more, or other shards are, and nobody waits whom a nap would hold up.
     fn calls_for_nap(&mut self) -> bool {
         let nobody_waits =
             self.publishing.line.is_empty() && self.step_wakers.is_empty() && !self.log_is_behind();
-        match self.slots.shards() {
+        match self.engine.slots.shards() {
             // It counts with each question.
             1 => {
-                let reads = self.stats.reads;
+                let reads = self.engine.stats.reads;
                 self.moderation.calls_for_nap(reads, self.instant) && nobody_waits
             }
             // It takes it for a nap when it says so.
@@ -229,36 +235,32 @@ impl Shard {
     fn handle(&mut self, from: ShardId, message: Message) {
         match message {
             Message::Requests(mut batch) => {
-                self.run_batch(from, &mut batch);
+                self.engine.run_batch(from, &mut batch);
+                self.settle();
                 self.send_gated(from, Message::Replies(batch));
             }
             Message::Replies(batch) => self.fold_replies(from, batch),
             Message::Late(late) => {
-                self.complete(self.id, late.to, &late.reply);
-                if late.holds_back {
-                    self.note_held_back(from, late.to.client);
+                let Late {
+                    to,
+                    reply,
+                    holds_back,
+                } = *late;
+                self.complete(self.engine.id, to, reply);
+                if holds_back {
+                    self.note_held_back(from, to.client);
                 }
             }
-            Message::Resume(resume) => self.resume(from, &resume),
-            Message::Lock(request) => {
-                self.let_held_back_go(from, request.client);
-                self.lock(request);
+            Message::Engine(message) => {
+                self.refresh_log_state();
+                self.engine.handle(from, message);
+                self.settle();
             }
-            Message::Granted(grant) => self.granted(from, *grant),
-            Message::Command(parked) => {
-                self.let_held_back_go(from, parked.to.client);
-                self.run_command(*parked);
-            }
-            Message::Exec(exec) => {
-                self.let_held_back_go(from, exec.client());
-                self.run_forwarded(exec);
-            }
-            Message::Claim(claim) => self.claimed(from, *claim),
-            Message::Refused(request) => self.refused(from, *request),
-            Message::Release(release) => self.release(*release),
-            Message::Told(index) => self.told(index),
             Message::Parcel(parcel) => self.receive_parcel(*parcel),
-            Message::Visit(visit) => visit(self),
+            Message::Visit(visit) => {
+                visit(self);
+                self.settle();
+            }
         }
     }
 }

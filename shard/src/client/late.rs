@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 
 use crate::client::Client;
 use crate::executor::crew;
-use crate::mailbox::batch::ClientToken;
 use crate::shard::Shard;
+use engine::header::ClientToken;
 
 /// Output from here on leaves as it is.
 const LATE_BYTES_MAX: usize = 16 * 1024;

@@ -12,7 +12,7 @@ use std::task::Waker;
 use monoio::task::JoinHandle;
 use tracing::{Instrument, Span, error_span};
 
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
 /// The crews of all threads.
 #[derive(Clone, Copy, Debug)]

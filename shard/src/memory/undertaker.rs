@@ -6,7 +6,7 @@ use std::thread;
 
 use storage::{Entry, Keyspace};
 
-use crate::memory::Ledger;
+use engine::ledger::Ledger;
 
 /// What is to be freed: anything at all, how many values it is, and about how many bytes it takes.
 struct Remains {

@@ -18,8 +18,8 @@ use std::collections::VecDeque;
 use std::mem;
 
 use crate::client::Client;
-use crate::mailbox::batch::ClientToken;
 use crate::shard::Shard;
+use engine::header::ClientToken;
 
 /// Subscribers that a turn sends to at least.
 const SENDS_MIN: usize = 3;
@@ -160,7 +160,7 @@ impl Shard {
     fn send_to_first(&mut self) -> bool {
         self.publishing.line.is_long |= self.publishing.line.waiting.len() >= LONG_MIN;
         // Perhaps it is the publisher whom that lets run.
-        if self.slots.shards() > 1
+        if self.engine.slots.shards() > 1
             && mem::take(&mut self.publishing.line.began)
             && self.publishing.line.gives_way()
             && self.has_time()
@@ -170,7 +170,7 @@ impl Shard {
             self.mailbox.bell().ring_from_outside();
             return true;
         }
-        let count = self.publishing.line.admits(self.stats.reads);
+        let count = self.publishing.line.admits(self.engine.stats.reads);
         for _ in 0..count {
             let Some((token, _)) = self.publishing.line.waiting.pop_front() else {
                 break;
