@@ -123,7 +123,10 @@ impl Shard {
     /// A connection's command waits for keys of several shards, if it is still there.
     fn note_blocked(&mut self, token: ClientToken, ticket: Ticket) {
         let client = self.client(token).cloned();
-        if client.as_ref().is_some_and(|it| it.try_borrow_mut().is_err()) {
+        if client
+            .as_ref()
+            .is_some_and(|it| it.try_borrow_mut().is_err())
+        {
             // It is in use: this turn's next thing.
             return self.post(move |shard| shard.note_blocked(token, ticket));
         }

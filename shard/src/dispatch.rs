@@ -19,13 +19,13 @@ use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::dispatch::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use engine::commands::sort;
 use engine::error::Error;
 use engine::eviction::Room;
 use engine::header::Facts;
-use engine::keys::{key_positions, lock_names};
+use engine::keys::lock_names;
 use engine::lookahead::Lookahead;
 use engine::message::Parked;
+use engine::routing::Route;
 use engine::slot::ShardId;
 use engine::timing::SHORT_BYTES_MAX;
 
@@ -339,23 +339,19 @@ impl Shard {
     /// A command that may wait. Its connection runs nothing else until it has its reply.
     #[cold]
     fn route_blocking(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
-        let positions = key_positions(facts.command.command(), args);
-        let mut owners: SmallVec<[ShardId; 4]> = positions
-            .iter()
-            .map(|&at| self.engine.slots.owner(&args[at]))
-            .collect();
-        owners.sort_unstable();
-        owners.dedup();
-        if owners.len() > 1 {
-            if !self.engine.has_room_for(facts.command) {
-                return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+        let owner = match self.engine.route(facts.command, args) {
+            Route::Here | Route::Anywhere => self.engine.id,
+            Route::At(owner) => owner,
+            Route::Several(_) => {
+                if !self.engine.has_room_for(facts.command) {
+                    return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+                }
+                let scopes = self.engine.scopes_of(facts, args);
+                let to = client.stall();
+                self.engine.begin_transaction(to, facts, args, scopes);
+                return self.settle();
             }
-            let scopes = self.engine.scopes_of(facts, args);
-            let to = client.stall();
-            self.engine.begin_transaction(to, facts, args, scopes);
-            return self.settle();
-        }
-        let owner = owners.first().copied().unwrap_or(self.engine.id);
+        };
         client.blocked = Some(BlockedAt::Owner(owner));
         let parked = Parked {
             origin: self.engine.id,
@@ -385,49 +381,27 @@ impl Shard {
         facts: Facts,
         args: &Args<'_>,
     ) {
-        let computes = sort::reads_computed_keys(command, args);
-        if computes && !self.engine.has_all_keys() {
-            if !self.engine.has_room_for(facts.command) {
-                return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+        let route = self.engine.route(facts.command, args);
+        let asks_several = matches!(route, Route::Several(_) | Route::Anywhere);
+        if asks_several && !self.engine.has_room_for(facts.command) {
+            return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+        }
+        match route {
+            Route::Here => return self.run_here(client, facts, args),
+            Route::At(owner) => {
+                let to = client.send_on(owner, command);
+                return self.forward(owner, to, facts, args);
             }
-            let to = client.stall();
-            self.engine.begin_computed(to, facts, args);
-            return self.settle();
-        }
-        if self.engine.slots.shards() == 1 {
-            return self.run_here(client, facts, args);
-        }
-        let positions = key_positions(command, args);
-        let mut owners = positions
-            .iter()
-            .map(|&at| self.engine.slots.owner(&args[at]));
-        match owners.next() {
-            None => self.run_here(client, facts, args),
-            Some(first) if owners.all(|owner| owner == first) => match first == self.engine.id {
-                true => self.run_here(client, facts, args),
-                false => {
-                    let to = client.send_on(first, command);
-                    self.forward(first, to, facts, args);
-                }
-            },
-            Some(_) => {
-                if !self.engine.has_room_for(facts.command) {
-                    return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
-                }
-                let owners = positions
-                    .iter()
-                    .map(|&at| self.engine.slots.owner(&args[at]));
+            Route::Several(owners) => {
                 let to = client.stall();
-                if !self
-                    .engine
-                    .begin_if_divisible(to, facts, args, owners.collect())
-                {
-                    let scopes = self.engine.scopes_of(facts, args);
-                    self.engine.begin_transaction(to, facts, args, scopes);
-                }
-                self.settle();
+                self.engine.begin_on_several(to, facts, args, owners);
+            }
+            Route::Anywhere => {
+                let to = client.stall();
+                self.engine.begin_computed(to, facts, args);
             }
         }
+        self.settle();
     }
 
     /// Runs a data command whose keys are all on this shard, for a connection of this shard.

@@ -256,6 +256,7 @@ impl Engine {
             }
             Err(_) => {
                 // It waits on, as if nothing had been.
+                self.trace.take_back();
                 self.stats.calls[index] -= 1;
                 false
             }

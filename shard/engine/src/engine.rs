@@ -30,6 +30,7 @@ use crate::message::{LockRequest, Message, TransactionKey};
 use crate::slot::{ShardId, SlotMap};
 use crate::stats::Stats;
 use crate::timing::{SHORT_BYTES_MAX, Timing};
+use crate::trace::Trace;
 use crate::tracking::invalidations::Invalidations;
 use crate::transaction::coordinator::Coordinator;
 use crate::transaction::owner::Owner;
@@ -64,6 +65,8 @@ pub struct Engine {
     pub evicting: Evicting,
     /// What is to be done outside.
     pub actions: Vec<Action>,
+    /// What took effect, where a simulator wants to know.
+    pub trace: Trace,
     /// Replies tell of what the log does not have yet: they wait for it.
     pub log: LogState,
 }
@@ -129,6 +132,7 @@ impl Engine {
             blocking: Blocking::default(),
             evicting: Evicting::new(setup.first_of_thread),
             actions: Vec::new(),
+            trace: Trace::default(),
             log: LogState::default(),
             config,
         }
@@ -197,6 +201,7 @@ impl Engine {
         let result = self.perform(facts, args, reply);
         self.timing.in_row &= reply.written() - start <= SHORT_BYTES_MAX;
         if self.effects.wait.is_none() {
+            self.trace.note(facts);
             self.stats.calls[index] += 1;
             self.account(facts.command, facts.caller, args, began);
         }

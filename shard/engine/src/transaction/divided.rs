@@ -236,6 +236,8 @@ impl Engine {
 
     /// On the coordinator, when all locks are held: what is left to do is done, the locks go, and the client is answered.
     pub(crate) fn end_divided(&mut self, divided: Divided, parts: SmallVec<[Part; 4]>) {
+        // Its instant was when the shard that was asked last did its portion.
+        let had_last = parts.iter().any(|part| part.granted.is_none());
         let mut ran: SmallVec<[(ShardId, Ran); 4]> = SmallVec::new();
         let mut releases: SmallVec<[(ShardId, Release); 4]> = SmallVec::new();
         for part in parts {
@@ -260,6 +262,9 @@ impl Engine {
         let Divided {
             to, facts, args, ..
         } = &divided;
+        if !had_last {
+            self.trace.note(*facts);
+        }
         divided.join(&ran, &mut Reply::new(&mut encoded, facts.version));
         let nanos = ran.iter().map(|(_, ran)| ran.nanos).sum();
         let now = (self.timing.clock)();

@@ -80,6 +80,8 @@ impl Engine {
                 self.owner.locks.enqueue(names, Work::Lend(request))
             }
             Scope::Portion(portion) if portion.when == When::Last => {
+                // Every other key of the command is locked: this is its instant.
+                self.trace.note(portion.facts);
                 let lent = Lending::Ran(self.run_portion(portion));
                 let grant = Grant {
                     transaction: id,

@@ -65,6 +65,7 @@ impl Engine {
         self.interrupt_timing();
         let began = self.begin_timing(facts.command);
         self.stats.calls[facts.command.index()] += 1;
+        self.trace.note(facts);
         let mut world = World {
             shards: workspace
                 .world
