@@ -52,7 +52,8 @@ impl Shard {
                 to,
                 reply,
                 holds_back,
-            } => self.bring_reply(origin, to, reply, holds_back),
+                wrote,
+            } => self.bring_reply(origin, to, reply, holds_back, wrote),
             Action::Blocked(client, ticket) => self.note_blocked(client, ticket),
             Action::Ready {
                 task,
@@ -67,17 +68,16 @@ impl Shard {
             Action::WaitEnded(task, ended) => self.run_wait_ended(task, ended),
             Action::LendWhenWritten(item, request) => self.lend_when_written(item, request),
             Action::ShareLogged {
-                told,
                 begins,
+                end,
                 awaited,
             } => {
-                self.log.answers_wait_otherwise(told.0, told.1);
                 if let Some(awaited) = awaited {
-                    self.share_said(awaited, begins);
+                    self.share_said(awaited, begins, end);
                 }
             }
-            Action::ReadLogged(awaited) => self.mark_said(awaited),
-            Action::CameHome(cut) => self.databases_came_home(cut),
+            Action::ReadLogged(awaited, end) => self.mark_said(awaited, end),
+            Action::CameHome(cut, switch) => self.databases_came_home(cut, switch),
             Action::Flushed(answer) => self.save_what_was_flushed(answer),
             Action::GiveUpDump => self.process.snapshots.give_up_dump(),
             Action::TellReaders => self.tell_readers_here(None),
@@ -144,10 +144,17 @@ impl Shard {
     /// Brings the reply of a command that was not answered in its turn to its connection, wherever
     /// that is; the connection may go on.
     pub fn complete(&mut self, origin: ShardId, to: ReplyTo, reply: Vec<u8>) {
-        self.bring_reply(origin, to, reply, false);
+        self.bring_reply(origin, to, reply, false, 0);
     }
 
-    fn bring_reply(&mut self, origin: ShardId, to: ReplyTo, reply: Vec<u8>, holds_back: bool) {
+    fn bring_reply(
+        &mut self,
+        origin: ShardId,
+        to: ReplyTo,
+        reply: Vec<u8>,
+        holds_back: bool,
+        wrote: u64,
+    ) {
         let late = |reply| {
             Message::Late(Box::new(Late {
                 to,
@@ -156,7 +163,7 @@ impl Shard {
             }))
         };
         if origin != self.engine.id {
-            return self.send_gated(origin, late(reply));
+            return self.send_gated(origin, late(reply), wrote);
         }
         let Some(client) = self.client(to.client).cloned() else {
             return;
@@ -177,7 +184,7 @@ impl Shard {
             client.touch(self.instant);
         }
         client.fold(to.seq, &reply);
-        self.gate_client(&mut client);
+        self.gate_client(&mut client, wrote);
         self.look_at_room(&mut client);
     }
 }

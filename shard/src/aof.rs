@@ -63,6 +63,7 @@ use crate::blocking::acks::SyncWait;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use config::AppendFsync;
+use engine::action::LogSwitch;
 use engine::header::ClientToken;
 use engine::message::LockRequest;
 use engine::slot::ShardId;
@@ -121,8 +122,6 @@ pub struct Log {
     groups: Groups,
     /// What was last to be written or synced was not.
     pub failed: bool,
-    /// How far the journal told of commands when output was last held against it.
-    looked_at: u64,
     /// Who is lent all there is once all that is said is written.
     lends: Vec<(ItemId, Box<LockRequest>)>,
     /// Who is told once so much is synced.
@@ -131,13 +130,6 @@ pub struct Log {
 }
 
 impl Log {
-    /// What was told between these two is a transaction's, whose answer waits in another way: whoever asks next has not written it.
-    pub(crate) fn answers_wait_otherwise(&mut self, before: u64, after: u64) {
-        if self.looked_at == before {
-            self.looked_at = after;
-        }
-    }
-
     /// The locks are held: lends what they cover once the log is written, or has failed.
     fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
         self.lends.push((item, request));
@@ -206,14 +198,13 @@ impl Shard {
     }
 
     /// What follows goes to another file.
-    pub(crate) fn switch_log(&mut self, path: PathBuf) {
-        if !self.engine.effects.journal.is_on() {
-            return self.open_log(path);
+    pub(crate) fn switch_log(&mut self, path: PathBuf, switch: LogSwitch) {
+        let is_first = switch.rest.is_none();
+        self.log.steps.extend(switch.rest.map(Step::Write));
+        self.log.steps.push_back(Step::Open(path, switch.from));
+        if is_first {
+            self.heed_fsync_policy();
         }
-        let rest = self.engine.effects.journal.begin_file();
-        let from = self.engine.effects.journal.total();
-        self.log.steps.push_back(Step::Write(rest));
-        self.log.steps.push_back(Step::Open(path, from));
         self.wake_log();
     }
 
@@ -353,15 +344,13 @@ impl Shard {
     }
 
     /// On an owner: its share of a transaction has been said from `begins` on.
-    pub(crate) fn share_said(&mut self, awaited: Awaited, begins: u64) {
-        let end = self.engine.effects.journal.total();
+    pub(crate) fn share_said(&mut self, awaited: Awaited, begins: u64, end: u64) {
         self.log.unsettled.push_back((begins, end));
-        self.mark_said(awaited);
+        self.mark_said(awaited, end);
     }
 
     /// On an owner: a transaction's answer waits for all that has been said.
-    pub(crate) fn mark_said(&mut self, awaited: Awaited) {
-        let end = self.engine.effects.journal.total();
+    pub(crate) fn mark_said(&mut self, awaited: Awaited, end: u64) {
         self.process.commits.said(self.engine.id, awaited, end);
         self.log.untold = Some(end);
         if end <= self.log.safe() {

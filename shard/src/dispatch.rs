@@ -9,7 +9,6 @@ use protocol::command::{Command, Flags, KeyShape};
 use protocol::parse::{LargeArg, Limits, Parsed, ProtocolError};
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
-use smallvec::SmallVec;
 use tracing::{debug, warn};
 
 use crate::blocking::BlockedAt;
@@ -26,7 +25,6 @@ use engine::keys::lock_names;
 use engine::lookahead::Lookahead;
 use engine::message::Parked;
 use engine::routing::Route;
-use engine::slot::ShardId;
 use engine::timing::SHORT_BYTES_MAX;
 
 /// Room for a reply that is kept for the next one: an EXEC may have needed much.
@@ -53,6 +51,7 @@ impl Shard {
             crowded: self.process.underway.is_too_much(),
             renamed: !self.engine.config.renames.is_empty(),
         };
+        let told = self.engine.effects.journal.told();
         let mut limits = self.limits_of(client);
         let mut input = std::mem::take(&mut client.input);
         let mut parser = std::mem::take(&mut client.parser);
@@ -104,7 +103,8 @@ impl Shard {
         client.parser = parser;
         self.settle();
         self.hold_behind_news(client);
-        self.gate_client(client);
+        let wrote = self.engine.wrote_since(told);
+        self.gate_client(client, wrote);
         self.limit_replies(client);
     }
 

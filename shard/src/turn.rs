@@ -235,9 +235,11 @@ impl Shard {
     fn handle(&mut self, from: ShardId, message: Message) {
         match message {
             Message::Requests(mut batch) => {
+                let told = self.engine.effects.journal.told();
                 self.engine.run_batch(from, &mut batch);
+                let wrote = self.engine.wrote_since(told);
                 self.settle();
-                self.send_gated(from, Message::Replies(batch));
+                self.send_gated(from, Message::Replies(batch), wrote);
             }
             Message::Replies(batch) => self.fold_replies(from, batch),
             Message::Late(late) => {

@@ -14,6 +14,14 @@ use crate::transaction::coordinator::Held;
 use crate::transaction::locks::ItemId;
 use crate::transaction::world::Cut;
 
+/// The log goes on in another file.
+pub struct LogSwitch {
+    /// What the file before still lacks; nothing where there was none.
+    pub rest: Option<Vec<u8>>,
+    /// Where the new file begins, in bytes of the journal.
+    pub from: u64,
+}
+
 /// One thing to do.
 pub enum Action {
     /// Brings a message to a shard, which may be this one.
@@ -27,6 +35,9 @@ pub enum Action {
         reply: Vec<u8>,
         /// The client's further commands are held back: see `backpressure`.
         holds_back: bool,
+        /// How much of the journal has the command itself; 0 where it only read, or where its
+        /// answer has waited for that.
+        wrote: u64,
     },
     /// A command of one of this shard's connections waits for keys of several shards.
     Blocked(ClientToken, Ticket),
@@ -45,17 +56,17 @@ pub enum Action {
     /// A whole shard is asked for by somebody who reads its log: [`crate::engine::Engine::lend_by_message`]
     /// is due when that is written.
     LendWhenWritten(ItemId, Box<LockRequest>),
-    /// The log has a transaction's record, from byte `begins` of the journal on; it had told of
-    /// clients' commands up to `told.0` and does now up to `told.1`.
+    /// The log has a transaction's record, from byte `begins` to `end` of the journal.
     ShareLogged {
-        told: (u64, u64),
         begins: u64,
+        end: u64,
         awaited: Option<Awaited>,
     },
-    /// A transaction's answer waits for all that the log has now.
-    ReadLogged(Awaited),
+    /// A transaction's answer waits for the log up to this byte of the journal, of which it has read.
+    ReadLogged(Awaited, u64),
     /// The databases that were lent as a whole are back, after the instant of a snapshot perhaps.
-    CameHome(Option<Cut>),
+    /// Where a new part of the logs begins with that, here is what the part before still lacks.
+    CameHome(Option<Cut>, Option<LogSwitch>),
     /// FLUSHALL is over: a snapshot of nothing may have to follow before it is answered.
     Flushed(Option<(ReplyTo, Vec<u8>)>),
     /// What BGSAVE is writing is given up.

@@ -218,6 +218,7 @@ impl Engine {
         };
         let (origin, to, facts) = (blocked.origin, blocked.to, blocked.facts);
         let args = blocked.args.clone();
+        let told = self.effects.journal.told();
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, facts.version);
         if !self.execute_for_waiter(facts, &args.borrow(), &mut reply) {
@@ -225,7 +226,10 @@ impl Engine {
         }
         self.effects.waits.leave(id);
         match self.tells_of_an_end(&encoded) {
-            false => self.complete(origin, to, encoded),
+            false => {
+                let wrote = self.wrote_since(told);
+                self.complete(origin, to, encoded, wrote);
+            }
             true => ends.push(Fenced {
                 origin,
                 to,
@@ -485,7 +489,7 @@ impl Engine {
         if end != End::Gone {
             self.count_in_vain(blocked.facts.command);
         }
-        self.complete(blocked.origin, blocked.to, encoded);
+        self.complete(blocked.origin, blocked.to, encoded, 0);
     }
 
     /// Connections of this shard, and commands of others on its keys, that wait.

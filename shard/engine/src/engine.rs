@@ -336,13 +336,21 @@ impl Engine {
 
     /// Brings the reply of a command that was not answered in its turn to its connection, wherever
     /// that is; the connection may go on.
-    pub(crate) fn complete(&mut self, origin: ShardId, to: ReplyTo, reply: Vec<u8>) {
+    pub(crate) fn complete(&mut self, origin: ShardId, to: ReplyTo, reply: Vec<u8>, wrote: u64) {
         self.actions.push(Action::Reply {
             origin,
             to,
             reply,
             holds_back: false,
+            wrote,
         });
+    }
+
+    /// How much of the journal has what has run since that had told of `told`; 0 where that only
+    /// read.
+    pub fn wrote_since(&self, told: u64) -> u64 {
+        let now = self.effects.journal.told();
+        if now > told { now } else { 0 }
     }
 
     /// Whether answers that tell of what is here have to wait for the log when this turn is over.

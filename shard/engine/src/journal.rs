@@ -15,7 +15,7 @@ use protocol::args::Args;
 use storage::rdb::{self, Compression};
 use storage::{DbIndex, Entry, UnixMillis, aof};
 
-use crate::action::Action;
+use crate::action::{Action, LogSwitch};
 use crate::effects::{Effect, EffectList, What};
 use crate::engine::Engine;
 use crate::header::Facts;
@@ -152,6 +152,18 @@ impl Journal {
         self.selected = None;
         self.time = None;
         self.take()
+    }
+
+    /// The next record is the first of a new file, also where there was no log before.
+    pub(crate) fn switch_file(&mut self) -> LogSwitch {
+        let rest = self.on.then(|| self.begin_file());
+        if !self.on {
+            self.turn(true);
+        }
+        LogSwitch {
+            rest,
+            from: self.total(),
+        }
     }
 
     /// Bytes of all records there ever were.
@@ -508,11 +520,11 @@ impl Engine {
         journal.end_group(group);
         let end = journal.total();
         journal.commands += 1;
-        let before = std::mem::replace(&mut journal.told, end);
+        journal.told = end;
         self.log.has_unsettled |= awaited.is_some();
         self.actions.push(Action::ShareLogged {
-            told: (before, end),
             begins,
+            end,
             awaited: *awaited,
         });
     }

@@ -54,7 +54,7 @@ impl Engine {
         let mut reply = Reply::new(&mut encoded, parked.facts.version);
         self.answer_refusal(parked.facts, &error, &mut reply);
         let bytes = encoded.len();
-        self.answer_parked(parked.origin, parked.to, encoded, room);
+        self.answer_parked(parked.origin, parked.to, encoded, room, 0);
         bytes
     }
 
@@ -137,19 +137,28 @@ impl Engine {
         let args = parked.args.borrow();
         let mut reply = Reply::new(&mut encoded, parked.facts.version);
         self.interrupt_timing();
+        let told = self.effects.journal.told();
         self.execute(parked.facts, &args, &mut reply);
+        let wrote = self.wrote_since(told);
         let bytes = encoded.len();
         match self.effects.wait.take() {
-            None => self.answer_parked(parked.origin, parked.to, encoded, room),
+            None => self.answer_parked(parked.origin, parked.to, encoded, room, wrote),
             Some(wait) => self.enroll_here(parked.origin, parked.to, parked.facts, &args, wait),
         }
         bytes
     }
 
     /// Brings the reply of such a command to its connection.
-    pub fn answer_parked(&mut self, origin: ShardId, to: ReplyTo, reply: Vec<u8>, room: usize) {
+    pub fn answer_parked(
+        &mut self,
+        origin: ShardId,
+        to: ReplyTo,
+        reply: Vec<u8>,
+        room: usize,
+        wrote: u64,
+    ) {
         if origin == self.id {
-            return self.complete(origin, to, reply);
+            return self.complete(origin, to, reply, wrote);
         }
         let holds_back = reply.len() > room;
         if holds_back {
@@ -160,6 +169,7 @@ impl Engine {
             to,
             reply,
             holds_back,
+            wrote,
         });
     }
 }

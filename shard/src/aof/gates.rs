@@ -47,14 +47,13 @@ impl Shard {
         }
     }
 
-    /// What the replies of what has just run must wait for, if anything. Asked once for each piece of work.
+    /// What replies must wait for now, if anything. `wrote` is how much of the journal has what they
+    /// answer itself: 0 where that only read.
     #[inline]
-    fn gate(&mut self) -> Option<Gate> {
-        let told = self.engine.effects.journal.told();
-        let wrote = std::mem::replace(&mut self.log.looked_at, told) < told;
+    fn gate(&self, wrote: u64) -> Option<Gate> {
         let gate = Gate {
             all: self.engine.effects.journal.total(),
-            own: if wrote { told } else { 0 },
+            own: wrote,
         };
         (self.awaited(gate) > self.log.frontier()).then_some(gate)
     }
@@ -62,9 +61,9 @@ impl Shard {
     /// Keeps a connection's output back until what it may tell of is safe. So too where its replies
     /// stand behind one that another shard has yet to send.
     #[inline]
-    pub(crate) fn gate_client(&mut self, client: &mut Client) {
+    pub(crate) fn gate_client(&mut self, client: &mut Client, wrote: u64) {
         if self.log.gates
-            && let Some(gate) = self.gate()
+            && let Some(gate) = self.gate(wrote)
             && (client.has_output() || !client.pending.is_empty())
         {
             match &mut client.gated {
@@ -82,9 +81,9 @@ impl Shard {
 
     /// Sends a message with replies once what they may tell of is safe.
     #[inline]
-    pub(crate) fn send_gated(&mut self, to: ShardId, message: Message) {
+    pub(crate) fn send_gated(&mut self, to: ShardId, message: Message, wrote: u64) {
         if self.log.gates
-            && let Some(gate) = self.gate()
+            && let Some(gate) = self.gate(wrote)
         {
             self.log.held.push_back((gate, to, message));
         } else {
@@ -108,7 +107,6 @@ impl Shard {
 
     /// A log has just failed: what only read does not wait for it.
     pub(super) fn let_readers_go(&mut self) {
-        self.log.looked_at = self.engine.effects.journal.told();
         self.engine.answer_readers();
         self.settle();
         let frontier = self.log.frontier();

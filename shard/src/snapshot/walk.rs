@@ -15,6 +15,7 @@ use crate::debug_delay;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
 use crate::snapshot;
+use engine::action::LogSwitch;
 use engine::header::ClientToken;
 use engine::header::ReplyTo;
 use engine::transaction::coordinator::{Held, Scopes};
@@ -115,12 +116,13 @@ impl Shard {
     }
 
     /// This shard's databases are back that were lent as a whole.
-    pub(crate) fn databases_came_home(&mut self, cut: Option<Cut>) {
+    pub(crate) fn databases_came_home(&mut self, cut: Option<Cut>, switch: Option<LogSwitch>) {
         if let Some(cut) = cut {
             self.walk_for(cut);
-            if let Some(sequence) = cut.part {
+            if let (Some(sequence), Some(switch)) = (cut.part, switch) {
                 let folder = Folder::of(&self.engine.config);
-                self.switch_log(folder.part(sequence, self.engine.id.index()));
+                let path = folder.part(sequence, self.engine.id.index());
+                self.switch_log(path, switch);
             }
         }
         self.walk_on();

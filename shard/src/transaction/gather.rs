@@ -62,7 +62,8 @@ impl<T: Send + 'static> PartOf<T> {
     /// The same, as a reply goes: under `appendfsync always` when all is on disk that the shard has said.
     pub fn tell_when_synced(self, shard: &mut Shard, part: T) {
         let (origin, message) = self.message(part);
-        shard.send_gated(origin, message);
+        let told = shard.engine.effects.journal.told();
+        shard.send_gated(origin, message, told);
     }
 
     fn message(self, part: T) -> (ShardId, Message) {

@@ -73,7 +73,7 @@ impl Engine {
             return;
         }
         for answer in self.blocking.fences.remove(index).answers {
-            self.complete(answer.origin, answer.to, answer.encoded);
+            self.complete(answer.origin, answer.to, answer.encoded, 0);
         }
     }
 }

@@ -151,7 +151,7 @@ impl Engine {
     fn go_on(&mut self, then: Then) {
         match then {
             Then::Nothing => {}
-            Then::Reply(to, reply) => self.complete(self.id, to, reply),
+            Then::Reply(to, reply) => self.complete(self.id, to, reply, 0),
             Then::Flushed(to, reply) => self.actions.push(Action::Flushed(Some((to, reply)))),
             Then::Fenced(answer) => self.answer_behind_all(vec![answer]),
             Then::Task(task) => self.actions.push(Action::Run { task, under: None }),

@@ -60,6 +60,7 @@ impl Engine {
     /// The same, where they are free.
     pub(crate) fn run_forwarded_now(&mut self, exec: Forwarded) {
         let mut encoded = Vec::new();
+        let told = self.effects.journal.told();
         let mut reply = Reply::new(&mut encoded, exec.version);
         self.interrupt_timing();
         match exec.watched.iter().all(|it| self.is_unchanged(it)) {
@@ -75,7 +76,8 @@ impl Engine {
         }
         self.interrupt_timing();
         self.unwatch(exec.watched);
-        self.complete(exec.origin, exec.to, encoded);
+        let wrote = self.wrote_since(told);
+        self.complete(exec.origin, exec.to, encoded, wrote);
     }
 
     /// Ends the watch on these keys, wherever they live.

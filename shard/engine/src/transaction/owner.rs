@@ -242,7 +242,9 @@ impl Engine {
                     self.effects.waits.note_overturned(db, keyspace);
                     emptied.extend(keyspace.is_empty().then_some(db));
                 }
-                self.actions.push(Action::CameHome(lent.cut));
+                let begins_log = lent.cut.is_some_and(|cut| cut.part.is_some());
+                let switch = begins_log.then(|| self.effects.journal.switch_file());
+                self.actions.push(Action::CameHome(lent.cut, switch));
             }
             Lending::Portion(portion) => {
                 // Its coordinator has counted them.
@@ -256,7 +258,8 @@ impl Engine {
             self.say_share(share);
         }
         if let Some(mark) = release.mark {
-            self.actions.push(Action::ReadLogged(mark));
+            let end = self.effects.journal.total();
+            self.actions.push(Action::ReadLogged(mark, end));
         }
         self.effects.came_home(&release.effects);
         for db in emptied {
