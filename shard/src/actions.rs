@@ -10,8 +10,8 @@ use crate::blocking::{BlockedAt, nobody_asks};
 use crate::mailbox::message::{Late, Message};
 use crate::shard::Shard;
 use crate::timing::latency::Spike;
+use engine::blocking::ending::{End, Haste};
 use engine::blocking::waiting::Ticket;
-use engine::blocking::{End, Haste};
 
 impl Shard {
     /// Does all that the engine has said. Called whenever it has been given something to do.

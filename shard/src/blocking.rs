@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use engine::blocking::ending::{End, Haste};
 use engine::blocking::waiting::Ticket;
-use engine::blocking::{End, Haste};
 use engine::header::ClientToken;
 use engine::message::EndWait;
 use engine::slot::ShardId;

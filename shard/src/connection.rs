@@ -28,7 +28,7 @@ use crate::blocking::nobody_asks;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, Due};
 use crate::shard::Shard;
-use engine::blocking::{End, Haste};
+use engine::blocking::ending::{End, Haste};
 
 /// Room for the first read of a connection; one that sends little stays small.
 const READ_BYTES_MIN: usize = 256;

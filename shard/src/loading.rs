@@ -27,7 +27,7 @@ use crate::process::Process;
 use crate::shard::Shard;
 use crate::turn;
 use config::Config;
-use engine::effects::{Effect, What};
+use engine::effect::{Effect, What};
 use engine::slot::{ShardId, SlotMap};
 use engine::transaction::world::World;
 

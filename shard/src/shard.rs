@@ -9,7 +9,7 @@ use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
 use engine::batch::Batch;
-use engine::blocking::{End, Haste};
+use engine::blocking::ending::{End, Haste};
 use engine::engine::Engine;
 use engine::header::{ClientToken, Facts, ReplyTo};
 use engine::slot::ShardId;

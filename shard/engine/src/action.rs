@@ -5,8 +5,11 @@ use protocol::table::CommandId;
 use storage::Keyspace;
 
 use crate::blocking::waiting::Ticket;
-use crate::header::{Caller, ClientToken, ReplyTo};
-use crate::message::{LockRequest, Message};
+use crate::header::Caller;
+use crate::header::ClientToken;
+use crate::header::ReplyTo;
+use crate::message::LockRequest;
+use crate::message::Message;
 use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::commit::Awaited;

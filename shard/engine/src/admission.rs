@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use protocol::command::{Command, Flags};
 
-use crate::error::Error;
 use config::Config;
+
+use crate::error::Error;
 
 const LOADING: Error = Error::new("LOADING Redis is loading the dataset in memory");
 

@@ -19,7 +19,9 @@ use protocol::peek::Seen;
 use protocol::reply::Reply;
 use storage::DbIndex;
 
-use crate::header::{ClientToken, Facts, ReplyTo};
+use crate::header::ClientToken;
+use crate::header::Facts;
+use crate::header::ReplyTo;
 
 /// A batch this large is sent on and a new one begun, so that no single message holds a shard for long.
 const BATCH_BYTES_MAX: usize = 64 * 1024;

@@ -7,6 +7,8 @@
 //! write. [`Context::read`], and [`Context::string`] and [`Context::get`] on top of it, count a hit or a miss besides, for commands that read.
 //! All of them remove a key whose time has come and say so, unless expiry is paused.
 
+mod fields;
+
 use std::time::Duration;
 
 use config::Config;
@@ -20,9 +22,12 @@ use storage::{
     Value, WrongType,
 };
 
-use crate::blocking::waiting::{Null, Wait};
-use crate::effects::{Effects, FREE_EFFORT_MAX};
-use crate::error::{Error, Outcome};
+use crate::blocking::waiting::Null;
+use crate::blocking::waiting::Wait;
+use crate::effects::Effects;
+use crate::effects::FREE_EFFORT_MAX;
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 use crate::header::Caller;
 

@@ -81,3 +81,17 @@ impl Caller {
         })
     }
 }
+
+/// One key of a transaction.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct TransactionKey {
+    pub db: DbIndex,
+    pub key: Box<[u8]>,
+}
+
+/// One emptying of databases, by the shard that coordinated it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FlushId {
+    pub coordinator: ShardId,
+    pub number: u64,
+}

@@ -12,38 +12,40 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::args::Args;
-use storage::rdb::{self, Compression};
-use storage::{DbIndex, Entry, UnixMillis, aof};
+use storage::{DbIndex, UnixMillis, aof};
 
-use crate::action::{Action, LogSwitch};
-use crate::effects::{Effect, EffectList, What};
-use crate::engine::Engine;
+use crate::action::LogSwitch;
+use crate::effect::Effect;
+use crate::effect::EffectList;
+use crate::effect::What;
 use crate::header::Facts;
-use crate::message::TransactionKey;
-use crate::slot::{ShardId, SlotMap};
-use crate::transaction::commit::{Awaited, CommitId};
+use crate::header::TransactionKey;
+use crate::slot::ShardId;
+use crate::slot::SlotMap;
+use crate::transaction::commit::Awaited;
+use crate::transaction::commit::CommitId;
 
 /// A larger buffer is not kept for the next records.
-const SPARE_BYTES_MAX: usize = 1 << 20;
+pub(crate) const SPARE_BYTES_MAX: usize = 1 << 20;
 
 /// What the log says of one shard.
 #[derive(Default)]
 pub struct Journal {
-    on: bool,
+    pub(crate) on: bool,
     /// Records that the writer has not taken.
-    out: Vec<u8>,
+    pub(crate) out: Vec<u8>,
     /// Bytes that the writer has taken, of all files.
-    taken: u64,
+    pub(crate) taken: u64,
     /// Bytes up to the last record of what a client asked for.
-    told: u64,
+    pub(crate) told: u64,
     /// Commands and transactions of clients that the writer has not taken.
-    commands: usize,
+    pub(crate) commands: usize,
     /// An emptied buffer for the next ones.
-    spare: Vec<u8>,
-    selected: Option<DbIndex>,
-    time: Option<UnixMillis>,
+    pub(crate) spare: Vec<u8>,
+    pub(crate) selected: Option<DbIndex>,
+    pub(crate) time: Option<UnixMillis>,
     /// What the running command says in place of itself: each the whole effect on one key.
-    instead: Vec<(Box<[u8]>, Vec<u8>)>,
+    pub(crate) instead: Vec<(Box<[u8]>, Vec<u8>)>,
     /// What commands did on keys that others lent.
     pub(crate) away: Vec<Away>,
 }
@@ -77,9 +79,9 @@ pub enum Away {
 #[derive(Default)]
 pub struct Share {
     /// Commands, each with its database and time.
-    commands: Vec<(DbIndex, UnixMillis, Vec<u8>)>,
+    pub(crate) commands: Vec<(DbIndex, UnixMillis, Vec<u8>)>,
     /// Keys whose values, as they come home, end it.
-    values: BTreeSet<TransactionKey>,
+    pub(crate) values: BTreeSet<TransactionKey>,
 }
 
 impl Share {
@@ -251,7 +253,7 @@ impl Journal {
     }
 
     /// Reads what a command did on keys that others lent, but for what becomes of itself.
-    fn heed_away(&mut self, effects: &EffectList, from: usize) {
+    pub(crate) fn heed_away(&mut self, effects: &EffectList, from: usize) {
         for effect in effects.since(from) {
             match effect.what {
                 What::Expired | What::Evicted | What::FieldsExpired => {
@@ -358,7 +360,7 @@ impl Journal {
     }
 
     /// Says something that is no change to any database.
-    fn mark(&mut self, parts: &[&[u8]]) {
+    pub(crate) fn mark(&mut self, parts: &[&[u8]]) {
         if self.on {
             aof::command(&mut self.out, parts.iter().copied());
         }
@@ -393,7 +395,7 @@ impl Journal {
         aof::command(&mut self.out, [b"EXEC".as_slice()].into_iter());
     }
 
-    fn context(&mut self, db: DbIndex, now: Option<UnixMillis>) {
+    pub(crate) fn context(&mut self, db: DbIndex, now: Option<UnixMillis>) {
         if let Some(now) = now
             && self.time != Some(now)
         {
@@ -412,20 +414,20 @@ impl Journal {
 /// A transaction as one shard's log will have it.
 pub struct TransactionShare {
     /// Who waits for it to be on disk.
-    awaited: Option<Awaited>,
+    pub(crate) awaited: Option<Awaited>,
     /// Names it in the logs of all who take part.
-    id: Arc<str>,
+    pub(crate) id: Arc<str>,
     /// The shards whose logs have a share.
-    participants: Arc<[ShardId]>,
-    share: Share,
+    pub(crate) participants: Arc<[ShardId]>,
+    pub(crate) share: Share,
 }
 
 /// The shares of a transaction that ends.
 pub struct Shares {
-    awaited: Option<Awaited>,
-    id: Arc<str>,
-    participants: Arc<[ShardId]>,
-    shares: Vec<Share>,
+    pub(crate) awaited: Option<Awaited>,
+    pub(crate) id: Arc<str>,
+    pub(crate) participants: Arc<[ShardId]>,
+    pub(crate) shares: Vec<Share>,
 }
 
 impl Shares {
@@ -450,107 +452,5 @@ impl Shares {
                 share,
             })
         })
-    }
-}
-
-impl Engine {
-    /// On the coordinator: what each log will say of what was done. The answer tells of what these shards have not on disk yet: it waits for
-    /// them, too.
-    pub(crate) fn shares(&mut self, away: Vec<Away>, behind: &[ShardId]) -> Shares {
-        let mut participants = Vec::new();
-        let mut of_shards = Vec::new();
-        let mut id = Arc::from("");
-        if !away.is_empty() {
-            of_shards = shares(away, self.slots);
-            let with_one =
-                |(index, share): (usize, &Share)| (!share.is_empty()).then(|| ShardId::new(index));
-            participants.extend(of_shards.iter().enumerate().filter_map(with_one));
-            self.coordinator.last_logged += 1;
-            let start = self.coordinator.started_unix_ms;
-            id = format!(
-                "{start}-{}-{}",
-                self.id.index(),
-                self.coordinator.last_logged
-            )
-            .into();
-        }
-        let marks = behind.iter().filter(|it| !participants.contains(it));
-        let parts = participants.len() + marks.count();
-        let waits = self.log.holds_replies && parts > 0;
-        Shares {
-            awaited: waits.then(|| Awaited {
-                id: self.begin_commit(participants.is_empty()),
-                parts,
-            }),
-            id,
-            participants: participants.into(),
-            shares: of_shards,
-        }
-    }
-
-    /// On an owner, when all is home: says its share of a transaction.
-    pub(crate) fn say_share(&mut self, it: &TransactionShare) {
-        let begins = self.effects.journal.total();
-        let TransactionShare {
-            awaited,
-            id,
-            participants,
-            share,
-        } = it;
-        let (databases, journal) = (&self.databases, &mut self.effects.journal);
-        let group = journal.begin_group();
-        if participants.len() > 1 {
-            let shards: Vec<String> = participants
-                .iter()
-                .map(|shard| shard.index().to_string())
-                .collect();
-            let mut parts = vec![aof::TRANSACTION, id.as_bytes()];
-            parts.extend(shards.iter().map(String::as_bytes));
-            journal.mark(&parts);
-        }
-        for (db, now, record) in &share.commands {
-            journal.repeat(*db, *now, record);
-        }
-        for TransactionKey { db, key } in &share.values {
-            match databases.get(*db).get(key) {
-                None => journal.say(*db, &[b"DEL", key]),
-                Some(entry) => say_value(journal, *db, entry),
-            }
-        }
-        journal.end_group(group);
-        let end = journal.total();
-        journal.commands += 1;
-        journal.told = end;
-        self.log.has_unsettled |= awaited.is_some();
-        self.actions.push(Action::ShareLogged {
-            begins,
-            end,
-            awaited: *awaited,
-        });
-    }
-}
-
-/// Says what a key holds: readably, where it is a string.
-fn say_value(journal: &mut Journal, db: DbIndex, entry: &Entry) {
-    let deadline = entry.deadline().map(|at| at.ms().to_string());
-    let key = entry.key();
-    match (entry.as_string(), &deadline) {
-        (Ok(text), None) => journal.say(db, &[b"SET", key, &text.to_vec()]),
-        (Ok(text), Some(at)) => {
-            journal.say(db, &[b"SET", key, &text.to_vec(), b"PXAT", at.as_bytes()]);
-        }
-        (Err(_), _) => {
-            let at = deadline.as_deref().unwrap_or("0");
-            let value = rdb::dump(entry, Compression::Off);
-            let parts: [&[u8]; 6] = [
-                b"RESTORE",
-                key,
-                at.as_bytes(),
-                &value,
-                b"REPLACE",
-                b"ABSTTL",
-            ];
-            journal.say(db, &parts);
-        }
     }
 }

@@ -1,17 +1,23 @@
 //! What engines say to one another.
 
+use crate::header::TransactionKey;
 use protocol::args::OwnedArgs;
 use storage::{DbIndex, Entry};
 
-use crate::blocking::End;
-use crate::blocking::waiting::{Ticket, WaiterId};
-use crate::effects::EffectList;
-use crate::header::{ClientToken, Facts, ReplyTo};
+use crate::blocking::ending::End;
+use crate::blocking::waiting::Ticket;
+use crate::blocking::waiting::WaiterId;
+use crate::effect::EffectList;
+use crate::header::ClientToken;
+use crate::header::Facts;
+use crate::header::ReplyTo;
 use crate::journal::TransactionShare;
 use crate::slot::ShardId;
 use crate::task::TaskId;
-use crate::transaction::commit::{Awaited, CommitId};
-use crate::transaction::divided::{Portion, Ran};
+use crate::transaction::commit::Awaited;
+use crate::transaction::commit::CommitId;
+use crate::transaction::divided::Portion;
+use crate::transaction::divided::Ran;
 use crate::transaction::forwarded::Forwarded;
 use crate::transaction::locks::ItemId;
 use crate::transaction::world::Lent;
@@ -60,13 +66,6 @@ pub enum Message {
 pub struct TransactionId {
     pub coordinator: ShardId,
     pub index: usize,
-}
-
-/// One key of a transaction.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub struct TransactionKey {
-    pub db: DbIndex,
-    pub key: Box<[u8]>,
 }
 
 /// A connection whose commands an owner has held back goes on.

@@ -8,8 +8,9 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
 use storage::DbIndex;
 
-use crate::effects::{Effect, What};
-use crate::message::TransactionKey;
+use crate::effect::Effect;
+use crate::effect::What;
+use crate::header::TransactionKey;
 
 /// A state of a watched key. No two states of any key on a shard have the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

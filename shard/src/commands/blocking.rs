@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
-use engine::blocking::{End as WaitEnd, Haste};
+use engine::blocking::ending::{End as WaitEnd, Haste};
 use engine::commands::options::is;
 use engine::error::Error;
 

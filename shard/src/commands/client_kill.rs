@@ -16,7 +16,7 @@ use crate::commands::client::ClientType;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
-use engine::blocking::{End, Haste};
+use engine::blocking::ending::{End, Haste};
 use engine::commands::options::is;
 use engine::error::Error;
 

@@ -14,7 +14,7 @@ use crate::shard::Shard;
 use crate::snapshot::{NotBegun, Until};
 use crate::{aof, loading, snapshot};
 use engine::commands::options::is;
-use engine::effects::{Effect, What};
+use engine::effect::{Effect, What};
 use engine::error::{Error, Outcome};
 use engine::transaction::world::World;
 

@@ -5,11 +5,12 @@ use std::fmt::Write;
 
 use engine::action::Action;
 use engine::batch::Batch;
-use engine::blocking::{End, Haste};
+use engine::blocking::ending::{End, Haste};
 use engine::engine::Engine;
 use engine::handler::{HANDLERS, Handler};
 use engine::header::ReplyTo;
-use engine::message::{EndWait, Message, Parked, TransactionKey};
+use engine::header::TransactionKey;
+use engine::message::{EndWait, Message, Parked};
 use engine::routing::Route;
 use engine::slot::{ShardId, SlotMap};
 use engine::task::TaskId;

@@ -12,10 +12,13 @@ use protocol::args::OwnedArgs;
 use protocol::reply::Reply;
 use storage::{DbIndex, Keyspace, Kind, UnixMillis};
 
-use crate::effects::{Effect, What};
+use crate::effect::Effect;
+use crate::effect::What;
 use crate::event::Event;
-use crate::header::{ClientToken, Facts, ReplyTo};
-use crate::message::TransactionKey;
+use crate::header::ClientToken;
+use crate::header::Facts;
+use crate::header::ReplyTo;
+use crate::header::TransactionKey;
 use crate::slot::ShardId;
 
 /// A waiter's number on its shard. They grow: a smaller one came earlier.

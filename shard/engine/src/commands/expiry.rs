@@ -2,7 +2,9 @@
 
 use storage::UnixMillis;
 
-use crate::commands::options::{self, Options, is};
+use crate::commands::options;
+use crate::commands::options::Options;
+use crate::commands::options::is;
 use crate::error::Error;
 
 /// The unit of a time.

@@ -20,11 +20,15 @@ use protocol::strtod;
 use storage::sorted_set::Direction;
 use storage::{Item, Score, SortedSet, SortedSetLimits};
 
-use crate::commands::options::{self, is};
-use crate::commands::scan::{ElementScan, cursor, write_cursor};
+use crate::commands::options;
+use crate::commands::options::is;
+use crate::commands::scan::ElementScan;
+use crate::commands::scan::cursor;
+use crate::commands::scan::write_cursor;
 use crate::commands::string::write;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 /// Members that ZRANDMEMBER repeats at the most: the reply to a short command stays in memory.

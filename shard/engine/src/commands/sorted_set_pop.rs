@@ -7,11 +7,14 @@ use protocol::reply::Reply;
 use storage::sorted_set::Direction;
 use storage::{Item, Score, SortedSet};
 
-use crate::commands::options::{self, is};
-use crate::commands::sorted_set::{begin_entries, write_entry};
+use crate::commands::options;
+use crate::commands::options::is;
+use crate::commands::sorted_set::begin_entries;
+use crate::commands::sorted_set::write_entry;
 use crate::commands::string::write;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 /// MIN or MAX: the end that entries are popped from.

@@ -5,9 +5,12 @@ use protocol::reply::Reply;
 use storage::stream_log::{AppendError, Keep, Precision, StreamEntry, StreamLimits};
 use storage::{NewId, Stream, StreamId};
 
-use crate::commands::options::{self, Options, is};
+use crate::commands::options;
+use crate::commands::options::Options;
+use crate::commands::options::is;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 /// As a key holds it.

@@ -2,118 +2,32 @@
 //! finds it there.
 
 use protocol::args::Args;
-use protocol::command::Flags;
-use protocol::reply::Reply;
 use storage::{Databases, DbIndex, UnixMillis, aof};
 
-use crate::action::Action;
 use crate::commands::sort;
-use crate::effects::{Effect, EffectList, What};
+use crate::effect::Effect;
+use crate::effect::EffectList;
+use crate::effect::What;
 use crate::engine::Engine;
-use crate::error::Outcome;
 use crate::header::Facts;
+use crate::header::FlushId;
+use crate::header::TransactionKey;
 use crate::journal::Away;
-use crate::message::{Lending, TransactionKey};
-use crate::slot::{ShardId, SlotMap};
-use crate::tracking::invalidations::FlushId;
-use crate::transaction::world::{Lent, World};
+use crate::message::Lending;
+use crate::slot::ShardId;
+use crate::slot::SlotMap;
+use crate::transaction::world::Lent;
 
 /// Where a transaction's commands run: what was lent, put together.
 pub struct Workspace {
     /// The keys lent one by one, of all shards.
-    entries: Databases,
+    pub(crate) entries: Databases,
     /// The shards lent as a whole.
     pub world: Vec<(ShardId, Box<Lent>)>,
     /// What the commands did to keys.
-    effects: EffectList,
+    pub(crate) effects: EffectList,
     /// What the commands did, for the logs.
     pub(crate) away: Vec<Away>,
-}
-
-impl Engine {
-    /// Runs a data command on what was lent.
-    pub fn run_on(
-        &mut self,
-        workspace: &mut Workspace,
-        facts: Facts,
-        args: &Args<'_>,
-        reply: &mut Reply<'_>,
-    ) {
-        let borrowed = match workspace.world.is_empty() {
-            true => Vec::new(),
-            false => workspace.borrow_keys(self, facts, args),
-        };
-        workspace.open(self);
-        self.interrupt_timing();
-        self.execute(facts, args, reply);
-        workspace.close(self);
-        workspace.return_keys(self, &borrowed);
-    }
-
-    /// Runs a command on the databases of all shards. Returns whether an empty snapshot is to follow,
-    /// since what was flushed must not be back after a crash: see [`Action::Flushed`].
-    pub fn run_whole(
-        &mut self,
-        workspace: &mut Workspace,
-        facts: Facts,
-        run: impl FnOnce(&mut World<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome,
-        in_exec: bool,
-        args: &Args<'_>,
-        reply: &mut Reply<'_>,
-    ) -> bool {
-        let start = reply.written();
-        self.interrupt_timing();
-        let began = self.begin_timing(facts.command);
-        self.stats.calls[facts.command.index()] += 1;
-        self.trace.note(facts);
-        let mut world = World {
-            shards: workspace
-                .world
-                .iter_mut()
-                .map(|(_, lent)| lent.as_mut())
-                .collect(),
-            selected: facts.db,
-            now: self.now,
-            config: &self.config,
-            in_exec,
-            discarded: Vec::new(),
-            frees_lazily: false,
-            dirty: 0,
-            hits: 0,
-            all_changed: false,
-            swapped: None,
-            gives_up_dump: false,
-        };
-        let result = run(&mut world, args, reply);
-        let (discarded, dirty, all_changed) = (world.discarded, world.dirty, world.all_changed);
-        let swapped = world.swapped;
-        let lazily = world.frees_lazily;
-        if world.gives_up_dump {
-            self.actions.push(Action::GiveUpDump);
-        }
-        self.effects.keyspace_hits += world.hits;
-        if all_changed {
-            let id = self.next_flush();
-            workspace.note_flush(self.slots, id, swapped);
-        }
-        self.account(facts.command, facts.caller, args, began);
-        self.effects.dirty += dirty;
-        // One that is refused has done nothing, and a log that has it could not be loaded.
-        let writes = facts.command.command().flags.contains(Flags::WRITE);
-        if self.effects.journal.is_on() && writes && result.is_ok() {
-            workspace.note_whole(&self.databases, self.now, facts, args);
-        }
-        if !discarded.is_empty() {
-            self.actions.push(Action::FreeKeyspaces(discarded, lazily));
-        }
-        if let Err(error) = result {
-            reply.truncate(start);
-            error.write(reply);
-            self.stats.failed(facts.command.index(), &error);
-            return false;
-        }
-        facts.command.command().name == "flushall" && !self.config.save.0.is_empty()
-    }
 }
 
 impl Workspace {
@@ -187,7 +101,7 @@ impl Workspace {
     /// Notes for every shard that all keys went or came, in the order in which things happened:
     /// what has been noted in a database before it was `swapped` is noted of it under its old
     /// number. What was read before is not valid in any case.
-    fn note_flush(
+    pub(crate) fn note_flush(
         &mut self,
         slots: SlotMap,
         id: Option<FlushId>,
@@ -208,7 +122,13 @@ impl Workspace {
     }
 
     /// Notes a command on whole databases for every log.
-    fn note_whole(&mut self, like: &Databases, now: UnixMillis, facts: Facts, args: &Args<'_>) {
+    pub(crate) fn note_whole(
+        &mut self,
+        like: &Databases,
+        now: UnixMillis,
+        facts: Facts,
+        args: &Args<'_>,
+    ) {
         let mut record = Vec::new();
         aof::command(&mut record, args.iter());
         let db = facts.db;
@@ -225,7 +145,7 @@ impl Workspace {
         }
     }
 
-    fn lent_by(&mut self, owner: ShardId) -> Option<&mut Lent> {
+    pub(crate) fn lent_by(&mut self, owner: ShardId) -> Option<&mut Lent> {
         self.world
             .iter_mut()
             .find(|(shard, _)| *shard == owner)
@@ -233,7 +153,7 @@ impl Workspace {
     }
 
     /// Takes the keys of one command out of the whole shards, for it to find them in one place. Returns which keys these are.
-    fn borrow_keys(
+    pub(crate) fn borrow_keys(
         &mut self,
         engine: &Engine,
         facts: Facts,
@@ -253,7 +173,7 @@ impl Workspace {
         keys
     }
 
-    fn borrow_each(&mut self, engine: &Engine, keys: &[TransactionKey]) {
+    pub(crate) fn borrow_each(&mut self, engine: &Engine, keys: &[TransactionKey]) {
         for key in keys {
             if let Some(lent) = self.lent_by(engine.slots.owner(&key.key))
                 && let Some(entry) = lent.databases.get_mut(key.db).take(&key.key)
@@ -263,7 +183,7 @@ impl Workspace {
         }
     }
 
-    fn return_keys(&mut self, engine: &Engine, keys: &[TransactionKey]) {
+    pub(crate) fn return_keys(&mut self, engine: &Engine, keys: &[TransactionKey]) {
         for key in keys {
             if let Some(entry) = self.entries.get_mut(key.db).take(&key.key)
                 && let Some(lent) = self.lent_by(engine.slots.owner(&key.key))

@@ -6,9 +6,11 @@
 use config::Config;
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
-use crate::effects::{Effect, EffectList, What};
+use crate::effect::Effect;
+use crate::effect::EffectList;
+use crate::effect::What;
 use crate::event::Event;
-use crate::message::TransactionKey;
+use crate::header::TransactionKey;
 
 /// The instant of a snapshot.
 #[derive(Clone, Copy, Debug)]

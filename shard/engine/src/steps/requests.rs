@@ -10,10 +10,12 @@ use storage::prefetch::GROUP_LEN_MAX;
 
 use crate::action::Action;
 use crate::backpressure::Answered;
-use crate::batch::{Batch, Ran};
+use crate::batch::Batch;
+use crate::batch::Ran;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::header::{Facts, ReplyTo};
+use crate::header::Facts;
+use crate::header::ReplyTo;
 use crate::keys::lock_names;
 use crate::lookahead;
 use crate::message::Parked;

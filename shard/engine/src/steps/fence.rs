@@ -7,23 +7,12 @@
 //! author has sent before is on its way to its owners already; an answer that has gone through each
 //! shard to each other one comes behind all that.
 
+use crate::blocking::fenced::Fence;
+use crate::blocking::fenced::Fenced;
 use crate::engine::Engine;
-use crate::header::ReplyTo;
-use crate::message::{Message, Work};
+use crate::message::Message;
+use crate::message::Work;
 use crate::slot::ShardId;
-
-/// An answer that waits.
-pub(crate) struct Fenced {
-    pub origin: ShardId,
-    pub to: ReplyTo,
-    pub encoded: Vec<u8>,
-}
-
-/// Some of them, until every shard has done what every other one had sent it.
-pub(crate) struct Fence {
-    missing: usize,
-    answers: Vec<Fenced>,
-}
 
 impl Engine {
     /// Whether an answer to a waiter tells that there is nothing to wait for any more.
