@@ -8,6 +8,7 @@ use crate::blocking::waiting::Ticket;
 use crate::header::Caller;
 use crate::header::ClientToken;
 use crate::header::ReplyTo;
+use crate::journal::LogSwitch;
 use crate::message::LockRequest;
 use crate::message::Message;
 use crate::slot::ShardId;
@@ -16,14 +17,6 @@ use crate::transaction::commit::Awaited;
 use crate::transaction::coordinator::Held;
 use crate::transaction::locks::ItemId;
 use crate::transaction::world::Cut;
-
-/// The log goes on in another file.
-pub struct LogSwitch {
-    /// What the file before still lacks; nothing where there was none.
-    pub rest: Option<Vec<u8>>,
-    /// Where the new file begins, in bytes of the journal.
-    pub from: u64,
-}
 
 /// One thing to do.
 pub enum Action {

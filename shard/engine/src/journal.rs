@@ -14,7 +14,6 @@ use std::sync::Arc;
 use protocol::args::Args;
 use storage::{DbIndex, UnixMillis, aof};
 
-use crate::action::LogSwitch;
 use crate::effect::Effect;
 use crate::effect::EffectList;
 use crate::effect::What;
@@ -27,6 +26,14 @@ use crate::transaction::commit::CommitId;
 
 /// A larger buffer is not kept for the next records.
 pub(crate) const SPARE_BYTES_MAX: usize = 1 << 20;
+
+/// The log goes on in another file.
+pub struct LogSwitch {
+    /// What the file before still lacks; nothing where there was none.
+    pub rest: Option<Vec<u8>>,
+    /// Where the new file begins, in bytes of the journal.
+    pub from: u64,
+}
 
 /// What the log says of one shard.
 #[derive(Default)]

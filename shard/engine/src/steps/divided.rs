@@ -137,3 +137,20 @@ impl Engine {
         self.answer(telling.commit, *to, encoded);
     }
 }
+
+impl Divided {
+    /// The part of one shard.
+    fn part(&self, shard: ShardId, when: When) -> Part {
+        let step = self.division.step();
+        let of_shard = |(index, owner): (usize, &ShardId)| (*owner == shard).then_some(index);
+        let keys = self.owners.iter().enumerate().filter_map(of_shard);
+        let which = keys.flat_map(|index| 1 + index * step..1 + (index + 1) * step);
+        let portion = Portion {
+            facts: self.facts,
+            args: OwnedArgs::select(&self.args.borrow(), std::iter::once(0).chain(which)),
+            step,
+            when,
+        };
+        Part::new(shard, Scope::Portion(Box::new(portion)))
+    }
+}

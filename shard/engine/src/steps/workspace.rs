@@ -6,9 +6,11 @@ use protocol::command::Flags;
 use protocol::reply::Reply;
 
 use crate::action::Action;
+use crate::commands::sort;
 use crate::engine::Engine;
 use crate::error::Outcome;
 use crate::header::Facts;
+use crate::header::TransactionKey;
 use crate::transaction::world::World;
 
 impl Engine {
@@ -94,5 +96,65 @@ impl Engine {
             return false;
         }
         facts.command.command().name == "flushall" && !self.config.save.0.is_empty()
+    }
+}
+
+impl Workspace {
+    /// Puts what was lent in the shard's place for its databases: the next command finds it there.
+    pub(crate) fn open(&mut self, engine: &mut Engine) {
+        debug_assert!(!engine.effects.is_away && engine.effects.list.is_empty());
+        std::mem::swap(&mut engine.databases, &mut self.entries);
+        std::mem::swap(&mut engine.effects.list, &mut self.effects);
+        engine.effects.is_away = true;
+        engine.effects.journal.away = std::mem::take(&mut self.away);
+    }
+
+    /// Undoes [`Self::open`].
+    pub(crate) fn close(&mut self, engine: &mut Engine) {
+        std::mem::swap(&mut engine.effects.list, &mut self.effects);
+        engine.effects.is_away = false;
+        self.away = std::mem::take(&mut engine.effects.journal.away);
+        std::mem::swap(&mut engine.databases, &mut self.entries);
+    }
+
+    /// Takes the keys of one command out of the whole shards, for it to find them in one place. Returns which keys these are.
+    pub(crate) fn borrow_keys(
+        &mut self,
+        engine: &Engine,
+        facts: Facts,
+        args: &Args<'_>,
+    ) -> Vec<TransactionKey> {
+        let mut keys = engine.keys_of(facts, args);
+        self.borrow_each(engine, &keys);
+        // The listed keys are here now, and with them the elements that say which keys are computed.
+        let here = self.entries.get(facts.db);
+        let computed = sort::computed_keys(facts.command.command(), args, here);
+        let computed = computed
+            .into_iter()
+            .map(|key| TransactionKey { db: facts.db, key });
+        let listed = keys.len();
+        keys.extend(computed);
+        self.borrow_each(engine, &keys[listed..]);
+        keys
+    }
+
+    pub(crate) fn borrow_each(&mut self, engine: &Engine, keys: &[TransactionKey]) {
+        for key in keys {
+            if let Some(lent) = self.lent_by(engine.slots.owner(&key.key))
+                && let Some(entry) = lent.databases.get_mut(key.db).take(&key.key)
+            {
+                self.entries.get_mut(key.db).insert_new(entry);
+            }
+        }
+    }
+
+    pub(crate) fn return_keys(&mut self, engine: &Engine, keys: &[TransactionKey]) {
+        for key in keys {
+            if let Some(entry) = self.entries.get_mut(key.db).take(&key.key)
+                && let Some(lent) = self.lent_by(engine.slots.owner(&key.key))
+            {
+                lent.databases.get_mut(key.db).insert_new(entry);
+            }
+        }
     }
 }

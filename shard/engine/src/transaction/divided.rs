@@ -18,9 +18,7 @@ use smallvec::SmallVec;
 
 use crate::header::Facts;
 use crate::header::ReplyTo;
-use crate::message::Scope;
 use crate::slot::ShardId;
-use crate::transaction::coordinator::Part;
 
 /// How the portions' replies come together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,21 +97,6 @@ impl Division {
 }
 
 impl Divided {
-    /// The part of one shard.
-    pub(crate) fn part(&self, shard: ShardId, when: When) -> Part {
-        let step = self.division.step();
-        let of_shard = |(index, owner): (usize, &ShardId)| (*owner == shard).then_some(index);
-        let keys = self.owners.iter().enumerate().filter_map(of_shard);
-        let which = keys.flat_map(|index| 1 + index * step..1 + (index + 1) * step);
-        let portion = Portion {
-            facts: self.facts,
-            args: OwnedArgs::select(&self.args.borrow(), std::iter::once(0).chain(which)),
-            step,
-            when,
-        };
-        Part::new(shard, Scope::Portion(Box::new(portion)))
-    }
-
     /// The reply, of what the shards' portions came to.
     pub(crate) fn join(&self, ran: &[(ShardId, Ran)], reply: &mut Reply<'_>) {
         match self.division {
