@@ -27,12 +27,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use protocol::args::{Args, OwnedArgs};
+use protocol::command::KeyFlags;
+use protocol::keys::key_positions;
 use protocol::reply::Reply;
 use storage::{Entry, UnixMillis};
 
 use crate::aof::commits::CommitId;
 use crate::blocking::fence::Behind;
-use crate::blocking::waiting::{Blocked, Ticket, Wait, Waiter, WaiterId, Wants};
+use crate::blocking::waiting::{Blocked, Ticket, Wait, Waiter, WaiterId, is_met};
 use crate::client::Client;
 use crate::error::Error;
 use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
@@ -218,7 +220,7 @@ impl Shard {
                 return;
             }
             let waiter = self.effects.waits.get(id);
-            if !waiter.is_some_and(|waiter| waiter.wants().is_met_by(kind)) {
+            if !waiter.is_some_and(|waiter| is_met(waiter.wants(), kind)) {
                 continue;
             }
             if let Some(Waiter::Elsewhere(_)) = waiter {
@@ -302,17 +304,15 @@ impl Shard {
 
     /// Whether some key that a command can be served from holds what it waits for.
     fn has_what_is_waited_for(&self, facts: Facts, args: &Args<'_>) -> bool {
-        let command = facts.command.command().name;
-        let wants = Wants::of(command);
-        let sources = match command {
-            "blmove" | "brpoplpush" => 1,
-            _ => usize::MAX,
-        };
-        let mut keys = self.keys_of(facts, args).into_iter().take(sources);
-        keys.any(|key| {
-            let entry = self.databases.get(key.db).get(&key.key);
-            wants.is_met_by(entry.map(Entry::kind))
-        })
+        let command = facts.command.command();
+        let keyspace = self.databases.get(facts.db);
+        let mut found = false;
+        let listed = key_positions(command, args, &mut |at, flags| {
+            let entry = keyspace.get(&args[at]);
+            found |=
+                flags.contains(KeyFlags::ACCESS) && is_met(command.waits, entry.map(Entry::kind));
+        });
+        found && listed.is_ok()
     }
 
     /// Locks a waiter's keys for it and lends them to its origin.

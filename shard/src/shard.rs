@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 use fastrand::Rng;
 use protocol::args::Args;
 use protocol::command::Flags;
+use protocol::facts::Traits;
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use slab::Slab;
@@ -457,8 +458,8 @@ impl Shard {
         };
         let changed: Vec<_> = changes[before.changes..].iter().map(named).collect();
         let keys = self.keys_of(facts, args);
-        // What groups have pending changes without an event.
-        let quietly = changed.is_empty() || facts.command.command().name == "xreadgroup";
+        // What a group has pending changes without an event.
+        let quietly = changed.is_empty() || facts.command.command().traits.contains(Traits::QUIET);
         let changed = if quietly { keys.clone() } else { changed };
         let (slots, now) = (self.slots, self.now);
         let journal = &mut self.effects.journal;

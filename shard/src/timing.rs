@@ -13,9 +13,9 @@ pub mod slowlog;
 use std::time::Instant;
 
 use protocol::args::{Args, OwnedArgs};
-use protocol::command::{Flags, KeyShape};
+use protocol::command::Flags;
 use protocol::reply::Reply;
-use protocol::table::CommandId;
+use protocol::table::{COMMANDS, CommandId};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -43,6 +43,18 @@ struct Row {
     began: Instant,
 }
 
+/// What the rows say, by the command's place in the table: close together, since every command of a
+/// pipeline is looked up.
+static IS_BRIEF: [bool; COMMANDS.len()] = {
+    let mut is_brief = [false; COMMANDS.len()];
+    let mut at = 0;
+    while at < COMMANDS.len() {
+        is_brief[at] = COMMANDS[at].is_brief();
+        at += 1;
+    }
+    is_brief
+};
+
 /// What a shard measures.
 pub struct Timing {
     /// When the command before ended, if nothing has happened since.
@@ -50,8 +62,6 @@ pub struct Timing {
     row: Option<Row>,
     /// The command that runs is short, and another one follows at once: it may be one of a row.
     pub(crate) in_row: bool,
-    /// By the command's place in the table: it touches one key, and of that a part that does not grow.
-    is_brief: Box<[bool]>,
     /// Commands that take so long are looked at closer.
     noteworthy_ns: u64,
     tracks: bool,
@@ -70,7 +80,6 @@ impl Timing {
             lap: None,
             row: None,
             in_row: false,
-            is_brief: CommandId::all().map(is_brief).collect(),
             noteworthy_ns: noteworthy_ns(config),
             tracks: config.latency_tracking,
             busy_before_us: 0,
@@ -99,14 +108,6 @@ fn thread_busy_us() -> u64 {
     let seconds = u64::try_from(taken.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(taken.tv_nsec).unwrap_or(0);
     seconds.saturating_mul(1_000_000) + nanos / 1_000
-}
-
-fn is_brief(id: CommandId) -> bool {
-    let command = id.command();
-    // A count (LPOP, SPOP) or many members show in the length of the reply or of the command; how much XADD trims shows nowhere.
-    let tells_its_length = command.arity > 0 || command.shape == KeyShape::One;
-    let is_fast = command.flags.contains(Flags::FAST) && tells_its_length;
-    command.name == "set" || (is_fast && command.name != "xadd")
 }
 
 fn no_histograms() -> Vec<Option<Box<Histogram>>> {
@@ -260,7 +261,7 @@ impl Shard {
             }
             Some(_) => self.end_row(),
             None if self.timing.in_row
-                && self.timing.is_brief[command.index()]
+                && IS_BRIEF[command.index()]
                 && self.timing.noteworthy_ns >= ROWS_FROM_NS =>
             {
                 self.timing.row = Some(Row {

@@ -141,6 +141,7 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
     "blmove" => keyed(blocking::blmove) {
         arity 6; flags [WRITE DENYOOM BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
         behind Writes;
+        waits List;
         group List; since "6.2.0"; complexity "O(1)";
         syntax "source destination (LEFT|RIGHT) (LEFT|RIGHT) timeout";
         summary "As LMOVE; waits for an element.";
@@ -148,6 +149,7 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
 
     "blmpop" => keyed(blocking::blmpop) {
         arity -5; flags [WRITE BLOCKING]; acl [LIST]; keys [at(2) keynum(0, 1, 1) RW ACCESS DELETE];
+        waits List;
         group List; since "7.0.0"; complexity "O(N+M)";
         syntax "timeout numkeys key... (LEFT|RIGHT) [COUNT count]";
         summary "As LMPOP; waits for an element.";
@@ -155,6 +157,7 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
 
     "blpop" => keyed(blocking::blpop) {
         arity -3; flags [WRITE BLOCKING]; acl [LIST]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        waits List;
         group List; since "2.0.0"; complexity "O(N)";
         syntax "key... timeout";
         summary "Pops the first element of the first list that has one; waits for it.";
@@ -162,6 +165,7 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
 
     "brpop" => keyed(blocking::brpop) {
         arity -3; flags [WRITE BLOCKING]; acl [LIST]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        waits List;
         group List; since "2.0.0"; complexity "O(N)";
         syntax "key... timeout";
         summary "Pops the last element of the first list that has one; waits for it.";
@@ -170,6 +174,7 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
     "brpoplpush" => keyed(blocking::brpoplpush) {
         arity 4; flags [WRITE DENYOOM BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
         behind Writes;
+        waits List;
         group List; since "2.2.0"; complexity "O(1)";
         syntax "source destination timeout";
         summary "As RPOPLPUSH; waits for an element.";

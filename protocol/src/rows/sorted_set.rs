@@ -7,6 +7,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "bzmpop" => keyed(blocking::bzmpop) {
         arity -5; flags [WRITE BLOCKING]; acl [SORTEDSET]; keys [at(2) keynum(0, 1, 1) RW ACCESS DELETE];
+        waits SortedSet;
         group SortedSet; since "7.0.0"; complexity "O(K) + O(M*log(N))";
         syntax "timeout numkeys key... (MIN|MAX) [COUNT count]";
         summary "As ZMPOP; waits for a member.";
@@ -14,6 +15,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "bzpopmax" => keyed(blocking::bzpopmax) {
         arity -3; flags [WRITE BLOCKING FAST]; acl [SORTEDSET]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        waits SortedSet;
         group SortedSet; since "5.0.0"; complexity "O(log(N))";
         syntax "key... timeout";
         summary "Takes the highest member of the first sorted set that has one; waits for it.";
@@ -21,6 +23,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "bzpopmin" => keyed(blocking::bzpopmin) {
         arity -3; flags [WRITE BLOCKING FAST]; acl [SORTEDSET]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        waits SortedSet;
         group SortedSet; since "5.0.0"; complexity "O(log(N))";
         syntax "key... timeout";
         summary "Takes the lowest member of the first sorted set that has one; waits for it.";

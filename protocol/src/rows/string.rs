@@ -92,6 +92,7 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "mget" => keyed(string::mget) {
         arity -2; flags [READONLY FAST]; acl [STRING]; keys [at(1) range(-1, 1, 0) RO ACCESS];
         tips ["request_policy:multi_shard"];
+        divides Each;
         group String; since "1.0.0"; complexity "O(N)";
         syntax "key...";
         summary "The strings at several keys.";
@@ -100,6 +101,7 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "mset" => keyed(string::mset) {
         arity -3; flags [WRITE DENYOOM]; acl [STRING]; keys [at(1) range(-1, 2, 0) OW UPDATE];
         tips ["request_policy:multi_shard", "response_policy:all_succeeded"];
+        divides Pairs;
         group String; since "1.0.1"; complexity "O(N)";
         syntax "(key value)...";
         summary "Sets several strings at once.";
@@ -121,6 +123,7 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "set" => keyed(string::set) {
         arity -3; flags [WRITE DENYOOM]; acl [STRING]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE VARIABLE_FLAGS];
+        traits [BRIEF];
         group String; since "1.0.0"; complexity "O(1)";
         syntax "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]";
         summary "Sets the string at a key, whatever it held before.";

@@ -4,6 +4,7 @@
 //! do (fields that expire) when all has been read.
 
 use protocol::args::{Args, OwnedArgs, Span};
+use protocol::facts;
 use protocol::reply::{Reply, Version};
 use protocol::table::lookup;
 use storage::aof::{Reader, TRANSACTION};
@@ -80,21 +81,24 @@ impl<'a> Player<'a> {
         }
         let id = lookup(verb).ok_or_else(|| format!("{}, which percore does not have", shown()))?;
         let selected = self.selected.ok_or("a command before the first SELECT")?;
-        if verb.eq_ignore_ascii_case(b"flushdb") {
-            drop(self.databases.get_mut(selected).clear());
-            return Ok(());
-        }
-        if verb.eq_ignore_ascii_case(b"flushall") {
-            for db in self.databases.indices() {
-                drop(self.databases.get_mut(db).clear());
+        match id.command().databases {
+            facts::Databases::Kept => {}
+            facts::Databases::OneEmptied => {
+                drop(self.databases.get_mut(selected).clear());
+                return Ok(());
             }
-            return Ok(());
-        }
-        if verb.eq_ignore_ascii_case(b"swapdb") {
-            let (a, b) = (number(1), number(2));
-            let (a, b) = a.zip(b).ok_or("SWAPDB of a database that there is not")?;
-            self.databases.swap(a, b);
-            return Ok(());
+            facts::Databases::AllEmptied => {
+                for db in self.databases.indices() {
+                    drop(self.databases.get_mut(db).clear());
+                }
+                return Ok(());
+            }
+            facts::Databases::Swapped => {
+                let (a, b) = (number(1), number(2));
+                let (a, b) = a.zip(b).ok_or("SWAPDB of a database that there is not")?;
+                self.databases.swap(a, b);
+                return Ok(());
+            }
         }
         let id = match args.get(1) {
             Some(sub) if id.is_container() => protocol::table::lookup_sub(id, sub)

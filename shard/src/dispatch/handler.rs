@@ -71,3 +71,7 @@ macro_rules! handlers {
 }
 
 protocol::for_each_command!(handlers);
+
+#[cfg(test)]
+#[path = "handler_tests.rs"]
+mod tests;

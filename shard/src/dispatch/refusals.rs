@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use protocol::command::{Command, Flags};
+use protocol::facts::Traits;
 
 use crate::error::Error;
 use crate::shard::Shard;
@@ -105,7 +106,8 @@ impl Refusals {
 
     /// Whether `command` may run here that another shard has admitted. If that one knows that all data is there, it is.
     pub fn admit_forwarded(&self, command: &Command) -> Result<(), Error> {
-        let writes = command.flags.contains(Flags::WRITE) || command.name == "ping";
+        let writes = command.flags.contains(Flags::WRITE);
+        let writes = writes || command.traits.contains(Traits::FAILS_WITH_DISK);
         if (self.logs_failed > 0 || self.log_behind) && writes {
             return Err(match &self.log_error {
                 Some(why) if self.logs_failed > 0 => {

@@ -14,6 +14,7 @@
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::Flags;
+use protocol::facts::Division;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
 use std::time::{Duration, Instant};
@@ -24,17 +25,6 @@ use crate::mailbox::message::{Lending, Release, Scope};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::Part;
-
-/// How the portions' replies come together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Division {
-    /// A reply for each key, in the order of the keys (MGET).
-    Each,
-    /// How many keys it was true of (EXISTS, TOUCH, DEL, UNLINK).
-    Sum,
-    /// Keys with values, and always OK (MSET).
-    Pairs,
-}
 
 /// When a portion is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,26 +69,6 @@ pub struct Divided {
     division: Division,
     /// Of each key, in their order.
     owners: SmallVec<[ShardId; 16]>,
-}
-
-impl Division {
-    /// Whether a command can be divided, and how.
-    fn of(name: &str, args: &Args<'_>) -> Option<Self> {
-        match name {
-            "mget" => Some(Self::Each),
-            "exists" | "touch" | "del" | "unlink" => Some(Self::Sum),
-            "mset" if args.len() % 2 == 1 => Some(Self::Pairs),
-            _ => None,
-        }
-    }
-
-    /// Arguments from one key to the next.
-    fn step(self) -> usize {
-        match self {
-            Self::Pairs => 2,
-            Self::Each | Self::Sum => 1,
-        }
-    }
 }
 
 impl Divided {
@@ -176,7 +146,9 @@ impl Shard {
         owners: SmallVec<[ShardId; 16]>,
     ) -> bool {
         let command = facts.command.command();
-        let Some(division) = Division::of(command.name, args) else {
+        // A key without its value is for the command to refuse.
+        let is_whole = |division: &Division| (args.len() - 1).is_multiple_of(division.step());
+        let Some(division) = command.divides.filter(is_whole) else {
             return false;
         };
         let mut shards = owners.clone();

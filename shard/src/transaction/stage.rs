@@ -3,6 +3,7 @@
 
 use protocol::args::Args;
 use protocol::command::Flags;
+use protocol::facts;
 use protocol::reply::Reply;
 use storage::{Databases, DbIndex, UnixMillis, aof};
 
@@ -106,7 +107,8 @@ impl Shard {
             self.stats.failed(facts.command.index(), &error);
             return false;
         }
-        facts.command.command().name == "flushall" && !self.config.save.0.is_empty()
+        let empties_all = facts.command.command().databases == facts::Databases::AllEmptied;
+        empties_all && !self.config.save.0.is_empty()
     }
 }
 
@@ -195,7 +197,7 @@ impl Stage {
             let number = storage::item::parse_int(text)?;
             like.index(u16::try_from(number).ok()?)
         };
-        if facts.command.command().name == "swapdb"
+        if facts.command.command().databases == facts::Databases::Swapped
             && let (Some(a), Some(b)) = (number(1), number(2))
         {
             self.away.push(Away::Swapped(a, b));
