@@ -4,7 +4,7 @@
 //! [`crate::facts`]. All of them are built at compile time.
 
 use crate::facts::{
-    Behind, Databases, Division, Elsewhere, InMulti, Secrets, Subscribers, Traits, Wants,
+    Behind, Databases, Division, Elsewhere, InMulti, KeyRule, Secrets, Subscribers, Traits, Wants,
 };
 
 /// A set of properties, one bit each.
@@ -454,6 +454,8 @@ pub struct Command {
     pub elsewhere: Elsewhere,
     /// Which arguments nobody else may read.
     pub secrets: Secrets,
+    /// How its keys are found where the specs do not tell.
+    pub finds: KeyRule,
     /// Those in its row, and in its container's.
     pub traits: Traits,
     pub group: Group,

@@ -24,6 +24,23 @@ pub enum Behind {
     Everything,
 }
 
+/// How a command's keys are found, and what is done to them, where its key specs do not tell.
+/// Column `finds`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyRule {
+    /// By the specs. The default.
+    #[default]
+    Specs,
+    /// Argument 1, whose value is read only where GET is given (SET).
+    Set,
+    /// Argument 1, whose value is written only where an operation is not GET (BITFIELD).
+    Bitfield,
+    /// Argument 1, and the one behind the last STORE (SORT).
+    Sort,
+    /// Argument 3, or where that is empty all behind KEYS (MIGRATE).
+    Migrate,
+}
+
 /// What a blocking command waits for at its keys. A key that holds something else wakes nobody.
 /// Column `waits`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -34,6 +34,7 @@
 //!   * `elsewhere argument(key, number)` or `option(key, from)`: its key in another database;
 //!   * `secrets from(argument)`, `options(from, "WORD" values secret, ...)`, `parameters(argument)`:
 //!     what nobody else may read;
+//!   * `finds Sort`: how its keys are found where the specs do not tell;
 //!   * `traits [QUIET]`: what is true of few. A container's are its sub-commands' too.
 //! * `syntax` is explained in [`crate::syntax`].
 //!
@@ -52,8 +53,8 @@ use crate::command::{
     BeginSearch, Categories, Command, FindKeys, Flags, Group, KeyFlags, KeyShape, KeySpec,
 };
 use crate::facts::{
-    Behind, Databases, Division, Elsewhere, InMulti, SecretOption, Secrets, Subscribers, Traits,
-    Wants,
+    Behind, Databases, Division, Elsewhere, InMulti, KeyRule, SecretOption, Secrets, Subscribers,
+    Traits, Wants,
 };
 
 /// Calls the macro `$callback` once, with the rows of all enabled families. To switch a family on, add its name here.
@@ -197,6 +198,7 @@ macro_rules! commands {
         $(databases $databases:ident;)?
         $(elsewhere $elsewhere:ident($($e:tt)*);)?
         $(secrets $secrets:ident($($s:tt)*);)?
+        $(finds $finds:ident;)?
         $(traits [$($trait:ident)*];)?
         group $group:ident; since $since:literal; complexity $complexity:literal;
         syntax $syntax:literal;
@@ -221,6 +223,7 @@ macro_rules! commands {
                 databases: said!(Databases::Kept, $(Databases::$databases)?),
                 elsewhere: said!(Elsewhere::Nothing, $(elsewhere!($elsewhere $($e)*))?),
                 secrets: said!(Secrets::Nothing, $(secrets!($secrets $($s)*))?),
+                finds: said!(KeyRule::Specs, $(KeyRule::$finds)?),
                 traits: Traits::NONE$($(.with(Traits::$trait))*)?,
                 group: Group::$group,
                 since: $since,

@@ -188,6 +188,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "sort" => keyed(sort::sort) {
         arity -2; flags [WRITE DENYOOM]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS, anywhere unknown OW UPDATE];
         behind Writes;
+        finds Sort;
         traits [COMPUTED_KEYS];
         group Generic; since "1.0.0"; complexity "O(N+M*log(M))";
         syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]";

@@ -123,6 +123,7 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "set" => keyed(string::set) {
         arity -3; flags [WRITE DENYOOM]; acl [STRING]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE VARIABLE_FLAGS];
+        finds Set;
         traits [BRIEF];
         group String; since "1.0.0"; complexity "O(1)";
         syntax "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]";
