@@ -424,20 +424,21 @@ impl Group {
 }
 
 /// One command, or one sub-command of a container.
+// In this order, so that what every command of a pipeline is asked is one cache line.
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug)]
 pub struct Command {
     /// In lower case; of a sub-command `container|name`.
     pub name: &'static str,
-    /// How many arguments it takes, the verb, and the container's word, included; negative: at least so many.
-    pub arity: i16,
     pub flags: Flags,
+    /// Those in its row, and in its container's.
+    pub traits: Traits,
     /// Those in its row and those that its flags imply.
     pub categories: Categories,
-    pub keys: &'static [KeySpec],
     /// What `keys` come to.
     pub shape: KeyShape,
-    /// Hints for clients and proxies.
-    pub tips: &'static [&'static str],
+    /// How many arguments it takes, the verb, and the container's word, included; negative: at least so many.
+    pub arity: i16,
     /// What it comes behind.
     pub behind: Behind,
     /// What it waits for at its keys.
@@ -450,15 +451,16 @@ pub struct Command {
     pub subscribers: Subscribers,
     /// What it does to whole databases.
     pub databases: Databases,
-    /// Which key of it lies in another database.
-    pub elsewhere: Elsewhere,
-    /// Which arguments nobody else may read.
-    pub secrets: Secrets,
     /// How its keys are found where the specs do not tell.
     pub finds: KeyRule,
-    /// Those in its row, and in its container's.
-    pub traits: Traits,
+    /// Which key of it lies in another database.
+    pub elsewhere: Elsewhere,
     pub group: Group,
+    pub keys: &'static [KeySpec],
+    /// Which arguments nobody else may read.
+    pub secrets: Secrets,
+    /// Hints for clients and proxies.
+    pub tips: &'static [&'static str],
     /// The version of Redis that brought it.
     pub since: &'static str,
     /// In the O notation; empty where it says nothing.
@@ -467,6 +469,9 @@ pub struct Command {
     pub syntax: &'static str,
     pub summary: &'static str,
 }
+
+/// The first cache line of a row ends behind what dispatch asks.
+const _: () = assert!(std::mem::offset_of!(Command, group) < 64);
 
 impl Command {
     /// True where a command of `len` arguments, the verb included, has as many as it takes.
