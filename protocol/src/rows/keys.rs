@@ -20,7 +20,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         divides Sum;
         group Generic; since "1.0.0"; complexity "O(N)";
         syntax "key...";
-        summary "Deletes keys.";
+        summary "Deletes keys; how many there were.";
     }
 
     "exists" => keyed(keys::exists) {
@@ -36,7 +36,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity -3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "key seconds [NX|XX|GT|LT]";
-        summary "Sets a key's time to live in seconds.";
+        summary "Sets a key's time to live in seconds; 1 where it did, 0 where there is no key or NX, XX, GT or LT forbid.";
     }
 
     "expireat" => keyed(keys::expireat) {
@@ -182,7 +182,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         behind Everything;
         group Generic; since "2.8.0"; complexity "O(1) a call, O(N) the whole iteration";
         syntax "cursor [MATCH pattern] [COUNT count] [TYPE type]";
-        summary "Some keys of the database, and the cursor from which to go on.";
+        summary "Some keys of the database, and the cursor from which to go on; 0 at the end.";
     }
 
     "sort" => keyed(sort::sort) {
@@ -233,14 +233,14 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         tips ["nondeterministic_output"];
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "key";
-        summary "A key's time to live in seconds.";
+        summary "A key's time to live in seconds; -1 where it has none, -2 where there is no key.";
     }
 
     "type" => keyed(keys::type_) {
         arity 2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO];
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "key";
-        summary "The type of the value at a key.";
+        summary "The type of the value at a key; none where there is no key.";
     }
 
     "unlink" => keyed(keys::unlink) {

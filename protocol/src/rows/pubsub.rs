@@ -19,7 +19,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         traits [REPLICATED PUBLISHES];
         group PubSub; since "2.0.0"; complexity "O(N+M)";
         syntax "channel message";
-        summary "Sends a message to a channel.";
+        summary "Sends a message to a channel; how many listeners got it.";
     }
 
     "pubsub" => container {

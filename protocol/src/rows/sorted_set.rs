@@ -34,7 +34,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         behind Writes;
         group SortedSet; since "1.2.0"; complexity "O(log(N))";
         syntax "key [NX|XX] [GT|LT] [CH] [INCR] (score member)...";
-        summary "Adds members to a sorted set, or changes their scores.";
+        summary "Adds members to a sorted set, or changes their scores; how many were new, with CH those changed too.";
     }
 
     "zcard" => keyed(sorted_set::zcard) {
@@ -71,7 +71,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         behind Writes;
         group SortedSet; since "1.2.0"; complexity "O(log(N))";
         syntax "key increment member";
-        summary "Adds to a member's score.";
+        summary "Adds to a member's score, 0 where missing; the sum.";
     }
 
     "zinter" => keyed(sorted_set_store::zinter) {
@@ -143,7 +143,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         arity -4; flags [READONLY]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "1.2.0"; complexity "O(log(N)+M)";
         syntax "key start:string stop:string [BYSCORE|BYLEX] [REV] [LIMIT offset count] [WITHSCORES]";
-        summary "The members in a range of ranks, scores or names.";
+        summary "The members in a range of ranks, scores or names; empty where there are none.";
     }
 
     "zrangebylex" => keyed(sorted_set_range::zrangebylex) {
@@ -172,14 +172,14 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         arity -3; flags [READONLY FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "2.0.0"; complexity "O(log(N))";
         syntax "key member [WITHSCORE]";
-        summary "A member's rank, counted from the lowest score.";
+        summary "A member's rank, counted from the lowest score; nil where there is no such member.";
     }
 
     "zrem" => keyed(sorted_set::zrem) {
         arity -3; flags [WRITE FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW DELETE];
         group SortedSet; since "1.2.0"; complexity "O(M*log(N))";
         syntax "key member...";
-        summary "Removes members from a sorted set.";
+        summary "Removes members from a sorted set; how many there were.";
     }
 
     "zremrangebylex" => keyed(sorted_set_range::zremrangebylex) {
@@ -243,7 +243,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         arity 3; flags [READONLY FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "1.2.0"; complexity "O(1)";
         syntax "key member";
-        summary "A member's score.";
+        summary "A member's score; nil where there is no such member.";
     }
 
     "zunion" => keyed(sorted_set_store::zunion) {

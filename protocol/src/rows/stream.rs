@@ -19,7 +19,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         traits [LONG];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key [NOMKSTREAM] [(MAXLEN|MINID) [=|~] threshold [LIMIT count]] (*|id) (field value)...";
-        summary "Appends an entry to a stream.";
+        summary "Appends an entry to a stream; its id, nil where NOMKSTREAM kept it, an error where the id is not above the last.";
     }
 
     "xautoclaim" => keyed(stream_pending::xautoclaim) {
@@ -162,7 +162,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         waits Stream;
         group Stream; since "5.0.0"; complexity "O(M), M entries answered";
         syntax "[COUNT count] [BLOCK milliseconds] STREAMS key... id...";
-        summary "Entries of streams that follow given ids; may wait for them.";
+        summary "Entries of streams that follow given ids; may wait for them; nil where there are none.";
     }
 
     "xreadgroup" => keyed(stream_read::xreadgroup) {

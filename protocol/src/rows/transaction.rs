@@ -20,7 +20,7 @@ macro_rules! transaction_commands { ($($so_far:tt)*) => { $crate::join_commands!
         multi Executes;
         group Transactions; since "1.2.0"; complexity "that of the queued commands";
         syntax "";
-        summary "Runs the commands queued since MULTI at one instant.";
+        summary "Runs the commands queued since MULTI at one instant; an array of replies, nil where a watched key changed.";
     }
 
     "multi" => session(transaction::multi) {
