@@ -431,7 +431,7 @@ pub struct Command {
     /// In lower case; of a sub-command `container|name`.
     pub name: &'static str,
     pub flags: Flags,
-    /// Those in its row, and in its container's.
+    /// Those in its row and in its container's, which itself has none.
     pub traits: Traits,
     /// Those in its row and those that its flags imply.
     pub categories: Categories,

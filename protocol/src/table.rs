@@ -35,7 +35,7 @@
 //!   * `secrets from(argument)`, `options(from, "WORD" values secret, ...)`, `parameters(argument)`:
 //!     what nobody else may read;
 //!   * `finds Sort`: how its keys are found where the specs do not tell;
-//!   * `traits [QUIET]`: what is true of few. A container's are its sub-commands' too.
+//!   * `traits [QUIET]`: what is true of few. A container's are its sub-commands'.
 //! * `syntax` is explained in [`crate::syntax`].
 //!
 //! # Handlers
@@ -244,14 +244,16 @@ const COUNT: usize = ROWS.len();
 /// All commands; a container is followed by its sub-commands.
 pub static COMMANDS: [Command; COUNT] = {
     let mut commands = [ROWS[0]; COUNT];
-    let mut container = Traits::NONE;
+    let mut container = 0;
     let mut i = 0;
     while i < COUNT {
-        if bar(ROWS[i].name.as_bytes()).is_none() {
-            container = ROWS[i].traits;
-        }
         commands[i] = ROWS[i].checked();
-        commands[i].traits = ROWS[i].traits.with(container);
+        if bar(ROWS[i].name.as_bytes()).is_none() {
+            container = i;
+        } else {
+            commands[i].traits = ROWS[i].traits.with(ROWS[container].traits);
+            commands[container].traits = Traits::NONE;
+        }
         i += 1;
     }
     commands
