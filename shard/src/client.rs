@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::command::{Command, Flags};
+use protocol::facts::{Subscribers, Traits};
 use protocol::parse::{LargeArg, Parser};
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
@@ -27,7 +28,6 @@ use crate::client::output::Chain;
 use crate::client::pending::Pending;
 use crate::client::vectored::Vectored;
 use crate::dispatch::order::WritesUnderWay;
-use crate::pause::changes_something;
 use crate::pubsub::Subscriptions;
 use crate::pubsub::publish::Hold;
 use crate::tracking::Tracking;
@@ -210,25 +210,9 @@ pub struct Client {
     waker: Option<Waker>,
 }
 
-/// What a RESP2 subscriber may still do.
-fn may_subscriber_use(command: &str) -> bool {
-    matches!(
-        command,
-        "subscribe"
-            | "unsubscribe"
-            | "psubscribe"
-            | "punsubscribe"
-            | "ssubscribe"
-            | "sunsubscribe"
-            | "ping"
-            | "quit"
-            | "reset"
-    )
-}
-
 /// What a monitor may not use. Redis counts monitors among the replicas, and says so.
 fn touches_data(command: &Command) -> bool {
-    command.flags.contains(Flags::READONLY) || changes_something(command)
+    command.flags.contains(Flags::READONLY) || command.is_replicated()
 }
 
 impl Session {
@@ -276,10 +260,10 @@ impl Session {
         if self.is_monitor() && touches_data(command) {
             return Err(Error::new("ERR Replica can't interact with the keyspace"));
         }
-        match self.is_restricted() && !may_subscriber_use(command.name) {
-            true => Err(Error::not_while_subscribed(command.name)),
-            false => Ok(()),
+        if self.is_restricted() && command.subscribers == Subscribers::Refused {
+            return Err(Error::not_while_subscribed(command.name));
         }
+        Ok(())
     }
 }
 
@@ -431,10 +415,11 @@ impl Client {
         let session = &mut self.session;
         session.reply_mode = session.reply_mode.after_command();
         // CLIENT CACHING is for what comes behind all commands of CLIENT, which may be a whole transaction.
-        let name = command.map_or("", |command| command.name);
         let goes_on = session.queue.is_some()
-            || name.starts_with("client|")
-            || (name == "exec" && self.stalled.is_some());
+            || command.is_some_and(|command| {
+                command.traits.contains(Traits::KEEPS_CACHING)
+                    || (command.executes() && self.stalled.is_some())
+            });
         if session.caching && !goes_on {
             session.set_caching(false);
         }

@@ -6,6 +6,7 @@ pub mod order;
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
+use protocol::facts::{Subscribers, Traits};
 use protocol::parse::{LargeArg, Limits, Parsed, ProtocolError};
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
@@ -29,8 +30,6 @@ use engine::timing::SHORT_BYTES_MAX;
 
 /// Room for a reply that is kept for the next one: an EXEC may have needed much.
 const SCRATCH_KEPT_BYTES_MAX: usize = 64 * 1024;
-
-const DEBUG: CommandId = CommandId::named("debug");
 
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
@@ -194,7 +193,7 @@ impl Shard {
         };
         !client.may_run()
             || self.pause.is_some() && self.postpones(client, args)
-            || crowded && self.crowds(client, args)
+            || crowded && self.crowds(client, resolved)
     }
 
     /// What a client has sent is no command, or too long: it is told so, and closed.
@@ -268,7 +267,7 @@ impl Shard {
     #[inline(always)]
     fn route_resolved(&mut self, client: &mut Client, id: CommandId, args: &Args<'_>) {
         let command = id.command();
-        if id == DEBUG && !may_debug(self, client) {
+        if command.traits.contains(Traits::DEBUGS) && !may_debug(self, client) {
             return self.refuse(client, Some(id), &NOT_ALLOWED);
         }
         if self.engine.admission.any
@@ -294,7 +293,7 @@ impl Shard {
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
         }
         // An EXEC that takes longer is shown at its end.
-        if self.monitors.watched && !(client.stalled.is_some() && command.name == "exec") {
+        if self.monitors.watched && !(client.stalled.is_some() && command.executes()) {
             self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
@@ -367,7 +366,7 @@ impl Shard {
     fn is_multi_short_of_memory(&mut self, client: &Client, command: &Command) -> bool {
         let refusable = match &client.session.queue {
             None => false,
-            Some(queue) if command.name == "exec" => queue.takes_memory(),
+            Some(queue) if command.executes() => queue.takes_memory(),
             Some(_) => command.flags.contains(Flags::DENYOOM),
         };
         refusable && self.engine.make_room() == Room::None
@@ -489,7 +488,8 @@ impl Shard {
             }
         }
         // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off. What a subscription is told is no reply.
-        let is_told = !client.next_reply_is_muted() || id.command().name.ends_with("subscribe");
+        let is_told =
+            !client.next_reply_is_muted() || id.command().subscribers == Subscribers::Changed;
         if !encoded.is_empty() && is_told {
             client.reply(|reply| reply.raw(&encoded));
         }
@@ -505,7 +505,7 @@ impl Shard {
     #[cold]
     pub(crate) fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
         let index = id.map(CommandId::index);
-        if id.is_some_and(|id| id.command().name == "exec") {
+        if id.is_some_and(|id| id.command().executes()) {
             // A bad EXEC ends the transaction.
             self.discard_queue(client);
             self.engine.stats.refused_for_memory += u64::from(*error == Error::OUT_OF_MEMORY);

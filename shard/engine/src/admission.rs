@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use protocol::command::{Command, Flags};
+use protocol::facts::Traits;
 
 use config::Config;
 
@@ -76,7 +77,8 @@ impl Admission {
 
     /// Whether `command` may run here that another shard has admitted. If that one knows that all data is there, it is.
     pub fn admit_forwarded(&self, command: &Command) -> Result<(), Error> {
-        let writes = command.flags.contains(Flags::WRITE) || command.name == "ping";
+        let writes = command.flags.contains(Flags::WRITE);
+        let writes = writes || command.traits.contains(Traits::FAILS_WITH_DISK);
         if (self.logs_failed > 0 || self.log_behind) && writes {
             return Err(match &self.log_error {
                 Some(why) if self.logs_failed > 0 => {

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::args::Args;
+use protocol::facts::Traits;
 use storage::{DbIndex, UnixMillis, aof};
 
 use crate::effect::Effect;
@@ -321,7 +322,7 @@ impl Journal {
         let changed = effects.since(from).filter(is_change);
         let changed: Vec<_> = changed.map(|effect| effect.key_name()).collect();
         // What groups have pending changes without an event.
-        let quietly = changed.is_empty() || facts.command.command().name == "xreadgroup";
+        let quietly = changed.is_empty() || facts.command.command().traits.contains(Traits::QUIET);
         let changed = if quietly { keys.clone() } else { changed };
         let instead = std::mem::take(&mut self.instead);
         let says_itself = instead.is_empty();

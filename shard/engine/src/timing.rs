@@ -11,8 +11,7 @@
 use std::time::Instant;
 
 use config::Config;
-use protocol::command::{Flags, KeyShape};
-use protocol::table::CommandId;
+use protocol::table::{COMMANDS, CommandId};
 
 use crate::histogram::Histogram;
 
@@ -42,8 +41,6 @@ pub struct Timing {
     pub(crate) row: Option<Row>,
     /// The command that runs is short, and another one follows at once: it may be one of a row.
     pub in_row: bool,
-    /// By the command's place in the table: it touches one key, and of that a part that does not grow.
-    pub(crate) is_brief: Box<[bool]>,
     /// Commands that take so long are looked at closer.
     pub(crate) noteworthy_ns: u64,
     pub(crate) tracks: bool,
@@ -59,7 +56,6 @@ impl Timing {
             lap: None,
             row: None,
             in_row: false,
-            is_brief: CommandId::all().map(is_brief).collect(),
             noteworthy_ns: noteworthy_ns(config),
             tracks: config.latency_tracking,
             histograms: no_histograms(),
@@ -78,13 +74,17 @@ impl Timing {
     }
 }
 
-pub(crate) fn is_brief(id: CommandId) -> bool {
-    let command = id.command();
-    // A count (LPOP, SPOP) or many members show in the length of the reply or of the command; how much XADD trims shows nowhere.
-    let tells_its_length = command.arity > 0 || command.shape == KeyShape::One;
-    let is_fast = command.flags.contains(Flags::FAST) && tells_its_length;
-    command.name == "set" || (is_fast && command.name != "xadd")
-}
+/// What the rows say, by the command's place in the table: close together, since every command of a
+/// pipeline is looked up.
+pub(crate) static IS_BRIEF: [bool; COMMANDS.len()] = {
+    let mut is_brief = [false; COMMANDS.len()];
+    let mut at = 0;
+    while at < COMMANDS.len() {
+        is_brief[at] = COMMANDS[at].is_brief();
+        at += 1;
+    }
+    is_brief
+};
 
 pub(crate) fn no_histograms() -> Vec<Option<Box<Histogram>>> {
     CommandId::all().map(|_| None).collect()

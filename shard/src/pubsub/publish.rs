@@ -26,10 +26,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use protocol::args::Args;
+use protocol::facts::Traits;
 use protocol::reply::{Reply, Version};
+use protocol::table::CommandId;
 use smallvec::SmallVec;
 
 use crate::client::Client;
+use crate::dispatch::Resolved;
 use crate::mailbox::message::Message;
 use crate::pubsub::line::Line;
 use crate::pubsub::patience::Patience;
@@ -514,9 +517,11 @@ impl Shard {
 
     /// Whether a connection must not run its next command because that may publish and too much is on its way. Then it is called later.
     #[cold]
-    pub(crate) fn crowds(&mut self, client: &mut Client, args: &Args<'_>) -> bool {
-        const VERBS: [&[u8]; 3] = [b"publish", b"spublish", b"exec"];
-        let publishes = VERBS.iter().any(|verb| args[0].eq_ignore_ascii_case(verb));
+    pub(crate) fn crowds(&mut self, client: &mut Client, resolved: &Resolved) -> bool {
+        let id = resolved.as_ref().map_or_else(|(id, _)| *id, |id| Some(*id));
+        let publishes = id.map(CommandId::command).is_some_and(|command| {
+            command.executes() || command.traits.contains(Traits::PUBLISHES)
+        });
         if !publishes && !self.engine.effects.notices.is_on() {
             return false;
         }

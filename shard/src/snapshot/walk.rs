@@ -15,9 +15,9 @@ use crate::debug_delay;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
 use crate::snapshot;
-use engine::action::LogSwitch;
 use engine::header::ClientToken;
 use engine::header::ReplyTo;
+use engine::journal::LogSwitch;
 use engine::transaction::coordinator::{Held, Scopes};
 use engine::transaction::world::Cut;
 

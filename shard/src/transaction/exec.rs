@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags};
+use protocol::facts::InMulti;
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use storage::UnixMillis;
@@ -117,17 +118,9 @@ impl Queue {
     }
 }
 
-/// Commands that run at once, though MULTI has been called.
-fn runs_inside_multi(name: &str) -> bool {
-    matches!(
-        name,
-        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
-    )
-}
-
 /// CLIENT REPLY OFF or SKIP: the reply to EXEC would have fewer elements than it says.
 fn mutes_replies(command: &Command, args: &Args<'_>) -> bool {
-    command.name == "client|reply"
+    command.in_multi == InMulti::Mutes
         && args
             .get(2)
             .is_some_and(|mode| is(mode, "OFF") || is(mode, "SKIP"))
@@ -145,7 +138,7 @@ impl Shard {
             return false;
         }
         let command = id.command();
-        if runs_inside_multi(command.name) {
+        if command.in_multi.runs_at_once() {
             return false;
         }
         if command.flags.contains(Flags::NO_MULTI) || mutes_replies(command, args) {
@@ -202,7 +195,7 @@ impl Shard {
         let mut db = client.session.db;
         for queued in &queue.commands {
             let args = queued.args.borrow();
-            if queued.id.command().name == "select"
+            if queued.id.command().in_multi == InMulti::Selects
                 && let Some(selected) = args.get(1).and_then(|text| self.database_named(text))
             {
                 db = selected;

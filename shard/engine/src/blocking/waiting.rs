@@ -9,6 +9,7 @@ use std::ops::Bound;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use protocol::args::OwnedArgs;
+use protocol::facts::Wants;
 use protocol::reply::Reply;
 use storage::{DbIndex, Keyspace, Kind, UnixMillis};
 
@@ -33,35 +34,15 @@ pub struct Ticket {
     pub wants: Wants,
 }
 
-/// What a command waits for at its keys. A key that holds something else wakes nobody.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub enum Wants {
-    List,
-    SortedSet,
-    Stream,
-    /// A group of a stream: its command is answered with an error where the stream has gone, or is none any more.
-    Group,
-}
-
-impl Wants {
-    /// What the command of this name waits for.
-    pub fn of(command: &str) -> Self {
-        match command {
-            "xreadgroup" => Self::Group,
-            "xread" => Self::Stream,
-            "bzpopmin" | "bzpopmax" | "bzmpop" => Self::SortedSet,
-            _ => Self::List,
-        }
-    }
-
-    /// Whether a key wakes who waits for it: one with such a value, or without any.
-    pub fn is_met_by(self, kind: Option<Kind>) -> bool {
-        match self {
-            Self::List => kind == Some(Kind::List),
-            Self::SortedSet => kind == Some(Kind::SortedSet),
-            Self::Stream => kind == Some(Kind::Stream),
-            Self::Group => true,
-        }
+/// Whether a key wakes who waits for it, by the kind of its value, if it has one. Where the group of
+/// a stream is waited for, each key does: that the stream has gone is an answer too.
+pub fn is_met(wants: Wants, kind: Option<Kind>) -> bool {
+    match wants {
+        Wants::Nothing => false,
+        Wants::List => kind == Some(Kind::List),
+        Wants::SortedSet => kind == Some(Kind::SortedSet),
+        Wants::Stream => kind == Some(Kind::Stream),
+        Wants::Group => true,
     }
 }
 
@@ -101,7 +82,7 @@ pub struct Blocked {
 
 impl Blocked {
     pub fn wants(&self) -> Wants {
-        Wants::of(self.facts.command.command().name)
+        self.facts.command.command().waits
     }
 }
 

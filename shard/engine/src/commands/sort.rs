@@ -11,7 +11,8 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use protocol::args::Args;
-use protocol::command::Command;
+use protocol::command::{Command, Flags};
+use protocol::facts::Traits;
 use protocol::reply::Reply;
 use protocol::strtod;
 use storage::sorted_set::Direction;
@@ -62,11 +63,11 @@ pub fn computed_keys(command: &Command, args: &Args<'_>, db: &Keyspace) -> Vec<B
 }
 
 fn request_of<'a>(command: &Command, args: &Args<'a>) -> Option<Request<'a>> {
-    match command.name {
-        "sort" => Request::parse(args, true).ok(),
-        "sort_ro" => Request::parse(args, false).ok(),
-        _ => None,
+    if !command.traits.contains(Traits::COMPUTED_KEYS) {
+        return None;
     }
+    let may_store = command.flags.contains(Flags::WRITE);
+    Request::parse(args, may_store).ok()
 }
 
 /// What BY and GET say.

@@ -19,6 +19,8 @@ use crate::blocking::ending::Haste;
 use crate::blocking::ending::UNBLOCKED;
 use crate::blocking::ticketed::Ticketed;
 use protocol::args::{Args, OwnedArgs};
+use protocol::command::KeyFlags;
+use protocol::keys::key_positions;
 use protocol::reply::Reply;
 use storage::{Entry, UnixMillis};
 
@@ -29,7 +31,7 @@ use crate::blocking::waiting::Ticket;
 use crate::blocking::waiting::Wait;
 use crate::blocking::waiting::Waiter;
 use crate::blocking::waiting::WaiterId;
-use crate::blocking::waiting::Wants;
+use crate::blocking::waiting::is_met;
 use crate::engine::Engine;
 use crate::header::ClientToken;
 use crate::header::Facts;
@@ -153,7 +155,7 @@ impl Engine {
                 return;
             }
             let waiter = self.effects.waits.get(id);
-            if !waiter.is_some_and(|waiter| waiter.wants().is_met_by(kind)) {
+            if !waiter.is_some_and(|waiter| is_met(waiter.wants(), kind)) {
                 continue;
             }
             if let Some(Waiter::Elsewhere(_)) = waiter {
@@ -242,17 +244,15 @@ impl Engine {
 
     /// Whether some key that a command can be served from holds what it waits for.
     fn has_what_is_waited_for(&self, facts: Facts, args: &Args<'_>) -> bool {
-        let command = facts.command.command().name;
-        let wants = Wants::of(command);
-        let sources = match command {
-            "blmove" | "brpoplpush" => 1,
-            _ => usize::MAX,
-        };
-        let mut keys = self.keys_of(facts, args).into_iter().take(sources);
-        keys.any(|key| {
-            let entry = self.databases.get(key.db).get(&key.key);
-            wants.is_met_by(entry.map(Entry::kind))
-        })
+        let command = facts.command.command();
+        let keyspace = self.databases.get(facts.db);
+        let mut found = false;
+        let listed = key_positions(command, args, &mut |at, flags| {
+            let entry = keyspace.get(&args[at]);
+            found |=
+                flags.contains(KeyFlags::ACCESS) && is_met(command.waits, entry.map(Entry::kind));
+        });
+        found && listed.is_ok()
     }
 
     /// Locks a waiter's keys for it and lends them to its origin.

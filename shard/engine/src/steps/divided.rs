@@ -1,11 +1,11 @@
 //! Commands that are divided over shards: see [`crate::transaction::divided`].
 
 use crate::transaction::divided::Divided;
-use crate::transaction::divided::Division;
 use crate::transaction::divided::Portion;
 use crate::transaction::divided::When;
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::Flags;
+use protocol::facts::Division;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
 use std::time::Duration;
@@ -30,7 +30,9 @@ impl Engine {
         owners: SmallVec<[ShardId; 16]>,
     ) -> bool {
         let command = facts.command.command();
-        let Some(division) = Division::of(command.name, args) else {
+        // A key without its value is for the command to refuse.
+        let is_whole = |division: &Division| (args.len() - 1).is_multiple_of(division.step());
+        let Some(division) = command.divides.filter(is_whole) else {
             return false;
         };
         let mut shards = owners.clone();

@@ -1,5 +1,6 @@
 //! How long commands take: see [`crate::timing`].
 
+use crate::timing::IS_BRIEF;
 use crate::timing::ROW_LEN_MAX;
 use crate::timing::ROWS_FROM_NS;
 use crate::timing::Row;
@@ -85,7 +86,7 @@ impl Engine {
             }
             Some(_) => self.end_row(),
             None if self.timing.in_row
-                && self.timing.is_brief[command.index()]
+                && IS_BRIEF[command.index()]
                 && self.timing.noteworthy_ns >= ROWS_FROM_NS =>
             {
                 self.timing.row = Some(Row {

@@ -3,6 +3,7 @@
 use crate::transaction::workspace::Workspace;
 use protocol::args::Args;
 use protocol::command::Flags;
+use protocol::facts;
 use protocol::reply::Reply;
 
 use crate::action::Action;
@@ -95,7 +96,8 @@ impl Engine {
             self.stats.failed(facts.command.index(), &error);
             return false;
         }
-        facts.command.command().name == "flushall" && !self.config.save.0.is_empty()
+        let empties_all = facts.command.command().databases == facts::Databases::AllEmptied;
+        empties_all && !self.config.save.0.is_empty()
     }
 }
 

@@ -12,24 +12,14 @@
 //!
 //! Lent, each of ten keys of an MGET cost six look-ups.
 
-use protocol::args::{Args, OwnedArgs};
+use protocol::args::OwnedArgs;
+use protocol::facts::Division;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
 
 use crate::header::Facts;
 use crate::header::ReplyTo;
 use crate::slot::ShardId;
-
-/// How the portions' replies come together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Division {
-    /// A reply for each key, in the order of the keys (MGET).
-    Each,
-    /// How many keys it was true of (EXISTS, TOUCH, DEL, UNLINK).
-    Sum,
-    /// Keys with values, and always OK (MSET).
-    Pairs,
-}
 
 /// When a portion is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,26 +64,6 @@ pub struct Divided {
     pub(crate) division: Division,
     /// Of each key, in their order.
     pub(crate) owners: SmallVec<[ShardId; 16]>,
-}
-
-impl Division {
-    /// Whether a command can be divided, and how.
-    pub(crate) fn of(name: &str, args: &Args<'_>) -> Option<Self> {
-        match name {
-            "mget" => Some(Self::Each),
-            "exists" | "touch" | "del" | "unlink" => Some(Self::Sum),
-            "mset" if args.len() % 2 == 1 => Some(Self::Pairs),
-            _ => None,
-        }
-    }
-
-    /// Arguments from one key to the next.
-    pub(crate) fn step(self) -> usize {
-        match self {
-            Self::Pairs => 2,
-            Self::Each | Self::Sum => 1,
-        }
-    }
 }
 
 impl Divided {

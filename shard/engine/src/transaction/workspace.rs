@@ -2,6 +2,7 @@
 //! finds it there.
 
 use protocol::args::Args;
+use protocol::facts;
 use storage::{Databases, DbIndex, UnixMillis, aof};
 
 use crate::effect::Effect;
@@ -119,7 +120,7 @@ impl Workspace {
             let number = storage::item::parse_int(text)?;
             like.index(u16::try_from(number).ok()?)
         };
-        if facts.command.command().name == "swapdb"
+        if facts.command.command().databases == facts::Databases::Swapped
             && let (Some(a), Some(b)) = (number(1), number(2))
         {
             self.away.push(Away::Swapped(a, b));
