@@ -2,7 +2,7 @@
 
 pub mod attribute;
 pub mod close_reason;
-pub mod late;
+pub mod cork;
 pub mod output;
 pub mod output_limit;
 pub mod pending;
@@ -22,7 +22,7 @@ use crate::aof::gates::Gate;
 use crate::blocking::BlockedAt;
 use crate::client::attribute::Attribute;
 use crate::client::close_reason::CloseReason;
-use crate::client::late::Late;
+use crate::client::cork::Cork;
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
 use crate::client::vectored::Vectored;
@@ -156,9 +156,9 @@ pub struct Client {
     /// Encoded and not handed to the socket yet.
     pub out: Vec<u8>,
     /// Whether that may wait for what comes behind it.
-    pub(crate) late: Late,
+    pub(crate) cork: Cork,
     /// It waits until others have been told of its commands.
-    pub(crate) behind_news: bool,
+    pub(crate) behind_fence: bool,
     /// Unsent output from here on keeps its input from being run. Nothing is run while other shards
     /// hold it back.
     pub(crate) output_max: usize,
@@ -197,9 +197,9 @@ pub struct Client {
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
     /// It stands in the line of subscribers that are to be sent to.
-    pub in_line: bool,
+    pub in_fanout: bool,
     /// It gets a place there when it is no longer written to.
-    pub rejoins_line: bool,
+    pub rejoins_fanout: bool,
     /// It has given back what only a busy connection needs, and is still idle.
     at_rest: bool,
     /// Whether it has an EXEC that is not over.
@@ -330,8 +330,8 @@ impl Client {
             pending: Pending::default(),
             chain: None,
             out: Vec::new(),
-            late: Late::No,
-            behind_news: false,
+            cork: Cork::No,
+            behind_fence: false,
             output_max: STRANGERS_OUTPUT_BYTES_MAX,
             held_back_at: Vec::new(),
             pushes: Vec::new(),
@@ -350,8 +350,8 @@ impl Client {
             close_reason: None,
             over_soft_since: None,
             blocked: None,
-            in_line: false,
-            rejoins_line: false,
+            in_fanout: false,
+            rejoins_fanout: false,
             at_rest: false,
             exec: ExecState::None,
             suspended: None,
@@ -526,8 +526,8 @@ impl Client {
             return Poll::Ready(Due::End);
         }
         if self.output_is_due() {
-            self.late = match self.late {
-                Late::Overdue => Late::No,
+            self.cork = match self.cork {
+                Cork::Overdue => Cork::No,
                 same => same,
             };
             let due = self.next_of_chain().unwrap_or_else(|| {
@@ -560,8 +560,8 @@ impl Client {
     }
 
     fn output_is_due(&self) -> bool {
-        let may_leave = self.gated.is_none() && !self.behind_news;
-        may_leave && self.has_output() && !self.waits_for_rest()
+        let may_leave = self.gated.is_none() && !self.behind_fence;
+        may_leave && self.has_output() && !self.is_corked()
     }
 
     /// Input that is kept while it may not run.

@@ -96,7 +96,7 @@ where
             let polled = step(cx);
             let (shard, client) = (&mut *served.shard.borrow_mut(), &mut *client.borrow_mut());
             shard.weigh(client);
-            shard.note_late(client);
+            shard.note_corked(client);
             polled
         })
         .await;
@@ -265,7 +265,7 @@ impl Served {
         if !client.input.is_empty() {
             client.wake();
         }
-        let waits = shard.publishing.line.rejoin(client);
+        let waits = shard.publishing.fanout.rejoin(client);
         if waits {
             shard.begin_turn();
         }

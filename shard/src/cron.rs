@@ -68,7 +68,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             if ticks.is_multiple_of(TICKS_PER_REPORT) {
                 shard.report();
             }
-            shard.tell_evictions();
+            shard.log_evictions();
             shard.look_at_log();
             shard.look_at_stop();
             shard.heed_log_size();
@@ -116,7 +116,7 @@ impl Shard {
                 self.effects.expired(db, entry);
             });
         let more_fields = self.expire_fields();
-        self.bury();
+        self.free_discarded();
         if self.effects.has_news() {
             // Others are to hear of it: that is the turn's.
             self.begin_turn();

@@ -109,7 +109,7 @@ impl Shard {
         }
         client.input = input;
         client.parser = parser;
-        self.hold_behind_news(client);
+        self.hold_behind_fence(client);
         self.gate_client(client);
         self.limit_replies(client);
     }
@@ -227,7 +227,7 @@ impl Shard {
     /// A client is closed because it has sent more than `client-query-buffer-limit` allows.
     pub(crate) fn note_input_limit(&mut self, client: &Client) {
         self.stats.input_limit_closes += 1;
-        if let Some(left_out) = self.told.limits.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,
@@ -241,7 +241,7 @@ impl Shard {
     /// nothing behind this is, nor is anything answered.
     #[cold]
     fn end_http(&mut self, client: &mut Client) {
-        if let Some(left_out) = self.told.attacks.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.attacks.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,

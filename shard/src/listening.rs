@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
 use crate::accept;
-use crate::executor::crew;
+use crate::executor::thread_group;
 use crate::shard::Shard;
 use config::Config;
 
@@ -206,7 +206,7 @@ fn follow(shard: &Rc<RefCell<Shard>>, fresh: Fresh) -> io::Result<()> {
             let over = note_open(shard, Some(address), listener.try_clone()?.into());
             let is_uring = shard.borrow().process.driver.is_uring();
             let listener = accept::Tcp::new(listener, is_uring)?;
-            drop(crew::spawn(accept::accept_tcp(
+            drop(thread_group::spawn(accept::accept_tcp(
                 shard.clone(),
                 listener,
                 over,
@@ -225,7 +225,7 @@ fn follow(shard: &Rc<RefCell<Shard>>, fresh: Fresh) -> io::Result<()> {
             let over = note_open(shard, None, listener.try_clone()?.into());
             let is_uring = shard.borrow().process.driver.is_uring();
             let listener = accept::Unix::new(listener, is_uring)?;
-            drop(crew::spawn(accept::accept_unix(
+            drop(thread_group::spawn(accept::accept_unix(
                 shard.clone(),
                 listener,
                 over,
@@ -253,7 +253,7 @@ fn note_open(
 /// Lets a shard accept from `first`, and from what comes later in its place.
 pub(crate) fn begin(shard: &Rc<RefCell<Shard>>, first: Fresh) -> io::Result<()> {
     follow(shard, first)?;
-    drop(crew::spawn(follow_changes(shard.clone())));
+    drop(thread_group::spawn(follow_changes(shard.clone())));
     Ok(())
 }
 

@@ -28,7 +28,7 @@ use monoio::net::UnixStream;
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::executor::crew;
+use crate::executor::thread_group;
 use crate::slot::ShardId;
 
 /// Messages that wait in one ring at the most; a message is a batch, so this is many commands.
@@ -63,7 +63,7 @@ impl Doorbell {
         if !self.sleeping.load(Ordering::Relaxed) || !self.sleeping.swap(false, Ordering::AcqRel) {
             return false;
         }
-        if crew::wake(shard) {
+        if thread_group::wake(shard) {
             return false;
         }
         self.ring_from_outside();

@@ -22,14 +22,15 @@ use crate::blocking::fence::Fence;
 use crate::blocking::waiting::Ticket;
 use crate::blocking::{End, Haste, Ticketed, nobody_asks};
 use crate::client::Client;
-use crate::client::late::LateOutput;
+use crate::client::cork::CorkedOutput;
 use crate::context::{Change, Context, Effects};
 use crate::dispatch::backpressure::HeldBack;
 use crate::dispatch::handler::{HANDLERS, Handler};
 use crate::dispatch::refusals::Refusals;
 use crate::error::{Error, Outcome};
-use crate::executor::crew;
+use crate::executor::thread_group;
 use crate::listening::Listening;
+use crate::log_limiter::LogLimits;
 use crate::mailbox::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::mailbox::message::{Late, LockRequest, Message, TransactionKey, Work};
 use crate::mailbox::outbox::Outbox;
@@ -41,7 +42,6 @@ use crate::process::Process;
 use crate::pubsub::Subscribers;
 use crate::pubsub::publish::Publishing;
 use crate::slot::{ShardId, SlotMap};
-use crate::sparing::Told;
 use crate::stats::Stats;
 use crate::timing::latency::Spikes;
 use crate::timing::rates::Rates;
@@ -56,7 +56,7 @@ use crate::transaction::gather::Gather;
 use crate::transaction::locks::{ItemId, LockTable};
 use crate::turn::giving_way::GivingWay;
 use crate::turn::moderation::Moderation;
-use crate::turn::news::News;
+use crate::turn::reply_fence::ReplyFence;
 use config::Config;
 
 /// Emptied batches a shard keeps for its next turns.
@@ -78,7 +78,7 @@ pub struct Registered {
 /// Everything one thread owns.
 pub struct Shard {
     pub id: ShardId,
-    /// The first shard on the same thread: see `crew`.
+    /// The first shard on the same thread: see `thread_group`.
     pub(crate) first_of_thread: ShardId,
     pub slots: SlotMap,
     pub databases: Databases,
@@ -99,7 +99,7 @@ pub struct Shard {
     pub rates: Rates,
     pub slow_log: SlowLog,
     /// What of all this the log has been told.
-    pub(crate) told: Told,
+    pub(crate) log_limits: LogLimits,
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
     pub(crate) clients_rested: bool,
@@ -108,8 +108,8 @@ pub struct Shard {
     /// What they hold in memory.
     pub(crate) client_memory: Held,
     /// Those whose output waits for what comes behind it.
-    pub(crate) late: LateOutput,
-    pub(crate) news: News,
+    pub(crate) corked: CorkedOutput,
+    pub(crate) reply_fence: ReplyFence,
     pub locks: LockTable<Work>,
     /// Other shards' connections whose commands wait until their replies have room.
     pub(crate) held_back: HeldBack,
@@ -217,7 +217,7 @@ impl Shard {
         effects.invalidations.table.limit(tracked_max);
         Self {
             id,
-            first_of_thread: process.crews.first_of(id),
+            first_of_thread: process.thread_groups.first_of(id),
             slots,
             databases: Databases::new(config.databases, process.hasher.clone()),
             now: wall_time(),
@@ -231,13 +231,13 @@ impl Shard {
             spikes: Spikes::default(),
             rates: Rates::default(),
             slow_log: SlowLog::default(),
-            told: Told::default(),
+            log_limits: LogLimits::default(),
             clients: Slab::new(),
             clients_rested: false,
             some_over_soft: false,
             client_memory: Held::default(),
-            late: LateOutput::default(),
-            news: News::default(),
+            corked: CorkedOutput::default(),
+            reply_fence: ReplyFence::default(),
             locks: LockTable::default(),
             held_back: HeldBack::default(),
             clients_held_back: 0,
@@ -308,7 +308,7 @@ impl Shard {
     pub(crate) fn wake_up(&mut self) {
         self.now = wall_time();
         self.awake = true;
-        crew::woke();
+        thread_group::woke();
         self.stats.sleeps += 1;
         self.instant = Instant::now();
         self.mailbox.wake_up();
@@ -411,7 +411,7 @@ impl Shard {
         if facts.caller.tracks {
             self.remember_reads(facts, args);
         }
-        self.bury();
+        self.free_discarded();
         self.publish_moved();
         result
     }
@@ -483,9 +483,9 @@ impl Shard {
 
     /// Hands big deleted values to the thread that frees them.
     #[inline]
-    pub(crate) fn bury(&mut self) {
+    pub(crate) fn free_discarded(&mut self) {
         if !self.effects.discarded.is_empty() {
-            self.process.undertaker.bury(&mut self.effects.discarded);
+            self.process.lazyfree.free(&mut self.effects.discarded);
         }
     }
 
@@ -549,8 +549,8 @@ impl Shard {
 
     /// Hands all that is ready to the other shards and wakes those that sleep. Returns whether a full ring kept something back.
     pub(crate) fn flush(&mut self) -> bool {
-        if self.news.is_sent {
-            self.flush_news();
+        if self.reply_fence.effects_sent {
+            self.flush_effects();
         }
         let mut kept_back = false;
         for (index, outbox) in self.outboxes.iter_mut().enumerate() {

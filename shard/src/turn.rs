@@ -6,7 +6,7 @@
 
 pub mod giving_way;
 pub mod moderation;
-pub mod news;
+pub mod reply_fence;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use crate::executor::crew;
+use crate::executor::thread_group;
 use crate::mailbox::BellReader;
 use crate::mailbox::message::Message;
 use crate::shard::{Shard, wall_time};
@@ -37,7 +37,7 @@ enum After {
 /// Runs turns until the process ends; returns only where the bell fails.
 pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> {
     let echo: Rc<RefCell<Option<Waker>>> = Rc::default();
-    crew::spawn({
+    thread_group::spawn({
         let (shard, echo) = (shard.clone(), echo.clone());
         poll_fn(move |cx| {
             // Its first poll only registers it; each later one is a wake-up to pass on.
@@ -59,11 +59,11 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
         }
         let mut shard = shard.borrow_mut();
         if heard {
-            shard.publishing.line.heard_bell();
+            shard.publishing.fanout.heard_bell();
         }
         if shard.turn_waker.is_none() {
             shard.turn_waker = Some(cx.waker().clone());
-            crew::join(shard.id, cx.waker().clone());
+            thread_group::join(shard.id, cx.waker().clone());
         }
         if shard.turn() == After::Again {
             match &*echo.borrow() {
@@ -98,7 +98,7 @@ impl Shard {
             self.wake_up();
         }
         self.stats.turns += 1;
-        self.count_late_turn();
+        self.age_corked_output();
         for waker in self.step_wakers.drain(..) {
             waker.wake();
         }
@@ -113,7 +113,7 @@ impl Shard {
         let mut old_tries = self.tries.len();
         // One connection sends nothing while it waits for its reply.
         let mut may_give_way =
-            self.slots.shards() > 1 && self.clients.len() > 1 && !self.late.just_went();
+            self.slots.shards() > 1 && self.clients.len() > 1 && !self.corked.just_went();
         let mut may_nap = true;
         loop {
             while let Some(message) = self.own.pop_front() {
@@ -166,25 +166,25 @@ impl Shard {
                 kept_back = self.flush();
             }
             if !kept_back {
-                woke_somebody |= self.answer_behind_news();
+                woke_somebody |= self.release_reply_fence();
             }
-            woke_somebody |= self.send_to_line();
+            woke_somebody |= self.send_fanout();
             if woke_somebody || left == 0 || self.eviction_unfinished {
                 return After::Again;
             }
             self.publish_moved();
             if idle
                 && mem::take(&mut may_give_way)
-                && self.publishing.line.is_empty()
+                && self.publishing.fanout.is_empty()
                 && self.has_time()
             {
                 self.giving_way.give_way(self.instant);
                 continue;
             }
-            if idle && !self.late.is_empty() {
+            if idle && !self.corked.is_empty() {
                 // Other shards of this thread may answer yet.
-                match crew::others_rest() {
-                    true => self.let_late_go(),
+                match thread_group::others_rest() {
+                    true => self.uncork_all(),
                     false => self.linger(),
                 }
                 return After::Again;
@@ -195,7 +195,7 @@ impl Shard {
             }
             if idle && self.mailbox.fall_asleep() {
                 self.awake = false;
-                crew::slept();
+                thread_group::slept();
                 return After::Sleep;
             }
         }
@@ -204,7 +204,7 @@ impl Shard {
     /// Whether others may have this core. Where locks and blocked commands are passed on from shard to shard, messages that lie about cost somebody his place
     /// in the order.
     pub(crate) fn has_time(&self) -> bool {
-        crew::others_rest()
+        thread_group::others_rest()
             && self.locks.is_empty()
             && self.transactions.is_empty()
             && self.tickets.is_empty()
@@ -213,8 +213,9 @@ impl Shard {
 
     /// Whether most of those who are served are about to send more, or other shards are, and nobody waits whom a nap would hold up.
     fn calls_for_nap(&mut self) -> bool {
-        let nobody_waits =
-            self.publishing.line.is_empty() && self.step_wakers.is_empty() && !self.log_is_behind();
+        let nobody_waits = self.publishing.fanout.is_empty()
+            && self.step_wakers.is_empty()
+            && !self.log_is_behind();
         match self.slots.shards() {
             // It counts with each question.
             1 => {
@@ -257,7 +258,7 @@ impl Shard {
             Message::Refused(request) => self.refused(from, *request),
             Message::Release(release) => self.release(*release),
             Message::Told(index) => self.told(index),
-            Message::Parcel(parcel) => self.receive_parcel(*parcel),
+            Message::PublishBatch(batch) => self.receive_publish_batch(*batch),
             Message::Visit(visit) => visit(self),
         }
     }

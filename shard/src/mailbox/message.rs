@@ -45,7 +45,7 @@ pub enum Message {
     Told(usize),
     /// What one turn has published for the shard's subscribers.
     #[allow(clippy::box_collection)]
-    Parcel(Box<Vec<Delivery>>),
+    PublishBatch(Box<Vec<Delivery>>),
     /// Work for one shard that is none of the above: what operators ask for.
     Visit(Visit),
 }

@@ -165,7 +165,7 @@ impl Shard {
                 process.memory.is_beyond_limit(now_ms);
             }
         }
-        self.bury();
+        self.free_discarded();
         self.publish_moved();
         self.serve_ready();
         if let Some(began) = began {
@@ -191,7 +191,7 @@ impl Shard {
         self.victim_bytes_mean += (bytes - self.victim_bytes_mean) / VICTIMS_OF_MEAN;
         self.effects
             .evicted(db, entry, self.config.lazyfree_lazy_eviction);
-        self.bury();
+        self.free_discarded();
         Some(bytes)
     }
 

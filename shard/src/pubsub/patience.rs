@@ -6,9 +6,9 @@
 //! and takes 3.5; with sixteen at a time 0.37 and 0.22.
 //!
 //! A publisher that waits for its subscribers comes once in a nap, if at all: that costs a nap and gains nothing. So who has found no more than one
-//! parcel after a nap lets some pass before it tries again, and then more and more.
+//! batch after a nap lets some pass before it tries again, and then more and more.
 
-/// Parcels that a nap has to find for the next one to follow.
+/// Batches that a nap has to find for the next one to follow.
 const WORTH_IT: u32 = 2;
 
 /// Between two naps that find too little it sleeps so many times without one at most.
@@ -17,8 +17,8 @@ const PASSED_MAX: u32 = 255;
 /// How patient a shard is.
 #[derive(Default)]
 pub struct Patience {
-    /// Parcels since the shard wanted to sleep last.
-    parcels: u32,
+    /// Batches since the shard wanted to sleep last.
+    batches: u32,
     /// It napped instead.
     napped: bool,
     /// How many times it does not nap after the last nap that found too little, and how many of these are left.
@@ -29,21 +29,21 @@ pub struct Patience {
 impl Patience {
     /// Another shard has sent what it has published.
     #[inline]
-    pub fn parcel_came(&mut self) {
-        self.parcels = self.parcels.saturating_add(1);
+    pub fn batch_came(&mut self) {
+        self.batches = self.batches.saturating_add(1);
     }
 
     /// Whether the shard, which has nothing to do, is to nap before it sleeps. It does what this says.
     pub fn calls_for_nap(&mut self) -> bool {
-        let parcels = std::mem::take(&mut self.parcels);
+        let batches = std::mem::take(&mut self.batches);
         if std::mem::take(&mut self.napped) {
-            self.passes = match parcels >= WORTH_IT {
+            self.passes = match batches >= WORTH_IT {
                 true => 0,
                 false => (2 * self.passes + 1).min(PASSED_MAX),
             };
             self.left = self.passes;
         }
-        if parcels == 0 {
+        if batches == 0 {
             return false;
         }
         self.napped = self.left == 0;
@@ -56,10 +56,10 @@ impl Patience {
 mod tests {
     use super::*;
 
-    /// Naps among so many wishes to sleep, before each of which so many parcels came.
-    fn naps(patience: &mut Patience, wishes: usize, parcels: u32) -> usize {
+    /// Naps among so many wishes to sleep, before each of which so many batches came.
+    fn naps(patience: &mut Patience, wishes: usize, batches: u32) -> usize {
         let wish = |_: &usize| {
-            (0..parcels).for_each(|_| patience.parcel_came());
+            (0..batches).for_each(|_| patience.batch_came());
             patience.calls_for_nap()
         };
         (0..wishes).filter(wish).count()

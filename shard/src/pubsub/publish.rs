@@ -32,7 +32,7 @@ use smallvec::SmallVec;
 use crate::client::Client;
 use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::Message;
-use crate::pubsub::line::Line;
+use crate::pubsub::fanout::FanoutQueue;
 use crate::pubsub::patience::Patience;
 use crate::pubsub::registry::{Route, Routes};
 use crate::pubsub::{Name, Topic};
@@ -222,13 +222,13 @@ pub struct Publishing {
     /// Turns that have ended before the mailbox was empty since something arrived.
     turns_waited: usize,
     /// For each shard what this turn has for it.
-    parcels: Vec<Vec<Delivery>>,
+    batches: Vec<Vec<Delivery>>,
     /// It has something for another shard, perhaps in the run that goes on.
     pub(crate) is_for_others: bool,
     /// Connections that wait because too much is on its way, and those that wait for what others have for them.
     crowded: Vec<ClientToken>,
     hearing: Vec<ClientToken>,
-    pub(crate) line: Line,
+    pub(crate) fanout: FanoutQueue,
     pub(crate) patience: Patience,
 }
 
@@ -247,7 +247,7 @@ impl Publishing {
     /// Nothing yet, of so many shards.
     pub fn new(shards: usize) -> Self {
         Self {
-            parcels: (0..shards).map(|_| Vec::new()).collect(),
+            batches: (0..shards).map(|_| Vec::new()).collect(),
             ..Self::default()
         }
     }
@@ -394,7 +394,7 @@ impl Shard {
                 let mut copy = delivery.clone();
                 copy.except = None;
                 self.process.underway.begin(copy.bytes);
-                self.publishing.parcels[shard.index()].push(copy);
+                self.publishing.batches[shard.index()].push(copy);
             }
         }
         let is_here =
@@ -411,19 +411,19 @@ impl Shard {
         if !mem::take(&mut self.publishing.is_for_others) {
             return;
         }
-        for index in 0..self.publishing.parcels.len() {
-            if !self.publishing.parcels[index].is_empty() {
-                let parcel = mem::take(&mut self.publishing.parcels[index]);
-                self.news.is_sent = true;
-                self.send(ShardId::new(index), Message::Parcel(Box::new(parcel)));
+        for index in 0..self.publishing.batches.len() {
+            if !self.publishing.batches[index].is_empty() {
+                let batch = mem::take(&mut self.publishing.batches[index]);
+                self.reply_fence.effects_sent = true;
+                self.send(ShardId::new(index), Message::PublishBatch(Box::new(batch)));
             }
         }
     }
 
     /// What another shard has published.
-    pub(crate) fn receive_parcel(&mut self, parcel: Vec<Delivery>) {
-        self.publishing.arrived.extend(parcel);
-        self.publishing.patience.parcel_came();
+    pub(crate) fn receive_publish_batch(&mut self, batch: Vec<Delivery>) {
+        self.publishing.arrived.extend(batch);
+        self.publishing.patience.batch_came();
     }
 
     /// Hands out what has arrived, once the mailbox has been seen empty: by then everything is here that comes before it. A mailbox that is never
@@ -450,10 +450,10 @@ impl Shard {
             arrived.sort_by_key(|delivery| delivery.number);
         }
         if !arrived.is_empty() {
-            self.publishing.line.news_came();
+            self.publishing.fanout.news_came();
         }
         for delivery in arrived.drain(..) {
-            self.publishing.line.tells(delivery.bytes);
+            self.publishing.fanout.tells(delivery.bytes);
             self.deliver(&delivery, current.as_deref_mut());
         }
         self.publishing.arrived = arrived;
@@ -462,7 +462,7 @@ impl Shard {
 
     /// Counts off what all in line have been sent.
     pub(crate) fn count_passed(&mut self) {
-        let bytes = self.publishing.line.passed();
+        let bytes = self.publishing.fanout.passed();
         if bytes > 0 && self.process.underway.end(bytes) {
             self.tell_all(Self::let_publish);
         }
@@ -490,7 +490,7 @@ impl Shard {
                 client.attach(shaped_for(delivery, client.session.version, &mut shaped));
                 let is_over = self.limit_output(client);
                 self.stats.output_limit_closes += u64::from(is_over);
-                self.publishing.line.join(client);
+                self.publishing.fanout.join(client);
             }
         }
         if let Some(place) = self.subscribers.of(&delivery.name) {

@@ -115,7 +115,7 @@ impl Shard {
     pub(crate) fn walk_for(&mut self, cut: Cut) {
         let orphans = std::mem::take(&mut self.orphans);
         if !orphans.is_empty() {
-            self.process.undertaker.bury_keyspaces(orphans, true);
+            self.process.lazyfree.free_keyspaces(orphans, true);
         }
         self.walks_for = cut.number;
     }
@@ -154,8 +154,8 @@ impl Shard {
         if piece.as_ref().is_none_or(|piece| piece.last) {
             let done = self.orphans.pop();
             self.process
-                .undertaker
-                .bury_keyspaces(done.into_iter().collect(), true);
+                .lazyfree
+                .free_keyspaces(done.into_iter().collect(), true);
         }
         piece
     }
@@ -164,7 +164,7 @@ impl Shard {
     fn abandon_walk(&mut self) {
         self.databases.abandon_cut();
         let orphans = std::mem::take(&mut self.orphans);
-        self.process.undertaker.bury_keyspaces(orphans, true);
+        self.process.lazyfree.free_keyspaces(orphans, true);
     }
 
     /// Shard 0 looks here once a turn, because threads cannot send messages.

@@ -105,7 +105,7 @@ impl Shard {
 
     /// On an owner: what it has to tell of a transaction leaves with this turn, and its word behind that.
     pub(crate) fn say_told(&mut self, id: CommitId) {
-        self.news.is_sent = true;
+        self.reply_fence.effects_sent = true;
         self.send_behind_replies(id.coordinator, Message::Told(id.index));
     }
 

@@ -98,7 +98,7 @@ impl Shard {
         }
         let discarded = self.keep_for_snapshot(discarded);
         if !discarded.is_empty() {
-            self.process.undertaker.bury_keyspaces(discarded, lazily);
+            self.process.lazyfree.free_keyspaces(discarded, lazily);
         }
         if let Err(error) = result {
             reply.truncate(start);

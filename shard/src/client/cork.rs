@@ -8,19 +8,19 @@
 use std::collections::VecDeque;
 
 use crate::client::Client;
-use crate::executor::crew;
+use crate::executor::thread_group;
 use crate::mailbox::batch::ClientToken;
 use crate::shard::Shard;
 
 /// Output from here on leaves as it is.
-const LATE_BYTES_MAX: usize = 16 * 1024;
+const CORKED_BYTES_MAX: usize = 16 * 1024;
 
 /// Turns of the shard after which output leaves in any case.
-const LATE_TURNS_MAX: u64 = 16;
+const CORKED_TURNS_MAX: u64 = 16;
 
 /// Whether a connection's output may wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Late {
+pub enum Cork {
     /// It may, and its shard does not know of any that does.
     #[default]
     No,
@@ -32,9 +32,9 @@ pub enum Late {
 
 /// The connections of a shard whose output waits.
 #[derive(Default)]
-pub struct LateOutput {
+pub struct CorkedOutput {
     /// With the turns in which they came, in their order.
-    line: VecDeque<(u64, ClientToken)>,
+    queue: VecDeque<(u64, ClientToken)>,
     turns: u64,
     /// All were let go because there was nothing else to do.
     went: bool,
@@ -42,11 +42,11 @@ pub struct LateOutput {
     lingers: bool,
 }
 
-impl LateOutput {
+impl CorkedOutput {
     /// Whether anything waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.line.is_empty()
+        self.queue.is_empty()
     }
 
     /// Whether the last turn ended with letting all go; asked once.
@@ -59,10 +59,10 @@ impl LateOutput {
 impl Client {
     /// Whether what is due to it waits for the replies behind it.
     #[inline]
-    pub fn waits_for_rest(&self) -> bool {
+    pub fn is_corked(&self) -> bool {
         !self.pending.is_empty()
-            && self.late != Late::Overdue
-            && self.out.len() < LATE_BYTES_MAX
+            && self.cork != Cork::Overdue
+            && self.out.len() < CORKED_BYTES_MAX
             && self.blocked.is_none()
             && self.closing.is_none()
             && self.chain.as_ref().is_none_or(|chain| chain.is_empty())
@@ -72,10 +72,12 @@ impl Client {
 impl Shard {
     /// Called when a connection's task has run: if its output waits, the shard has to know.
     #[inline]
-    pub(crate) fn note_late(&mut self, client: &mut Client) {
-        if client.late == Late::No && client.has_output() && client.waits_for_rest() {
-            client.late = Late::Noted;
-            self.late.line.push_back((self.late.turns, client.token));
+    pub(crate) fn note_corked(&mut self, client: &mut Client) {
+        if client.cork == Cork::No && client.has_output() && client.is_corked() {
+            client.cork = Cork::Noted;
+            self.corked
+                .queue
+                .push_back((self.corked.turns, client.token));
             if !self.awake {
                 // Somebody has to let it go.
                 self.begin_turn();
@@ -85,41 +87,41 @@ impl Shard {
 
     /// A turn begins: what has waited for too many of them leaves.
     #[inline]
-    pub(crate) fn count_late_turn(&mut self) {
-        self.late.turns += 1;
-        if std::mem::take(&mut self.late.lingers) {
-            crew::lingered();
+    pub(crate) fn age_corked_output(&mut self) {
+        self.corked.turns += 1;
+        if std::mem::take(&mut self.corked.lingers) {
+            thread_group::spun();
         }
-        while let Some(&(since, _)) = self.late.line.front()
-            && self.late.turns - since > LATE_TURNS_MAX
+        while let Some(&(since, _)) = self.corked.queue.front()
+            && self.corked.turns - since > CORKED_TURNS_MAX
         {
-            self.let_first_late_go();
+            self.uncork_first();
         }
     }
 
     /// There is nothing else to do, but others of this thread may answer: it has another look.
     pub(crate) fn linger(&mut self) {
-        self.late.lingers = true;
-        crew::lingers();
+        self.corked.lingers = true;
+        thread_group::spins();
     }
 
     /// There is nothing else to do: all that waits leaves.
-    pub(crate) fn let_late_go(&mut self) {
-        self.late.went = true;
-        while !self.late.line.is_empty() {
-            self.let_first_late_go();
+    pub(crate) fn uncork_all(&mut self) {
+        self.corked.went = true;
+        while !self.corked.queue.is_empty() {
+            self.uncork_first();
         }
     }
 
-    fn let_first_late_go(&mut self) {
-        let Some((_, token)) = self.late.line.pop_front() else {
+    fn uncork_first(&mut self) {
+        let Some((_, token)) = self.corked.queue.pop_front() else {
             return;
         };
         if let Some(client) = self.client(token) {
             let client = &mut *client.borrow_mut();
-            client.late = match client.has_output() {
-                true => Late::Overdue,
-                false => Late::No,
+            client.cork = match client.has_output() {
+                true => Cork::Overdue,
+                false => Cork::No,
             };
             // Its state may have changed meanwhile without that anybody has told its task.
             client.wake();

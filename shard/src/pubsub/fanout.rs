@@ -3,7 +3,7 @@
 //! A message to a thousand subscribers is a thousand writes to sockets, of some microseconds each, and the shard would look at no input before the last of
 //! them. So they stand in line, and a turn sends to a few. In between the shard looks for input: others wait for a few writes and not for
 //! all, and the publisher, who has its reply by then, may publish again. What is published meanwhile joins what those in line are to get,
-//! and one write takes it all: the more a shard has to deliver, the less a delivery costs. The last in line waits no longer than without a line.
+//! and one write takes it all: the more a shard has to deliver, the less a delivery costs. The last in line waits no longer than without a queue.
 //!
 //! A turn sends to as many as it has read from, and to [`SENDS_MIN`] more: where there is much input, the line gets its share of the time. Looking costs
 //! about as much as half a write, so where nothing has come each turn sends to half as many again as the one before. But where messages have come while a long
@@ -35,7 +35,7 @@ const GIVE_WAY_MIN: usize = 3;
 
 /// Subscribers with output that nobody has told them of, each once.
 #[derive(Default)]
-pub struct Line {
+pub struct FanoutQueue {
     /// With the place, in all that has been handed out, of what they are to be sent next.
     waiting: VecDeque<(ClientToken, u64)>,
     /// Bytes handed out so far, and how far all in line are with these.
@@ -56,12 +56,12 @@ pub struct Line {
     expects_more: bool,
 }
 
-impl Line {
+impl FanoutQueue {
     /// Puts a subscriber at the end, unless it stands in line already. One that is being written to joins when that is over: see [`Self::rejoin`].
     pub fn join(&mut self, client: &mut Client) {
         if client.writing_bytes > 0 {
-            client.rejoins_line = true;
-        } else if !mem::replace(&mut client.in_line, true) {
+            client.rejoins_fanout = true;
+        } else if !mem::replace(&mut client.in_fanout, true) {
             let next = self.told.saturating_sub(client.unsent_bytes() as u64);
             self.waiting.push_back((client.token, next));
         }
@@ -71,7 +71,7 @@ impl Line {
     /// these messages waits with them. Would it go on at once, then soon all would, each behind its last write: none in line, and hundreds of
     /// writes before the next look for input.
     pub fn rejoin(&mut self, client: &mut Client) -> bool {
-        let rejoins = mem::take(&mut client.rejoins_line) && client.has_output();
+        let rejoins = mem::take(&mut client.rejoins_fanout) && client.has_output();
         if rejoins {
             self.join(client);
         }
@@ -99,7 +99,7 @@ impl Line {
         self.told += bytes as u64;
     }
 
-    /// Bytes that no longer wait for anybody in line, since this was asked last. For a subscriber whose socket is full nobody waits: it is not in line.
+    /// Bytes that no longer wait for anybody in line, since this was asked last. For a subscriber whose socket is full nobody waits: it is not in queue.
     pub fn passed(&mut self) -> usize {
         let passed = self.waiting.front().map_or(self.told, |first| first.1);
         let since = passed.saturating_sub(self.passed);
@@ -152,41 +152,41 @@ impl Line {
 impl Shard {
     /// Lets the first in line send, if it is time. Returns whether anybody does.
     #[inline]
-    pub(crate) fn send_to_line(&mut self) -> bool {
-        let line = &self.publishing.line;
-        !line.is_empty() && !line.awaits_bell && self.send_to_first()
+    pub(crate) fn send_fanout(&mut self) -> bool {
+        let queue = &self.publishing.fanout;
+        !queue.is_empty() && !queue.awaits_bell && self.send_to_first()
     }
 
     fn send_to_first(&mut self) -> bool {
-        self.publishing.line.is_long |= self.publishing.line.waiting.len() >= LONG_MIN;
+        self.publishing.fanout.is_long |= self.publishing.fanout.waiting.len() >= LONG_MIN;
         // Perhaps it is the publisher whom that lets run.
         if self.slots.shards() > 1
-            && mem::take(&mut self.publishing.line.began)
-            && self.publishing.line.gives_way()
+            && mem::take(&mut self.publishing.fanout.began)
+            && self.publishing.fanout.gives_way()
             && self.has_time()
             && self.giving_way.give_way(self.instant)
         {
-            self.publishing.line.awaits_bell = true;
+            self.publishing.fanout.awaits_bell = true;
             self.mailbox.bell().ring_from_outside();
             return true;
         }
-        let count = self.publishing.line.admits(self.stats.reads);
+        let count = self.publishing.fanout.admits(self.stats.reads);
         for _ in 0..count {
-            let Some((token, _)) = self.publishing.line.waiting.pop_front() else {
+            let Some((token, _)) = self.publishing.fanout.waiting.pop_front() else {
                 break;
             };
             if let Some(client) = self.client(token) {
                 let mut client = client.borrow_mut();
-                client.in_line = false;
+                client.in_fanout = false;
                 client.wake();
             }
         }
-        self.publishing.line.began = true;
+        self.publishing.fanout.began = true;
         self.count_passed();
-        if self.publishing.line.is_empty() {
-            self.publishing.line.ended();
+        if self.publishing.fanout.is_empty() {
+            self.publishing.fanout.ended();
         } else {
-            self.publishing.line.awaits_bell = true;
+            self.publishing.fanout.awaits_bell = true;
             self.mailbox.bell().ring_from_outside();
         }
         true
@@ -202,89 +202,89 @@ mod tests {
 
     #[test]
     fn who_gets_messages_while_written_to_goes_back_into_the_line() {
-        let (mut line, mut client) = (Line::default(), Client::of_nobody());
+        let (mut queue, mut client) = (FanoutQueue::default(), Client::of_nobody());
         client.out.extend_from_slice(b"first");
         assert!(matches!(client.next_due(), Poll::Ready(Due::Chunk(_))));
         client.out.extend_from_slice(b"second");
-        line.join(&mut client);
-        assert!(line.is_empty(), "it is being written to");
+        queue.join(&mut client);
+        assert!(queue.is_empty(), "it is being written to");
         client.written(None);
-        assert!(line.rejoin(&mut client));
-        assert_eq!(line.waiting.len(), 1);
-        line.join(&mut client);
-        assert_eq!(line.waiting.len(), 1, "each once");
+        assert!(queue.rejoin(&mut client));
+        assert_eq!(queue.waiting.len(), 1);
+        queue.join(&mut client);
+        assert_eq!(queue.waiting.len(), 1, "each once");
     }
 
     #[test]
     fn who_has_got_nothing_new_does_not_wait() {
-        let (mut line, mut client) = (Line::default(), Client::of_nobody());
+        let (mut queue, mut client) = (FanoutQueue::default(), Client::of_nobody());
         client.out.extend_from_slice(b"first");
         assert!(matches!(client.next_due(), Poll::Ready(Due::Chunk(_))));
         client.written(None);
-        assert!(!line.rejoin(&mut client));
-        assert!(line.is_empty());
+        assert!(!queue.rejoin(&mut client));
+        assert!(queue.is_empty());
     }
 
     /// How many each turn sends to of a line of so many, which one command has made. `grows`: messages come behind the first turn.
-    fn turns(line: &mut Line, len: usize, grows: bool) -> Vec<usize> {
-        line.waiting = (0..len).map(|_| (Client::of_nobody().token, 0)).collect();
-        line.is_long |= len >= LONG_MIN;
+    fn turns(queue: &mut FanoutQueue, len: usize, grows: bool) -> Vec<usize> {
+        queue.waiting = (0..len).map(|_| (Client::of_nobody().token, 0)).collect();
+        queue.is_long |= len >= LONG_MIN;
         let mut turns = Vec::new();
-        while !line.is_empty() {
-            let count = line.admits(line.reads + u64::from(turns.is_empty()));
-            line.waiting.drain(..count);
+        while !queue.is_empty() {
+            let count = queue.admits(queue.reads + u64::from(turns.is_empty()));
+            queue.waiting.drain(..count);
             turns.push(count);
             if grows && turns.len() == 1 {
-                line.news_came();
+                queue.news_came();
             }
         }
-        line.ended();
+        queue.ended();
         turns
     }
 
     #[test]
     fn turns_of_a_long_line_are_short_where_messages_come_meanwhile() {
-        let mut line = Line::default();
+        let mut queue = FanoutQueue::default();
         let growing = [4, 6, 9, 11];
-        assert_eq!(turns(&mut line, 30, false), growing);
+        assert_eq!(turns(&mut queue, 30, false), growing);
         let first = [&[4][..], &[1; 24], &[2]].concat();
-        assert_eq!(turns(&mut line, 30, true), first, "from then on");
+        assert_eq!(turns(&mut queue, 30, true), first, "from then on");
         let next = [&[2][..], &[1; 26], &[2]].concat();
-        assert_eq!(turns(&mut line, 30, false), next, "the next line, too");
-        assert_eq!(turns(&mut line, 30, false), growing, "it has learnt");
-        assert_eq!(turns(&mut line, 7, true), [4, 3]);
-        assert_eq!(turns(&mut line, 7, true), [4, 3], "a short line");
+        assert_eq!(turns(&mut queue, 30, false), next, "the next line, too");
+        assert_eq!(turns(&mut queue, 30, false), growing, "it has learnt");
+        assert_eq!(turns(&mut queue, 7, true), [4, 3]);
+        assert_eq!(turns(&mut queue, 7, true), [4, 3], "a short line");
     }
 
     #[test]
     fn what_has_passed_is_what_nobody_in_line_waits_for() {
-        let mut line = Line::default();
+        let mut queue = FanoutQueue::default();
         let (mut first, mut second) = (Client::of_nobody(), Client::of_nobody());
-        line.tells(7);
-        assert_eq!(line.passed(), 7, "nobody is in line");
-        let tell = |line: &mut Line, client: &mut Client| {
+        queue.tells(7);
+        assert_eq!(queue.passed(), 7, "nobody is in line");
+        let tell = |queue: &mut FanoutQueue, client: &mut Client| {
             client.out.extend_from_slice(b"message");
-            line.tells(7);
-            line.join(client);
+            queue.tells(7);
+            queue.join(client);
         };
-        tell(&mut line, &mut first);
-        tell(&mut line, &mut second);
-        assert_eq!(line.passed(), 0);
-        tell(&mut line, &mut first);
-        line.waiting.pop_front();
-        assert_eq!(line.passed(), 7, "the second waits for what it was told");
-        line.waiting.pop_front();
-        assert_eq!(line.passed(), 14, "all that is left");
+        tell(&mut queue, &mut first);
+        tell(&mut queue, &mut second);
+        assert_eq!(queue.passed(), 0);
+        tell(&mut queue, &mut first);
+        queue.waiting.pop_front();
+        assert_eq!(queue.passed(), 7, "the second waits for what it was told");
+        queue.waiting.pop_front();
+        assert_eq!(queue.passed(), 14, "all that is left");
         // The first could be sent a part only, and comes behind the second.
-        first.in_line = false;
+        first.in_fanout = false;
         first.out.truncate(3);
-        second.in_line = false;
+        second.in_fanout = false;
         second.out.clear();
-        tell(&mut line, &mut second);
-        line.join(&mut first);
-        line.waiting.pop_front();
-        assert_eq!(line.passed(), 4);
-        line.waiting.pop_front();
-        assert_eq!(line.passed(), 3);
+        tell(&mut queue, &mut second);
+        queue.join(&mut first);
+        queue.waiting.pop_front();
+        assert_eq!(queue.passed(), 4);
+        queue.waiting.pop_front();
+        assert_eq!(queue.passed(), 3);
     }
 }

@@ -12,9 +12,9 @@ use crate::slot::ShardId;
 
 /// What a turn tells others, and who waits for that.
 #[derive(Default)]
-pub struct News {
+pub struct ReplyFence {
     /// Among its messages are some that tell other shards what their clients are to hear.
-    pub(crate) is_sent: bool,
+    pub(crate) effects_sent: bool,
     /// Connections whose output waits until all have left.
     behind: Vec<ClientToken>,
 }
@@ -22,16 +22,16 @@ pub struct News {
 impl Shard {
     /// Called when a connection's commands have run: holds their replies if other shards are to hear of them first.
     #[inline]
-    pub(crate) fn hold_behind_news(&mut self, client: &mut Client) {
-        if self.has_news_for_others() && client.has_output() && !client.behind_news {
-            client.behind_news = true;
-            self.news.behind.push(client.token);
+    pub(crate) fn hold_behind_fence(&mut self, client: &mut Client) {
+        if self.has_effects_for_others() && client.has_output() && !client.behind_fence {
+            client.behind_fence = true;
+            self.reply_fence.behind.push(client.token);
             self.begin_turn();
         }
     }
 
     #[inline]
-    fn has_news_for_others(&self) -> bool {
+    fn has_effects_for_others(&self) -> bool {
         self.slots.shards() > 1
             && (self.publishing.is_for_others
                 || !self.effects.notices.is_empty()
@@ -40,8 +40,8 @@ impl Shard {
 
     /// The first messages of a turn that tells others something: those to shards that get no reply. Who gets a reply may act on it at once.
     #[cold]
-    pub(crate) fn flush_news(&mut self) {
-        self.news.is_sent = false;
+    pub(crate) fn flush_effects(&mut self) {
+        self.reply_fence.effects_sent = false;
         for (index, outbox) in self.outboxes.iter_mut().enumerate() {
             if !outbox.has_replies() {
                 outbox.send(ShardId::new(index), &mut self.outlets);
@@ -51,14 +51,14 @@ impl Shard {
 
     /// All that this turn had for others has left. Returns whether anybody may be answered who could not before.
     #[inline]
-    pub(crate) fn answer_behind_news(&mut self) -> bool {
-        if self.news.behind.is_empty() {
+    pub(crate) fn release_reply_fence(&mut self) -> bool {
+        if self.reply_fence.behind.is_empty() {
             return false;
         }
-        for token in std::mem::take(&mut self.news.behind) {
+        for token in std::mem::take(&mut self.reply_fence.behind) {
             if let Some(client) = self.client(token) {
                 let mut client = client.borrow_mut();
-                client.behind_news = false;
+                client.behind_fence = false;
                 client.wake();
             }
         }
