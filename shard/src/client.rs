@@ -29,6 +29,7 @@ use crate::client::vectored::Vectored;
 use crate::context::Caller;
 use crate::dispatch::order::WritesUnderWay;
 use crate::error::Error;
+use crate::local_waker::LocalWaker;
 use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
 use crate::pause::changes_something;
 use crate::pubsub::Subscriptions;
@@ -207,7 +208,7 @@ pub struct Client {
     /// An EXEC that waits for the reply of one of its commands.
     pub suspended: Option<Box<Suspended>>,
     /// The connection's task.
-    waker: Option<Waker>,
+    waker: LocalWaker,
 }
 
 /// What a RESP2 subscriber may still do.
@@ -355,7 +356,7 @@ impl Client {
             at_rest: false,
             exec: ExecState::None,
             suspended: None,
-            waker: None,
+            waker: LocalWaker::default(),
         }
     }
 
@@ -606,17 +607,12 @@ impl Client {
 
     /// Remembers the task to wake; called whenever the task is about to wait.
     pub fn park(&mut self, waker: &Waker) {
-        match &self.waker {
-            Some(kept) if kept.will_wake(waker) => {}
-            _ => self.waker = Some(waker.clone()),
-        }
+        self.waker.register(waker);
     }
 
     /// Lets the connection's task run again.
     pub fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
+        self.waker.wake();
     }
 
     /// Ends the connection, and notes why.

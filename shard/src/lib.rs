@@ -39,6 +39,7 @@ pub mod executor;
 pub mod field_expiry;
 pub mod listening;
 pub mod loading;
+pub mod local_waker;
 pub mod log_limiter;
 pub mod mailbox;
 pub mod memory;

@@ -13,10 +13,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use crate::accept;
 use crate::executor::thread_group;
+use crate::local_waker::LocalWaker;
 use crate::shard::Shard;
 use config::Config;
 
@@ -147,7 +148,7 @@ impl Exchange {
 pub(crate) struct Listening {
     open: Vec<Open>,
     fresh: Option<Fresh>,
-    waker: Option<Waker>,
+    waker: LocalWaker,
 }
 
 /// A listener that a task accepts from.
@@ -191,9 +192,7 @@ impl Shard {
         if let Some(fresh) = self.process.listening.take(self.id.index()) {
             let pending = self.listening.fresh.get_or_insert_default();
             pending.follow_with(fresh);
-            if let Some(waker) = self.listening.waker.take() {
-                waker.wake();
-            }
+            self.listening.waker.wake();
         }
     }
 }
@@ -264,7 +263,7 @@ async fn follow_changes(shard: Rc<RefCell<Shard>>) {
             match listening.fresh.take() {
                 Some(fresh) => Poll::Ready(fresh),
                 None => {
-                    listening.waker = Some(cx.waker().clone());
+                    listening.waker.register(cx.waker());
                     Poll::Pending
                 }
             }

@@ -202,7 +202,7 @@ pub async fn finished(shard: &Rc<RefCell<Shard>>) {
         if !shard.refusals.loading {
             return Poll::Ready(());
         }
-        shard.load_wakers.push(cx.waker().clone());
+        shard.load_wakers.register(cx.waker());
         Poll::Pending
     })
     .await;

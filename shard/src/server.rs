@@ -321,7 +321,7 @@ impl ShardInit {
             match shard.has_stopped() {
                 true => Poll::Ready(Ok(())),
                 false => {
-                    shard.stop_waker = Some(cx.waker().clone());
+                    shard.stop_waker.register(cx.waker());
                     Poll::Pending
                 }
             }

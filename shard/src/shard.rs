@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
 use fastrand::Rng;
@@ -30,6 +29,7 @@ use crate::dispatch::refusals::Refusals;
 use crate::error::{Error, Outcome};
 use crate::executor::thread_group;
 use crate::listening::Listening;
+use crate::local_waker::{LocalWaker, LocalWakers};
 use crate::log_limiter::LogLimits;
 use crate::mailbox::batch::{Batch, ClientToken, Facts, ReplyTo};
 use crate::mailbox::message::{Late, LockRequest, Message, TransactionKey, Work};
@@ -171,10 +171,10 @@ pub struct Shard {
     pub(crate) quiet_for_stop: Option<u64>,
     /// When the shard's thread ends even if connections are left.
     pub(crate) stop_by: Option<Instant>,
-    pub(crate) stop_waker: Option<Waker>,
+    pub(crate) stop_waker: LocalWaker,
     pub(crate) listening: Listening,
     /// Who waits for the data to be there.
-    pub(crate) load_wakers: Vec<Waker>,
+    pub(crate) load_wakers: LocalWakers,
     pub(crate) mailbox: Mailbox<Message>,
     pub(crate) outlets: Outlets<Message>,
     pub(crate) outboxes: Vec<Outbox>,
@@ -187,14 +187,14 @@ pub struct Shard {
     pub(crate) scratch: Vec<u8>,
     /// False from when the turn task announced sleep until somebody begins a turn.
     pub(crate) awake: bool,
-    pub(crate) turn_waker: Option<Waker>,
+    pub(crate) turn_waker: LocalWaker,
     pub(crate) giving_way: GivingWay,
     pub(crate) moderation: Moderation,
-    pub(crate) cron_waker: Option<Waker>,
-    pub(crate) timer_waker: Option<Waker>,
-    pub(crate) walk_waker: Option<Waker>,
+    pub(crate) cron_waker: LocalWaker,
+    pub(crate) timer_waker: LocalWaker,
+    pub(crate) walk_waker: LocalWaker,
     /// Who waits for the next turn: see `turn::passed`.
-    pub(crate) step_wakers: Vec<Waker>,
+    pub(crate) step_wakers: LocalWakers,
 }
 
 impl Shard {
@@ -272,9 +272,9 @@ impl Shard {
             drained: false,
             quiet_for_stop: None,
             stop_by: None,
-            stop_waker: None,
+            stop_waker: LocalWaker::default(),
             listening: Listening::default(),
-            load_wakers: Vec::new(),
+            load_wakers: LocalWakers::default(),
             mailbox,
             outlets,
             outboxes: (0..slots.shards()).map(|_| Outbox::default()).collect(),
@@ -282,13 +282,13 @@ impl Shard {
             spare_batches: Vec::new(),
             scratch: Vec::new(),
             awake: false,
-            turn_waker: None,
+            turn_waker: LocalWaker::default(),
             giving_way: GivingWay::default(),
             moderation: Moderation::new(Instant::now()),
-            cron_waker: None,
-            timer_waker: None,
-            walk_waker: None,
-            step_wakers: Vec::new(),
+            cron_waker: LocalWaker::default(),
+            timer_waker: LocalWaker::default(),
+            walk_waker: LocalWaker::default(),
+            step_wakers: LocalWakers::default(),
             process,
         }
     }
@@ -312,9 +312,7 @@ impl Shard {
         self.stats.sleeps += 1;
         self.instant = Instant::now();
         self.mailbox.wake_up();
-        if let Some(waker) = self.cron_waker.take() {
-            waker.wake();
-        }
+        self.cron_waker.wake();
     }
 
     /// Whether it is this shard that does for its thread what concerns that one.
@@ -332,9 +330,7 @@ impl Shard {
 
     /// Lets the turn task run after the tasks that are ready now.
     pub fn schedule_turn(&self) {
-        if let Some(waker) = &self.turn_waker {
-            waker.wake_by_ref();
-        }
+        self.turn_waker.wake();
     }
 
     /// Runs a data command on this shard's databases and writes its reply, unless it wants to wait: then `effects.wait` says so, and the

@@ -48,6 +48,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
         })
     });
     let mut rung = pin!(bell.rung());
+    let mut has_joined = false;
     poll_fn(|cx| {
         let mut heard = false;
         while let Poll::Ready(result) = rung.as_mut().poll(cx) {
@@ -61,8 +62,8 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
         if heard {
             shard.publishing.fanout.heard_bell();
         }
-        if shard.turn_waker.is_none() {
-            shard.turn_waker = Some(cx.waker().clone());
+        shard.turn_waker.register(cx.waker());
+        if !mem::replace(&mut has_joined, true) {
             thread_group::join(shard.id, cx.waker().clone());
         }
         if shard.turn() == After::Again {
@@ -85,7 +86,7 @@ pub async fn passed(shard: &RefCell<Shard>) {
             return Poll::Ready(());
         }
         let mut shard = shard.borrow_mut();
-        shard.step_wakers.push(cx.waker().clone());
+        shard.step_wakers.register(cx.waker());
         shard.mailbox.bell().ring_from_outside();
         Poll::Pending
     })
@@ -99,9 +100,7 @@ impl Shard {
         }
         self.stats.turns += 1;
         self.age_corked_output();
-        for waker in self.step_wakers.drain(..) {
-            waker.wake();
-        }
+        self.step_wakers.wake_all();
         self.notice_stop_request();
         self.notice_snapshot();
         self.receive_visitors();

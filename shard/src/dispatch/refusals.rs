@@ -60,9 +60,7 @@ impl Shard {
             self.tell_all(|shard| {
                 shard.refusals.loading = false;
                 shard.refusals.settle(&shard.config);
-                for waker in shard.load_wakers.drain(..) {
-                    waker.wake();
-                }
+                shard.load_wakers.wake_all();
             });
         }
     }

@@ -1,17 +1,16 @@
 //! A shard's part in snapshots: their beginning, the instant, the walk over its keys, and the end.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::TrySendError;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use storage::{Keyspace, Piece};
 use tracing::{error, info};
 
 use crate::debug_delay;
+use crate::local_waker::woken;
 use crate::mailbox::batch::ReplyTo;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
@@ -122,10 +121,8 @@ impl Shard {
 
     /// Databases came home: there may be a walk to go on with.
     pub(crate) fn walk_on(&mut self) {
-        if self.databases.cut().is_some()
-            && let Some(waker) = self.walk_waker.take()
-        {
-            waker.wake();
+        if self.databases.cut().is_some() {
+            self.walk_waker.wake();
         }
     }
 
@@ -133,10 +130,8 @@ impl Shard {
     pub(crate) fn keep_for_snapshot(&mut self, discarded: Vec<Keyspace>) -> Vec<Keyspace> {
         let (cut, rest) = discarded.into_iter().partition(Keyspace::is_cut);
         self.orphans.extend::<Vec<_>>(cut);
-        if !self.orphans.is_empty()
-            && let Some(waker) = self.walk_waker.take()
-        {
-            waker.wake();
+        if !self.orphans.is_empty() {
+            self.walk_waker.wake();
         }
         rest
     }
@@ -335,17 +330,7 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
                     monoio::time::sleep(REST).await;
                 }
             }
-            None => {
-                let mut registered = false;
-                poll_fn(|cx| {
-                    if std::mem::replace(&mut registered, true) {
-                        return Poll::Ready(());
-                    }
-                    shard.borrow_mut().walk_waker = Some(cx.waker().clone());
-                    Poll::Pending
-                })
-                .await;
-            }
+            None => woken(&shard, |shard| &mut shard.walk_waker).await,
         }
     }
 }
