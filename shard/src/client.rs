@@ -158,6 +158,8 @@ pub struct Client {
     pub out: Vec<u8>,
     /// Whether that may wait for what comes behind it.
     pub(crate) cork: Cork,
+    /// Its output waits for what comes behind it.
+    pub(crate) is_corked: bool,
     /// It waits until others have been told of its commands.
     pub(crate) behind_fence: bool,
     /// Unsent output from here on keeps its input from being run. Nothing is run while other shards
@@ -332,6 +334,7 @@ impl Client {
             chain: None,
             out: Vec::new(),
             cork: Cork::No,
+            is_corked: false,
             behind_fence: false,
             output_max: STRANGERS_OUTPUT_BYTES_MAX,
             held_back_at: Vec::new(),
@@ -562,7 +565,7 @@ impl Client {
 
     fn output_is_due(&self) -> bool {
         let may_leave = self.gated.is_none() && !self.behind_fence;
-        may_leave && self.has_output() && !self.is_corked()
+        may_leave && self.has_output() && !self.is_corked
     }
 
     /// Input that is kept while it may not run.

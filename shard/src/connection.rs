@@ -79,6 +79,8 @@ where
                 // Not even a write that the client does not take holds this up.
                 return Poll::Ready(Ok(()));
             }
+            let corks = served.shard.borrow().idle_policy.corks();
+            client.borrow_mut().settle_cork(corks);
             loop {
                 if let Some(stream) = resting.take_if(|_| client.borrow().has_work_for_sending()) {
                     sending = Some(Box::pin(send(&served, stream)));
@@ -258,6 +260,7 @@ impl Served {
             &mut *self.client.borrow_mut(),
         );
         client.written(chunk);
+        client.settle_cork(shard.idle_policy.corks());
         shard.stats.net_output_bytes += result? as u64;
         shard.stats.writes += 1;
         shard.resume_if_room(client);

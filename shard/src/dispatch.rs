@@ -51,7 +51,7 @@ impl Shard {
         if !client.may_run() {
             return;
         }
-        self.moderation.speaks(client.active_at);
+        self.idle_policy.speaks(client.active_at);
         client.touch(self.instant);
         if client.session.is_told() && !self.hears_first(client) {
             return;

@@ -5,7 +5,6 @@
 
 pub mod fanout;
 pub mod notify;
-pub mod patience;
 pub mod publish;
 pub mod registry;
 

@@ -54,8 +54,7 @@ use crate::transaction::answers::Answers;
 use crate::transaction::exec::ExecState;
 use crate::transaction::gather::Gather;
 use crate::transaction::locks::{ItemId, LockTable};
-use crate::turn::giving_way::GivingWay;
-use crate::turn::moderation::Moderation;
+use crate::turn::idle_policy::IdlePolicy;
 use crate::turn::reply_fence::ReplyFence;
 use config::Config;
 
@@ -188,8 +187,7 @@ pub struct Shard {
     /// False from when the turn task announced sleep until somebody begins a turn.
     pub(crate) awake: bool,
     pub(crate) turn_waker: LocalWaker,
-    pub(crate) giving_way: GivingWay,
-    pub(crate) moderation: Moderation,
+    pub(crate) idle_policy: IdlePolicy,
     pub(crate) cron_waker: LocalWaker,
     pub(crate) timer_waker: LocalWaker,
     pub(crate) walk_waker: LocalWaker,
@@ -222,6 +220,7 @@ impl Shard {
             databases: Databases::new(config.databases, process.hasher.clone()),
             now: wall_time(),
             instant: Instant::now(),
+            idle_policy: IdlePolicy::new(&config, slots.shards(), Instant::now()),
             timing: Timing::new(&config),
             config,
             access,
@@ -283,8 +282,6 @@ impl Shard {
             scratch: Vec::new(),
             awake: false,
             turn_waker: LocalWaker::default(),
-            giving_way: GivingWay::default(),
-            moderation: Moderation::new(Instant::now()),
             cron_waker: LocalWaker::default(),
             timer_waker: LocalWaker::default(),
             walk_waker: LocalWaker::default(),

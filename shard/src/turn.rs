@@ -1,11 +1,12 @@
-//! The turn: what a shard does once for all its connections together. It runs what other shards sent, folds the replies they sent back,
-//! sends out this turn's batches, and only then lets the executor wait.
+//! The turn: what a shard does once for all its connections together. It runs what other shards
+//! sent, folds the replies they sent back, sends out this turn's batches, and only then lets the
+//! executor wait.
 //!
-//! monoio runs woken tasks first in, first out, and puts a task that wakes itself in front. The turn must come last, after the connections
-//! that the same wake-up made ready; so it is two tasks that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
+//! monoio runs woken tasks first in, first out, and puts a task that wakes itself in front. The
+//! turn must come last, after the connections that the same wake-up made ready; so it is two tasks
+//! that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
 
-pub mod giving_way;
-pub mod moderation;
+pub mod idle_policy;
 pub mod reply_fence;
 
 use std::cell::RefCell;
@@ -21,6 +22,7 @@ use crate::mailbox::BellReader;
 use crate::mailbox::message::Message;
 use crate::shard::{Shard, wall_time};
 use crate::slot::ShardId;
+use crate::turn::idle_policy::Idle;
 
 /// Messages a turn handles before connections get their chance.
 const TURN_MESSAGES_MAX: usize = 64;
@@ -28,8 +30,8 @@ const TURN_MESSAGES_MAX: usize = 64;
 /// What the shard should do after a turn.
 #[derive(PartialEq, Eq)]
 enum After {
-    /// Nothing is left: wait for the bell.
-    Sleep,
+    /// Nothing is left: the shard waits until it is woken.
+    Park,
     /// Let the tasks that this turn woke run, then have another one.
     Again,
 }
@@ -77,8 +79,10 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
     .await
 }
 
-/// Waits until the shard has looked for input and had a turn: for tasks with much to do, between two steps. The bell is rung for that, as only what
-/// comes from outside stands behind all that is ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps others waiting.
+/// Waits until the shard has looked for input and had a turn: for tasks with much to do, between
+/// two steps. The bell is rung for that, as only what comes from outside stands behind all that is
+/// ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps others
+/// waiting.
 pub async fn passed(shard: &RefCell<Shard>) {
     let mut asked = false;
     poll_fn(|cx| {
@@ -100,6 +104,7 @@ impl Shard {
         }
         self.stats.turns += 1;
         self.age_corked_output();
+        self.idle_policy.begin_turn(self.clients.len());
         self.step_wakers.wake_all();
         self.notice_stop_request();
         self.notice_snapshot();
@@ -110,10 +115,6 @@ impl Shard {
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
         let mut old_tries = self.tries.len();
-        // One connection sends nothing while it waits for its reply.
-        let mut may_give_way =
-            self.slots.shards() > 1 && self.clients.len() > 1 && !self.corked.just_went();
-        let mut may_nap = true;
         loop {
             while let Some(message) = self.own.pop_front() {
                 woke_somebody = true;
@@ -125,14 +126,16 @@ impl Shard {
             {
                 idle = false;
                 left -= 1;
-                // No command runs by a time from before it came: the shard may have given way, or lost its core, since the turn began.
+                // No command runs by a time from before it came: the shard may have given way, or
+                // lost its core, since the turn began.
                 self.now = wall_time();
                 woke_somebody |= !matches!(message, Message::Requests(_));
                 self.handle(from, message);
                 self.relieve(from);
             }
             if !self.tries.is_empty() {
-                // All rings have been seen empty since the last try came, or, for those of an earlier turn, a whole turn has passed.
+                // All rings have been seen empty since the last try came, or, for those of an
+                // earlier turn, a whole turn has passed.
                 let old_tries = mem::take(&mut old_tries);
                 self.decide_tries(if left > 0 {
                     self.tries.len()
@@ -172,57 +175,20 @@ impl Shard {
                 return After::Again;
             }
             self.publish_moved();
-            if idle
-                && mem::take(&mut may_give_way)
-                && self.publishing.fanout.is_empty()
-                && self.has_time()
-            {
-                self.giving_way.give_way(self.instant);
+            if !idle {
                 continue;
             }
-            if idle && !self.corked.is_empty() {
-                // Other shards of this thread may answer yet.
-                match thread_group::others_rest() {
-                    true => self.uncork_all(),
-                    false => self.linger(),
+            match self.idle() {
+                Idle::LooksAgain => {}
+                Idle::Ends => return After::Again,
+                Idle::MayPark if self.mailbox.fall_asleep() => {
+                    self.awake = false;
+                    thread_group::slept();
+                    return After::Park;
                 }
-                return After::Again;
+                // A message has come meanwhile.
+                Idle::MayPark => {}
             }
-            if idle && mem::take(&mut may_nap) && self.calls_for_nap() {
-                self.moderation.nap();
-                continue;
-            }
-            if idle && self.mailbox.fall_asleep() {
-                self.awake = false;
-                thread_group::slept();
-                return After::Sleep;
-            }
-        }
-    }
-
-    /// Whether others may have this core. Where locks and blocked commands are passed on from shard to shard, messages that lie about cost somebody his place
-    /// in the order.
-    pub(crate) fn has_time(&self) -> bool {
-        thread_group::others_rest()
-            && self.locks.is_empty()
-            && self.transactions.is_empty()
-            && self.tickets.is_empty()
-            && self.effects.waits.is_empty()
-    }
-
-    /// Whether most of those who are served are about to send more, or other shards are, and nobody waits whom a nap would hold up.
-    fn calls_for_nap(&mut self) -> bool {
-        let nobody_waits = self.publishing.fanout.is_empty()
-            && self.step_wakers.is_empty()
-            && !self.log_is_behind();
-        match self.slots.shards() {
-            // It counts with each question.
-            1 => {
-                let reads = self.stats.reads;
-                self.moderation.calls_for_nap(reads, self.instant) && nobody_waits
-            }
-            // It takes it for a nap when it says so.
-            _ => nobody_waits && self.has_time() && self.publishing.patience.calls_for_nap(),
         }
     }
 

@@ -1,80 +1,81 @@
-//! Output that waits for what comes behind it.
+//! Corked output: output that waits for what comes behind it.
 //!
-//! The commands of one pipeline that go to several shards are answered at different times. Written as they come, 16 GETs over two shards take two
-//! writes, and 16 MSETs sixteen: a write is several microseconds of the kernel's time, for both sides. So while replies of a connection are
-//! under way, those before them wait, but never long: they leave when nothing is under way any more, when they are many, when the shard has nothing
-//! else to do before it sleeps, and after some turns in any case. A client that waits for an element waits for nobody else: its output leaves at once.
+//! The commands of one pipeline that go to several shards are answered at different times. Written
+//! as they come, 16 GETs over two shards take two writes, and 16 MSETs sixteen: a write is several
+//! microseconds of the kernel's time, for both sides. So while replies of a connection are under
+//! way, those before them are corked, but never for long. They leave when nothing is under way any
+//! more, when they are many, when the shard has nothing else to do before it parks, and after some
+//! turns in any case. A client that is blocked gets its output at once.
+//!
+//! With `idle-policy off` nothing is corked.
 
 use std::collections::VecDeque;
 
 use crate::client::Client;
-use crate::executor::thread_group;
 use crate::mailbox::batch::ClientToken;
 use crate::shard::Shard;
+use crate::turn::idle_policy::limits::{CORKED_BYTES_MAX, CORKED_TURNS_MAX};
 
-/// Output from here on leaves as it is.
-const CORKED_BYTES_MAX: usize = 16 * 1024;
-
-/// Turns of the shard after which output leaves in any case.
-const CORKED_TURNS_MAX: u64 = 16;
-
-/// Whether a connection's output may wait.
+/// What a shard knows of a connection's corked output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Cork {
-    /// It may, and its shard does not know of any that does.
+    /// The connection is not in the shard's queue.
     #[default]
     No,
-    /// It stands in its shard's line.
-    Noted,
-    /// It has waited long enough.
+    /// It is in the queue.
+    Queued,
+    /// It was in the queue for long enough: what is there leaves, corked or not.
     Overdue,
 }
 
-/// The connections of a shard whose output waits.
+/// The connections of a shard whose output is corked.
 #[derive(Default)]
 pub struct CorkedOutput {
     /// With the turns in which they came, in their order.
     queue: VecDeque<(u64, ClientToken)>,
     turns: u64,
-    /// All were let go because there was nothing else to do.
-    went: bool,
-    /// The shard has nothing else to do, but others of its thread have.
-    lingers: bool,
 }
 
 impl CorkedOutput {
-    /// Whether anything waits.
+    /// Whether there is none.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
-
-    /// Whether the last turn ended with letting all go; asked once.
-    #[inline]
-    pub fn just_went(&mut self) -> bool {
-        std::mem::take(&mut self.went)
-    }
 }
 
 impl Client {
-    /// Whether what is due to it waits for the replies behind it.
+    /// Whether what is due to it waits for the replies behind it, where `corks` says that output
+    /// may.
     #[inline]
-    pub fn is_corked(&self) -> bool {
-        !self.pending.is_empty()
+    fn waits_for_rest(&self, corks: bool) -> bool {
+        corks
+            && !self.pending.is_empty()
             && self.cork != Cork::Overdue
             && self.out.len() < CORKED_BYTES_MAX
             && self.blocked.is_none()
             && self.closing.is_none()
             && self.chain.as_ref().is_none_or(|chain| chain.is_empty())
     }
+
+    /// Looks whether its output is corked: called by its task before that sends. `corks` is
+    /// `idle_policy.corks()`.
+    #[inline]
+    pub fn settle_cork(&mut self, corks: bool) {
+        self.is_corked = self.waits_for_rest(corks);
+    }
 }
 
 impl Shard {
-    /// Called when a connection's task has run: if its output waits, the shard has to know.
+    /// A connection's task has run: if its output is corked, the shard has to know.
     #[inline]
     pub(crate) fn note_corked(&mut self, client: &mut Client) {
-        if client.cork == Cork::No && client.has_output() && client.is_corked() {
-            client.cork = Cork::Noted;
+        if !client.has_output() || client.cork != Cork::No {
+            return;
+        }
+        client.settle_cork(self.idle_policy.corks());
+        if client.is_corked {
+            client.cork = Cork::Queued;
             self.corked
                 .queue
                 .push_back((self.corked.turns, client.token));
@@ -85,13 +86,10 @@ impl Shard {
         }
     }
 
-    /// A turn begins: what has waited for too many of them leaves.
+    /// A turn begins: what has been corked for too many of them leaves.
     #[inline]
     pub(crate) fn age_corked_output(&mut self) {
         self.corked.turns += 1;
-        if std::mem::take(&mut self.corked.lingers) {
-            thread_group::spun();
-        }
         while let Some(&(since, _)) = self.corked.queue.front()
             && self.corked.turns - since > CORKED_TURNS_MAX
         {
@@ -99,16 +97,9 @@ impl Shard {
         }
     }
 
-    /// There is nothing else to do, but others of this thread may answer: it has another look.
-    pub(crate) fn linger(&mut self) {
-        self.corked.lingers = true;
-        thread_group::spins();
-    }
-
-    /// There is nothing else to do: all that waits leaves.
+    /// All corked output leaves.
     pub(crate) fn uncork_all(&mut self) {
-        self.corked.went = true;
-        while !self.corked.queue.is_empty() {
+        while !self.corked.is_empty() {
             self.uncork_first();
         }
     }
@@ -119,11 +110,12 @@ impl Shard {
         };
         if let Some(client) = self.client(token) {
             let client = &mut *client.borrow_mut();
-            client.cork = match client.has_output() {
-                true => Cork::Overdue,
-                false => Cork::No,
+            client.cork = if client.has_output() {
+                Cork::Overdue
+            } else {
+                Cork::No
             };
-            // Its state may have changed meanwhile without that anybody has told its task.
+            // Its state may have changed without anybody waking its task.
             client.wake();
         }
     }

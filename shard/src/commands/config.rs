@@ -287,6 +287,7 @@ impl Shard {
         self.weigh_all();
         self.evict_soon();
         self.timing.adopt(&self.config);
+        self.idle_policy.adopt(&self.config);
         let tracked_max = self.config.tracked_keys_max(self.id.index());
         self.effects.invalidations.table.limit(tracked_max);
         self.effects

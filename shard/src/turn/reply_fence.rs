@@ -1,9 +1,11 @@
 //! What others are to hear of a command goes before its reply.
 //!
-//! Who has the reply of a PUBLISH may act on it through another shard's connection, and what that one hears must not be missing there yet. What a
-//! connection publishes, notifies of or invalidates leaves with the turn, all at once for all connections. Its replies mostly leave behind
-//! that, but neither driver promises it: epoll writes at once, and io_uring's executor submits what it has when too many tasks run one after the other. So they
-//! are held until the turn is over. Within one shard nothing can come in between.
+//! Who has the reply of a PUBLISH may act on it through another shard's connection, and what that
+//! one hears must not be missing there yet. What a connection publishes, notifies of or invalidates
+//! leaves with the turn, all at once for all connections. Its replies mostly leave behind that, but
+//! neither driver promises it: epoll writes at once, and io_uring's executor submits what it has
+//! when too many tasks run one after the other. So they are held until the turn is over. Within one
+//! shard nothing can come in between.
 
 use crate::client::Client;
 use crate::mailbox::batch::ClientToken;
@@ -20,7 +22,8 @@ pub struct ReplyFence {
 }
 
 impl Shard {
-    /// Called when a connection's commands have run: holds their replies if other shards are to hear of them first.
+    /// Called when a connection's commands have run: holds their replies if other shards are to
+    /// hear of them first.
     #[inline]
     pub(crate) fn hold_behind_fence(&mut self, client: &mut Client) {
         if self.has_effects_for_others() && client.has_output() && !client.behind_fence {
@@ -38,7 +41,8 @@ impl Shard {
                 || self.effects.invalidations.is_for_turn())
     }
 
-    /// The first messages of a turn that tells others something: those to shards that get no reply. Who gets a reply may act on it at once.
+    /// The first messages of a turn that tells others something: those to shards that get no reply.
+    /// Who gets a reply may act on it at once.
     #[cold]
     pub(crate) fn flush_effects(&mut self) {
         self.reply_fence.effects_sent = false;
@@ -49,7 +53,8 @@ impl Shard {
         }
     }
 
-    /// All that this turn had for others has left. Returns whether anybody may be answered who could not before.
+    /// All that this turn had for others has left. Returns whether anybody may be answered who
+    /// could not before.
     #[inline]
     pub(crate) fn release_reply_fence(&mut self) -> bool {
         if self.reply_fence.behind.is_empty() {
