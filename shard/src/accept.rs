@@ -51,6 +51,7 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: Unix, over: Rc<Cel
     loading::finished_or_long(&shard).await;
     let path = shard
         .borrow()
+        .engine
         .config
         .unixsocket
         .as_ref()
@@ -95,7 +96,7 @@ fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr)
         drop(thread_group::spawn(turn_away(stream, PROTECTED)));
         return;
     }
-    let keepalive_s = shard.borrow().config.tcp_keepalive_s;
+    let keepalive_s = shard.borrow().engine.config.tcp_keepalive_s;
     let _ = stream.set_nodelay(true);
     if keepalive_s > 0 {
         let time = Duration::from_secs(u64::from(keepalive_s));
@@ -138,14 +139,15 @@ where
 /// Registers a connection, unless there are as many as there may be.
 fn open(shard: &Rc<RefCell<Shard>>, peer: Peer) -> Option<Rc<RefCell<Client>>> {
     let mut shard = shard.borrow_mut();
-    if shard.process.connections.fetch_add(1, Ordering::Relaxed) >= shard.config.maxclients as usize
+    if shard.process.connections.fetch_add(1, Ordering::Relaxed)
+        >= shard.engine.config.maxclients as usize
     {
         shard.process.connections.fetch_sub(1, Ordering::Relaxed);
         shard.note_turned_away("maxclients", &peer.address);
         return None;
     }
-    shard.stats.connections += 1;
-    let authenticated = shard.config.requirepass.is_none();
+    shard.engine.stats.connections += 1;
+    let authenticated = shard.engine.config.requirepass.is_none();
     let client =
         shard.register(|token, id| Client::new(token, id, peer, authenticated, Instant::now()));
     debug!(client = client.borrow().session.id, address = %client.borrow().peer.address, "connection opened");
@@ -166,7 +168,7 @@ impl Shard {
 
     /// A connection is not let in, because of this parameter.
     fn note_turned_away(&mut self, parameter: &str, address: &str) {
-        self.stats.rejected_connections += 1;
+        self.engine.stats.rejected_connections += 1;
         if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
             warn!(parameter, address, left_out, "turning a connection away");
         }
@@ -174,8 +176,8 @@ impl Shard {
 
     /// Protected mode: without a password, only this host may connect.
     fn is_protected_from(&self, address: SocketAddr) -> bool {
-        self.config.protected_mode
-            && self.config.requirepass.is_none()
+        self.engine.config.protected_mode
+            && self.engine.config.requirepass.is_none()
             && !address.ip().to_canonical().is_loopback()
     }
 }

@@ -26,18 +26,18 @@ use crate::client::cork::Cork;
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
 use crate::client::vectored::Vectored;
-use crate::context::Caller;
 use crate::dispatch::order::WritesUnderWay;
-use crate::error::Error;
 use crate::local_waker::LocalWaker;
-use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
 use crate::pause::changes_something;
 use crate::pubsub::Subscriptions;
 use crate::pubsub::publish::Hold;
-use crate::slot::ShardId;
 use crate::tracking::Tracking;
 use crate::transaction::exec::{ExecState, Queue, Suspended};
-use crate::transaction::watch::{Watched, Watching};
+use engine::error::Error;
+use engine::header::Caller;
+use engine::header::{ClientToken, Facts, ReplyTo};
+use engine::slot::ShardId;
+use engine::watch::{Watched, Watching};
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.

@@ -24,10 +24,11 @@ use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splitable};
 use tracing::debug;
 
-use crate::blocking::{End, Haste, nobody_asks};
+use crate::blocking::nobody_asks;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, Due};
 use crate::shard::Shard;
+use engine::blocking::{End, Haste};
 
 /// Room for the first read of a connection; one that sends little stays small.
 const READ_BYTES_MIN: usize = 256;
@@ -185,8 +186,8 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
         }
         let mut shard = served.shard.borrow_mut();
         shard.begin_turn();
-        shard.stats.net_input_bytes += count as u64;
-        shard.stats.reads += 1;
+        shard.engine.stats.net_input_bytes += count as u64;
+        shard.engine.stats.reads += 1;
         let mut client = served.client.borrow_mut();
         client.reading_bytes = 0;
         match &mut client.large {
@@ -261,8 +262,8 @@ impl Served {
         );
         client.written(chunk);
         client.settle_cork(shard.idle_policy.corks());
-        shard.stats.net_output_bytes += result? as u64;
-        shard.stats.writes += 1;
+        shard.engine.stats.net_output_bytes += result? as u64;
+        shard.engine.stats.writes += 1;
         shard.resume_if_room(client);
         // The room that this write made may let waiting input run.
         if !client.input.is_empty() {

@@ -22,21 +22,18 @@
 //! - [`shard`] is everything one shard owns; [`process`] what they share; [`executor`] the driver they run on, and which thread runs which.
 
 pub mod accept;
+mod actions;
 pub mod aof;
 pub mod blocking;
 pub mod check;
 pub mod client;
 pub mod commands;
 pub mod connection;
-pub mod context;
 pub mod cron;
 pub mod data_lock;
 mod debug_delay;
-pub mod digest;
 pub mod dispatch;
-pub mod error;
 pub mod executor;
-pub mod field_expiry;
 pub mod listening;
 pub mod loading;
 pub mod local_waker;
@@ -52,10 +49,9 @@ pub mod pubsub;
 pub mod redact;
 pub mod server;
 pub mod shard;
-pub mod slot;
 pub mod snapshot;
-pub mod stats;
 pub mod stop;
+mod tasks;
 pub mod timing;
 pub mod tracking;
 pub mod transaction;

@@ -189,7 +189,7 @@ impl Listening {
 impl Shard {
     /// Takes this shard's part of a change, if there was one.
     pub(crate) fn take_fresh_sockets(&mut self) {
-        if let Some(fresh) = self.process.listening.take(self.id.index()) {
+        if let Some(fresh) = self.process.listening.take(self.engine.id.index()) {
             let pending = self.listening.fresh.get_or_insert_default();
             pending.follow_with(fresh);
             self.listening.waker.wake();

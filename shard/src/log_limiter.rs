@@ -10,6 +10,7 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use crate::shard::Shard;
+use crate::snapshot::unix_s;
 
 /// Lines of one kind in a second.
 const LINES_PER_SECOND_MAX: u32 = 10;
@@ -61,7 +62,10 @@ impl Shard {
 
     /// Logs, at most once a second, what the limit on memory has done.
     pub(crate) fn log_evictions(&mut self) {
-        let (evicted, refused) = (self.effects.evicted_keys, self.stats.refused_for_memory);
+        let (evicted, refused) = (
+            self.engine.effects.evicted_keys,
+            self.engine.stats.refused_for_memory,
+        );
         let limits = &mut self.log_limits;
         // CONFIG RESETSTAT begins anew.
         let keys = evicted.checked_sub(limits.evicted_keys).unwrap_or(evicted);
@@ -76,8 +80,8 @@ impl Shard {
         }
         limits.evictions_at = Some(self.instant);
         (limits.evicted_keys, limits.refused_for_memory) = (evicted, refused);
-        let used_bytes = self.process.memory.used_bytes();
-        let maxmemory = self.config.maxmemory;
+        let used_bytes = self.process.memory.used_bytes(unix_s());
+        let maxmemory = self.engine.config.maxmemory;
         if commands == 0 {
             // What a cache is for.
             info!(

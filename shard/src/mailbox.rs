@@ -11,7 +11,6 @@
 //! A ring that is full refuses the message: it stays in the sender's outbox, whose size the pending limits of connections bound, and the
 //! receiver rings the sender once it has made room. That ring is never skipped: the sender may be awake still and past its last try.
 
-pub mod batch;
 pub mod message;
 pub mod outbox;
 
@@ -29,7 +28,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::executor::thread_group;
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
 /// Messages that wait in one ring at the most; a message is a batch, so this is many commands.
 const RING_MESSAGES_MAX: usize = 64;

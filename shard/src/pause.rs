@@ -17,9 +17,9 @@ use storage::UnixMillis;
 use crate::blocking::BlockedAt;
 use crate::client::Client;
 use crate::dispatch::resolve;
-use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
+use engine::header::ClientToken;
 
 /// Which commands a pause holds back. The later holds back more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -87,7 +87,7 @@ impl Shard {
     /// Pauses the process from here on; each shard has yet to take it up.
     pub fn call_pause(&self, pause: Pause) {
         let mut known = self.known_pause();
-        *known = Some(pause.join(*known, self.now));
+        *known = Some(pause.join(*known, self.engine.now));
     }
 
     /// Ends the pause of the process.
@@ -104,7 +104,7 @@ impl Shard {
 
     /// Goes by what is paused now.
     pub fn take_up_pause(&mut self) {
-        let now = self.now;
+        let now = self.engine.now;
         let called = self.known_pause().filter(|pause| pause.until > now);
         let known = if self.process.stop.holds_writes() {
             Some(Pause::UNTIL_THE_END.join(called, now))
@@ -149,7 +149,7 @@ impl Shard {
             owners: owners.len(),
             then,
         });
-        let origin = self.id;
+        let origin = self.engine.id;
         for owner in owners {
             // Behind the command itself, and behind what it may have met locked.
             let home = move |shard: &mut Shard| shard.owner_is_past(number);
@@ -205,7 +205,10 @@ impl Shard {
     }
 
     pub(crate) fn end_pause_if_due(&mut self) {
-        if self.pause.is_some_and(|pause| pause.until <= self.now) {
+        if self
+            .pause
+            .is_some_and(|pause| pause.until <= self.engine.now)
+        {
             self.set_pause(None);
             self.let_go_on();
         }
@@ -213,7 +216,7 @@ impl Shard {
 
     fn set_pause(&mut self, pause: Option<Pause>) {
         self.pause = pause;
-        self.effects.expiry_paused = pause.is_some();
+        self.engine.effects.expiry_paused = pause.is_some();
     }
 
     fn let_go_on(&mut self) {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use storage::{Databases, KeyHasher};
+use engine::environment::Environment;
+use storage::{Databases, Entry, KeyHasher, Keyspace};
 
 use crate::aof::commits::Commits;
 use crate::aof::manifest::Manifest;
@@ -17,7 +18,6 @@ use crate::executor::thread_group::ThreadGroups;
 use crate::listening::Exchange;
 use crate::loading::progress::Progress;
 use crate::mailbox::Doorbell;
-use crate::memory::Ledger;
 use crate::memory::client_eviction::ClientMemory;
 use crate::memory::lazyfree::Lazyfree;
 use crate::metrics::outside::Visitors;
@@ -26,10 +26,11 @@ use crate::pause::Pause;
 use crate::permitted::Permitted;
 use crate::pubsub::publish::Underway;
 use crate::pubsub::registry::Registry;
-use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
 use crate::stop::Stop;
 use config::{Config, LogLevel};
+use engine::ledger::Ledger;
+use engine::slot::SlotMap;
 
 /// The version that INFO, HELLO and `--version` show.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -132,6 +133,28 @@ pub struct Process {
     pub shards_loaded: AtomicUsize,
     /// Shards that are stopping and have no connection left: none returns before all have, as they need one another's replies.
     pub shards_drained: AtomicUsize,
+}
+
+impl Environment for Process {
+    fn ledger(&self) -> &Ledger {
+        &self.memory
+    }
+
+    fn free(&self, entries: &mut Vec<Entry>) {
+        self.lazyfree.free(entries);
+    }
+
+    fn free_keyspaces(&self, keyspaces: Vec<Keyspace>, lazily: bool) {
+        self.lazyfree.free_keyspaces(keyspaces, lazily);
+    }
+
+    fn anybody_subscribes(&self) -> bool {
+        self.pubsub.anybody_subscribes()
+    }
+
+    fn anybody_tracks(&self) -> bool {
+        self.tracking_clients.load(Ordering::Relaxed) > 0
+    }
 }
 
 impl Process {

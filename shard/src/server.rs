@@ -21,16 +21,16 @@ use crate::executor::{self, Driver, thread_group};
 use crate::listening::{self, Fresh, Host, Tcp};
 use crate::mailbox::message::Message;
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
-use crate::memory::Ledger;
 use crate::memory::lazyfree::Lazyfree;
 use crate::metrics::Metrics;
 use crate::permitted::Permitted;
 use crate::process::{Outside, Process};
 use crate::shard::Shard;
-use crate::slot::ShardId;
 use crate::stop::StopHandle;
 use crate::{aof, blocking, cron, data_lock, loading, snapshot, stop, turn};
 use config::Config;
+use engine::ledger::Ledger;
+use engine::slot::ShardId;
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
@@ -181,7 +181,11 @@ fn unusable(why: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
     let (config, process, id) = {
         let shard = shard.borrow();
-        (shard.config.clone(), shard.process.clone(), shard.id)
+        (
+            shard.engine.config.clone(),
+            shard.process.clone(),
+            shard.engine.id,
+        )
     };
     if config.appendonly {
         // Another thread reads the log for all; this one tells clients so meanwhile.
@@ -196,9 +200,9 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
         };
         let mut shard = shard.borrow_mut();
         for (db, key) in aof::replay::hashes_with_deadlines(&databases) {
-            shard.effects.fields.note(db, &key);
+            shard.engine.effects.fields.note(db, &key);
         }
-        shard.databases = databases;
+        shard.engine.databases = databases;
         let part = lock(&process.manifest).parts.last().copied();
         if let Some(part) = part {
             shard.open_log(Folder::of(&config).part(part.sequence, id.index()));
@@ -293,9 +297,9 @@ impl ShardInit {
         }
         {
             let mut shard = shard.borrow_mut();
-            shard.refusals.loading = true;
-            let config = shard.config.clone();
-            shard.refusals.settle(&config);
+            shard.engine.admission.loading = true;
+            let config = shard.engine.config.clone();
+            shard.engine.admission.settle(&config);
         }
         let mut turns = thread_group::spawn(turn::run(shard.clone(), bell));
         drop(thread_group::spawn(cron::run(shard.clone())));

@@ -1,10 +1,8 @@
-//! The turn: what a shard does once for all its connections together. It runs what other shards
-//! sent, folds the replies they sent back, sends out this turn's batches, and only then lets the
-//! executor wait.
+//! The turn: what a shard does once for all its connections together. It runs what other shards sent, folds the replies they sent back,
+//! sends out this turn's batches, and only then lets the executor wait.
 //!
-//! monoio runs woken tasks first in, first out, and puts a task that wakes itself in front. The
-//! turn must come last, after the connections that the same wake-up made ready; so it is two tasks
-//! that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
+//! monoio runs woken tasks first in, first out, and puts a task that wakes itself in front. The turn must come last, after the connections
+//! that the same wake-up made ready; so it is two tasks that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
 
 pub mod idle_policy;
 pub mod reply_fence;
@@ -19,10 +17,10 @@ use std::task::{Poll, Waker};
 
 use crate::executor::thread_group;
 use crate::mailbox::BellReader;
-use crate::mailbox::message::Message;
+use crate::mailbox::message::{Late, Message};
 use crate::shard::{Shard, wall_time};
-use crate::slot::ShardId;
 use crate::turn::idle_policy::Idle;
+use engine::slot::ShardId;
 
 /// Messages a turn handles before connections get their chance.
 const TURN_MESSAGES_MAX: usize = 64;
@@ -66,7 +64,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
         }
         shard.turn_waker.register(cx.waker());
         if !mem::replace(&mut has_joined, true) {
-            thread_group::join(shard.id, cx.waker().clone());
+            thread_group::join(shard.engine.id, cx.waker().clone());
         }
         if shard.turn() == After::Again {
             match &*echo.borrow() {
@@ -79,10 +77,8 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
     .await
 }
 
-/// Waits until the shard has looked for input and had a turn: for tasks with much to do, between
-/// two steps. The bell is rung for that, as only what comes from outside stands behind all that is
-/// ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps others
-/// waiting.
+/// Waits until the shard has looked for input and had a turn: for tasks with much to do, between two steps. The bell is rung for that, as only what
+/// comes from outside stands behind all that is ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps others waiting.
 pub async fn passed(shard: &RefCell<Shard>) {
     let mut asked = false;
     poll_fn(|cx| {
@@ -102,23 +98,25 @@ impl Shard {
         if !self.awake {
             self.wake_up();
         }
-        self.stats.turns += 1;
+        self.engine.stats.turns += 1;
         self.age_corked_output();
         self.idle_policy.begin_turn(self.clients.len());
         self.step_wakers.wake_all();
         self.notice_stop_request();
         self.notice_snapshot();
         self.receive_visitors();
-        if self.eviction_unfinished {
-            self.evict_soon();
+        if self.engine.evicting.is_unfinished {
+            self.engine.evict_soon();
+            self.settle();
         }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
-        let mut old_tries = self.tries.len();
+        let mut old_tries = self.engine.tries().len();
         loop {
+            self.settle();
             while let Some(message) = self.own.pop_front() {
                 woke_somebody = true;
-                self.handle(self.id, message);
+                self.handle(self.engine.id, message);
             }
             let mut idle = true;
             while left > 0
@@ -126,32 +124,33 @@ impl Shard {
             {
                 idle = false;
                 left -= 1;
-                // No command runs by a time from before it came: the shard may have given way, or
-                // lost its core, since the turn began.
-                self.now = wall_time();
+                // No command runs by a time from before it came: the shard may have yielded, or lost its core, since the turn began.
+                self.engine.now = wall_time();
                 woke_somebody |= !matches!(message, Message::Requests(_));
                 self.handle(from, message);
                 self.relieve(from);
             }
-            if !self.tries.is_empty() {
-                // All rings have been seen empty since the last try came, or, for those of an
-                // earlier turn, a whole turn has passed.
+            if !self.engine.tries().is_empty() {
+                // All rings have been seen empty since the last try came, or, for those of an earlier turn, a whole turn has passed.
                 let old_tries = mem::take(&mut old_tries);
-                self.decide_tries(if left > 0 {
-                    self.tries.len()
+                let count = if left > 0 {
+                    self.engine.tries().len()
                 } else {
                     old_tries
-                });
+                };
+                self.refresh_log_state();
+                self.engine.decide_tries(count);
+                self.settle();
             }
             self.feed_monitors();
             if !self.draining.is_empty() {
                 woke_somebody |= self.look_at_draining();
             }
-            if self.effects.invalidations.is_for_turn() {
+            if self.engine.effects.invalidations.is_for_turn() {
                 woke_somebody = true;
                 self.tell_invalidations();
             }
-            if !self.effects.notices.is_empty() {
+            if !self.engine.effects.notices.is_empty() {
                 woke_somebody = true;
                 self.tell_notices(None);
             }
@@ -171,10 +170,10 @@ impl Shard {
                 woke_somebody |= self.release_reply_fence();
             }
             woke_somebody |= self.send_fanout();
-            if woke_somebody || left == 0 || self.eviction_unfinished {
+            if woke_somebody || left == 0 || self.engine.evicting.is_unfinished {
                 return After::Again;
             }
-            self.publish_moved();
+            self.engine.publish_moved();
             if !idle {
                 continue;
             }
@@ -182,6 +181,8 @@ impl Shard {
                 Idle::LooksAgain => {}
                 Idle::Ends => return After::Again,
                 Idle::MayPark if self.mailbox.fall_asleep() => {
+                    debug_assert!(self.engine.actions.is_empty());
+                    debug_assert!(self.engine.is_settled());
                     self.awake = false;
                     thread_group::slept();
                     return After::Park;
@@ -195,36 +196,34 @@ impl Shard {
     fn handle(&mut self, from: ShardId, message: Message) {
         match message {
             Message::Requests(mut batch) => {
-                self.run_batch(from, &mut batch);
-                self.send_gated(from, Message::Replies(batch));
+                let told = self.engine.effects.journal.told();
+                self.engine.run_batch(from, &mut batch);
+                let wrote = self.engine.wrote_since(told);
+                self.settle();
+                self.send_gated(from, Message::Replies(batch), wrote);
             }
             Message::Replies(batch) => self.fold_replies(from, batch),
             Message::Late(late) => {
-                self.complete(self.id, late.to, &late.reply);
-                if late.holds_back {
-                    self.note_held_back(from, late.to.client);
+                let Late {
+                    to,
+                    reply,
+                    holds_back,
+                } = *late;
+                self.complete(self.engine.id, to, reply);
+                if holds_back {
+                    self.note_held_back(from, to.client);
                 }
             }
-            Message::Resume(resume) => self.resume(from, &resume),
-            Message::Lock(request) => {
-                self.let_held_back_go(from, request.client);
-                self.lock(request);
+            Message::Engine(message) => {
+                self.refresh_log_state();
+                self.engine.handle(from, message);
+                self.settle();
             }
-            Message::Granted(grant) => self.granted(from, *grant),
-            Message::Command(parked) => {
-                self.let_held_back_go(from, parked.to.client);
-                self.run_command(*parked);
-            }
-            Message::Exec(exec) => {
-                self.let_held_back_go(from, exec.client());
-                self.run_forwarded(exec);
-            }
-            Message::Claim(claim) => self.claimed(from, *claim),
-            Message::Refused(request) => self.refused(from, *request),
-            Message::Release(release) => self.release(*release),
-            Message::Told(index) => self.told(index),
             Message::PublishBatch(batch) => self.receive_publish_batch(*batch),
-            Message::Visit(visit) => visit(self),
+            Message::Visit(visit) => {
+                visit(self);
+                self.settle();
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ macro_rules! hyperloglog_commands { ($($so_far:tt)*) => { $crate::join_commands!
         summary "Merges HyperLogLogs into one.";
     }
 
-    "pfselftest" => session(hyperloglog::pfselftest) {
+    "pfselftest" => session(help::pfselftest) {
         arity 1; flags [ADMIN]; acl [HYPERLOGLOG]; keys [];
         group HyperLogLog; since "2.8.9"; complexity "";
         syntax "";

@@ -89,7 +89,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "The logarithmic access counter of a key, under an LFU policy.";
     }
 
-    "object|help" => session(object::help) {
+    "object|help" => session(help::object) {
         arity 2; flags [LOADING STALE]; acl [KEYSPACE]; keys [];
         group Generic; since "6.2.0"; complexity "O(1)";
         syntax "";

@@ -83,7 +83,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Deletes a consumer group.";
     }
 
-    "xgroup|help" => session(stream_group::xgroup_help) {
+    "xgroup|help" => session(help::xgroup) {
         arity 2; flags [LOADING STALE]; acl [STREAM]; keys [];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "";
@@ -120,7 +120,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "The consumer groups of a stream.";
     }
 
-    "xinfo|help" => session(stream_info::xinfo_help) {
+    "xinfo|help" => session(help::xinfo) {
         arity 2; flags [LOADING STALE]; acl [STREAM]; keys [];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "";

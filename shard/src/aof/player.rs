@@ -9,9 +9,11 @@ use protocol::table::lookup;
 use storage::aof::{Reader, TRANSACTION};
 use storage::{Databases, DbIndex, UnixMillis};
 
-use crate::context::{Caller, Context, Effects};
-use crate::dispatch::handler::{HANDLERS, Handler};
 use config::Config;
+use engine::context::Context;
+use engine::effects::Effects;
+use engine::handler::{HANDLERS, Handler};
+use engine::header::Caller;
 
 /// Runs the commands of one file.
 pub struct Player<'a> {
@@ -124,10 +126,8 @@ impl<'a> Player<'a> {
             args,
             &mut Reply::new(&mut encoded, Version::Resp2),
         );
-        self.effects.wait = None;
-        self.effects.discarded.clear();
-        // The shard will look for these itself.
-        self.effects.fields = Default::default();
+        // The shard will look for fields that expire itself.
+        self.effects.forget();
         result.map_err(|error| format!("{} failed: {error}", shown()))
     }
 }

@@ -19,11 +19,11 @@ use super::*;
 use crate::aof::manifest::Part;
 use crate::check::{Verdict, check};
 use crate::executor::Driver;
-use crate::memory::Ledger;
 use crate::memory::lazyfree::Lazyfree;
 use crate::permitted::Permitted;
 use crate::process::{Allocator, LogControl, Outside};
 use config::IoDriver;
+use engine::ledger::Ledger;
 
 /// How long `cargo test` searches.
 const SEARCH: Duration = Duration::from_secs(3);

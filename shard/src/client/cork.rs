@@ -12,9 +12,9 @@
 use std::collections::VecDeque;
 
 use crate::client::Client;
-use crate::mailbox::batch::ClientToken;
 use crate::shard::Shard;
 use crate::turn::idle_policy::limits::{CORKED_BYTES_MAX, CORKED_TURNS_MAX};
+use engine::header::ClientToken;
 
 /// What a shard knows of a connection's corked output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -22,9 +22,9 @@ use protocol::table::{COMMANDS, CommandId};
 
 use crate::client::Client;
 use crate::client::pending::Pending;
-use crate::dispatch::backpressure::UNANSWERED_MAX;
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use engine::backpressure::UNANSWERED_MAX;
+use engine::slot::ShardId;
 
 /// What the rows say, by the command's place in the table: close together, since every command is
 /// looked up.
@@ -90,7 +90,7 @@ impl Shard {
         match behind(id) {
             Behind::Everything => true,
             _ if client.pending.is_empty() => false,
-            Behind::Nothing if !self.effects.notices.is_on() => false,
+            Behind::Nothing if !self.engine.effects.notices.is_on() => false,
             Behind::Much | Behind::Writes if self.comes_behind_much(client, id, args) => true,
             _ => self.comes_behind_writes(client, id, args),
         }
@@ -108,7 +108,7 @@ impl Shard {
             None => self.tells(id),
         };
         let owner = match command.shape {
-            KeyShape::One => Some(self.slots.owner(&args[1])),
+            KeyShape::One => Some(self.engine.slots.owner(&args[1])),
             _ => None,
         };
         tells && client.writes.go_elsewhere(owner, &client.pending)
@@ -118,6 +118,6 @@ impl Shard {
     fn tells(&self, id: CommandId) -> bool {
         let writes = id.command().flags.contains(Flags::WRITE);
         let tells = matches!(behind(id), Behind::Writes | Behind::Everything);
-        tells || (writes && self.effects.notices.is_on())
+        tells || (writes && self.engine.effects.notices.is_on())
     }
 }

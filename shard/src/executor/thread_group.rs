@@ -14,7 +14,7 @@ use std::task::Waker;
 use monoio::task::JoinHandle;
 use tracing::{Instrument, Span, error_span};
 
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
 /// How the shards are spread over the threads.
 #[derive(Clone, Copy, Debug)]

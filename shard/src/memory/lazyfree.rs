@@ -6,7 +6,7 @@ use std::thread;
 
 use storage::{Entry, Keyspace};
 
-use crate::memory::Ledger;
+use engine::ledger::Ledger;
 
 /// Something to free.
 struct Garbage {

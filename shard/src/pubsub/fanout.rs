@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 use std::mem;
 
 use crate::client::Client;
-use crate::mailbox::batch::ClientToken;
 use crate::shard::Shard;
+use engine::header::ClientToken;
 
 /// Subscribers with output of which nobody has told them, each once.
 #[derive(Default)]
@@ -99,7 +99,9 @@ impl Shard {
             self.look_before_fanout();
             return true;
         }
-        let count = self.idle_policy.fanout_sends(self.stats.reads, waiting);
+        let count = self
+            .idle_policy
+            .fanout_sends(self.engine.stats.reads, waiting);
         for _ in 0..count {
             let Some((token, _)) = self.publishing.fanout.waiting.pop_front() else {
                 break;

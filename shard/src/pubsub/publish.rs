@@ -36,13 +36,13 @@ use protocol::reply::{Reply, Version};
 use smallvec::SmallVec;
 
 use crate::client::Client;
-use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::Message;
 use crate::pubsub::fanout::FanoutQueue;
 use crate::pubsub::registry::{Route, Routes};
 use crate::pubsub::{Name, Topic};
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use engine::header::ClientToken;
+use engine::slot::ShardId;
 
 /// A run with more is closed, and another one begun.
 const RUN_BYTES_MAX: usize = 256 * 1024;
@@ -352,7 +352,10 @@ impl Shard {
         if route.total == 0 {
             return 0;
         }
-        self.publishing.is_for_others |= route.shards.iter().any(|(shard, _)| *shard != self.id);
+        self.publishing.is_for_others |= route
+            .shards
+            .iter()
+            .any(|(shard, _)| *shard != self.engine.id);
         let number = self.process.underway.next_number();
         if let [name] = &*route.names
             && !may_hear_itself
@@ -400,15 +403,16 @@ impl Shard {
     /// Sends a delivery on all its ways. `at` is its name's place in the route.
     fn dispatch(&mut self, route: &Route, at: usize, delivery: Delivery) {
         for (shard, names) in &route.shards {
-            if *shard != self.id && names.contains(&at) {
+            if *shard != self.engine.id && names.contains(&at) {
                 let mut copy = delivery.clone();
                 copy.except = None;
                 self.process.underway.begin(copy.bytes);
                 self.publishing.batches[shard.index()].push(copy);
             }
         }
-        let is_here =
-            |(shard, names): &(ShardId, Vec<usize>)| *shard == self.id && names.contains(&at);
+        let is_here = |(shard, names): &(ShardId, Vec<usize>)| {
+            *shard == self.engine.id && names.contains(&at)
+        };
         if route.shards.iter().any(is_here) {
             self.process.underway.begin(delivery.bytes);
             self.publishing.arrived.push(delivery);
@@ -445,7 +449,7 @@ impl Shard {
             return false;
         }
         self.publishing.turns_waited += 1;
-        if !mailbox_is_empty && self.publishing.turns_waited <= self.slots.shards() {
+        if !mailbox_is_empty && self.publishing.turns_waited <= self.engine.slots.shards() {
             return false;
         }
         self.hand_out(None);
@@ -458,7 +462,7 @@ impl Shard {
     fn hand_out(&mut self, mut current: Option<&mut Client>) {
         self.publishing.turns_waited = 0;
         let mut arrived = mem::take(&mut self.publishing.arrived);
-        if self.slots.shards() > 1 {
+        if self.engine.slots.shards() > 1 {
             arrived.sort_by_key(|delivery| delivery.number);
         }
         if !arrived.is_empty() && !self.publishing.fanout.is_empty() {
@@ -501,7 +505,7 @@ impl Shard {
             if client.closing.is_none() {
                 client.attach(shaped_for(delivery, client.session.version, &mut shaped));
                 let is_over = self.limit_output(client);
-                self.stats.output_limit_closes += u64::from(is_over);
+                self.engine.stats.output_limit_closes += u64::from(is_over);
                 self.publishing.fanout.join(client);
             }
         }
@@ -517,7 +521,7 @@ impl Shard {
         if !client.pushes.is_empty() {
             client.out.append(&mut client.pushes);
             let is_over = self.limit_output(client);
-            self.stats.output_limit_closes += u64::from(is_over);
+            self.engine.stats.output_limit_closes += u64::from(is_over);
         }
     }
 
@@ -527,7 +531,7 @@ impl Shard {
     pub(crate) fn crowds(&mut self, client: &mut Client, args: &Args<'_>) -> bool {
         const VERBS: [&[u8]; 3] = [b"publish", b"spublish", b"exec"];
         let publishes = VERBS.iter().any(|verb| args[0].eq_ignore_ascii_case(verb));
-        if !publishes && !self.effects.notices.is_on() {
+        if !publishes && !self.engine.effects.notices.is_on() {
             return false;
         }
         let underway = &self.process.underway;

@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 use protocol::glob;
 
 use crate::pubsub::{Name, Topic};
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
 /// Routes that a shard keeps; with more it begins anew.
 const ROUTES_KEPT_MAX: usize = 1024;

@@ -251,7 +251,7 @@ impl Shard {
             others_rest: thread_group::others_rest(),
             has_time: self.has_time(),
             is_awaited: !self.step_wakers.is_empty() || self.log_is_behind(),
-            reads: self.stats.reads,
+            reads: self.engine.stats.reads,
         };
         match self.idle_policy.next_step(look, self.instant) {
             Step::Yield => {
@@ -286,10 +286,9 @@ impl Shard {
     /// to shard, a message that is left lying costs somebody a place in the order.
     fn has_time(&self) -> bool {
         thread_group::others_rest()
-            && self.locks.is_empty()
-            && self.transactions.is_empty()
-            && self.tickets.is_empty()
-            && self.effects.waits.is_empty()
+            && self.engine.owner.locks.is_empty()
+            && self.engine.coordinator.is_idle()
+            && self.engine.effects.waits.is_empty()
     }
 }
 

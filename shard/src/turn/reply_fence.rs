@@ -8,9 +8,9 @@
 //! shard nothing can come in between.
 
 use crate::client::Client;
-use crate::mailbox::batch::ClientToken;
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use engine::header::ClientToken;
+use engine::slot::ShardId;
 
 /// What a turn tells others, and who waits for that.
 #[derive(Default)]
@@ -35,10 +35,10 @@ impl Shard {
 
     #[inline]
     fn has_effects_for_others(&self) -> bool {
-        self.slots.shards() > 1
+        self.engine.slots.shards() > 1
             && (self.publishing.is_for_others
-                || !self.effects.notices.is_empty()
-                || self.effects.invalidations.is_for_turn())
+                || !self.engine.effects.notices.is_empty()
+                || self.engine.effects.invalidations.is_for_turn())
     }
 
     /// The first messages of a turn that tells others something: those to shards that get no reply.
