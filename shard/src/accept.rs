@@ -17,7 +17,7 @@ use tracing::{Instrument, debug, debug_span, warn};
 pub use self::aside::{Tcp, Unix};
 use crate::client::{Client, Peer};
 use crate::connection::{Served, serve};
-use crate::executor::crew;
+use crate::executor::thread_group;
 use crate::loading;
 use crate::shard::Shard;
 
@@ -76,7 +76,7 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: Unix, over: Rc<Cel
                     Some(client) => {
                         begin(shard.clone(), client, stream);
                     }
-                    None => drop(crew::spawn(turn_away(stream, TOO_MANY))),
+                    None => drop(thread_group::spawn(turn_away(stream, TOO_MANY))),
                 }
             }
             Err(error) => pause(&shard, &error).await,
@@ -93,7 +93,7 @@ fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr)
     if shard.borrow().is_protected_from(address) {
         let from = address.to_string();
         shard.borrow_mut().note_turned_away("protected-mode", &from);
-        drop(crew::spawn(turn_away(stream, PROTECTED)));
+        drop(thread_group::spawn(turn_away(stream, PROTECTED)));
         return;
     }
     let keepalive_s = shard.borrow().engine.config.tcp_keepalive_s;
@@ -118,7 +118,7 @@ fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr)
         Some(client) => {
             begin(shard.clone(), client, stream);
         }
-        None => drop(crew::spawn(turn_away(stream, TOO_MANY))),
+        None => drop(thread_group::spawn(turn_away(stream, TOO_MANY))),
     }
 }
 
@@ -129,7 +129,7 @@ where
 {
     let id = client.borrow().session.id;
     let span = match debug_span!("client", id) {
-        span if span.is_disabled() => crew::span(),
+        span if span.is_disabled() => thread_group::span(),
         span => span,
     };
     let task = serve(Served { shard, client }, stream);
@@ -161,7 +161,7 @@ async fn turn_away<S: monoio::io::AsyncWriteRent>(mut stream: S, why: &'static [
 
 impl Shard {
     fn tell_failed_accept(&self, error: &io::Error) {
-        if let Some(left_out) = self.told.limits.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
             warn!(%error, left_out, "could not accept a connection");
         }
     }
@@ -169,7 +169,7 @@ impl Shard {
     /// A connection is not let in, because of this parameter.
     fn note_turned_away(&mut self, parameter: &str, address: &str) {
         self.engine.stats.rejected_connections += 1;
-        if let Some(left_out) = self.told.limits.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
             warn!(parameter, address, left_out, "turning a connection away");
         }
     }

@@ -44,7 +44,7 @@ impl Shard {
         match action {
             Action::Send(to, message) => self.send(to, Message::Engine(message)),
             Action::SendBehindReplies(to, message) => {
-                self.news.is_sent = true;
+                self.reply_fence.effects_sent = true;
                 self.send_behind_replies(to, Message::Engine(message));
             }
             Action::Reply {
@@ -104,7 +104,7 @@ impl Shard {
             Action::FreeKeyspaces(keyspaces, lazily) => {
                 let rest = self.keep_for_snapshot(keyspaces);
                 if !rest.is_empty() {
-                    self.process.undertaker.bury_keyspaces(rest, lazily);
+                    self.process.lazyfree.free_keyspaces(rest, lazily);
                 }
             }
             Action::Timer => self.wake_timer(),

@@ -49,7 +49,6 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
@@ -60,6 +59,7 @@ use crate::aof::log_file::{LogFile, RingFile};
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Groups;
 use crate::blocking::acks::SyncWait;
+use crate::local_waker::LocalWaker;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use config::AppendFsync;
@@ -126,7 +126,7 @@ pub struct Log {
     lends: Vec<(ItemId, Box<LockRequest>)>,
     /// Who is told once so much is synced.
     pub(crate) sync_waits: Vec<SyncWait>,
-    waker: Option<Waker>,
+    waker: LocalWaker,
 }
 
 impl Log {
@@ -296,9 +296,7 @@ impl Shard {
     }
 
     fn wake_log(&mut self) {
-        if let Some(waker) = self.log.waker.take() {
-            waker.wake();
-        }
+        self.log.waker.wake();
     }
 
     /// Whether the system has all that was said, or will not get it soon.

@@ -130,9 +130,7 @@ impl Shard {
     }
 
     pub(crate) fn wake_timer(&mut self) {
-        if let Some(waker) = self.timer_waker.take() {
-            waker.wake();
-        }
+        self.timer_waker.wake();
     }
 
     fn next_timeout(&self) -> Option<UnixMillis> {
@@ -162,15 +160,15 @@ pub async fn run_timer(shard: Rc<RefCell<Shard>>) {
         let mut registered = false;
         poll_fn(|cx| {
             let mut shard = shard.borrow_mut();
-            if registered && shard.timer_waker.is_none() {
+            if registered && !shard.timer_waker.is_waiting() {
                 return Poll::Ready(());
             }
             registered = true;
-            shard.timer_waker = Some(cx.waker().clone());
+            shard.timer_waker.register(cx.waker());
             sleep.as_mut().poll(cx)
         })
         .await;
-        shard.borrow_mut().timer_waker = None;
+        shard.borrow_mut().timer_waker.cancel();
         shard.borrow_mut().time_out();
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod attribute;
 pub mod close_reason;
-pub mod late;
+pub mod cork;
 pub mod output;
 pub mod output_limit;
 pub mod pending;
@@ -23,11 +23,12 @@ use crate::aof::gates::Gate;
 use crate::blocking::BlockedAt;
 use crate::client::attribute::Attribute;
 use crate::client::close_reason::CloseReason;
-use crate::client::late::Late;
+use crate::client::cork::Cork;
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
 use crate::client::vectored::Vectored;
 use crate::dispatch::order::WritesUnderWay;
+use crate::local_waker::LocalWaker;
 use crate::pubsub::Subscriptions;
 use crate::pubsub::publish::Hold;
 use crate::tracking::Tracking;
@@ -156,9 +157,11 @@ pub struct Client {
     /// Encoded and not handed to the socket yet.
     pub out: Vec<u8>,
     /// Whether that may wait for what comes behind it.
-    pub(crate) late: Late,
+    pub(crate) cork: Cork,
+    /// Its output waits for what comes behind it.
+    pub(crate) is_corked: bool,
     /// It waits until others have been told of its commands.
-    pub(crate) behind_news: bool,
+    pub(crate) behind_fence: bool,
     /// Unsent output from here on keeps its input from being run. Nothing is run while other shards
     /// hold it back.
     pub(crate) output_max: usize,
@@ -197,9 +200,9 @@ pub struct Client {
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
     /// It stands in the line of subscribers that are to be sent to.
-    pub in_line: bool,
+    pub in_fanout: bool,
     /// It gets a place there when it is no longer written to.
-    pub rejoins_line: bool,
+    pub rejoins_fanout: bool,
     /// It has given back what only a busy connection needs, and is still idle.
     at_rest: bool,
     /// Whether it has an EXEC that is not over.
@@ -207,7 +210,7 @@ pub struct Client {
     /// An EXEC that waits for the reply of one of its commands.
     pub suspended: Option<Box<Suspended>>,
     /// The connection's task.
-    waker: Option<Waker>,
+    waker: LocalWaker,
 }
 
 /// What a monitor may not use. Redis counts monitors among the replicas, and says so.
@@ -314,8 +317,9 @@ impl Client {
             pending: Pending::default(),
             chain: None,
             out: Vec::new(),
-            late: Late::No,
-            behind_news: false,
+            cork: Cork::No,
+            is_corked: false,
+            behind_fence: false,
             output_max: STRANGERS_OUTPUT_BYTES_MAX,
             held_back_at: Vec::new(),
             pushes: Vec::new(),
@@ -334,12 +338,12 @@ impl Client {
             close_reason: None,
             over_soft_since: None,
             blocked: None,
-            in_line: false,
-            rejoins_line: false,
+            in_fanout: false,
+            rejoins_fanout: false,
             at_rest: false,
             exec: ExecState::None,
             suspended: None,
-            waker: None,
+            waker: LocalWaker::default(),
         }
     }
 
@@ -511,8 +515,8 @@ impl Client {
             return Poll::Ready(Due::End);
         }
         if self.output_is_due() {
-            self.late = match self.late {
-                Late::Overdue => Late::No,
+            self.cork = match self.cork {
+                Cork::Overdue => Cork::No,
                 same => same,
             };
             let due = self.next_of_chain().unwrap_or_else(|| {
@@ -545,8 +549,8 @@ impl Client {
     }
 
     fn output_is_due(&self) -> bool {
-        let may_leave = self.gated.is_none() && !self.behind_news;
-        may_leave && self.has_output() && !self.waits_for_rest()
+        let may_leave = self.gated.is_none() && !self.behind_fence;
+        may_leave && self.has_output() && !self.is_corked
     }
 
     /// Input that is kept while it may not run.
@@ -591,17 +595,12 @@ impl Client {
 
     /// Remembers the task to wake; called whenever the task is about to wait.
     pub fn park(&mut self, waker: &Waker) {
-        match &self.waker {
-            Some(kept) if kept.will_wake(waker) => {}
-            _ => self.waker = Some(waker.clone()),
-        }
+        self.waker.register(waker);
     }
 
     /// Lets the connection's task run again.
     pub fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
+        self.waker.wake();
     }
 
     /// Ends the connection, and notes why.

@@ -80,6 +80,8 @@ where
                 // Not even a write that the client does not take holds this up.
                 return Poll::Ready(Ok(()));
             }
+            let corks = served.shard.borrow().idle_policy.corks();
+            client.borrow_mut().settle_cork(corks);
             loop {
                 if let Some(stream) = resting.take_if(|_| client.borrow().has_work_for_sending()) {
                     sending = Some(Box::pin(send(&served, stream)));
@@ -97,7 +99,7 @@ where
             let polled = step(cx);
             let (shard, client) = (&mut *served.shard.borrow_mut(), &mut *client.borrow_mut());
             shard.weigh(client);
-            shard.note_late(client);
+            shard.note_corked(client);
             polled
         })
         .await;
@@ -259,6 +261,7 @@ impl Served {
             &mut *self.client.borrow_mut(),
         );
         client.written(chunk);
+        client.settle_cork(shard.idle_policy.corks());
         shard.engine.stats.net_output_bytes += result? as u64;
         shard.engine.stats.writes += 1;
         shard.resume_if_room(client);
@@ -266,7 +269,7 @@ impl Served {
         if !client.input.is_empty() {
             client.wake();
         }
-        let waits = shard.publishing.line.rejoin(client);
+        let waits = shard.publishing.fanout.rejoin(client);
         if waits {
             shard.begin_turn();
         }

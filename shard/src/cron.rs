@@ -5,13 +5,12 @@
 mod report;
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::client::Closing;
 use crate::client::close_reason::CloseReason;
+use crate::local_waker::woken;
 use crate::shard::Shard;
 use crate::timing::latency::Spike;
 
@@ -69,7 +68,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             if ticks.is_multiple_of(TICKS_PER_REPORT) {
                 shard.report();
             }
-            shard.tell_evictions();
+            shard.log_evictions();
             shard.look_at_log();
             shard.look_at_stop();
             shard.heed_log_size();
@@ -85,15 +84,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
         if quiet {
             quiet_ticks = 0;
             shard.borrow_mut().give_memory_back();
-            let mut registered = false;
-            poll_fn(|cx| {
-                if std::mem::replace(&mut registered, true) {
-                    return Poll::Ready(());
-                }
-                shard.borrow_mut().cron_waker = Some(cx.waker().clone());
-                Poll::Pending
-            })
-            .await;
+            woken(&shard, |shard| &mut shard.cron_waker).await;
         }
     }
 }

@@ -41,7 +41,7 @@ impl Shard {
         if !client.may_run() {
             return;
         }
-        self.moderation.speaks(client.active_at);
+        self.idle_policy.speaks(client.active_at);
         client.touch(self.instant);
         if client.session.is_told() && !self.hears_first(client) {
             return;
@@ -101,7 +101,7 @@ impl Shard {
         client.input = input;
         client.parser = parser;
         self.settle();
-        self.hold_behind_news(client);
+        self.hold_behind_fence(client);
         let wrote = self.engine.wrote_since(told);
         self.gate_client(client, wrote);
         self.limit_replies(client);
@@ -220,7 +220,7 @@ impl Shard {
     /// A client is closed because it has sent more than `client-query-buffer-limit` allows.
     pub(crate) fn note_input_limit(&mut self, client: &Client) {
         self.engine.stats.input_limit_closes += 1;
-        if let Some(left_out) = self.told.limits.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,
@@ -234,7 +234,7 @@ impl Shard {
     /// nothing behind this is, nor is anything answered.
     #[cold]
     fn end_http(&mut self, client: &mut Client) {
-        if let Some(left_out) = self.told.attacks.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.attacks.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,

@@ -27,7 +27,7 @@ use monoio::net::UnixStream;
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::executor::crew;
+use crate::executor::thread_group;
 use engine::slot::ShardId;
 
 /// Messages that wait in one ring at the most; a message is a batch, so this is many commands.
@@ -62,7 +62,7 @@ impl Doorbell {
         if !self.sleeping.load(Ordering::Relaxed) || !self.sleeping.swap(false, Ordering::AcqRel) {
             return false;
         }
-        if crew::wake(shard) {
+        if thread_group::wake(shard) {
             return false;
         }
         self.ring_from_outside();

@@ -3,4 +3,4 @@
 
 pub mod client_eviction;
 pub mod footprint;
-pub mod undertaker;
+pub mod lazyfree;

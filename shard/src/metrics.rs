@@ -143,7 +143,7 @@ impl Sample {
 
 /// CPU time of the thread that runs `shard`, if that is the one which speaks for the thread.
 fn cpu_time(shard: &Shard) -> Duration {
-    if shard.process.crews.first_of(shard.engine.id) != shard.engine.id {
+    if shard.process.thread_groups.first_of(shard.engine.id) != shard.engine.id {
         return Duration::ZERO;
     }
     let time = clock_gettime(ClockId::ThreadCPUTime);

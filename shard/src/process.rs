@@ -14,12 +14,12 @@ use crate::aof::manifest::Manifest;
 use crate::aof::pace::Pace;
 use crate::data_lock::DataLocks;
 use crate::executor::Driver;
-use crate::executor::crew::Crews;
+use crate::executor::thread_group::ThreadGroups;
 use crate::listening::Exchange;
 use crate::loading::progress::Progress;
 use crate::mailbox::Doorbell;
 use crate::memory::client_eviction::ClientMemory;
-use crate::memory::undertaker::Undertaker;
+use crate::memory::lazyfree::Lazyfree;
 use crate::metrics::outside::Visitors;
 use crate::monitor::Census;
 use crate::pause::Pause;
@@ -72,12 +72,12 @@ pub struct Outside {
 pub struct Process {
     pub slots: SlotMap,
     /// Which thread runs which shards.
-    pub crews: Crews,
+    pub thread_groups: ThreadGroups,
     pub hasher: KeyHasher,
     pub driver: Driver,
     /// Which calls may be tried that only make things better.
     pub permitted: Permitted,
-    pub undertaker: Undertaker,
+    pub lazyfree: Lazyfree,
     pub started_at: Instant,
     pub started_unix_s: u64,
     /// Tells this run's transactions from those of others in the logs.
@@ -141,11 +141,11 @@ impl Environment for Process {
     }
 
     fn free(&self, entries: &mut Vec<Entry>) {
-        self.undertaker.bury(entries);
+        self.lazyfree.free(entries);
     }
 
     fn free_keyspaces(&self, keyspaces: Vec<Keyspace>, lazily: bool) {
-        self.undertaker.bury_keyspaces(keyspaces, lazily);
+        self.lazyfree.free_keyspaces(keyspaces, lazily);
     }
 
     fn anybody_subscribes(&self) -> bool {
@@ -163,7 +163,7 @@ impl Process {
         config: Config,
         config_file: Option<String>,
         (driver, permitted): (Driver, Permitted),
-        undertaker: Undertaker,
+        lazyfree: Lazyfree,
         memory: Arc<Ledger>,
         outside: Outside,
     ) -> Self {
@@ -175,17 +175,17 @@ impl Process {
         let stop = Stop::default();
         stop.exit_by(exit);
         let slots = SlotMap::new(config.shards);
-        let crews = Crews::new(config.shards, config.threads);
+        let thread_groups = ThreadGroups::new(config.shards, config.threads);
         let run_id = (0..40)
             .map(|_| char::from_digit(fastrand::u32(0..16), 16).unwrap_or('0'))
             .collect();
         Self {
             slots,
-            crews,
+            thread_groups,
             hasher: KeyHasher::random(),
             driver,
             permitted,
-            undertaker,
+            lazyfree,
             started_at: Instant::now(),
             started_unix_ms: crate::shard::wall_time().ms(),
             started_unix_s: SystemTime::now()

@@ -3,9 +3,8 @@
 //! Each shard knows the subscriptions of its own connections; what it has in common with the others is in [`crate::pubsub::registry`], and how messages
 //! come to subscribers in [`crate::pubsub::publish`].
 
-pub mod line;
+pub mod fanout;
 pub mod notify;
-pub mod patience;
 pub mod publish;
 pub mod registry;
 

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
 use engine::batch::Batch;
@@ -23,9 +22,11 @@ use crate::aof::Log;
 use crate::blocking::acks::AckWaits;
 use crate::blocking::nobody_asks;
 use crate::client::Client;
-use crate::client::late::LateOutput;
-use crate::executor::crew;
+use crate::client::cork::CorkedOutput;
+use crate::executor::thread_group;
 use crate::listening::Listening;
+use crate::local_waker::{LocalWaker, LocalWakers};
+use crate::log_limiter::LogLimits;
 use crate::mailbox::message::Message;
 use crate::mailbox::outbox::Outbox;
 use crate::mailbox::{Mailbox, Outlets};
@@ -35,7 +36,6 @@ use crate::pause::{Draining, Pause};
 use crate::process::Process;
 use crate::pubsub::Subscribers;
 use crate::pubsub::publish::Publishing;
-use crate::sparing::Told;
 use crate::tasks::Tasks;
 use crate::timing::latency::Spikes;
 use crate::timing::rates::Rates;
@@ -43,9 +43,8 @@ use crate::timing::slowlog::SlowLog;
 use crate::tracking::Trackers;
 use crate::transaction::exec::ExecState;
 use crate::transaction::gather::Gather;
-use crate::turn::giving_way::GivingWay;
-use crate::turn::moderation::Moderation;
-use crate::turn::news::News;
+use crate::turn::idle_policy::IdlePolicy;
+use crate::turn::reply_fence::ReplyFence;
 use config::Config;
 
 /// Emptied batches a shard keeps for its next turns.
@@ -69,7 +68,7 @@ pub struct Shard {
     pub(crate) busy_before_us: u64,
     /// The gathering that the running command has begun.
     pub(crate) gathering: Option<usize>,
-    /// The first shard on the same thread: see `crew`.
+    /// The first shard on the same thread: see `thread_group`.
     pub(crate) first_of_thread: ShardId,
     /// Monotonic time of this turn.
     pub instant: Instant,
@@ -79,7 +78,7 @@ pub struct Shard {
     pub rates: Rates,
     pub slow_log: SlowLog,
     /// What of all this the log has been told.
-    pub(crate) told: Told,
+    pub(crate) log_limits: LogLimits,
     pub clients: Slab<Registered>,
     /// Connections have freed memory because they were idle, and the shard has kept it.
     pub(crate) clients_rested: bool,
@@ -88,8 +87,8 @@ pub struct Shard {
     /// What they hold in memory.
     pub(crate) client_memory: Held,
     /// Those whose output waits for what comes behind it.
-    pub(crate) late: LateOutput,
-    pub(crate) news: News,
+    pub(crate) corked: CorkedOutput,
+    pub(crate) reply_fence: ReplyFence,
     /// Connections of this shard whose commands wait so on others.
     pub(crate) clients_held_back: usize,
     pub gathers: Slab<Gather>,
@@ -123,10 +122,10 @@ pub struct Shard {
     pub(crate) quiet_for_stop: Option<u64>,
     /// When the shard's thread ends even if connections are left.
     pub(crate) stop_by: Option<Instant>,
-    pub(crate) stop_waker: Option<Waker>,
+    pub(crate) stop_waker: LocalWaker,
     pub(crate) listening: Listening,
     /// Who waits for the data to be there.
-    pub(crate) load_wakers: Vec<Waker>,
+    pub(crate) load_wakers: LocalWakers,
     pub(crate) mailbox: Mailbox<Message>,
     pub(crate) outlets: Outlets<Message>,
     pub(crate) outboxes: Vec<Outbox>,
@@ -139,14 +138,13 @@ pub struct Shard {
     pub(crate) scratch: Vec<u8>,
     /// False from when the turn task announced sleep until somebody begins a turn.
     pub(crate) awake: bool,
-    pub(crate) turn_waker: Option<Waker>,
-    pub(crate) giving_way: GivingWay,
-    pub(crate) moderation: Moderation,
-    pub(crate) cron_waker: Option<Waker>,
-    pub(crate) timer_waker: Option<Waker>,
-    pub(crate) walk_waker: Option<Waker>,
+    pub(crate) turn_waker: LocalWaker,
+    pub(crate) idle_policy: IdlePolicy,
+    pub(crate) cron_waker: LocalWaker,
+    pub(crate) timer_waker: LocalWaker,
+    pub(crate) walk_waker: LocalWaker,
     /// Who waits for the next turn: see `turn::passed`.
-    pub(crate) step_wakers: Vec<Waker>,
+    pub(crate) step_wakers: LocalWakers,
 }
 
 impl Shard {
@@ -159,6 +157,7 @@ impl Shard {
         outlets: Outlets<Message>,
     ) -> Self {
         let slots = process.slots;
+        let idle_policy = IdlePolicy::new(&config, slots.shards(), Instant::now());
         let engine = Engine::new(engine::engine::Setup {
             id,
             slots,
@@ -168,7 +167,7 @@ impl Shard {
             now: wall_time(),
             random: Rng::new(),
             clock: Instant::now,
-            first_of_thread: process.crews.first_of(id),
+            first_of_thread: process.thread_groups.first_of(id),
             started_unix_ms: process.started_unix_ms,
         });
         Self {
@@ -177,18 +176,18 @@ impl Shard {
             is_settling: false,
             busy_before_us: 0,
             gathering: None,
-            first_of_thread: process.crews.first_of(id),
+            first_of_thread: process.thread_groups.first_of(id),
             instant: Instant::now(),
             spikes: Spikes::default(),
             rates: Rates::default(),
             slow_log: SlowLog::default(),
-            told: Told::default(),
+            log_limits: LogLimits::default(),
             clients: Slab::new(),
             clients_rested: false,
             some_over_soft: false,
             client_memory: Held::default(),
-            late: LateOutput::default(),
-            news: News::default(),
+            corked: CorkedOutput::default(),
+            reply_fence: ReplyFence::default(),
             clients_held_back: 0,
             gathers: Slab::new(),
             subscribers: Subscribers::default(),
@@ -208,9 +207,9 @@ impl Shard {
             drained: false,
             quiet_for_stop: None,
             stop_by: None,
-            stop_waker: None,
+            stop_waker: LocalWaker::default(),
             listening: Listening::default(),
-            load_wakers: Vec::new(),
+            load_wakers: LocalWakers::default(),
             mailbox,
             outlets,
             outboxes: (0..slots.shards()).map(|_| Outbox::default()).collect(),
@@ -218,13 +217,12 @@ impl Shard {
             spare_batches: Vec::new(),
             scratch: Vec::new(),
             awake: false,
-            turn_waker: None,
-            giving_way: GivingWay::default(),
-            moderation: Moderation::new(Instant::now()),
-            cron_waker: None,
-            timer_waker: None,
-            walk_waker: None,
-            step_wakers: Vec::new(),
+            turn_waker: LocalWaker::default(),
+            idle_policy,
+            cron_waker: LocalWaker::default(),
+            timer_waker: LocalWaker::default(),
+            walk_waker: LocalWaker::default(),
+            step_wakers: LocalWakers::default(),
             process,
         }
     }
@@ -244,13 +242,11 @@ impl Shard {
     pub(crate) fn wake_up(&mut self) {
         self.engine.now = wall_time();
         self.awake = true;
-        crew::woke();
+        thread_group::woke();
         self.engine.stats.sleeps += 1;
         self.instant = Instant::now();
         self.mailbox.wake_up();
-        if let Some(waker) = self.cron_waker.take() {
-            waker.wake();
-        }
+        self.cron_waker.wake();
     }
 
     /// Whether it is this shard that does for its thread what concerns that one.
@@ -268,9 +264,7 @@ impl Shard {
 
     /// Lets the turn task run after the tasks that are ready now.
     pub fn schedule_turn(&self) {
-        if let Some(waker) = &self.turn_waker {
-            waker.wake_by_ref();
-        }
+        self.turn_waker.wake();
     }
 
     /// Sends a message to any shard, this one included. It leaves with the turn, which it begins where nobody has: a connection that
@@ -333,8 +327,8 @@ impl Shard {
 
     /// Hands all that is ready to the other shards and wakes those that sleep. Returns whether a full ring kept something back.
     pub(crate) fn flush(&mut self) -> bool {
-        if self.news.is_sent {
-            self.flush_news();
+        if self.reply_fence.effects_sent {
+            self.flush_effects();
         }
         let mut kept_back = false;
         for (index, outbox) in self.outboxes.iter_mut().enumerate() {

@@ -173,9 +173,7 @@ impl Shard {
         self.stop_by = Some(Instant::now() + GRACE);
         self.wake_main();
         // Somebody must look again when the time of grace is over.
-        if let Some(waker) = self.cron_waker.take() {
-            waker.wake();
-        }
+        self.cron_waker.wake();
     }
 
     /// Connections have had the time to take what is due to them.
@@ -194,9 +192,7 @@ impl Shard {
 
     /// Lets the thread's main future look whether the end has come.
     pub(crate) fn wake_main(&self) {
-        if let Some(waker) = &self.stop_waker {
-            waker.wake_by_ref();
-        }
+        self.stop_waker.wake();
     }
 
     /// Whether this shard's thread may return: everybody has gone on every shard, or has had the time to.

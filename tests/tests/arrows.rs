@@ -10,11 +10,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("protocol", "protocol", &[]),
     ("storage", "storage", &["protocol"]),
     ("config", "shard/config", &["protocol", "storage"]),
-    (
-        "engine",
-        "shard/engine",
-        &["protocol", "storage", "config"],
-    ),
+    ("engine", "shard/engine", &["protocol", "storage", "config"]),
     (
         "persistence",
         "shard/persistence",
@@ -35,11 +31,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
 /// How many files of a crate may stand in one circle. A hash is a keyspace of entries, and an entry
 /// may hold a hash: that is the one circle that stays. The runtime's goes as it is taken apart; a
 /// number here may only fall.
-const CIRCLES: &[(&str, usize)] = &[
-    ("protocol", 3),
-    ("storage", 16),
-    ("shard", 48),
-];
+const CIRCLES: &[(&str, usize)] = &[("protocol", 3), ("storage", 16), ("shard", 48)];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -2,7 +2,7 @@
 //!
 //! A thread counts its own allocations, which costs no shared cache line. A shard writes its count here by the clock, and while `maxmemory` is set
 //! whenever it has moved by [`PUBLISHED_STEP`]; so the sum is right but for one such step a shard. Memory that another thread frees makes a
-//! count negative; the sum is right all the same, as long as every thread that frees much has an account. The undertaker has one.
+//! count negative; the sum is right all the same, as long as every thread that frees much has an account. the lazyfree thread has one.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
@@ -27,12 +27,12 @@ pub struct Account {
 /// What all shards know of memory.
 pub struct Ledger {
     accounts: Box<[Account]>,
-    /// The undertaker's own count.
-    undertaker: AtomicI64,
-    /// What the undertaker has been given and not freed yet, by estimate.
-    buried: AtomicI64,
+    /// What the lazyfree thread itself uses.
+    lazyfree_used: AtomicI64,
+    /// What the lazyfree thread has been given and not freed yet, by estimate.
+    lazyfree_bytes: AtomicI64,
     /// How many values that was, and how many it has freed.
-    buried_objects: AtomicU64,
+    lazyfree_objects: AtomicU64,
     freed_objects: AtomicU64,
     /// How many it had freed when they were last counted from nothing.
     freed_before: AtomicU64,
@@ -53,9 +53,9 @@ impl Ledger {
     pub fn new(shards: usize, used_by_thread: fn() -> isize) -> Self {
         Self {
             accounts: (0..shards).map(|_| Account::default()).collect(),
-            undertaker: AtomicI64::new(0),
-            buried: AtomicI64::new(0),
-            buried_objects: AtomicU64::new(0),
+            lazyfree_used: AtomicI64::new(0),
+            lazyfree_bytes: AtomicI64::new(0),
+            lazyfree_objects: AtomicU64::new(0),
             freed_objects: AtomicU64::new(0),
             freed_before: AtomicU64::new(0),
             left: AtomicI64::new(0),
@@ -97,7 +97,7 @@ impl Ledger {
 
     /// What threads that are no shards have in use.
     fn others(&self) -> i64 {
-        self.undertaker.load(Ordering::Relaxed) + self.left.load(Ordering::Relaxed)
+        self.lazyfree_used.load(Ordering::Relaxed) + self.left.load(Ordering::Relaxed)
     }
 
     /// The calling thread is about to end, and shards own what it has made.
@@ -148,7 +148,7 @@ impl Ledger {
 
     /// For the shard `here`: bytes in use now, less those that are about to be freed.
     pub fn used_in_the_end(&self, here: ShardId) -> i64 {
-        let mut sum = self.others() - self.buried.load(Ordering::Relaxed);
+        let mut sum = self.others() - self.lazyfree_bytes.load(Ordering::Relaxed);
         for (index, account) in self.accounts.iter().enumerate() {
             let used = match index == here.index() {
                 true => self.used_here(),
@@ -164,13 +164,13 @@ impl Ledger {
         self.accounts.iter().any(|account| account.owed() > 0)
     }
 
-    /// Values that the undertaker has still to free, and those that it has freed since
+    /// Values that the lazyfree thread has still to free, and those that it has freed since
     /// [`Self::count_anew`].
     pub fn lazily_freed(&self) -> (u64, u64) {
         let freed = self.freed_objects.load(Ordering::Relaxed);
-        let buried = self.buried_objects.load(Ordering::Relaxed);
+        let given = self.lazyfree_objects.load(Ordering::Relaxed);
         let before = self.freed_before.load(Ordering::Relaxed);
-        (buried.saturating_sub(freed), freed.saturating_sub(before))
+        (given.saturating_sub(freed), freed.saturating_sub(before))
     }
 
     /// Counts from nothing again (CONFIG RESETSTAT): what is freed, and how long memory is beyond
@@ -182,19 +182,22 @@ impl Ledger {
         self.freed_before.store(freed, Ordering::Relaxed);
     }
 
-    /// Values of about `bytes` together are on their way to the undertaker.
-    pub fn bury(&self, objects: usize, bytes: usize) {
-        self.buried_objects
+    /// Values of about `bytes` together are on their way to the lazyfree thread.
+    pub fn lazyfree_begins(&self, objects: usize, bytes: usize) {
+        self.lazyfree_objects
             .fetch_add(objects as u64, Ordering::Relaxed);
-        self.buried.fetch_add(signed(bytes), Ordering::Relaxed);
+        self.lazyfree_bytes
+            .fetch_add(signed(bytes), Ordering::Relaxed);
     }
 
-    /// On the undertaker's thread: they are freed.
-    pub fn buried(&self, objects: usize, bytes: usize) {
+    /// On the lazyfree thread: they are freed.
+    pub fn lazyfree_ended(&self, objects: usize, bytes: usize) {
         self.freed_objects
             .fetch_add(objects as u64, Ordering::Relaxed);
-        self.undertaker.store(self.used_here(), Ordering::Relaxed);
-        self.buried.fetch_sub(signed(bytes), Ordering::Relaxed);
+        self.lazyfree_used
+            .store(self.used_here(), Ordering::Relaxed);
+        self.lazyfree_bytes
+            .fetch_sub(signed(bytes), Ordering::Relaxed);
     }
 }
 
@@ -284,7 +287,7 @@ mod tests {
         assert_eq!(ledger.used_in_the_end(here), 6000);
         assert!(ledger.account(there).charge(300), "it must be called");
         assert!(!ledger.account(there).charge(300), "once");
-        ledger.bury(1, 400);
+        ledger.lazyfree_begins(1, 400);
         assert_eq!(ledger.used_in_the_end(here), 5000);
         ledger.account(there).answer_call();
         ledger.account(there).pay(10_000);

@@ -135,7 +135,7 @@ impl Shard {
 
     /// A message may go that was held. There may be news among such, which go first.
     fn send_held(&mut self, to: ShardId, message: Message) {
-        self.news.is_sent = true;
+        self.reply_fence.effects_sent = true;
         self.send(to, message);
     }
 

@@ -77,7 +77,7 @@ async fn gather(shard: &RefCell<Shard>) {
             return Poll::Ready(());
         }
         shard.log.gathers.get_or_insert_with(Instant::now);
-        shard.log.waker = Some(cx.waker().clone());
+        shard.log.waker.register(cx.waker());
         timer.as_mut().poll(cx)
     })
     .await;
@@ -178,7 +178,7 @@ async fn rest(shard: &RefCell<Shard>, open: Option<&Open>) {
         let mut timer = pin!(monoio::time::sleep(until.unwrap_or(SYNC_EVERY)));
         let mut registered = false;
         poll_fn(|cx| {
-            if registered && shard.borrow().log.waker.is_none() {
+            if registered && !shard.borrow().log.waker.is_waiting() {
                 return Poll::Ready(());
             }
             registered = true;
@@ -186,7 +186,7 @@ async fn rest(shard: &RefCell<Shard>, open: Option<&Open>) {
             if shard.has_step() {
                 return Poll::Ready(());
             }
-            shard.log.waker = Some(cx.waker().clone());
+            shard.log.waker.register(cx.waker());
             match until {
                 Some(_) => timer.as_mut().poll(cx),
                 None => Poll::Pending,

@@ -85,7 +85,7 @@ impl Shard {
 
     /// Closes a connection whose output is over its limit.
     pub(crate) fn close_for_output(&self, client: &mut Client, unsent_bytes: u64) {
-        if let Some(left_out) = self.told.limits.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,

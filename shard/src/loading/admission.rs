@@ -28,9 +28,7 @@ impl Shard {
             self.tell_all(|shard| {
                 shard.engine.admission.loading = false;
                 shard.engine.admission.settle(&shard.engine.config);
-                for waker in shard.load_wakers.drain(..) {
-                    waker.wake();
-                }
+                shard.load_wakers.wake_all();
             });
         }
     }

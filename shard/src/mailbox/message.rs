@@ -18,7 +18,7 @@ pub enum Message {
     Engine(engine::message::Message),
     /// What one turn has published for the shard's subscribers.
     #[allow(clippy::box_collection)]
-    Parcel(Box<Vec<Delivery>>),
+    PublishBatch(Box<Vec<Delivery>>),
     /// Work for one shard that is none of the above: what operators ask for.
     Visit(Visit),
 }

@@ -300,7 +300,7 @@ impl Shard {
             let Ok(mut client) = client.try_borrow_mut() else {
                 continue;
             };
-            if let Some(left_out) = self.told.evicted_clients.tell(self.second()) {
+            if let Some(left_out) = self.log_limits.evicted_clients.admit(self.second()) {
                 info!(
                     client = client.session.id,
                     address = &*client.peer.address,

@@ -1,8 +1,11 @@
-//! Keyspace notifications: what happens to keys, told to whoever subscribes to `__keyspace@N__:key` and `__keyevent@N__:event`.
+//! Keyspace notifications: what happens to keys, told to whoever subscribes to `__keyspace@N__:key`
+//! and `__keyevent@N__:event`.
 //!
-//! The shard on which a change takes place tells it. Commands know nothing of connections, so what they do is noted in [`Notices`] and goes out
-//! when the command is over, in the order of its happening: behind the command's reply where the subscriber has sent it itself. What a
-//! transaction does to another shard's keys is told there, with the release of their locks; so one key's events all come from one shard, in order.
+//! The shard on which a change takes place tells it. Commands know nothing of connections, so what
+//! they do is noted in [`Notices`] and goes out when the command is over, in the order of its
+//! happening: behind the command's reply where the subscriber has sent it itself. What a
+//! transaction does to another shard's keys is told there, with the release of their locks; so one
+//! key's events all come from one shard, in order.
 //!
 //! Only wanted events are noted: while `notify-keyspace-events` is off, nothing is ever copied.
 
@@ -14,7 +17,8 @@ use crate::pubsub::publish::Payload;
 use crate::shard::Shard;
 
 impl Shard {
-    /// A command of this connection is over and its reply is written: now others hear of what it did, and itself too.
+    /// A command of this connection is over and its reply is written: now others hear of what it
+    /// did, and itself too.
     #[inline]
     pub(crate) fn end_command(&mut self, client: &mut Client) {
         if !self.engine.effects.is_silent() {

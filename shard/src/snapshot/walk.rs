@@ -1,17 +1,16 @@
 //! A shard's part in snapshots: their beginning, the instant, the walk over its keys, and the end.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::TrySendError;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use storage::{Keyspace, Piece};
 use tracing::{error, info};
 
 use crate::debug_delay;
+use crate::local_waker::woken;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
 use crate::snapshot;
@@ -153,17 +152,15 @@ impl Shard {
     pub(crate) fn walk_for(&mut self, cut: Cut) {
         let orphans = std::mem::take(&mut self.orphans);
         if !orphans.is_empty() {
-            self.process.undertaker.bury_keyspaces(orphans, true);
+            self.process.lazyfree.free_keyspaces(orphans, true);
         }
         self.walks_for = cut.number;
     }
 
     /// Databases came home: there may be a walk to go on with.
     pub(crate) fn walk_on(&mut self) {
-        if self.engine.databases.cut().is_some()
-            && let Some(waker) = self.walk_waker.take()
-        {
-            waker.wake();
+        if self.engine.databases.cut().is_some() {
+            self.walk_waker.wake();
         }
     }
 
@@ -171,10 +168,8 @@ impl Shard {
     pub(crate) fn keep_for_snapshot(&mut self, discarded: Vec<Keyspace>) -> Vec<Keyspace> {
         let (cut, rest) = discarded.into_iter().partition(Keyspace::is_cut);
         self.orphans.extend::<Vec<_>>(cut);
-        if !self.orphans.is_empty()
-            && let Some(waker) = self.walk_waker.take()
-        {
-            waker.wake();
+        if !self.orphans.is_empty() {
+            self.walk_waker.wake();
         }
         rest
     }
@@ -192,8 +187,8 @@ impl Shard {
         if piece.as_ref().is_none_or(|piece| piece.last) {
             let done = self.orphans.pop();
             self.process
-                .undertaker
-                .bury_keyspaces(done.into_iter().collect(), true);
+                .lazyfree
+                .free_keyspaces(done.into_iter().collect(), true);
         }
         piece
     }
@@ -202,7 +197,7 @@ impl Shard {
     fn abandon_walk(&mut self) {
         self.engine.databases.abandon_cut();
         let orphans = std::mem::take(&mut self.orphans);
-        self.process.undertaker.bury_keyspaces(orphans, true);
+        self.process.lazyfree.free_keyspaces(orphans, true);
     }
 
     /// Shard 0 looks here once a turn, because threads cannot send messages.
@@ -378,17 +373,7 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
                     monoio::time::sleep(REST).await;
                 }
             }
-            None => {
-                let mut registered = false;
-                poll_fn(|cx| {
-                    if std::mem::replace(&mut registered, true) {
-                        return Poll::Ready(());
-                    }
-                    shard.borrow_mut().walk_waker = Some(cx.waker().clone());
-                    Poll::Pending
-                })
-                .await;
-            }
+            None => woken(&shard, |shard| &mut shard.walk_waker).await,
         }
     }
 }

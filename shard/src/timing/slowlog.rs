@@ -137,7 +137,7 @@ impl Shard {
             entry.name = name.map_or("", |name| name.shown()).into();
         }
         let len_max = self.slow_log_len_max();
-        if let Some(left_out) = self.told.slow_commands.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.slow_commands.admit(self.second()) {
             // Arguments may be secret; the slow log has them.
             let name = entry
                 .args

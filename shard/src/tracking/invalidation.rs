@@ -118,7 +118,7 @@ impl Shard {
                 self.hear(told);
                 continue;
             }
-            self.news.is_sent = true;
+            self.reply_fence.effects_sent = true;
             let hear = move |shard: &mut Shard| shard.hear(told);
             self.send_behind_replies(home, Message::Visit(Box::new(hear)));
         }

@@ -1,8 +1,10 @@
-//! Which thread runs which shards.
+//! Thread groups: which thread runs which shards.
 //!
-//! One shard a core is what percore is made for: then every thread has one. With more shards than cores a thread a shard would cost switches
-//! between them at every message (four on two cores: half as much CPU time again, unpipelined), so a thread runs several: a *crew*. They share its
-//! executor and nothing else, and exchange messages as any shards do, but wake one another without a system call.
+//! percore is made for one shard a core, and then each thread runs one. With more shards than
+//! cores, a thread a shard would switch between them at every message (four shards on two cores:
+//! half as much CPU time again, unpipelined). So a thread runs several shards as a *group*. They
+//! share its executor and nothing else. They exchange messages as any shards do, but wake one
+//! another without a system call.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -14,31 +16,33 @@ use tracing::{Instrument, Span, error_span};
 
 use engine::slot::ShardId;
 
-/// The crews of all threads.
+/// How the shards are spread over the threads.
 #[derive(Clone, Copy, Debug)]
-pub struct Crews {
+pub struct ThreadGroups {
     shards: usize,
     threads: usize,
 }
 
-impl Crews {
-    /// Spreads shards over as many threads as are wanted, but no more than there are shards.
+impl ThreadGroups {
+    /// Spreads `shards` over `threads`, or over fewer where there are not as many shards.
     pub fn new(shards: usize, threads: usize) -> Self {
         let threads = threads.clamp(1, shards);
         Self { shards, threads }
     }
 
+    /// How many threads there are.
     pub fn threads(self) -> usize {
         self.threads
     }
 
-    /// The shards that a thread runs.
+    /// The indices of the shards that a thread runs.
     pub fn of_thread(self, thread: usize) -> Range<usize> {
         let first = |thread: usize| (thread * self.shards).div_ceil(self.threads);
         first(thread)..first(thread + 1)
     }
 
-    /// The first of the shards on the same thread. It speaks for them where something is the thread's: memory in use.
+    /// The first shard on the thread of `shard`. It answers for its thread, where something
+    /// belongs to the thread: memory in use.
     pub fn first_of(self, shard: ShardId) -> ShardId {
         let thread = shard.index() * self.threads / self.shards;
         ShardId::new(self.of_thread(thread).start)
@@ -50,25 +54,26 @@ thread_local! {
     static TURNS: RefCell<Vec<(ShardId, Waker)>> = const { RefCell::new(Vec::new()) };
     /// How many of the shards are awake.
     static AWAKE: Cell<usize> = const { Cell::new(0) };
-    /// How many of these have nothing to do, and only wait for others before they write what they have.
-    static LINGERING: Cell<usize> = const { Cell::new(0) };
-    /// All that this thread logs is one shard's, and marked so.
+    /// How many of these only spin: they have nothing to do but corked output to write.
+    static SPINNING: Cell<usize> = const { Cell::new(0) };
+    /// The thread runs one shard, and a span marks all that it logs.
     static MARKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What log lines of a shard say besides.
+/// The span of a shard's log lines.
 pub fn span_of(shard: ShardId) -> Span {
     // Not less than the level of any line, as the level may change.
     error_span!("shard", id = shard.index())
 }
 
-/// Marks all that this thread logs until the guard goes: where it runs one shard, none of its tasks has to take the mark up and put it down.
+/// Marks all that this thread logs, until the guard is dropped. Where a thread runs one shard, its
+/// tasks then need no span of their own.
 pub fn mark_thread(shard: ShardId) -> tracing::span::EnteredSpan {
     MARKED.set(true);
     span_of(shard).entered()
 }
 
-/// What marks the lines of a task that is begun in this one.
+/// The span for a task that the current task spawns; none where the thread is marked.
 pub fn span() -> Span {
     match MARKED.get() {
         true => Span::none(),
@@ -76,7 +81,7 @@ pub fn span() -> Span {
     }
 }
 
-/// Begins a task of the same shard.
+/// Spawns a task of the shard whose task is running.
 pub fn spawn<F>(task: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
@@ -90,7 +95,7 @@ pub fn join(shard: ShardId, turn: Waker) {
     TURNS.with_borrow_mut(|turns| turns.push((shard, turn)));
 }
 
-/// Lets a shard have a turn, if it is of this thread. Returns whether it is.
+/// Schedules a shard's turn if this thread runs it. Returns whether it does.
 pub fn wake(shard: ShardId) -> bool {
     TURNS.with_borrow(|turns| {
         let turn = turns.iter().find(|(known, _)| *known == shard);
@@ -98,29 +103,29 @@ pub fn wake(shard: ShardId) -> bool {
     })
 }
 
-/// A shard of this thread woke up.
+/// A shard of this thread has woken up.
 pub fn woke() {
     AWAKE.set(AWAKE.get() + 1);
 }
 
-/// A shard of this thread is about to sleep.
+/// A shard of this thread is about to park.
 pub fn slept() {
     AWAKE.set(AWAKE.get().saturating_sub(1));
 }
 
-/// A shard of this thread is awake only to see whether others answer yet.
-pub fn lingers() {
-    LINGERING.set(LINGERING.get() + 1);
+/// A shard of this thread begins to spin: it is awake only in case the others answer.
+pub fn spins() {
+    SPINNING.set(SPINNING.get() + 1);
 }
 
-/// It looks again.
-pub fn lingered() {
-    LINGERING.set(LINGERING.get().saturating_sub(1));
+/// The turn for which a shard has spun begins.
+pub fn spun() {
+    SPINNING.set(SPINNING.get().saturating_sub(1));
 }
 
-/// Whether all other shards of this thread sleep, or linger.
+/// Whether all other shards of this thread are parked or spin.
 pub fn others_rest() -> bool {
-    AWAKE.get() <= 1 + LINGERING.get()
+    AWAKE.get() <= 1 + SPINNING.get()
 }
 
 #[cfg(test)]
@@ -131,16 +136,16 @@ mod tests {
     fn every_shard_has_one_thread() {
         for shards in 1..=20 {
             for threads in 1..=24 {
-                let crews = Crews::new(shards, threads);
+                let groups = ThreadGroups::new(shards, threads);
                 let mut next = 0;
-                for thread in 0..crews.threads() {
-                    let crew = crews.of_thread(thread);
-                    assert_eq!(crew.start, next);
-                    assert!(!crew.is_empty());
-                    for shard in crew.clone() {
-                        assert_eq!(crews.first_of(ShardId::new(shard)).index(), crew.start);
+                for thread in 0..groups.threads() {
+                    let group = groups.of_thread(thread);
+                    assert_eq!(group.start, next);
+                    assert!(!group.is_empty());
+                    for shard in group.clone() {
+                        assert_eq!(groups.first_of(ShardId::new(shard)).index(), group.start);
                     }
-                    next = crew.end;
+                    next = group.end;
                 }
                 assert_eq!(next, shards);
             }
