@@ -32,17 +32,11 @@ pub mod commits;
 pub mod gates;
 pub mod import;
 pub mod journal;
-pub mod log_file;
-pub mod manifest;
 pub mod not_started;
-mod outlived;
-pub mod pace;
 pub mod player;
-pub mod redis_log;
-mod redis_manifest;
 pub mod replay;
+mod ring_file;
 pub mod start;
-pub mod tails;
 pub mod writer;
 
 use std::collections::VecDeque;
@@ -57,9 +51,7 @@ use tracing::{error, info};
 
 use crate::aof::commits::{Awaited, Settled};
 use crate::aof::gates::Gate;
-use crate::aof::log_file::{LogFile, RingFile};
-use crate::aof::manifest::Manifest;
-use crate::aof::pace::Groups;
+use crate::aof::ring_file::RingFile;
 use crate::blocking::acks::SyncWait;
 use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::{LockRequest, Message};
@@ -67,6 +59,9 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::locks::ItemId;
 use config::AppendFsync;
+use persistence::fsync_scheduler::Groups;
+use persistence::log_file::LogFile;
+use persistence::manifest::Manifest;
 
 /// So long at most what is said waits for the sync of others to end, give or take the timer's own
 /// millisecond.
@@ -286,9 +281,9 @@ impl Shard {
     }
 
     /// A sync has ended, for which these have waited.
-    fn wake_logs(&mut self, waiting: impl Iterator<Item = ShardId>) {
+    fn wake_logs(&mut self, waiting: impl Iterator<Item = usize>) {
         let own = self.id;
-        for shard in waiting.filter(|it| *it != own) {
+        for shard in waiting.map(ShardId::new).filter(|it| *it != own) {
             self.begin_turn();
             self.send(shard, Message::Visit(Box::new(Shard::go_on_with_log)));
         }

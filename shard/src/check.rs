@@ -10,12 +10,12 @@ use storage::aof::{Reader, Record, Stop};
 use storage::rdb::{FileReader, Part};
 
 use crate::aof::import::{self, Tail};
-use crate::aof::manifest::{Folder, Manifest};
-use crate::aof::redis_log::RedisLog;
-use crate::aof::tails::{self, Unreadable};
-use crate::loading::progress::Progress;
 use crate::shard::wall_time;
 use config::Config;
+use persistence::manifest::{Folder, Manifest};
+use persistence::progress::Progress;
+use persistence::recovery::{self, Unreadable};
+use persistence::redis_log::RedisLog;
 
 /// What the files are good for.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -243,7 +243,7 @@ fn logs(folder: &Folder, manifest: &Manifest, report: &mut Report) {
     if report.verdict != before {
         return;
     }
-    match tails::find(folder, &manifest.parts, &Progress::default()) {
+    match recovery::find(folder, &manifest.parts, &Progress::default()) {
         Ok(tails) => {
             for tail in tails.iter().filter(|tail| tail.cut_bytes() > 0) {
                 report.line(format_args!(

@@ -15,7 +15,7 @@
 //! - [`memory`] knows what all shards use together, and keeps it and connections within their limits.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start, [`aof`] is the log; [`check`] tells what is in the files.
 //! - [`timing`] measures every command for SLOWLOG and LATENCY; [`stats`] counts, [`metrics`] is what a scraper gets, [`monitor`] shows what runs.
-//! - [`data_lock`] keeps two servers from writing the same files.
+//! - [`persistence::data_lock`] keeps two servers from writing the same files.
 //! - [`stop`] ends the server; [`permitted`] says which system calls may be tried where a filter
 //!   may be.
 //! - [`digest`] tells whether two servers hold the same.
@@ -30,7 +30,6 @@ pub mod commands;
 pub mod connection;
 pub mod context;
 pub mod cron;
-pub mod data_lock;
 mod debug_delay;
 pub mod digest;
 pub mod dispatch;

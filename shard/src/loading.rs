@@ -3,8 +3,6 @@
 //! Passing over a foreign key costs a fraction of building one, so shards load in parallel without a word between them, and a file loads with any
 //! number of shards. Where that takes long, connections are accepted meanwhile and told so.
 
-pub mod progress;
-
 use std::cell::RefCell;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -22,13 +20,13 @@ use tracing::{info, warn};
 
 use crate::context::{Change, What};
 use crate::debug_delay;
-use crate::loading::progress::Progress;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::slot::{ShardId, SlotMap};
 use crate::transaction::world::World;
 use crate::turn;
 use config::Config;
+use persistence::progress::Progress;
 
 /// How long a shard reads before its connections have their turn.
 const STEP: Duration = Duration::from_millis(2);

@@ -9,13 +9,9 @@ use std::time::{Instant, SystemTime};
 use storage::{Databases, KeyHasher};
 
 use crate::aof::commits::Commits;
-use crate::aof::manifest::Manifest;
-use crate::aof::pace::Pace;
-use crate::data_lock::DataLocks;
 use crate::executor::Driver;
 use crate::executor::crew::Crews;
 use crate::listening::Exchange;
-use crate::loading::progress::Progress;
 use crate::mailbox::Doorbell;
 use crate::memory::Ledger;
 use crate::memory::client_eviction::ClientMemory;
@@ -30,6 +26,10 @@ use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
 use crate::stop::Stop;
 use config::{Config, LogLevel};
+use persistence::data_lock::DataLocks;
+use persistence::fsync_scheduler::Pace;
+use persistence::manifest::Manifest;
+use persistence::progress::Progress;
 
 /// The version that INFO, HELLO and `--version` show.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

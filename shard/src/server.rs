@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use tracing::{Instrument, info};
 
-use crate::aof::manifest::Folder;
 use crate::executor::{self, Driver, crew};
 use crate::listening::{self, Fresh, Host, Tcp};
 use crate::mailbox::message::Message;
@@ -29,7 +28,10 @@ use crate::process::{Outside, Process};
 use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::stop::StopHandle;
-use crate::{aof, blocking, cron, data_lock, loading, snapshot, stop, turn};
+use persistence::data_lock;
+use persistence::manifest::Folder;
+
+use crate::{aof, blocking, cron, loading, snapshot, stop, turn};
 use config::Config;
 
 /// Between two looks whether the log has been read.

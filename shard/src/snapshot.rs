@@ -10,12 +10,11 @@
 //! shard 0             notices the end, and tells whoever waits
 //! ```
 //!
-//! [`walk`] is the shards' side, [`file`] and [`page_cache`] the thread's; here is what is known of snapshots, by all.
+//! [`walk`] is the shards' side, [`file`] the thread's; here is what is known of snapshots, by all.
 //!
 //! There is one at a time. A failure leaves the last good file as it was; the walks end when they find nobody to hand their pieces to.
 
 pub mod file;
-mod page_cache;
 pub mod walk;
 
 use std::io;
@@ -28,10 +27,10 @@ use std::time::{Duration, Instant, SystemTime};
 use storage::Piece;
 use tracing::{error, info};
 
-use crate::aof::manifest::Part;
 use crate::mailbox::batch::ReplyTo;
 use crate::slot::ShardId;
 use config::Config;
+use persistence::manifest::Part;
 
 /// Keys that a shard writes before its connections have their turn.
 pub(crate) const KEYS_PER_STEP: usize = 256;

@@ -11,16 +11,16 @@ use storage::Databases;
 use storage::aof::{Reader, Record, Stop};
 use tracing::{info, warn};
 
-use crate::aof::manifest::{Folder, Manifest, Part};
 use crate::aof::not_started::NotStarted;
 use crate::aof::player::Player;
-use crate::aof::redis_log::RedisLog;
 use crate::aof::replay::{NotReplayed, distribute, failed};
 use crate::loading;
 use crate::process::Process;
 use crate::slot::SlotMap;
 use crate::snapshot;
 use config::Config;
+use persistence::manifest::{Folder, Manifest, Part};
+use persistence::redis_log::RedisLog;
 
 /// Bytes that every snapshot begins with.
 const SNAPSHOT_MAGIC: &[u8] = b"REDIS";

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 
-use crate::aof::manifest::Folder;
 use crate::aof::replay::NotReplayed;
+use persistence::manifest::Folder;
 
 /// Why there is no log to go on with.
 #[derive(Debug)]

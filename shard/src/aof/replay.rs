@@ -16,14 +16,14 @@ use storage::aof::{Reader, Record, Stop};
 use storage::{Databases, DbIndex, Entry, Hash};
 use tracing::{info, warn};
 
-use crate::aof::manifest::{Folder, Manifest};
 use crate::aof::player::Player;
-use crate::aof::tails::{self, Unreadable};
 use crate::loading;
-use crate::loading::progress::Progress;
 use crate::process::Process;
 use crate::slot::SlotMap;
 use config::Config;
+use persistence::manifest::{Folder, Manifest};
+use persistence::progress::Progress;
+use persistence::recovery::{self, Unreadable};
 
 /// Why the log was not loaded. Nothing has been changed.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ pub fn mend(
     config: &Config,
     progress: &Progress,
 ) -> Result<(), NotReplayed> {
-    let tails = tails::find(folder, &manifest.parts, progress)?;
+    let tails = recovery::find(folder, &manifest.parts, progress)?;
     for tail in &tails {
         // What is read now must not be lost to a later crash, when there are parts that build on it.
         let synced = File::open(&tail.path).and_then(|file| file.sync_all());

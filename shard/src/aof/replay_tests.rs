@@ -16,7 +16,6 @@ use storage::{AccessPolicy, UnixMillis};
 use tempfile::TempDir;
 
 use super::*;
-use crate::aof::manifest::Part;
 use crate::check::{Verdict, check};
 use crate::executor::Driver;
 use crate::memory::Ledger;
@@ -24,6 +23,7 @@ use crate::memory::undertaker::Undertaker;
 use crate::permitted::Permitted;
 use crate::process::{Allocator, LogControl, Outside};
 use config::IoDriver;
+use persistence::manifest::Part;
 
 /// How long `cargo test` searches.
 const SEARCH: Duration = Duration::from_secs(3);

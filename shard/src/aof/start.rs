@@ -7,12 +7,12 @@ use storage::Databases;
 use tracing::info;
 
 use crate::aof::import;
-use crate::aof::manifest::{Folder, Manifest, Part};
 use crate::aof::not_started::NotStarted;
-use crate::aof::redis_log::RedisLog;
 use crate::aof::replay;
 use crate::process::Process;
 use config::Config;
+use persistence::manifest::{Folder, Manifest, Part};
+use persistence::redis_log::RedisLog;
 
 /// Reads the log, and leaves the process with a manifest whose last part is to be written to. Returns each shard's databases.
 pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {

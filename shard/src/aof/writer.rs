@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::aof::log_file::{LogFile, Reach, RingFile};
+use crate::aof::ring_file::{self, RingFile};
 use crate::aof::{GATHER_FOR, Step};
 use crate::shard::Shard;
 use config::AppendFsync;
+use persistence::log_file::{LogFile, Reach};
 
 /// Between two syncs under `everysec`.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -71,7 +72,7 @@ async fn gather(shard: &RefCell<Shard>) {
     poll_fn(|cx| {
         let mut shard = shard.borrow_mut();
         if shard.log.awaits_disk {
-            shard.process.pace.waits(shard.id);
+            shard.process.pace.waits(shard.id.index());
         }
         if !shard.effects.journal.has_more() || !shard.may_gather() {
             return Poll::Ready(());
@@ -86,7 +87,7 @@ async fn gather(shard: &RefCell<Shard>) {
 /// Returns none only where none is wanted any more, as all of these end then.
 async fn reopen(shard: &RefCell<Shard>, path: &Path) -> Option<Open> {
     loop {
-        match Open::open(path) {
+        match ring_file::open(path) {
             Ok(open) => return Some(open),
             Err(error) => shard.borrow_mut().log_failed("cannot be opened", &error),
         }

@@ -3,17 +3,17 @@
 use protocol::args::Args;
 use protocol::reply::Reply;
 
-use crate::aof::manifest::Folder;
 use crate::client::Client;
 use crate::commands::options::is;
 use crate::context::{Change, What};
 use crate::dispatch::handler::Answer;
 use crate::error::{Error, Outcome};
-use crate::loading::progress::Progress;
 use crate::shard::Shard;
 use crate::snapshot::{NotBegun, Until};
 use crate::transaction::world::World;
 use crate::{aof, loading, snapshot};
+use persistence::manifest::Folder;
+use persistence::progress::Progress;
 
 const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
 

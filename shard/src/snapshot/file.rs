@@ -11,11 +11,11 @@ use storage::rdb::{FileWriter, header};
 use storage::{Databases, Piece, Position, Terms};
 use tracing::debug;
 
-use crate::aof::manifest::{Folder, Manifest, Part};
 use crate::process::{Process, REDIS_VERSION};
-use crate::snapshot::page_cache::{self, Trail};
 use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, Writer, lock, unix_s};
 use config::Config;
+use persistence::manifest::{Folder, Manifest, Part};
+use persistence::page_cache::{self, Trail};
 
 /// Pieces that the writer may be behind.
 const PIECES_WAITING_MAX: usize = 16;

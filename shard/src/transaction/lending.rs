@@ -11,7 +11,6 @@ use protocol::table::CommandId;
 use smallvec::SmallVec;
 use storage::{Databases, DbIndex, Entry, Looked};
 
-use crate::aof::manifest::Folder;
 use crate::blocking::waiting::Waiter;
 use crate::dispatch::lock_names;
 use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
@@ -24,6 +23,7 @@ use crate::transaction::divided::When;
 use crate::transaction::locks::{ItemId, LockName};
 use crate::transaction::watch::Watched;
 use crate::transaction::world::Lent;
+use persistence::manifest::Folder;
 
 impl Shard {
     /// On an owner: takes the locks of one part, or queues for them, or refuses.

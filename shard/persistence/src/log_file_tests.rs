@@ -50,7 +50,7 @@ fn full() -> io::Error {
     io::ErrorKind::StorageFull.into()
 }
 
-impl Disk for Faulty {
+impl AppendFile for Faulty {
     async fn write_at(
         &self,
         bytes: Vec<u8>,

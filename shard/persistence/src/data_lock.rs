@@ -19,7 +19,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use tracing::warn;
 
-use crate::aof::manifest::Folder;
+use crate::manifest::Folder;
 use config::Config;
 
 /// A killed server's lock is gone a moment after it: so long a new one waits for that as it starts.

@@ -18,12 +18,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
 use std::time::{Duration, Instant};
-
-use monoio::buf::IoBuf;
-use rustix::fs::OFlags;
 
 /// Beyond this, what was written is to be synced sooner than its time: it stands in memory as long.
 const UNSYNCED_BYTES_MAX: usize = 8 << 20;
@@ -41,8 +36,8 @@ pub enum Reach {
     Disk,
 }
 
-/// What a log file lies on.
-pub trait Disk {
+/// A file as a log writes it: at its end, from one task.
+pub trait AppendFile {
     /// Writes some of what stands in `bytes` from `from` on to the place `at`, and says how much.
     fn write_at(
         &self,
@@ -61,44 +56,6 @@ pub trait Disk {
 
     /// Cuts the file off behind so many bytes.
     fn cut(&self, len: u64) -> io::Result<()>;
-}
-
-/// A file that is written through the shard's ring.
-pub struct RingFile {
-    ring: monoio::fs::File,
-    /// The same file, whose writes are on disk when they are done.
-    safely: monoio::fs::File,
-    /// The same file, for system calls.
-    direct: std::fs::File,
-}
-
-impl Disk for RingFile {
-    async fn write_at(
-        &self,
-        bytes: Vec<u8>,
-        from: usize,
-        at: u64,
-        reach: Reach,
-    ) -> (io::Result<usize>, Vec<u8>) {
-        let file = match reach {
-            Reach::System => &self.ring,
-            Reach::Disk => &self.safely,
-        };
-        let (result, slice) = file.write_at(bytes.slice(from..), at).await;
-        (result, slice.into_inner())
-    }
-
-    fn append_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        self.direct.write_at(bytes, at)
-    }
-
-    async fn sync(&self) -> io::Result<()> {
-        self.ring.sync_data().await
-    }
-
-    fn cut(&self, len: u64) -> io::Result<()> {
-        self.direct.set_len(len)
-    }
 }
 
 /// A log file that is written to, at its end.
@@ -129,30 +86,9 @@ struct SyncUnderWay {
     again: Option<(u64, Vec<u8>)>,
 }
 
-impl LogFile<RingFile> {
-    /// Opens a file, which is created where there is none, to go on at its end.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let direct = std::fs::File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        let bytes = direct.metadata()?.len();
-        let safely = std::fs::File::options()
-            .write(true)
-            .custom_flags(OFlags::DSYNC.bits().cast_signed())
-            .open(path)?;
-        let disk = RingFile {
-            ring: monoio::fs::File::from_std(direct.try_clone()?)?,
-            safely: monoio::fs::File::from_std(safely)?,
-            direct,
-        };
-        Ok(Self::new(disk, bytes))
-    }
-}
-
-impl<D: Disk> LogFile<D> {
-    fn new(disk: D, bytes: u64) -> Self {
+impl<D: AppendFile> LogFile<D> {
+    /// Goes on behind the `bytes` that the file has.
+    pub fn new(disk: D, bytes: u64) -> Self {
         Self {
             disk,
             state: RefCell::new(State {
@@ -310,7 +246,7 @@ impl State {
     }
 }
 
-async fn write_all<D: Disk>(
+async fn write_all<D: AppendFile>(
     disk: &D,
     mut bytes: Vec<u8>,
     at: u64,

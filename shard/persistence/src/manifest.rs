@@ -14,9 +14,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::aof::outlived::Outlived;
-use crate::aof::redis_manifest;
-use crate::loading::progress::Progress;
+use crate::deferred_truncate::Outlived;
+use crate::progress::Progress;
+use crate::redis_manifest;
 use config::Config;
 
 const FIRST_LINE: &str = "percore append-only log 1";

@@ -8,8 +8,8 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::aof::manifest::Folder;
-use crate::aof::redis_manifest;
+use crate::manifest::Folder;
+use crate::redis_manifest;
 use config::Config;
 
 /// The files of a log of Redis's, in the order in which they are to be read.

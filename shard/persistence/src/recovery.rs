@@ -19,8 +19,8 @@ use foldhash::quality::RandomState;
 use storage::aof::{Reader, Record, Stop, TRANSACTION};
 use storage::rdb::Damage;
 
-use crate::aof::manifest::{Folder, Part};
-use crate::loading::progress::Progress;
+use crate::manifest::{Folder, Part};
+use crate::progress::Progress;
 
 /// More than this is not one record that was being written.
 const TORN_BYTES_USUAL: u64 = 64 << 10;

@@ -8,8 +8,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::slot::ShardId;
-
 /// What all shards know of it.
 pub struct Pace {
     /// Shards that write and sync now.
@@ -32,8 +30,8 @@ impl Pace {
     }
 
     /// A shard is going to wait. It has to look once more after that: a sync may have ended meanwhile.
-    pub fn waits(&self, shard: ShardId) {
-        self.waits[shard.index()].store(true, Ordering::SeqCst);
+    pub fn waits(&self, shard: usize) {
+        self.waits[shard].store(true, Ordering::SeqCst);
     }
 
     pub fn begins(&self) {
@@ -41,11 +39,11 @@ impl Pace {
     }
 
     /// Returns who has waited for it.
-    pub fn ends(&self) -> impl Iterator<Item = ShardId> {
+    pub fn ends(&self) -> impl Iterator<Item = usize> {
         self.under_way.fetch_sub(1, Ordering::SeqCst);
         let waited = |it: &(usize, &AtomicBool)| it.1.swap(false, Ordering::SeqCst);
         let all = self.waits.iter().enumerate();
-        all.filter(waited).map(|(index, _)| ShardId::new(index))
+        all.filter(waited).map(|(index, _)| index)
     }
 }
 
@@ -74,8 +72,8 @@ mod tests {
         assert!(!pace.others_are_at_it());
         pace.begins();
         assert!(pace.others_are_at_it());
-        pace.waits(ShardId::new(2));
-        assert_eq!(pace.ends().collect::<Vec<_>>(), [ShardId::new(2)]);
+        pace.waits(2);
+        assert_eq!(pace.ends().collect::<Vec<_>>(), [2]);
         assert!(!pace.others_are_at_it());
         pace.begins();
         assert_eq!(pace.ends().count(), 0);

@@ -17,7 +17,7 @@ const STEP_BYTES: u64 = 1 << 20;
 
 /// How far a file that grows has been written out.
 #[derive(Default)]
-pub(crate) struct Trail {
+pub struct Trail {
     synced: u64,
 }
 
@@ -34,7 +34,7 @@ impl Trail {
 }
 
 /// Drops the pages of a file that is about to be replaced, if there is one.
-pub(crate) fn let_go_of(path: &Path) {
+pub fn let_go_of(path: &Path) {
     let Ok(file) = File::open(path) else { return };
     let bytes = file.metadata().map_or(0, |it| it.len());
     let mut at = 0;
