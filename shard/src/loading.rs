@@ -26,7 +26,9 @@ use crate::slot::{ShardId, SlotMap};
 use crate::transaction::world::World;
 use crate::turn;
 use config::Config;
+use persistence::disk::{Disk, open_snapshot};
 use persistence::progress::Progress;
+use persistence::snapshot_file::dump_path;
 
 /// How long a shard reads before its connections have their turn.
 const STEP: Duration = Duration::from_millis(2);
@@ -79,8 +81,8 @@ enum Found {
 }
 
 impl Load {
-    fn open(path: &Path, config: &Config) -> Result<Self, NotLoaded> {
-        let reader = FileReader::open(path).map_err(|damage| NotLoaded {
+    fn open(disk: &dyn Disk, path: &Path, config: &Config) -> Result<Self, NotLoaded> {
+        let reader = open_snapshot(disk, path).map_err(|damage| NotLoaded {
             path: path.into(),
             damage,
         })?;
@@ -219,14 +221,14 @@ pub async fn finished_or_long(shard: &Rc<RefCell<Shard>>) {
 
 /// Loads a file into one shard, giving way to its connections. A file that is not there is none.
 pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoaded> {
-    if !path.exists() {
-        return Ok(());
-    }
     let (config, process, id) = {
         let shard = shard.borrow();
         (shard.config.clone(), shard.process.clone(), shard.id)
     };
-    let mut load = Load::open(path, &config)?;
+    if !process.disk.exists(path) {
+        return Ok(());
+    }
+    let mut load = Load::open(&*process.disk, path, &config)?;
     if id.index() == 0 {
         // Every shard reads all of it.
         let bytes = load.reader.at() + load.reader.remaining();
@@ -275,7 +277,7 @@ pub fn load_part(
     process: &Process,
     progress: &Progress,
 ) -> Result<u64, NotLoaded> {
-    let mut load = Load::open(path, config)?;
+    let mut load = Load::open(&*process.disk, path, config)?;
     let mut done = progress.of_file();
     let (now, shard) = (UnixMillis::new(0), ShardId::new(shard));
     while !load.done {
@@ -296,8 +298,8 @@ pub fn load_part(
 }
 
 /// Opens the snapshot.
-pub fn open_dump(config: &Config) -> Result<Load, NotLoaded> {
-    Load::open(&config.dir.join(&config.dbfilename), config)
+pub fn open_dump(process: &Process, config: &Config) -> Result<Load, NotLoaded> {
+    Load::open(&*process.disk, &dump_path(config), config)
 }
 
 /// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys replace those that are there.

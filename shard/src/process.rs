@@ -27,6 +27,8 @@ use crate::snapshot::Snapshots;
 use crate::stop::Stop;
 use config::{Config, LogLevel};
 use persistence::data_lock::DataLocks;
+use persistence::disk::Disk;
+use persistence::file_system::FileSystem;
 use persistence::fsync_scheduler::Pace;
 use persistence::manifest::Manifest;
 use persistence::progress::Progress;
@@ -117,6 +119,8 @@ pub struct Process {
     pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
     /// What threads that are no shards ask of shard 0.
     pub(crate) visitors: Visitors,
+    /// Where the data files are.
+    pub disk: Arc<dyn Disk>,
     /// What no other server may write meanwhile.
     pub data_locks: DataLocks,
     /// How far the end has come.
@@ -152,6 +156,7 @@ impl Process {
         let stop = Stop::default();
         stop.exit_by(exit);
         let slots = SlotMap::new(config.shards);
+        let disk: Arc<dyn Disk> = Arc::new(FileSystem);
         let crews = Crews::new(config.shards, config.threads);
         let run_id = (0..40)
             .map(|_| char::from_digit(fastrand::u32(0..16), 16).unwrap_or('0'))
@@ -189,7 +194,8 @@ impl Process {
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
-            data_locks: DataLocks::default(),
+            data_locks: DataLocks::new(disk.clone()),
+            disk,
             stop,
             listening: Exchange::default(),
             pubsub: Registry::default(),

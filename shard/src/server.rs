@@ -203,7 +203,8 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
         shard.databases = databases;
         let part = lock(&process.manifest).parts.last().copied();
         if let Some(part) = part {
-            shard.open_log(Folder::of(&config).part(part.sequence, id.index()));
+            let folder = Folder::new(&process.disk, &config);
+            shard.open_log(folder.part(part.sequence, id.index()));
         }
     } else {
         let path = config.dir.join(&config.dbfilename);

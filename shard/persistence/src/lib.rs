@@ -12,8 +12,11 @@
 //!
 //! Nothing here knows of shards, connections or commands. A shard is a number.
 
+pub mod check;
 pub mod data_lock;
 pub mod deferred_truncate;
+pub mod disk;
+pub mod file_system;
 pub mod fsync_scheduler;
 pub mod log_file;
 pub mod manifest;
@@ -22,3 +25,5 @@ pub mod progress;
 pub mod recovery;
 pub mod redis_log;
 pub mod redis_manifest;
+pub mod rewriting;
+pub mod snapshot_file;

@@ -1,17 +1,21 @@
-//! Where logs end after a crash: in the middle of a record perhaps, and in transactions of which one file has a share and another has not.
+//! Where logs end after a crash: in the middle of a record perhaps, and in transactions of which one
+//! participant's file has a record and another's has not.
 //!
-//! Every file is cut back to where all is whole. A torn record goes; a transaction goes that lacks a share, with all behind it in the same
-//! file, which may take a share from another transaction, and so on until nothing more goes. What the same shard wrote into later parts builds
-//! on what is cut, and goes too. What is left is a consistent cut of history: whatever it contains, it contains everything that came before.
+//! Every file is cut back to where all is whole. A torn record goes. A transaction goes that lacks
+//! the record of a participant, with all behind it in the same file, which may take a record from
+//! another transaction, and so on until nothing more goes. What the same shard wrote into later
+//! parts builds on what is cut, and goes too. What is left is a consistent cut of history: whatever
+//! it contains, it contains everything that came before.
 //!
-//! Nothing is thrown away that could be read: where more goes than one torn record, it is kept in a file beside the log.
+//! Nothing is thrown away that could be read: where more goes than one torn record, it is kept in a
+//! file beside the log.
 //!
-//! A share takes some 50 bytes of memory here, and 150 at least in its file.
+//! A transaction's record takes some 50 bytes of memory here, and 150 at least in its file.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::hash::BuildHasher;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -19,8 +23,12 @@ use foldhash::quality::RandomState;
 use storage::aof::{Reader, Record, Stop, TRANSACTION};
 use storage::rdb::Damage;
 
+use crate::disk::{Access, Disk, open_log};
 use crate::manifest::{Folder, Part};
 use crate::progress::Progress;
+
+/// Bytes copied at a time from a log to the file that keeps what is cut off.
+const COPY_BYTES: u64 = 256 << 10;
 
 /// More than this is not one record that was being written.
 const TORN_BYTES_USUAL: u64 = 64 << 10;
@@ -32,11 +40,12 @@ pub struct Unreadable {
     pub damage: Damage,
 }
 
-/// A transaction over several shards, in the file of one of them.
-struct Share {
+/// A transaction over several shards, in the file of one participant.
+struct TransactionRecord {
     /// Where it begins.
     at: u64,
-    /// A hash of its name. That two in one log have the same is less likely than that the disk errs unnoticed.
+    /// A hash of the transaction's name. That two in one log have the same is less likely than that
+    /// the disk errs unnoticed.
     id: u64,
     /// Which of the file's lists of participants.
     participants: u32,
@@ -47,14 +56,15 @@ pub struct Tail {
     pub path: PathBuf,
     part: Part,
     shard: usize,
+    /// Bytes of the file.
     pub len: u64,
     /// Where the last whole record ends that stands in no unfinished group.
     whole: u64,
     /// Where what stays ends.
     pub end: u64,
     /// In the order of the file.
-    shares: Vec<Share>,
-    /// Where in `shares` a transaction is.
+    transactions: Vec<TransactionRecord>,
+    /// Where in `transactions` each is, by its id.
     places: HashMap<u64, u32, RandomState>,
     /// Lists of shards that take part in one transaction.
     participants: Vec<Vec<usize>>,
@@ -71,28 +81,37 @@ impl Tail {
         self.end < self.whole || self.cut_bytes() > TORN_BYTES_USUAL
     }
 
-    /// Cuts the file off at its end. What goes and could be read stands then behind what `kept` has already.
-    pub fn cut_off(&self, kept: &Path) -> io::Result<()> {
-        let mut file = File::options().read(true).write(true).open(&self.path)?;
+    /// Cuts the file off at its end, and syncs it. What goes and could be read is appended to the
+    /// file `kept` before.
+    pub fn cut_off(&self, disk: &dyn Disk, kept: &Path) -> io::Result<()> {
+        let file = disk.open(&self.path, Access::Change)?;
         if self.loses_records() {
-            file.seek(SeekFrom::Start(self.end))?;
-            let mut copy = File::options().create(true).append(true).open(kept)?;
-            io::copy(&mut (&file).take(self.cut_bytes()), &mut copy)?;
+            let copy = disk.open(kept, Access::Extend)?;
+            let mut to = copy.size()?;
+            let mut from = self.end;
+            while from < self.len {
+                let mut bytes = vec![0; (self.len - from).min(COPY_BYTES) as usize];
+                file.read_exact_at(&mut bytes, from)?;
+                copy.write_all_at(&bytes, to)?;
+                from += bytes.len() as u64;
+                to += bytes.len() as u64;
+            }
             copy.sync_all()?;
         }
-        file.set_len(self.end)?;
+        file.truncate(self.end)?;
         file.sync_all()
     }
 
-    /// The offset of a transaction's share.
-    fn share_at(&self, id: u64) -> Option<u64> {
+    /// Where in the file the record of a transaction is.
+    fn place_of(&self, id: u64) -> Option<u64> {
         let place = *self.places.get(&id)?;
-        self.shares.get(place as usize).map(|share| share.at)
+        self.transactions.get(place as usize).map(|it| it.at)
     }
 }
 
 /// Finds where each file of these parts is to end. Nothing is changed.
 pub fn find(folder: &Folder, parts: &[Part], progress: &Progress) -> Result<Vec<Tail>, Unreadable> {
+    let disk = &**folder.disk();
     let hasher = &RandomState::default();
     let mut tails: Vec<Tail> = Vec::new();
     for part in parts {
@@ -100,7 +119,8 @@ pub fn find(folder: &Folder, parts: &[Part], progress: &Progress) -> Result<Vec<
             let threads: Vec<_> = (0..part.shards)
                 .map(|shard| {
                     let path = folder.part(part.sequence, shard);
-                    scope.spawn(move || read(path, *part, shard, hasher.clone(), progress))
+                    let tail = Tail::of(path, *part, shard, hasher.clone());
+                    scope.spawn(move || tail.read(disk, progress))
                 })
                 .collect();
             let joined = threads.into_iter().map(|thread| thread.join());
@@ -127,41 +147,41 @@ fn panicked() -> Unreadable {
     }
 }
 
-/// Reads a file up to its end, and what transactions it has.
-fn read(
-    path: PathBuf,
-    part: Part,
-    shard: usize,
-    hasher: RandomState,
-    progress: &Progress,
-) -> Result<Tail, Unreadable> {
-    let mut tail = Tail {
-        path,
-        part,
-        shard,
-        len: 0,
-        whole: 0,
-        end: 0,
-        shares: Vec::new(),
-        places: HashMap::with_hasher(hasher),
-        participants: Vec::new(),
-    };
-    match tail.read(progress) {
-        Ok(()) => Ok(tail),
-        Err(damage) => Err(Unreadable {
-            path: tail.path,
-            damage,
-        }),
-    }
-}
-
 impl Tail {
-    fn read(&mut self, progress: &Progress) -> Result<(), Damage> {
-        let unreadable = |error: io::Error| Damage {
-            at: 0,
-            what: error.to_string(),
+    /// A file of which nothing is known yet.
+    fn of(path: PathBuf, part: Part, shard: usize, hasher: RandomState) -> Self {
+        Self {
+            path,
+            part,
+            shard,
+            len: 0,
+            whole: 0,
+            end: 0,
+            transactions: Vec::new(),
+            places: HashMap::with_hasher(hasher),
+            participants: Vec::new(),
+        }
+    }
+
+    /// Reads the file up to its end, and what transactions it has.
+    fn read(mut self, disk: &dyn Disk, progress: &Progress) -> Result<Self, Unreadable> {
+        let read = match open_log(disk, &self.path, 0) {
+            Ok(reader) => self.read_records(reader, progress),
+            Err(error) => Err(Damage {
+                at: 0,
+                what: error.to_string(),
+            }),
         };
-        let mut reader = Reader::open(&self.path).map_err(unreadable)?;
+        match read {
+            Ok(()) => Ok(self),
+            Err(damage) => Err(Unreadable {
+                path: self.path,
+                damage,
+            }),
+        }
+    }
+
+    fn read_records(&mut self, mut reader: Reader, progress: &Progress) -> Result<(), Damage> {
         self.len = reader.len();
         let mut done = progress.of_file();
         // Where the group begins that is open.
@@ -183,7 +203,7 @@ impl Tail {
                     b"EXEC" => group = None,
                     TRANSACTION => {
                         let begins = group.ok_or_else(|| damage("a share without MULTI"))?;
-                        self.note_share(begins, reader.args())
+                        self.note_transaction(begins, reader.args())
                             .ok_or_else(|| damage("a share of a transaction of nobody"))?;
                     }
                     _ => {}
@@ -199,7 +219,7 @@ impl Tail {
     }
 
     /// `PERCORE.TX id shard shard ...`. `None` where that is no list of shards that the part has.
-    fn note_share<'a>(
+    fn note_transaction<'a>(
         &mut self,
         at: u64,
         mut args: impl ExactSizeIterator<Item = &'a [u8]>,
@@ -219,8 +239,8 @@ impl Tail {
             self.participants.len() - 1
         });
         self.places
-            .insert(id, u32::try_from(self.shares.len()).ok()?);
-        self.shares.push(Share {
+            .insert(id, u32::try_from(self.transactions.len()).ok()?);
+        self.transactions.push(TransactionRecord {
             at,
             id,
             participants: u32::try_from(list).ok()?,
@@ -229,57 +249,67 @@ impl Tail {
     }
 }
 
-/// Cuts until every share that is left has all its fellows.
+/// Cuts until every transaction that is left has the records of all its participants.
 fn settle(tails: &mut [Tail]) {
-    // Shares behind these places are gone, and their fellows know it.
-    let mut told: Vec<usize> = tails.iter().map(|tail| tail.shares.len()).collect();
     for at in 0..tails.len() {
-        let lonely = tails[at].shares.iter().find(|share| {
-            let mut fellows = fellows(tails, at, share);
-            fellows.any(|fellow| tails[fellow].share_at(share.id).is_none())
-        });
-        if let Some(begins) = lonely.map(|share| share.at) {
+        if let Some(begins) = first_incomplete(tails, at) {
             tails[at].end = tails[at].end.min(begins);
         }
     }
+    // Of each file: records from this one on are gone, and their other participants are cut for it.
+    let mut settled: Vec<usize> = tails.iter().map(|tail| tail.transactions.len()).collect();
     let mut unsettled: Vec<usize> = (0..tails.len()).collect();
     while let Some(at) = unsettled.pop() {
         let end = tails[at].end;
-        let left = tails[at].shares.partition_point(|share| share.at < end);
-        let gone = left..std::mem::replace(&mut told[at], left).max(left);
-        let mut cuts: Vec<(usize, u64)> = Vec::new();
-        for share in &tails[at].shares[gone] {
-            for fellow in fellows(tails, at, share) {
-                cuts.extend(tails[fellow].share_at(share.id).map(|at| (fellow, at)));
-            }
-        }
-        if end < tails[at].len {
-            let (part, shard) = (tails[at].part.sequence, tails[at].shard);
-            let later = |tail: &Tail| tail.shard == shard && tail.part.sequence > part;
-            cuts.extend(
-                (0..tails.len())
-                    .filter(|it| later(&tails[*it]))
-                    .map(|it| (it, 0)),
-            );
-        }
-        for (fellow, end) in cuts {
-            if end < tails[fellow].end {
-                tails[fellow].end = end;
-                unsettled.push(fellow);
+        let left = tails[at].transactions.partition_point(|it| it.at < end);
+        let gone = left..std::mem::replace(&mut settled[at], left).max(left);
+        for (other, end) in cuts(tails, at, gone) {
+            if end < tails[other].end {
+                tails[other].end = end;
+                unsettled.push(other);
             }
         }
     }
 }
 
-/// The files of the same part that have the other shares.
-fn fellows<'a>(
+/// Where in a file the first transaction begins of which another participant has no record.
+fn first_incomplete(tails: &[Tail], at: usize) -> Option<u64> {
+    let mut transactions = tails[at].transactions.iter();
+    let incomplete = transactions.find(|transaction| {
+        let mut others = other_participants(tails, at, transaction);
+        others.any(|other| tails[other].place_of(transaction.id).is_none())
+    });
+    incomplete.map(|transaction| transaction.at)
+}
+
+/// Which other files end where, since the file `at` has been cut, and with it the `gone` ones of its
+/// transactions.
+fn cuts(tails: &[Tail], at: usize, gone: Range<usize>) -> Vec<(usize, u64)> {
+    let tail = &tails[at];
+    let mut cuts: Vec<(usize, u64)> = Vec::new();
+    for transaction in &tail.transactions[gone] {
+        for other in other_participants(tails, at, transaction) {
+            let place = tails[other].place_of(transaction.id);
+            cuts.extend(place.map(|place| (other, place)));
+        }
+    }
+    if tail.end < tail.len {
+        let is_later = |it: &Tail| it.shard == tail.shard && it.part.sequence > tail.part.sequence;
+        let later = (0..tails.len()).filter(|it| is_later(&tails[*it]));
+        cuts.extend(later.map(|it| (it, 0)));
+    }
+    cuts
+}
+
+/// The files of the same part that have the transaction's other records.
+fn other_participants<'a>(
     tails: &'a [Tail],
     at: usize,
-    share: &Share,
+    transaction: &TransactionRecord,
 ) -> impl Iterator<Item = usize> + use<'a> {
     let tail = &tails[at];
     let first = at - tail.shard;
-    let shards = &tail.participants[share.participants as usize];
+    let shards = &tail.participants[transaction.participants as usize];
     shards
         .iter()
         .filter(|shard| **shard != tail.shard)

@@ -7,12 +7,11 @@
 //! answered goes, since a reply waits until its transaction, and those before it in its file, are whole on disk (see `aof`).
 
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
-use storage::aof::{Reader, Record, Stop};
+use storage::aof::{Record, Stop};
 use storage::{Databases, DbIndex, Entry, Hash};
 use tracing::{info, warn};
 
@@ -21,6 +20,7 @@ use crate::loading;
 use crate::process::Process;
 use crate::slot::SlotMap;
 use config::Config;
+use persistence::disk::{Access, Disk, open_log};
 use persistence::manifest::{Folder, Manifest};
 use persistence::progress::Progress;
 use persistence::recovery::{self, Unreadable};
@@ -68,10 +68,12 @@ pub fn mend(
     config: &Config,
     progress: &Progress,
 ) -> Result<(), NotReplayed> {
+    let disk = &**folder.disk();
     let tails = recovery::find(folder, &manifest.parts, progress)?;
     for tail in &tails {
         // What is read now must not be lost to a later crash, when there are parts that build on it.
-        let synced = File::open(&tail.path).and_then(|file| file.sync_all());
+        let file = disk.open(&tail.path, Access::Read);
+        let synced = file.and_then(|file| file.sync_all());
         synced.map_err(|error| failed(&tail.path, 0, error.to_string()))?;
     }
     for tail in tails.iter().filter(|tail| tail.cut_bytes() > 0) {
@@ -94,7 +96,7 @@ pub fn mend(
             kept_in,
             "the end of this log was not written whole, and is cut off"
         );
-        tail.cut_off(&kept)
+        tail.cut_off(disk, &kept)
             .map_err(|error| failed(&tail.path, tail.end, error.to_string()))?;
     }
     Ok(())
@@ -132,7 +134,7 @@ pub fn replay(
         }
         side_by_side(process, &mut databases, |shard, databases| {
             let path = folder.part(part.sequence, shard);
-            replay_file(&path, config, databases, progress)?;
+            replay_file(&**folder.disk(), &path, config, databases, progress)?;
             match stray(databases, slots, shard) {
                 None => Ok(()),
                 Some(key) => {
@@ -231,12 +233,14 @@ pub fn hashes_with_deadlines(databases: &Databases) -> Vec<(DbIndex, Box<[u8]>)>
 
 /// Replays one file on the databases of the shard that wrote it.
 fn replay_file(
+    disk: &dyn Disk,
     path: &Path,
     config: &Config,
     databases: &mut Databases,
     progress: &Progress,
 ) -> Result<(), NotReplayed> {
-    let mut reader = Reader::open(path).map_err(|error| failed(path, 0, error.to_string()))?;
+    let reader = open_log(disk, path, 0);
+    let mut reader = reader.map_err(|error| failed(path, 0, error.to_string()))?;
     let mut done = progress.of_file();
     let mut player = Player::new(config, databases);
     loop {

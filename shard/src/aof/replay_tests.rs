@@ -16,14 +16,23 @@ use storage::{AccessPolicy, UnixMillis};
 use tempfile::TempDir;
 
 use super::*;
-use crate::check::{Verdict, check};
 use crate::executor::Driver;
 use crate::memory::Ledger;
 use crate::memory::undertaker::Undertaker;
 use crate::permitted::Permitted;
 use crate::process::{Allocator, LogControl, Outside};
 use config::IoDriver;
+use persistence::check::{self, Report, Verdict};
+use persistence::file_system::FileSystem;
 use persistence::manifest::Part;
+
+fn disk() -> Arc<dyn Disk> {
+    Arc::new(FileSystem)
+}
+
+fn check(config: &Config) -> Report {
+    check::check(&disk(), config, std::time::SystemTime::now())
+}
 
 /// How long `cargo test` searches.
 const SEARCH: Duration = Duration::from_secs(3);
@@ -228,7 +237,7 @@ impl Log {
             shards: 2,
             ..Config::default()
         };
-        std::fs::create_dir(Folder::of(&config).path()).expect("a folder");
+        std::fs::create_dir(Folder::new(&disk(), &config).path()).expect("a folder");
         Self {
             directory,
             config,
@@ -237,7 +246,7 @@ impl Log {
     }
 
     fn folder(&self) -> Folder {
-        Folder::of(&self.config)
+        Folder::new(&disk(), &self.config)
     }
 
     /// A part with these files.

@@ -179,7 +179,7 @@ pub fn reload(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         let dirty = world.shards.iter().map(|lent| lent.dirty);
         process.snapshots.now_saved(dirty);
     }
-    let file = loading::open_dump(&config).map_err(|error| failed(&error))?;
+    let file = loading::open_dump(&process, &config).map_err(|error| failed(&error))?;
     if !how.no_flush {
         for db in world.databases() {
             world.forget(db);
@@ -202,7 +202,7 @@ pub fn load_log(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> O
     }
     let process = world.process.clone();
     let config = process.current_config();
-    let folder = Folder::of(&config);
+    let folder = Folder::new(&process.disk, &config);
     let manifest = folder.read().map_err(|error| failed(&error))?;
     let manifest = manifest.unwrap_or_default();
     let loaded = aof::replay::replay(&folder, &manifest, &config, &process, &Progress::default())

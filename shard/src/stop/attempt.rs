@@ -22,7 +22,7 @@ use crate::mailbox::batch::{ClientToken, ReplyTo};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::slot::ShardId;
-use crate::snapshot::{self, NotBegun, lock};
+use crate::snapshot::{NotBegun, lock};
 use crate::stop::Stop;
 use config::ShutdownFlags;
 
@@ -143,7 +143,10 @@ impl Shard {
 
     /// Whether saving has a chance, as far as can be told before; if not, says why.
     fn could_end(&self, saves: bool, logs: bool) -> bool {
-        if saves && let Err(error) = snapshot::file::can_write(&self.config) {
+        if saves
+            && let Err(error) =
+                persistence::snapshot_file::can_write(&self.process.disk, &self.config)
+        {
             let dir = self.config.dir.display();
             error!(%error, %dir, "cannot write the last snapshot, so the server does not stop unless forced to");
             return false;

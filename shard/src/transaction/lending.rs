@@ -232,7 +232,7 @@ impl Shard {
                 if let Some(cut) = lent.cut {
                     self.walk_for(cut);
                     if let Some(part) = cut.part {
-                        let folder = Folder::of(&self.config);
+                        let folder = Folder::new(&self.process.disk, &self.config);
                         self.switch_log(folder.part(part.sequence, self.id.index()));
                     }
                 }
