@@ -335,3 +335,7 @@ fn closed_parts_are_whole(tails: &[Tail]) -> Result<(), Unreadable> {
         }),
     }
 }
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@ use monoio::buf::IoBuf;
 use persistence::log_file::{AppendFile, LogFile, Reach};
 use rustix::fs::OFlags;
 
-/// A file that is written through the shard's ring.
+/// A file of the log.
 pub struct RingFile {
     ring: monoio::fs::File,
     /// The same file, whose writes are on disk when they are done.
@@ -41,8 +41,8 @@ impl AppendFile for RingFile {
         self.ring.sync_data().await
     }
 
-    fn cut(&self, len: u64) -> io::Result<()> {
-        self.direct.set_len(len)
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        self.direct.set_len(size)
     }
 }
 

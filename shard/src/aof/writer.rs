@@ -131,7 +131,7 @@ async fn write(shard: &RefCell<Shard>, open: &Open, mut bytes: Vec<u8>) {
         shard.config.appendfsync
     };
     match policy {
-        AppendFsync::Always if open.is_safe() => {
+        AppendFsync::Always if open.is_durable() => {
             let mut shard = shard.borrow_mut();
             let written = shard.log.written;
             shard.log_is_synced(written);
