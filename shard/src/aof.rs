@@ -32,7 +32,6 @@ pub mod commits;
 pub mod gates;
 pub mod import;
 pub mod journal;
-pub mod not_started;
 pub mod player;
 pub mod replay;
 mod ring_file;
@@ -59,7 +58,7 @@ use crate::shard::Shard;
 use crate::slot::ShardId;
 use crate::transaction::locks::ItemId;
 use config::AppendFsync;
-use persistence::fsync_scheduler::Groups;
+use persistence::fsync_scheduler::GroupSizes;
 use persistence::log_file::LogFile;
 use persistence::manifest::Manifest;
 
@@ -112,7 +111,7 @@ pub struct Log {
     /// Somebody waits for all that was said to be written.
     hurries: bool,
     /// How many commands were written together lately.
-    groups: Groups,
+    groups: GroupSizes,
     /// What was last to be written or synced was not.
     pub failed: bool,
     /// How far the journal told of commands when output was last held against it.
@@ -270,7 +269,7 @@ impl Shard {
             && !log.hurries
             && !self.ends()
             && log.steps.is_empty()
-            && self.process.pace.others_are_at_it()
+            && self.process.fsync_scheduler.is_syncing()
             && log.groups.is_few(journal.waiting_commands())
             && log.gathers.is_none_or(|since| since.elapsed() < GATHER_FOR)
     }

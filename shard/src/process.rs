@@ -29,7 +29,7 @@ use config::{Config, LogLevel};
 use persistence::data_lock::DataLocks;
 use persistence::disk::Disk;
 use persistence::file_system::FileSystem;
-use persistence::fsync_scheduler::Pace;
+use persistence::fsync_scheduler::FsyncScheduler;
 use persistence::manifest::Manifest;
 use persistence::progress::Progress;
 
@@ -108,7 +108,7 @@ pub struct Process {
     /// Which transactions no crash can take any more.
     pub(crate) commits: Commits,
     /// Which shards' logs are being synced.
-    pub(crate) pace: Pace,
+    pub(crate) fsync_scheduler: FsyncScheduler,
     /// How far loading has come.
     pub progress: Progress,
     /// The files of the append-only log.
@@ -188,7 +188,7 @@ impl Process {
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
             commits: Commits::new(slots.shards()),
-            pace: Pace::new(slots.shards()),
+            fsync_scheduler: FsyncScheduler::new(slots.shards()),
             progress: Progress::default(),
             manifest: Mutex::default(),
             delivered: Mutex::default(),

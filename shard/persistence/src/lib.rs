@@ -8,7 +8,8 @@
 //!   shard's file is synced when.
 //! - [`manifest`] names the files of the log; [`rewriting`] puts a new snapshot and new files in
 //!   their place, and what is not named any more goes by [`deferred_truncate`].
-//! - [`recovery`] finds where log files end after a crash.
+//! - [`recovery`] finds where log files end after a crash, and cuts them off there;
+//!   [`not_started`] says why a log cannot be gone on with.
 //! - [`redis_log`] finds a log that Redis wrote, by [`redis_manifest`].
 //! - [`check`] tells what is in the files; [`progress`] tells how far loading has come.
 //! - [`data_lock`] keeps two servers from writing the same files.
@@ -24,6 +25,7 @@ pub mod fsync_scheduler;
 pub mod log_file;
 pub mod manifest;
 pub mod memory_disk;
+pub mod not_started;
 pub mod page_cache;
 pub mod progress;
 pub mod recovery;

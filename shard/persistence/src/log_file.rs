@@ -1,5 +1,5 @@
-//! One file of the append-only log on a disk that may fail: what counts as written, what as durable,
-//! and what is done again.
+//! One file of the append-only log on a disk that may fail: what counts as written, what as
+//! durable, and what is done again.
 //!
 //! - A write may take a part of what it was given, or nothing. The file is then cut back to the end
 //!   of the last whole write, so that whoever reads it meanwhile, or after a crash, finds no half
@@ -14,9 +14,9 @@
 //!   syncing are one operation (`O_DSYNC`): each that the shard's ring hands to a thread of the
 //!   kernel costs two switches. One that fails is done again whole.
 //!
-//! Redis ends its process after a failed sync under `appendfsync always`, and under `everysec` takes
-//! the next good one for an answer. We refuse writes and go on trying: a process that ends takes the
-//! data with it that only it has, and reads can go on.
+//! Redis ends its process after a failed sync under `appendfsync always`, and under `everysec`
+//! takes the next good one for an answer. We refuse writes and go on trying: a process that ends
+//! takes the data with it that only it has, and reads can go on.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -42,7 +42,8 @@ pub enum Reach {
 
 /// A file as a log writes it: at its end, from one task.
 pub trait AppendFile {
-    /// Writes some of what stands in `bytes` from `from` on to the place `at`, and returns how much.
+    /// Writes some of what stands in `bytes` from `from` on to the place `at`, and returns how
+    /// much.
     fn write_at(
         &self,
         bytes: Vec<u8>,
@@ -134,8 +135,8 @@ impl<F: AppendFile> LogFile<F> {
     }
 
     /// Appends all of `bytes` or nothing: the system has them when this returns. With
-    /// `until_synced` they are kept until a sync has made them durable. Not while [`Self::write`] is
-    /// under way.
+    /// `until_synced` they are kept until a sync has made them durable. Not while [`Self::write`]
+    /// is under way.
     pub fn append(&self, bytes: &[u8], until_synced: bool) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
         let mut done = 0;
@@ -157,8 +158,8 @@ impl<F: AppendFile> LogFile<F> {
         Ok(())
     }
 
-    /// Appends all of `bytes` or nothing, and gives them back. With [`Reach::Disk`] they are durable
-    /// then, if all before them was.
+    /// Appends all of `bytes` or nothing, and gives them back. With [`Reach::Disk`] they are
+    /// durable then, if all before them was.
     pub async fn write(&self, bytes: Vec<u8>, reach: Reach) -> (io::Result<()>, Vec<u8>) {
         let (at, durable) = {
             let state = self.state.borrow();

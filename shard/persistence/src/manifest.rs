@@ -3,7 +3,7 @@
 //! ```text
 //! percore append-only log 1
 //! base NAME                     a snapshot that comes first, where there is one
-//! part SEQUENCE shards COUNT    then the log files NAME.SEQUENCE.SHARD.aof, one for each shard that wrote
+//! part SEQUENCE shards COUNT    then the log files NAME.SEQUENCE.SHARD.aof, one for each shard
 //! part ...
 //! ```
 //!
@@ -169,13 +169,15 @@ impl Folder {
         self.disk.sync_folder(&self.path)
     }
 
-    /// Where what is cut off a log file is kept. [`Self::tidy`] leaves it to whoever runs the server.
+    /// Where what is cut off a log file is kept. [`Self::tidy`] leaves it to whoever runs the
+    /// server.
     pub fn kept(&self, log: &Path) -> PathBuf {
         let name = log.file_name().unwrap_or_default().to_string_lossy();
         self.path.join(format!("cut-off.{name}"))
     }
 
-    /// Tells `progress` what loading all of it comes to. `shards` is the number of them where no part says another.
+    /// Tells `progress` what loading all of it comes to. `shards` is the number of them where no
+    /// part says another.
     pub fn expect(
         &self,
         manifest: &Manifest,

@@ -32,8 +32,8 @@ pub enum Fault {
     Works,
     /// Fails with nothing done: a write for want of room (ENOSPC), a sync for the device (EIO).
     Fails,
-    /// A write takes no more than so many bytes, and the next call fails. A sync brings no more than
-    /// so many writes to the disk, and fails.
+    /// A write takes no more than so many bytes, and the next call fails. A sync brings no more
+    /// than so many writes to the disk, and fails.
     Short(usize),
 }
 

@@ -1,5 +1,5 @@
-//! Where logs end after a crash: in the middle of a record perhaps, and in transactions of which one
-//! participant's file has a record and another's has not.
+//! Where logs end after a crash: in the middle of a record perhaps, and in transactions of which
+//! one participant's file has a record and another's has not.
 //!
 //! Every file is cut back to where all is whole. A torn record goes. A transaction goes that lacks
 //! the record of a participant, with all behind it in the same file, which may take a record from
@@ -19,12 +19,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use config::Config;
 use foldhash::quality::RandomState;
 use storage::aof::{Reader, Record, Stop, TRANSACTION};
 use storage::rdb::Damage;
+use tracing::warn;
 
 use crate::disk::{Access, Disk, open_log};
-use crate::manifest::{Folder, Part};
+use crate::manifest::{Folder, Manifest, Part};
+use crate::not_started::NotReplayed;
 use crate::progress::Progress;
 
 /// Bytes copied at a time from a log to the file that keeps what is cut off.
@@ -135,6 +138,53 @@ pub fn find(folder: &Folder, parts: &[Part], progress: &Progress) -> Result<Vec<
     settle(&mut tails);
     closed_parts_are_whole(&tails)?;
     Ok(tails)
+}
+
+/// Syncs the log files that `manifest` names, and cuts them back to where all is whole.
+///
+/// # Errors
+/// Where the end of a file cannot be found, or may not be cut off: `aof-load-truncated no`.
+pub fn mend(
+    folder: &Folder,
+    manifest: &Manifest,
+    config: &Config,
+    progress: &Progress,
+) -> Result<(), NotReplayed> {
+    let disk = &**folder.disk();
+    let tails = find(folder, &manifest.parts, progress)?;
+    for tail in &tails {
+        // What is read now must not be lost to a later crash, when there are parts that build on
+        // it.
+        let file = disk.open(&tail.path, Access::Read);
+        let synced = file.and_then(|file| file.sync_all());
+        synced.map_err(|error| NotReplayed::new(&tail.path, 0, error.to_string()))?;
+    }
+    for tail in tails.iter().filter(|tail| tail.cut_bytes() > 0) {
+        let bytes = tail.cut_bytes();
+        if !config.aof_load_truncated {
+            let what = format!(
+                "its last {bytes} bytes are not whole; start with --aof-load-truncated yes to cut \
+                 them off"
+            );
+            return Err(NotReplayed::new(&tail.path, tail.end, what));
+        }
+        let kept = folder.kept(&tail.path);
+        let kept_in = if tail.loses_records() {
+            kept.display().to_string()
+        } else {
+            String::new()
+        };
+        warn!(
+            file = %tail.path.display(),
+            bytes,
+            at = tail.end,
+            kept_in,
+            "the end of this log was not written whole, and is cut off"
+        );
+        tail.cut_off(disk, &kept)
+            .map_err(|error| NotReplayed::new(&tail.path, tail.end, error.to_string()))?;
+    }
+    Ok(())
 }
 
 fn panicked() -> Unreadable {
@@ -282,8 +332,8 @@ fn first_incomplete(tails: &[Tail], at: usize) -> Option<u64> {
     incomplete.map(|transaction| transaction.at)
 }
 
-/// Which other files end where, since the file `at` has been cut, and with it the `gone` ones of its
-/// transactions.
+/// Which other files end where, since the file `at` has been cut, and with it the `gone` ones of
+/// its transactions.
 fn cuts(tails: &[Tail], at: usize, gone: Range<usize>) -> Vec<(usize, u64)> {
     let tail = &tails[at];
     let mut cuts: Vec<(usize, u64)> = Vec::new();
@@ -316,7 +366,8 @@ fn other_participants<'a>(
         .map(move |shard| first + shard)
 }
 
-/// A part that one with another number of shards follows was whole when that was begun: by a start, which reads all and makes it safe first.
+/// A part that one with another number of shards follows was whole when that was begun: by a start,
+/// which reads all and makes it durable first.
 fn closed_parts_are_whole(tails: &[Tail]) -> Result<(), Unreadable> {
     let closed = |tail: &Tail| {
         let next = tails

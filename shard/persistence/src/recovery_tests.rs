@@ -211,8 +211,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// Whatever is written, fails and is lost: what was synced, with all that it depends on, is
-    /// there after a loss of power, and what was written after the end of the process alone. What is
-    /// left ends behind a whole record, and is cut no further when it is read again.
+    /// there after a loss of power, and what was written after the end of the process alone. What
+    /// is left ends behind a whole record, and is cut no further when it is read again.
     #[test]
     fn what_is_durable_is_recovered(seed: u64, shards in 1..4usize, steps in 0..80usize) {
         let random = &mut Rng::with_seed(seed);
@@ -221,9 +221,12 @@ proptest! {
             world.step(random);
         }
         let power_goes = random.bool();
-        let kept = world.shards.iter().map(|shard| match power_goes {
-            true => shard.synced,
-            false => shard.file.bytes(),
+        let kept = world.shards.iter().map(|shard| {
+            if power_goes {
+                shard.synced
+            } else {
+                shard.file.bytes()
+            }
         });
         let least = world.must_be_left(kept.collect());
         if power_goes {

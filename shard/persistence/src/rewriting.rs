@@ -6,8 +6,13 @@
 //! manifest names it in their place, and they are removed.
 
 use std::io;
+use std::path::PathBuf;
+
+use config::Config;
+use tracing::info;
 
 use crate::manifest::{Folder, Manifest, Part};
+use crate::snapshot_file::dump_path;
 
 /// What a snapshot is the beginning of.
 #[derive(Clone, Debug)]
@@ -65,7 +70,7 @@ impl NewBase {
     }
 
     /// Where the base is to be written.
-    pub fn path(&self) -> std::path::PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.folder.base(&self.name)
     }
 
@@ -99,12 +104,29 @@ fn next_sequence(folder: &Folder, known: &Manifest, least: u64) -> io::Result<u6
     Ok(sequences.map(Manifest::next_sequence).fold(least, u64::max))
 }
 
+/// Begins a log with the snapshot, where there is one, so that turning the log on loses nothing.
+/// Returns its manifest, which does not stand on disk yet.
+pub fn begin_with_dump(folder: &Folder, config: &Config) -> io::Result<Manifest> {
+    let mut manifest = Manifest::default();
+    let snapshot = dump_path(config);
+    if folder.disk().exists(&snapshot) {
+        let name = folder.base_name(0);
+        info!(
+            snapshot = %snapshot.display(),
+            "there is no append-only log yet: it begins with the snapshot"
+        );
+        folder.create()?;
+        folder.disk().copy(&snapshot, &folder.base(&name))?;
+        manifest.base = Some(name);
+    }
+    Ok(manifest)
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use config::Config;
     use fastrand::Rng;
     use storage::rdb::Part as RdbPart;
 

@@ -11,9 +11,8 @@ use storage::Databases;
 use storage::aof::{Record, Stop};
 use tracing::{info, warn};
 
-use crate::aof::not_started::NotStarted;
 use crate::aof::player::Player;
-use crate::aof::replay::{NotReplayed, distribute, failed};
+use crate::aof::replay::distribute;
 use crate::loading;
 use crate::process::Process;
 use crate::slot::SlotMap;
@@ -21,6 +20,7 @@ use crate::snapshot;
 use config::Config;
 use persistence::disk::open_log;
 use persistence::manifest::{Folder, Manifest, Part};
+use persistence::not_started::{NotReplayed, NotStarted};
 use persistence::redis_log::{RedisLog, RedisTail, begins_with_snapshot};
 
 /// Loads `log` and begins a log of percore's with what it holds. Returns each shard's databases,
@@ -85,16 +85,16 @@ fn load(
     let mut from = 0;
     let disk = &*process.disk;
     let begins = begins_with_snapshot(disk, path);
-    if begins.map_err(|error| failed(path, 0, error.to_string()))? {
+    if begins.map_err(|error| NotReplayed::new(path, 0, error.to_string()))? {
         let (one, progress) = (SlotMap::new(1), &process.progress);
         from = loading::load_part(path, config, databases, one, 0, process, progress)
-            .map_err(|error| failed(&error.path, error.damage.at, error.damage.what))?;
+            .map_err(|error| NotReplayed::new(&error.path, error.damage.at, error.damage.what))?;
     }
-    let tail =
-        RedisTail::find(disk, path, from).map_err(|damage| failed(path, damage.0, damage.1))?;
+    let tail = RedisTail::find(disk, path, from)
+        .map_err(|damage| NotReplayed::new(path, damage.0, damage.1))?;
     if tail.torn_bytes() > 0 {
         if !log.may_be_torn(path) || !config.aof_load_truncated {
-            return Err(failed(path, tail.end, tail.refusal(config)));
+            return Err(NotReplayed::new(path, tail.end, tail.refusal(config)));
         }
         warn!(
             file = %path.display(),
@@ -115,7 +115,7 @@ fn replay(
     process: &Process,
 ) -> Result<(), NotReplayed> {
     let reader = open_log(&*process.disk, path, range.start);
-    let mut reader = reader.map_err(|error| failed(path, 0, error.to_string()))?;
+    let mut reader = reader.map_err(|error| NotReplayed::new(path, 0, error.to_string()))?;
     let mut done = process.progress.of_file();
     // Nothing expires on the way: Redis recorded as DEL what had. A file begins with the first
     // database.
@@ -135,10 +135,14 @@ fn replay(
                 } else {
                     player.play(&reader)
                 };
-                played.map_err(|what| failed(path, at, what))?;
+                played.map_err(|what| NotReplayed::new(path, at, what))?;
             }
-            Err(Stop::Torn { at }) => return Err(failed(path, at, "the end comes too early")),
-            Err(Stop::Damaged(damage)) => return Err(failed(path, damage.at, damage.what)),
+            Err(Stop::Torn { at }) => {
+                return Err(NotReplayed::new(path, at, "the end comes too early"));
+            }
+            Err(Stop::Damaged(damage)) => {
+                return Err(NotReplayed::new(path, damage.at, damage.what));
+            }
         }
     }
     Ok(())

@@ -53,9 +53,9 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             Some(Step::Write(bytes)) => {
                 if let Some(open) = &open {
                     let process = shard.borrow().process.clone();
-                    process.pace.begins();
+                    process.fsync_scheduler.begin();
                     write(&shard, open, bytes).await;
-                    shard.borrow_mut().wake_logs(process.pace.ends());
+                    shard.borrow_mut().wake_logs(process.fsync_scheduler.end());
                 }
             }
             None => {
@@ -72,7 +72,7 @@ async fn gather(shard: &RefCell<Shard>) {
     poll_fn(|cx| {
         let mut shard = shard.borrow_mut();
         if shard.log.awaits_disk {
-            shard.process.pace.waits(shard.id.index());
+            shard.process.fsync_scheduler.wait(shard.id.index());
         }
         if !shard.effects.journal.has_more() || !shard.may_gather() {
             return Poll::Ready(());

@@ -1,4 +1,5 @@
-//! The files of snapshots, on threads of their own: where they are made, how they begin, and what happens when one is whole.
+//! The files of snapshots, on threads of their own: where they are made, how they begin, and what
+//! happens when one is whole.
 
 use std::io;
 use std::path::Path;
@@ -29,7 +30,8 @@ fn create(process: &Process, config: &Config, name: &Path) -> io::Result<Snapsho
     SnapshotFile::create(&process.disk, config, name, &header)
 }
 
-/// Writes a snapshot at once, of databases that nobody changes meanwhile. One that is being written of them is not disturbed.
+/// Writes a snapshot at once, of databases that nobody changes meanwhile. One that is being written
+/// of them is not disturbed.
 pub fn save_now<'a>(
     process: &Process,
     config: &Config,
@@ -53,8 +55,9 @@ pub fn save_as<'a>(
     file.publish()
 }
 
-/// What the kernel gives others, where they want it, is ten times as much. With one shard that took a GET beside a snapshot from 3 to 5 ms at p99.9 to
-/// 2 to 3, and the snapshot from 3 s to 4. 19 gained nothing more.
+/// What the kernel gives others, where they want it, is ten times as much. With one shard that took
+/// a GET beside a snapshot from 3 to 5 ms at p99.9 to 2 to 3, and the snapshot from 3 s to 4. 19
+/// gained nothing more.
 const NICE: i32 = 10;
 
 pub(crate) fn terms(config: &Config) -> Terms {
@@ -65,7 +68,8 @@ pub(crate) fn terms(config: &Config) -> Terms {
     }
 }
 
-/// Begins to write a file: makes ready for it, says so to shard 0, writes the pieces of so many keyspaces as they come, and gives it its name.
+/// Begins to write a file: makes ready for it, says so to shard 0, writes the pieces of so many
+/// keyspaces as they come, and gives it its name.
 pub(crate) fn spawn(
     process: &Arc<Process>,
     config: &Arc<Config>,
@@ -90,7 +94,8 @@ pub(crate) fn spawn(
     Ok(Writer { pieces, thread })
 }
 
-/// Lets the thread that calls it wait for all others: where shards and clients want the cores, they are not to wait for a file.
+/// Lets the thread that calls it wait for all others: where shards and clients want the cores, they
+/// are not to wait for a file.
 pub(crate) fn give_way() {
     // Without a process it is the thread.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
