@@ -35,7 +35,9 @@ pub enum Verdict {
 /// What was found: lines to read, and what they come to.
 #[derive(Default)]
 pub struct Report {
+    /// Lines to print.
     pub text: String,
+    /// The worst of what was found.
     pub verdict: Verdict,
 }
 

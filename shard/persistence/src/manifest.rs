@@ -26,6 +26,7 @@ const FIRST_LINE: &str = "percore append-only log 1";
 /// Log files that were written side by side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {
+    /// Its number: greater than that of every part before it.
     pub sequence: u64,
     /// Shards there were, and so files.
     pub shards: usize,
@@ -34,7 +35,9 @@ pub struct Part {
 /// What the manifest says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Manifest {
+    /// The snapshot that comes first: a file's name in the folder.
     pub base: Option<String>,
+    /// The parts that follow it, in the order of their numbers.
     pub parts: Vec<Part>,
 }
 

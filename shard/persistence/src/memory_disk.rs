@@ -1,11 +1,11 @@
 //! A model of a disk, for tests: it fails as it is told to, and remembers what a loss of power
 //! leaves.
 //!
-//! It is as bad as Linux on real hardware. Bytes are safe after a sync of their file, names after a
-//! sync of their folder. After a sync that failed the system still shows what was written, the disk
-//! has lost it, and the next sync says that all is well. What is not synced when the power goes is
-//! there up to some byte of some write, with or without zeros behind that, and names are there up
-//! to some change.
+//! It is as bad as Linux on real hardware. Bytes are durable after a sync of their file, names
+//! after a sync of their folder. After a sync that failed the system still shows what was written,
+//! the disk has lost it, and the next sync says that all is well. What is not synced when the power
+//! goes is there up to some byte of some write, with or without zeros behind that, and names are
+//! there up to some change.
 
 mod file;
 

@@ -44,6 +44,7 @@ pub struct LoadingStatus {
     pub total_bytes: u64,
     /// Bytes of them that are loaded, where files that are read twice count once.
     pub loaded_bytes: u64,
+    /// From 0 to 100.
     pub percent: f64,
     /// Seconds that the rest takes at the speed so far; 1 before anything is read.
     pub seconds_left: u64,

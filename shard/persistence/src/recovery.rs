@@ -39,7 +39,9 @@ const TORN_BYTES_USUAL: u64 = 64 << 10;
 /// A file whose end cannot be found.
 #[derive(Debug)]
 pub struct Unreadable {
+    /// The file.
     pub path: PathBuf,
+    /// What is wrong with it.
     pub damage: Damage,
 }
 
@@ -56,6 +58,7 @@ struct TransactionRecord {
 
 /// One file and its end.
 pub struct Tail {
+    /// The file.
     pub path: PathBuf,
     part: Part,
     shard: usize,

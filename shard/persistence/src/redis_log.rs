@@ -21,6 +21,7 @@ const SNAPSHOT_MAGIC: &[u8] = b"REDIS";
 /// The files of a log of Redis's, in the order in which they are to be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RedisLog {
+    /// Their paths.
     pub files: Vec<PathBuf>,
 }
 
