@@ -31,17 +31,10 @@
 pub mod commits;
 pub mod gates;
 pub mod import;
-pub mod log_file;
-pub mod manifest;
-pub mod not_started;
-mod outlived;
-pub mod pace;
 pub mod player;
-pub mod redis_log;
-mod redis_manifest;
 pub mod replay;
+mod ring_file;
 pub mod start;
-pub mod tails;
 pub mod writer;
 
 use std::collections::VecDeque;
@@ -55,9 +48,7 @@ use tracing::{error, info};
 
 use crate::aof::commits::Settled;
 use crate::aof::gates::Gate;
-use crate::aof::log_file::{LogFile, RingFile};
-use crate::aof::manifest::Manifest;
-use crate::aof::pace::Groups;
+use crate::aof::ring_file::RingFile;
 use crate::blocking::acks::SyncWait;
 use crate::local_waker::LocalWaker;
 use crate::mailbox::message::Message;
@@ -69,6 +60,9 @@ use engine::message::LockRequest;
 use engine::slot::ShardId;
 use engine::transaction::commit::Awaited;
 use engine::transaction::locks::ItemId;
+use persistence::fsync_scheduler::GroupSizes;
+use persistence::log_file::LogFile;
+use persistence::manifest::Manifest;
 
 /// So long at most what is said waits for the sync of others to end, give or take the timer's own
 /// millisecond.
@@ -119,7 +113,7 @@ pub struct Log {
     /// Somebody waits for all that was said to be written.
     hurries: bool,
     /// How many commands were written together lately.
-    groups: Groups,
+    groups: GroupSizes,
     /// What was last to be written or synced was not.
     pub failed: bool,
     /// Who is lent all there is once all that is said is written.
@@ -268,7 +262,7 @@ impl Shard {
             && !log.hurries
             && !self.ends()
             && log.steps.is_empty()
-            && self.process.pace.others_are_at_it()
+            && self.process.fsync_scheduler.is_syncing()
             && log.groups.is_few(journal.waiting_commands())
             && log.gathers.is_none_or(|since| since.elapsed() < GATHER_FOR)
     }
@@ -279,9 +273,9 @@ impl Shard {
     }
 
     /// A sync has ended, for which these have waited.
-    fn wake_logs(&mut self, waiting: impl Iterator<Item = ShardId>) {
+    fn wake_logs(&mut self, waiting: impl Iterator<Item = usize>) {
         let own = self.engine.id;
-        for shard in waiting.filter(|it| *it != own) {
+        for shard in waiting.map(ShardId::new).filter(|it| *it != own) {
             self.begin_turn();
             self.send(shard, Message::Visit(Box::new(Shard::go_on_with_log)));
         }

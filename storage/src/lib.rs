@@ -32,6 +32,7 @@ mod rank_leaf;
 mod rank_tree;
 mod ranked;
 pub mod rdb;
+pub mod read_at;
 mod region;
 mod segment;
 pub mod set;

@@ -5,10 +5,8 @@ use engine::transaction::coordinator::{Held, Scopes};
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 
-use crate::aof::manifest::Folder;
 use crate::client::Client;
 use crate::dispatch::handler::Answer;
-use crate::loading::progress::Progress;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::snapshot::{NotBegun, Until};
@@ -17,6 +15,8 @@ use engine::commands::options::is;
 use engine::effect::{Effect, What};
 use engine::error::{Error, Outcome};
 use engine::transaction::world::World;
+use persistence::manifest::Folder;
+use persistence::progress::Progress;
 
 const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
 
@@ -186,7 +186,7 @@ pub fn reload(
         let dirty = world.shards.iter().map(|lent| lent.dirty);
         process.snapshots.now_saved(dirty);
     }
-    let file = loading::open_dump(&config).map_err(|error| failed(&error))?;
+    let file = loading::open_dump(&process, &config).map_err(|error| failed(&error))?;
     if !how.no_flush {
         for db in world.databases() {
             world.forget(db);
@@ -213,7 +213,7 @@ pub fn load_log(
         return Err(failed(&"the log cannot be written"));
     }
     let config = process.current_config();
-    let folder = Folder::of(&config);
+    let folder = Folder::new(&process.disk, &config);
     let manifest = folder.read().map_err(|error| failed(&error))?;
     let manifest = manifest.unwrap_or_default();
     let loaded = aof::replay::replay(&folder, &manifest, &config, process, &Progress::default())

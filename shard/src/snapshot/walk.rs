@@ -20,11 +20,11 @@ use engine::journal::LogSwitch;
 use engine::transaction::coordinator::{Held, Scopes};
 use engine::transaction::world::Cut;
 
-use crate::aof::manifest::Folder;
 use crate::snapshot::{Aim, KEYS_PER_STEP, NotBegun, UnderWay, Until, Waiting, lock};
 use crate::turn;
 use config::Config;
 use engine::transaction::world::Lent;
+use persistence::manifest::Folder;
 
 /// The reply to BGSAVE, when the instant of its snapshot has been.
 const STARTED: &[u8] = b"+Background saving started\r\n";
@@ -119,7 +119,7 @@ impl Shard {
         if let Some(cut) = cut {
             self.walk_for(cut);
             if let (Some(sequence), Some(switch)) = (cut.part, switch) {
-                let folder = Folder::of(&self.engine.config);
+                let folder = Folder::new(&self.process.disk, &self.engine.config);
                 let path = folder.part(sequence, self.engine.id.index());
                 self.switch_log(path, switch);
             }

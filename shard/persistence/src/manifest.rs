@@ -3,27 +3,30 @@
 //! ```text
 //! percore append-only log 1
 //! base NAME                     a snapshot that comes first, where there is one
-//! part SEQUENCE shards COUNT    then the log files NAME.SEQUENCE.SHARD.aof, one for each shard that wrote
+//! part SEQUENCE shards COUNT    then the log files NAME.SEQUENCE.SHARD.aof, one for each shard
 //! part ...
 //! ```
 //!
-//! It is replaced whole: written beside, synced, renamed, the folder synced. A part is named here before its first record is written, and
-//! what is no longer named is removed after.
+//! It is replaced whole: written beside, synced, renamed, the folder synced. A part is named here
+//! before its first record is written, and what is no longer named is removed after.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::aof::outlived::Outlived;
-use crate::aof::redis_manifest;
-use crate::loading::progress::Progress;
 use config::Config;
+
+use crate::deferred_truncate::DeferredTruncate;
+use crate::disk::{Access, Disk, folder_of, read_text};
+use crate::progress::Progress;
+use crate::redis_manifest;
 
 const FIRST_LINE: &str = "percore append-only log 1";
 
 /// Log files that were written side by side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {
+    /// Its number: greater than that of every part before it.
     pub sequence: u64,
     /// Shards there were, and so files.
     pub shards: usize,
@@ -32,30 +35,42 @@ pub struct Part {
 /// What the manifest says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Manifest {
+    /// The snapshot that comes first: a file's name in the folder.
     pub base: Option<String>,
+    /// The parts that follow it, in the order of their numbers.
     pub parts: Vec<Part>,
 }
 
 /// Where a log's files are.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Folder {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     /// What their names begin with.
     name: String,
 }
 
 impl Folder {
-    pub fn of(config: &Config) -> Self {
+    /// The folder of a server with this configuration, on `disk`. It need not be there yet.
+    pub fn new(disk: &Arc<dyn Disk>, config: &Config) -> Self {
         Self {
+            disk: disk.clone(),
             path: config.dir.join(&config.appenddirname),
             name: config.appendfilename.clone(),
         }
     }
 
+    /// What the folder lies on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// The folder's own path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The path of the manifest.
     pub fn manifest(&self) -> PathBuf {
         self.path.join(format!("{}.manifest", self.name))
     }
@@ -78,7 +93,7 @@ impl Folder {
 
     /// What there is; `None` where there is no log of percore's.
     pub fn read(&self) -> io::Result<Option<Manifest>> {
-        match fs::read_to_string(self.manifest()) {
+        match read_text(&*self.disk, &self.manifest()) {
             Ok(text) if redis_manifest::is_redis(&text) => Ok(None),
             Ok(text) => Manifest::parse(&text).map(Some).ok_or_else(|| {
                 let what = format!(
@@ -92,32 +107,31 @@ impl Folder {
         }
     }
 
-    /// Makes the folder, where there is none, so that it outlasts a loss of power.
-    pub fn make(&self) -> io::Result<()> {
-        if self.path.is_dir() {
+    /// Creates the folder, where there is none, so that it outlasts a loss of power.
+    pub fn create(&self) -> io::Result<()> {
+        if self.disk.is_folder(&self.path) {
             return Ok(());
         }
-        fs::create_dir_all(&self.path)?;
-        let parent = self.path.parent().unwrap_or(Path::new("."));
-        File::open(parent)?.sync_all()
+        self.disk.create_folder(&self.path)?;
+        self.disk.sync_folder(folder_of(&self.path))
     }
 
     /// Puts `manifest` in the place of the one there is. Where that was Redis's, the files of the
     /// folder are kept in another one, which is returned: nobody but Redis can read them later.
     pub fn write(&self, manifest: &Manifest) -> io::Result<Option<PathBuf>> {
-        self.make()?;
-        let before = fs::read_to_string(self.manifest()).unwrap_or_default();
+        self.create()?;
+        let before = read_text(&*self.disk, &self.manifest()).unwrap_or_default();
         let kept_in = if redis_manifest::is_redis(&before) {
             Some(self.keep_files_of_redis(&before)?)
         } else {
             None
         };
         let temporary = self.path.join(format!("{}.manifest.new", self.name));
-        let mut file = File::create(&temporary)?;
-        file.write_all(manifest.text().as_bytes())?;
+        let file = self.disk.open(&temporary, Access::Replace)?;
+        file.write_all_at(manifest.text().as_bytes(), 0)?;
         file.sync_all()?;
-        fs::rename(temporary, self.manifest())?;
-        File::open(&self.path)?.sync_all()?;
+        self.disk.rename(&temporary, &self.manifest())?;
+        self.disk.sync_folder(&self.path)?;
         Ok(kept_in)
     }
 
@@ -125,48 +139,48 @@ impl Folder {
     /// beside this one, or copies them there where the file system has no second names. Returns
     /// the new folder.
     fn keep_files_of_redis(&self, manifest: &str) -> io::Result<PathBuf> {
+        let disk = &self.disk;
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let names = (0..).map(|number: u32| match number {
             0 => format!("{name}.redis"),
             _ => format!("{name}.redis.{number}"),
         });
         let mut folders = names.map(|name| self.path.with_file_name(name));
-        let kept = folders.find(|path| !path.exists());
+        let kept = folders.find(|path| !disk.exists(path));
         let kept = kept.ok_or(io::ErrorKind::AlreadyExists)?;
-        fs::create_dir(&kept)?;
+        disk.create_folder(&kept)?;
         // Where a line cannot be understood, a person has the manifest and what it says.
         let files = redis_manifest::names(manifest).unwrap_or_default();
         let files = files.iter().map(|name| self.path.join(name));
         for path in files.chain([self.manifest()]) {
             let copy = kept.join(path.file_name().unwrap_or_default());
-            if !path.is_file() {
-                continue;
-            }
-            if fs::hard_link(&path, &copy).is_err() {
-                fs::copy(&path, &copy)?;
-                File::open(&copy)?.sync_all()?;
+            if disk.is_file(&path) && disk.link(&path, &copy).is_err() {
+                disk.copy(&path, &copy)?;
             }
         }
-        File::open(&kept)?.sync_all()?;
+        disk.sync_folder(&kept)?;
         Ok(kept)
     }
 
     /// Creates the empty files of a part.
-    pub fn create(&self, part: Part) -> io::Result<()> {
-        self.make()?;
+    pub fn create_part(&self, part: Part) -> io::Result<()> {
+        self.create()?;
         for shard in 0..part.shards {
-            File::create(self.part(part.sequence, shard))?;
+            let path = self.part(part.sequence, shard);
+            self.disk.open(&path, Access::Replace)?;
         }
-        File::open(&self.path)?.sync_all()
+        self.disk.sync_folder(&self.path)
     }
 
-    /// Where what is cut off a log file is kept. [`Self::tidy`] leaves it to whoever runs the server.
+    /// Where what is cut off a log file is kept. [`Self::tidy`] leaves it to whoever runs the
+    /// server.
     pub fn kept(&self, log: &Path) -> PathBuf {
         let name = log.file_name().unwrap_or_default().to_string_lossy();
         self.path.join(format!("cut-off.{name}"))
     }
 
-    /// Tells `progress` what loading all of it comes to. `shards` is the number of them where no part says another.
+    /// Tells `progress` what loading all of it comes to. `shards` is the number of them where no
+    /// part says another.
     pub fn expect(
         &self,
         manifest: &Manifest,
@@ -182,12 +196,11 @@ impl Folder {
 
     /// Bytes of the snapshot, and of all files, that `manifest` names.
     pub fn sizes(&self, manifest: &Manifest) -> io::Result<(u64, u64)> {
-        let size = |path: PathBuf| match fs::metadata(&path) {
-            Ok(about) => Ok(about.len()),
-            Err(error) => {
+        let size = |path: PathBuf| {
+            self.disk.size(&path).map_err(|error| {
                 let what = format!("{}: {error}", path.display());
-                Err(io::Error::new(error.kind(), what))
-            }
+                io::Error::new(error.kind(), what)
+            })
         };
         let base = manifest.base.as_ref().map(|name| size(self.base(name)));
         let base = base.transpose()?.unwrap_or(0);
@@ -208,18 +221,17 @@ impl Folder {
             .iter()
             .flat_map(|part| (0..part.shards).map(move |shard| self.part(part.sequence, shard)));
         let named: Vec<PathBuf> = files.chain(base).chain([self.manifest()]).collect();
-        let mut outlived = Outlived::default();
-        for file in fs::read_dir(&self.path)? {
-            let path = file?.path();
+        let mut unnamed = DeferredTruncate::default();
+        for path in self.disk.list(&self.path)? {
             let ours = path
                 .file_name()
                 .and_then(|name| name.to_str())
                 .is_some_and(|name| name.starts_with(&self.name));
             if ours && !named.contains(&path) {
-                outlived.remove(&path)?;
+                unnamed.remove(&*self.disk, &path)?;
             }
         }
-        outlived.free();
+        unnamed.run();
         Ok(())
     }
 }

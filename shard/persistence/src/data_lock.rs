@@ -8,26 +8,22 @@
 //! where they stay.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use config::Config;
 use tracing::warn;
 
-use crate::aof::manifest::Folder;
-use config::Config;
+use crate::disk::{Access, Disk, DiskFile};
+use crate::manifest::Folder;
 
 /// A killed server's lock is gone a moment after it: so long a new one waits for that as it starts.
 pub const AT_START: Duration = Duration::from_millis(1500);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Digits of a process id and a line's end.
-const PID_BYTES_MAX: u64 = 32;
+const PID_BYTES_MAX: usize = 32;
 
 /// What a lock is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +64,7 @@ impl fmt::Display for Held {
 impl std::error::Error for Held {}
 
 /// What a server writes, and the file beside it whose lock says so.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 struct Place {
     what: What,
     path: PathBuf,
@@ -78,14 +74,13 @@ struct Place {
 }
 
 impl Place {
-    fn of_log(config: &Config) -> Self {
-        let folder = Folder::of(config);
+    fn of_log(disk: &Arc<dyn Disk>, config: &Config) -> Self {
+        let folder = Folder::new(disk, config);
+        let lock = format!(".{}.lock", config.appendfilename);
         Self {
             what: What::Log,
             path: folder.path().into(),
-            lock: folder
-                .path()
-                .join(format!(".{}.lock", config.appendfilename)),
+            lock: folder.path().join(lock),
             folder: Some(folder),
         }
     }
@@ -99,6 +94,11 @@ impl Place {
         }
     }
 
+    /// Whether both are locked by the same file for the same reason.
+    fn is(&self, other: &Self) -> bool {
+        self.what == other.what && self.path == other.path && self.lock == other.lock
+    }
+
     fn held(&self, pid: Option<u32>) -> Held {
         Held {
             what: self.what,
@@ -109,17 +109,28 @@ impl Place {
 }
 
 /// The locks of this process.
-#[derive(Default)]
-pub struct DataLocks(Mutex<Vec<(Place, File)>>);
+#[derive(Debug)]
+pub struct DataLocks {
+    disk: Arc<dyn Disk>,
+    held: Mutex<Vec<(Place, Box<dyn DiskFile>)>>,
+}
 
 impl DataLocks {
+    /// No locks yet, of files on `disk`.
+    pub fn new(disk: Arc<dyn Disk>) -> Self {
+        Self {
+            disk,
+            held: Mutex::default(),
+        }
+    }
+
     /// Takes the locks for what a server with this configuration writes, and lets go of those for
     /// snapshots that it does not write any more. That of a log is kept: its last records may be on
     /// their way. Waits at most for `patience` for another server's end.
     pub fn take(&self, config: &Config, patience: Duration) -> Result<(), Held> {
         let mut wanted = Vec::new();
         if config.appendonly {
-            wanted.push(Place::of_log(config));
+            wanted.push(Place::of_log(&self.disk, config));
         }
         if !config.save.0.is_empty() {
             wanted.push(Place::of_snapshot(config));
@@ -128,10 +139,10 @@ impl DataLocks {
             self.take_one(place, patience)?;
         }
         self.locks().retain(|(place, _)| {
-            let stays = place.what == What::Log || wanted.contains(place);
+            let stays = place.what == What::Log || wanted.iter().any(|it| it.is(place));
             if !stays {
                 // Whoever has removed it already is right.
-                let _ = fs::remove_file(&place.lock);
+                let _ = self.disk.remove(&place.lock);
             }
             stays
         });
@@ -140,39 +151,40 @@ impl DataLocks {
 
     /// Takes the lock for a log that is written as a whole and not kept.
     pub fn take_for_log(&self, config: &Config) -> Result<(), Held> {
-        self.take_one(&Place::of_log(config), Duration::ZERO)
+        self.take_one(&Place::of_log(&self.disk, config), Duration::ZERO)
     }
 
     /// Nothing is written any more: the files go, and with the process the locks.
     pub fn remove_files(&self) {
         for (place, _) in &*self.locks() {
-            let _ = fs::remove_file(&place.lock);
+            let _ = self.disk.remove(&place.lock);
         }
     }
 
-    fn locks(&self) -> std::sync::MutexGuard<'_, Vec<(Place, File)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locks(&self) -> MutexGuard<'_, Vec<(Place, Box<dyn DiskFile>)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_one(&self, place: &Place, patience: Duration) -> Result<(), Held> {
         let mut locks = self.locks();
-        if locks.iter().any(|(known, _)| known == place) {
+        if locks.iter().any(|(known, _)| known.is(place)) {
             return Ok(());
         }
         if let Some(folder) = &place.folder {
             // Synced, as a log's folder is. Where it cannot be made, neither can the log, and that
             // is told then.
-            let _ = folder.make();
+            let _ = folder.create();
         }
         let began = Instant::now();
         loop {
-            match lock(&place.lock) {
+            match self.disk.open_locked(&place.lock) {
                 Ok(Some(file)) => {
+                    note_holder(&*file);
                     locks.push((place.clone(), file));
                     return Ok(());
                 }
                 Ok(None) if began.elapsed() < patience => std::thread::sleep(PAUSE),
-                Ok(None) => return Err(place.held(holder(&place.lock))),
+                Ok(None) => return Err(place.held(holder(&*self.disk, place))),
                 Err(error) => {
                     // A directory that cannot be written, or a file system without locks.
                     let file = place.lock.display();
@@ -184,45 +196,28 @@ impl DataLocks {
     }
 }
 
-/// The file with its lock, `None` where another process has that.
-fn lock(path: &Path) -> io::Result<Option<File>> {
-    loop {
-        let mut file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
-        // Whoever had it may have removed the file meanwhile: then this is the lock of nothing.
-        let is_there = fs::metadata(path).is_ok_and(|there| {
-            file.metadata()
-                .is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()))
-        });
-        if is_there {
-            // Only for people.
-            let _ = file.set_len(0);
-            let _ = writeln!(file, "{}", std::process::id());
-            return Ok(Some(file));
-        }
-    }
+/// Says in a lock's file who holds it. Only people read that.
+fn note_holder(file: &dyn DiskFile) {
+    let _ = file.truncate(0);
+    let _ = file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0);
 }
 
 /// The process that says it has the lock.
-fn holder(path: &Path) -> Option<u32> {
-    let mut text = String::new();
-    let file = File::open(path).ok()?;
-    file.take(PID_BYTES_MAX).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+fn holder(disk: &dyn Disk, place: &Place) -> Option<u32> {
+    let file = disk.open(&place.lock, Access::Read).ok()?;
+    let size = usize::try_from(file.size().ok()?).ok()?;
+    let mut text = vec![0; size.min(PID_BYTES_MAX)];
+    file.read_exact_at(&mut text, 0).ok()?;
+    std::str::from_utf8(&text).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+    use crate::file_system::FileSystem;
 
     fn config(dir: &Path, appendonly: bool, save: &str) -> Config {
         let mut config = Config {
@@ -234,10 +229,14 @@ mod tests {
         config
     }
 
+    fn locks() -> DataLocks {
+        DataLocks::new(Arc::new(FileSystem))
+    }
+
     #[test]
     fn what_one_writes_no_other_gets() {
         let dir = tempfile::tempdir().expect("a directory");
-        let (first, second) = (DataLocks::default(), DataLocks::default());
+        let (first, second) = (locks(), locks());
         let both = config(dir.path(), true, "10 10");
         first.take(&both, Duration::ZERO).expect("free");
         first.take(&both, Duration::ZERO).expect("its own");
@@ -261,7 +260,7 @@ mod tests {
     #[test]
     fn a_lock_goes_with_its_holder_or_with_the_configuration() {
         let dir = tempfile::tempdir().expect("a directory");
-        let (first, second) = (DataLocks::default(), DataLocks::default());
+        let (first, second) = (locks(), locks());
         let saves = config(dir.path(), false, "10 10");
         first.take(&saves, Duration::ZERO).expect("free");
         first

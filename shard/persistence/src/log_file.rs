@@ -1,35 +1,34 @@
-//! One file of the append-only log on a disk that may fail: what counts as written, what as safe, and what is done again.
+//! One file of the append-only log on a disk that may fail: what counts as written, what as
+//! durable, and what is done again.
 //!
-//! - A write may take a part of what it was given, or nothing. The file is then cut back to the end of the last whole write, so that whoever
-//!   reads it meanwhile, or after a crash, finds no half record; the caller keeps the bytes and comes again.
-//! - A sync that fails tells nothing of what reached the disk. Linux drops the pages that it could not write and says so once: the next sync
-//!   succeeds, with nothing on disk. So all that was written since the last good sync is kept in memory, and is written anew, at its
-//!   place, before the next sync is believed.
+//! - A write may take a part of what it was given, or nothing. The file is then cut back to the end
+//!   of the last whole write, so that whoever reads it meanwhile, or after a crash, finds no half
+//!   record; the caller keeps the bytes and comes again.
+//! - A sync that fails tells nothing of what reached the disk. Linux drops the pages that it could
+//!   not write and says so once: the next sync succeeds, with nothing on disk. So all that was
+//!   written since the last good sync is kept in memory, and is written anew, at its place, before
+//!   the next sync is believed.
 //! - Records may be appended while a sync is under way. That sync covers what was written before it
 //!   began, and no more.
+//! - Where each write has to be durable before anything goes on (`appendfsync always`), writing and
+//!   syncing are one operation (`O_DSYNC`): each that the shard's ring hands to a thread of the
+//!   kernel costs two switches. One that fails is done again whole.
 //!
-//! - Where each write has to be safe before anything goes on (`appendfsync always`), writing and syncing are one operation (`O_DSYNC`): each that the
-//!   shard's ring hands to a thread of the kernel costs two switches. One that fails is done again whole.
-//!
-//! Redis ends its process after a failed sync under `appendfsync always`, and under `everysec` takes the next good one for an answer. We refuse
-//! writes and go on trying: a process that ends takes the data with it that only it has, and reads can go on.
+//! Redis ends its process after a failed sync under `appendfsync always`, and under `everysec`
+//! takes the next good one for an answer. We refuse writes and go on trying: a process that ends
+//! takes the data with it that only it has, and reads can go on.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
 use std::time::{Duration, Instant};
-
-use monoio::buf::IoBuf;
-use rustix::fs::OFlags;
 
 /// Beyond this, what was written is to be synced sooner than its time: it stands in memory as long.
 const UNSYNCED_BYTES_MAX: usize = 8 << 20;
 
-/// A larger buffer of what is not synced is not kept for what comes next. A smaller one is: pages that come and go with each sync cost more than the
-/// bytes in them.
+/// A larger buffer of what is not synced is not kept for what comes next. A smaller one is: pages
+/// that come and go with each sync cost more than the bytes in them.
 const SPARE_BYTES_MAX: usize = 2 * UNSYNCED_BYTES_MAX;
 
 /// How far a write goes before it is done.
@@ -41,9 +40,10 @@ pub enum Reach {
     Disk,
 }
 
-/// What a log file lies on.
-pub trait Disk {
-    /// Writes some of what stands in `bytes` from `from` on to the place `at`, and says how much.
+/// A file as a log writes it: at its end, from one task.
+pub trait AppendFile {
+    /// Writes some of what stands in `bytes` from `from` on to the place `at`, and returns how
+    /// much.
     fn write_at(
         &self,
         bytes: Vec<u8>,
@@ -52,58 +52,20 @@ pub trait Disk {
         reach: Reach,
     ) -> impl Future<Output = (io::Result<usize>, Vec<u8>)>;
 
-    /// Writes some of `bytes` to the place `at` and says how much: the system has it when this
+    /// Writes some of `bytes` to the place `at` and returns how much: the system has it when this
     /// returns, and the caller waits as long.
     fn append_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
 
     /// Returns when all that was written would outlast a loss of power.
     fn sync(&self) -> impl Future<Output = io::Result<()>>;
 
-    /// Cuts the file off behind so many bytes.
-    fn cut(&self, len: u64) -> io::Result<()>;
-}
-
-/// A file that is written through the shard's ring.
-pub struct RingFile {
-    ring: monoio::fs::File,
-    /// The same file, whose writes are on disk when they are done.
-    safely: monoio::fs::File,
-    /// The same file, for system calls.
-    direct: std::fs::File,
-}
-
-impl Disk for RingFile {
-    async fn write_at(
-        &self,
-        bytes: Vec<u8>,
-        from: usize,
-        at: u64,
-        reach: Reach,
-    ) -> (io::Result<usize>, Vec<u8>) {
-        let file = match reach {
-            Reach::System => &self.ring,
-            Reach::Disk => &self.safely,
-        };
-        let (result, slice) = file.write_at(bytes.slice(from..), at).await;
-        (result, slice.into_inner())
-    }
-
-    fn append_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        self.direct.write_at(bytes, at)
-    }
-
-    async fn sync(&self) -> io::Result<()> {
-        self.ring.sync_data().await
-    }
-
-    fn cut(&self, len: u64) -> io::Result<()> {
-        self.direct.set_len(len)
-    }
+    /// Cuts the file off behind `size` bytes.
+    fn truncate(&self, size: u64) -> io::Result<()>;
 }
 
 /// A log file that is written to, at its end.
-pub struct LogFile<D> {
-    disk: D,
+pub struct LogFile<F> {
+    file: F,
     state: RefCell<State>,
 }
 
@@ -111,13 +73,14 @@ pub struct LogFile<D> {
 struct State {
     /// Bytes that the system has, of whole writes.
     bytes: u64,
-    /// Bytes that are safe.
+    /// Bytes that are durable, of those that anybody wants to be.
     synced: u64,
     /// What stands between those two.
     unsynced: VecDeque<u8>,
-    /// All that was written is known to be on disk. What was there when the file was opened is not, nor what nobody wanted to be sure of.
-    safe: bool,
-    /// A sync has failed, or has not ended: the system may have dropped what was not safe.
+    /// All that was written is known to be on disk. What was there when the file was opened is not,
+    /// nor what nobody wanted to be sure of.
+    durable: bool,
+    /// A sync has failed, or has not ended: the system may have dropped what was not durable.
     doubtful: bool,
     last_sync: Instant,
 }
@@ -129,37 +92,16 @@ struct SyncUnderWay {
     again: Option<(u64, Vec<u8>)>,
 }
 
-impl LogFile<RingFile> {
-    /// Opens a file, which is created where there is none, to go on at its end.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let direct = std::fs::File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        let bytes = direct.metadata()?.len();
-        let safely = std::fs::File::options()
-            .write(true)
-            .custom_flags(OFlags::DSYNC.bits().cast_signed())
-            .open(path)?;
-        let disk = RingFile {
-            ring: monoio::fs::File::from_std(direct.try_clone()?)?,
-            safely: monoio::fs::File::from_std(safely)?,
-            direct,
-        };
-        Ok(Self::new(disk, bytes))
-    }
-}
-
-impl<D: Disk> LogFile<D> {
-    fn new(disk: D, bytes: u64) -> Self {
+impl<F: AppendFile> LogFile<F> {
+    /// Goes on behind the `bytes` that the file has.
+    pub fn new(file: F, bytes: u64) -> Self {
         Self {
-            disk,
+            file,
             state: RefCell::new(State {
                 bytes,
                 synced: bytes,
                 unsynced: VecDeque::new(),
-                safe: false,
+                durable: false,
                 doubtful: false,
                 last_sync: Instant::now(),
             }),
@@ -171,35 +113,36 @@ impl<D: Disk> LogFile<D> {
         self.state.borrow().bytes
     }
 
-    /// Bytes in memory that were written and are not safe yet.
+    /// Bytes in memory that were written and are not durable yet.
     pub fn unsynced_bytes(&self) -> usize {
         self.state.borrow().unsynced.len()
     }
 
-    /// Whether so much was written since the last sync that the next one should not wait for its time.
+    /// Whether so much was written since the last sync that the next one should not wait for its
+    /// time.
     pub fn has_much_unsynced(&self) -> bool {
         self.unsynced_bytes() >= UNSYNCED_BYTES_MAX
     }
 
-    /// Since the last sync, or the last try.
+    /// The time since the last sync, or the last try.
     pub fn since_sync(&self) -> Duration {
         self.state.borrow().last_sync.elapsed()
     }
 
-    /// Whether all that was written is safe.
-    pub fn is_safe(&self) -> bool {
-        self.state.borrow().is_safe()
+    /// Whether all that was written is durable.
+    pub fn is_durable(&self) -> bool {
+        self.state.borrow().is_durable()
     }
 
     /// Appends all of `bytes` or nothing: the system has them when this returns. With
-    /// `until_synced` they are kept until a sync has made them safe. Not while [`Self::write`] is
-    /// under way.
+    /// `until_synced` they are kept until a sync has made them durable. Not while [`Self::write`]
+    /// is under way.
     pub fn append(&self, bytes: &[u8], until_synced: bool) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
         let mut done = 0;
         while done < bytes.len() {
             let at = state.bytes + done as u64;
-            let error = match self.disk.append_at(&bytes[done..], at) {
+            let error = match self.file.append_at(&bytes[done..], at) {
                 Ok(0) => io::ErrorKind::WriteZero.into(),
                 Ok(some) => {
                     done += some;
@@ -215,15 +158,16 @@ impl<D: Disk> LogFile<D> {
         Ok(())
     }
 
-    /// Appends all of `bytes` or nothing, and gives them back. With [`Reach::Disk`] they are safe then, if all before them was.
+    /// Appends all of `bytes` or nothing, and gives them back. With [`Reach::Disk`] they are
+    /// durable then, if all before them was.
     pub async fn write(&self, bytes: Vec<u8>, reach: Reach) -> (io::Result<()>, Vec<u8>) {
-        let (at, safe) = {
+        let (at, durable) = {
             let state = self.state.borrow();
-            (state.bytes, state.is_safe())
+            (state.bytes, state.is_durable())
         };
         // What stands before them has to be synced, too.
-        let reach = if safe { reach } else { Reach::System };
-        let (result, bytes) = write_all(&self.disk, bytes, at, reach).await;
+        let reach = if durable { reach } else { Reach::System };
+        let (result, bytes) = write_all(&self.file, bytes, at, reach).await;
         let mut state = self.state.borrow_mut();
         match (&result, reach) {
             (Ok(()), Reach::System) => state.appended(&bytes, true),
@@ -241,11 +185,11 @@ impl<D: Disk> LogFile<D> {
     fn cut_torn(&self, state: &State) {
         // Where that fails too, the next write covers it; until then a reader finds a torn end,
         // which it knows to cut.
-        let _ = self.disk.cut(state.bytes);
+        let _ = self.file.truncate(state.bytes);
     }
 
-    /// Makes all that was written before this safe. After a failure nothing is taken for safe that
-    /// was not before.
+    /// Makes all that was written before this durable. After a failure nothing is taken for durable
+    /// that was not before.
     pub async fn sync(&self) -> io::Result<()> {
         let SyncUnderWay { up_to, again } = self.begin_sync();
         self.force(again).await?;
@@ -255,9 +199,9 @@ impl<D: Disk> LogFile<D> {
 
     async fn force(&self, again: Option<(u64, Vec<u8>)>) -> io::Result<()> {
         if let Some((at, again)) = again {
-            write_all(&self.disk, again, at, Reach::System).await.0?;
+            write_all(&self.file, again, at, Reach::System).await.0?;
         }
-        self.disk.sync().await
+        self.file.sync().await
     }
 
     fn begin_sync(&self) -> SyncUnderWay {
@@ -273,7 +217,7 @@ impl<D: Disk> LogFile<D> {
     fn end_sync(&self, up_to: u64) {
         let state = &mut *self.state.borrow_mut();
         state.doubtful = false;
-        state.safe = state.bytes == up_to;
+        state.durable = state.bytes == up_to;
         if state.synced < up_to {
             let synced = (up_to - state.synced) as usize;
             state.unsynced.drain(..synced);
@@ -289,13 +233,13 @@ impl<D: Disk> LogFile<D> {
 }
 
 impl State {
-    fn is_safe(&self) -> bool {
-        self.safe && !self.doubtful
+    fn is_durable(&self) -> bool {
+        self.durable && !self.doubtful
     }
 
     fn appended(&mut self, bytes: &[u8], until_synced: bool) {
         self.bytes += bytes.len() as u64;
-        self.safe = false;
+        self.durable = false;
         if until_synced {
             self.unsynced.extend(bytes);
         } else {
@@ -310,15 +254,15 @@ impl State {
     }
 }
 
-async fn write_all<D: Disk>(
-    disk: &D,
+async fn write_all<F: AppendFile>(
+    file: &F,
     mut bytes: Vec<u8>,
     at: u64,
     reach: Reach,
 ) -> (io::Result<()>, Vec<u8>) {
     let mut done = 0;
     while done < bytes.len() {
-        let (result, back) = disk.write_at(bytes, done, at + done as u64, reach).await;
+        let (result, back) = file.write_at(bytes, done, at + done as u64, reach).await;
         bytes = back;
         match result {
             Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), bytes),
