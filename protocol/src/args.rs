@@ -12,7 +12,8 @@ use std::ops::Index;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::parse::LARGE_ARG_BYTES;
+use crate::resp::encode;
+use crate::resp::parse::LARGE_ARG_BYTES;
 
 /// Where one argument lies: in the command's own bytes, or in a buffer of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,17 +155,7 @@ impl<'a> Args<'a> {
 
     /// Appends the command to `out` as a client would send it: an array of bulk strings.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
-        let mut digits = itoa::Buffer::new();
-        out.push(b'*');
-        out.extend_from_slice(digits.format(self.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
-        for arg in self.iter() {
-            out.push(b'$');
-            out.extend_from_slice(digits.format(arg.len()).as_bytes());
-            out.extend_from_slice(b"\r\n");
-            out.extend_from_slice(arg);
-            out.extend_from_slice(b"\r\n");
-        }
+        encode::command(out, self.iter());
     }
 
     #[inline]

@@ -5,7 +5,7 @@
 
 use crate::args::Args;
 use crate::command::{BeginSearch, Command, FindKeys, KeyFlags, KeyShape, KeySpec};
-use crate::parse::strict_integer;
+use crate::number::parse_int;
 
 /// The arguments do not say where the keys are: `numkeys` is no number, say, or more than there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ fn by_spec(
         FindKeys::KeyNum { count, first, step } => {
             let number = args
                 .get(begin + usize::from(count))
-                .and_then(strict_integer)
+                .and_then(parse_int)
                 .ok_or(KeysError)?;
             let number = usize::try_from(number)
                 .ok()

@@ -1,5 +1,6 @@
-//! How numbers read as text: the two forms in which Redis prints a double.
+//! How numbers read as text.
 //!
+//! * [`parse_int`]: an integer in the only form that counts as one.
 //! * [`format_double`]: what `ZSCORE` answers, digits that read back as the same double ([`crate::grisu`]).
 //! * [`format_human`]: what a float increment stores, never with an exponent.
 
@@ -8,6 +9,37 @@ use std::fmt::Write;
 use smallvec::SmallVec;
 
 use crate::grisu;
+
+/// The longest canonical text of an `i64`: `-9223372036854775808`.
+const INT_TEXT_MAX: usize = 20;
+
+/// The integer whose canonical text this is: no blanks, no `+`, no leading zeros, no `-0`. None where
+/// it is of another form, or does not fit.
+#[inline]
+pub fn parse_int(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match *text {
+        [b'-', ref digits @ ..] => (true, digits),
+        ref digits => (false, digits),
+    };
+    match *digits {
+        [b'0'] if !negative => return Some(0),
+        [b'1'..=b'9', ..] if text.len() <= INT_TEXT_MAX => {}
+        _ => return None,
+    }
+    let mut magnitude: u64 = 0;
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    if negative {
+        0i64.checked_sub_unsigned(magnitude)
+    } else {
+        i64::try_from(magnitude).ok()
+    }
+}
 
 /// A double's text. Nearly all fit without an allocation; only the plain form of a huge one does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,6 +224,29 @@ mod tests {
             assert_eq!(human(value), expected);
         }
         assert_eq!(human(f64::MAX).len(), 309);
+    }
+
+    #[test]
+    fn integers_are_strict() {
+        assert_eq!(parse_int(b"0"), Some(0));
+        assert_eq!(parse_int(b"-1"), Some(-1));
+        assert_eq!(parse_int(b"9223372036854775807"), Some(i64::MAX));
+        assert_eq!(parse_int(b"-9223372036854775808"), Some(i64::MIN));
+        for text in [
+            &b""[..],
+            b"-",
+            b"-0",
+            b"00",
+            b"01",
+            b"+1",
+            b" 1",
+            b"1 ",
+            b"1a",
+            b"9223372036854775808",
+            b"-9223372036854775809",
+        ] {
+            assert_eq!(parse_int(text), None, "{}", text.escape_ascii());
+        }
     }
 
     proptest! {

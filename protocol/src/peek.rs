@@ -3,7 +3,7 @@
 //! Looking a key up in a large keyspace mostly waits for memory. In a pipeline the next commands stand in the buffer already, so their memory
 //! can be on its way meanwhile. A glance gives hints, no answers: whatever it does not understand it leaves to the parser.
 
-use crate::parse::short_number;
+use crate::resp::header::short_number;
 
 /// Arguments of a command that a glance still passes over.
 const ARGS_MAX: usize = 8;

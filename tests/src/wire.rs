@@ -250,11 +250,5 @@ impl Wire {
 
 /// Appends a command as an array of bulk strings.
 pub fn encode<A: AsRef<[u8]>>(arguments: &[A], bytes: &mut Vec<u8>) {
-    bytes.extend_from_slice(format!("*{}\r\n", arguments.len()).as_bytes());
-    for argument in arguments {
-        let argument = argument.as_ref();
-        bytes.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
-        bytes.extend_from_slice(argument);
-        bytes.extend_from_slice(b"\r\n");
-    }
+    protocol::resp::encode::command(bytes, arguments.iter().map(AsRef::as_ref));
 }

@@ -3,6 +3,7 @@
 //! A [`Reply`] appends to a connection's output. It does not check that an array gets as many elements as it announced: that is the
 //! handler's promise. Where the count is known only at the end, [`Reply::begin`] marks the place and `finish_*` puts the header there.
 
+use super::header;
 use crate::number::{self, DoubleText};
 
 /// The protocol's version that a connection speaks.
@@ -92,7 +93,7 @@ impl<'a> Reply<'a> {
     /// `:value`
     #[inline]
     pub fn integer(&mut self, value: i64) {
-        self.header(b':', value);
+        header::write(self.out, b':', value);
     }
 
     /// `$len` and the bytes.
@@ -253,16 +254,7 @@ impl<'a> Reply<'a> {
 
     #[inline]
     fn count(&mut self, kind: u8, count: usize) {
-        // A length in memory is far below i64::MAX.
-        self.header(kind, i64::try_from(count).unwrap_or(i64::MAX));
-    }
-
-    #[inline]
-    fn header(&mut self, kind: u8, number: i64) {
-        match number {
-            0..=9 => self.raw(&[kind, b'0' + number as u8, b'\r', b'\n']),
-            _ => self.line(kind, itoa::Buffer::new().format(number).as_bytes()),
-        }
+        header::write_len(self.out, kind, count);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The incremental command parser.
 //!
-//! A command comes as an array of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, or as one [inline](crate::inline) line. The parser
+//! A command comes as an array of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, or as one [inline](super::inline) line. The parser
 //! looks at the connection's read buffer from the first byte of the command in front; where that command is not whole, it keeps its
 //! place, so that a million arguments that arrive in pieces are each looked at once. All offsets count from the command's first
 //! byte: between calls the caller may move the partial command to the front of its buffer.
@@ -18,8 +18,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::header::{LINE_END, short_number};
+use super::inline;
 use crate::args::{Args, Span};
-use crate::inline;
+use crate::number::parse_int;
 
 /// An argument of this length or more, not yet whole in the read buffer, gets a buffer of its own. Redis draws the line here too.
 pub const LARGE_ARG_BYTES: usize = 32 * 1024;
@@ -32,8 +34,6 @@ const UNAUTHENTICATED_BULK_LEN_MAX: usize = 16384;
 const KEPT_ARGS_MAX: usize = 256;
 /// A parser keeps an inline buffer of this many bytes from one command to the next.
 const KEPT_INLINE_BYTES_MAX: usize = 4096;
-/// What ends a header or an argument.
-const LINE_END_BYTES: usize = 2;
 
 /// What a client may send. A command beyond them ends its connection.
 #[derive(Clone, Debug)]
@@ -255,7 +255,7 @@ impl Parser {
         };
         assert_eq!(
             payload.len(),
-            len + LINE_END_BYTES,
+            len + LINE_END.len(),
             "a large argument and its line end"
         );
         payload.truncate(len);
@@ -317,14 +317,14 @@ impl Parser {
             None => match self.find_line(buf, limits, ProtocolError::MultibulkHeaderTooLong)? {
                 None => return Ok(Parsed::Incomplete),
                 Some(end) => {
-                    let count = strict_integer(&buf[1..end])
-                        .ok_or(ProtocolError::InvalidMultibulkLength)?;
+                    let count =
+                        parse_int(&buf[1..end]).ok_or(ProtocolError::InvalidMultibulkLength)?;
                     if count <= 0 {
-                        return Ok(self.skip(end + LINE_END_BYTES));
+                        return Ok(self.skip(end + LINE_END.len()));
                     }
                     (
                         usize::try_from(count).unwrap_or(usize::MAX),
-                        end + LINE_END_BYTES,
+                        end + LINE_END.len(),
                     )
                 }
             },
@@ -360,7 +360,7 @@ impl Parser {
                 Some(found) => found,
                 None => match self.find_line(buf, limits, ProtocolError::BulkHeaderTooLong)? {
                     None => return Ok(self.wait(left)),
-                    Some(end) => (self.bulk_length(&buf[self.at..end])?, end + LINE_END_BYTES),
+                    Some(end) => (self.bulk_length(&buf[self.at..end])?, end + LINE_END.len()),
                 },
             };
             if len > limits.bulk_len_max {
@@ -373,7 +373,7 @@ impl Parser {
                 return Err(ProtocolError::QueryTooLong);
             }
             // All that follows is in the buffer, or else bounded by query_len_max: no overflow.
-            let end = start.saturating_add(len).saturating_add(LINE_END_BYTES);
+            let end = start.saturating_add(len).saturating_add(LINE_END.len());
             if end > buf.len() {
                 if len < LARGE_ARG_BYTES {
                     return Ok(self.wait(left));
@@ -458,74 +458,13 @@ impl Parser {
     fn bulk_length(&self, line: &[u8]) -> Result<usize, ProtocolError> {
         match line.split_first() {
             Some((b'$', digits)) => {
-                let len = strict_integer(digits).ok_or(ProtocolError::InvalidBulkLength)?;
+                let len = parse_int(digits).ok_or(ProtocolError::InvalidBulkLength)?;
                 usize::try_from(len).map_err(|_| ProtocolError::InvalidBulkLength)
             }
             Some((&got, _)) => Err(ProtocolError::ExpectedBulk(got)),
             // An empty line: its end stands where the `$` should.
             None => Err(ProtocolError::ExpectedBulk(b'\r')),
         }
-    }
-}
-
-/// The most digits that [`short_number`] reads.
-const SHORT_DIGITS_MAX: usize = 8;
-
-/// The number of up to eight digits at offset `at`, and the offset of what follows its line. None where it is longer, odd in any way,
-/// or its line not whole: then the slow way decides.
-#[inline]
-pub(crate) fn short_number(buf: &[u8], at: usize) -> Option<(usize, usize)> {
-    let rest = buf.get(at..)?;
-    // One or two digits, as nearly all have.
-    if let Some(&[first, second, third, _]) = rest.first_chunk() {
-        let (tens, ones) = (first.wrapping_sub(b'0'), second.wrapping_sub(b'0'));
-        if tens <= 9 && second == b'\r' {
-            return Some((usize::from(tens), at + 1 + LINE_END_BYTES));
-        }
-        if tens.wrapping_sub(1) < 9 && ones <= 9 && third == b'\r' {
-            let number = usize::from(tens) * 10 + usize::from(ones);
-            return Some((number, at + 2 + LINE_END_BYTES));
-        }
-    }
-    let mut number = 0usize;
-    for (i, &byte) in rest.iter().enumerate().take(SHORT_DIGITS_MAX + 1) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            // The byte behind the `\r` must be there; a leading zero is no number, but zero is.
-            let odd = byte != b'\r' || i == 0 || (i > 1 && rest[0] == b'0') || i + 1 >= rest.len();
-            return if odd {
-                None
-            } else {
-                Some((number, at + i + LINE_END_BYTES))
-            };
-        }
-        number = number * 10 + usize::from(digit);
-    }
-    None
-}
-
-/// `text` as a 64-bit integer in the only form that counts as one: no blanks, no `+`, no leading zeros, no `-0`.
-pub fn strict_integer(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    if digits.is_empty() || (digits[0] == b'0' && (negative || digits.len() > 1)) {
-        return None;
-    }
-    let mut number: i64 = 0;
-    for &byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        // Counted downwards, because the least number has no positive counterpart.
-        number = number.checked_mul(10)?.checked_sub(i64::from(digit))?;
-    }
-    if negative {
-        Some(number)
-    } else {
-        number.checked_neg()
     }
 }
 
@@ -547,7 +486,7 @@ impl LargeArg {
     /// # Panics
     /// Where `have` is more than the argument: the parser would have taken that for a whole one.
     pub fn begin(len: usize, have: &[u8]) -> Self {
-        let total = len + LINE_END_BYTES;
+        let total = len + LINE_END.len();
         assert!(
             have.len() < total,
             "a large argument that has arrived whole"

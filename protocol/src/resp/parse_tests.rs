@@ -288,29 +288,6 @@ fn a_parser_forgets_a_huge_command() {
 }
 
 #[test]
-fn integers_are_strict() {
-    assert_eq!(strict_integer(b"0"), Some(0));
-    assert_eq!(strict_integer(b"-1"), Some(-1));
-    assert_eq!(strict_integer(b"9223372036854775807"), Some(i64::MAX));
-    assert_eq!(strict_integer(b"-9223372036854775808"), Some(i64::MIN));
-    for text in [
-        &b""[..],
-        b"-",
-        b"-0",
-        b"00",
-        b"01",
-        b"+1",
-        b" 1",
-        b"1 ",
-        b"1a",
-        b"9223372036854775808",
-        b"-9223372036854775809",
-    ] {
-        assert_eq!(strict_integer(text), None, "{}", text.escape_ascii());
-    }
-}
-
-#[test]
 fn every_cut_gives_the_same_commands() {
     let input = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$10\r\n0123456789\r\n\r\nGET \"k\\x41\"\r\n*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n*2\r\n$0\r\n\r\n$2\r\n\r\n\r\n*bad\r\n";
     let expected = whole(input);
