@@ -87,9 +87,9 @@ impl Keyspace {
             if TAKING {
                 segment.prefetch_last_row();
             }
-            segment.candidates(*hash, |place| {
-                line(place);
-                places.push(place);
+            segment.candidates(*hash, |slot| {
+                line(slot);
+                places.push(slot);
             });
         }
         for entry in places.into_iter().flatten() {

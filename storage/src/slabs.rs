@@ -1,6 +1,6 @@
 //! A vector that never moves what it holds: a list of slabs of equal size.
 //!
-//! A plain vector that doubles has up to half of its room empty, and 256 regions leave blocks of every size behind as they grow. Slabs are all
+//! A plain vector that doubles has up to half of its room empty, and 256 directories leave blocks of every size behind as they grow. Slabs are all
 //! of one size, which the allocator hands out again as it is, and adding one copies nothing but a list of pointers.
 //!
 //! Invariant: every slab but the last is full, and the last is not empty.

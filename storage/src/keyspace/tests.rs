@@ -155,9 +155,9 @@ fn a_table_that_shrinks_gives_its_directory_back() {
     (0..100_000).for_each(|number| put(&mut keyspace, number));
     let segments = |keyspace: &Keyspace| {
         keyspace
-            .regions
+            .directories
             .iter()
-            .map(|region| region.segments().len())
+            .map(|directory| directory.segments().len())
             .sum::<usize>()
     };
     assert!(segments(&keyspace) > 1500);
@@ -166,7 +166,7 @@ fn a_table_that_shrinks_gives_its_directory_back() {
     }
     assert_eq!(keyspace.len(), 10);
     assert!(segments(&keyspace) < 32, "{}", segments(&keyspace));
-    assert_eq!(keyspace.regions.len(), 1);
+    assert_eq!(keyspace.directories.len(), 1);
     for number in 0..10 {
         let key = key(number);
         let entry = keyspace.get(&key).expect("it stayed");

@@ -65,7 +65,7 @@ struct Chunk {
 
 /// Which node.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct NodeIndex {
     chunk: usize,
     node: usize,
 }
@@ -281,7 +281,7 @@ impl Quicklist {
         }
     }
 
-    fn rest_of(&self, place: Place, offset: usize, from: End) -> listpack::Iter<'_> {
+    fn rest_of(&self, place: NodeIndex, offset: usize, from: End) -> listpack::Iter<'_> {
         match (self.node(place), from) {
             (None, _) => EMPTY.iter(),
             (Some(node), End::Front) => node.pack.range(offset..usize::MAX),
@@ -289,12 +289,12 @@ impl Quicklist {
         }
     }
 
-    fn node(&self, place: Place) -> Option<&Node> {
+    fn node(&self, place: NodeIndex) -> Option<&Node> {
         self.chunks.get(place.chunk)?.nodes.get(place.node)
     }
 
     /// The node of the element at `index`, and the element's index in it.
-    fn find(&self, index: usize) -> Option<(Place, usize)> {
+    fn find(&self, index: usize) -> Option<(NodeIndex, usize)> {
         if index >= self.len {
             return None;
         }
@@ -303,56 +303,56 @@ impl Quicklist {
         let nodes = &self.chunks.get(chunk)?.nodes;
         let lens = nodes.iter().map(|node| node.len as usize);
         let (node, index) = descend(lens, index, self.chunks.get(chunk)?.len)?;
-        Some((Place { chunk, node }, index))
+        Some((NodeIndex { chunk, node }, index))
     }
 
-    fn end_place(&self, end: End) -> Option<Place> {
+    fn end_place(&self, end: End) -> Option<NodeIndex> {
         Some(match end {
             End::Front => {
                 self.chunks.front()?;
-                Place { chunk: 0, node: 0 }
+                NodeIndex { chunk: 0, node: 0 }
             }
-            End::Back => Place {
+            End::Back => NodeIndex {
                 chunk: self.chunks.len().checked_sub(1)?,
                 node: self.chunks.back()?.nodes.len().checked_sub(1)?,
             },
         })
     }
 
-    fn before(&self, place: Place) -> Option<Place> {
+    fn before(&self, place: NodeIndex) -> Option<NodeIndex> {
         if let Some(node) = place.node.checked_sub(1) {
-            return Some(Place { node, ..place });
+            return Some(NodeIndex { node, ..place });
         }
         let chunk = place.chunk.checked_sub(1)?;
         let node = self.chunks.get(chunk)?.nodes.len().checked_sub(1)?;
-        Some(Place { chunk, node })
+        Some(NodeIndex { chunk, node })
     }
 
-    fn after(&self, place: Place) -> Option<Place> {
-        self.settle(Place {
+    fn after(&self, place: NodeIndex) -> Option<NodeIndex> {
+        self.settle(NodeIndex {
             node: place.node + 1,
             ..place
         })
     }
 
     /// This place, or the next chunk's first where it is one past the end of its chunk.
-    fn settle(&self, place: Place) -> Option<Place> {
+    fn settle(&self, place: NodeIndex) -> Option<NodeIndex> {
         if self.node(place).is_some() {
             return Some(place);
         }
         // A chunk that vanished has been followed into its own index by the next.
         let chunk = place.chunk + usize::from(place.node > 0);
-        let first = Place { chunk, node: 0 };
+        let first = NodeIndex { chunk, node: 0 };
         self.node(first).is_some().then_some(first)
     }
 
-    fn admits(&self, place: Place, element: &[u8], limits: ListLimits) -> bool {
+    fn admits(&self, place: NodeIndex, element: &[u8], limits: ListLimits) -> bool {
         let node = self.node(place);
         node.is_some_and(|node| node.admits(element, limits))
     }
 
     /// Changes a node and brings the sums up to date; an emptied node goes. The place must exist.
-    fn edit<T>(&mut self, place: Place, change: impl FnOnce(&mut Listpack) -> T) -> T {
+    fn edit<T>(&mut self, place: NodeIndex, change: impl FnOnce(&mut Listpack) -> T) -> T {
         let chunk = &mut self.chunks[place.chunk];
         let node = &mut chunk.nodes[place.node];
         let (len, bytes) = (node.len as usize, node.pack.memory_bytes());
@@ -368,7 +368,7 @@ impl Quicklist {
         result
     }
 
-    fn remove_node(&mut self, place: Place) -> Option<Node> {
+    fn remove_node(&mut self, place: NodeIndex) -> Option<Node> {
         let chunk = self.chunks.get_mut(place.chunk)?;
         let node = chunk.nodes.remove(place.node)?;
         chunk.len -= node.len as usize;
@@ -394,18 +394,18 @@ impl Quicklist {
             }
         }
         let place = match end {
-            End::Front => Place { chunk: 0, node: 0 },
+            End::Front => NodeIndex { chunk: 0, node: 0 },
             End::Back => {
                 let chunk = self.chunks.len() - 1;
                 let node = self.chunks[chunk].nodes.len();
-                Place { chunk, node }
+                NodeIndex { chunk, node }
             }
         };
         self.insert_node(place, node);
     }
 
     /// Puts a node after the one at `place`, which stays where it is.
-    fn insert_after(&mut self, place: Place, node: Node) {
+    fn insert_after(&mut self, place: NodeIndex, node: Node) {
         let Some(chunk) = self.chunks.get_mut(place.chunk) else {
             return;
         };
@@ -420,13 +420,13 @@ impl Quicklist {
         if place.node + 1 == CHUNK_NODES_MAX {
             // The chunk is still full: the node starts the next one, or one between.
             self.chunks.insert(place.chunk + 1, Chunk::default());
-            let place = Place {
+            let place = NodeIndex {
                 chunk: place.chunk + 1,
                 node: 0,
             };
             return self.insert_node(place, node);
         }
-        let place = Place {
+        let place = NodeIndex {
             node: place.node + 1,
             ..place
         };
@@ -434,7 +434,7 @@ impl Quicklist {
     }
 
     /// Puts a node before the one at `place`, or behind the last of its chunk.
-    fn insert_node(&mut self, mut place: Place, node: Node) {
+    fn insert_node(&mut self, mut place: NodeIndex, node: Node) {
         if self.chunks[place.chunk].nodes.len() == CHUNK_NODES_MAX {
             let half = CHUNK_NODES_MAX / 2;
             let chunk = &mut self.chunks[place.chunk];
@@ -443,7 +443,7 @@ impl Quicklist {
             chunk.len -= len;
             self.chunks.insert(place.chunk + 1, Chunk { nodes, len });
             if place.node > half {
-                place = Place {
+                place = NodeIndex {
                     chunk: place.chunk + 1,
                     node: place.node - half,
                 };
@@ -471,7 +471,7 @@ impl Quicklist {
         }
     }
 
-    fn merge_with_next(&mut self, place: Place, limits: ListLimits) -> bool {
+    fn merge_with_next(&mut self, place: NodeIndex, limits: ListLimits) -> bool {
         let Some(next) = self.after(place) else {
             return false;
         };
@@ -562,7 +562,7 @@ pub struct Elements<'a> {
     pack: listpack::Iter<'a>,
     from: End,
     /// The list and the node that `pack` walks, where more nodes may follow.
-    rest: Option<(&'a Quicklist, Place)>,
+    rest: Option<(&'a Quicklist, NodeIndex)>,
 }
 
 impl<'a> Elements<'a> {

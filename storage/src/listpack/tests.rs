@@ -101,7 +101,8 @@ fn counts_beyond_sixteen_bits() {
     assert_eq!(pack.iter().rev().count(), 65_534);
 }
 
-/// Whichever end a larger pack grows and shrinks at, a change moves little: on the average no more than a few dozen bytes.
+/// Whichever end a larger pack grows and shrinks at, a change moves little: on the average no more
+/// than a few dozen bytes.
 #[test]
 fn the_ends_of_a_larger_pack_move_for_little() {
     use std::collections::VecDeque;
