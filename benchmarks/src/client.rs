@@ -12,7 +12,8 @@ use protocol::resp::{Scan, Value};
 
 use crate::{Error, Result};
 
-/// Commands on their way at once while filling: deep enough that the socket is not what is measured.
+/// Commands on their way at once while filling: deep enough that the socket is not what is
+/// measured.
 const FILL_DEPTH: u64 = 256;
 /// Elements that one command adds while a collection is filled.
 const FILL_STEP: u64 = 100;
@@ -32,7 +33,8 @@ pub struct Connection {
     read: usize,
 }
 
-/// The name of key `n`, 16 bytes for any `n` below 10^12. redis-benchmark names its keys the same way, so that it finds what was filled here.
+/// The name of key `n`, 16 bytes for any `n` below 10^12. redis-benchmark names its keys the same
+/// way, so that it finds what was filled here.
 pub fn key(n: u64) -> String {
     format!("key:{n:012}")
 }
@@ -153,7 +155,8 @@ impl Connection {
         }
     }
 
-    /// Sets the keys of `range`, all in one pipeline's depth, and waits until the server has done so.
+    /// Sets the keys of `range`, all in one pipeline's depth, and waits until the server has done
+    /// so.
     pub fn set_batch(&mut self, range: Range<u64>) -> Result<()> {
         for n in range.clone() {
             self.queue(&[b"SET", key(n).as_bytes(), VALUE]);
@@ -187,7 +190,8 @@ impl Connection {
         }
     }
 
-    /// Adds the elements 0 to `count` to the collection at `key`, [`FILL_STEP`] by a command: `verb key`, then the words of each element.
+    /// Adds the elements 0 to `count` to the collection at `key`, [`FILL_STEP`] by a command: `verb
+    /// key`, then the words of each element.
     pub fn fill_collection(
         &mut self,
         verb: &str,

@@ -1,7 +1,8 @@
 //! How numbers read as text.
 //!
 //! * [`parse_int`]: an integer in the only form that counts as one.
-//! * [`format_double`]: what `ZSCORE` answers, digits that read back as the same double ([`crate::grisu`]).
+//! * [`format_double`]: what `ZSCORE` answers, digits that read back as the same double
+//!   ([`crate::grisu`]).
 //! * [`format_human`]: what a float increment stores, never with an exponent.
 
 use std::fmt::Write;
@@ -13,8 +14,8 @@ use crate::grisu;
 /// The longest canonical text of an `i64`: `-9223372036854775808`.
 const INT_TEXT_MAX: usize = 20;
 
-/// The integer whose canonical text this is: no blanks, no `+`, no leading zeros, no `-0`. None where
-/// it is of another form, or does not fit.
+/// The integer whose canonical text this is: no blanks, no `+`, no leading zeros, no `-0`. None
+/// where it is of another form, or does not fit.
 #[inline]
 pub fn parse_int(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match *text {
@@ -41,7 +42,8 @@ pub fn parse_int(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// A double's text. Nearly all fit without an allocation; only the plain form of a huge one does not.
+/// A double's text. Nearly all fit without an allocation; only the plain form of a huge one does
+/// not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoubleText(SmallVec<[u8; 32]>);
 
@@ -75,7 +77,8 @@ pub fn format_double(value: f64) -> DoubleText {
     format_shortest(value)
 }
 
-/// The same where whole numbers are written like all others: `5e+9` for five billion.
+/// A short text that reads back as `value`, where whole numbers are written like all others: `5e+9`
+/// for five billion.
 pub fn format_shortest(value: f64) -> DoubleText {
     if value.is_nan() {
         return DoubleText::of(b"nan");
@@ -96,7 +99,8 @@ pub fn format_shortest(value: f64) -> DoubleText {
     text
 }
 
-/// `digits` times ten to the power of `last`, plain where that is not much longer than the digits, else with an exponent.
+/// `digits` times ten to the power of `last`, plain where that is not much longer than the digits,
+/// else with an exponent.
 fn lay_out(digits: &[u8], last: i32, text: &mut SmallVec<[u8; 32]>) {
     let count = digits.len() as i32;
     let first = last + count - 1;
@@ -135,7 +139,8 @@ pub fn format_human(value: f64) -> DoubleText {
     if !value.is_finite() {
         return format_double(value);
     }
-    // The digits beyond those that tell the double apart are noise of its binary form, which Redis's wider floats do not show.
+    // The digits beyond those that tell the double apart are noise of its binary form, which
+    // Redis's wider floats do not show.
     let mut text = DoubleText::of(b"");
     let _ = write!(text, "{value}");
     if let Some(point) = memchr::memchr(b'.', &text.0) {

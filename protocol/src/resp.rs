@@ -6,8 +6,8 @@
 //! | replies | [`element`], [`scan`], [`value`] | [`reply`] |
 //!
 //! Everything on the wire is made of lines such as `$16\r\n`: see [`header`]. Readers take what has
-//! arrived so far and answer with what is whole, that more is needed, or what is wrong. None of them
-//! allocates for a length that was only promised.
+//! arrived so far and answer with what is whole, that more is needed, or what is wrong. None of
+//! them allocates for a length that was only promised.
 //!
 //! The format: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use storage::aof::{Reader, Record, Stop};
-use storage::rdb::{FileReader, Part};
+use storage::rdb::{FileReader, Section};
 
 use crate::aof::import::{self, Tail};
 use crate::aof::manifest::{Folder, Manifest};
@@ -198,7 +198,7 @@ fn snapshot(path: &Path, config: &Config, report: &mut Report) -> Option<u64> {
     let mut told = Vec::new();
     loop {
         match reader.next(&limits, |_, _| true) {
-            Ok(Part::Key(key)) => {
+            Ok(Section::Key(key)) => {
                 if !key.entry.is_expired(now) && !seen.insert(database, key.entry.key()) {
                     let name = key.entry.key().escape_ascii();
                     let what = format!("the key \"{name}\" stands there twice");
@@ -208,14 +208,14 @@ fn snapshot(path: &Path, config: &Config, report: &mut Report) -> Option<u64> {
                 volatile += u64::from(key.entry.deadline().is_some());
                 *kinds.entry(key.entry.kind().name()).or_default() += 1;
             }
-            Ok(Part::Database(number)) => {
+            Ok(Section::Database(number)) => {
                 databases += 1;
                 database = number;
             }
-            Ok(Part::Function(_)) => functions += 1,
-            Ok(Part::Told(name, value)) => told.push((name, value)),
-            Ok(Part::Passed) => {}
-            Ok(Part::End) => break,
+            Ok(Section::Function(_)) => functions += 1,
+            Ok(Section::Aux(name, value)) => told.push((name, value)),
+            Ok(Section::Passed) => {}
+            Ok(Section::End) => break,
             Err(damage) => return damaged(damage.at, &damage.what),
         }
     }

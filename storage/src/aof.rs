@@ -1,16 +1,19 @@
-//! The append-only log's format: commands as clients send them, one behind the other, so that a person can read it.
+//! The append-only log's format: commands as clients send them, one behind the other, so that a
+//! person can read it.
 //!
 //! ```text
 //! log      record*
-//! record   command                                         one change
-//!          | MULTI [PERCORE.TX id shard shard ...] command* EXEC       changes that happen together, or not at all
-//!          | "#MS:" milliseconds CR LF                     when what follows happened, in Unix time
-//!          | "#TS:" seconds CR LF                          Redis's note of the time, which changes nothing
-//! command  "*" count CR LF ( "$" bytes CR LF text CR LF )*             RESP
+//! record   command                                      one change
+//!          | MULTI [PERCORE.TX id shard shard ...] command* EXEC
+//!                                                       changes that happen together, or not at all
+//!          | "#MS:" milliseconds CR LF                  when what follows happened, in Unix time
+//!          | "#TS:" seconds CR LF                       Redis's note of the time: changes nothing
+//! command  "*" count CR LF ( "$" bytes CR LF text CR LF )*     RESP
 //! ```
 //!
-//! SELECT names the database of what follows, as with a client. The time is the one by which a command decided what had expired, so that
-//! replaying it decides the same. PERCORE.TX names a transaction over several shards, each of whose logs has a part of it.
+//! SELECT names the database of what follows, as with a client. The time is the one by which a
+//! command decided what had expired, so that replaying it decides the same. PERCORE.TX names a
+//! transaction over several shards, each of whose logs has a part of it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -74,7 +77,8 @@ pub enum Record {
     End,
 }
 
-/// Reads a log from its beginning, through a window that holds the record at hand: as large as that, never as what it only claims to be.
+/// Reads a log from its beginning, through a window that holds the record at hand: as large as
+/// that, never as what it only claims to be.
 pub struct Reader {
     file: File,
     len: u64,
@@ -144,8 +148,9 @@ impl Reader {
         }
     }
 
-    /// What stands behind this is zeros to the end of the file: it is longer than what was written into it, as some file systems leave one
-    /// behind. `None` where that does not explain what is wrong with the record at hand.
+    /// What stands behind this is zeros to the end of the file: it is longer than what was written
+    /// into it, as some file systems leave one behind. `None` where that does not explain what is
+    /// wrong with the record at hand.
     #[cold]
     fn torn_by_zeros(&mut self) -> Option<Stop> {
         let len = self.len;
@@ -229,8 +234,9 @@ impl Reader {
         Ok(Record::Command)
     }
 
-    /// Reads the element of `kind` that begins `at` bytes into the record: the number in its header,
-    /// and where it ends in the record. `wrong` tells what is wrong where something else is there.
+    /// Reads the element of `kind` that begins `at` bytes into the record: the number in its
+    /// header, and where it ends in the record. `wrong` tells what is wrong where something else is
+    /// there.
     #[inline]
     fn element(&mut self, at: usize, kind: u8, wrong: &str) -> Result<(usize, usize), Stop> {
         loop {
@@ -259,7 +265,8 @@ impl Reader {
         }
     }
 
-    /// Something else than what is due begins `at` bytes into the record: `wrong`, if its line is whole.
+    /// Something else than what is due begins `at` bytes into the record: `wrong`, if its line is
+    /// whole.
     #[cold]
     fn misplaced(&mut self, at: usize, wrong: &str) -> Stop {
         let left = self.len - self.begins() - at as u64;
@@ -307,7 +314,8 @@ impl Reader {
         damage(self.begins() + at as u64, what)
     }
 
-    /// Sees to it that the window has so many bytes of the record at hand, of which the file has as many.
+    /// Sees to it that the window has so many bytes of the record at hand, of which the file has as
+    /// many.
     #[inline]
     fn fill(&mut self, bytes: usize) -> Result<(), Stop> {
         if self.window.len() - self.begins >= bytes {

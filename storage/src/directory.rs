@@ -58,11 +58,10 @@ impl Directory {
     /// Memory of the table, its entries and this struct aside. The segments' rows are estimated
     /// unless `exact`.
     pub(crate) fn memory_bytes(&self, exact: bool) -> usize {
-        let rows = match exact {
-            true => self.segments.iter().map(Segment::row_bytes).sum(),
-            false => {
-                Segment::row_bytes_of(self.segments.len(), self.segments.iter().take(ROWS_SAMPLED))
-            }
+        let rows = if exact {
+            self.segments.iter().map(Segment::row_bytes).sum()
+        } else {
+            Segment::row_bytes_of(self.segments.len(), self.segments.iter().take(ROWS_SAMPLED))
         };
         self.segments.memory_bytes()
             + block_size(self.pointers.capacity() * size_of::<u32>())

@@ -4,8 +4,8 @@
 //! are one block whose parts follow one another:
 //!
 //! ```text
-//! 0       8            8 more         8 more                                  key length   rest
-//! header  [deadline]   [key length]   [integer | heap string | object]        key          [inline string]
+//! 0       8            8 more         8 or more                          key length   rest
+//! header  [deadline]   [key length]   [integer | heap string | object]   key          [inline string]
 //!
 //! header, low bit first:  32 access clock | 16 key length | 11 length of the inline string
 //!                         | 2 what the value is | 1 has a deadline | 1 long key | 1 was edited
@@ -60,7 +60,8 @@ impl Entry {
         Self::build(key, deadline, Payload::of(text, head), 0)
     }
 
-    /// The same; a long string is taken over and not copied.
+    /// A key with a string, which is taken over and not copied where it is long. It is stored as an
+    /// integer where it is the canonical text of one.
     pub fn owned_string(key: &[u8], mut text: Vec<u8>, deadline: Option<UnixMillis>) -> Self {
         let head = head_bytes(key, deadline.is_some());
         Self::build(key, deadline, Payload::of_owned(&mut text, head), 0)
@@ -150,9 +151,10 @@ impl Entry {
 
     #[inline]
     fn key_len(&self, header: Header) -> usize {
-        match header.has(LONG_KEY) {
-            false => header.short_key_len(),
-            true => self.word(header.payload_at() - 8) as usize,
+        if header.has(LONG_KEY) {
+            self.word(header.payload_at() - 8) as usize
+        } else {
+            header.short_key_len()
         }
     }
 
@@ -268,7 +270,7 @@ impl Entry {
         })
     }
 
-    /// The same, to change.
+    /// The value that is not a string, to change; None of a string.
     #[inline]
     pub fn as_object_mut(&mut self) -> Option<&mut Object> {
         let header = self.header();
@@ -308,7 +310,7 @@ impl Entry {
         *self = Self::build(self.key(), self.deadline(), payload, kept);
     }
 
-    /// The same value and deadline under another key.
+    /// A copy of the value and its deadline under another key.
     pub fn duplicate(&self, key: &[u8]) -> Self {
         let payload = match (self.as_object(), self.heap()) {
             (Some(object), _) => Payload::Object(object.clone()),
@@ -343,7 +345,8 @@ impl Entry {
         self.memory_bytes_by(SAMPLES)
     }
 
-    /// The same, as judged by so many elements where the value is a table.
+    /// Memory of key, value and deadline, in bytes. Where the value is a table it is judged by
+    /// `samples` of its elements.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
         let beside = match self.header().kind() {
             PayloadKind::Int | PayloadKind::Inline => 0,

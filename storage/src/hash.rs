@@ -1,14 +1,18 @@
-//! Hashes: pairs of field and value, packed while they are few and short, else a table; fields may expire.
+//! Hashes: pairs of field and value, packed while they are few and short, else a table; fields may
+//! expire.
 //!
 //! ```text
 //! listpack     field value field value ...
-//! listpackex   field value deadline ...        deadline in Unix milliseconds, 0 for none; from the first HEXPIRE on. Soonest first, those
-//!                                              without one last: Redis relies on that order
+//! listpackex   field value deadline ...     from the first HEXPIRE on
 //! hashtable    a Keyspace: an entry for each field, with its value and deadline
 //! ```
 //!
-//! The table is the keyspace's own: segments split one at a time, the scan survives growing and shrinking, and expired fields are found without
-//! walking over the others. An expired field is no field to readers; it is still counted until it is removed, as in Redis.
+//! Deadlines are Unix milliseconds, 0 for none. A listpackex has the soonest first, and those
+//! without one last: Redis relies on that order.
+//!
+//! The table is the keyspace's own: segments split one at a time, the scan survives growing and
+//! shrinking, and expired fields are found without walking over the others. An expired field is no
+//! field to readers; it is still counted until it is removed, as in Redis.
 
 use crate::block_size::block_size;
 use crate::clock::UnixMillis;
@@ -135,7 +139,8 @@ impl Hash {
         Self(Encoding::Packed(Listpack::new()))
     }
 
-    /// Becomes a table where so many fields are about to be written that Redis makes it one, even should some be here already.
+    /// Becomes a table where so many fields are about to be written that Redis makes it one, even
+    /// should some be here already.
     pub fn expect(&mut self, fields: usize, limits: HashLimits) {
         if fields > limits.entries && !matches!(self.0, Encoding::Table(_)) {
             self.become_table();
@@ -220,7 +225,8 @@ impl Hash {
             .map(|field| field.deadline)
     }
 
-    /// Writes a field. Returns whether there was none; an expired one counts as none, and its deadline is gone.
+    /// Writes a field. Returns whether there was none; an expired one counts as none, and its
+    /// deadline is gone.
     pub fn set(
         &mut self,
         name: &[u8],
@@ -293,7 +299,8 @@ impl Hash {
         }
     }
 
-    /// Removes a field. Returns whether it was there and live; an expired one stays for [`Self::remove_expired`].
+    /// Removes a field. Returns whether it was there and live; an expired one stays for
+    /// [`Self::remove_expired`].
     pub fn remove(&mut self, name: &[u8], now: UnixMillis) -> bool {
         self.remove_where(name, |field| field.is_live(now))
     }
@@ -462,7 +469,8 @@ impl Hash {
         }
     }
 
-    /// Shows about `count` fields from `from` on; returns where to go on, or `None` at the end. Packed forms are shown whole.
+    /// Shows about `count` fields from `from` on; returns where to go on, or `None` at the end.
+    /// Packed forms are shown whole.
     pub fn scan(
         &self,
         from: Position,
@@ -533,7 +541,7 @@ impl Hash {
         self.memory_bytes_by(SAMPLES)
     }
 
-    /// The same, as judged by so many elements.
+    /// Heap memory, in bytes; of a table as judged by `samples` of its fields.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match &self.0 {
             Encoding::Packed(pack) | Encoding::PackedEx(pack) => pack.memory_bytes(),

@@ -4,7 +4,7 @@
 //! that keep such strings work:
 //!
 //! ```text
-//! header  "HYLL" [0 dense | 1 sparse] [unused: 3] [cached count: u64 le; its top bit says that it is stale]
+//! header  "HYLL" [0 dense | 1 sparse] [unused: 3] [cached count: u64 le; its top bit: stale]
 //! dense   16384 registers of 6 bits, the lowest bits of each byte first
 //! sparse  runs:  00nnnnnn            n+1 registers of 0
 //!                01nnnnnn nnnnnnnn   n+1 registers of 0

@@ -1,7 +1,8 @@
 //! One element as a packed collection stores it: an integer where its text is one, bytes otherwise.
 //!
-//! Redis keeps `"12"` as the integer 12 but `"012"`, `"+12"` and `"-0"` as text, since only the canonical text of an integer comes back
-//! from it unchanged. [`parse_int`] is that rule, in one place.
+//! Redis keeps `"12"` as the integer 12 but `"012"`, `"+12"` and `"-0"` as text, since only the
+//! canonical text of an integer comes back from it unchanged. [`parse_int`] is that rule, in one
+//! place.
 
 use std::fmt;
 

@@ -383,7 +383,7 @@ impl Keyspace {
 }
 
 impl Clone for Keyspace {
-    /// The same hasher puts the same keys into the same places: nothing is looked up.
+    /// A copy with the same hasher, in which every key has its place already: nothing is looked up.
     fn clone(&self) -> Self {
         Self {
             directories: self.directories.clone(),

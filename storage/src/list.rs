@@ -1,8 +1,9 @@
 //! The list type: a [`Listpack`] while it is small, a [`Quicklist`] from then on.
 //!
-//! When one becomes the other is Redis's rule, since OBJECT ENCODING shows it: a list leaves the packed form when the elements about to
-//! be added would take it over the limit of one node, and comes back when it is down to one node of at most half that limit, so that a
-//! list at the border does not change form with every push and pop.
+//! When one becomes the other is Redis's rule, since OBJECT ENCODING shows it: a list leaves the
+//! packed form when the elements about to be added would take it over the limit of one node, and
+//! comes back when it is down to one node of at most half that limit, so that a list at the border
+//! does not change form with every push and pop.
 
 mod quicklist;
 
@@ -14,8 +15,9 @@ use crate::listpack::Listpack;
 pub use quicklist::Elements;
 use quicklist::Quicklist;
 
-/// Redis's rule weighs the bare text of what one command adds, so that a million empty elements are nothing to it; pushing them in front
-/// of one pack would move a megabyte each. Beyond this, well over what any setting allows of elements that have some text, they are weighed.
+/// Redis's rule weighs the bare text of what one command adds, so that a million empty elements are
+/// nothing to it; pushing them in front of one pack would move a megabyte each. Beyond this, well
+/// over what any setting allows of elements that have some text, they are weighed.
 const PACKED_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of an entry besides its text, at the least.
 const ENTRY_OVERHEAD_MIN: usize = 2;
@@ -30,12 +32,14 @@ pub enum ListLimits {
 }
 
 impl ListLimits {
-    /// The bytes of a node whose elements are counted, so that the setting cannot ask for megabytes to be moved at each change.
+    /// The bytes of a node whose elements are counted, so that the setting cannot ask for megabytes
+    /// to be moved at each change.
     pub const COUNTED_BYTES_MAX: usize = 8192;
     /// The most elements that can be asked for.
     const COUNT_MAX: usize = 32_767;
 
-    /// What the setting's value means: -1 to -5 are 4 to 64 KiB, a positive number is a count. What lies beyond is brought into range.
+    /// What the setting's value means: -1 to -5 are 4 to 64 KiB, a positive number is a count. What
+    /// lies beyond is brought into range.
     pub const fn from_setting(value: i64) -> Self {
         match value {
             ..=-5 => Self::Bytes(65_536),
@@ -98,7 +102,8 @@ impl Default for List {
 }
 
 impl List {
-    /// The largest element, in bytes: Redis's own limit for a string. Who takes elements from clients refuses larger ones.
+    /// The largest element, in bytes: Redis's own limit for a string. Who takes elements from
+    /// clients refuses larger ones.
     pub const ELEMENT_BYTES_MAX: usize = 512 << 20;
 
     pub const fn new() -> Self {
@@ -107,7 +112,8 @@ impl List {
         }
     }
 
-    /// The list of these packs' elements, as an RDB file holds them; in the packed form where the limits let it.
+    /// The list of these packs' elements, as an RDB file holds them; in the packed form where the
+    /// limits let it.
     pub fn from_packs(packs: impl IntoIterator<Item = Listpack>, limits: ListLimits) -> Self {
         let mut quick = Quicklist::default();
         packs.into_iter().for_each(|pack| quick.push_pack(pack));
@@ -172,7 +178,7 @@ impl List {
         self.push_all(end, std::iter::once(element), limits);
     }
 
-    /// Pushes one after the other. Their sum decides the form, as one LPUSH of them does.
+    /// Pushes one after the other. Their sum decides the encoding, as one LPUSH of them does.
     pub fn push_all<'a>(
         &mut self,
         end: End,
@@ -182,7 +188,8 @@ impl List {
         self.push_items(end, elements.map(Item::Bytes), limits);
     }
 
-    /// The same with elements of another collection.
+    /// Pushes elements of another collection, one after the other. Their sum decides the encoding,
+    /// as in [`List::push_all`].
     pub fn push_items<'a>(
         &mut self,
         end: End,
@@ -311,7 +318,8 @@ impl List {
         self.iter_from(0, End::Front)
     }
 
-    /// The element at `index` and those that follow it coming from that end; none where there is no such index.
+    /// The element at `index` and those that follow it coming from that end; none where there is no
+    /// such index.
     pub fn iter_from(&self, index: usize, from: End) -> Elements<'_> {
         match &self.encoding {
             Encoding::Quick(quick) => quick.iter_from(index, from),

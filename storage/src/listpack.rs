@@ -5,9 +5,9 @@
 //! stand:
 //!
 //! ```text
-//! | total: u32 | count: u16 | entry ... | 0xFF |          numbers are little-endian; total counts every byte shown
-//!
-//! entry = | head | payload | back |                       back: bytes of head and payload, legible from its right end
+//! | total: u32 | count: u16 | entry ... | 0xFF |      numbers are little-endian
+//!                                                     total: every byte shown
+//! entry = | head | payload | back |
 //!
 //! head                        payload         element
 //! 0vvvvvvv                    -               integer 0..=127
@@ -17,7 +17,8 @@
 //! 11110000 l: u32             l bytes         longer text
 //! 11110001 .. 11110100        i16 i24 i32 i64 integer
 //!
-//! back = | 0ggggggg | 1ggggggg | ...                      groups of seven bits, the highest first; 1 to 5 bytes
+//! back = | 0ggggggg | 1ggggggg | ...        bytes of head and payload, to be read from the right end:
+//!                                           groups of seven bits, the highest first; 1 to 5 bytes
 //! ```
 //!
 //! Behind the terminator stands slack up to the block's length, since the allocator rounds to size
@@ -258,16 +259,6 @@ impl Listpack {
         let result = read(self.get(cursor));
         self.remove(cursor);
         Some(result)
-    }
-
-    /// Removes the last element.
-    pub fn pop_back(&mut self) -> Option<Vec<u8>> {
-        self.pop_with(End::Back, |item| item.to_vec())
-    }
-
-    /// Removes the first element.
-    pub fn pop_front(&mut self) -> Option<Vec<u8>> {
-        self.pop_with(End::Front, |item| item.to_vec())
     }
 
     /// The new element's place; the one at `cursor` comes after it.

@@ -1,8 +1,10 @@
 //! A handful of entries whose hashes share a prefix: what the keyspace grows and shrinks by.
 //!
 //! ```text
-//! segment   8 words of fingerprints | 8 rows | bounds and counts      a fingerprint: one byte of an entry's hash
-//!             word 3 ----------------- row 3 -> 8 entries              the same place in both
+//! segment   8 words of fingerprints | 8 rows | bounds and counts
+//!             word 3 ----------------- row 3 -> 8 entries
+//!
+//! fingerprint   one byte of an entry's hash, in its word where the entry is in the row
 //! ```
 //!
 //! Entries stand densely, in rows of eight that come and go one at a time. A lookup compares eight

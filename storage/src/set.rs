@@ -322,7 +322,7 @@ impl Set {
         self.memory_bytes_by(SAMPLES)
     }
 
-    /// The same, as judged by so many elements.
+    /// Heap memory, in bytes; of a table as judged by `samples` of its members.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match &self.0 {
             Encoding::Ints(ints) => ints.memory_bytes(),

@@ -254,7 +254,7 @@ impl SortedSet {
         self.memory_bytes_by(SAMPLES)
     }
 
-    /// The same, as judged by so many members.
+    /// Heap memory, in bytes, as judged by `samples` members.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match &self.encoding {
             Encoding::Packed(pack) => pack.memory_bytes(),
@@ -379,7 +379,8 @@ impl SortedSet {
         }
     }
 
-    /// The same for names, where all scores are equal.
+    /// How many members, from the first on, `is_before` holds for by their names, where all scores
+    /// are equal. It holds for none after one that it does not hold for.
     pub fn partition_by_name(&self, mut is_before: impl FnMut(Item<'_>) -> bool) -> usize {
         match &self.encoding {
             Encoding::Packed(_) => self.iter().take_while(|&(it, _)| is_before(it)).count(),
@@ -392,21 +393,6 @@ impl SortedSet {
     /// The rank of the first member whose score is at least `score`.
     pub fn first_from_score(&self, score: Score) -> usize {
         self.partition_by_score(|other| other < score)
-    }
-
-    /// The rank of the first member whose score is above `score`.
-    pub fn first_above_score(&self, score: Score) -> usize {
-        self.partition_by_score(|other| other <= score)
-    }
-
-    /// The rank of the first member that is not before `name`, where all scores are equal.
-    pub fn first_from_name(&self, name: &[u8]) -> usize {
-        self.partition_by_name(|member| compare(member, name) == Ordering::Less)
-    }
-
-    /// The rank of the first member that is after `name`, where all scores are equal.
-    pub fn first_after_name(&self, name: &[u8]) -> usize {
-        self.partition_by_name(|member| compare(member, name) != Ordering::Greater)
     }
 
     /// All entries in order.

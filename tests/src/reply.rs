@@ -1,5 +1,5 @@
-//! Replies on the wire, RESP2 and RESP3, as the codec of `protocol` reads them. Here what is no reply
-//! fails the test.
+//! Replies on the wire, RESP2 and RESP3, as the codec of `protocol` reads them. Here what is no
+//! reply fails the test.
 
 pub use protocol::resp::value::{Value, show};
 
@@ -8,8 +8,8 @@ pub use protocol::resp::value::{Value, show};
 pub struct Scan(protocol::resp::Scan);
 
 impl Scan {
-    /// The length of the reply that `bytes` begins with, or `None` where it is not whole yet. Call it
-    /// with the same bytes and more.
+    /// The length of the reply that `bytes` begins with, or `None` where it is not whole yet. Call
+    /// it with the same bytes and more.
     ///
     /// # Panics
     /// Where the bytes are no reply.

@@ -1,7 +1,7 @@
 //! Replies as they are read, one element at a time.
 //!
-//! An element is a string, a number, a truth value, a null, or the header of a list: its members are
-//! elements of their own that follow. [`scan`](super::scan) finds where a whole reply ends,
+//! An element is a string, a number, a truth value, a null, or the header of a list: its members
+//! are elements of their own that follow. [`scan`](super::scan) finds where a whole reply ends,
 //! [`value`](super::value) makes a tree of it.
 
 use std::fmt;
@@ -175,8 +175,8 @@ impl std::error::Error for Malformed {}
 /// memory: called again with the same bytes and more, it begins anew.
 ///
 /// # Errors
-/// [`Malformed`] where no element begins there, or one beyond `bounds`. [`Bounds::elements_max`] and
-/// [`Bounds::depth_max`] concern whole replies: they are not checked here.
+/// [`Malformed`] where no element begins there, or one beyond `bounds`. [`Bounds::elements_max`]
+/// and [`Bounds::depth_max`] concern whole replies: they are not checked here.
 #[inline]
 pub fn read<'a>(bytes: &'a [u8], bounds: &Bounds) -> Result<Read<'a>, Malformed> {
     let Some(&kind) = bytes.first() else {
@@ -282,7 +282,8 @@ fn bulk<'a>(
     Ok(whole(element(&bytes[start..end]), needed))
 }
 
-/// The line at the front of `bytes` without its end, and where that ends. None where it is not whole.
+/// The line at the front of `bytes` without its end, and where that ends. None where it is not
+/// whole.
 ///
 /// # Errors
 /// [`Malformed`] where it ends with `\n` alone, or where it is longer than `len_max` bytes, its end

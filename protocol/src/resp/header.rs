@@ -30,8 +30,8 @@ pub fn write_len(out: &mut Vec<u8>, kind: u8, len: usize) {
     write(out, kind, i64::try_from(len).unwrap_or(i64::MAX));
 }
 
-/// What follows the header of `kind` and `number` at the front of `bytes`. None where another header
-/// is there, or where the number has more than two digits.
+/// What follows the header of `kind` and `number` at the front of `bytes`. None where another
+/// header is there, or where the number has more than two digits.
 ///
 /// Four bytes are compared as one number: as bytes they would be stored one by one and loaded
 /// together, for which the processor waits.
@@ -54,9 +54,9 @@ pub(super) fn strip(bytes: &[u8], kind: u8, number: usize) -> Option<&[u8]> {
 /// The most digits that [`short_number`] reads.
 const SHORT_DIGITS_MAX: usize = 8;
 
-/// The number of up to eight digits at offset `at`, and the offset of what follows its line. The byte
-/// behind the `\r` must be there and is not looked at. None where the number is longer, odd in any
-/// way, or its line not whole: then a slower reader decides.
+/// The number of up to eight digits at offset `at`, and the offset of what follows its line. The
+/// byte behind the `\r` must be there and is not looked at. None where the number is longer, odd in
+/// any way, or its line not whole: then a slower reader decides.
 #[inline]
 pub(crate) fn short_number(buf: &[u8], at: usize) -> Option<(usize, usize)> {
     let rest = buf.get(at..)?;
@@ -88,8 +88,8 @@ pub(crate) fn short_number(buf: &[u8], at: usize) -> Option<(usize, usize)> {
     None
 }
 
-/// The number that `digits` write, leading zeros allowed. None where there is none, or where it does
-/// not fit.
+/// The number that `digits` write, leading zeros allowed. None where there is none, or where it
+/// does not fit.
 pub fn digits(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

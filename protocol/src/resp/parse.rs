@@ -1,14 +1,18 @@
 //! The incremental command parser.
 //!
-//! A command comes as an array of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, or as one [inline](super::inline) line. The parser
-//! looks at the connection's read buffer from the first byte of the command in front; where that command is not whole, it keeps its
-//! place, so that a million arguments that arrive in pieces are each looked at once. All offsets count from the command's first
-//! byte: between calls the caller may move the partial command to the front of its buffer.
+//! A command comes as an array of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, or as one
+//! [inline](super::inline) line. The parser looks at the connection's read buffer from the first
+//! byte of the command in front; where that command is not whole, it keeps its place, so that a
+//! million arguments that arrive in pieces are each looked at once. All offsets count from the
+//! command's first byte: between calls the caller may move the partial command to the front of its
+//! buffer.
 //!
-//! A large argument is not gathered in the read buffer, where growing would copy it again and again. Once its length is known and its
-//! payload has not arrived whole, [`Parsed::Large`] asks the caller to read it into a buffer of its own: see there.
+//! A large argument is not gathered in the read buffer, where growing would copy it again and
+//! again. Once its length is known and its payload has not arrived whole, [`Parsed::Large`] asks
+//! the caller to read it into a buffer of its own: see there.
 //!
-//! What is too long does not depend on how the bytes came in pieces; in Redis a line that is too long passes where one read brings its end.
+//! What is too long does not depend on how the bytes came in pieces; in Redis a line that is too
+//! long passes where one read brings its end.
 //!
 //! Like Redis, the parser does not look at the two bytes that end an argument, nor at the one after
 //! a header's `\r`. As there, an inline command with a zero byte seems never to end. Unlike there,
@@ -23,14 +27,16 @@ use super::inline;
 use crate::args::{Args, Span};
 use crate::number::parse_int;
 
-/// An argument of this length or more, not yet whole in the read buffer, gets a buffer of its own. Redis draws the line here too.
+/// An argument of this length or more, not yet whole in the read buffer, gets a buffer of its own.
+/// Redis draws the line here too.
 pub const LARGE_ARG_BYTES: usize = 32 * 1024;
 
 /// The most arguments of a client that has not authenticated where it must.
 const UNAUTHENTICATED_ARGS_MAX: usize = 10;
 /// The longest argument of such a client, in bytes.
 const UNAUTHENTICATED_BULK_LEN_MAX: usize = 16384;
-/// A parser keeps the capacity for this many arguments and large arguments from one command to the next.
+/// A parser keeps the capacity for this many arguments and large arguments from one command to the
+/// next.
 const KEPT_ARGS_MAX: usize = 256;
 /// A parser keeps an inline buffer of this many bytes from one command to the next.
 const KEPT_INLINE_BYTES_MAX: usize = 4096;
@@ -44,7 +50,8 @@ pub struct Limits {
     pub multibulk_len_max: usize,
     /// The longest inline command, and the longest header, in bytes.
     pub inline_len_max: usize,
-    /// The longest command in bytes, its headers and large arguments included: `client-query-buffer-limit`.
+    /// The longest command in bytes, its headers and large arguments included:
+    /// `client-query-buffer-limit`.
     pub query_len_max: usize,
     /// False where the client must authenticate first and has not: it is held to small commands.
     pub authenticated: bool,
@@ -65,21 +72,24 @@ impl Default for Limits {
 /// What stands at the front of the read buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// A whole command in the first `consumed` bytes. Its arguments are `parser.args(&buf[..consumed])` until the next call of
-    /// [`Parser::parse`], which takes the buffer from `consumed` on.
+    /// A whole command in the first `consumed` bytes. Its arguments are
+    /// `parser.args(&buf[..consumed])` until the next call of [`Parser::parse`], which takes the
+    /// buffer from `consumed` on.
     Command { consumed: usize },
-    /// Nothing to run (an empty line, `*0`) in the first `consumed` bytes. The next call takes the buffer from there on.
+    /// Nothing to run (an empty line, `*0`) in the first `consumed` bytes. The next call takes the
+    /// buffer from there on.
     Skip { consumed: usize },
     /// More bytes are needed. The next call takes the same bytes, and more.
     Incomplete,
-    /// A large argument of `len` bytes begins at offset `have_from`, and has not arrived whole: all the buffer holds from there on is
-    /// the beginning of it. The caller
+    /// A large argument of `len` bytes begins at offset `have_from`, and has not arrived whole: all
+    /// the buffer holds from there on is the beginning of it. The caller
     ///
-    /// 1. moves those bytes into a buffer of the argument's own ([`LargeArg::begin`]) and cuts its read buffer at `have_from`;
-    /// 2. reads from the socket into that buffer until it holds `len + 2` bytes and no more, growing it as bytes arrive and not as the
-    ///    client promises ([`LargeArg::reserve`]);
-    /// 3. hands it over with [`Parser::supply_large`], and goes on with [`Parser::parse`] on its read buffer, to which what follows
-    ///    the argument is appended.
+    /// 1. moves those bytes into a buffer of the argument's own ([`LargeArg::begin`]) and cuts its
+    ///    read buffer at `have_from`;
+    /// 2. reads from the socket into that buffer until it holds `len + 2` bytes and no more,
+    ///    growing it as bytes arrive and not as the client promises ([`LargeArg::reserve`]);
+    /// 3. hands it over with [`Parser::supply_large`], and goes on with [`Parser::parse`] on its
+    ///    read buffer, to which what follows the argument is appended.
     ///
     /// Until it is supplied, `parse` answers this again.
     Large { have_from: usize, len: usize },
@@ -111,7 +121,8 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The error's text after `-ERR `, in bytes, because that of [`ProtocolError::ExpectedBulk`] need not be UTF-8.
+    /// The error's text after `-ERR `, in bytes, because that of [`ProtocolError::ExpectedBulk`]
+    /// need not be UTF-8.
     pub fn text(&self) -> Vec<u8> {
         let reason: &[u8] = match self {
             ProtocolError::InvalidMultibulkLength => b"invalid multibulk length",
@@ -152,7 +163,8 @@ enum State {
     Start,
     /// At the header of an argument; `left` are to come.
     Argument { left: usize },
-    /// After the header of a large argument of `len` bytes that the caller reads; `left` are to come, this one included.
+    /// After the header of a large argument of `len` bytes that the caller reads; `left` are to
+    /// come, this one included.
     Large { left: usize, len: usize },
     /// Past its end: the next call is about the command that follows.
     Done,
@@ -198,7 +210,8 @@ impl Parser {
         }
     }
 
-    /// Looks at the command at the front of `buf`. After an error the connection is to be closed, and `parse` not called again.
+    /// Looks at the command at the front of `buf`. After an error the connection is to be closed,
+    /// and `parse` not called again.
     #[inline]
     pub fn parse(&mut self, buf: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
         if self.state == State::Done {
@@ -223,14 +236,16 @@ impl Parser {
         }
     }
 
-    /// The command just found may not run yet: the next call of [`Parser::parse`], with a buffer that begins with the same command, finds it again,
-    /// its large arguments included, which are in no buffer any more. `consumed` is its length, as it was told.
+    /// The command just found may not run yet: the next call of [`Parser::parse`], with a buffer
+    /// that begins with the same command, finds it again, its large arguments included, which are
+    /// in no buffer any more. `consumed` is its length, as it was told.
     pub fn hold_back(&mut self, consumed: usize) {
         debug_assert_eq!(self.state, State::Done);
         self.state = State::HeldBack { consumed };
     }
 
-    /// The arguments of the command that [`Parser::parse`] found whole in the first `consumed` bytes, which `command` is.
+    /// The arguments of the command that [`Parser::parse`] found whole in the first `consumed`
+    /// bytes, which `command` is.
     #[inline]
     pub fn args<'a>(&'a self, command: &'a [u8]) -> Args<'a> {
         debug_assert_eq!(self.state, State::Done);
@@ -245,7 +260,8 @@ impl Parser {
         )
     }
 
-    /// Takes the large argument that [`Parsed::Large`] asked for: its payload and the two bytes that end it.
+    /// Takes the large argument that [`Parsed::Large`] asked for: its payload and the two bytes
+    /// that end it.
     ///
     /// # Panics
     /// Where none was asked for, or the length is not `len + 2`: the caller reads exactly so much.
@@ -267,9 +283,10 @@ impl Parser {
         self.state = State::Argument { left: left - 1 };
     }
 
-    /// Frees what is kept from one command to the next, where no command has begun. The last one's arguments are gone then.
+    /// Frees what is kept from one command to the next, where no command has begun. The last one's
+    /// arguments are gone then.
     pub fn shrink(&mut self) {
-        if matches!(self.state, State::Start | State::Done) {
+        if self.is_between_commands() {
             *self = Self::new();
         }
     }
@@ -282,8 +299,8 @@ impl Parser {
             + self.inline.capacity()
     }
 
-    /// True where no command has begun: the connection may close here without cutting one.
-    pub fn is_between_commands(&self) -> bool {
+    /// True where no command has begun.
+    fn is_between_commands(&self) -> bool {
         matches!(self.state, State::Start | State::Done)
     }
 
@@ -434,8 +451,8 @@ impl Parser {
         Parsed::Incomplete
     }
 
-    /// Where the line that begins at `at` ends: the offset of its `\r`, of which the byte behind it has arrived too.
-    /// None where it has not; `too_long` where it should have.
+    /// Where the line that begins at `at` ends: the offset of its `\r`, of which the byte behind it
+    /// has arrived too. None where it has not; `too_long` where it should have.
     #[cold]
     fn find_line(
         &mut self,
@@ -477,11 +494,12 @@ pub struct LargeArg {
 }
 
 impl LargeArg {
-    /// The first allocation, and the least growth: from there on the buffer doubles, up to exactly its full length.
+    /// The first allocation, and the least growth: from there on the buffer doubles, up to exactly
+    /// its full length.
     pub const STEP_BYTES: usize = 128 * 1024;
 
-    /// A buffer for the `len` bytes that [`Parsed::Large`] announced, of which `have` are there: all the read buffer holds from
-    /// `have_from` on.
+    /// A buffer for the `len` bytes that [`Parsed::Large`] announced, of which `have` are there:
+    /// all the read buffer holds from `have_from` on.
     ///
     /// # Panics
     /// Where `have` is more than the argument: the parser would have taken that for a whole one.
@@ -501,7 +519,8 @@ impl LargeArg {
         self.total.saturating_sub(self.bytes.len())
     }
 
-    /// Makes room, and says how many bytes may be read at most now: the room there is, but no more than is missing.
+    /// Makes room, and says how many bytes may be read at most now: the room there is, but no more
+    /// than is missing.
     pub fn reserve(&mut self) -> usize {
         if self.bytes.len() == self.bytes.capacity() {
             let more = self.bytes.len().max(Self::STEP_BYTES).min(self.missing());

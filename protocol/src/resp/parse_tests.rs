@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::args::OwnedArgs;
 
-/// What a connection makes of `input`, read in pieces that end at `cuts`, following the contract of [`Parsed::Large`].
+/// What a connection makes of `input`, read in pieces that end at `cuts`, following the contract of
+/// [`Parsed::Large`].
 fn feed(
     input: &[u8],
     cuts: &[usize],

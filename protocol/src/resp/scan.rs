@@ -41,8 +41,8 @@ impl Scan {
         self.has_error
     }
 
-    /// The length in bytes of the reply that `bytes` begin with; None where it is not whole. The next
-    /// call takes the same bytes, and more.
+    /// The length in bytes of the reply that `bytes` begin with; None where it is not whole. The
+    /// next call takes the same bytes, and more.
     ///
     /// # Errors
     /// [`Malformed`] where the bytes are no reply, or one beyond the bounds.

@@ -41,8 +41,8 @@ impl Value {
     /// passed over.
     ///
     /// # Errors
-    /// [`Malformed`] where the bytes are no reply, not a whole one, more than one, or one beyond the
-    /// usual [`Bounds`](super::Bounds).
+    /// [`Malformed`] where the bytes are no reply, not a whole one, more than one, or one beyond
+    /// the usual [`Bounds`](super::Bounds).
     pub fn read(bytes: &[u8]) -> Result<Value, Malformed> {
         // This bounds the depth, and so the recursion below.
         match Scan::default().end(bytes)? {

@@ -142,19 +142,21 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// The same for what stays text.
+    /// How the keyspace stores text that stays text, even where it reads as an integer.
     #[inline]
     pub(super) fn of_text(text: &'a [u8], head_bytes: usize) -> Self {
-        match stands_apart(head_bytes, text.len()) {
-            true => Self::Apart(text),
-            false => Self::Inline(text),
+        if stands_apart(head_bytes, text.len()) {
+            Self::Apart(text)
+        } else {
+            Self::Inline(text)
         }
     }
 
     pub(super) fn of_owned(text: &'a mut Vec<u8>, head_bytes: usize) -> Self {
-        match text.len() <= INLINE_LEN_MAX {
-            true => Self::of(text, head_bytes),
-            false => Self::Heap(std::mem::take(text)),
+        if text.len() <= INLINE_LEN_MAX {
+            Self::of(text, head_bytes)
+        } else {
+            Self::Heap(std::mem::take(text))
         }
     }
 

@@ -98,12 +98,11 @@ impl Entry {
     fn overwrite_heap(&mut self, text: &[u8]) {
         self.set_header(Header(self.header().0 & !EDITED));
         if let Some(old) = self.heap_mut() {
-            match block_size(old.capacity()) == block_size(text.len()) {
-                true => {
-                    old.clear();
-                    old.extend_from_slice(text);
-                }
-                false => *old = text.to_vec(),
+            if block_size(old.capacity()) == block_size(text.len()) {
+                old.clear();
+                old.extend_from_slice(text);
+            } else {
+                *old = text.to_vec()
             }
         }
     }
@@ -128,11 +127,13 @@ impl Entry {
         self.replace_value(Payload::of_text(text, head));
     }
 
-    /// The same; a long string is taken over and not copied.
+    /// Puts another string in place of the value, and leaves the deadline. A long string is taken
+    /// over and not copied.
     pub fn set_owned_string(&mut self, mut text: Vec<u8>) {
-        match text.len() <= INLINE_LEN_MAX {
-            true => self.set_string(&text),
-            false => self.replace_value(Payload::Heap(std::mem::take(&mut text))),
+        if text.len() <= INLINE_LEN_MAX {
+            self.set_string(&text)
+        } else {
+            self.replace_value(Payload::Heap(std::mem::take(&mut text)))
         }
     }
 
@@ -146,9 +147,10 @@ impl Entry {
         let result = edit(&mut text);
         let kept = self.header().0 & ACCESS_MASK | EDITED;
         let head = head_bytes(self.key(), self.header().has(VOLATILE));
-        let payload = match stands_apart(head, text.len()) {
-            true => Payload::Heap(text),
-            false => Payload::Inline(&text),
+        let payload = if stands_apart(head, text.len()) {
+            Payload::Heap(text)
+        } else {
+            Payload::Inline(&text)
         };
         *self = Self::build(self.key(), self.deadline(), payload, kept);
         Ok(result)

@@ -51,7 +51,7 @@ impl Keyspace {
                             expired.more = true;
                             return expired;
                         }
-                        // The same segment again: the removal may have put another in its place.
+                        // This segment once more: the removal may have moved another entry there.
                         let slot = Slot { segment, at };
                         removed(self.take_in_place(Spot { directory, slot }));
                         expired.removed += 1;

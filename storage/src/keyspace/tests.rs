@@ -6,7 +6,7 @@ use super::*;
 use crate::access::AccessPolicy;
 use crate::cut::Terms;
 use crate::item::Item;
-use crate::rdb::{Compression, FileReader, FileWriter, Limits, Part, header};
+use crate::rdb::{Compression, FileReader, FileWriter, Limits, Section, header};
 
 fn keyspace() -> Keyspace {
     Keyspace::new(KeyHasher::random())
@@ -258,12 +258,12 @@ proptest! {
         let mut found = Vec::new();
         loop {
             match reader.next(&Limits::default(), |_, _| true).unwrap() {
-                Part::Key(key) => {
+                Section::Key(key) => {
                     prop_assert_eq!(key.entry.as_string().unwrap(), Item::Bytes(b"before"));
                     found.push(key.entry.key().to_vec());
                 }
-                Part::Database(number) => prop_assert_eq!(number, 3),
-                Part::End => break,
+                Section::Database(number) => prop_assert_eq!(number, 3),
+                Section::End => break,
                 _ => {}
             }
         }

@@ -1,23 +1,28 @@
-//! A long list: packed nodes of a few kilobytes, found by index through two levels of arrays that know how many elements they lead to.
+//! A long list: packed nodes of a few kilobytes, found by index through two levels of arrays that
+//! know how many elements they lead to.
 //!
 //! ```text
-//! Quicklist -> chunk | chunk | chunk          at most CHUNK_NODES_MAX nodes a chunk
+//! Quicklist -> chunk | chunk | chunk       at most CHUNK_NODES_MAX nodes a chunk
 //!                |
-//!                +-> node | node | node       at most ListLimits bytes or elements a node, or one larger element
+//!                +-> node | node | node    at most ListLimits bytes or elements, or one larger element
 //!                      |
 //!                      +-> Listpack
 //! ```
 //!
-//! Redis chains its nodes, so an index in the middle of n elements costs a pointer chase over half the nodes. Here it costs a scan of the
-//! chunks' counts and one of a chunk's nodes' counts, both dense and from the nearer end: a million short elements are some 700 nodes in
-//! 3 chunks (0.7 us measured, most of it inside the node), and a million nodes are 4,000 chunks (0.9 us). A balanced tree would be
-//! logarithmic but makes every push and pop, which is what lists are used for, walk its height; here they touch one chunk at the end.
-//! No array is longer than the chunks', so that growing one never copies more than 40 bytes per 256 nodes.
+//! Redis chains its nodes, so an index in the middle of n elements costs a pointer chase over half
+//! the nodes. Here it costs a scan of the chunks' counts and one of a chunk's nodes' counts, both
+//! dense and from the nearer end: a million short elements are some 700 nodes in 3 chunks (0.7 us
+//! measured, most of it inside the node), and a million nodes are 4,000 chunks (0.9 us). A balanced
+//! tree would be logarithmic but makes every push and pop, which is what lists are used for, walk
+//! its height; here they touch one chunk at the end. No array is longer than the chunks', so that
+//! growing one never copies more than 40 bytes per 256 nodes.
 //!
-//! A node that was a packed list of its own may exceed the limit by its entries' overhead: what was added at once counted as bare text.
+//! A node that was a packed list of its own may exceed the limit by its entries' overhead: what was
+//! added at once counted as bare text.
 //!
-//! Invariants: no chunk and no node is empty; the counts of nodes, chunks and list agree; `heap_bytes` is the sum over the nodes.
-//! Every change of a node goes through [`Quicklist::edit`], which keeps the sums.
+//! Invariants: no chunk and no node is empty; the counts of nodes, chunks and list agree;
+//! `heap_bytes` is the sum over the nodes. Every change of a node goes through [`Quicklist::edit`],
+//! which keeps the sums.
 
 use crate::block_size::block_size;
 use std::collections::VecDeque;
@@ -98,7 +103,8 @@ impl Quicklist {
         self.heap_bytes + self.chunks_bytes() + block_size(size_of::<Self>())
     }
 
-    /// Memory of the chunks: the first and the last are looked at, those between are taken to be like the first.
+    /// Memory of the chunks: the first and the last are looked at, those between are taken to be
+    /// like the first.
     fn chunks_bytes(&self) -> usize {
         let of = |chunk: &Chunk| block_size(chunk.nodes.capacity() * size_of::<Node>());
         let first = self.chunks.front().map_or(0, of);
@@ -216,7 +222,8 @@ impl Quicklist {
                 None => self.push_node(End::Front, Node::single(element)),
             };
         }
-        // The node is full: its later part becomes a node of its own, and the element joins the earlier part or stands between.
+        // The node is full: its later part becomes a node of its own, and the element joins the
+        // earlier part or stands between.
         let later = self.edit(place, |pack| pack.split_off(offset));
         self.insert_after(place, Node::new(later));
         if self.admits(place, element, limits) {
@@ -258,7 +265,8 @@ impl Quicklist {
             }
             let nodes = self.nodes;
             removed += self.edit(place, |pack| pack.remove_equal(needle, end, max - removed));
-            // A node that vanished lets the next one forward slide into its place, or the next chunk's first.
+            // A node that vanished lets the next one forward slide into its place, or the next
+            // chunk's first.
             at = match end {
                 End::Front if self.nodes < nodes => self.settle(place),
                 End::Front => self.after(place),
@@ -386,7 +394,8 @@ impl Quicklist {
             End::Front => self.chunks.front(),
             End::Back => self.chunks.back(),
         };
-        // A full chunk at an end is left full: splitting it would leave a queue with half-filled chunks all along.
+        // A full chunk at an end is left full: splitting it would leave a queue with half-filled
+        // chunks all along.
         if chunk.is_none_or(|chunk| chunk.nodes.len() == CHUNK_NODES_MAX) {
             match end {
                 End::Front => self.chunks.push_front(Chunk::default()),
@@ -511,7 +520,8 @@ impl Quicklist {
     }
 }
 
-/// The node at an end, and the count of its chunk. The list's own counts are yet to be brought up to date by whoever changes it.
+/// The node at an end, and the count of its chunk. The list's own counts are yet to be brought up
+/// to date by whoever changes it.
 #[inline]
 fn end_node(chunks: &mut VecDeque<Chunk>, end: End) -> Option<(&mut usize, &mut Node)> {
     let chunk = match end {
@@ -530,7 +540,8 @@ const ENTRY_OVERHEAD: usize = 8;
 
 static EMPTY: Listpack = Listpack::new();
 
-/// Which of the parts holds the element at `index` of `len`, and its index in that part, counting from the nearer end.
+/// Which of the parts holds the element at `index` of `len`, and its index in that part, counting
+/// from the nearer end.
 fn descend(
     lens: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator,
     index: usize,

@@ -31,9 +31,10 @@ impl Listpack {
     /// Where the terminator stands.
     #[inline]
     pub(super) fn end(&self) -> usize {
-        match self.bytes.is_empty() {
-            true => HEADER,
-            false => self.total_at(self.start()) - 1,
+        if self.bytes.is_empty() {
+            HEADER
+        } else {
+            self.total_at(self.start()) - 1
         }
     }
 

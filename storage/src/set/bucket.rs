@@ -1,13 +1,17 @@
 //! Some dozens of a large set's members in one block.
 //!
 //! ```text
-//! block  | mark: u8, a slot each | code: u8, a slot each | body ... | slack      slots: the members' count, rounded up to eight
+//! block  | mark: u8, a slot each | code: u8, a slot each | body ... | slack
 //!
+//! slots  the members' count, rounded up to eight
 //! mark   eight bits of the member's hash: a lookup compares eight marks at once
-//! code   0lllllll   text of l bytes           its low seven bits are the bytes of the body, so where a body stands is the sum of those before
+//! code   0lllllll   text of l bytes
 //!        1000wwww   integer of w bytes, the low one first
 //!        10000000   longer text, in a block of its own: the next of `apart`
 //! ```
+//!
+//! The low seven bits of a code are the bytes of the body, so where a body stands is the sum of
+//! those before.
 //!
 //! A member of 16 bytes takes 18 and its share of the slack; with a block of its own it took 32 and
 //! a pointer. The price is that a removal moves what stands behind it, a kilobyte at most where

@@ -253,9 +253,10 @@ impl LinearHashSet {
             bytes += bucket.memory_bytes();
             members += bucket.len();
         }
-        let all = match measured == count {
-            true => bytes,
-            false => (bytes as u128 * self.len as u128 / members.max(1) as u128) as usize,
+        let all = if measured == count {
+            bytes
+        } else {
+            (bytes as u128 * self.len as u128 / members.max(1) as u128) as usize
         };
         block_size(size_of::<Self>()) + self.buckets.memory_bytes() + all
     }
@@ -308,45 +309,44 @@ mod tests {
     const RUNS: (usize, usize) = if cfg!(miri) { (60, 90) } else { (1500, 700) };
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 48 }))]
+            #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 48 }))]
 
-        /// Runs of insertions and removals, so that buckets come and go, under a scan that goes on
-        /// all the while.
-        #[test]
-        fn behaves_as_a_set(runs in proptest::collection::vec((any::<bool>(), 0..RUNS.0, 0..RUNS.1), 1..8)) {
-            let (mut table, mut model) = (LinearHashSet::new(), BTreeSet::new());
-            let (mut stayed, mut seen) = (None::<BTreeSet<Vec<u8>>>, Vec::new());
-            let mut from = Some(Position::default());
-            for (adds, first, count) in runs {
-                for number in first..first + count {
-                    let member = text(number);
-                    match adds {
-                        true => prop_assert_eq!(table.insert(&member), model.insert(member)),
-                        false => {
-                            prop_assert_eq!(table.remove(&member), model.remove(&member));
-                            if let Some(stayed) = &mut stayed { stayed.remove(&member); }
-                        }
+            /// Runs of insertions and removals, so that buckets come and go, under a scan that goes
+            /// on all the while.
+            #[test]
+            fn behaves_as_a_set(runs in proptest::collection::vec((any::<bool>(), 0..RUNS.0, 0..RUNS.1), 1..8)) {
+                let (mut table, mut model) = (LinearHashSet::new(), BTreeSet::new());
+                let (mut stayed, mut seen) = (None::<BTreeSet<Vec<u8>>>, Vec::new());
+                let mut from = Some(Position::default());
+                for (adds, first, count) in runs {
+                    for number in first..first + count {
+                        let member = text(number);
+                        if adds {
+    prop_assert_eq!(table.insert(&member), model.insert(member))
+    } else {
+    prop_assert_eq!(table.remove(&member), model.remove(&member));
+                                if let Some(stayed) = &mut stayed { stayed.remove(&member); }
+    }
+                    }
+                    stayed.get_or_insert_with(|| model.clone());
+                    prop_assert_eq!(table.len(), model.len());
+                    prop_assert!((0..RUNS.0 + RUNS.1 + 100).map(text).all(|it| table.contains(&it) == model.contains(&it)));
+                    prop_assert_eq!(table.iter().map(Item::to_vec).collect::<BTreeSet<_>>(), model.clone());
+                    prop_assert!(table.buckets.len() <= model.len() / LOAD_MIN + 2);
+                    let members: Vec<_> = (0..GROUP_LEN_MAX).map(text).collect();
+                    table.prefetch(members.iter().map(Vec::as_slice));
+                    if let Some(at) = from {
+                        from = table.scan(at, 100, |item| seen.push(item.to_vec()));
                     }
                 }
-                stayed.get_or_insert_with(|| model.clone());
-                prop_assert_eq!(table.len(), model.len());
-                prop_assert!((0..RUNS.0 + RUNS.1 + 100).map(text).all(|it| table.contains(&it) == model.contains(&it)));
-                prop_assert_eq!(table.iter().map(Item::to_vec).collect::<BTreeSet<_>>(), model.clone());
-                prop_assert!(table.buckets.len() <= model.len() / LOAD_MIN + 2);
-                let members: Vec<_> = (0..GROUP_LEN_MAX).map(text).collect();
-                table.prefetch(members.iter().map(Vec::as_slice));
-                if let Some(at) = from {
+                while let Some(at) = from {
                     from = table.scan(at, 100, |item| seen.push(item.to_vec()));
                 }
-            }
-            while let Some(at) = from {
-                from = table.scan(at, 100, |item| seen.push(item.to_vec()));
-            }
-            for member in stayed.into_iter().flatten() {
-                prop_assert_eq!(seen.iter().filter(|it| **it == member).count(), 1);
+                for member in stayed.into_iter().flatten() {
+                    prop_assert_eq!(seen.iter().filter(|it| **it == member).count(), 1);
+                }
             }
         }
-    }
 
     #[test]
     fn every_member_is_drawn_as_often() {

@@ -6,7 +6,7 @@
 //!                         |
 //! leaf     member member member ...            up to LEAF_LEN_MAX, with slack at either end
 //!
-//! member   score, block of its entry           16 bytes; its name is looked at where scores are equal
+//! member   score, block of its entry           16 bytes; names are looked at where scores are equal
 //! ```
 //!
 //! Every operation goes down three or four nodes, of which all but the leaf stay in the processor's
@@ -171,9 +171,10 @@ fn insert_below(children: &mut Vec<Child>, scored: Scored, name: &[u8]) -> Optio
         return None;
     }
     // One that grows at its end stays full.
-    let kept = match at + 2 == children.len() {
-        true => BRANCH_LEN_MAX,
-        false => BRANCH_LEN_MAX / 2,
+    let kept = if at + 2 == children.len() {
+        BRANCH_LEN_MAX
+    } else {
+        BRANCH_LEN_MAX / 2
     };
     Some(Child::branch(children.split_off(kept)))
 }
@@ -194,9 +195,10 @@ fn insert_into(leaf: &mut Leaf, scored: Scored, name: &[u8]) -> Option<Child> {
     }
     let half = LEAF_LEN_MAX / 2;
     let mut later = leaf.split_off(half);
-    match at <= half {
-        true => leaf.insert(at, scored),
-        false => later.insert(at - half, scored),
+    if at <= half {
+        leaf.insert(at, scored)
+    } else {
+        later.insert(at - half, scored)
     }
     Some(Child::leaf(later))
 }
