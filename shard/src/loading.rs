@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 use storage::prefetch::GROUP_LEN_MAX;
-use storage::rdb::{Damage, FileReader, Limits, Part};
+use storage::rdb::{Damage, FileReader, Limits, Section};
 use storage::{AccessPolicy, Databases, DbIndex, Entry, Hash, UnixMillis};
 use tracing::{info, warn};
 
@@ -124,7 +124,7 @@ impl Load {
         });
         let part = part.map_err(|damage| self.not_loaded(damage.at, damage.what))?;
         match part {
-            Part::Key(key) => {
+            Section::Key(key) => {
                 let number = u16::try_from(self.database).ok();
                 let Some(db) = number.and_then(|number| databases.index(number)) else {
                     let (number, count) = (self.database, databases.count());
@@ -136,10 +136,10 @@ impl Load {
                 self.loaded += 1;
                 return Ok(Found::Entry(db, key.into_entry(self.access, now)));
             }
-            Part::Function(code) => return Ok(Found::Function(code)),
-            Part::Database(number) => self.database = number,
-            Part::End => self.done = true,
-            Part::Passed | Part::Told(..) => {}
+            Section::Function(code) => return Ok(Found::Function(code)),
+            Section::Database(number) => self.database = number,
+            Section::End => self.done = true,
+            Section::Passed | Section::Aux(..) => {}
         }
         Ok(Found::Nothing)
     }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use config::Config;
 use storage::UnixMillis;
 use storage::aof::{Record, Stop};
-use storage::rdb::Part;
+use storage::rdb::Section;
 
 use crate::disk::{Disk, open_log, open_snapshot};
 use crate::manifest::{Folder, Manifest};
@@ -221,7 +221,7 @@ impl<'a> Checker<'a> {
         let mut told = Vec::new();
         loop {
             match reader.next(&limits, |_, _| true) {
-                Ok(Part::Key(key)) => {
+                Ok(Section::Key(key)) => {
                     if !key.entry.is_expired(now) && !seen.insert(database, key.entry.key()) {
                         let name = key.entry.key().escape_ascii();
                         let what = format!("the key \"{name}\" stands there twice");
@@ -231,14 +231,14 @@ impl<'a> Checker<'a> {
                     volatile += u64::from(key.entry.deadline().is_some());
                     *kinds.entry(key.entry.kind().name()).or_default() += 1;
                 }
-                Ok(Part::Database(number)) => {
+                Ok(Section::Database(number)) => {
                     databases += 1;
                     database = number;
                 }
-                Ok(Part::Function(_)) => functions += 1,
-                Ok(Part::Told(name, value)) => told.push((name, value)),
-                Ok(Part::Passed) => {}
-                Ok(Part::End) => break,
+                Ok(Section::Function(_)) => functions += 1,
+                Ok(Section::Aux(name, value)) => told.push((name, value)),
+                Ok(Section::Passed) => {}
+                Ok(Section::End) => break,
                 Err(damage) => return damaged(damage.at, &damage.what),
             }
         }

@@ -128,7 +128,7 @@ mod tests {
     use std::sync::Arc;
 
     use fastrand::Rng;
-    use storage::rdb::Part as RdbPart;
+    use storage::rdb::Section;
 
     use super::*;
     use crate::disk::{Access, Disk, open_snapshot};
@@ -156,10 +156,10 @@ mod tests {
                 .next(&Default::default(), |_, _| true)
                 .expect("whole")
             {
-                RdbPart::Told(name, value) if name == b"ctime" => {
+                Section::Told(name, value) if name == b"ctime" => {
                     created = String::from_utf8(value).ok().and_then(|it| it.parse().ok());
                 }
-                RdbPart::End => return created,
+                Section::End => return created,
                 _ => {}
             }
         }

@@ -1,6 +1,7 @@
 //! Whole files: written in pieces that shards make, read key by key.
 //!
-//! A piece is any number of keys behind a SELECTDB of its own, so that the pieces of several shards may follow one another in any order.
+//! A piece is any number of keys behind a SELECTDB of its own, so that the pieces of several shards
+//! may follow one another in any order.
 
 use super::codes::{Type, opcode};
 use super::decode::{self, Decoded, Limits};
@@ -98,9 +99,9 @@ impl Checksum {
 }
 
 /// What a file says next.
-pub enum Part {
+pub enum Section {
     /// Something about the file: a name and a value.
-    Told(Vec<u8>, Vec<u8>),
+    Aux(Vec<u8>, Vec<u8>),
     /// The keys from here on are of this database.
     Database(u64),
     /// A key that is wanted.
@@ -130,7 +131,8 @@ impl Key {
     }
 }
 
-/// Reads a file part by part, through a window of it: neither is it held in memory, nor anything that no more than claims to be in it.
+/// Reads a file part by part, through a window of it: neither is it held in memory, nor anything
+/// that no more than claims to be in it.
 pub struct FileReader {
     input: Input<'static>,
     version: u16,
@@ -176,12 +178,13 @@ impl FileReader {
         self.input.remaining()
     }
 
-    /// The next part. `wanted` says of a key and its deadline whether the value is to be built; others are passed over.
+    /// The next part. `wanted` says of a key and its deadline whether the value is to be built;
+    /// others are passed over.
     pub fn next(
         &mut self,
         limits: &Limits,
         wanted: impl FnOnce(&[u8], Option<UnixMillis>) -> bool,
-    ) -> Result<Part, Damage> {
+    ) -> Result<Section, Damage> {
         let input = &mut self.input;
         let (mut deadline, mut idle_s, mut frequency) = (None, None, None);
         loop {
@@ -193,8 +196,8 @@ impl FileReader {
                 }
                 opcode::IDLE => idle_s = Some(input.length()?),
                 opcode::FREQ => frequency = Some(input.byte()?),
-                opcode::AUX => return Ok(Part::Told(input.string()?, input.string()?)),
-                opcode::SELECTDB => return Ok(Part::Database(input.length()?)),
+                opcode::AUX => return Ok(Section::Aux(input.string()?, input.string()?)),
+                opcode::SELECTDB => return Ok(Section::Database(input.length()?)),
                 opcode::RESIZEDB => {
                     input.length()?;
                     input.length()?;
@@ -204,7 +207,7 @@ impl FileReader {
                         input.length()?;
                     }
                 }
-                opcode::FUNCTION2 => return Ok(Part::Function(input.string()?)),
+                opcode::FUNCTION2 => return Ok(Section::Function(input.string()?)),
                 opcode::FUNCTION_PRE_GA | opcode::MODULE_AUX => {
                     return input.damage("data of a module or an unreleased version");
                 }
@@ -216,14 +219,14 @@ impl FileReader {
                     let name = input.string()?;
                     if !wanted(&name, deadline) {
                         skip::value(input, of)?;
-                        return Ok(Part::Passed);
+                        return Ok(Section::Passed);
                     }
                     let entry = match decode::value(input, of, limits)? {
                         Decoded::String(text) => Entry::owned_string(&name, text, deadline),
                         Decoded::Object(object) => Entry::object(&name, object, deadline),
-                        Decoded::Empty => return Ok(Part::Passed),
+                        Decoded::Empty => return Ok(Section::Passed),
                     };
-                    return Ok(Part::Key(Box::new(Key {
+                    return Ok(Section::Key(Box::new(Key {
                         entry,
                         idle_s,
                         frequency,
@@ -233,7 +236,7 @@ impl FileReader {
         }
     }
 
-    fn end(&mut self) -> Result<Part, Damage> {
+    fn end(&mut self) -> Result<Section, Damage> {
         if self.version >= CHECKSUM_SINCE {
             let reckoned = self.input.checksum();
             let written = self.input.u64_le()?;
@@ -243,6 +246,6 @@ impl FileReader {
                 ));
             }
         }
-        Ok(Part::End)
+        Ok(Section::End)
     }
 }

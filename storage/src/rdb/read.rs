@@ -1,4 +1,5 @@
-//! The small parts of the format, read: from memory (RESTORE) or from a file of any size, through one window of it.
+//! The small parts of the format, read: from memory (RESTORE) or from a file of any size, through
+//! one window of it.
 
 use std::fmt;
 use std::io;
@@ -238,7 +239,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// How many elements follow, of which each takes at least `bytes_each`: more than can be left is damage, before any is asked for.
+    /// How many elements follow, of which each takes at least `bytes_each`: more than can be left
+    /// is damage, before any is asked for.
     pub fn count(&mut self, bytes_each: u64) -> Result<usize, Damage> {
         let count = self.length()?;
         if count.saturating_mul(bytes_each) > self.remaining() {

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::geo_cells::{Cell, Shape, cells_around};
-use storage::geohash::Place;
+use storage::geohash::Coordinates;
 use storage::sorted_set::Direction;
 use storage::{Score, SortedSet};
 
@@ -31,7 +31,7 @@ use crate::event::Event;
 /// Where the search is, as far as it is known.
 #[derive(Clone, Copy)]
 enum Centre {
-    At(Place),
+    At(Coordinates),
     /// A member of a key that is not there.
     Nowhere,
 }
@@ -69,7 +69,7 @@ enum Order {
 struct Found {
     member: Vec<u8>,
     score: Score,
-    place: Place,
+    place: Coordinates,
     distance: f64,
 }
 
@@ -234,7 +234,7 @@ impl<'a> Wanted<'a> {
         &self,
         cell: Cell,
         set: &SortedSet,
-        centre: Place,
+        centre: Coordinates,
         shape: Shape,
         found: &mut Vec<Found>,
     ) {

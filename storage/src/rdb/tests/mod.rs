@@ -1,4 +1,5 @@
-//! Values of every type through payloads and files, and both after bytes of them were changed (`fuzz`).
+//! Values of every type through payloads and files, and both after bytes of them were changed
+//! (`fuzz`).
 
 mod fuzz;
 mod older;
@@ -75,17 +76,18 @@ fn read_all(bytes: &[u8], wanted: bool) -> Result<Vec<Entry>, Damage> {
     let mut all = Vec::new();
     loop {
         match reader.next(&Limits::default(), |_, _| wanted)? {
-            Part::Key(key) => all.push(key.entry),
-            Part::End => return Ok(all),
+            Section::Key(key) => all.push(key.entry),
+            Section::End => return Ok(all),
             _ => {}
         }
     }
 }
 
 fn compression(random: &mut Rng) -> Compression {
-    match random.bool() {
-        true => Compression::Lzf,
-        false => Compression::Off,
+    if random.bool() {
+        Compression::Lzf
+    } else {
+        Compression::Off
     }
 }
 
@@ -157,7 +159,8 @@ proptest! {
     fn a_byte_that_was_changed_is_noticed(seed in any::<u64>()) {
         let random = &mut Rng::with_seed(seed);
         let mut bytes = file_of(&[random_entry(random, b"k")], compression(random));
-        // The digits of the version may say another one that we read as well; a checksum of zero is none.
+        // The digits of the version may say another one that we read as well; a checksum of zero is
+        // none.
         let at = random.usize(9..bytes.len() - 8);
         bytes[at] ^= random.u8(1..);
         for wanted in [true, false] {

@@ -24,7 +24,7 @@ fn check(list: &List, model: &VecDeque<Vec<u8>>, limits: ListLimits) {
         assert!(rest.eq(model.iter().skip(index).cloned()));
     }
     assert!(list.get(model.len()).is_none());
-    if let Form::Quick(quick) = &list.form {
+    if let Encoding::Quick(quick) = &list.encoding {
         quick.assert_sound(limits);
         assert!(!quick.is_empty());
     }

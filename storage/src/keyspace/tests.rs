@@ -6,7 +6,7 @@ use super::*;
 use crate::access::AccessPolicy;
 use crate::cut::Terms;
 use crate::item::Item;
-use crate::rdb::{Checksum, Compression, FileReader, Limits, Part, header};
+use crate::rdb::{Checksum, Compression, FileReader, Limits, Section, header};
 
 fn keyspace() -> Keyspace {
     Keyspace::new(KeyHasher::random())
@@ -155,9 +155,9 @@ fn a_table_that_shrinks_gives_its_directory_back() {
     (0..100_000).for_each(|number| put(&mut keyspace, number));
     let segments = |keyspace: &Keyspace| {
         keyspace
-            .regions
+            .directories
             .iter()
-            .map(|region| region.segments().len())
+            .map(|directory| directory.segments().len())
             .sum::<usize>()
     };
     assert!(segments(&keyspace) > 1500);
@@ -166,7 +166,7 @@ fn a_table_that_shrinks_gives_its_directory_back() {
     }
     assert_eq!(keyspace.len(), 10);
     assert!(segments(&keyspace) < 32, "{}", segments(&keyspace));
-    assert_eq!(keyspace.regions.len(), 1);
+    assert_eq!(keyspace.directories.len(), 1);
     for number in 0..10 {
         let key = key(number);
         let entry = keyspace.get(&key).expect("it stayed");
@@ -259,12 +259,12 @@ proptest! {
         let mut found = Vec::new();
         loop {
             match reader.next(&Limits::default(), |_, _| true).unwrap() {
-                Part::Key(key) => {
+                Section::Key(key) => {
                     prop_assert_eq!(key.entry.as_string().unwrap(), Item::Bytes(b"before"));
                     found.push(key.entry.key().to_vec());
                 }
-                Part::Database(number) => prop_assert_eq!(number, 3),
-                Part::End => break,
+                Section::Database(number) => prop_assert_eq!(number, 3),
+                Section::End => break,
                 _ => {}
             }
         }

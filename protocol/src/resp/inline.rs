@@ -1,8 +1,8 @@
 //! A command typed by hand: one line, words parted by blanks, with quotes.
 //!
-//! In double quotes `\n \r \t \b \a` stand for their control characters, `\xHH` for a byte, and a backslash before anything else
-//! for that thing. In single quotes only `\'` is special. A quote may open in mid-word, but what follows a closing quote must be a
-//! blank or the line's end.
+//! In double quotes `\n \r \t \b \a` stand for their control characters, `\xHH` for a byte, and a
+//! backslash before anything else for that thing. In single quotes only `\'` is special. A quote
+//! may open in mid-word, but what follows a closing quote must be a blank or the line's end.
 
 use crate::args::Span;
 
@@ -10,8 +10,9 @@ use crate::args::Span;
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnbalancedQuotes;
 
-/// Splits `line` (without its end) into words: appends their bytes, unescaped, to `bytes` and where they lie to `spans`.
-/// The spans are offsets into `bytes`. `line` is at most a few times 64 KiB long, so that they fit.
+/// Splits `line` (without its end) into words: appends their bytes, unescaped, to `bytes` and where
+/// they lie to `spans`. The spans are offsets into `bytes`. `line` is at most a few times 64 KiB
+/// long, so that they fit.
 pub fn split(
     line: &[u8],
     bytes: &mut Vec<u8>,
@@ -78,7 +79,8 @@ fn double_quoted<'l>(
     }
 }
 
-/// As [`double_quoted`], for the single quote.
+/// What follows the single quote that closes `rest`; the bytes before it are appended, where only
+/// `\'` stands for something else.
 fn single_quoted<'l>(
     mut rest: &'l [u8],
     bytes: &mut Vec<u8>,
@@ -112,7 +114,8 @@ fn skip_blanks(line: &[u8]) -> &[u8] {
     &line[blanks..]
 }
 
-/// C's `isspace`: between words the vertical tab and the form feed are blanks too, though within a word they are not.
+/// C's `isspace`: between words the vertical tab and the form feed are blanks too, though within a
+/// word they are not.
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
 }

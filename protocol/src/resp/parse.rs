@@ -1,14 +1,18 @@
 //! The incremental command parser.
 //!
-//! A command comes as an array of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, or as one [inline](crate::inline) line. The parser
-//! looks at the connection's read buffer from the first byte of the command in front; where that command is not whole, it keeps its
-//! place, so that a million arguments that arrive in pieces are each looked at once. All offsets count from the command's first
-//! byte: between calls the caller may move the partial command to the front of its buffer.
+//! A command comes as an array of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, or as one
+//! [inline](super::inline) line. The parser looks at the connection's read buffer from the first
+//! byte of the command in front; where that command is not whole, it keeps its place, so that a
+//! million arguments that arrive in pieces are each looked at once. All offsets count from the
+//! command's first byte: between calls the caller may move the partial command to the front of its
+//! buffer.
 //!
-//! A large argument is not gathered in the read buffer, where growing would copy it again and again. Once its length is known and its
-//! payload has not arrived whole, [`Parsed::Large`] asks the caller to read it into a buffer of its own: see there.
+//! A large argument is not gathered in the read buffer, where growing would copy it again and
+//! again. Once its length is known and its payload has not arrived whole, [`Parsed::Large`] asks
+//! the caller to read it into a buffer of its own: see there.
 //!
-//! What is too long does not depend on how the bytes came in pieces; in Redis a line that is too long passes where one read brings its end.
+//! What is too long does not depend on how the bytes came in pieces; in Redis a line that is too
+//! long passes where one read brings its end.
 //!
 //! Like Redis, the parser does not look at the two bytes that end an argument, nor at the one after
 //! a header's `\r`. As there, an inline command with a zero byte seems never to end. Unlike there,
@@ -18,22 +22,24 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::header::{LINE_END, short_number};
+use super::inline;
 use crate::args::{Args, Span};
-use crate::inline;
+use crate::number::parse_int;
 
-/// An argument of this length or more, not yet whole in the read buffer, gets a buffer of its own. Redis draws the line here too.
+/// An argument of this length or more, not yet whole in the read buffer, gets a buffer of its own.
+/// Redis draws the line here too.
 pub const LARGE_ARG_BYTES: usize = 32 * 1024;
 
 /// The most arguments of a client that has not authenticated where it must.
 const UNAUTHENTICATED_ARGS_MAX: usize = 10;
 /// The longest argument of such a client, in bytes.
 const UNAUTHENTICATED_BULK_LEN_MAX: usize = 16384;
-/// A parser keeps the capacity for this many arguments and large arguments from one command to the next.
+/// A parser keeps the capacity for this many arguments and large arguments from one command to the
+/// next.
 const KEPT_ARGS_MAX: usize = 256;
 /// A parser keeps an inline buffer of this many bytes from one command to the next.
 const KEPT_INLINE_BYTES_MAX: usize = 4096;
-/// What ends a header or an argument.
-const LINE_END_BYTES: usize = 2;
 
 /// What a client may send. A command beyond them ends its connection.
 #[derive(Clone, Debug)]
@@ -44,7 +50,8 @@ pub struct Limits {
     pub multibulk_len_max: usize,
     /// The longest inline command, and the longest header, in bytes.
     pub inline_len_max: usize,
-    /// The longest command in bytes, its headers and large arguments included: `client-query-buffer-limit`.
+    /// The longest command in bytes, its headers and large arguments included:
+    /// `client-query-buffer-limit`.
     pub query_len_max: usize,
     /// False where the client must authenticate first and has not: it is held to small commands.
     pub authenticated: bool,
@@ -65,21 +72,24 @@ impl Default for Limits {
 /// What stands at the front of the read buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// A whole command in the first `consumed` bytes. Its arguments are `parser.args(&buf[..consumed])` until the next call of
-    /// [`Parser::parse`], which takes the buffer from `consumed` on.
+    /// A whole command in the first `consumed` bytes. Its arguments are
+    /// `parser.args(&buf[..consumed])` until the next call of [`Parser::parse`], which takes the
+    /// buffer from `consumed` on.
     Command { consumed: usize },
-    /// Nothing to run (an empty line, `*0`) in the first `consumed` bytes. The next call takes the buffer from there on.
+    /// Nothing to run (an empty line, `*0`) in the first `consumed` bytes. The next call takes the
+    /// buffer from there on.
     Skip { consumed: usize },
     /// More bytes are needed. The next call takes the same bytes, and more.
     Incomplete,
-    /// A large argument of `len` bytes begins at offset `have_from`, and has not arrived whole: all the buffer holds from there on is
-    /// the beginning of it. The caller
+    /// A large argument of `len` bytes begins at offset `have_from`, and has not arrived whole: all
+    /// the buffer holds from there on is the beginning of it. The caller
     ///
-    /// 1. moves those bytes into a buffer of the argument's own ([`LargeArg::begin`]) and cuts its read buffer at `have_from`;
-    /// 2. reads from the socket into that buffer until it holds `len + 2` bytes and no more, growing it as bytes arrive and not as the
-    ///    client promises ([`LargeArg::reserve`]);
-    /// 3. hands it over with [`Parser::supply_large`], and goes on with [`Parser::parse`] on its read buffer, to which what follows
-    ///    the argument is appended.
+    /// 1. moves those bytes into a buffer of the argument's own ([`LargeArg::begin`]) and cuts its
+    ///    read buffer at `have_from`;
+    /// 2. reads from the socket into that buffer until it holds `len + 2` bytes and no more,
+    ///    growing it as bytes arrive and not as the client promises ([`LargeArg::reserve`]);
+    /// 3. hands it over with [`Parser::supply_large`], and goes on with [`Parser::parse`] on its
+    ///    read buffer, to which what follows the argument is appended.
     ///
     /// Until it is supplied, `parse` answers this again.
     Large { have_from: usize, len: usize },
@@ -111,7 +121,8 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The error's text after `-ERR `, in bytes, because that of [`ProtocolError::ExpectedBulk`] need not be UTF-8.
+    /// The error's text after `-ERR `, in bytes, because that of [`ProtocolError::ExpectedBulk`]
+    /// need not be UTF-8.
     pub fn text(&self) -> Vec<u8> {
         let reason: &[u8] = match self {
             ProtocolError::InvalidMultibulkLength => b"invalid multibulk length",
@@ -152,7 +163,8 @@ enum State {
     Start,
     /// At the header of an argument; `left` are to come.
     Argument { left: usize },
-    /// After the header of a large argument of `len` bytes that the caller reads; `left` are to come, this one included.
+    /// After the header of a large argument of `len` bytes that the caller reads; `left` are to
+    /// come, this one included.
     Large { left: usize, len: usize },
     /// Past its end: the next call is about the command that follows.
     Done,
@@ -198,7 +210,8 @@ impl Parser {
         }
     }
 
-    /// Looks at the command at the front of `buf`. After an error the connection is to be closed, and `parse` not called again.
+    /// Looks at the command at the front of `buf`. After an error the connection is to be closed,
+    /// and `parse` not called again.
     #[inline]
     pub fn parse(&mut self, buf: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
         if self.state == State::Done {
@@ -223,14 +236,16 @@ impl Parser {
         }
     }
 
-    /// The command just found may not run yet: the next call of [`Parser::parse`], with a buffer that begins with the same command, finds it again,
-    /// its large arguments included, which are in no buffer any more. `consumed` is its length, as it was told.
+    /// The command just found may not run yet: the next call of [`Parser::parse`], with a buffer
+    /// that begins with the same command, finds it again, its large arguments included, which are
+    /// in no buffer any more. `consumed` is its length, as it was told.
     pub fn hold_back(&mut self, consumed: usize) {
         debug_assert_eq!(self.state, State::Done);
         self.state = State::HeldBack { consumed };
     }
 
-    /// The arguments of the command that [`Parser::parse`] found whole in the first `consumed` bytes, which `command` is.
+    /// The arguments of the command that [`Parser::parse`] found whole in the first `consumed`
+    /// bytes, which `command` is.
     #[inline]
     pub fn args<'a>(&'a self, command: &'a [u8]) -> Args<'a> {
         debug_assert_eq!(self.state, State::Done);
@@ -245,7 +260,8 @@ impl Parser {
         )
     }
 
-    /// Takes the large argument that [`Parsed::Large`] asked for: its payload and the two bytes that end it.
+    /// Takes the large argument that [`Parsed::Large`] asked for: its payload and the two bytes
+    /// that end it.
     ///
     /// # Panics
     /// Where none was asked for, or the length is not `len + 2`: the caller reads exactly so much.
@@ -255,7 +271,7 @@ impl Parser {
         };
         assert_eq!(
             payload.len(),
-            len + LINE_END_BYTES,
+            len + LINE_END.len(),
             "a large argument and its line end"
         );
         payload.truncate(len);
@@ -267,9 +283,10 @@ impl Parser {
         self.state = State::Argument { left: left - 1 };
     }
 
-    /// Frees what is kept from one command to the next, where no command has begun. The last one's arguments are gone then.
+    /// Frees what is kept from one command to the next, where no command has begun. The last one's
+    /// arguments are gone then.
     pub fn shrink(&mut self) {
-        if matches!(self.state, State::Start | State::Done) {
+        if self.is_between_commands() {
             *self = Self::new();
         }
     }
@@ -282,8 +299,8 @@ impl Parser {
             + self.inline.capacity()
     }
 
-    /// True where no command has begun: the connection may close here without cutting one.
-    pub fn is_between_commands(&self) -> bool {
+    /// True where no command has begun.
+    fn is_between_commands(&self) -> bool {
         matches!(self.state, State::Start | State::Done)
     }
 
@@ -317,14 +334,14 @@ impl Parser {
             None => match self.find_line(buf, limits, ProtocolError::MultibulkHeaderTooLong)? {
                 None => return Ok(Parsed::Incomplete),
                 Some(end) => {
-                    let count = strict_integer(&buf[1..end])
-                        .ok_or(ProtocolError::InvalidMultibulkLength)?;
+                    let count =
+                        parse_int(&buf[1..end]).ok_or(ProtocolError::InvalidMultibulkLength)?;
                     if count <= 0 {
-                        return Ok(self.skip(end + LINE_END_BYTES));
+                        return Ok(self.skip(end + LINE_END.len()));
                     }
                     (
                         usize::try_from(count).unwrap_or(usize::MAX),
-                        end + LINE_END_BYTES,
+                        end + LINE_END.len(),
                     )
                 }
             },
@@ -360,7 +377,7 @@ impl Parser {
                 Some(found) => found,
                 None => match self.find_line(buf, limits, ProtocolError::BulkHeaderTooLong)? {
                     None => return Ok(self.wait(left)),
-                    Some(end) => (self.bulk_length(&buf[self.at..end])?, end + LINE_END_BYTES),
+                    Some(end) => (self.bulk_length(&buf[self.at..end])?, end + LINE_END.len()),
                 },
             };
             if len > limits.bulk_len_max {
@@ -373,7 +390,7 @@ impl Parser {
                 return Err(ProtocolError::QueryTooLong);
             }
             // All that follows is in the buffer, or else bounded by query_len_max: no overflow.
-            let end = start.saturating_add(len).saturating_add(LINE_END_BYTES);
+            let end = start.saturating_add(len).saturating_add(LINE_END.len());
             if end > buf.len() {
                 if len < LARGE_ARG_BYTES {
                     return Ok(self.wait(left));
@@ -434,8 +451,8 @@ impl Parser {
         Parsed::Incomplete
     }
 
-    /// Where the line that begins at `at` ends: the offset of its `\r`, of which the byte behind it has arrived too.
-    /// None where it has not; `too_long` where it should have.
+    /// Where the line that begins at `at` ends: the offset of its `\r`, of which the byte behind it
+    /// has arrived too. None where it has not; `too_long` where it should have.
     #[cold]
     fn find_line(
         &mut self,
@@ -458,74 +475,13 @@ impl Parser {
     fn bulk_length(&self, line: &[u8]) -> Result<usize, ProtocolError> {
         match line.split_first() {
             Some((b'$', digits)) => {
-                let len = strict_integer(digits).ok_or(ProtocolError::InvalidBulkLength)?;
+                let len = parse_int(digits).ok_or(ProtocolError::InvalidBulkLength)?;
                 usize::try_from(len).map_err(|_| ProtocolError::InvalidBulkLength)
             }
             Some((&got, _)) => Err(ProtocolError::ExpectedBulk(got)),
             // An empty line: its end stands where the `$` should.
             None => Err(ProtocolError::ExpectedBulk(b'\r')),
         }
-    }
-}
-
-/// The most digits that [`short_number`] reads.
-const SHORT_DIGITS_MAX: usize = 8;
-
-/// The number of up to eight digits at offset `at`, and the offset of what follows its line. None where it is longer, odd in any way,
-/// or its line not whole: then the slow way decides.
-#[inline]
-pub(crate) fn short_number(buf: &[u8], at: usize) -> Option<(usize, usize)> {
-    let rest = buf.get(at..)?;
-    // One or two digits, as nearly all have.
-    if let Some(&[first, second, third, _]) = rest.first_chunk() {
-        let (tens, ones) = (first.wrapping_sub(b'0'), second.wrapping_sub(b'0'));
-        if tens <= 9 && second == b'\r' {
-            return Some((usize::from(tens), at + 1 + LINE_END_BYTES));
-        }
-        if tens.wrapping_sub(1) < 9 && ones <= 9 && third == b'\r' {
-            let number = usize::from(tens) * 10 + usize::from(ones);
-            return Some((number, at + 2 + LINE_END_BYTES));
-        }
-    }
-    let mut number = 0usize;
-    for (i, &byte) in rest.iter().enumerate().take(SHORT_DIGITS_MAX + 1) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            // The byte behind the `\r` must be there; a leading zero is no number, but zero is.
-            let odd = byte != b'\r' || i == 0 || (i > 1 && rest[0] == b'0') || i + 1 >= rest.len();
-            return if odd {
-                None
-            } else {
-                Some((number, at + i + LINE_END_BYTES))
-            };
-        }
-        number = number * 10 + usize::from(digit);
-    }
-    None
-}
-
-/// `text` as a 64-bit integer in the only form that counts as one: no blanks, no `+`, no leading zeros, no `-0`.
-pub fn strict_integer(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    if digits.is_empty() || (digits[0] == b'0' && (negative || digits.len() > 1)) {
-        return None;
-    }
-    let mut number: i64 = 0;
-    for &byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        // Counted downwards, because the least number has no positive counterpart.
-        number = number.checked_mul(10)?.checked_sub(i64::from(digit))?;
-    }
-    if negative {
-        Some(number)
-    } else {
-        number.checked_neg()
     }
 }
 
@@ -538,16 +494,17 @@ pub struct LargeArg {
 }
 
 impl LargeArg {
-    /// The first allocation, and the least growth: from there on the buffer doubles, up to exactly its full length.
+    /// The first allocation, and the least growth: from there on the buffer doubles, up to exactly
+    /// its full length.
     pub const STEP_BYTES: usize = 128 * 1024;
 
-    /// A buffer for the `len` bytes that [`Parsed::Large`] announced, of which `have` are there: all the read buffer holds from
-    /// `have_from` on.
+    /// A buffer for the `len` bytes that [`Parsed::Large`] announced, of which `have` are there:
+    /// all the read buffer holds from `have_from` on.
     ///
     /// # Panics
     /// Where `have` is more than the argument: the parser would have taken that for a whole one.
     pub fn begin(len: usize, have: &[u8]) -> Self {
-        let total = len + LINE_END_BYTES;
+        let total = len + LINE_END.len();
         assert!(
             have.len() < total,
             "a large argument that has arrived whole"
@@ -562,7 +519,8 @@ impl LargeArg {
         self.total.saturating_sub(self.bytes.len())
     }
 
-    /// Makes room, and says how many bytes may be read at most now: the room there is, but no more than is missing.
+    /// Makes room, and says how many bytes may be read at most now: the room there is, but no more
+    /// than is missing.
     pub fn reserve(&mut self) -> usize {
         if self.bytes.len() == self.bytes.capacity() {
             let more = self.bytes.len().max(Self::STEP_BYTES).min(self.missing());

@@ -46,7 +46,7 @@ fn check(set: &SortedSet, model: &BTreeMap<Vec<u8>, f64>) {
         let below = expected.iter().filter(|e| e.1 < *value).count();
         let up_to = expected.iter().filter(|e| e.1 <= *value).count();
         assert_eq!(set.first_from_score(score(*value)), below);
-        assert_eq!(set.first_above_score(score(*value)), up_to);
+        assert_eq!(set.partition_by_score(|it| it <= score(*value)), up_to);
     }
     for direction in [Direction::Forward, Direction::Backward] {
         assert!(set.iter_from(set.len(), direction).next().is_none());
@@ -148,10 +148,11 @@ proptest! {
             from = set.scan(at, 3, |member, _| { shown.insert(member.to_vec()); });
             for (number, add) in changes.by_ref().take(6) {
                 let member = format!("gone:{}", number % 80);
-                match add {
-                    true => { set.insert(member.as_bytes(), score(f64::from(number)), TINY); }
-                    false => { set.remove(member.as_bytes()); }
-                }
+                if add {
+set.insert(member.as_bytes(), score(f64::from(number)), TINY);
+} else {
+set.remove(member.as_bytes());
+}
             }
         }
         prop_assert!(kept.is_subset(&shown));
@@ -193,10 +194,13 @@ fn names_order_ranges_where_scores_are_equal() {
         for n in 0..20 {
             set.insert(format!("{n:02}").as_bytes(), Score::ZERO, limits);
         }
-        assert_eq!(set.first_from_name(b"05"), 5);
-        assert_eq!(set.first_after_name(b"05"), 6);
-        assert_eq!(set.first_from_name(b""), 0);
-        assert_eq!(set.first_after_name(b"zz"), 20);
+        let from = |name: &[u8]| set.partition_by_name(|it| compare(it, name) == Ordering::Less);
+        let behind =
+            |name: &[u8]| set.partition_by_name(|it| compare(it, name) != Ordering::Greater);
+        assert_eq!(from(b"05"), 5);
+        assert_eq!(behind(b"05"), 6);
+        assert_eq!(from(b""), 0);
+        assert_eq!(behind(b"zz"), 20);
     }
 }
 

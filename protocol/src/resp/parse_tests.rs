@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::args::OwnedArgs;
 
-/// What a connection makes of `input`, read in pieces that end at `cuts`, following the contract of [`Parsed::Large`].
+/// What a connection makes of `input`, read in pieces that end at `cuts`, following the contract of
+/// [`Parsed::Large`].
 fn feed(
     input: &[u8],
     cuts: &[usize],
@@ -285,29 +286,6 @@ fn a_parser_forgets_a_huge_command() {
     assert!(!huge.is_empty() && parser.is_between_commands());
     parser.parse(b"*1\r\n$4\r\nPI", &limits).unwrap();
     assert!(parser.memory_bytes() < 8 * 1024 && !parser.is_between_commands());
-}
-
-#[test]
-fn integers_are_strict() {
-    assert_eq!(strict_integer(b"0"), Some(0));
-    assert_eq!(strict_integer(b"-1"), Some(-1));
-    assert_eq!(strict_integer(b"9223372036854775807"), Some(i64::MAX));
-    assert_eq!(strict_integer(b"-9223372036854775808"), Some(i64::MIN));
-    for text in [
-        &b""[..],
-        b"-",
-        b"-0",
-        b"00",
-        b"01",
-        b"+1",
-        b" 1",
-        b"1 ",
-        b"1a",
-        b"9223372036854775808",
-        b"-9223372036854775809",
-    ] {
-        assert_eq!(strict_integer(text), None, "{}", text.escape_ascii());
-    }
 }
 
 #[test]

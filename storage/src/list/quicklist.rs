@@ -1,23 +1,28 @@
-//! A long list: packed nodes of a few kilobytes, found by index through two levels of arrays that know how many elements they lead to.
+//! A long list: packed nodes of a few kilobytes, found by index through two levels of arrays that
+//! know how many elements they lead to.
 //!
 //! ```text
-//! Quicklist -> chunk | chunk | chunk          at most CHUNK_NODES_MAX nodes a chunk
+//! Quicklist -> chunk | chunk | chunk       at most CHUNK_NODES_MAX nodes a chunk
 //!                |
-//!                +-> node | node | node       at most ListLimits bytes or elements a node, or one larger element
+//!                +-> node | node | node    at most ListLimits bytes or elements, or one larger element
 //!                      |
 //!                      +-> Listpack
 //! ```
 //!
-//! Redis chains its nodes, so an index in the middle of n elements costs a pointer chase over half the nodes. Here it costs a scan of the
-//! chunks' counts and one of a chunk's nodes' counts, both dense and from the nearer end: a million short elements are some 700 nodes in
-//! 3 chunks (0.7 us measured, most of it inside the node), and a million nodes are 4,000 chunks (0.9 us). A balanced tree would be
-//! logarithmic but makes every push and pop, which is what lists are used for, walk its height; here they touch one chunk at the end.
-//! No array is longer than the chunks', so that growing one never copies more than 40 bytes per 256 nodes.
+//! Redis chains its nodes, so an index in the middle of n elements costs a pointer chase over half
+//! the nodes. Here it costs a scan of the chunks' counts and one of a chunk's nodes' counts, both
+//! dense and from the nearer end: a million short elements are some 700 nodes in 3 chunks (0.7 us
+//! measured, most of it inside the node), and a million nodes are 4,000 chunks (0.9 us). A balanced
+//! tree would be logarithmic but makes every push and pop, which is what lists are used for, walk
+//! its height; here they touch one chunk at the end. No array is longer than the chunks', so that
+//! growing one never copies more than 40 bytes per 256 nodes.
 //!
-//! A node that was a packed list of its own may exceed the limit by its entries' overhead: what was added at once counted as bare text.
+//! A node that was a packed list of its own may exceed the limit by its entries' overhead: what was
+//! added at once counted as bare text.
 //!
-//! Invariants: no chunk and no node is empty; the counts of nodes, chunks and list agree; `heap_bytes` is the sum over the nodes.
-//! Every change of a node goes through [`Quicklist::edit`], which keeps the sums.
+//! Invariants: no chunk and no node is empty; the counts of nodes, chunks and list agree;
+//! `heap_bytes` is the sum over the nodes. Every change of a node goes through [`Quicklist::edit`],
+//! which keeps the sums.
 
 use crate::block_size::block_size;
 use std::collections::VecDeque;
@@ -65,7 +70,7 @@ struct Chunk {
 
 /// Which node.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct NodeIndex {
     chunk: usize,
     node: usize,
 }
@@ -98,7 +103,8 @@ impl Quicklist {
         self.heap_bytes + self.chunks_bytes() + block_size(size_of::<Self>())
     }
 
-    /// Memory of the chunks: the first and the last are looked at, those between are taken to be like the first.
+    /// Memory of the chunks: the first and the last are looked at, those between are taken to be
+    /// like the first.
     fn chunks_bytes(&self) -> usize {
         let of = |chunk: &Chunk| block_size(chunk.nodes.capacity() * size_of::<Node>());
         let first = self.chunks.front().map_or(0, of);
@@ -216,7 +222,8 @@ impl Quicklist {
                 None => self.push_node(End::Front, Node::single(element)),
             };
         }
-        // The node is full: its later part becomes a node of its own, and the element joins the earlier part or stands between.
+        // The node is full: its later part becomes a node of its own, and the element joins the
+        // earlier part or stands between.
         let later = self.edit(place, |pack| pack.split_off(offset));
         self.insert_after(place, Node::new(later));
         if self.admits(place, element, limits) {
@@ -258,7 +265,8 @@ impl Quicklist {
             }
             let nodes = self.nodes;
             removed += self.edit(place, |pack| pack.remove_equal(needle, end, max - removed));
-            // A node that vanished lets the next one forward slide into its place, or the next chunk's first.
+            // A node that vanished lets the next one forward slide into its place, or the next
+            // chunk's first.
             at = match end {
                 End::Front if self.nodes < nodes => self.settle(place),
                 End::Front => self.after(place),
@@ -281,7 +289,7 @@ impl Quicklist {
         }
     }
 
-    fn rest_of(&self, place: Place, offset: usize, from: End) -> listpack::Iter<'_> {
+    fn rest_of(&self, place: NodeIndex, offset: usize, from: End) -> listpack::Iter<'_> {
         match (self.node(place), from) {
             (None, _) => EMPTY.iter(),
             (Some(node), End::Front) => node.pack.range(offset..usize::MAX),
@@ -289,12 +297,12 @@ impl Quicklist {
         }
     }
 
-    fn node(&self, place: Place) -> Option<&Node> {
+    fn node(&self, place: NodeIndex) -> Option<&Node> {
         self.chunks.get(place.chunk)?.nodes.get(place.node)
     }
 
     /// The node of the element at `index`, and the element's index in it.
-    fn find(&self, index: usize) -> Option<(Place, usize)> {
+    fn find(&self, index: usize) -> Option<(NodeIndex, usize)> {
         if index >= self.len {
             return None;
         }
@@ -303,56 +311,56 @@ impl Quicklist {
         let nodes = &self.chunks.get(chunk)?.nodes;
         let lens = nodes.iter().map(|node| node.len as usize);
         let (node, index) = descend(lens, index, self.chunks.get(chunk)?.len)?;
-        Some((Place { chunk, node }, index))
+        Some((NodeIndex { chunk, node }, index))
     }
 
-    fn end_place(&self, end: End) -> Option<Place> {
+    fn end_place(&self, end: End) -> Option<NodeIndex> {
         Some(match end {
             End::Front => {
                 self.chunks.front()?;
-                Place { chunk: 0, node: 0 }
+                NodeIndex { chunk: 0, node: 0 }
             }
-            End::Back => Place {
+            End::Back => NodeIndex {
                 chunk: self.chunks.len().checked_sub(1)?,
                 node: self.chunks.back()?.nodes.len().checked_sub(1)?,
             },
         })
     }
 
-    fn before(&self, place: Place) -> Option<Place> {
+    fn before(&self, place: NodeIndex) -> Option<NodeIndex> {
         if let Some(node) = place.node.checked_sub(1) {
-            return Some(Place { node, ..place });
+            return Some(NodeIndex { node, ..place });
         }
         let chunk = place.chunk.checked_sub(1)?;
         let node = self.chunks.get(chunk)?.nodes.len().checked_sub(1)?;
-        Some(Place { chunk, node })
+        Some(NodeIndex { chunk, node })
     }
 
-    fn after(&self, place: Place) -> Option<Place> {
-        self.settle(Place {
+    fn after(&self, place: NodeIndex) -> Option<NodeIndex> {
+        self.settle(NodeIndex {
             node: place.node + 1,
             ..place
         })
     }
 
     /// This place, or the next chunk's first where it is one past the end of its chunk.
-    fn settle(&self, place: Place) -> Option<Place> {
+    fn settle(&self, place: NodeIndex) -> Option<NodeIndex> {
         if self.node(place).is_some() {
             return Some(place);
         }
         // A chunk that vanished has been followed into its own index by the next.
         let chunk = place.chunk + usize::from(place.node > 0);
-        let first = Place { chunk, node: 0 };
+        let first = NodeIndex { chunk, node: 0 };
         self.node(first).is_some().then_some(first)
     }
 
-    fn admits(&self, place: Place, element: &[u8], limits: ListLimits) -> bool {
+    fn admits(&self, place: NodeIndex, element: &[u8], limits: ListLimits) -> bool {
         let node = self.node(place);
         node.is_some_and(|node| node.admits(element, limits))
     }
 
     /// Changes a node and brings the sums up to date; an emptied node goes. The place must exist.
-    fn edit<T>(&mut self, place: Place, change: impl FnOnce(&mut Listpack) -> T) -> T {
+    fn edit<T>(&mut self, place: NodeIndex, change: impl FnOnce(&mut Listpack) -> T) -> T {
         let chunk = &mut self.chunks[place.chunk];
         let node = &mut chunk.nodes[place.node];
         let (len, bytes) = (node.len as usize, node.pack.memory_bytes());
@@ -368,7 +376,7 @@ impl Quicklist {
         result
     }
 
-    fn remove_node(&mut self, place: Place) -> Option<Node> {
+    fn remove_node(&mut self, place: NodeIndex) -> Option<Node> {
         let chunk = self.chunks.get_mut(place.chunk)?;
         let node = chunk.nodes.remove(place.node)?;
         chunk.len -= node.len as usize;
@@ -386,7 +394,8 @@ impl Quicklist {
             End::Front => self.chunks.front(),
             End::Back => self.chunks.back(),
         };
-        // A full chunk at an end is left full: splitting it would leave a queue with half-filled chunks all along.
+        // A full chunk at an end is left full: splitting it would leave a queue with half-filled
+        // chunks all along.
         if chunk.is_none_or(|chunk| chunk.nodes.len() == CHUNK_NODES_MAX) {
             match end {
                 End::Front => self.chunks.push_front(Chunk::default()),
@@ -394,18 +403,18 @@ impl Quicklist {
             }
         }
         let place = match end {
-            End::Front => Place { chunk: 0, node: 0 },
+            End::Front => NodeIndex { chunk: 0, node: 0 },
             End::Back => {
                 let chunk = self.chunks.len() - 1;
                 let node = self.chunks[chunk].nodes.len();
-                Place { chunk, node }
+                NodeIndex { chunk, node }
             }
         };
         self.insert_node(place, node);
     }
 
     /// Puts a node after the one at `place`, which stays where it is.
-    fn insert_after(&mut self, place: Place, node: Node) {
+    fn insert_after(&mut self, place: NodeIndex, node: Node) {
         let Some(chunk) = self.chunks.get_mut(place.chunk) else {
             return;
         };
@@ -420,13 +429,13 @@ impl Quicklist {
         if place.node + 1 == CHUNK_NODES_MAX {
             // The chunk is still full: the node starts the next one, or one between.
             self.chunks.insert(place.chunk + 1, Chunk::default());
-            let place = Place {
+            let place = NodeIndex {
                 chunk: place.chunk + 1,
                 node: 0,
             };
             return self.insert_node(place, node);
         }
-        let place = Place {
+        let place = NodeIndex {
             node: place.node + 1,
             ..place
         };
@@ -434,7 +443,7 @@ impl Quicklist {
     }
 
     /// Puts a node before the one at `place`, or behind the last of its chunk.
-    fn insert_node(&mut self, mut place: Place, node: Node) {
+    fn insert_node(&mut self, mut place: NodeIndex, node: Node) {
         if self.chunks[place.chunk].nodes.len() == CHUNK_NODES_MAX {
             let half = CHUNK_NODES_MAX / 2;
             let chunk = &mut self.chunks[place.chunk];
@@ -443,7 +452,7 @@ impl Quicklist {
             chunk.len -= len;
             self.chunks.insert(place.chunk + 1, Chunk { nodes, len });
             if place.node > half {
-                place = Place {
+                place = NodeIndex {
                     chunk: place.chunk + 1,
                     node: place.node - half,
                 };
@@ -471,7 +480,7 @@ impl Quicklist {
         }
     }
 
-    fn merge_with_next(&mut self, place: Place, limits: ListLimits) -> bool {
+    fn merge_with_next(&mut self, place: NodeIndex, limits: ListLimits) -> bool {
         let Some(next) = self.after(place) else {
             return false;
         };
@@ -511,7 +520,8 @@ impl Quicklist {
     }
 }
 
-/// The node at an end, and the count of its chunk. The list's own counts are yet to be brought up to date by whoever changes it.
+/// The node at an end, and the count of its chunk. The list's own counts are yet to be brought up
+/// to date by whoever changes it.
 #[inline]
 fn end_node(chunks: &mut VecDeque<Chunk>, end: End) -> Option<(&mut usize, &mut Node)> {
     let chunk = match end {
@@ -530,7 +540,8 @@ const ENTRY_OVERHEAD: usize = 8;
 
 static EMPTY: Listpack = Listpack::new();
 
-/// Which of the parts holds the element at `index` of `len`, and its index in that part, counting from the nearer end.
+/// Which of the parts holds the element at `index` of `len`, and its index in that part, counting
+/// from the nearer end.
 fn descend(
     lens: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator,
     index: usize,
@@ -562,7 +573,7 @@ pub struct Elements<'a> {
     pack: listpack::Iter<'a>,
     from: End,
     /// The list and the node that `pack` walks, where more nodes may follow.
-    rest: Option<(&'a Quicklist, Place)>,
+    rest: Option<(&'a Quicklist, NodeIndex)>,
 }
 
 impl<'a> Elements<'a> {

@@ -1,4 +1,5 @@
-//! One entry of a listpack, in bytes: how it is written, read, stepped over and checked. The picture is [`crate::listpack`]'s.
+//! One entry of a listpack, in bytes: how it is written, read, stepped over and checked. The
+//! picture is [`crate::listpack`]'s.
 //!
 //! Offsets are into the whole pack. All but [`check_entry`] take it as well formed.
 
@@ -109,7 +110,8 @@ impl Short<HEAD_MAX> {
     }
 }
 
-/// Bytes of the back-length of an entry whose head and payload take `len`. (One below each power, from the second on, is Redis's rule.)
+/// Bytes of the back-length of an entry whose head and payload take `len`. (One below each power,
+/// from the second on, is Redis's rule.)
 #[inline]
 fn back_size(len: usize) -> usize {
     match len {
@@ -135,7 +137,8 @@ fn encode_back(len: usize) -> Short<BACK_MAX> {
     back
 }
 
-/// Bytes of the head, and of head and payload, of the entry at `at`. Needs only as much of the entry as its length stands in.
+/// Bytes of the head, and of head and payload, of the entry at `at`. Needs only as much of the
+/// entry as its length stands in.
 #[inline]
 fn extent(bytes: &[u8], at: usize) -> (usize, usize) {
     let first = bytes[at];
@@ -206,7 +209,8 @@ pub(crate) fn decode(bytes: &[u8], at: usize) -> Item<'_> {
     Item::Int(int)
 }
 
-/// Where the entry at `at` ends, if it is whole within `bytes`, which end before the terminator, and its back-length tells its length.
+/// Where the entry at `at` ends, if it is whole within `bytes`, which end before the terminator,
+/// and its back-length tells its length.
 pub(crate) fn check_entry(bytes: &[u8], at: usize) -> Option<usize> {
     if bytes[at] > 0xF4 {
         return None;

@@ -1,8 +1,10 @@
 //! Replies: what the server sends, in the shape of RESP2 or RESP3.
 //!
-//! A [`Reply`] appends to a connection's output. It does not check that an array gets as many elements as it announced: that is the
-//! handler's promise. Where the count is known only at the end, [`Reply::begin`] marks the place and `finish_*` puts the header there.
+//! A [`Reply`] appends to a connection's output. It does not check that an array gets as many
+//! elements as it announced: that is the handler's promise. Where the count is known only at the
+//! end, [`Reply::begin`] marks the place and `finish_*` puts the header there.
 
+use super::header;
 use crate::number::{self, DoubleText};
 
 /// The protocol's version that a connection speaks.
@@ -50,12 +52,14 @@ impl<'a> Reply<'a> {
         self.out.len()
     }
 
-    /// Takes back what was written since [`Reply::written`] was `to`: a half-written reply makes room for an error.
+    /// Takes back what was written since [`Reply::written`] was `to`: a half-written reply makes
+    /// room for an error.
     pub fn truncate(&mut self, to: usize) {
         self.out.truncate(to);
     }
 
-    /// Appends bytes that are a whole reply in the right shape already, such as one that another shard wrote.
+    /// Appends bytes that are a whole reply in the right shape already, such as one that another
+    /// shard wrote.
     #[inline]
     pub fn raw(&mut self, encoded: &[u8]) {
         self.out.extend_from_slice(encoded);
@@ -73,8 +77,8 @@ impl<'a> Reply<'a> {
         self.line(b'+', text.as_bytes());
     }
 
-    /// `-text`, where `text` begins with its code, such as `ERR` or `WRONGTYPE`. Line ends within, which may stem from the client,
-    /// become blanks.
+    /// `-text`, where `text` begins with its code, such as `ERR` or `WRONGTYPE`. Line ends within,
+    /// which may stem from the client, become blanks.
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
         self.out.reserve(text.len() + 3);
@@ -92,7 +96,7 @@ impl<'a> Reply<'a> {
     /// `:value`
     #[inline]
     pub fn integer(&mut self, value: i64) {
-        self.header(b':', value);
+        header::write(self.out, b':', value);
     }
 
     /// `$len` and the bytes.
@@ -194,7 +198,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Text for people, of the kind that the three letters of `extension` name (`txt`, `mkd`). In RESP2 a bulk string.
+    /// Text for people, of the kind that the three letters of `extension` name (`txt`, `mkd`). In
+    /// RESP2 a bulk string.
     pub fn verbatim(&mut self, extension: &str, text: &[u8]) {
         debug_assert_eq!(
             extension.len(),
@@ -218,18 +223,18 @@ impl<'a> Reply<'a> {
         Mark(self.out.len())
     }
 
-    /// Puts the header of an array of `len` elements at `mark`. It moves what was written since: for lists that are long and whose
-    /// length can be known, [`Reply::array`] is better.
+    /// Puts the header of an array of `len` elements at `mark`. It moves what was written since:
+    /// for lists that are long and whose length can be known, [`Reply::array`] is better.
     pub fn finish_array(&mut self, mark: Mark, len: usize) {
         self.insert(mark, |reply| reply.array(len));
     }
 
-    /// As [`Reply::finish_array`], with the header of a map of `pairs` keys and values.
+    /// Puts the header of a map of `pairs` keys and values at `mark`, and moves what was written since.
     pub fn finish_map(&mut self, mark: Mark, pairs: usize) {
         self.insert(mark, |reply| reply.map(pairs));
     }
 
-    /// As [`Reply::finish_array`], with the header of a set of `len` members.
+    /// Puts the header of a set of `len` members at `mark`, and moves what was written since.
     pub fn finish_set(&mut self, mark: Mark, len: usize) {
         self.insert(mark, |reply| reply.set(len));
     }
@@ -253,16 +258,7 @@ impl<'a> Reply<'a> {
 
     #[inline]
     fn count(&mut self, kind: u8, count: usize) {
-        // A length in memory is far below i64::MAX.
-        self.header(kind, i64::try_from(count).unwrap_or(i64::MAX));
-    }
-
-    #[inline]
-    fn header(&mut self, kind: u8, number: i64) {
-        match number {
-            0..=9 => self.raw(&[kind, b'0' + number as u8, b'\r', b'\n']),
-            _ => self.line(kind, itoa::Buffer::new().format(number).as_bytes()),
-        }
+        header::write_len(self.out, kind, count);
     }
 }
 

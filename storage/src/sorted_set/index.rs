@@ -1,34 +1,36 @@
-//! The large form of a sorted set: a table by name, a tree by score and name, and one block for each member, which both know.
+//! The index of a large sorted set: a table by name, a tree by score and name, and one block for
+//! each member, which both know.
 //!
 //! ```text
-//! table (a Keyspace)            tree (RankTree)
+//! table (a Keyspace)            tree (ScoreTree)
 //!     |                             |
 //!     +--> | header | score | name | <--- score, pointer
 //! ```
 //!
-//! A member of 16 bytes is a block of 32, some twelve bytes for its place in the table and some twenty for that in the tree. Nothing here ever
-//! pays for the whole set at once: the table splits one segment at a time, the tree one node.
+//! A member of 16 bytes is a block of 32, some twelve bytes more in the table and some twenty in
+//! the tree. Nothing here ever pays for the whole set at once: the table splits one segment at a
+//! time, the tree one node.
 //!
-//! Invariant: the tree has one place for each entry of the table, with the entry's score.
+//! Invariant: the tree has one [`Scored`] for each entry of the table, with the entry's score.
 
 #![allow(unsafe_code)]
 
 use fastrand::Rng;
 use smallvec::SmallVec;
 
+use super::score_leaf::Scored;
+use super::score_tree::{ScoreTree, Walk};
+use super::{Direction, Score};
 use crate::block_size::block_size;
 use crate::entry::Entry;
 use crate::item::Item;
 use crate::keyspace::{KeyHasher, Keyspace, Position};
 use crate::prefetch::GROUP_LEN_MAX;
-use crate::rank_leaf::Place;
-use crate::rank_tree::{RankTree, Walk};
-use crate::sorted_set::{Direction, Score};
 
 /// Members by name, and by score and name.
-pub(crate) struct Ranked {
+pub(crate) struct SortedSetIndex {
     table: Keyspace,
-    tree: RankTree,
+    tree: ScoreTree,
     /// How many of the members that will be popped next are on their way from memory.
     ahead: usize,
 }
@@ -41,11 +43,11 @@ fn score_of(entry: &Entry) -> Score {
     }
 }
 
-impl Ranked {
+impl SortedSetIndex {
     pub(crate) fn new() -> Self {
         Self {
             table: Keyspace::new(KeyHasher::random()),
-            tree: RankTree::default(),
+            tree: ScoreTree::default(),
             ahead: 0,
         }
     }
@@ -71,13 +73,14 @@ impl Ranked {
         let before = match self.table.locate(hash, member) {
             None => {
                 let entry = Entry::int(member, score.bits());
-                let place = Place {
+                let scored = Scored {
                     score,
                     entry: entry.share(),
                 };
                 self.table.insert_at(hash, entry);
-                // SAFETY: an entry leaves the table only in `take`, after its place has left the tree, and none gets another key or form.
-                unsafe { self.tree.insert(place) };
+                // SAFETY: an entry leaves the table only in `take`, after the tree has given it up,
+                // and none gets another key or kind of value.
+                unsafe { self.tree.insert(scored) };
                 return None;
             }
             Some(spot) => {
@@ -89,7 +92,7 @@ impl Ranked {
                     let entry = entry.share();
                     self.tree.remove(before, member);
                     // SAFETY: as above.
-                    unsafe { self.tree.insert(Place { score, entry }) };
+                    unsafe { self.tree.insert(Scored { score, entry }) };
                 }
                 before
             }
@@ -110,9 +113,9 @@ impl Ranked {
     pub(crate) fn remove_range(&mut self, start: usize, count: usize) {
         let table = &mut self.table;
         let mut left = Leaving::default();
-        self.tree.remove_range(start, count, |place| {
-            place.entry.prefetch();
-            left.coming.push(place);
+        self.tree.remove_range(start, count, |scored| {
+            scored.entry.prefetch();
+            left.coming.push(scored);
             if left.coming.len() == GROUP_LEN_MAX {
                 left.take_group(table);
             }
@@ -128,15 +131,15 @@ impl Ranked {
         show: impl FnOnce(&[u8], Score) -> T,
     ) -> Option<T> {
         self.look_ahead(from);
-        let place = self.tree.pop(from)?;
+        let scored = self.tree.pop(from)?;
         // SAFETY: its entry is in the table until the next line.
-        let shown = show(unsafe { place.entry.key() }, place.score);
-        take(&mut self.table, place);
+        let shown = show(unsafe { scored.entry.key() }, scored.score);
+        take(&mut self.table, scored);
         Some(shown)
     }
 
-    /// Who pops one member most often pops the next: its memory is on its way by then. The names of a group are asked for with the group before it,
-    /// since the table is searched by name.
+    /// Who pops one member most often pops the next: its memory is on its way by then. The names of
+    /// a group are asked for with the group before it, since the table is searched by name.
     fn look_ahead(&mut self, from: Direction) {
         if self.ahead > 0 {
             self.ahead -= 1;
@@ -155,8 +158,8 @@ impl Ranked {
             .prefetch_to_take(next.by_ref().map(|(name, _)| name))
             - 1;
         for _ in 0..GROUP_LEN_MAX {
-            if let Some(place) = next.next_place() {
-                place.entry.prefetch();
+            if let Some(scored) = next.next_scored() {
+                scored.entry.prefetch();
             }
         }
     }
@@ -177,8 +180,9 @@ impl Ranked {
         Some(self.tree.rank(score, member))
     }
 
-    /// How many members, from the first on, `is_before` holds for; it holds for none after one that it does not hold for.
-    pub(crate) fn partition_point(&self, is_before: impl FnMut(&Place) -> bool) -> usize {
+    /// How many members, from the first on, `is_before` holds for; it holds for none after one that
+    /// it does not hold for.
+    pub(crate) fn partition_point(&self, is_before: impl FnMut(&Scored) -> bool) -> usize {
         self.tree.partition_point(is_before)
     }
 
@@ -205,19 +209,22 @@ impl Ranked {
     }
 }
 
-/// Places whose entries are looked for at once.
-type Group = SmallVec<[Place; GROUP_LEN_MAX]>;
+/// Members whose entries are looked for at once.
+type Group = SmallVec<[Scored; GROUP_LEN_MAX]>;
 
-/// Lets the entries of the group, and where their names stand in `table`, be on their way from memory.
-fn fetch(group: &[Place], table: &Keyspace) {
+/// Lets the entries of the group, and where their names stand in `table`, be on their way from
+/// memory.
+fn fetch(group: &[Scored], table: &Keyspace) {
     if table.is_worth_fetching() {
-        group.iter().for_each(|place| place.entry.prefetch());
-        // SAFETY: the entry of each place is in the table of its set, until the set is changed by whoever calls this.
-        table.prefetch(group.iter().map(|place| unsafe { place.entry.key() }));
+        group.iter().for_each(|scored| scored.entry.prefetch());
+        // SAFETY: the entry of each member is in the table of its set, until the set is changed by
+        // whoever calls this.
+        table.prefetch(group.iter().map(|scored| unsafe { scored.entry.key() }));
     }
 }
 
-/// Places that have left the tree, whose entries are to be dropped: one group of them, and one on its way from memory.
+/// Members that have left the tree, whose entries are to be dropped: one group of them, and one on
+/// its way from memory.
 #[derive(Default)]
 struct Leaving {
     here: Group,
@@ -228,48 +235,49 @@ impl Leaving {
     /// Drops the entries of the group that is here; the next one has come by then.
     fn take_group(&mut self, table: &mut Keyspace) {
         if table.is_worth_fetching() {
-            // SAFETY: the entry of each place is in the table until it is taken below.
-            table.prefetch_to_take(self.here.iter().map(|place| unsafe { place.entry.key() }));
+            // SAFETY: the entry of each member is in the table until it is taken below.
+            table.prefetch_to_take(self.here.iter().map(|scored| unsafe { scored.entry.key() }));
         }
-        self.here.drain(..).for_each(|place| take(table, place));
+        self.here.drain(..).for_each(|scored| take(table, scored));
         std::mem::swap(&mut self.here, &mut self.coming);
     }
 }
 
-/// Drops the entry of a place that has left the tree.
-fn take(table: &mut Keyspace, place: Place) {
-    // SAFETY: every place of the tree has its entry in the table until now, and `locate` is done with the name before the entry goes.
+/// Drops the entry of a member that has left the tree.
+fn take(table: &mut Keyspace, scored: Scored) {
+    // SAFETY: every member of the tree has its entry in the table until now, and `locate` is done
+    // with the name before the entry goes.
     let spot = unsafe {
-        let name = place.entry.key();
+        let name = scored.entry.key();
         table.locate(table.hash_of(name), name)
     };
-    debug_assert!(spot.is_some(), "a place in the tree has an entry");
+    debug_assert!(spot.is_some(), "a scored in the tree has an entry");
     if let Some(spot) = spot {
         table.take_at(spot);
     }
 }
 
-impl Clone for Ranked {
+impl Clone for SortedSetIndex {
     fn clone(&self) -> Self {
         let mut copy = Self::new();
         let mut walk = self.iter_from(0, Direction::Forward);
         loop {
-            let group: Group = std::iter::from_fn(|| walk.next_place().copied())
+            let group: Group = std::iter::from_fn(|| walk.next_scored().copied())
                 .take(GROUP_LEN_MAX)
                 .collect();
             if group.is_empty() {
                 return copy;
             }
             fetch(&group, &copy.table);
-            for place in group {
-                copy.insert(place.name(), place.score);
+            for scored in group {
+                copy.insert(scored.name(), scored.score);
             }
         }
     }
 }
 
 #[cfg(test)]
-impl Ranked {
+impl SortedSetIndex {
     pub(crate) fn assert_sound(&self) {
         self.tree.assert_sound();
         assert_eq!(self.tree.len(), self.table.len());

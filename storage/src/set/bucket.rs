@@ -1,19 +1,25 @@
 //! Some dozens of a large set's members in one block.
 //!
 //! ```text
-//! block  | mark: u8, a slot each | code: u8, a slot each | body ... | slack      slots: the members' count, rounded up to eight
+//! block  | mark: u8, a slot each | code: u8, a slot each | body ... | slack
 //!
+//! slots  the members' count, rounded up to eight
 //! mark   eight bits of the member's hash: a lookup compares eight marks at once
-//! code   0lllllll   text of l bytes           its low seven bits are the bytes of the body, so where a body stands is the sum of those before
+//! code   0lllllll   text of l bytes
 //!        1000wwww   integer of w bytes, the low one first
 //!        10000000   longer text, in a block of its own: the next of `apart`
 //! ```
 //!
-//! A member of 16 bytes takes 18 and its share of the slack; with a block of its own it took 32 and a pointer. The price is that a removal moves
-//! what stands behind it, a kilobyte at most where members are short.
+//! The low seven bits of a code are the bytes of the body, so where a body stands is the sum of
+//! those before.
 //!
-//! Invariants: codes and bodies stand in one order, without gaps; `used` is the sum of the bodies; the canonical text of an integer is always an integer,
-//! so that equal members have equal codes and bodies; `apart` has as many texts as there are codes of that kind, in their order.
+//! A member of 16 bytes takes 18 and its share of the slack; with a block of its own it took 32 and
+//! a pointer. The price is that a removal moves what stands behind it, a kilobyte at most where
+//! members are short.
+//!
+//! Invariants: codes and bodies stand in one order, without gaps; `used` is the sum of the bodies;
+//! the canonical text of an integer is always an integer, so that equal members have equal codes
+//! and bodies; `apart` has as many texts as there are codes of that kind, in their order.
 
 use std::ops::Range;
 
@@ -310,14 +316,16 @@ impl Bucket {
             self.block.copy_within(old..old + len - 1, slots);
             self.block.copy_within(2 * old..2 * old + used, 2 * slots);
         }
-        // A block that is used by less than three quarters goes down to the size class that would do.
+        // A block that is used by less than three quarters goes down to the size class that would
+        // do.
         let room = ThinBytes::roomy(2 * slots + used);
         if room < self.block.len() / 4 * 3 {
             self.block.resize(room);
         }
     }
 
-    /// Moves the members that `goes` says so of to a new bucket. Both have just the room that they need.
+    /// Moves the members that `goes` says so of to a new bucket. Both have just the room that they
+    /// need.
     pub fn split(&mut self, mut goes: impl FnMut(Item<'_>) -> bool) -> Self {
         let mut old = std::mem::take(self);
         let sides: SmallVec<[bool; 128]> = old.iter().map(&mut goes).collect();

@@ -1,22 +1,26 @@
-//! The order of a large sorted set: a B+tree over scores and names that counts what lies under each branch.
+//! The score B+tree of a large sorted set: by score, then by name. It counts what lies under each
+//! branch.
 //!
 //! ```text
 //! branch   first, count, node | first, count, node | ...     up to BRANCH_LEN_MAX children
 //!                         |
-//! leaf     place place place ...                             up to LEAF_LEN_MAX, with slack at either end, so that popping there moves nothing
+//! leaf     member member member ...            up to LEAF_LEN_MAX, with slack at either end
 //!
-//! place    score, and the block of the member's entry        16 bytes; the name is looked at only where scores are equal
+//! member   score, block of its entry           16 bytes; names are looked at where scores are equal
 //! ```
 //!
-//! Every operation goes down three or four nodes, of which all but the leaf stay in the processor's caches; ranks are sums of counts on the way. A
-//! treap over one dense array of members was here before: it took as much memory, missed the cache at each of some twenty steps, and its array
-//! was copied as a whole when it grew. A set that fills in order has full leaves, one that fills at random has them two thirds full.
+//! Every operation goes down three or four nodes, of which all but the leaf stay in the processor's
+//! caches; ranks are sums of counts on the way. A treap over one dense array of members was here
+//! before: it took as much memory, missed the cache at each of some twenty steps, and its array was
+//! copied as a whole when it grew. A set that fills in order has full leaves, one that fills at
+//! random has them two thirds full.
 //!
-//! The members themselves belong to the table beside the tree ([`crate::ranked`]), and a place only points to one. Hence the unsafe code: a
-//! place is good as long as its entry stands in the table, which whoever inserts it promises.
+//! Names belong to the table beside the tree ([`super::index`]); the tree only points to them.
+//! Hence the unsafe code: a [`Scored`] is good as long as its entry stands in the table, which
+//! whoever inserts it promises.
 //!
-//! Invariants: no node is empty; a child's count is that of the places under it; its `first` equals its first place, but in the first child of a
-//! branch, whose `first` nobody looks at.
+//! Invariants: no node is empty; a child's count is that of the members under it; its `first`
+//! equals the first of these, but in the first child of a branch, whose `first` nobody looks at.
 
 #![allow(unsafe_code)]
 
@@ -24,15 +28,16 @@ use std::slice;
 
 use smallvec::SmallVec;
 
+use super::score_leaf::{LEAF_LEN_MAX, Leaf, LeafWalk, Scored, count_before};
+use super::{Direction, Score};
 use crate::block_size::block_size;
-use crate::rank_leaf::{LEAF_LEN_MAX, Leaf, Place, Places, count_before};
-use crate::sorted_set::{Direction, Score};
 
 /// Children of a branch.
 const BRANCH_LEN_MAX: usize = 64;
 /// A node with fewer than this looks for a neighbour to join.
 const NODE_LEN_MIN: usize = 16;
-/// Two nodes join when they have no more than this together, so that a few inserts do not part them again.
+/// Two nodes join when they have no more than this together, so that a few inserts do not part them
+/// again.
 const JOINED_LEN_MAX: usize = 48;
 
 enum Node {
@@ -41,15 +46,15 @@ enum Node {
 }
 
 struct Child {
-    first: Place,
-    /// Places under it.
+    first: Scored,
+    /// Members under it.
     count: u32,
     node: Node,
 }
 
 /// Members by score and name. At most `u32::MAX` of them, which take more memory than a shard has.
 #[derive(Default)]
-pub(crate) struct RankTree {
+pub(crate) struct ScoreTree {
     root: Vec<Child>,
 }
 
@@ -57,7 +62,7 @@ impl Child {
     /// A leaf that is not empty.
     fn leaf(leaf: Leaf) -> Self {
         Self {
-            first: leaf.places()[0],
+            first: leaf.members()[0],
             count: leaf.len() as u32,
             node: Node::Leaf(leaf),
         }
@@ -84,10 +89,10 @@ impl Child {
         }
     }
 
-    /// The first place under it.
-    fn find_first(&self) -> Place {
+    /// The first member under it.
+    fn find_first(&self) -> Scored {
         match &self.node {
-            Node::Leaf(leaf) => leaf.places()[0],
+            Node::Leaf(leaf) => leaf.members()[0],
             Node::Branch(children) => children[0].find_first(),
         }
     }
@@ -96,7 +101,7 @@ impl Child {
     fn absorb(&mut self, next: Self) {
         self.count += next.count;
         match (&mut self.node, next.node) {
-            (Node::Leaf(leaf), Node::Leaf(next)) => leaf.append(next.places()),
+            (Node::Leaf(leaf), Node::Leaf(next)) => leaf.append(next.members()),
             (Node::Branch(children), Node::Branch(mut others)) => {
                 others[0].first = next.first;
                 children.append(&mut others);
@@ -107,7 +112,7 @@ impl Child {
 
     fn memory_bytes(&self) -> usize {
         match &self.node {
-            Node::Leaf(_) => block_size(size_of::<[Place; LEAF_LEN_MAX]>()),
+            Node::Leaf(_) => block_size(size_of::<[Scored; LEAF_LEN_MAX]>()),
             Node::Branch(children) => branch_bytes(children),
         }
     }
@@ -123,7 +128,7 @@ fn branch_bytes(children: &Vec<Child>) -> usize {
     own + below
 }
 
-/// The child in which a place of this score and name stands or would.
+/// The child in which a member of this score and name stands or would.
 #[inline]
 fn child_for(children: &[Child], score: Score, name: &[u8]) -> usize {
     let later = children.get(1..).unwrap_or_default();
@@ -138,7 +143,7 @@ fn child_for(children: &[Child], score: Score, name: &[u8]) -> usize {
     }
 }
 
-/// The child that holds the place of this rank, and the rank in it.
+/// The child that holds the member of this rank, and the rank in it.
 #[inline]
 fn child_of_rank(children: &[Child], mut rank: usize) -> Option<(usize, usize)> {
     for (at, child) in children.iter().enumerate() {
@@ -151,13 +156,13 @@ fn child_of_rank(children: &[Child], mut rank: usize) -> Option<(usize, usize)> 
 }
 
 /// Returns what does not fit any more, which stands behind all the rest.
-fn insert_below(children: &mut Vec<Child>, place: Place, name: &[u8]) -> Option<Child> {
-    let at = child_for(children, place.score, name);
+fn insert_below(children: &mut Vec<Child>, scored: Scored, name: &[u8]) -> Option<Child> {
+    let at = child_for(children, scored.score, name);
     let child = &mut children[at];
     child.count += 1;
     let parted = match &mut child.node {
-        Node::Leaf(leaf) => insert_into(leaf, place, name),
-        Node::Branch(below) => insert_below(below, place, name),
+        Node::Leaf(leaf) => insert_into(leaf, scored, name),
+        Node::Branch(below) => insert_below(below, scored, name),
     };
     let later = parted?;
     child.count -= later.count;
@@ -166,44 +171,46 @@ fn insert_below(children: &mut Vec<Child>, place: Place, name: &[u8]) -> Option<
         return None;
     }
     // One that grows at its end stays full.
-    let kept = match at + 2 == children.len() {
-        true => BRANCH_LEN_MAX,
-        false => BRANCH_LEN_MAX / 2,
+    let kept = if at + 2 == children.len() {
+        BRANCH_LEN_MAX
+    } else {
+        BRANCH_LEN_MAX / 2
     };
     Some(Child::branch(children.split_off(kept)))
 }
 
-fn insert_into(leaf: &mut Leaf, place: Place, name: &[u8]) -> Option<Child> {
-    let at = count_before(leaf.places(), place.score, name);
+fn insert_into(leaf: &mut Leaf, scored: Scored, name: &[u8]) -> Option<Child> {
+    let at = count_before(leaf.members(), scored.score, name);
     if leaf.len() < LEAF_LEN_MAX {
-        leaf.insert(at, place);
+        leaf.insert(at, scored);
         return None;
     }
     // One that grows at an end stays full, and the next one has room where it will grow.
     if at == LEAF_LEN_MAX {
-        return Some(Child::leaf(Leaf::new(&[place], 0)));
+        return Some(Child::leaf(Leaf::new(&[scored], 0)));
     }
     if at == 0 {
-        let full = std::mem::replace(leaf, Leaf::new(&[place], LEAF_LEN_MAX - 1));
+        let full = std::mem::replace(leaf, Leaf::new(&[scored], LEAF_LEN_MAX - 1));
         return Some(Child::leaf(full));
     }
     let half = LEAF_LEN_MAX / 2;
     let mut later = leaf.split_off(half);
-    match at <= half {
-        true => leaf.insert(at, place),
-        false => later.insert(at - half, place),
+    if at <= half {
+        leaf.insert(at, scored)
+    } else {
+        later.insert(at - half, scored)
     }
     Some(Child::leaf(later))
 }
 
-/// Returns whether the first of all places under these children went.
+/// Removes a member. Returns whether it was the first of all under these children.
 fn remove_below(children: &mut Vec<Child>, score: Score, name: &[u8]) -> bool {
     let at = child_for(children, score, name);
     let child = &mut children[at];
     let first_went = match &mut child.node {
         Node::Leaf(leaf) => {
-            let at = count_before(leaf.places(), score, name);
-            debug_assert!(leaf.places()[at].name() == name);
+            let at = count_before(leaf.members(), score, name);
+            debug_assert!(leaf.members()[at].name() == name);
             leaf.remove(at..at + 1);
             at == 0
         }
@@ -221,12 +228,13 @@ fn remove_below(children: &mut Vec<Child>, score: Score, name: &[u8]) -> bool {
     first_went && at == 0
 }
 
-/// The same for `count` places from the rank `start` on, each of which is shown.
+/// Removes `count` members from the rank `start` on, each of which is shown. Returns whether the
+/// first of all under these children was among them.
 fn remove_range_below(
     children: &mut Vec<Child>,
     start: usize,
     count: usize,
-    removed: &mut impl FnMut(Place),
+    removed: &mut impl FnMut(Scored),
 ) -> bool {
     let Some((from, mut start)) = child_of_rank(children, start) else {
         return false;
@@ -237,8 +245,8 @@ fn remove_range_below(
         let here = left.min(child.count() - start);
         let child_lost_first = match &mut child.node {
             Node::Leaf(leaf) => {
-                let places = leaf.places()[start..start + here].iter();
-                places.copied().for_each(&mut *removed);
+                let members = leaf.members()[start..start + here].iter();
+                members.copied().for_each(&mut *removed);
                 leaf.remove(start..start + here);
                 start == 0
             }
@@ -266,7 +274,8 @@ fn remove_range_below(
     first_went
 }
 
-/// Joins a node that has become small with the one behind it or before it, where the two fit in one.
+/// Joins a node that has become small with the one behind it or before it, where the two fit in
+/// one.
 fn join_small(children: &mut Vec<Child>, at: usize) {
     if children[at].node_len() >= NODE_LEN_MIN {
         return;
@@ -284,33 +293,33 @@ fn join_small(children: &mut Vec<Child>, at: usize) {
     children[first].absorb(next);
 }
 
-/// Takes the place at an end out.
-fn pop_below(children: &mut Vec<Child>, from: Direction) -> Option<Place> {
+/// Takes the member at an end out.
+fn pop_below(children: &mut Vec<Child>, from: Direction) -> Option<Scored> {
     let at = match from {
         Direction::Forward => 0,
         Direction::Backward => children.len().checked_sub(1)?,
     };
     let child = children.get_mut(at)?;
-    let place = match &mut child.node {
+    let scored = match &mut child.node {
         Node::Branch(below) => pop_below(below, from),
         Node::Leaf(leaf) => {
             let at = match from {
                 Direction::Forward => 0,
                 Direction::Backward => leaf.len() - 1,
             };
-            let place = leaf.places()[at];
+            let scored = leaf.members()[at];
             leaf.remove(at..at + 1);
-            Some(place)
+            Some(scored)
         }
     };
     child.count -= 1;
     if child.count == 0 {
         children.remove(at);
     }
-    place
+    scored
 }
 
-impl RankTree {
+impl ScoreTree {
     /// Heap memory, in bytes. Looks at the branches, of which there is one for some forty leaves.
     pub(crate) fn memory_bytes(&self) -> usize {
         branch_bytes(&self.root)
@@ -319,14 +328,14 @@ impl RankTree {
     /// Adds a member that is not there.
     ///
     /// # Safety
-    /// The entry lives, under the same key, until the place is removed or the tree is dropped.
-    pub(crate) unsafe fn insert(&mut self, place: Place) {
+    /// The entry lives, under the same key, until the member is removed or the tree is dropped.
+    pub(crate) unsafe fn insert(&mut self, scored: Scored) {
         if self.root.is_empty() {
             self.root
-                .push(Child::leaf(Leaf::new(&[place], LEAF_LEN_MAX / 2)));
+                .push(Child::leaf(Leaf::new(&[scored], LEAF_LEN_MAX / 2)));
             return;
         }
-        if let Some(later) = insert_below(&mut self.root, place, place.name()) {
+        if let Some(later) = insert_below(&mut self.root, scored, scored.name()) {
             let earlier = Child::branch(std::mem::take(&mut self.root));
             self.root = vec![earlier, later];
         }
@@ -343,17 +352,17 @@ impl RankTree {
         &mut self,
         start: usize,
         count: usize,
-        mut removed: impl FnMut(Place),
+        mut removed: impl FnMut(Scored),
     ) {
         remove_range_below(&mut self.root, start, count, &mut removed);
         self.lower();
     }
 
     /// Removes the first member (forward) or the last.
-    pub(crate) fn pop(&mut self, from: Direction) -> Option<Place> {
-        let place = pop_below(&mut self.root, from);
+    pub(crate) fn pop(&mut self, from: Direction) -> Option<Scored> {
+        let scored = pop_below(&mut self.root, from);
         self.lower();
-        place
+        scored
     }
 
     /// Gives up a root with one branch under it.
@@ -374,13 +383,14 @@ impl RankTree {
             match children.get(at).map(|child| &child.node) {
                 None => return rank,
                 Some(Node::Branch(below)) => children = below,
-                Some(Node::Leaf(leaf)) => return rank + count_before(leaf.places(), score, name),
+                Some(Node::Leaf(leaf)) => return rank + count_before(leaf.members(), score, name),
             }
         }
     }
 
-    /// How many members, from the first on, `is_before` holds for; it holds for none after one that it does not hold for.
-    pub(crate) fn partition_point(&self, mut is_before: impl FnMut(&Place) -> bool) -> usize {
+    /// How many members, from the first on, `is_before` holds for; it holds for none after one that
+    /// it does not hold for.
+    pub(crate) fn partition_point(&self, mut is_before: impl FnMut(&Scored) -> bool) -> usize {
         let (mut children, mut rank) = (&self.root[..], 0);
         loop {
             let later = children.get(1..).unwrap_or_default();
@@ -389,7 +399,7 @@ impl RankTree {
             match children.get(at).map(|child| &child.node) {
                 None => return rank,
                 Some(Node::Branch(below)) => children = below,
-                Some(Node::Leaf(leaf)) => return rank + leaf.places().partition_point(is_before),
+                Some(Node::Leaf(leaf)) => return rank + leaf.members().partition_point(is_before),
             }
         }
     }
@@ -398,7 +408,7 @@ impl RankTree {
     pub(crate) fn iter_from(&self, rank: usize, direction: Direction) -> Walk<'_> {
         let mut walk = Walk {
             path: SmallVec::new(),
-            leaf: Places::default(),
+            leaf: LeafWalk::default(),
             direction,
         };
         let (mut children, mut rank) = (&self.root[..], rank);
@@ -411,9 +421,9 @@ impl RankTree {
             match &children[at].node {
                 Node::Branch(below) => children = below,
                 Node::Leaf(leaf) => {
-                    walk.leaf = Places::of(match direction {
-                        Direction::Forward => leaf.places()[rank..].iter(),
-                        Direction::Backward => leaf.places()[..=rank].iter(),
+                    walk.leaf = LeafWalk::of(match direction {
+                        Direction::Forward => leaf.members()[rank..].iter(),
+                        Direction::Backward => leaf.members()[..=rank].iter(),
                     });
                     break;
                 }
@@ -427,16 +437,16 @@ impl RankTree {
 pub(crate) struct Walk<'a> {
     /// Under each node on the way down, the children that come later.
     path: SmallVec<[slice::Iter<'a, Child>; 6]>,
-    leaf: Places<'a>,
+    leaf: LeafWalk<'a>,
     direction: Direction,
 }
 
 impl<'a> Walk<'a> {
-    /// The next place, bare.
-    pub(crate) fn next_place(&mut self) -> Option<&'a Place> {
+    /// The next member, whose name is not looked at.
+    pub(crate) fn next_scored(&mut self) -> Option<&'a Scored> {
         loop {
-            if let Some(place) = self.leaf.next(self.direction) {
-                return Some(place);
+            if let Some(scored) = self.leaf.next(self.direction) {
+                return Some(scored);
             }
             let later = self.path.last_mut()?;
             let child = match self.direction {
@@ -448,7 +458,7 @@ impl<'a> Walk<'a> {
                     self.path.pop();
                 }
                 Some(Node::Branch(below)) => self.path.push(below.iter()),
-                Some(Node::Leaf(leaf)) => self.leaf = Places::of(leaf.places().iter()),
+                Some(Node::Leaf(leaf)) => self.leaf = LeafWalk::of(leaf.members().iter()),
             }
         }
     }
@@ -458,13 +468,13 @@ impl<'a> Iterator for Walk<'a> {
     type Item = (&'a [u8], Score);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let place = self.next_place()?;
-        Some((place.name(), place.score))
+        let scored = self.next_scored()?;
+        Some((scored.name(), scored.score))
     }
 }
 
 #[cfg(test)]
-impl RankTree {
+impl ScoreTree {
     pub(crate) fn len(&self) -> usize {
         self.root.iter().map(Child::count).sum()
     }

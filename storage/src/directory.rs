@@ -1,9 +1,10 @@
 //! An extendible directory of segments: the hash table that never pays for all of itself at once.
 //!
-//! The first bits of a hash choose a place in the directory, which names a segment; several places share a segment while it is shallow.
-//! A full segment splits in two by its next bit, and a directory that is too coarse for that doubles: a few kilobytes of copying, since a large
-//! keyspace has 256 regions with a directory each. Near-empty neighbours merge, and the directory halves when no segment needs its last bit.
-//! (Fagin, Nievergelt, Pippenger, Strong: Extendible hashing, 1979.)
+//! The first bits of a hash choose a pointer of the directory, which names a segment; several
+//! pointers name one segment while it is shallow. A full segment splits in two by its next bit, and
+//! a directory that is too coarse for that doubles: a few kilobytes of copying, since a large
+//! keyspace has 256 directories. Near-empty neighbours merge, and the directory halves when no
+//! segment needs its last bit. (Fagin, Nievergelt, Pippenger, Strong: Extendible hashing, 1979.)
 
 use crate::block_size::block_size;
 use crate::entry::Entry;
@@ -16,21 +17,23 @@ const SEGMENTS_PER_SLAB: usize = 2048 / size_of::<Segment>();
 /// Segments where they do not move.
 pub(crate) type Segments = Slabs<Segment, SEGMENTS_PER_SLAB>;
 
-/// Bits a directory uses at most. Segments at this depth overflow and do not split: only hashes that collide on purpose get there.
+/// Bits a directory uses at most. Segments at this depth overflow and do not split: only hashes
+/// that collide on purpose get there.
 const DEPTH_MAX: u8 = 22;
 
-/// Neighbours that together hold no more than this merge. Far below a full segment, so that a few inserts do not split them again.
+/// Neighbours that together hold no more than this merge. Far below a full segment, so that a few
+/// inserts do not split them again.
 const MERGED_LEN_MAX: usize = SEGMENT_LEN_MAX * 3 / 8;
 
-/// Segments by whose rows those of a region are judged.
+/// Segments by whose rows those of a directory are judged.
 const ROWS_SAMPLED: usize = 4;
 
-/// Some of the keyspace's hash range, and the segments that hold it.
+/// Some of the keyspace's range of hashes, and the segments that hold its entries.
 #[derive(Clone)]
-pub(crate) struct Region {
-    /// Bits of the hash (after the region's own) that choose a place in the directory.
+pub(crate) struct Directory {
+    /// Bits of the hash (behind those that choose the directory) that choose a pointer.
     depth: u8,
-    directory: Vec<u32>,
+    pointers: Vec<u32>,
     segments: Segments,
     /// Segments that use all bits of the directory.
     deepest: u32,
@@ -38,9 +41,9 @@ pub(crate) struct Region {
     pub(crate) deadline_min: u64,
 }
 
-/// Where an entry stands in its region.
+/// Where an entry stands: its segment, and its number there.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     pub(crate) segment: usize,
     pub(crate) at: usize,
 }
@@ -51,24 +54,24 @@ fn first_bits(hash: u64, bits: u8) -> usize {
     (hash >> 1 >> (63 - bits)) as usize
 }
 
-impl Region {
-    /// Memory of the table, its entries and this struct aside. The segments' rows are estimated unless `exact`.
+impl Directory {
+    /// Memory of the table, its entries and this struct aside. The segments' rows are estimated
+    /// unless `exact`.
     pub(crate) fn memory_bytes(&self, exact: bool) -> usize {
-        let rows = match exact {
-            true => self.segments.iter().map(Segment::row_bytes).sum(),
-            false => {
-                Segment::row_bytes_of(self.segments.len(), self.segments.iter().take(ROWS_SAMPLED))
-            }
+        let rows = if exact {
+            self.segments.iter().map(Segment::row_bytes).sum()
+        } else {
+            Segment::row_bytes_of(self.segments.len(), self.segments.iter().take(ROWS_SAMPLED))
         };
         self.segments.memory_bytes()
-            + block_size(self.directory.capacity() * size_of::<u32>())
+            + block_size(self.pointers.capacity() * size_of::<u32>())
             + rows
     }
 
     pub(crate) fn new() -> Self {
         Self {
             depth: 0,
-            directory: vec![0],
+            pointers: vec![0],
             segments: Segments::of(Segment::new(0, 0)),
             deepest: 1,
             deadline_min: u64::MAX,
@@ -92,27 +95,28 @@ impl Region {
         self.segments
     }
 
-    /// The segment for `hash`, of which the region's own bits have been shifted out.
+    /// The segment of a hash. `rest` is the hash without the bits that chose the directory.
     #[inline]
     pub(crate) fn segment_of(&self, rest: u64) -> usize {
-        self.directory[first_bits(rest, self.depth)] as usize
+        self.pointers[first_bits(rest, self.depth)] as usize
     }
 
     #[inline]
-    pub(crate) fn find(&self, rest: u64, hash: u64, key: &[u8]) -> Option<Place> {
+    pub(crate) fn find(&self, rest: u64, hash: u64, key: &[u8]) -> Option<Slot> {
         let segment = self.segment_of(rest);
         let at = self.segments[segment].find(hash, key)?;
-        Some(Place { segment, at })
+        Some(Slot { segment, at })
     }
 
-    /// Adds an entry whose key is not here. `rehash` gives a key's hash without the region's bits first, and the whole one.
+    /// Adds an entry whose key is not here. `rehash` gives a key's hash without the bits that chose
+    /// the directory, and the whole one.
     pub(crate) fn insert(
         &mut self,
         rest: u64,
         hash: u64,
         entry: Entry,
         rehash: impl Fn(&[u8]) -> (u64, u64),
-    ) -> Place {
+    ) -> Slot {
         let mut segment = self.segment_of(rest);
         while self.segments[segment].is_full() && self.segments[segment].depth < DEPTH_MAX {
             self.split(segment, &rehash);
@@ -122,13 +126,13 @@ impl Region {
             self.deadline_min = self.deadline_min.min(deadline.ms());
         }
         let at = self.segments[segment].push(hash, entry);
-        Place { segment, at }
+        Slot { segment, at }
     }
 
-    pub(crate) fn remove(&mut self, place: Place, rehash: impl Fn(&[u8]) -> (u64, u64)) -> Entry {
-        let entry = self.segments[place.segment].remove(place.at, |key| rehash(key).1);
-        if self.segments[place.segment].len() * 2 < MERGED_LEN_MAX {
-            self.merge(place.segment, rehash);
+    pub(crate) fn remove(&mut self, slot: Slot, rehash: impl Fn(&[u8]) -> (u64, u64)) -> Entry {
+        let entry = self.segments[slot.segment].remove(slot.at, |key| rehash(key).1);
+        if self.segments[slot.segment].len() * 2 < MERGED_LEN_MAX {
+            self.merge(slot.segment, rehash);
         }
         entry
     }
@@ -136,10 +140,10 @@ impl Region {
     /// Splits a segment by the first bit its entries do not share.
     fn split(&mut self, segment: usize, rehash: &impl Fn(&[u8]) -> (u64, u64)) {
         if self.segments[segment].depth == self.depth {
-            self.directory = self
-                .directory
+            self.pointers = self
+                .pointers
                 .iter()
-                .flat_map(|&place| [place, place])
+                .flat_map(|&segment| [segment, segment])
                 .collect();
             self.depth += 1;
             self.deepest = 0;
@@ -161,15 +165,15 @@ impl Region {
         if depth == self.depth {
             self.deepest += 2;
         }
-        let places = self.places(&other);
-        // A region of 2^22 places cannot have more segments.
+        let named = self.pointers_to(&other);
+        // 2^22 pointers cannot name more segments.
         let index = self.segments.len() as u32;
         self.segments.push(other);
-        self.directory[places].fill(index);
+        self.pointers[named].fill(index);
     }
 
-    /// The places of the directory that name this segment.
-    fn places(&self, segment: &Segment) -> std::ops::Range<usize> {
+    /// The pointers that name this segment.
+    fn pointers_to(&self, segment: &Segment) -> std::ops::Range<usize> {
         let shift = self.depth - segment.depth;
         let first = (segment.prefix as usize) << shift;
         first..first + (1 << shift)
@@ -181,7 +185,7 @@ impl Region {
         if depth == 0 {
             return;
         }
-        let beside = self.directory[((prefix ^ 1) as usize) << (self.depth - depth)] as usize;
+        let beside = self.pointers[((prefix ^ 1) as usize) << (self.depth - depth)] as usize;
         if self.segments[beside].depth != depth
             || self.segments[beside].len() + self.segments[segment].len() > MERGED_LEN_MAX
         {
@@ -195,13 +199,13 @@ impl Region {
         }
         kept.prefix >>= 1;
         kept.depth -= 1;
-        let places = self.places(&self.segments[segment]);
-        self.directory[places].fill(segment as u32);
+        let named = self.pointers_to(&self.segments[segment]);
+        self.pointers[named].fill(segment as u32);
         // The last segment takes the freed place.
         self.segments.swap_remove(beside);
         if beside < self.segments.len() {
-            let places = self.places(&self.segments[beside]);
-            self.directory[places].fill(beside as u32);
+            let named = self.pointers_to(&self.segments[beside]);
+            self.pointers[named].fill(beside as u32);
         }
         if depth == self.depth {
             self.deepest -= 2;
@@ -220,7 +224,7 @@ impl Region {
             .max()
             .unwrap_or(0);
         let step = 1 << (self.depth - used);
-        self.directory = self.directory.iter().step_by(step).copied().collect();
+        self.pointers = self.pointers.iter().step_by(step).copied().collect();
         self.depth = used;
         self.deepest = self
             .segments

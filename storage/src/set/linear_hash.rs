@@ -1,21 +1,24 @@
 //! The members of a large set: buckets that are added and taken away one at a time.
 //!
-//! A member's bucket is told by the last bits of its hash. With n buckets, those from n to the next power of two are not there yet, and their members are in
-//! the bucket without the first of those bits; adding bucket n parts that one. So no insertion pays for the whole table, and nothing has to be
-//! kept about where buckets are. (Litwin: Linear hashing, 1980.)
+//! A member's bucket is told by the last bits of its hash. With n buckets, those from n to the next
+//! power of two are not there yet, and their members are in the bucket without the first of those
+//! bits; adding bucket n parts that one. So no insertion pays for the whole table, and nothing has
+//! to be kept about where buckets are. (Litwin: Linear hashing, 1980.)
 //!
-//! Why not the keyspace, which a set's table was before: its entries are a block each, 32 bytes for 16, and 12 more for their place. A million members of
-//! 16 bytes took 44.9 bytes each where Redis takes 38.5, integers 28.8 where Redis takes 24.3.
+//! Why not the keyspace, which a set's table was before: its entries are a block each, 32 bytes for
+//! 16, and 12 more for their place. A million members of 16 bytes took 44.9 bytes each where Redis
+//! takes 38.5, integers 28.8 where Redis takes 24.3.
 //!
-//! A scan goes by the bits of the hashes read backwards: there every bucket is one range, whatever buckets come and go, so that a member which stays
-//! throughout is passed exactly once.
+//! A scan goes by the bits of the hashes read backwards: there every bucket is one range, whatever
+//! buckets come and go, so that a member which stays throughout is passed exactly once.
 //!
-//! Invariants: a member stands at most once, in the bucket of its hash; there is at least one bucket; `len` counts members.
+//! Invariants: a member stands at most once, in the bucket of its hash; there is at least one
+//! bucket; `len` counts members.
 
+use super::bucket::{Bucket, Packed};
 use crate::block_size::block_size;
 use crate::item::Item;
 use crate::keyspace::{KeyHasher, Position};
-use crate::member_bucket::{Bucket, Packed};
 use crate::prefetch::{self, GROUP_LEN_MAX};
 use crate::slabs::Slabs;
 
@@ -27,16 +30,18 @@ const LOAD_MAX: usize = 32;
 const LOAD_MIN: usize = 12;
 /// Buckets in a slab: the most that fit the 2,048 bytes which allocators have a class for.
 const BUCKETS_PER_SLAB: usize = 2048 / size_of::<Bucket>();
-/// Tables with fewer members stay in the processor's caches: fetching ahead would cost more than it saves.
+/// Tables with fewer members stay in the processor's caches: fetching ahead would cost more than it
+/// saves.
 const FETCHED_LEN_MIN: usize = 10_000;
-/// In smaller ones the members themselves do, where nobody else wants the caches: only where they stand is fetched.
+/// In smaller ones the members themselves do, where nobody else wants the caches: only where they
+/// stand is fetched.
 const MATCHES_LEN_MIN: usize = 20_000;
 /// Draws of a random place before the first member is taken as it is.
 const RANDOM_TRIES: usize = 1000;
 
 /// See the module.
 #[derive(Clone)]
-pub(crate) struct MemberTable {
+pub(crate) struct LinearHashSet {
     buckets: Slabs<Bucket, BUCKETS_PER_SLAB>,
     len: usize,
     hasher: KeyHasher,
@@ -54,7 +59,7 @@ fn mark(hash: u64) -> u8 {
     (hash >> 56) as u8
 }
 
-impl MemberTable {
+impl LinearHashSet {
     pub fn new() -> Self {
         Self {
             buckets: Slabs::of(Bucket::default()),
@@ -180,7 +185,8 @@ impl MemberTable {
 
     /// Some place, each as likely as any other, as long as no bucket is much fuller than all are.
     pub fn random_spot(&self, random: &mut fastrand::Rng) -> Option<Spot> {
-        // A bucket is drawn by a hash, so one that is not parted yet twice as often; a place of it by a bound twice as large.
+        // A bucket is drawn by a hash, so one that is not parted yet twice as often; a place of it
+        // by a bound twice as large.
         let deepest = self.base().trailing_zeros() + 1;
         let bound = (self.len >> deepest) * 3 / 2 + 12;
         for _ in 0..RANDOM_TRIES {
@@ -196,8 +202,9 @@ impl MemberTable {
         Some(Spot { bucket, at: 0 })
     }
 
-    /// Visits about `count` members from `from` on, in the order of their hashes read backwards. Returns where to go on, or `None` at the end. Members
-    /// whose positions are equal are visited together, so none is left out.
+    /// Visits about `count` members from `from` on, in the order of their hashes read backwards.
+    /// Returns where to go on, or `None` at the end. Members whose positions are equal are visited
+    /// together, so none is left out.
     pub fn scan(
         &self,
         mut from: Position,
@@ -234,7 +241,8 @@ impl MemberTable {
         }
     }
 
-    /// Heap memory, in bytes, as judged by the buckets of so many members. Exact where they are all.
+    /// Heap memory, in bytes, as judged by the buckets of so many members. Exact where they are
+    /// all.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
         let count = self.buckets.len();
         let measured = samples.div_ceil(LOAD_MIN).clamp(1, count);
@@ -245,9 +253,10 @@ impl MemberTable {
             bytes += bucket.memory_bytes();
             members += bucket.len();
         }
-        let all = match measured == count {
-            true => bytes,
-            false => (bytes as u128 * self.len as u128 / members.max(1) as u128) as usize,
+        let all = if measured == count {
+            bytes
+        } else {
+            (bytes as u128 * self.len as u128 / members.max(1) as u128) as usize
         };
         block_size(size_of::<Self>()) + self.buckets.memory_bytes() + all
     }
@@ -257,7 +266,8 @@ impl MemberTable {
         self.len >= FETCHED_LEN_MIN
     }
 
-    /// Lets what a command needs that names these members be on its way from memory. Takes [`GROUP_LEN_MAX`] at most.
+    /// Lets what a command needs that names these members be on its way from memory. Takes
+    /// [`GROUP_LEN_MAX`] at most.
     pub fn prefetch<'k>(&self, members: impl Iterator<Item = &'k [u8]>) {
         let mut buckets: SmallVec<[(u8, &Bucket); GROUP_LEN_MAX]> = SmallVec::new();
         for member in members.take(GROUP_LEN_MAX) {
@@ -294,52 +304,53 @@ mod tests {
         }
     }
 
-    /// Runs begin below the first number and are shorter than the second: under Miri some buckets' worth.
+    /// Runs begin below the first number and are shorter than the second: under Miri some buckets'
+    /// worth.
     const RUNS: (usize, usize) = if cfg!(miri) { (60, 90) } else { (1500, 700) };
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 48 }))]
+            #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 48 }))]
 
-        /// Runs of insertions and removals, so that buckets come and go, under a scan that goes on all the while.
-        #[test]
-        fn behaves_as_a_set(runs in proptest::collection::vec((any::<bool>(), 0..RUNS.0, 0..RUNS.1), 1..8)) {
-            let (mut table, mut model) = (MemberTable::new(), BTreeSet::new());
-            let (mut stayed, mut seen) = (None::<BTreeSet<Vec<u8>>>, Vec::new());
-            let mut from = Some(Position::default());
-            for (adds, first, count) in runs {
-                for number in first..first + count {
-                    let member = text(number);
-                    match adds {
-                        true => prop_assert_eq!(table.insert(&member), model.insert(member)),
-                        false => {
-                            prop_assert_eq!(table.remove(&member), model.remove(&member));
-                            if let Some(stayed) = &mut stayed { stayed.remove(&member); }
-                        }
+            /// Runs of insertions and removals, so that buckets come and go, under a scan that goes
+            /// on all the while.
+            #[test]
+            fn behaves_as_a_set(runs in proptest::collection::vec((any::<bool>(), 0..RUNS.0, 0..RUNS.1), 1..8)) {
+                let (mut table, mut model) = (LinearHashSet::new(), BTreeSet::new());
+                let (mut stayed, mut seen) = (None::<BTreeSet<Vec<u8>>>, Vec::new());
+                let mut from = Some(Position::default());
+                for (adds, first, count) in runs {
+                    for number in first..first + count {
+                        let member = text(number);
+                        if adds {
+    prop_assert_eq!(table.insert(&member), model.insert(member))
+    } else {
+    prop_assert_eq!(table.remove(&member), model.remove(&member));
+                                if let Some(stayed) = &mut stayed { stayed.remove(&member); }
+    }
+                    }
+                    stayed.get_or_insert_with(|| model.clone());
+                    prop_assert_eq!(table.len(), model.len());
+                    prop_assert!((0..RUNS.0 + RUNS.1 + 100).map(text).all(|it| table.contains(&it) == model.contains(&it)));
+                    prop_assert_eq!(table.iter().map(Item::to_vec).collect::<BTreeSet<_>>(), model.clone());
+                    prop_assert!(table.buckets.len() <= model.len() / LOAD_MIN + 2);
+                    let members: Vec<_> = (0..GROUP_LEN_MAX).map(text).collect();
+                    table.prefetch(members.iter().map(Vec::as_slice));
+                    if let Some(at) = from {
+                        from = table.scan(at, 100, |item| seen.push(item.to_vec()));
                     }
                 }
-                stayed.get_or_insert_with(|| model.clone());
-                prop_assert_eq!(table.len(), model.len());
-                prop_assert!((0..RUNS.0 + RUNS.1 + 100).map(text).all(|it| table.contains(&it) == model.contains(&it)));
-                prop_assert_eq!(table.iter().map(Item::to_vec).collect::<BTreeSet<_>>(), model.clone());
-                prop_assert!(table.buckets.len() <= model.len() / LOAD_MIN + 2);
-                let members: Vec<_> = (0..GROUP_LEN_MAX).map(text).collect();
-                table.prefetch(members.iter().map(Vec::as_slice));
-                if let Some(at) = from {
+                while let Some(at) = from {
                     from = table.scan(at, 100, |item| seen.push(item.to_vec()));
                 }
-            }
-            while let Some(at) = from {
-                from = table.scan(at, 100, |item| seen.push(item.to_vec()));
-            }
-            for member in stayed.into_iter().flatten() {
-                prop_assert_eq!(seen.iter().filter(|it| **it == member).count(), 1);
+                for member in stayed.into_iter().flatten() {
+                    prop_assert_eq!(seen.iter().filter(|it| **it == member).count(), 1);
+                }
             }
         }
-    }
 
     #[test]
     fn every_member_is_drawn_as_often() {
-        let mut table = MemberTable::new();
+        let mut table = LinearHashSet::new();
         // Some buckets are parted and some are not.
         let len = LOAD_MAX * 11;
         (0..len).for_each(|number| assert!(table.insert(&text(number))));
@@ -366,7 +377,7 @@ mod tests {
 
     #[test]
     fn the_last_member_can_be_drawn() {
-        let mut table = MemberTable::new();
+        let mut table = LinearHashSet::new();
         let mut random = fastrand::Rng::with_seed(7);
         assert!(table.random_spot(&mut random).is_none());
         (0..500).for_each(|number| assert!(table.insert(&text(number))));
