@@ -17,9 +17,9 @@ use fastrand::Rng;
 use tests::reply::Value;
 use tests::server::eventually;
 use tests::wire::encode;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-use crate::{SHARDS, invalidated};
+use crate::invalidated;
 
 const ROUNDS: u64 = 24;
 const KEYS: usize = 12;
