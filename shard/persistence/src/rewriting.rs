@@ -156,7 +156,7 @@ mod tests {
                 .next(&Default::default(), |_, _| true)
                 .expect("whole")
             {
-                Section::Told(name, value) if name == b"ctime" => {
+                Section::Aux(name, value) if name == b"ctime" => {
                     created = String::from_utf8(value).ok().and_then(|it| it.parse().ok());
                 }
                 Section::End => return created,
