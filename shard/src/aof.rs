@@ -125,7 +125,7 @@ pub struct Log {
 
 impl Log {
     /// The locks are held: lends what they cover once the log is written, or has failed.
-    fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
+    fn check_out_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
         self.lends.push((item, request));
     }
 
@@ -250,7 +250,7 @@ impl Shard {
         if was_synced || (syncs && file.has_much_unsynced()) {
             self.wake_log();
         }
-        self.lend_what_waits();
+        self.check_out_what_waits();
         self.tell_certain();
         self.open_gates()
     }
@@ -307,21 +307,21 @@ impl Shard {
     }
 
     /// The locks of an item are held: lends what they cover once the log is written, or has failed.
-    pub(crate) fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
+    pub(crate) fn check_out_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
         if self.log_is_written() {
-            self.engine.lend_by_message(item, *request);
+            self.engine.check_out_by_message(item, *request);
         } else {
-            self.log.lend_when_written(item, request);
+            self.log.check_out_when_written(item, request);
         }
     }
 
     /// Something was written, or could not be.
-    fn lend_what_waits(&mut self) {
+    fn check_out_what_waits(&mut self) {
         if !self.log.lends.is_empty() && self.log_is_written() {
             self.begin_turn();
             self.refresh_log_state();
             for (item, request) in std::mem::take(&mut self.log.lends) {
-                self.engine.lend_by_message(item, *request);
+                self.engine.check_out_by_message(item, *request);
             }
             self.settle();
         }
@@ -336,7 +336,7 @@ impl Shard {
     }
 
     /// On an owner: its share of a transaction has been said from `begins` on.
-    pub(crate) fn share_said(&mut self, awaited: Awaited, begins: u64, end: u64) {
+    pub(crate) fn record_logged(&mut self, awaited: Awaited, begins: u64, end: u64) {
         self.log.unsettled.push_back((begins, end));
         self.mark_said(awaited, end);
     }
@@ -438,7 +438,7 @@ impl Shard {
             };
             heed(self);
             self.tell_others(heed);
-            self.lend_what_waits();
+            self.check_out_what_waits();
             self.look_whether_quiet();
         }
     }
@@ -456,7 +456,7 @@ impl Shard {
         self.log.file_bytes = 0;
         self.log.refused = false;
         self.log_works();
-        self.lend_what_waits();
+        self.check_out_what_waits();
     }
 
     /// So much of what was written is on disk.

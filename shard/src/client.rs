@@ -35,7 +35,7 @@ use crate::tracking::Tracking;
 use crate::transaction::exec::{ExecState, Queue, Suspended};
 use engine::error::Error;
 use engine::header::Caller;
-use engine::header::{ClientToken, Facts, ReplyTo};
+use engine::header::{ClientToken, Header, ReplyTo};
 use engine::slot::ShardId;
 use engine::watch::{Watched, Watching};
 
@@ -431,9 +431,9 @@ impl Client {
 
     /// What travels with a command of this connection.
     #[inline]
-    pub fn facts(&self, command: CommandId) -> Facts {
+    pub fn header(&self, command: CommandId) -> Header {
         let session = &self.session;
-        Facts {
+        Header {
             command,
             db: session.db,
             version: session.version,

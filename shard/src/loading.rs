@@ -27,7 +27,7 @@ use crate::turn;
 use config::Config;
 use engine::effect::{Effect, What};
 use engine::slot::{ShardId, SlotMap};
-use engine::transaction::world::World;
+use engine::transaction::global::Global;
 use persistence::disk::{Disk, open_snapshot};
 use persistence::progress::Progress;
 use persistence::snapshot_file::dump_path;
@@ -312,17 +312,17 @@ pub fn open_dump(process: &Process, config: &Config) -> Result<Load, NotLoaded> 
 
 /// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys replace those that are there.
 pub fn load_world(
-    world: &mut World<'_>,
+    global: &mut Global<'_>,
     slots: SlotMap,
     mut load: Load,
     merge: bool,
 ) -> Result<(), NotLoaded> {
     while !load.done {
-        let Some(first) = world.shards.first() else {
+        let Some(first) = global.shards.first() else {
             break;
         };
-        if let Found::Entry(db, entry) = load.next(&first.databases, world.now, |_| true)? {
-            let lent = &mut world.shards[slots.owner(entry.key()).index()];
+        if let Found::Entry(db, entry) = load.next(&first.databases, global.now, |_| true)? {
+            let lent = &mut global.shards[slots.owner(entry.key()).index()];
             if merge {
                 drop(lent.databases.get_mut(db).take(entry.key()));
             }

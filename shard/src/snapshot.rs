@@ -27,7 +27,7 @@ use std::time::{Duration, Instant, SystemTime};
 use storage::Piece;
 use tracing::{error, info};
 
-use engine::transaction::world::Cut;
+use engine::transaction::global::Cut;
 
 use config::Config;
 use engine::header::ReplyTo;

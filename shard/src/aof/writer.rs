@@ -125,7 +125,7 @@ async fn write(shard: &RefCell<Shard>, open: &Open, mut bytes: Vec<u8>) {
         bytes.clear();
         shard.engine.effects.journal.give_back(bytes);
         shard.begin_turn();
-        shard.lend_what_waits();
+        shard.check_out_what_waits();
         shard.tell_certain();
         shard.open_gates();
         shard.engine.config.appendfsync

@@ -14,7 +14,7 @@ use storage::{Databases, Piece, Terms};
 use tracing::debug;
 
 use crate::process::{Process, REDIS_VERSION};
-use engine::transaction::world::Cut;
+use engine::transaction::global::Cut;
 
 use crate::snapshot::{Aim, KEYS_PER_STEP, Writer, lock, unix_s};
 use config::Config;

@@ -5,7 +5,7 @@ use crate::blocking::waiting::Blocked;
 use crate::task::TaskId;
 
 /// A blocked command with keys on several shards.
-pub struct Ticketed {
+pub struct BlockedOnSeveral {
     pub(crate) blocked: Blocked,
     /// A transaction is trying to serve it.
     pub(crate) trying: bool,

@@ -1,8 +1,9 @@
-//! The owner's side of transactions: locks of this shard's keys are taken or queued for, entries are lent and come home, and whoever met a lock
-//! goes on when it is free.
+//! The owner's side of transactions: locks of this shard's keys are taken or queued for, entries
+//! are lent and come home, and whoever met a lock goes on when it is free.
 //!
-//! A request that may not wait is refused only after the mailbox has been read once more: a release that was sent before the request was, as
-//! far as any client could tell, lies there at the latest, so a transaction is never refused on account of one that had ended before it.
+//! A request that may not wait is refused only after the mailbox has been read once more: a release
+//! that was sent before the request was, as far as any client could tell, lies there at the latest,
+//! so a transaction is never refused on account of one that had ended before it.
 
 use protocol::args::Args;
 use protocol::command::KeyShape;
@@ -16,11 +17,11 @@ use crate::blocking::waiting::Waiter;
 use crate::effect::EffectList;
 use crate::engine::Engine;
 use crate::header::ClientToken;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::TransactionKey;
 use crate::keys::lock_names;
+use crate::message::CheckedOut;
 use crate::message::Grant;
-use crate::message::Lending;
 use crate::message::LockRequest;
 use crate::message::Message;
 use crate::message::Parked;
@@ -30,9 +31,9 @@ use crate::message::Work;
 use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::divided::When;
+use crate::transaction::global::OwnerDatabases;
 use crate::transaction::locks::ItemId;
 use crate::transaction::locks::LockName;
-use crate::transaction::world::Lent;
 use crate::watch::Watched;
 
 impl Engine {
@@ -45,8 +46,9 @@ impl Engine {
         self.take_locks(request);
     }
 
-    /// Decides the tries that met a lock, the first `count` of them. The mailbox has been read since: a transaction that had ended before
-    /// this one began, as far as anyone could tell, has been released, and refuses nobody.
+    /// Decides the tries that met a lock, the first `count` of them. The mailbox has been read
+    /// since: a transaction that had ended before this one began, as far as anyone could tell, has
+    /// been released, and refuses nobody.
     pub fn decide_tries(&mut self, count: usize) {
         let tries: SmallVec<[_; 4]> = self.owner.tries.drain(..count).collect();
         for request in tries {
@@ -66,19 +68,19 @@ impl Engine {
         let id = request.transaction;
         let client = LockName::Client(id.coordinator, request.client);
         let queued = match &request.scope {
-            Scope::Whole { .. } => self.owner.locks.enqueue_barrier(Work::Lend(request)),
+            Scope::Whole { .. } => self.owner.locks.enqueue_barrier(Work::CheckOut(request)),
             Scope::Keys { keys, .. } => {
                 let names: SmallVec<[LockName; 8]> = keys
                     .iter()
                     .map(|key| LockName::of_key(&key.key))
                     .chain([client])
                     .collect();
-                self.owner.locks.enqueue(names, Work::Lend(request))
+                self.owner.locks.enqueue(names, Work::CheckOut(request))
             }
             Scope::Portion(portion) if portion.when == When::Last => {
                 // Every other key of the command is locked: this is its instant.
-                self.trace.note(portion.facts);
-                let lent = Lending::Ran(self.run_portion(portion));
+                self.trace.note(portion.header);
+                let lent = CheckedOut::Ran(self.run_portion(portion));
                 let grant = Grant {
                     transaction: id,
                     item: None,
@@ -91,16 +93,18 @@ impl Engine {
                 return self.serve_ready();
             }
             Scope::Portion(portion) => {
-                let names = lock_names(portion.facts.command, &portion.args.borrow());
+                let names = lock_names(portion.header.command, &portion.args.borrow());
                 let names = names.into_iter().chain([client]);
-                self.owner.locks.enqueue(names, Work::Lend(request))
+                self.owner.locks.enqueue(names, Work::CheckOut(request))
             }
         };
-        if let (item, Some(Work::Lend(request))) = queued {
+        if let (item, Some(Work::CheckOut(request))) = queued {
             if waits_for_log(&request) {
-                return self.actions.push(Action::LendWhenWritten(item, request));
+                return self
+                    .actions
+                    .push(Action::CheckOutWhenWritten(item, request));
             }
-            let grant = self.lend(item, *request);
+            let grant = self.check_out(item, *request);
             match id.coordinator == self.id {
                 true => self.granted(self.id, grant),
                 false => self.send(id.coordinator, Message::Granted(Box::new(grant))),
@@ -108,10 +112,10 @@ impl Engine {
         }
     }
 
-    /// Lends by a message what an item covers that has waited: answering at once would recurse once a
-    /// waiting transaction.
-    pub fn lend_by_message(&mut self, item: ItemId, request: LockRequest) {
-        let grant = self.lend(item, request);
+    /// Lends by a message what an item covers that has waited: answering at once would recurse once
+    /// a waiting transaction.
+    pub fn check_out_by_message(&mut self, item: ItemId, request: LockRequest) {
+        let grant = self.check_out(item, request);
         let coordinator = grant.transaction.coordinator;
         self.send(coordinator, Message::Granted(Box::new(grant)));
     }
@@ -131,20 +135,20 @@ impl Engine {
             Scope::Whole { .. } => true,
             Scope::Keys { keys, .. } => keys.iter().any(|key| self.owner.locks.holds_key(&key.key)),
             Scope::Portion(portion) => {
-                let names = lock_names(portion.facts.command, &portion.args.borrow());
+                let names = lock_names(portion.header.command, &portion.args.borrow());
                 names.into_iter().any(|name| self.owner.locks.holds(name))
             }
         }
     }
 
     /// On an owner: the locks are held, so what they cover goes to the coordinator.
-    fn lend(&mut self, item: ItemId, request: LockRequest) -> Grant {
+    fn check_out(&mut self, item: ItemId, request: LockRequest) -> Grant {
         let watched = request.scope.watched();
         let unchanged = watched.iter().all(|watched| self.is_unchanged(watched));
         let lent = match &request.scope {
             Scope::Whole { .. } => {
                 let empty = Databases::new(self.databases.count(), self.databases.hasher());
-                Lending::World(Box::new(Lent {
+                CheckedOut::Databases(Box::new(OwnerDatabases {
                     databases: std::mem::replace(&mut self.databases, empty),
                     watched: self.effects.watches.keys(),
                     effects: EffectList::default(),
@@ -154,11 +158,11 @@ impl Engine {
                     log_fails: self.log.fails,
                 }))
             }
-            Scope::Keys { keys, .. } => Lending::Entries(self.lend_entries(keys)),
+            Scope::Keys { keys, .. } => CheckedOut::Entries(self.check_out_entries(keys)),
             Scope::Portion(portion) if portion.when == When::Locked => {
-                Lending::Ran(self.under(item, |shard| shard.run_portion(portion)))
+                CheckedOut::Ran(self.under(item, |shard| shard.run_portion(portion)))
             }
-            Scope::Portion(_) => Lending::Nothing,
+            Scope::Portion(_) => CheckedOut::Nothing,
         };
         Grant {
             transaction: request.transaction,
@@ -171,7 +175,7 @@ impl Engine {
     }
 
     /// Takes those of `keys` out that exist.
-    pub(crate) fn lend_entries(&mut self, keys: &[TransactionKey]) -> Vec<(DbIndex, Entry)> {
+    pub(crate) fn check_out_entries(&mut self, keys: &[TransactionKey]) -> Vec<(DbIndex, Entry)> {
         let mut entries = Vec::with_capacity(keys.len());
         for TransactionKey { db, key } in keys {
             if let Some(entry) = self.take_home(*db, key) {
@@ -220,7 +224,7 @@ impl Engine {
     pub fn release(&mut self, release: Release) {
         let mut emptied = Vec::new();
         match release.lent {
-            Lending::Entries(entries) => {
+            CheckedOut::Entries(entries) => {
                 for (db, entry) in entries {
                     debug_assert!(
                         self.owner.locks.covers(release.item, entry.key()),
@@ -231,7 +235,7 @@ impl Engine {
                     self.databases.get_mut(db).insert_new(entry);
                 }
             }
-            Lending::World(lent) => {
+            CheckedOut::Databases(lent) => {
                 self.databases = lent.databases;
                 for db in lent.overturned {
                     let keyspace = self.databases.get(db);
@@ -242,16 +246,16 @@ impl Engine {
                 let switch = begins_log.then(|| self.effects.journal.switch_file());
                 self.actions.push(Action::CameHome(lent.cut, switch));
             }
-            Lending::Portion(portion) => {
+            CheckedOut::Portion(portion) => {
                 // Its coordinator has counted them.
                 let counted = self.effects.dirty;
                 self.under(release.item, |shard| shard.run_portion(&portion));
                 self.effects.dirty = counted;
             }
-            Lending::Nothing | Lending::Ran(_) => {}
+            CheckedOut::Nothing | CheckedOut::Ran(_) => {}
         }
         if let Some(share) = &release.share {
-            self.say_share(share);
+            self.log_record(share);
         }
         if let Some(mark) = release.mark {
             let end = self.effects.journal.total();
@@ -266,11 +270,13 @@ impl Engine {
             self.actions
                 .push(Action::SendBehindReplies(id.coordinator, told));
         }
-        if let Some((ticket, keys)) = release.enroll {
-            self.effects.waits.enroll(Waiter::Elsewhere(ticket), keys);
+        if let Some((blocked_id, keys)) = release.enroll {
+            self.effects
+                .waits
+                .enroll(Waiter::Elsewhere(blocked_id), keys);
         }
-        if let Some(ticket) = release.leave {
-            self.leave(ticket);
+        if let Some(blocked_id) = release.leave {
+            self.leave(blocked_id);
         }
         if let Some(waiter) = release.end_turn {
             self.effects.waits.end_turn(waiter);
@@ -291,10 +297,11 @@ impl Engine {
                     self.under(item, |shard| shard.run_all_held_back_before(&work));
                 }
                 match work {
-                    Work::Lend(request) if waits_for_log(&request) => {
-                        self.actions.push(Action::LendWhenWritten(item, request));
+                    Work::CheckOut(request) if waits_for_log(&request) => {
+                        self.actions
+                            .push(Action::CheckOutWhenWritten(item, request));
                     }
-                    Work::Lend(request) => self.lend_by_message(item, *request),
+                    Work::CheckOut(request) => self.check_out_by_message(item, *request),
                     Work::Command(parked) => {
                         self.under(item, |shard| shard.run_unlocked(*parked));
                         freed.push(item);
@@ -341,13 +348,13 @@ impl Engine {
         done
     }
 
-    /// Whether a command may touch its keys: none is locked by another item than the one under which this shard works. What runs on a
-    /// transaction's stage has them there.
-    pub(crate) fn has_at_home(&self, facts: Facts, args: &Args<'_>) -> bool {
+    /// Whether a command may touch its keys: none is locked by another item than the one under
+    /// which this shard works. What runs on a transaction's stage has them there.
+    pub(crate) fn has_at_home(&self, header: Header, args: &Args<'_>) -> bool {
         if self.owner.locks.is_empty() || self.effects.is_away {
             return true;
         }
-        let keys = self.keys_of(facts, args);
+        let keys = self.keys_of(header, args);
         let is_held =
             |key: &TransactionKey| self.owner.locks.is_held(&key.key, self.owner.runs_under);
         !keys.iter().any(is_held)
@@ -363,7 +370,8 @@ impl Engine {
         self.owner.locks.enqueue(names, work)
     }
 
-    /// Whether a command of this client meets a lock. Callers ask only where the table is not empty.
+    /// Whether a command of this client meets a lock. Callers ask only where the table is not
+    /// empty.
     #[inline(never)]
     pub fn meets_lock(
         &self,
@@ -379,7 +387,8 @@ impl Engine {
         }
     }
 
-    /// Whether a command of this client on these keys must queue. Callers ask only where the table is not empty.
+    /// Whether a command of this client on these keys must queue. Callers ask only where the table
+    /// is not empty.
     pub fn must_queue(&self, origin: ShardId, client: ClientToken, keys: &[LockName]) -> bool {
         self.owner.locks.holds_client(origin, client)
             || keys.iter().any(|key| self.owner.locks.holds(*key))
@@ -417,7 +426,8 @@ impl Engine {
         self.is_free_now(queued)
     }
 
-    /// Queues work until nobody has these locks. True where that is so now: then the caller does it.
+    /// Queues work until nobody has these locks. True where that is so now: then the caller does
+    /// it.
     pub(crate) fn when_free(&mut self, names: SmallVec<[LockName; 4]>, work: Work) -> bool {
         if self.owner.locks.is_empty() {
             return true;

@@ -1,7 +1,9 @@
-//! Everything at once: the databases of all shards in one hand, for commands on the whole keyspace (DBSIZE, FLUSHALL, SWAPDB, KEYS).
+//! Everything at once: the databases of all shards in one hand, for commands on the whole keyspace
+//! (DBSIZE, FLUSHALL, SWAPDB, KEYS).
 //!
-//! A transaction that locks whole shards is lent their databases as they are: a few pointers each. What runs on them runs at one instant,
-//! for everybody. It holds up every shard for as long as it runs, as such a command holds up Redis.
+//! A transaction that locks whole shards is lent their databases as they are: a few pointers each.
+//! What runs on them runs at one instant, for everybody. It holds up every shard for as long as it
+//! runs, as such a command holds up Redis.
 
 use config::Config;
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
@@ -22,13 +24,14 @@ pub struct Cut {
 }
 
 /// What one shard lends.
-pub struct Lent {
+pub struct OwnerDatabases {
     pub databases: Databases,
     /// The keys that somebody watches there.
     pub watched: Vec<TransactionKey>,
     /// What the shard is to be told with its databases, before what is told of single keys.
     pub effects: EffectList,
-    /// Databases that were emptied or exchanged: who waits for keys of theirs may find something else now.
+    /// Databases that were emptied or exchanged: who waits for keys of theirs may find something
+    /// else now.
     pub overturned: Vec<DbIndex>,
     /// This was the instant of a snapshot.
     pub cut: Option<Cut>,
@@ -39,8 +42,8 @@ pub struct Lent {
 }
 
 /// The databases of all shards, in their order.
-pub struct World<'a> {
-    pub shards: Vec<&'a mut Lent>,
+pub struct Global<'a> {
+    pub shards: Vec<&'a mut OwnerDatabases>,
     pub selected: DbIndex,
     pub now: UnixMillis,
     pub config: &'a Config,
@@ -62,7 +65,7 @@ pub struct World<'a> {
     pub gives_up_dump: bool,
 }
 
-impl World<'_> {
+impl Global<'_> {
     /// All databases' numbers.
     pub fn databases(&self) -> Vec<DbIndex> {
         let first = self.shards.first();
@@ -91,7 +94,8 @@ impl World<'_> {
         self.dirty += self.forget(db);
     }
 
-    /// The same where it is no change that a log or a snapshot would have to have. Returns how many keys there were.
+    /// The same where it is no change that a log or a snapshot would have to have. Returns how many
+    /// keys there were.
     pub fn forget(&mut self, db: DbIndex) -> u64 {
         self.all_changed = true;
         let mut keys = 0;
@@ -100,7 +104,8 @@ impl World<'_> {
             lent.overturned.push(db);
             let keyspace = lent.databases.get_mut(db).clear();
             keys += keyspace.len() as u64;
-            // An empty one of which a snapshot is being made has a last piece to hand on, with what it held at the cut.
+            // An empty one of which a snapshot is being made has a last piece to hand on, with what
+            // it held at the cut.
             if !keyspace.is_empty() || keyspace.is_cut() {
                 self.discarded.push(keyspace);
             }
@@ -122,9 +127,10 @@ impl World<'_> {
     }
 }
 
-impl Lent {
-    /// Watched keys of `a` change when these are emptied (with `b` the same) or exchanged: those that are there, and those that come. What comes
-    /// and has expired is nothing, and goes now, since its removal later would be taken for a change.
+impl OwnerDatabases {
+    /// Watched keys of `a` change when these are emptied (with `b` the same) or exchanged: those
+    /// that are there, and those that come. What comes and has expired is nothing, and goes now,
+    /// since its removal later would be taken for a change.
     fn note_watched(&mut self, a: DbIndex, b: DbIndex, now: UnixMillis) {
         for TransactionKey { db, key } in &self.watched {
             if *db != a {
