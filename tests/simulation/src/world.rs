@@ -102,7 +102,8 @@ impl Shard {
     }
 }
 
-struct World {
+/// A world under way.
+pub struct World {
     size: Size,
     rng: Rng,
     draw: Draw,
@@ -117,6 +118,8 @@ struct World {
     commits: HashMap<(usize, usize), usize>,
     /// Calls since the beginning.
     calls: usize,
+    /// What each client still asks, where that is not drawn.
+    scripts: Option<Vec<VecDeque<Ask>>>,
     /// Whether the story is written.
     tells: bool,
     /// The latest happenings, for who must understand a failure.
@@ -124,6 +127,17 @@ struct World {
 }
 
 type Checked = Result<(), String>;
+
+/// What may happen next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// A client asks what its script says.
+    Ask(usize),
+    /// The first message on a link comes.
+    Deliver(usize),
+    /// A shard decides what has met a lock.
+    Decide(usize),
+}
 
 /// Runs a world of this size from a seed to its end. An error tells what was wrong, and what
 /// happened before.
@@ -174,6 +188,7 @@ impl World {
             model: Model::new(now),
             commits: HashMap::new(),
             calls: 0,
+            scripts: None,
             tells: false,
             story: VecDeque::new(),
         };
@@ -182,6 +197,75 @@ impl World {
             world.clients.push(client);
         }
         world
+    }
+
+    /// A world in which each client asks what its script says, one after the other.
+    pub fn of_scripts(shards: usize, scripts: &[Vec<Ask>]) -> Self {
+        let size = Size {
+            shards,
+            clients: scripts.len(),
+            calls: 0,
+            logged: false,
+        };
+        let mut world = Self::new(1, size);
+        for (index, client) in world.clients.iter_mut().enumerate() {
+            client.home = ShardId::new(index % shards);
+            client.db = world.model.database(0);
+        }
+        let scripts = scripts
+            .iter()
+            .map(|script| script.iter().cloned().collect());
+        world.scripts = Some(scripts.collect());
+        world
+    }
+
+    /// All that may happen next.
+    pub fn choices(&self) -> Vec<Choice> {
+        let scripts = self.scripts.iter().flatten().enumerate();
+        let asks =
+            scripts.filter(|(at, script)| !script.is_empty() && self.clients[*at].call.is_none());
+        let asks = asks.map(|(at, _)| Choice::Ask(at));
+        let links = self.links.iter().enumerate();
+        let delivers = links.filter(|(_, link)| !link.is_empty());
+        let delivers = delivers.map(|(at, _)| Choice::Deliver(at));
+        let shards = self.shards.iter().enumerate();
+        let decides = shards.filter(|(_, shard)| !shard.engine.tries().is_empty());
+        let decides = decides.map(|(at, _)| Choice::Decide(at));
+        asks.chain(delivers).chain(decides).collect()
+    }
+
+    /// Lets it happen.
+    ///
+    /// # Errors
+    /// What is wrong then.
+    pub fn take(&mut self, choice: Choice) -> Result<(), String> {
+        match choice {
+            Choice::Ask(at) => {
+                let script = self
+                    .scripts
+                    .as_mut()
+                    .and_then(|scripts| scripts.get_mut(at));
+                match script.and_then(VecDeque::pop_front) {
+                    Some(ask) => self.ask(at, ask),
+                    None => Err("there is nothing left to ask".into()),
+                }
+            }
+            Choice::Deliver(at) => self.deliver_from(at).map(|_| ()),
+            Choice::Decide(at) => self.decide_on(at).map(|_| ()),
+        }
+    }
+
+    /// Nothing more can happen: whoever is left waiting is right to wait.
+    ///
+    /// # Errors
+    /// What is wrong in the end.
+    pub fn end(&mut self) -> Result<(), String> {
+        self.check_blocked()?;
+        self.release_blocked()?;
+        while let Some(choice) = self.choices().first().copied() {
+            self.take(choice)?;
+        }
+        self.check_end()
     }
 
     fn new_client(&mut self, index: usize) -> Client {
@@ -222,10 +306,19 @@ impl World {
                 return Err(format!("nothing goes on any more: {}", self.waiting()));
             }
         }
-        let (real, model) = (self.digest(), self.model.digest());
-        if real != model {
-            return Err(format!("the data is not the model's: {real} and {model}"));
-        }
+        report.transactions = self.transactions();
+        self.check_end()?;
+        report.calls = self.calls;
+        Ok(report)
+    }
+
+    fn transactions(&self) -> u64 {
+        let shards = self.shards.iter();
+        shards.map(|it| it.engine.stats.transactions).sum()
+    }
+
+    /// The data is the model's, and nothing is left of what was under way.
+    fn check_end(&mut self) -> Checked {
         for shard in &self.shards {
             let engine = &shard.engine;
             if !engine.owner.locks.is_empty() || !engine.coordinator.is_idle() {
@@ -235,13 +328,11 @@ impl World {
                 return Err(format!("shard {:?} has waiters in the end", engine.id));
             }
         }
-        report.calls = self.calls;
-        report.transactions = self
-            .shards
-            .iter()
-            .map(|it| it.engine.stats.transactions)
-            .sum();
-        Ok(report)
+        let (real, model) = (self.digest(), self.model.digest());
+        if real != model {
+            return Err(format!("the data is not the model's: {real} and {model}"));
+        }
+        Ok(())
     }
 
     fn digest(&mut self) -> String {
@@ -293,9 +384,13 @@ impl World {
         let first = self.rng.usize(..self.links.len());
         let count = self.links.len();
         let mut all = (0..count).map(|step| (first + step) % count);
-        let Some(at) = all.find(|at| !self.links[*at].is_empty()) else {
-            return Ok(false);
-        };
+        match all.find(|at| !self.links[*at].is_empty()) {
+            Some(at) => self.deliver_from(at),
+            None => Ok(false),
+        }
+    }
+
+    fn deliver_from(&mut self, at: usize) -> Result<bool, String> {
         let shards = self.size.shards;
         let (from, to) = (ShardId::new(at / shards), ShardId::new(at % shards));
         let Some(letter) = self.links[at].pop_front() else {
@@ -525,9 +620,15 @@ impl World {
         let Some(at) = all.find(|at| self.clients[*at].call.is_none()) else {
             return Ok(false);
         };
+        let client = &self.clients[at];
+        let ask = self.draw.ask(client.db, !client.watched.is_empty());
+        self.ask(at, ask)?;
+        Ok(true)
+    }
+
+    fn ask(&mut self, at: usize, ask: Ask) -> Checked {
         self.calls += 1;
         let client = &mut self.clients[at];
-        let ask = self.draw.ask(client.db, !client.watched.is_empty());
         client.seq += 1;
         client.call = Some(Call {
             ask: ask.clone(),
@@ -541,8 +642,7 @@ impl World {
             Ask::Exec(commands) => self.ask_exec(at, commands)?,
             Ask::Watch(db, keys) => self.ask_watch(at, db, keys),
         }
-        self.settle(home)?;
-        Ok(true)
+        self.settle(home)
     }
 
     fn ask_command(&mut self, at: usize, command: &Command) -> Checked {
@@ -579,7 +679,7 @@ impl World {
         match route {
             Route::Here => return self.run_here(at, command),
             Route::At(owner) => {
-                let joins = self.rng.bool();
+                let joins = self.scripts.is_none() && self.rng.bool();
                 let link = self.link(home, owner);
                 match link.back_mut() {
                     Some(Letter::Batch(batch)) if joins => batch.push(to, header, &args),
@@ -889,6 +989,10 @@ impl World {
 
     fn decide(&mut self) -> Result<bool, String> {
         let at = self.rng.usize(..self.shards.len());
+        self.decide_on(at)
+    }
+
+    fn decide_on(&mut self, at: usize) -> Result<bool, String> {
         let count = self.shards[at].engine.tries().len();
         if count == 0 {
             return Ok(false);
