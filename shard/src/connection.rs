@@ -218,10 +218,12 @@ fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize
         return Some((chunk, start, start + count));
     }
     // What may not run yet stays where it can be run from while the read is in flight.
-    let mut chunk = match client.may_run() {
-        true => mem::take(&mut client.input),
-        false if client.input.len() >= client.stalled_input_max() => return None,
-        false => Vec::new(),
+    let mut chunk = if client.settle_commands() {
+        mem::take(&mut client.input)
+    } else if client.input.len() >= client.stalled_input_max() {
+        return None;
+    } else {
+        Vec::new()
     };
     let start = chunk.len();
     if chunk.capacity() - start < room || chunk.capacity() > 2 * (start + room) {
@@ -237,11 +239,12 @@ fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize
 async fn run_what_is_left(served: &Served) {
     poll_fn(|_| {
         served.run();
-        let client = served.client.borrow();
+        let mut client = served.client.borrow_mut();
         let nothing_left = client.input.is_empty() || client.blocked.is_some();
-        match client.closing.is_some() || client.may_run() || nothing_left {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        if client.closing.is_some() || client.settle_commands() || nothing_left {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     })
     .await;

@@ -3,6 +3,7 @@
 //! Each shard knows the subscriptions of its own connections; what it has in common with the others is in [`crate::pubsub::registry`], and how messages
 //! come to subscribers in [`crate::pubsub::publish`].
 
+mod encoding;
 pub mod fanout;
 pub mod notify;
 pub mod publish;
@@ -18,7 +19,6 @@ use hashbrown::HashMap;
 use protocol::reply::Reply;
 
 use crate::client::Client;
-use crate::pubsub::publish::Hold;
 use crate::shard::Shard;
 use engine::header::ClientToken;
 
@@ -167,7 +167,7 @@ impl Shard {
             since,
         };
         audience.insert(client.token, subscriber);
-        client.hold = Hold::None;
+        client.has_heard = false;
         let subscriptions = client.session.subscriptions.get_or_insert_default();
         subscriptions.name_bytes += channel.len();
         subscriptions.names[topic.index()].insert(name);

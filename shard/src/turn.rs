@@ -99,8 +99,8 @@ impl Shard {
             self.wake_up();
         }
         self.engine.stats.turns += 1;
-        self.age_corked_output();
         self.idle_policy.begin_turn(self.clients.len());
+        self.age_corked_output();
         self.step_wakers.wake_all();
         self.notice_stop_request();
         self.notice_snapshot();
