@@ -1,4 +1,5 @@
-//! A connection as its shard knows it: the session that commands may read and change, the input that waits, the replies that are due.
+//! A connection as its shard knows it: the session that commands may read and change, the input
+//! that waits, the replies that are due.
 
 pub mod attribute;
 pub mod close_reason;
@@ -37,8 +38,9 @@ use engine::header::Caller;
 use engine::header::{ClientToken, Facts, ReplyTo};
 use engine::slot::ShardId;
 
-/// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
-/// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
+/// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive
+/// client that sends its whole pipeline before it reads must fit here and in the kernel's buffers;
+/// one that never reads costs no more than this.
 pub const OUTPUT_UNSENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The same for a client that has not authenticated where it must: it is owed errors, and no more
@@ -51,7 +53,8 @@ const STALLED_INPUT_BYTES_MAX: usize = 256 * 1024;
 /// The same for a client that has not authenticated where it must: as much as its longest argument.
 const STRANGERS_INPUT_BYTES_MAX: usize = 16 * 1024;
 
-/// Output that waits for the disk beyond which the input is no longer run: a client that never pauses would push its own replies ahead for ever.
+/// Output that waits for the disk beyond which the input is no longer run: a client that never
+/// pauses would push its own replies ahead for ever.
 const GATED_BYTES_MAX: usize = 256 * 1024;
 
 /// An output buffer larger than this is not kept for the next reply.
@@ -86,7 +89,8 @@ pub struct Peer {
     pub address: Box<str>,
     pub local_address: Box<str>,
     pub unix: bool,
-    /// The socket, to close it from elsewhere on this shard; the descriptor stays the connection task's.
+    /// The socket, to close it from elsewhere on this shard; the descriptor stays the connection
+    /// task's.
     pub socket: i32,
 }
 
@@ -137,7 +141,8 @@ pub struct Client {
     unfinished_seq: u32,
     /// It has been told all that came before its next command.
     pub(crate) has_heard: bool,
-    /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
+    /// Its output may tell of what is not on disk yet: so far the log has to be written before it
+    /// leaves.
     pub gated: Option<Gate>,
     /// Writes that may not have taken effect yet.
     pub writes: WritesUnderWay,
@@ -221,7 +226,8 @@ impl Client {
         }
     }
 
-    /// Takes a slot for a reply that comes later, or for nothing where the client wants none. A command of EXEC has that of EXEC.
+    /// Takes a slot for a reply that comes later, or for nothing where the client wants none. A
+    /// command of EXEC has that of EXEC.
     pub fn wait(&mut self) -> u32 {
         self.wait_for(self.home)
     }
@@ -276,13 +282,15 @@ impl Client {
         }
     }
 
-    /// A command is over, or was refused; nothing where there is no such command. What was on for just that one ends.
+    /// A command is over, or was refused; nothing where there is no such command. What was on for
+    /// just that one ends.
     #[cold]
     pub fn end_of_passing(&mut self, command: Option<&Command>) {
         let is_unfinished = self.unfinished().is_some();
         let session = &mut self.session;
         session.reply_mode = session.reply_mode.after_command();
-        // CLIENT CACHING is for what comes behind all commands of CLIENT, which may be a whole transaction.
+        // CLIENT CACHING is for what comes behind all commands of CLIENT, which may be a whole
+        // transaction.
         let name = command.map_or("", |command| command.name);
         let goes_on = session.queue.is_some()
             || name.starts_with("client|")
@@ -316,8 +324,9 @@ impl Client {
         self.wake();
     }
 
-    /// Writes something that answers no command, behind every reply that is here already, those included that may not leave before others.
-    /// Commands that have no reply yet do not hold it up.
+    /// Writes something that answers no command, behind every reply that is here already, those
+    /// included that may not leave before others. Commands that have no reply yet do not hold it
+    /// up.
     pub fn push(&mut self, write: impl FnOnce(&mut Reply<'_>)) {
         let version = self.session.version;
         let mut bytes = 0;
@@ -403,7 +412,8 @@ impl Client {
         !self.out.is_empty() || self.chain.as_ref().is_some_and(|chain| !chain.is_empty())
     }
 
-    /// Whether the next command's reply may be written straight into `out`, with nothing to check on the way.
+    /// Whether the next command's reply may be written straight into `out`, with nothing to check
+    /// on the way.
     #[inline]
     pub fn takes_direct_replies(&self) -> bool {
         self.pending.is_empty() && self.session.reply_mode == ReplyMode::On
@@ -461,7 +471,8 @@ impl Client {
         }
     }
 
-    /// Bytes have arrived for its input. A large argument may have begun while they were read: the first of them are its own then.
+    /// Bytes have arrived for its input. A large argument may have begun while they were read: the
+    /// first of them are its own then.
     pub fn take_in(&mut self, chunk: Vec<u8>) {
         if let Some(large) = &mut self.large {
             let (own, behind) = chunk.split_at(chunk.len().min(large.missing()));
@@ -524,7 +535,8 @@ impl Client {
         self.at_rest = false;
     }
 
-    /// Frees what an idle connection need not keep, once for each time that it falls idle. Returns whether this was one.
+    /// Frees what an idle connection need not keep, once for each time that it falls idle. Returns
+    /// whether this was one.
     pub fn rest(&mut self) -> bool {
         if self.at_rest {
             return false;

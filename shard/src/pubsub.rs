@@ -1,7 +1,8 @@
 //! Publish and subscribe: who has subscribed to what.
 //!
-//! Each shard knows the subscriptions of its own connections; what it has in common with the others is in [`crate::pubsub::registry`], and how messages
-//! come to subscribers in [`crate::pubsub::publish`].
+//! Each shard knows the subscriptions of its own connections; what it has in common with the others
+//! is in [`crate::pubsub::registry`], and how messages come to subscribers in
+//! [`crate::pubsub::publish`].
 
 mod encoding;
 pub mod fanout;
@@ -208,7 +209,8 @@ impl Shard {
         }
     }
 
-    /// Ends all subscriptions of a connection, and its monitoring, without a word: RESET, or its end.
+    /// Ends all subscriptions of a connection, and its monitoring, without a word: RESET, or its
+    /// end.
     pub fn drop_subscriptions(&mut self, client: &mut Client) {
         if let Some(subscriptions) = client.session.subscriptions.take() {
             for topic in [Topic::Channel, Topic::Pattern, Topic::ShardChannel] {

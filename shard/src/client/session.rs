@@ -112,7 +112,8 @@ impl Session {
             && self.subscriptions.is_none()
     }
 
-    /// Whether something is on that ends with a command: CLIENT REPLY SKIP, CLIENT CACHING. (Replies that are off are looked at too.)
+    /// Whether something is on that ends with a command: CLIENT REPLY SKIP, CLIENT CACHING.
+    /// (Replies that are off are looked at too.)
     #[inline]
     pub fn has_passing_state(&self) -> bool {
         (self.reply_mode != ReplyMode::On) | self.caching

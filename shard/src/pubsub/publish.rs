@@ -9,7 +9,7 @@
 //!
 //! A publisher that is faster than the shards with the subscribers waits, or subscribers would be
 //! closed that read all they are sent: beyond [`Underway`]'s bound no connection publishes until
-//! all who stand in line anywhere have got half of it. For sockets that are full nobody waits.
+//! all in the fan-out queues have got half of it. For sockets that are full nobody waits.
 //!
 //! *Order.* All subscribers hear messages in one order, which follows what publishers knew of one
 //! another. Each run has a number that all shards draw from one counter. A shard's turn hands out
@@ -43,8 +43,8 @@ use crate::pubsub::registry::{Route, Routes};
 use crate::shard::Shard;
 use engine::slot::ShardId;
 
-/// Messages on their way to those in line, in bytes a shard, beyond which publishers wait: two of
-/// the largest writes. A message counts once for each shard that it goes to.
+/// Messages on their way to the fan-out queues, in bytes a shard, beyond which publishers wait: two
+/// of the largest writes. A message counts once for each shard that it goes to.
 const UNDERWAY_BYTES_A_SHARD: usize = 256 * 1024;
 
 /// The bound of all shards is so much at least and at most. All of it may be for one shard, and is
@@ -90,7 +90,7 @@ impl Publishing {
     }
 }
 
-/// What is on its way to those who stand in line, over all shards.
+/// What is on its way to the fan-out queues of all shards.
 pub struct Underway {
     /// Publishers wait while there is more.
     bytes_max: usize,
@@ -127,7 +127,7 @@ impl Underway {
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
     }
 
-    /// So much has been sent to all in line. Returns whether those who wait are to go on now.
+    /// So much has been sent to all in a queue. Returns whether those who wait are to go on now.
     fn end(&self, bytes: usize) -> bool {
         let left = self.bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
         left <= self.bytes_max / 2
@@ -306,7 +306,7 @@ impl Shard {
         self.count_sent();
     }
 
-    /// Counts off what all in line have been sent.
+    /// Counts off what all in the fan-out queue have been sent.
     pub(crate) fn count_sent(&mut self) {
         let bytes = self.publishing.fanout.take_sent();
         if bytes > 0 && self.process.underway.end(bytes) {

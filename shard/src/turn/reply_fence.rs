@@ -1,11 +1,11 @@
-//! What others are to hear of a command goes before its reply.
+//! The reply fence: what others are to hear of a command leaves before its reply.
 //!
-//! Who has the reply of a PUBLISH may act on it through another shard's connection, and what that
-//! one hears must not be missing there yet. What a connection publishes, notifies of or invalidates
-//! leaves with the turn, all at once for all connections. Its replies mostly leave behind that, but
-//! neither driver promises it: epoll writes at once, and io_uring's executor submits what it has
-//! when too many tasks run one after the other. So they are held until the turn is over. Within one
-//! shard nothing can come in between.
+//! A client that has the reply of a PUBLISH may act on it through another shard's connection, and
+//! what that one hears must not be missing there yet. What a connection publishes, notifies of or
+//! invalidates leaves with the turn, all at once for all connections. Its replies mostly leave
+//! behind that, but neither driver promises it: epoll writes at once, and io_uring's executor
+//! submits what it has when too many tasks run one after the other. So the replies are held until
+//! the turn is over. Within one shard nothing can come in between.
 
 use crate::client::Client;
 use crate::client::hold::OutputHold;
