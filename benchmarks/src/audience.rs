@@ -1,4 +1,5 @@
-//! One publisher and those who subscribe to its channel, in step with each other or each at his own pace.
+//! One publisher and those who subscribe to its channel, in step with each other or each at his own
+//! pace.
 //!
 //! Everything that is read is compared byte for byte with what it must be.
 
@@ -14,7 +15,8 @@ use crate::servers::Server;
 
 const CHANNEL: &[u8] = b"channel";
 
-/// How far each subscriber may be behind, on average, before the publisher waits for them: far below any server's output limit.
+/// How far each subscriber may be behind, on average, before the publisher waits for them: far
+/// below any server's output limit.
 const BEHIND_BYTES_MAX: u64 = 64 * 1024;
 
 /// A pause of a publisher that waits for its subscribers.
@@ -23,8 +25,8 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// Messages that have not come after so long will not.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// The thread that reads looks so often. Subscribers have machines of their own: they neither keep the publisher from the processor, nor has the server
-/// to wake each of them.
+/// The thread that reads looks so often. Subscribers have machines of their own: they neither keep
+/// the publisher from the processor, nor has the server to wake each of them.
 const READ_EVERY: Duration = Duration::from_micros(500);
 
 /// What one read takes at most.
@@ -105,7 +107,8 @@ impl Audience {
         Ok(deliveries)
     }
 
-    /// Publishes for `duration` while the subscribers read what there is, and waits until they have it all. Returns how many messages were delivered.
+    /// Publishes for `duration` while the subscribers read what there is, and waits until they have
+    /// it all. Returns how many messages were delivered.
     pub fn go_freely(&mut self, duration: Duration) -> Result<usize> {
         let subscribers = std::mem::take(&mut self.subscribers);
         let count = subscribers.len();
@@ -156,12 +159,14 @@ impl Audience {
     }
 }
 
-/// `text` again and again, so long that `len` bytes can be taken from any place within the first `text`.
+/// `text` again and again, so long that `len` bytes can be taken from any place within the first
+/// `text`.
 fn repeated(text: &[u8], len: usize) -> Vec<u8> {
     text.repeat(len.div_ceil(text.len()) + 1)
 }
 
-/// Reads what the subscribers are sent, which repeats itself after `period` bytes of `pattern`, until it `ends`.
+/// Reads what the subscribers are sent, which repeats itself after `period` bytes of `pattern`,
+/// until it `ends`.
 fn read_all(
     subscribers: &[Connection],
     pattern: &[u8],

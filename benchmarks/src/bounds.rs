@@ -1,6 +1,8 @@
-//! What percore promises of its CPU time an operation, as ratios to servers measured in the same rounds.
+//! What percore promises of its CPU time an operation, as ratios to servers measured in the same
+//! rounds.
 //!
-//! A ratio is taken within each round, so that what slows the whole machine for a while slows both sides; the median of the rounds is judged.
+//! A ratio is taken within each round, so that what slows the whole machine for a while slows both
+//! sides; the median of the rounds is judged.
 
 use crate::redis_benchmark::Workload;
 use crate::series::{Series, Spread};
@@ -50,7 +52,8 @@ pub struct Verdict {
 }
 
 impl Bound {
-    /// Judges the bound under `workload`; `None` where it is about another pipeline, or one side was not measured.
+    /// Judges the bound under `workload`; `None` where it is about another pipeline, or one side
+    /// was not measured.
     pub fn judge(&self, workload: Workload, series: &[Series]) -> Option<Verdict> {
         let of = |subject| {
             series

@@ -2,43 +2,46 @@
 //!
 //! An error reply is an `Err` here: no benchmark may take a refused command for a done one.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use crate::Result;
+use protocol::resp::{Scan, Value};
 
-/// Commands on their way at once while filling: deep enough that the socket is not what is measured.
+use crate::{Error, Result};
+
+/// Commands on their way at once while filling: deep enough that the socket is not what is
+/// measured.
 const FILL_DEPTH: u64 = 256;
 /// Elements that one command adds while a collection is filled.
 const FILL_STEP: u64 = 100;
 /// A server that is silent for so long has failed.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
+/// Bytes asked of a socket at a time, at least.
+const READ_BYTES: usize = 16 * 1024;
 /// The bytes of each value.
 const VALUE: &[u8; 16] = b"abcdefghijklmnop";
 
 /// A blocking connection to a server on this machine.
 pub struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: TcpStream,
     output: Vec<u8>,
-    line: String,
+    /// What has arrived, of which the first `read` bytes are done with.
+    arrived: Vec<u8>,
+    read: usize,
 }
 
-/// The name of key `n`, 16 bytes for any `n` below 10^12. redis-benchmark names its keys the same way, so that it finds what was filled here.
+/// The name of key `n`, 16 bytes for any `n` below 10^12. redis-benchmark names its keys the same
+/// way, so that it finds what was filled here.
 pub fn key(n: u64) -> String {
     format!("key:{n:012}")
 }
 
 /// Appends a command as servers read it.
 pub fn encode(words: &[&[u8]], output: &mut Vec<u8>) {
-    output.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
-    for word in words {
-        output.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-        output.extend_from_slice(word);
-        output.extend_from_slice(b"\r\n");
-    }
+    protocol::resp::encode::command(output, words.iter().copied());
 }
 
 impl Connection {
@@ -49,15 +52,16 @@ impl Connection {
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         stream.set_write_timeout(Some(SILENCE_MAX))?;
         Ok(Connection {
-            stream: BufReader::new(stream),
+            stream,
             output: Vec::new(),
-            line: String::new(),
+            arrived: Vec::new(),
+            read: 0,
         })
     }
 
     /// Its socket, for who reads by himself: nothing may have been read ahead.
     pub fn socket(&self) -> BorrowedFd<'_> {
-        self.stream.get_ref().as_fd()
+        self.stream.as_fd()
     }
 
     /// Adds a command to those that `flush` will send.
@@ -67,50 +71,68 @@ impl Connection {
 
     /// Sends what is queued.
     pub fn flush(&mut self) -> Result<()> {
-        self.stream.get_mut().write_all(&self.output)?;
+        self.stream.write_all(&self.output)?;
         self.output.clear();
         Ok(())
     }
 
     /// Sends commands that are encoded already.
     pub fn send(&mut self, commands: &[u8]) -> Result<()> {
-        Ok(self.stream.get_mut().write_all(commands)?)
+        Ok(self.stream.write_all(commands)?)
     }
 
     /// Reads what must be `expected`; `room` is where to.
     pub fn expect(&mut self, expected: &[u8], room: &mut Vec<u8>) -> Result<()> {
+        room.clear();
+        let ahead = self.arrived.len().min(self.read + expected.len());
+        room.extend_from_slice(&self.arrived[self.read..ahead]);
+        self.read = ahead;
+        let had = room.len();
         room.resize(expected.len(), 0);
-        self.stream.read_exact(room)?;
-        match room == expected {
-            true => Ok(()),
-            false => Err(format!("unexpected: {:?}", String::from_utf8_lossy(room)).into()),
+        self.stream.read_exact(&mut room[had..])?;
+        if room == expected {
+            Ok(())
+        } else {
+            Err(format!("unexpected: {:?}", String::from_utf8_lossy(room)).into())
         }
     }
 
     /// Reads so many replies, whatever they are but errors.
     pub fn pass_over(&mut self, replies: usize) -> Result<()> {
-        let mut left = replies;
-        while left > 0 {
-            left -= 1;
-            self.line.clear();
-            self.stream.read_line(&mut self.line)?;
-            match self.line.trim_end().split_at_checked(1) {
-                Some(("+" | ":", _)) | Some(("$" | "*", "-1")) => {}
-                Some(("$", text)) => {
-                    let mut bulk = text.parse::<usize>()? + 2;
-                    while bulk > 0 {
-                        let there = self.stream.fill_buf()?.len().min(bulk);
-                        if there == 0 {
-                            return Err("the server has hung up".into());
-                        }
-                        self.stream.consume(there);
-                        bulk -= there;
-                    }
-                }
-                Some(("*" | "~", text)) => left += text.parse::<usize>()?,
-                Some(("%", text)) => left += 2 * text.parse::<usize>()?,
-                _ => return Err(format!("unexpected reply: {:?}", self.line).into()),
+        for _ in 0..replies {
+            self.next_reply()?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of the next reply. An error, also one within it, is an `Err`.
+    fn next_reply(&mut self) -> Result<&[u8]> {
+        let mut scan = Scan::default();
+        loop {
+            if let Some(len) = scan.end(&self.arrived[self.read..])? {
+                self.read += len;
+                let reply = &self.arrived[self.read - len..self.read];
+                return if scan.has_error() {
+                    Err(unexpected(reply))
+                } else {
+                    Ok(reply)
+                };
             }
+            self.receive()?;
+        }
+    }
+
+    /// Reads more behind what is not done with.
+    fn receive(&mut self) -> Result<()> {
+        self.arrived.drain(..self.read);
+        self.read = 0;
+        let had = self.arrived.len();
+        // Grows with what is there, so that a large reply takes few reads.
+        self.arrived.resize(had + READ_BYTES.max(had), 0);
+        let read = self.stream.read(&mut self.arrived[had..]);
+        self.arrived.truncate(had + *read.as_ref().unwrap_or(&0));
+        if read? == 0 {
+            return Err("the server has hung up".into());
         }
         Ok(())
     }
@@ -124,23 +146,17 @@ impl Connection {
 
     /// The next reply as text: a status, an integer, or a key's value, empty where there is none.
     pub fn reply(&mut self) -> Result<String> {
-        self.line.clear();
-        self.stream.read_line(&mut self.line)?;
-        match self.line.trim_end().split_at_checked(1) {
-            Some(("+" | ":", text)) => Ok(text.to_string()),
-            Some(("$", "-1")) => Ok(String::new()),
-            Some(("$", text)) => {
-                let length: u16 = text.parse()?;
-                let mut bulk = vec![0; usize::from(length) + 2];
-                self.stream.read_exact(&mut bulk)?;
-                bulk.truncate(length.into());
-                Ok(String::from_utf8(bulk)?)
-            }
-            _ => Err(format!("unexpected reply: {:?}", self.line).into()),
+        let reply = self.next_reply()?;
+        match Value::read(reply)? {
+            Value::Simple(text) | Value::Bulk(text) => Ok(String::from_utf8(text)?),
+            Value::Integer(number) => Ok(number.to_string()),
+            Value::Null(_) => Ok(String::new()),
+            _ => Err(unexpected(reply)),
         }
     }
 
-    /// Sets the keys of `range`, all in one pipeline's depth, and waits until the server has done so.
+    /// Sets the keys of `range`, all in one pipeline's depth, and waits until the server has done
+    /// so.
     pub fn set_batch(&mut self, range: Range<u64>) -> Result<()> {
         for n in range.clone() {
             self.queue(&[b"SET", key(n).as_bytes(), VALUE]);
@@ -174,7 +190,8 @@ impl Connection {
         }
     }
 
-    /// Adds the elements 0 to `count` to the collection at `key`, [`FILL_STEP`] by a command: `verb key`, then the words of each element.
+    /// Adds the elements 0 to `count` to the collection at `key`, [`FILL_STEP`] by a command: `verb
+    /// key`, then the words of each element.
     pub fn fill_collection(
         &mut self,
         verb: &str,
@@ -209,6 +226,10 @@ impl Connection {
     }
 }
 
+fn unexpected(reply: &[u8]) -> Error {
+    format!("unexpected reply: {}", protocol::resp::value::show(reply)).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,12 +246,17 @@ mod tests {
         let mut connection = Connection::open(listener.local_addr().unwrap().port()).unwrap();
         let (mut server, _) = listener.accept().unwrap();
         server
-            .write_all(b"+OK\r\n:7\r\n$-1\r\n$4\r\na\r\nb\r\n-ERR no\r\n")
+            .write_all(
+                b"+OK\r\n:7\r\n$-1\r\n$4\r\na\r\nb\r\n-ERR no\r\n*1\r\n-ERR\r\n*1\r\n+OK\r\n!",
+            )
             .unwrap();
         for expected in ["OK", "7", "", "a\r\nb"] {
             assert_eq!(connection.reply().unwrap(), expected);
         }
         assert!(connection.reply().is_err());
+        assert!(connection.pass_over(1).is_err(), "an error within");
+        connection.pass_over(1).unwrap();
+        connection.expect(b"!", &mut Vec::new()).unwrap();
         drop(server);
         assert!(
             connection.reply().is_err(),

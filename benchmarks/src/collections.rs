@@ -1,6 +1,8 @@
-//! `collections`: resident memory of data sets of each type beside Redis, all included: what the server's resident memory grew by while it was filled.
+//! `collections`: resident memory of data sets of each type beside Redis, all included: what the
+//! server's resident memory grew by while it was filled.
 //!
-//! Both ends of each type are here, one collection with all elements and very many small ones, because Redis and percore keep them in different ways.
+//! Both ends of each type are here, one collection with all elements and very many small ones,
+//! because Redis and percore keep them in different ways.
 
 use std::thread;
 use std::time::Duration;

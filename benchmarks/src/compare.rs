@@ -1,7 +1,8 @@
 //! `compare`: CPU time an operation, throughput and latency, beside other servers.
 //!
-//! Rounds are interleaved (A, B, C, A, B, C, ...), each server fresh and filled in each: a machine's speed drifts over minutes, and so each round
-//! gives its own ratios. CPU time is the server's own, user and system, so that the client's speed does not stand in for the server's.
+//! Rounds are interleaved (A, B, C, A, B, C, ...), each server fresh and filled in each: a
+//! machine's speed drifts over minutes, and so each round gives its own ratios. CPU time is the
+//! server's own, user and system, so that the client's speed does not stand in for the server's.
 
 use crate::bounds::BOUNDS;
 use crate::client::Connection;
@@ -25,7 +26,8 @@ const FIGURES: &[(&str, usize)] = &[
     ("p99.9 ms", 3),
 ];
 
-/// Measures `rounds` rounds and judges. A run is of `requests` commands, ten times as many where they are pipelined: that takes about as long.
+/// Measures `rounds` rounds and judges. A run is of `requests` commands, ten times as many where
+/// they are pipelined: that takes about as long.
 pub fn run(selection: &Selection, rounds: u64, requests: u64) -> Result<Vec<Table>> {
     let title = format!(
         "Server CPU an operation: redis-benchmark, 50 connections, medians of {rounds} rounds"
@@ -70,7 +72,8 @@ pub fn run(selection: &Selection, rounds: u64, requests: u64) -> Result<Vec<Tabl
     Ok(vec![table, judged(&series, &workloads)])
 }
 
-/// Measures each of `subjects` under each of `workloads`, in this order, once a round. `fill` prepares each fresh server.
+/// Measures each of `subjects` under each of `workloads`, in this order, once a round. `fill`
+/// prepares each fresh server.
 pub fn interleaved(
     selection: &Selection,
     subjects: &[Subject],

@@ -1,7 +1,8 @@
 //! `durable`: what it costs that data outlasts the process, beside Redis.
 //!
-//! Three parts: writing with the log off, `everysec` and `always`; how fast a snapshot is saved and files are loaded (`durable_files`); and how long
-//! clients wait while a snapshot or a new log is written, which Redis does in a forked child (`durable_latency`).
+//! Three parts: writing with the log off, `everysec` and `always`; how fast a snapshot is saved and
+//! files are loaded (`durable_files`); and how long clients wait while a snapshot or a new log is
+//! written, which Redis does in a forked child (`durable_latency`).
 
 use std::path::PathBuf;
 
@@ -17,7 +18,8 @@ const SUBJECTS: &[Subject] = &[REDIS, percore(1), percore(2)];
 
 /// CPU time of a SET with a log under `everysec` over that without one.
 const EVERYSEC_RATIO_MAX: f64 = 1.20;
-/// The same with several shards: they wake more often for the same work, and write each time.
+/// CPU time of a SET with a log under `everysec` over that without one, with several shards: they
+/// wake more often for as much work, and write each time.
 const EVERYSEC_RATIO_MAX_SHARDED: f64 = 1.25;
 /// percore's throughput under `always` over Redis's.
 const ALWAYS_RATIO_MIN: f64 = 1.0;
@@ -76,7 +78,8 @@ struct Run {
     p99_ms: f64,
 }
 
-/// All three parts, or those whose names have `only` in them: `writing`, `files`, `latency`. The latencies are drawn into `picture`.
+/// All three parts, or those whose names have `only` in them: `writing`, `files`, `latency`. The
+/// latencies are drawn into `picture`.
 pub fn run(
     selection: &Selection,
     size: &Size,
@@ -191,9 +194,10 @@ fn judged(subjects: &[Subject], runs: &[Vec<Run>]) -> Table {
     let mut table = Table::new("Bounds of writing", "server promise verdict", &figures);
     let of = |subject: usize, way: usize| &runs[subject * WAYS.len() + way];
     let mut judge = |subject: usize, promise: &str, ratio: Spread, bound: f64, is_least: bool| {
-        let holds = match is_least {
-            true => ratio.median >= bound,
-            false => ratio.median <= bound,
+        let holds = if is_least {
+            ratio.median >= bound
+        } else {
+            ratio.median <= bound
         };
         let verdict = if holds { "holds" } else { "BROKEN" };
         let figures = [ratio.median, ratio.least, ratio.most, bound];

@@ -1,7 +1,9 @@
-//! How long a snapshot takes, and how long loading it and loading a log of as many SETs take, beside Redis.
+//! How long a snapshot takes, and how long loading it and loading a log of as many SETs take,
+//! beside Redis.
 //!
-//! Each server is filled once with its log on; then SAVE, and starts from the log alone and from the snapshot alone, by turns. All servers
-//! may use both cores: Redis saves and loads with one thread all the same.
+//! Each server is filled once with its log on; then SAVE, and starts from the log alone and from
+//! the snapshot alone, by turns. All servers may use both cores: Redis saves and loads with one
+//! thread all the same.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +37,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Starts it anew from its log, or from its snapshot, and returns the seconds until it answered.
+    /// Starts it anew from its log, or from its snapshot, and returns the seconds until it
+    /// answered.
     fn restart(&mut self, selection: &Selection, from_log: bool, keys: u64) -> Result<f64> {
         self.server = None;
         let began = Instant::now();
@@ -43,12 +46,11 @@ impl Store {
         let took = began.elapsed().as_secs_f64();
         let loaded: u64 = server.connect()?.ask(&[b"DBSIZE"])?.parse()?;
         self.server = Some(server);
-        match loaded == keys {
-            true => Ok(took),
-            false => {
-                let subject = self.subject;
-                Err(format!("{subject} has {loaded} keys of {keys} after a start").into())
-            }
+        if loaded == keys {
+            Ok(took)
+        } else {
+            let subject = self.subject;
+            Err(format!("{subject} has {loaded} keys of {keys} after a start").into())
         }
     }
 

@@ -1,7 +1,9 @@
-//! How long GET takes, and how much more memory there is, while a snapshot or a new log is written, beside Redis, which forks for both.
+//! How long GET takes, and how much more memory there is, while a snapshot or a new log is written,
+//! beside Redis, which forks for both.
 //!
-//! A writer sets keys at a fixed rate, the same for all, so that there is something to copy. The prober asks on its own connection at fixed
-//! times; what comes late counts from when it was planned, as in `growth`.
+//! A writer sets keys at a fixed rate, the same for all, so that there is something to copy. The
+//! prober asks on its own connection at fixed times; what comes late counts from when it was
+//! planned, as in `growth`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -256,9 +258,10 @@ fn probe(prober: &mut Connection, keys: u64, over: &AtomicBool) -> Result<Vec<u6
     while !over.load(Ordering::Relaxed) {
         let early = planned.saturating_duration_since(Instant::now());
         thread::sleep(early);
-        let from = match early.is_zero() {
-            true => planned,
-            false => Instant::now(),
+        let from = if early.is_zero() {
+            planned
+        } else {
+            Instant::now()
         };
         prober.ask(&[b"GET", key(fastrand::u64(0..keys)).as_bytes()])?;
         latencies.push(u64::try_from(from.elapsed().as_micros())?);

@@ -1,11 +1,15 @@
-//! `evict`: how well a full cache chooses what to give up, and whether it stays as small as it was told.
+//! `evict`: how well a full cache chooses what to give up, and whether it stays as small as it was
+//! told.
 //!
-//! A client asks for keys whose popularity falls as Zipf's law has it, and sets each that it does not find: a cache-aside client. The first third of the
-//! requests fills the cache and is not counted. The hit ratio is compared with that of a cache which knows the law and holds the most popular keys, as
-//! many of them as this one holds: `best %`. A server that holds more keys in the same memory hits more often for that reason alone.
+//! A client asks for keys whose popularity falls as Zipf's law has it, and sets each that it does
+//! not find: a cache-aside client. The first third of the requests fills the cache and is not
+//! counted. The hit ratio is compared with that of a cache which knows the law and holds the most
+//! popular keys, as many of them as this one holds: `best %`. A server that holds more keys in the
+//! same memory hits more often for that reason alone.
 //!
-//! Values have lengths between [`VALUE_BYTES_MIN`] and [`VALUE_BYTES_MAX`], as many in each octave as in the others: an allocator's sizes suit some
-//! lengths and others not, and one length would judge that. The second table says how many keys of one length fit.
+//! Values have lengths between [`VALUE_BYTES_MIN`] and [`VALUE_BYTES_MAX`], as many in each octave
+//! as in the others: an allocator's sizes suit some lengths and others not, and one length would
+//! judge that. The second table says how many keys of one length fit.
 
 use std::time::{Duration, Instant};
 
@@ -48,7 +52,8 @@ struct Outcome {
     requests_per_s: f64,
 }
 
-/// Runs `requests` requests against each server with a `maxmemory` of `mib` MiB, once for each policy.
+/// Runs `requests` requests against each server with a `maxmemory` of `mib` MiB, once for each
+/// policy.
 pub fn run(selection: &Selection, requests: u64, mib: u64) -> Result<Vec<Table>> {
     let keys = mib * KEYS_PER_MIB;
     let title = format!(
@@ -140,7 +145,7 @@ fn drive(
     requests: u64,
 ) -> Result<Outcome> {
     let value = vec![b'v'; VALUE_BYTES_MAX];
-    // The same questions to every server.
+    // Every server gets these questions.
     let mut random = fastrand::Rng::with_seed(42);
     let (mut asked, mut counted, mut hits) = (0, 0u64, 0u64);
     let mut resident_max = 0;
@@ -183,7 +188,8 @@ fn drive(
     })
 }
 
-/// Zipf's law over keys from 0 on: the n-th most popular is asked for in proportion to `1 / n^exponent`.
+/// Zipf's law over keys from 0 on: the n-th most popular is asked for in proportion to `1 /
+/// n^exponent`.
 struct Zipf {
     /// For each key, the share of the requests that go to it and those before it.
     shares: Vec<f64>,

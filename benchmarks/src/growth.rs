@@ -1,8 +1,11 @@
-//! `growth`: latency of GET while the keyspace grows from nothing: a table that is moved or zeroed as a whole shows here as a pause.
+//! `growth`: latency of GET while the keyspace grows from nothing: a table that is moved or zeroed
+//! as a whole shows here as a pause.
 //!
-//! The filler goes at a fixed rate, the same for every server, so that a faster one is not measured under a greater load. The prober asks on its own
-//! connection at fixed times. When a reply comes after the next time to ask, that next latency counts from the time planned, not from the sending:
-//! else a pause would hide the very questions that it delayed. When the prober merely overslept, it counts from the sending.
+//! The filler goes at a fixed rate, the same for every server, so that a faster one is not measured
+//! under a greater load. The prober asks on its own connection at fixed times. When a reply comes
+//! after the next time to ask, that next latency counts from the time planned, not from the
+//! sending: else a pause would hide the very questions that it delayed. When the prober merely
+//! overslept, it counts from the sending.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

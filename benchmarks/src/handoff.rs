@@ -1,7 +1,8 @@
 //! How long an element takes from a push to the client that waits for it.
 //!
-//! One thread does both: it lets a client wait, gives the server time to note it, sends the push and reads the waiting client's reply. So no
-//! wake-up of a thread of ours is measured, only the server's own.
+//! One thread does both: it lets a client wait, gives the server time to note it, sends the push
+//! and reads the waiting client's reply. So no wake-up of a thread of ours is measured, only the
+//! server's own.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,9 +73,10 @@ fn measure(selection: &Selection, subject: Subject, both: bool, handoffs: u64) -
         let waiter = &mut waiters[waiter];
         // Another list for every second time that this client waits.
         let list = LISTS[(turn as usize / WAITERS) % LISTS.len()];
-        match both {
-            true => waiter.queue(&[b"BLPOP", LISTS[0], LISTS[1], b"0"]),
-            false => waiter.queue(&[b"BLPOP", list, b"0"]),
+        if both {
+            waiter.queue(&[b"BLPOP", LISTS[0], LISTS[1], b"0"])
+        } else {
+            waiter.queue(&[b"BLPOP", list, b"0"])
         }
         waiter.flush()?;
         thread::sleep(SETTLE);

@@ -1,6 +1,7 @@
 //! `idle`: what connections that say nothing cost, and what a server spends while nobody asks.
 //!
-//! Each connection asks one PING first, so that the server has accepted it and its buffers have been in use. Memory in the kernel is not counted.
+//! Each connection asks one PING first, so that the server has accepted it and its buffers have
+//! been in use. Memory in the kernel is not counted.
 
 use std::thread;
 use std::time::Duration;
@@ -56,7 +57,8 @@ fn greet(server: &Server) -> Result<Connection> {
     Ok(connection)
 }
 
-/// CPU time of the server while nobody asks: milliseconds a second. The kernel's count has steps of 10 ms.
+/// CPU time of the server while nobody asks: milliseconds a second. The kernel's count has steps of
+/// 10 ms.
 fn cpu_ms_per_s(server: &Server, watch: Duration) -> Result<f64> {
     let before = server.process.cpu_time()?;
     thread::sleep(watch);

@@ -1,6 +1,8 @@
-//! Side-by-side measurements of percore and other servers that speak Redis's protocol. README.md says how to repeat them and what each figure means.
+//! Side-by-side measurements of percore and other servers that speak Redis's protocol. README.md
+//! says how to repeat them and what each figure means.
 //!
-//! Every server and client started here ends with this program, however it ends (see `process`). All sockets are on 127.0.0.1.
+//! Every server and client started here ends with this program, however it ends (see `process`).
+//! All sockets are on 127.0.0.1.
 
 mod audience;
 mod bounds;
@@ -64,12 +66,14 @@ struct Flags {
 
 #[derive(Subcommand)]
 enum Benchmark {
-    /// CPU time an operation, throughput and latency, with redis-benchmark as the client; judges the project's bounds.
+    /// CPU time an operation, throughput and latency, with redis-benchmark as the client; judges
+    /// the project's bounds.
     Compare {
         /// Rounds of all servers [default: 5, quick: 2].
         #[arg(long)]
         rounds: Option<NonZeroU64>,
-        /// Commands of a run without a pipeline; 16-deep ones get ten times as many [default: 300000, quick: 50000].
+        /// Commands of a run without a pipeline; 16-deep ones get ten times as many [default:
+        /// 300000, quick: 50000].
         #[arg(long)]
         requests: Option<NonZeroU64>,
     },
@@ -78,7 +82,8 @@ enum Benchmark {
         /// Rounds of all servers [default: 3, quick: 1].
         #[arg(long)]
         rounds: Option<NonZeroU64>,
-        /// Commands of a run; those with large replies or many keys get fewer [default: 1000000, quick: 100000].
+        /// Commands of a run; those with large replies or many keys get fewer [default: 1000000,
+        /// quick: 100000].
         #[arg(long)]
         requests: Option<NonZeroU64>,
         /// Only these commands, such as `LPUSH,ZADD`.
@@ -109,7 +114,8 @@ enum Benchmark {
         #[arg(long)]
         mib: Option<NonZeroU64>,
     },
-    /// What it costs that data outlasts the process: writing a log, saving, loading, and latency meanwhile; judges the project's bounds.
+    /// What it costs that data outlasts the process: writing a log, saving, loading, and latency
+    /// meanwhile; judges the project's bounds.
     Durable {
         /// Rounds of writing [default: 5, quick: 1].
         #[arg(long)]
@@ -166,7 +172,8 @@ enum Benchmark {
         #[arg(long)]
         requests: Option<NonZeroU64>,
     },
-    /// CPU time a delivered message, by the size of the message and the number of subscribers; judges the project's bound.
+    /// CPU time a delivered message, by the size of the message and the number of subscribers;
+    /// judges the project's bound.
     Publish {
         /// Rounds of all servers [default: 5, quick: 1].
         #[arg(long)]
@@ -178,7 +185,8 @@ enum Benchmark {
         #[arg(long)]
         only: Option<String>,
     },
-    /// Commands on keys of several shards: CPU time an operation, what they cost others, and how fast who waits is served.
+    /// Commands on keys of several shards: CPU time an operation, what they cost others, and how
+    /// fast who waits is served.
     Transactions {
         /// Rounds of all servers [default: 5, quick: 1].
         #[arg(long)]
@@ -203,9 +211,10 @@ fn main() -> ExitCode {
                 let tables: Vec<String> = tables.iter().map(Table::to_json).collect();
                 println!("[{}]", tables.join(",\n"));
             } else {
-                let shown = match flags.markdown {
-                    true => Table::to_markdown,
-                    false => Table::to_text,
+                let shown = if flags.markdown {
+                    Table::to_markdown
+                } else {
+                    Table::to_text
                 };
                 let tables: Vec<String> = tables.iter().map(shown).collect();
                 println!("{}", tables.join("\n"));

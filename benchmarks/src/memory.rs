@@ -1,4 +1,5 @@
-//! `memory`: resident bytes a key, all included: what the server's resident memory grew by while it was filled, over the keys.
+//! `memory`: resident bytes a key, all included: what the server's resident memory grew by while it
+//! was filled, over the keys.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,7 +1,8 @@
 //! `overhead`: what it costs to be able to watch percore, and to watch it.
 //!
-//! The same server with different flags, in interleaved rounds: as it comes, with everything off that can be turned off, and with a scraper that asks for
-//! the metrics once a second. GET and SET, 16 deep, one shard.
+//! One server with different flags, in interleaved rounds: as it comes, with everything off
+//! that can be turned off, and with a scraper that asks for the metrics once a second. GET and SET,
+//! 16 deep, one shard.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

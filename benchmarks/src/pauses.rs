@@ -1,7 +1,9 @@
-//! `pauses`: how long a client waits that asks for another key while one command works on a huge collection, beside Redis.
+//! `pauses`: how long a client waits that asks for another key while one command works on a huge
+//! collection, beside Redis.
 //!
-//! The prober asks GET of a key in the same slot, and so on the same shard, as fast as it gets answers, on a connection of its own. The longest it
-//! waits from shortly before the command is sent until a while after its reply is the pause. Commands that destroy work on a copy.
+//! The prober asks GET of a key in the same slot, and so on the same shard, as fast as it gets
+//! answers, on a connection of its own. The longest it waits from shortly before the command is
+//! sent until a while after its reply is the pause. Commands that destroy work on a copy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,7 +16,8 @@ use crate::subject::{REDIS, Subject, percore};
 use crate::{Error, Result, placement};
 
 const SUBJECTS: &[Subject] = &[REDIS, percore(1), percore(2)];
-/// How long the prober goes on before the command and after its reply: what is put off shows as well.
+/// How long the prober goes on before the command and after its reply: what is put off shows as
+/// well.
 const AROUND: Duration = Duration::from_millis(300);
 /// Between two probes: the prober and the reader of large replies share a core.
 const PROBE_INTERVAL: Duration = Duration::from_micros(200);

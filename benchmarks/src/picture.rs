@@ -1,4 +1,5 @@
-//! Latencies as a picture: percentiles to the right, microseconds upwards in steps of ten, one line a server and phase.
+//! Latencies as a picture: percentiles to the right, microseconds upwards in steps of ten, one line
+//! a server and phase.
 
 use std::fmt::Write;
 

@@ -1,4 +1,5 @@
-//! What this process asks of the kernel for itself: its cores, and how many files it and its children may open.
+//! What this process asks of the kernel for itself: its cores, and how many files it and its
+//! children may open.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};

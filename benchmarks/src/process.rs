@@ -1,8 +1,11 @@
-//! A child process that cannot outlive us, pinned to chosen cores, and what the kernel says about it.
+//! A child process that cannot outlive us, pinned to chosen cores, and what the kernel says about
+//! it.
 //!
-//! Invariants: a child is killed and reaped when its `Process` is dropped, and killed by the kernel when we die in any other way (a signal, an abort).
-//! The second needs the parent-death signal, which a child must ask for itself between fork and exec. `setpriv` does that for us, so that no `unsafe` stands here;
-//! the signal belongs to the *thread* that started the child, hence children are started from the main thread alone.
+//! Invariants: a child is killed and reaped when its `Process` is dropped, and killed by the kernel
+//! when we die in any other way (a signal, an abort). The second needs the parent-death signal,
+//! which a child must ask for itself between fork and exec. `setpriv` does that for us, so that no
+//! `unsafe` stands here; the signal belongs to the *thread* that started the child, hence children
+//! are started from the main thread alone.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -11,7 +14,8 @@ use std::time::Duration;
 
 use crate::{Error, Result};
 
-/// Clock ticks a second in `/proc/PID/stat`: part of Linux's ABI towards programs, whatever the kernel's own tick is.
+/// Clock ticks a second in `/proc/PID/stat`: part of Linux's ABI towards programs, whatever the
+/// kernel's own tick is.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// A set of cores in taskset's notation, such as `0` or `0,1`.
@@ -23,7 +27,8 @@ pub struct Process {
     name: String,
 }
 
-/// The command that runs `program` on `cores` and dies with us. The wrappers replace themselves by `program`, so that the child's id is the program's own.
+/// The command that runs `program` on `cores` and dies with us. The wrappers replace themselves by
+/// `program`, so that the child's id is the program's own.
 pub fn pinned(program: &Path, cores: Cores) -> Command {
     let mut command = Command::new("setpriv");
     command
@@ -57,7 +62,8 @@ impl Process {
         Ok(self.child.try_wait()?)
     }
 
-    /// CPU time of all its threads so far, user and system: as the scheduler counts it, or to 10 ms on a kernel that does not tell that.
+    /// CPU time of all its threads so far, user and system: as the scheduler counts it, or to 10 ms
+    /// on a kernel that does not tell that.
     pub fn cpu_time(&self) -> Result<Duration> {
         if let Some(nanos) = scheduled_nanos(self.child.id()) {
             return Ok(Duration::from_nanos(nanos));
@@ -72,7 +78,8 @@ impl Process {
         Ok(Duration::from_millis(ticks * (1000 / TICKS_PER_SECOND)))
     }
 
-    /// Resident memory in bytes as the kernel's counters have it: right to some hundred KiB, and looking costs the process nothing.
+    /// Resident memory in bytes as the kernel's counters have it: right to some hundred KiB, and
+    /// looking costs the process nothing.
     pub fn resident_bytes_roughly(&self) -> Result<u64> {
         let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id()))?;
         let pages = statm
@@ -83,7 +90,8 @@ impl Process {
         Ok(pages * rustix::param::page_size() as u64)
     }
 
-    /// Resident memory in bytes. From `smaps_rollup`, which walks the pages: the counters behind `VmRSS` may lag on each core.
+    /// Resident memory in bytes. From `smaps_rollup`, which walks the pages: the counters behind
+    /// `VmRSS` may lag on each core.
     pub fn resident_bytes(&self) -> Result<u64> {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
         resident(&rollup).ok_or_else(|| {
@@ -103,7 +111,8 @@ impl Drop for Process {
     }
 }
 
-/// What all threads of a process have run together. Servers' threads last as long as they do, so none is missing.
+/// What all threads of a process have run together. Servers' threads last as long as they do, so
+/// none is missing.
 fn scheduled_nanos(process: u32) -> Option<u64> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).ok()?;
     let nanos = threads.map(|thread| {
@@ -113,7 +122,8 @@ fn scheduled_nanos(process: u32) -> Option<u64> {
     nanos.sum()
 }
 
-/// `utime + stime` of a `/proc/PID/stat` line. Fields are counted from the last `)`, since a program's name may hold spaces.
+/// `utime + stime` of a `/proc/PID/stat` line. Fields are counted from the last `)`, since a
+/// program's name may hold spaces.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace().skip(11);

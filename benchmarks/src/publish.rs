@@ -1,9 +1,11 @@
 //! `publish`: what a message costs the server for each subscriber that it is delivered to.
 //!
-//! One publisher and some subscribers of one channel, in two ways. *Freely*: the publisher waits for its replies only, and the subscribers read what
-//! comes; a server may deliver several messages with one write, and how many is its own affair. *In step*: the publisher sends a batch, then
-//! every subscriber reads it; each delivery of a batch is a write then, and what is measured is the system's way through a socket and what a
-//! server adds to it. CPU time a delivery is what is judged, round by round, of publishers that go freely, as they do.
+//! One publisher and some subscribers of one channel, in two ways. *Freely*: the publisher waits
+//! for its replies only, and the subscribers read what comes; a server may deliver several messages
+//! with one write, and how many is its own affair. *In step*: the publisher sends a batch, then
+//! every subscriber reads it; each delivery of a batch is a write then, and what is measured is the
+//! system's way through a socket and what a server adds to it. CPU time a delivery is what is
+//! judged, round by round, of publishers that go freely, as they do.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,7 +64,8 @@ const FIGURES: &[(&str, usize)] = &[
     ("deliveries/s", 0),
 ];
 
-/// Measures `rounds` rounds, each workload (or those whose names have `only` in them) for `duration`, and judges.
+/// Measures `rounds` rounds, each workload (or those whose names have `only` in them) for
+/// `duration`, and judges.
 pub fn run(
     selection: &Selection,
     rounds: u64,

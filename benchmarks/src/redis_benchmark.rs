@@ -19,7 +19,8 @@ const RUN_MAX: Duration = Duration::from_secs(120);
 pub struct Workload {
     /// What the report calls it; one of redis-benchmark's own tests unless `words` says otherwise.
     pub command: &'static str,
-    /// The command to send instead of a test, its words parted by blanks; `__rand_int__` stands for one of [`KEYS`] numbers.
+    /// The command to send instead of a test, its words parted by blanks; `__rand_int__` stands for
+    /// one of [`KEYS`] numbers.
     pub words: Option<&'static str>,
     /// Commands sent before replies are awaited, on each connection.
     pub pipeline: u32,
@@ -27,7 +28,8 @@ pub struct Workload {
     pub requests: u64,
 }
 
-/// What the client saw of one run. Latencies are of whole pipelines, from the first byte sent to the last reply.
+/// What the client saw of one run. Latencies are of whole pipelines, from the first byte sent to
+/// the last reply.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seen {
     /// Commands answered a second.
@@ -82,7 +84,8 @@ pub fn run(port: u16, placement: Placement, workload: Workload) -> Result<Seen> 
     })
 }
 
-/// Reads the table of percentiles and the summary. The table has no line for 99 or 99.9 themselves: the first line at or above counts.
+/// Reads the table of percentiles and the summary. The table has no line for 99 or 99.9 themselves:
+/// the first line at or above counts.
 fn parse(output: &str) -> Option<Seen> {
     let rate = output
         .lines()

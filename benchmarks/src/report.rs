@@ -1,6 +1,8 @@
-//! Results as tables for people, as text or Markdown, or as JSON for programs: one object a table, its rows objects keyed by the columns' names.
+//! Results as tables for people, as text or Markdown, or as JSON for programs: one object a table,
+//! its rows objects keyed by the columns' names.
 //!
-//! A row is words and then figures. A figure that was not measured is NaN: `-` in text, null in JSON.
+//! A row is words and then figures. A figure that was not measured is NaN: `-` in text, null in
+//! JSON.
 
 use std::fmt::Write;
 
@@ -14,7 +16,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table with columns of words, named with a blank between them, and of figures, each with the decimals to show.
+    /// An empty table with columns of words, named with a blank between them, and of figures, each
+    /// with the decimals to show.
     pub fn new(title: impl Into<String>, words: &'static str, figures: &[(&str, usize)]) -> Table {
         let figures = figures
             .iter()
@@ -103,9 +106,10 @@ impl Table {
                     .map(|cells| cells[column].len())
                     .max()
                     .unwrap_or(0);
-                let _ = match column < self.words.len() {
-                    true => write!(line, "  {cell:<width$}"),
-                    false => write!(line, "  {cell:>width$}"),
+                let _ = if column < self.words.len() {
+                    write!(line, "  {cell:<width$}")
+                } else {
+                    write!(line, "  {cell:>width$}")
                 };
             }
             let _ = writeln!(text, "{}", line.trim_end());
@@ -120,9 +124,12 @@ impl Table {
     pub fn to_json(&self) -> String {
         let row = |(words, figures): &(Vec<String>, Vec<f64>)| {
             let words = words.iter().map(|word| quoted(word));
-            let figures = figures.iter().map(|figure| match figure.is_finite() {
-                true => figure.to_string(),
-                false => "null".to_string(),
+            let figures = figures.iter().map(|figure| {
+                if figure.is_finite() {
+                    figure.to_string()
+                } else {
+                    "null".to_string()
+                }
             });
             let cells = self.names().into_iter().zip(words.chain(figures));
             let members: Vec<String> = cells

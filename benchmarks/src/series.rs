@@ -1,4 +1,5 @@
-//! Figures of several rounds of one server under one workload, told by their median and how far they spread.
+//! Figures of several rounds of one server under one workload, told by their median and how far
+//! they spread.
 
 use crate::redis_benchmark::{Seen, Workload};
 use crate::subject::Subject;

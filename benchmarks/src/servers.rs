@@ -1,6 +1,7 @@
 //! The servers compared: where their programs are, and how each is started for a fair run.
 //!
-//! All run in memory only, without persistence, on a free port of 127.0.0.1, in a directory of their own that goes away with them.
+//! All run in memory only, without persistence, on a free port of 127.0.0.1, in a directory of
+//! their own that goes away with them.
 
 use std::env;
 use std::fs;
@@ -19,7 +20,8 @@ use crate::process::{self, Cores, Process};
 use crate::report::Table;
 use crate::subject::{Product, Subject};
 
-/// A server that has not answered PING for so long after its start has failed; it may load millions of keys meanwhile.
+/// A server that has not answered PING for so long after its start has failed; it may load millions
+/// of keys meanwhile.
 const START_MAX: Duration = Duration::from_secs(60);
 /// Between two looks whether it does.
 const START_LOOK: Duration = Duration::from_millis(10);
@@ -34,7 +36,8 @@ pub struct Selection {
     /// Only these servers, such as `redis,kevy-2,percore-1`.
     #[arg(long, global = true, value_delimiter = ',')]
     servers: Option<Vec<Subject>>,
-    /// A directory to look in for the servers' programs before target/release, the PATH and ~/.cargo/bin.
+    /// A directory to look in for the servers' programs before target/release, the PATH and
+    /// ~/.cargo/bin.
     #[arg(long, global = true)]
     programs: Option<PathBuf>,
 }
@@ -58,7 +61,8 @@ impl Selection {
         }
     }
 
-    /// Those of `usual` (or of `--servers`) whose programs are here. `table` is told the versions, what to install for the others, and how busy the machine is.
+    /// Those of `usual` (or of `--servers`) whose programs are here. `table` is told the versions,
+    /// what to install for the others, and how busy the machine is.
     pub fn subjects(&self, usual: &[Subject], table: &mut Table) -> Result<Vec<Subject>> {
         let mut subjects = self.servers.as_deref().unwrap_or(usual).to_vec();
         for product in [Product::Redis, Product::Kevy, Product::Percore] {
@@ -85,7 +89,8 @@ impl Selection {
     }
 }
 
-/// The program called `name`. The release build comes first, whichever build runs this: an unoptimised server is worth no figure.
+/// The program called `name`. The release build comes first, whichever build runs this: an
+/// unoptimised server is worth no figure.
 pub fn found(name: &str) -> Option<PathBuf> {
     let release = env::current_exe().ok()?.parent()?.with_file_name("release");
     let path = env::var_os("PATH").unwrap_or_default();
@@ -125,14 +130,15 @@ impl Server {
         Self::start_with(selection, subject, &[])
     }
 
-    /// The same with flags of its own.
+    /// Starts a server with flags of its own, on the cores that its placement gives it.
     pub fn start_with(selection: &Selection, subject: Subject, flags: &[String]) -> Result<Server> {
         let cores = subject.placement().server;
         let directory = Arc::new(tempfile::tempdir()?);
         Self::start_in(selection, subject, cores, directory, flags)
     }
 
-    /// The same on these cores, with what it finds in a directory, which goes when nobody has it any more.
+    /// Starts a server on these cores with what it finds in a directory, which goes when nobody has
+    /// it any more.
     pub fn start_in(
         selection: &Selection,
         subject: Subject,
@@ -171,7 +177,8 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// Whatever failed first, a server that ended by itself is the reason, and its last words tell more than its client's.
+    /// Whatever failed first, a server that ended by itself is the reason, and its last words tell
+    /// more than its client's.
     fn drop(&mut self) {
         if let Ok(Some(status)) = self.process.exited() {
             let output = fs::read_to_string(self.directory.path().join(LOG)).unwrap_or_default();

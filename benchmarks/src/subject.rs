@@ -52,7 +52,8 @@ pub struct Placement {
 }
 
 impl Subject {
-    /// One shard has core 0 to itself and the client core 1; with more shards both share the two cores.
+    /// One shard has core 0 to itself and the client core 1; with more shards both share the two
+    /// cores.
     pub fn placement(self) -> Placement {
         let (server, client) = if self.shards == 1 {
             ("0", "1")

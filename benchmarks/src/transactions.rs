@@ -1,11 +1,15 @@
-//! `transactions`: what commands cost whose keys lie on several shards, beside the same commands on one.
+//! `transactions`: what commands cost whose keys lie on several shards, beside the same commands on
+//! one.
 //!
-//! Connections send in lockstep: each sends a batch, then all read their replies. That keeps the client simple and cheap, and the server sees
-//! the same load from everybody. CPU time an operation is what is compared, in interleaved rounds as in `compare`; an operation is a command, or all from
-//! MULTI to EXEC. In the mixed workloads a prober on a connection of its own asks GET of single keys meanwhile, one at a time.
+//! Connections send in lockstep: each sends a batch, then all read their replies. That keeps the
+//! client simple and cheap, and the server sees the same load from everybody. CPU time an operation
+//! is what is compared, in interleaved rounds as in `compare`; an operation is a command, or all
+//! from MULTI to EXEC. In the mixed workloads a prober on a connection of its own asks GET of
+//! single keys meanwhile, one at a time.
 //!
-//! What transactions cost *others* is judged: of the mixed load's CPU time that of as many MSETs alone is taken away, and what is left for a single-key
-//! command is held against what it costs where there are none. (An MSET of ten keys is the work of ten commands, whoever else is there.)
+//! What transactions cost *others* is judged: of the mixed load's CPU time that of as many MSETs
+//! alone is taken away, and what is left for a single-key command is held against what it costs
+//! where there are none. (An MSET of ten keys is the work of ten commands, whoever else is there.)
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +36,8 @@ const CONNECTIONS: usize = 50;
 const BATCHES: usize = 64;
 /// Commands of one key that are pipelined in the mixed workloads.
 const MIXED_DEPTH: usize = 16;
-/// Connections of the fifty that send single-key commands there; the others send one command of ten keys each: one in a hundred and one.
+/// Connections of the fifty that send single-key commands there; the others send one command of ten
+/// keys each: one in a hundred and one.
 const MIXED_SINGLE: usize = 44;
 const VALUE: &[u8] = b"abcdefghijklmnop";
 
@@ -60,9 +65,9 @@ enum Work {
     ExecOfAny,
     /// GET and SET by turns.
     Single,
-    /// The same, and among a hundred of them an MSET of keys of one shard.
+    /// GET and SET by turns, and among a hundred of them an MSET of keys of one shard.
     SingleAndMsetOfOneShard,
-    /// Of keys anywhere.
+    /// GET and SET by turns, and among a hundred of them an MSET of keys anywhere.
     SingleAndMset,
 }
 
@@ -107,8 +112,9 @@ struct Run {
 /// The runs of each workload and server, by their places, in the order of the rounds.
 type Runs = BTreeMap<(usize, usize), Vec<Run>>;
 
-/// Measures `rounds` rounds, each workload for `duration`, and `handoffs` hand-overs to waiting clients. `only` the workloads with one of these in
-/// their names, if that is said, and no hand-overs then.
+/// Measures `rounds` rounds, each workload for `duration`, and `handoffs` hand-overs to waiting
+/// clients. `only` the workloads with one of these in their names, if that is said, and no
+/// hand-overs then.
 pub fn run(
     selection: &Selection,
     rounds: u64,
@@ -210,8 +216,8 @@ fn beside(subjects: &[Subject], runs: &Runs) -> Table {
     table
 }
 
-/// What is left for one single-key command of a mixed load's CPU time an operation, when as many transactions as were in it are taken away
-/// at what one costs alone.
+/// What is left for one single-key command of a mixed load's CPU time an operation, when as many
+/// transactions as were in it are taken away at what one costs alone.
 fn without_transactions(mixed_us: f64, transaction_us: f64) -> f64 {
     let singles = (MIXED_SINGLE * MIXED_DEPTH) as f64;
     let transactions = (CONNECTIONS - MIXED_SINGLE) as f64;
@@ -260,7 +266,8 @@ pub fn percentile(sorted: &[f64], quantile: f64) -> f64 {
     sorted.get(at).copied().unwrap_or(f64::NAN)
 }
 
-/// Sends for so long, all connections a batch each and then all reading. Returns the operations done.
+/// Sends for so long, all connections a batch each and then all reading. Returns the operations
+/// done.
 fn load(connections: &mut [Connection], batches: &[Vec<Batch>], duration: Duration) -> Result<u64> {
     let began = Instant::now();
     let mut operations = 0;
@@ -370,9 +377,10 @@ impl Batch {
 
     fn single(&mut self, random: &mut fastrand::Rng, tag: &str, writes: bool) {
         let key = tagged(random, tag);
-        match writes {
-            true => self.command(&[b"SET", key.as_bytes(), VALUE]),
-            false => self.command(&[b"GET", key.as_bytes()]),
+        if writes {
+            self.command(&[b"SET", key.as_bytes(), VALUE])
+        } else {
+            self.command(&[b"GET", key.as_bytes()])
         }
     }
 

@@ -1,7 +1,9 @@
-//! `types`: CPU time an operation of the commands that each type of value is used by, 16 deep in a pipeline, one shard beside Redis and kevy.
+//! `types`: CPU time an operation of the commands that each type of value is used by, 16 deep in a
+//! pipeline, one shard beside Redis and kevy.
 //!
-//! Commands that pop get a collection that lasts for the whole run: popping from a key that is not there costs little and says nothing. For the same
-//! reason these are commands of our own and not redis-benchmark's tests of the same names, whose SPOP and ZPOPMIN soon find nothing, and whose
+//! Commands that pop get a collection that lasts for the whole run: popping from a key that is not
+//! there costs little and says nothing. For the same reason these are commands of our own and not
+//! redis-benchmark's tests of the same names, whose SPOP and ZPOPMIN soon find nothing, and whose
 //! LRANGE fills its list within the measured time.
 
 use crate::Result;
@@ -113,7 +115,8 @@ pub fn run(
     Ok(vec![table])
 }
 
-/// The collections that are there before the first command: more to pop than `requests`, and the list for LRANGE.
+/// The collections that are there before the first command: more to pop than `requests`, and the
+/// list for LRANGE.
 fn fill(connection: &mut Connection, requests: u64) -> Result<()> {
     let popped = requests + SPARE;
     let element = |n: u64| vec![format!("element:{n:012}")];

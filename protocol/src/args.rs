@@ -1,18 +1,20 @@
 //! The arguments of one command, verb first.
 //!
-//! An argument is a [`Span`] of the command's own bytes, as they came off the wire, so that a local command copies nothing and
-//! a command for another shard travels as one memcpy of bytes and spans. A large argument has a buffer of its own
-//! ([`Bytes`]), which is shared from the socket to the keyspace; its span names that buffer by index.
+//! An argument is a [`Span`] of the command's own bytes, as they came off the wire, so that a local
+//! command copies nothing and a command for another shard travels as one memcpy of bytes and spans.
+//! A large argument has a buffer of its own ([`Bytes`]), which is shared from the socket to the
+//! keyspace; its span names that buffer by index.
 //!
-//! Invariant: every span of an [`Args`] lies inside its bytes or names one of its large buffers. The parser makes them so,
-//! and [`OwnedArgs::from_parts`] too.
+//! Invariant: every span of an [`Args`] lies inside its bytes or names one of its large buffers.
+//! The parser makes them so, and [`OwnedArgs::from_parts`] too.
 
 use std::ops::Index;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::parse::LARGE_ARG_BYTES;
+use crate::resp::encode;
+use crate::resp::parse::LARGE_ARG_BYTES;
 
 /// Where one argument lies: in the command's own bytes, or in a buffer of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +26,15 @@ pub struct Span {
 }
 
 impl Span {
-    /// The start that marks an argument in a buffer of its own. No argument starts so far into a command's own bytes.
+    /// The start that marks an argument in a buffer of its own. No argument starts so far into a
+    /// command's own bytes.
     const LARGE: u32 = u32::MAX;
 
     /// The largest offset at which an argument in a command's own bytes may end.
     pub const END_MAX: usize = (u32::MAX - 1) as usize;
 
-    /// `len` bytes at offset `start` of the command. None where the end lies beyond [`Span::END_MAX`].
+    /// `len` bytes at offset `start` of the command. None where the end lies beyond
+    /// [`Span::END_MAX`].
     #[inline]
     pub fn within(start: usize, len: usize) -> Option<Self> {
         if start.checked_add(len)? > Self::END_MAX {
@@ -52,14 +56,16 @@ impl Span {
         })
     }
 
-    /// The index among the large arguments; None where the argument lies in the command's own bytes.
+    /// The index among the large arguments; None where the argument lies in the command's own
+    /// bytes.
     #[inline]
     fn large_index(self) -> Option<usize> {
         (self.start == Self::LARGE).then_some(self.len as usize)
     }
 }
 
-/// The arguments of one command, verb first, borrowed: most often straight from a connection's read buffer.
+/// The arguments of one command, verb first, borrowed: most often straight from a connection's read
+/// buffer.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
     bytes: &'a [u8],
@@ -68,7 +74,8 @@ pub struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    /// The arguments that `spans` mark in `bytes` and `large`. A span outside of them reads as absent.
+    /// The arguments that `spans` mark in `bytes` and `large`. A span outside of them reads as
+    /// absent.
     #[inline]
     pub fn new(bytes: &'a [u8], spans: &'a [Span], large: &'a [Bytes]) -> Self {
         Args {
@@ -105,8 +112,8 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The arguments from number `from` on, as a list of their own: what stands behind a container's word, say.
-    /// Empty where `from` lies past the last.
+    /// The arguments from number `from` on, as a list of their own: what stands behind a
+    /// container's word, say. Empty where `from` lies past the last.
     #[inline]
     pub fn tail(&self, from: usize) -> Args<'a> {
         Args {
@@ -154,17 +161,7 @@ impl<'a> Args<'a> {
 
     /// Appends the command to `out` as a client would send it: an array of bulk strings.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
-        let mut digits = itoa::Buffer::new();
-        out.push(b'*');
-        out.extend_from_slice(digits.format(self.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
-        for arg in self.iter() {
-            out.push(b'$');
-            out.extend_from_slice(digits.format(arg.len()).as_bytes());
-            out.extend_from_slice(b"\r\n");
-            out.extend_from_slice(arg);
-            out.extend_from_slice(b"\r\n");
-        }
+        encode::command(out, self.iter());
     }
 
     #[inline]
@@ -182,7 +179,8 @@ impl<'a> Args<'a> {
 impl Index<usize> for Args<'_> {
     type Output = [u8];
 
-    /// Argument `i`. The arity was checked before a handler runs, so that it may index what the arity promises.
+    /// Argument `i`. The arity was checked before a handler runs, so that it may index what the
+    /// arity promises.
     #[inline]
     fn index(&self, i: usize) -> &[u8] {
         match self.get(i) {
@@ -297,16 +295,13 @@ impl OwnedArgs {
         let mut spans = SmallVec::with_capacity(which.clone().count());
         let mut large = Vec::new();
         for at in which {
-            let span = match args.is_large(at) {
-                false => {
-                    let start = bytes.len();
-                    bytes.extend_from_slice(&args[at]);
-                    Span::within(start, bytes.len() - start)
-                }
-                true => {
-                    large.push(args.to_bytes(at));
-                    Span::large(large.len() - 1)
-                }
+            let span = if args.is_large(at) {
+                large.push(args.to_bytes(at));
+                Span::large(large.len() - 1)
+            } else {
+                let start = bytes.len();
+                bytes.extend_from_slice(&args[at]);
+                Span::within(start, bytes.len() - start)
             };
             // They fitted before, and no argument is named more often than it was then.
             spans.push(span.expect("no longer than it was"));

@@ -1,12 +1,15 @@
-//! Patterns as KEYS, SCAN and PSUBSCRIBE take them: `*`, `?`, `[abc]`, `[^a-z]`, and `\` before a byte that is to mean itself.
+//! Patterns as KEYS, SCAN and PSUBSCRIBE take them: `*`, `?`, `[abc]`, `[^a-z]`, and `\` before a
+//! byte that is to mean itself.
 //!
-//! Of several stars only the last one passed needs to be tried again: whatever an earlier one could match, a later one reaches too.
-//! So a match costs at most the pattern's length times the text's, where plain recursion takes exponential time.
+//! Of several stars only the last one passed needs to be tried again: whatever an earlier one could
+//! match, a later one reaches too. So a match costs at most the pattern's length times the text's,
+//! where plain recursion takes exponential time.
 //!
-//! Edge cases as in Redis: a class that is not closed ends with the pattern; a range may be written backwards; a `\` at the
-//! pattern's end means itself; `[]` matches nothing, and `[^]` any byte.
+//! Edge cases as in Redis: a class that is not closed ends with the pattern; a range may be written
+//! backwards; a `\` at the pattern's end means itself; `[]` matches nothing, and `[^]` any byte.
 
-/// True where the whole of `text` matches `pattern`. With `ignore_case` ASCII letters match in either case.
+/// True where the whole of `text` matches `pattern`. With `ignore_case` ASCII letters match in
+/// either case.
 pub fn matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
     let (mut rest, mut at) = (pattern, 0);
     // The pattern behind the last star, and where in the text that star's match ends so far.
@@ -41,7 +44,8 @@ pub fn matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
     }
 }
 
-/// What is left of `pattern`, which does not begin with a star, when its first element matches `byte`.
+/// What is left of `pattern`, which does not begin with a star, when its first element matches
+/// `byte`.
 fn match_one(pattern: &[u8], byte: u8, ignore_case: bool) -> Option<&[u8]> {
     let (found, rest) = match pattern {
         [] => return None,
@@ -54,7 +58,8 @@ fn match_one(pattern: &[u8], byte: u8, ignore_case: bool) -> Option<&[u8]> {
     found.then_some(rest)
 }
 
-/// Whether `byte` is in the class that `class` begins with, behind its bracket, and what follows the class.
+/// Whether `byte` is in the class that `class` begins with, behind its bracket, and what follows
+/// the class.
 fn match_class(class: &[u8], byte: u8, ignore_case: bool) -> (bool, &[u8]) {
     let (negated, mut rest) = match class {
         [b'^', rest @ ..] => (true, rest),

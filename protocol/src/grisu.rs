@@ -1,10 +1,12 @@
 //! The decimal digits of a double, as Redis finds them: Grisu2.
 //!
-//! The double is the middle of an interval whose every number reads back as the double. Scaled by a power of ten that is known to 64 bits, the interval's
-//! upper end has at most ten digits before the point; they are written down until what is left is less than the width of the interval, and
-//! the last digit is then brought as near to the double as it goes. With 64 bits that is nearly always the shortest text; for about one value in
-//! a thousand it is a digit longer. Replies are to be the same then too, so it has to be this way and no better one.
-//! (Florian Loitsch: Printing floating-point numbers quickly and accurately with integers, PLDI 2010.)
+//! The double is the middle of an interval whose every number reads back as the double. Scaled by a
+//! power of ten that is known to 64 bits, the interval's upper end has at most ten digits before
+//! the point; they are written down until what is left is less than the width of the interval, and
+//! the last digit is then brought as near to the double as it goes. With 64 bits that is nearly
+//! always the shortest text; for about one value in a thousand it is a digit longer. Replies are to
+//! be the same then too, so it has to be this way and no better one. (Florian Loitsch: Printing
+//! floating-point numbers quickly and accurately with integers, PLDI 2010.)
 
 use smallvec::SmallVec;
 
@@ -17,7 +19,8 @@ const HIDDEN_BIT: u64 = 1 << FRACTION_BITS;
 /// What to subtract from a double's exponent field, where the fraction counts as an integer.
 const BIAS: i32 = 1023 + FRACTION_BITS;
 
-/// After scaling, the binary exponent lies in this range, so that what stands before the point fits 32 bits.
+/// After scaling, the binary exponent lies in this range, so that what stands before the point fits
+/// 32 bits.
 const SCALED_MIN: i32 = -60;
 const SCALED_MAX: i32 = -32;
 
@@ -102,7 +105,8 @@ fn power_for(exponent: i32) -> (Scaled, i32) {
     }
 }
 
-/// The digits of `value`, which is positive and finite, and the decimal exponent of the last of them.
+/// The digits of `value`, which is positive and finite, and the decimal exponent of the last of
+/// them.
 pub fn digits(value: f64) -> (Digits, i32) {
     let bits = value.to_bits();
     let (fraction, field) = (bits & (HIDDEN_BIT - 1), (bits >> FRACTION_BITS) as i32);
@@ -184,8 +188,9 @@ fn generate(middle: u64, upper: Scaled, lower: u64) -> (Digits, i32) {
     }
 }
 
-/// Lowers the last digit as long as that brings it nearer to the middle, which is `distance` below the upper end; `rest` is what the digits lack
-/// of the upper end, and `unit` what the last digit counts for.
+/// Lowers the last digit as long as that brings it nearer to the middle, which is `distance` below
+/// the upper end; `rest` is what the digits lack of the upper end, and `unit` what the last digit
+/// counts for.
 fn approach(digits: &mut Digits, width: u64, mut rest: u64, unit: u64, distance: u64) {
     while rest < distance
         && width - rest >= unit
@@ -237,19 +242,17 @@ mod tests {
                 BigUint::from(2u32),
                 BigUint::from(1u32),
             );
-            match power < 0 {
-                true => {
-                    ours *= &ten;
-                    unit *= &ten;
-                }
-                false => theirs *= &ten,
+            if power < 0 {
+                ours *= &ten;
+                unit *= &ten;
+            } else {
+                theirs *= &ten
             }
-            match exponent < 0 {
-                true => theirs *= &two,
-                false => {
-                    ours *= &two;
-                    unit *= &two;
-                }
+            if exponent < 0 {
+                theirs *= &two
+            } else {
+                ours *= &two;
+                unit *= &two;
             }
             let apart = if ours > theirs {
                 ours - theirs

@@ -1,13 +1,16 @@
 //! Which arguments of a command are keys.
 //!
-//! The table's key specs say it for nearly all commands. Four have a search of their own, because an option anywhere in the command names
-//! a key or changes what is done to one: SET, BITFIELD, SORT and MIGRATE.
+//! The table's key specs say it for nearly all commands. Four have a search of their own (column
+//! `finds` of their rows), because an option anywhere in the command names a key or changes what is
+//! done to one: SET, BITFIELD, SORT and MIGRATE.
 
 use crate::args::Args;
 use crate::command::{BeginSearch, Command, FindKeys, KeyFlags, KeyShape, KeySpec};
-use crate::parse::strict_integer;
+use crate::facts::KeyRule;
+use crate::number::parse_int;
 
-/// The arguments do not say where the keys are: `numkeys` is no number, say, or more than there are.
+/// The arguments do not say where the keys are: `numkeys` is no number, say, or more than there
+/// are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeysError;
 
@@ -16,8 +19,8 @@ impl KeysError {
     pub const TEXT: &'static str = "ERR Invalid arguments specified for command";
 }
 
-/// Visits the position of each key of the command `args`, and what is done to it, in the order of the key specs. The arity was checked
-/// before. Where it errs some keys may have been visited.
+/// Visits the position of each key of the command `args`, and what is done to it, in the order of
+/// the key specs. The arity was checked before. Where it errs some keys may have been visited.
 #[inline]
 pub fn key_positions(
     command: &Command,
@@ -39,12 +42,12 @@ fn search(
     args: &Args<'_>,
     visit: &mut impl FnMut(usize, KeyFlags),
 ) -> Result<(), KeysError> {
-    match command.name {
-        "set" => visit(1, set_flags(args)),
-        "bitfield" => visit(1, bitfield_flags(args)),
-        "sort" => sort(args, visit),
-        "migrate" => return migrate(args, visit),
-        _ => {
+    match command.finds {
+        KeyRule::Set => visit(1, set_flags(args)),
+        KeyRule::Bitfield => visit(1, bitfield_flags(args)),
+        KeyRule::Sort => sort(args, visit),
+        KeyRule::Migrate => return migrate(args, visit),
+        KeyRule::Specs => {
             for spec in command.keys {
                 by_spec(spec, args, visit)?;
             }
@@ -77,7 +80,7 @@ fn by_spec(
         FindKeys::KeyNum { count, first, step } => {
             let number = args
                 .get(begin + usize::from(count))
-                .and_then(strict_integer)
+                .and_then(parse_int)
                 .ok_or(KeysError)?;
             let number = usize::try_from(number)
                 .ok()
@@ -95,7 +98,8 @@ fn by_spec(
         FindKeys::Unknown => return Ok(()),
     };
     if first == args.len() && last + 1 == first {
-        // A list that may be empty and is: `PFMERGE destination`, of which Redis's COMMAND GETKEYS says that it is invalid.
+        // A list that may be empty and is: `PFMERGE destination`, of which Redis's COMMAND GETKEYS
+        // says that it is invalid.
         return Ok(());
     }
     if first > last || last >= args.len() {
@@ -121,7 +125,8 @@ fn range_end(len: usize, begin: usize, last: i16, limit: u16) -> Result<usize, K
     end.checked_sub(back).ok_or(KeysError)
 }
 
-/// The argument after `word`. The command's last argument is not looked at going forward, nor its first going back.
+/// The argument after `word`. The command's last argument is not looked at going forward, nor its
+/// first going back.
 fn after_word(args: &Args<'_>, word: &str, from: i16) -> Option<usize> {
     let is_word = |&i: &usize| {
         args.get(i)
@@ -151,8 +156,8 @@ fn set_flags(args: &Args<'_>) -> KeyFlags {
     }
 }
 
-/// `BITFIELD key [GET encoding offset | SET encoding offset value | INCRBY encoding offset increment | OVERFLOW kind]...`: with GET alone it
-/// only reads.
+/// `BITFIELD key [GET encoding offset | SET encoding offset value | INCRBY encoding offset
+/// increment | OVERFLOW kind]...`: with GET alone it only reads.
 fn bitfield_flags(args: &Args<'_>) -> KeyFlags {
     let mut at = 2;
     while let Some(word) = args.get(at) {
@@ -165,7 +170,8 @@ fn bitfield_flags(args: &Args<'_>) -> KeyFlags {
     KeyFlags::RO.with(KeyFlags::ACCESS)
 }
 
-/// `SORT key [BY pattern] [LIMIT offset count] [GET pattern]... [STORE destination]`: the last STORE counts. Patterns are no keys.
+/// `SORT key [BY pattern] [LIMIT offset count] [GET pattern]... [STORE destination]`: the last
+/// STORE counts. Patterns are no keys.
 fn sort(args: &Args<'_>, visit: &mut impl FnMut(usize, KeyFlags)) {
     visit(1, KeyFlags::RO.with(KeyFlags::ACCESS));
     let mut store = None;
@@ -186,7 +192,8 @@ fn sort(args: &Args<'_>, visit: &mut impl FnMut(usize, KeyFlags)) {
     }
 }
 
-/// `MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH password | AUTH2 username password] [KEYS key...]`
+/// `MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH password | AUTH2 username password]
+/// [KEYS key...]`
 fn migrate(args: &Args<'_>, visit: &mut impl FnMut(usize, KeyFlags)) -> Result<(), KeysError> {
     let flags = KeyFlags::RW.with(KeyFlags::ACCESS).with(KeyFlags::DELETE);
     let mut at = 6;
@@ -211,7 +218,8 @@ fn migrate(args: &Args<'_>, visit: &mut impl FnMut(usize, KeyFlags)) -> Result<(
 
 /// Option words in lower case, without an allocation.
 trait ShortWord {
-    /// At most eight bytes, the longest that an option here can have and one more; what is longer is cut.
+    /// At most eight bytes, the longest that an option here can have and one more; what is longer
+    /// is cut.
     fn to_ascii_lowercase_short(&self) -> smallvec::SmallVec<[u8; 8]>;
 }
 

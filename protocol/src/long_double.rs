@@ -1,7 +1,8 @@
 //! INCRBYFLOAT's arithmetic: x86's 80-bit floats, as Redis computes and prints them.
 //!
-//! Redis reads both numbers as `long double`, adds them, and prints the sum with `%.17Lf`, its trailing zeros removed. Clients see the digits,
-//! so they must come out the same: a mantissa of 64 bits, rounded to nearest, ties to even. Rust has no such type; big integers make one.
+//! Redis reads both numbers as `long double`, adds them, and prints the sum with `%.17Lf`, its
+//! trailing zeros removed. Clients see the digits, so they must come out the same: a mantissa of 64
+//! bits, rounded to nearest, ties to even. Rust has no such type; big integers make one.
 
 use num_bigint::BigUint;
 
@@ -10,7 +11,8 @@ use crate::strtod::Hex;
 /// Bits of the mantissa.
 const MANTISSA_BITS: u64 = 64;
 
-/// Decimal exponents beyond these are infinite or zero as 80-bit floats; nothing larger is ever written out.
+/// Decimal exponents beyond these are infinite or zero as 80-bit floats; nothing larger is ever
+/// written out.
 const EXPONENT_MAX: i64 = 4932;
 const EXPONENT_MIN: i64 = -4970;
 
@@ -27,7 +29,8 @@ const TEXT_BYTES_MAX: usize = 5 * 1024 - 1;
 /// Decimals that are printed.
 const DECIMALS: u32 = 17;
 
-/// A finite 80-bit float: `mantissa` times two to the power of `exponent`. The mantissa has 64 bits, or is zero.
+/// A finite 80-bit float: `mantissa` times two to the power of `exponent`. The mantissa has 64
+/// bits, or is zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LongDouble {
     negative: bool,
@@ -51,7 +54,8 @@ impl LongDouble {
         exponent: 0,
     };
 
-    /// The number that `text` is, decimal or hexadecimal, and nothing around it. One too large or too small for the type is malformed, as in Redis.
+    /// The number that `text` is, decimal or hexadecimal, and nothing around it. One too large or
+    /// too small for the type is malformed, as in Redis.
     pub fn parse(text: &[u8]) -> Result<Self, NoNumber> {
         let (negative, unsigned) = match text {
             [b'-', rest @ ..] => (true, rest),
@@ -94,9 +98,10 @@ impl LongDouble {
         }
         let number = BigUint::parse_bytes(significant, 10).ok_or(NoNumber::Malformed)?;
         let power = BigUint::from(10u8).pow(last.unsigned_abs() as u32);
-        let rounded = match last >= 0 {
-            true => Self::round(negative, number * power, BigUint::from(1u8)),
-            false => Self::round(negative, number, power),
+        let rounded = if last >= 0 {
+            Self::round(negative, number * power, BigUint::from(1u8))
+        } else {
+            Self::round(negative, number, power)
         };
         // Its mantissa has 64 bits.
         let is_held = |float: &Self| float.exponent + 64 >= BINARY_TOP_MIN;
@@ -131,9 +136,10 @@ impl LongDouble {
         }
         // So that the quotient has 65 or 66 bits: the mantissa, and one or two to round by.
         let shift = numerator.bits() as i64 - denominator.bits() as i64 - 65;
-        let (numerator, denominator) = match shift <= 0 {
-            true => (numerator << shift.unsigned_abs(), denominator),
-            false => (numerator, denominator << shift.unsigned_abs()),
+        let (numerator, denominator) = if shift <= 0 {
+            (numerator << shift.unsigned_abs(), denominator)
+        } else {
+            (numerator, denominator << shift.unsigned_abs())
         };
         let quotient = &numerator / &denominator;
         let exact = &quotient * &denominator == numerator;
@@ -173,17 +179,18 @@ impl LongDouble {
             false if a >= b => (self.negative && a != b, a - b),
             false => (other.negative, b - a),
         };
-        match low >= 0 {
-            true => Self::round(
+        if low >= 0 {
+            Self::round(
                 negative,
                 magnitude << low.unsigned_abs(),
                 BigUint::from(1u8),
-            ),
-            false => Self::round(
+            )
+        } else {
+            Self::round(
                 negative,
                 magnitude,
                 BigUint::from(1u8) << low.unsigned_abs(),
-            ),
+            )
         }
     }
 
@@ -191,15 +198,14 @@ impl LongDouble {
     pub fn text(self) -> String {
         let scale = BigUint::from(10u8).pow(DECIMALS);
         let scaled = BigUint::from(self.mantissa) * scale;
-        let rounded = match self.exponent >= 0 {
-            true => scaled << self.exponent.unsigned_abs(),
-            false => {
-                let divisor = BigUint::from(1u8) << self.exponent.unsigned_abs();
-                let quotient = &scaled / &divisor;
-                let twice = (&scaled - &quotient * &divisor) * 2u8;
-                let up = twice > divisor || twice == divisor && quotient.bit(0);
-                quotient + u8::from(up)
-            }
+        let rounded = if self.exponent >= 0 {
+            scaled << self.exponent.unsigned_abs()
+        } else {
+            let divisor = BigUint::from(1u8) << self.exponent.unsigned_abs();
+            let quotient = &scaled / &divisor;
+            let twice = (&scaled - &quotient * &divisor) * 2u8;
+            let up = twice > divisor || twice == divisor && quotient.bit(0);
+            quotient + u8::from(up)
         };
         let digits = rounded.to_str_radix(10);
         let digits = format!("{digits:0>width$}", width = DECIMALS as usize + 1);
@@ -207,9 +213,10 @@ impl LongDouble {
         let fraction = fraction.trim_end_matches('0');
         let is_zero = whole == "0" && fraction.is_empty();
         let sign = if self.negative && !is_zero { "-" } else { "" };
-        match fraction.is_empty() {
-            true => format!("{sign}{whole}"),
-            false => format!("{sign}{whole}.{fraction}"),
+        if fraction.is_empty() {
+            format!("{sign}{whole}")
+        } else {
+            format!("{sign}{whole}.{fraction}")
         }
     }
 }

@@ -1,6 +1,8 @@
-//! How numbers read as text: the two forms in which Redis prints a double.
+//! How numbers read as text.
 //!
-//! * [`format_double`]: what `ZSCORE` answers, digits that read back as the same double ([`crate::grisu`]).
+//! * [`parse_int`]: an integer in the only form that counts as one.
+//! * [`format_double`]: what `ZSCORE` answers, digits that read back as the same double
+//!   ([`crate::grisu`]).
 //! * [`format_human`]: what a float increment stores, never with an exponent.
 
 use std::fmt::Write;
@@ -9,7 +11,39 @@ use smallvec::SmallVec;
 
 use crate::grisu;
 
-/// A double's text. Nearly all fit without an allocation; only the plain form of a huge one does not.
+/// The longest canonical text of an `i64`: `-9223372036854775808`.
+const INT_TEXT_MAX: usize = 20;
+
+/// The integer whose canonical text this is: no blanks, no `+`, no leading zeros, no `-0`. None
+/// where it is of another form, or does not fit.
+#[inline]
+pub fn parse_int(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match *text {
+        [b'-', ref digits @ ..] => (true, digits),
+        ref digits => (false, digits),
+    };
+    match *digits {
+        [b'0'] if !negative => return Some(0),
+        [b'1'..=b'9', ..] if text.len() <= INT_TEXT_MAX => {}
+        _ => return None,
+    }
+    let mut magnitude: u64 = 0;
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    if negative {
+        0i64.checked_sub_unsigned(magnitude)
+    } else {
+        i64::try_from(magnitude).ok()
+    }
+}
+
+/// A double's text. Nearly all fit without an allocation; only the plain form of a huge one does
+/// not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoubleText(SmallVec<[u8; 32]>);
 
@@ -43,7 +77,8 @@ pub fn format_double(value: f64) -> DoubleText {
     format_shortest(value)
 }
 
-/// The same where whole numbers are written like all others: `5e+9` for five billion.
+/// A short text that reads back as `value`, where whole numbers are written like all others: `5e+9`
+/// for five billion.
 pub fn format_shortest(value: f64) -> DoubleText {
     if value.is_nan() {
         return DoubleText::of(b"nan");
@@ -64,7 +99,8 @@ pub fn format_shortest(value: f64) -> DoubleText {
     text
 }
 
-/// `digits` times ten to the power of `last`, plain where that is not much longer than the digits, else with an exponent.
+/// `digits` times ten to the power of `last`, plain where that is not much longer than the digits,
+/// else with an exponent.
 fn lay_out(digits: &[u8], last: i32, text: &mut SmallVec<[u8; 32]>) {
     let count = digits.len() as i32;
     let first = last + count - 1;
@@ -103,7 +139,8 @@ pub fn format_human(value: f64) -> DoubleText {
     if !value.is_finite() {
         return format_double(value);
     }
-    // The digits beyond those that tell the double apart are noise of its binary form, which Redis's wider floats do not show.
+    // The digits beyond those that tell the double apart are noise of its binary form, which
+    // Redis's wider floats do not show.
     let mut text = DoubleText::of(b"");
     let _ = write!(text, "{value}");
     if let Some(point) = memchr::memchr(b'.', &text.0) {
@@ -192,6 +229,29 @@ mod tests {
             assert_eq!(human(value), expected);
         }
         assert_eq!(human(f64::MAX).len(), 309);
+    }
+
+    #[test]
+    fn integers_are_strict() {
+        assert_eq!(parse_int(b"0"), Some(0));
+        assert_eq!(parse_int(b"-1"), Some(-1));
+        assert_eq!(parse_int(b"9223372036854775807"), Some(i64::MAX));
+        assert_eq!(parse_int(b"-9223372036854775808"), Some(i64::MIN));
+        for text in [
+            &b""[..],
+            b"-",
+            b"-0",
+            b"00",
+            b"01",
+            b"+1",
+            b" 1",
+            b"1 ",
+            b"1a",
+            b"9223372036854775808",
+            b"-9223372036854775809",
+        ] {
+            assert_eq!(parse_int(text), None, "{}", text.escape_ascii());
+        }
     }
 
     proptest! {

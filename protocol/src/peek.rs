@@ -1,9 +1,10 @@
 //! A glance at the commands behind the one that runs: which keys will be wanted soon.
 //!
-//! Looking a key up in a large keyspace mostly waits for memory. In a pipeline the next commands stand in the buffer already, so their memory
-//! can be on its way meanwhile. A glance gives hints, no answers: whatever it does not understand it leaves to the parser.
+//! Looking a key up in a large keyspace mostly waits for memory. In a pipeline the next commands
+//! stand in the buffer already, so their memory can be on its way meanwhile. A glance gives hints,
+//! no answers: whatever it does not understand it leaves to the parser.
 
-use crate::parse::short_number;
+use crate::resp::header::short_number;
 
 /// Arguments of a command that a glance still passes over.
 const ARGS_MAX: usize = 8;
@@ -40,7 +41,8 @@ impl<'a> Seen<'a> {
         self.args[1]
     }
 
-    /// The first member or field that a command on a set, a hash or a sorted set names; of commands on anything else, nothing that means anything.
+    /// The first member or field that a command on a set, a hash or a sorted set names; of commands
+    /// on anything else, nothing that means anything.
     #[inline]
     pub fn element(&self) -> Option<&'a [u8]> {
         let verb = self.args[0];
@@ -63,7 +65,8 @@ impl Peek {
         Peek { at }
     }
 
-    /// The next command, if it has an argument. Ends at anything but a whole, short command in RESP.
+    /// The next command, if it has an argument. Ends at anything but a whole, short command in
+    /// RESP.
     #[inline]
     pub fn next<'a>(&mut self, buf: &'a [u8]) -> Option<Seen<'a>> {
         let (count, mut at) = number(buf, self.at, b'*')?;

@@ -1,10 +1,14 @@
-//! Floats as C's `strtod` reads them, which is how Redis reads scores, weights, coordinates and timeouts.
+//! Floats as C's `strtod` reads them, which is how Redis reads scores, weights, coordinates and
+//! timeouts.
 //!
 //! ```text
-//! [blanks] [+ | -] ( digits [. digits] [e [+ | -] digits] | 0x hex digits [. hex digits] [p [+ | -] digits] | inf[inity] | nan[(...)] )
+//! [blanks] [+ | -] ( digits [. digits] [e [+ | -] digits]
+//!                  | 0x hex digits [. hex digits] [p [+ | -] digits]
+//!                  | inf[inity] | nan[(...)] )
 //! ```
 //!
-//! Who calls decides what may stand before and behind the number, and what becomes of one that does not fit a double.
+//! Who calls decides what may stand before and behind the number, and what becomes of one that does
+//! not fit a double.
 
 /// What was read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +44,8 @@ pub fn strtod(text: &[u8]) -> Read {
     }
 }
 
-/// The number that all of `text` is, with nothing around it: a double that is not NaN, nor out of the range of doubles.
+/// The number that all of `text` is, with nothing around it: a double that is not NaN, nor out of
+/// the range of doubles.
 pub fn whole(text: &[u8]) -> Option<f64> {
     if text.first().is_none_or(|byte| is_space(*byte)) {
         return None;
@@ -200,7 +205,8 @@ impl<'a> Hex<'a> {
     }
 }
 
-/// The number of `p+12` and the like. Beyond what any digits make up for it does not matter how large it is.
+/// The number of `p+12` and the like. Beyond what any digits make up for it does not matter how
+/// large it is.
 fn power(text: &[u8]) -> i64 {
     const MAX: i64 = 1 << 40;
     let negative = text.get(1) == Some(&b'-');
@@ -228,9 +234,10 @@ fn scale(mantissa: u64, exponent: i64) -> f64 {
         return f64::from_bits(kept + u64::from(up));
     }
     let power = |exponent: i64| f64::from_bits(((exponent + 1023) as u64) << 52);
-    match exponent < -1022 {
-        true => mantissa as f64 * power(exponent + 64) * power(-64),
-        false => mantissa as f64 * power(exponent),
+    if exponent < -1022 {
+        mantissa as f64 * power(exponent + 64) * power(-64)
+    } else {
+        mantissa as f64 * power(exponent)
     }
 }
 

@@ -4,12 +4,15 @@
 //! key value [NX|XX] [GET] [EX seconds|PX milliseconds] (score member)... [GET pattern]...
 //! ```
 //!
-//! * A word in small letters is an argument, its type known by its name, or written behind a colon (`min:double`).
-//! * Any other word is a token that stands for itself; followed by an argument or a group it introduces that.
-//! * `[ ]` holds what may be left out, `( )` groups, `|` parts alternatives, and `...` follows what may be repeated. Behind a
-//!   bracket that begins with a token, the token is repeated too.
+//! * A word in small letters is an argument, its type known by its name, or written behind a colon
+//!   (`min:double`).
+//! * Any other word is a token that stands for itself; followed by an argument or a group it
+//!   introduces that.
+//! * `[ ]` holds what may be left out, `( )` groups, `|` parts alternatives, and `...` follows what
+//!   may be repeated. Behind a bracket that begins with a token, the token is repeated too.
 //!
-//! Only the table's own lines are parsed, which the tests cover; a line that is malformed loses what is behind the fault.
+//! Only the table's own lines are parsed, which the tests cover; a line that is malformed loses
+//! what is behind the fault.
 
 /// The kind of an argument, as `COMMAND DOCS` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

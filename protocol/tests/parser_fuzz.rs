@@ -1,7 +1,9 @@
-//! Mutates well-formed and nearly well-formed input for a fixed time, and checks of each mutant that the parser does not panic, never
-//! consumes more than there is, makes progress, and finds the same commands whether the input comes whole or in pieces.
+//! Mutates well-formed and nearly well-formed input for a fixed time, and checks of each mutant
+//! that the parser does not panic, never consumes more than there is, makes progress, and finds the
+//! same commands whether the input comes whole or in pieces.
 //!
-//! `PERCORE_FUZZ_SECONDS` is the time to spend (5 by default), `PERCORE_FUZZ_SEED` repeats a run whose seed was printed.
+//! `PERCORE_FUZZ_SECONDS` is the time to spend (5 by default), `PERCORE_FUZZ_SEED` repeats a run
+//! whose seed was printed.
 
 use std::time::{Duration, Instant};
 

@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::command::{Command, Flags};
+use protocol::facts::Traits;
 use protocol::parse::{LargeArg, Parser};
 use protocol::reply::Reply;
 use protocol::table::CommandId;
@@ -35,7 +36,7 @@ use crate::tracking::Tracking;
 use crate::transaction::exec::{ExecState, Suspended};
 use engine::error::Error;
 use engine::header::Caller;
-use engine::header::{ClientToken, Facts, ReplyTo};
+use engine::header::{ClientToken, Header, ReplyTo};
 use engine::slot::ShardId;
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive
@@ -291,10 +292,11 @@ impl Client {
         session.reply_mode = session.reply_mode.after_command();
         // CLIENT CACHING is for what comes behind all commands of CLIENT, which may be a whole
         // transaction.
-        let name = command.map_or("", |command| command.name);
         let goes_on = session.queue.is_some()
-            || name.starts_with("client|")
-            || (name == "exec" && is_unfinished);
+            || command.is_some_and(|command| {
+                command.traits.contains(Traits::KEEPS_CACHING)
+                    || (command.executes() && is_unfinished)
+            });
         if session.caching && !goes_on {
             session.set_caching(false);
         }
@@ -302,9 +304,9 @@ impl Client {
 
     /// What travels with a command of this connection.
     #[inline]
-    pub fn facts(&self, command: CommandId) -> Facts {
+    pub fn header(&self, command: CommandId) -> Header {
         let session = &self.session;
-        Facts {
+        Header {
             command,
             db: session.db,
             version: session.version,

@@ -31,7 +31,7 @@ use crate::blocking::nobody_asks;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, Due};
 use crate::shard::Shard;
-use engine::blocking::{End, Haste};
+use engine::blocking::ending::{CancelMode, End};
 
 /// Room for the first read of a connection; one that sends little stays small.
 const READ_BYTES_MIN: usize = 256;
@@ -75,7 +75,7 @@ where
                 if let Some(at) = blocked {
                     let token = client.borrow().token;
                     let mut shard = served.shard.borrow_mut();
-                    shard.end_wait(token, at, End::Gone, Haste::AtOnce, nobody_asks());
+                    shard.end_wait(token, at, End::Gone, CancelMode::AtOnce, nobody_asks());
                 }
                 received = Some(result);
             }

@@ -6,6 +6,7 @@ pub mod order;
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
+use protocol::facts::{Subscribers, Traits};
 use protocol::parse::{LargeArg, Limits, Parsed, ProtocolError};
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
@@ -20,7 +21,7 @@ use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use engine::error::Error;
 use engine::eviction::Room;
-use engine::header::Facts;
+use engine::header::Header;
 use engine::keys::lock_names;
 use engine::lookahead::Lookahead;
 use engine::message::Parked;
@@ -29,8 +30,6 @@ use engine::timing::SHORT_BYTES_MAX;
 
 /// Room for a reply that is kept for the next one: an EXEC may have needed much.
 const SCRATCH_KEPT_BYTES_MAX: usize = 64 * 1024;
-
-const DEBUG: CommandId = CommandId::named("debug");
 
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
@@ -194,7 +193,7 @@ impl Shard {
         };
         client.comes_behind(comes_behind_all)
             || self.pause.is_some() && self.postpones(client, args)
-            || crowded && self.crowds(client, args)
+            || crowded && self.crowds(client, resolved)
     }
 
     /// What a client has sent is no command, or too long: it is told so, and closed.
@@ -268,7 +267,7 @@ impl Shard {
     #[inline(always)]
     fn route_resolved(&mut self, client: &mut Client, id: CommandId, args: &Args<'_>) {
         let command = id.command();
-        if id == DEBUG && !may_debug(self, client) {
+        if command.traits.contains(Traits::DEBUGS) && !may_debug(self, client) {
             return self.refuse(client, Some(id), &NOT_ALLOWED);
         }
         if self.engine.admission.any
@@ -290,11 +289,11 @@ impl Shard {
             Handler::Session(run) | Handler::Roaming(run) => {
                 self.run_session(client, id, run, args);
             }
-            Handler::Whole => self.begin_whole(client, client.facts(id), args),
+            Handler::Whole => self.begin_whole(client, client.header(id), args),
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
         }
         // An EXEC that takes longer is shown at its end.
-        if self.monitors.watched && !(client.unfinished().is_some() && command.name == "exec") {
+        if self.monitors.watched && !(client.unfinished().is_some() && command.executes()) {
             self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
@@ -308,47 +307,48 @@ impl Shard {
         command: &'static Command,
         args: &Args<'_>,
     ) {
-        let facts = client.facts(id);
+        let header = client.header(id);
         if command.flags.contains(Flags::BLOCKING) {
-            return self.route_blocking(client, facts, args);
+            return self.route_blocking(client, header, args);
         }
         match command.shape {
             KeyShape::One => match self.engine.slots.owner(&args[1]) {
-                owner if owner == self.engine.id => self.run_here(client, facts, args),
+                owner if owner == self.engine.id => self.run_here(client, header, args),
                 owner => {
                     let to = client.send_on(owner, command);
-                    self.forward(owner, to, facts, args);
+                    self.forward(owner, to, header, args);
                 }
             },
-            KeyShape::None => self.run_here(client, facts, args),
-            _ => self.route_many(client, command, facts, args),
+            KeyShape::None => self.run_here(client, header, args),
+            _ => self.route_many(client, command, header, args),
         }
     }
 
     /// Begins a command on the whole keyspace.
-    fn begin_whole(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
-        let engine::handler::Handler::Whole(run) = engine::handler::HANDLERS[facts.command.index()]
+    fn begin_whole(&mut self, client: &mut Client, header: Header, args: &Args<'_>) {
+        let engine::handler::Handler::Whole(run) =
+            engine::handler::HANDLERS[header.command.index()]
         else {
             unreachable!("both tables are made of the same rows");
         };
         let to = client.stall();
-        self.engine.begin_whole(to, facts, args, run);
+        self.engine.begin_whole(to, header, args, run);
         self.settle();
     }
 
     /// A command that may wait. Its connection runs nothing else until it has its reply.
     #[cold]
-    fn route_blocking(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
-        let owner = match self.engine.route(facts.command, args) {
+    fn route_blocking(&mut self, client: &mut Client, header: Header, args: &Args<'_>) {
+        let owner = match self.engine.route(header.command, args) {
             Route::Here | Route::Anywhere => self.engine.id,
             Route::At(owner) => owner,
             Route::Several(_) => {
-                if !self.engine.has_room_for(facts.command) {
-                    return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+                if !self.engine.has_room_for(header.command) {
+                    return self.refuse(client, Some(header.command), &Error::OUT_OF_MEMORY);
                 }
-                let scopes = self.engine.scopes_of(facts, args);
+                let scopes = self.engine.scopes_of(header, args);
                 let to = client.stall();
-                self.engine.begin_transaction(to, facts, args, scopes);
+                self.engine.begin_transaction(to, header, args, scopes);
                 return self.settle();
             }
         };
@@ -356,7 +356,7 @@ impl Shard {
         let parked = Parked {
             origin: self.engine.id,
             to: client.stall(),
-            facts,
+            header,
             args: OwnedArgs::from(args),
         };
         let message = engine::message::Message::Command(Box::new(parked));
@@ -367,7 +367,7 @@ impl Shard {
     fn is_multi_short_of_memory(&mut self, client: &Client, command: &Command) -> bool {
         let refusable = match &client.session.queue {
             None => false,
-            Some(queue) if command.name == "exec" => queue.takes_memory(),
+            Some(queue) if command.executes() => queue.takes_memory(),
             Some(_) => command.flags.contains(Flags::DENYOOM),
         };
         refusable && self.engine.make_room() == Room::None
@@ -378,27 +378,27 @@ impl Shard {
         &mut self,
         client: &mut Client,
         command: &'static Command,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
     ) {
-        let route = self.engine.route(facts.command, args);
+        let route = self.engine.route(header.command, args);
         let asks_several = matches!(route, Route::Several(_) | Route::Anywhere);
-        if asks_several && !self.engine.has_room_for(facts.command) {
-            return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+        if asks_several && !self.engine.has_room_for(header.command) {
+            return self.refuse(client, Some(header.command), &Error::OUT_OF_MEMORY);
         }
         match route {
-            Route::Here => return self.run_here(client, facts, args),
+            Route::Here => return self.run_here(client, header, args),
             Route::At(owner) => {
                 let to = client.send_on(owner, command);
-                return self.forward(owner, to, facts, args);
+                return self.forward(owner, to, header, args);
             }
             Route::Several(owners) => {
                 let to = client.stall();
-                self.engine.begin_on_several(to, facts, args, owners);
+                self.engine.begin_on_several(to, header, args, owners);
             }
             Route::Anywhere => {
                 let to = client.stall();
-                self.engine.begin_computed(to, facts, args);
+                self.engine.begin_computed(to, header, args);
             }
         }
         self.settle();
@@ -406,22 +406,28 @@ impl Shard {
 
     /// Runs a data command whose keys are all on this shard, for a connection of this shard.
     #[inline]
-    fn run_here(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
-        if !self.engine.owner.locks.is_empty() && self.queue_local(client, facts, args) {
+    fn run_here(&mut self, client: &mut Client, header: Header, args: &Args<'_>) {
+        if !self.engine.owner.locks.is_empty() && self.queue_local(client, header, args) {
             return;
         }
-        if self.engine.config.maxmemory > 0 && !self.has_room_here(client, facts.command) {
-            return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+        if self.engine.config.maxmemory > 0 && !self.has_room_here(client, header.command) {
+            return self.refuse(client, Some(header.command), &Error::OUT_OF_MEMORY);
         }
         if client.takes_direct_replies() {
-            self.engine
-                .execute(facts, args, &mut Reply::new(&mut client.out, facts.version));
+            self.engine.execute(
+                header,
+                args,
+                &mut Reply::new(&mut client.out, header.version),
+            );
         } else if client.next_reply_is_muted() {
-            self.engine
-                .execute(facts, args, &mut Reply::new(&mut Vec::new(), facts.version));
+            self.engine.execute(
+                header,
+                args,
+                &mut Reply::new(&mut Vec::new(), header.version),
+            );
         } else {
             client.reply(|reply| {
-                self.engine.execute(facts, args, reply);
+                self.engine.execute(header, args, reply);
             });
         }
         self.engine.serve_ready();
@@ -440,18 +446,18 @@ impl Shard {
     }
 
     #[cold]
-    fn queue_local(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) -> bool {
+    fn queue_local(&mut self, client: &mut Client, header: Header, args: &Args<'_>) -> bool {
         let waits = self
             .engine
-            .meets_lock(self.engine.id, client.token, facts.command, args);
+            .meets_lock(self.engine.id, client.token, header.command, args);
         if waits {
-            let keys = lock_names(facts.command, args);
-            let to = client.send_on(self.engine.id, facts.command.command());
+            let keys = lock_names(header.command, args);
+            let to = client.send_on(self.engine.id, header.command.command());
             self.engine.park(
                 Parked {
                     origin: self.engine.id,
                     to,
-                    facts,
+                    header,
                     args: OwnedArgs::from(args),
                 },
                 &keys,
@@ -489,7 +495,8 @@ impl Shard {
             }
         }
         // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off. What a subscription is told is no reply.
-        let is_told = !client.next_reply_is_muted() || id.command().name.ends_with("subscribe");
+        let is_told =
+            !client.next_reply_is_muted() || id.command().subscribers == Subscribers::Changed;
         if !encoded.is_empty() && is_told {
             client.reply(|reply| reply.raw(&encoded));
         }
@@ -505,7 +512,7 @@ impl Shard {
     #[cold]
     pub(crate) fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
         let index = id.map(CommandId::index);
-        if id.is_some_and(|id| id.command().name == "exec") {
+        if id.is_some_and(|id| id.command().executes()) {
             // A bad EXEC ends the transaction.
             self.discard_queue(client);
             self.engine.stats.refused_for_memory += u64::from(*error == Error::OUT_OF_MEMORY);

@@ -11,7 +11,7 @@
 use std::sync::PoisonError;
 
 use protocol::args::Args;
-use protocol::command::{Command, Flags};
+use protocol::command::Command;
 use storage::UnixMillis;
 
 use crate::blocking::BlockedAt;
@@ -59,19 +59,10 @@ impl Pause {
     fn holds_back(self, command: &Command, client: &Client) -> bool {
         let queue = client.session.queue.as_ref();
         self.what == Paused::All
-            || changes_something(command)
-            || command.name == "exec"
-                && queue.is_some_and(|queue| queue.commands().any(changes_something))
+            || command.is_replicated()
+            || command.executes()
+                && queue.is_some_and(|queue| queue.commands().any(Command::is_replicated))
     }
-}
-
-/// Whether replicas may hear of a command. COMMAND does not tell it of those that are no writes.
-pub(crate) fn changes_something(command: &Command) -> bool {
-    command.flags.contains(Flags::WRITE)
-        || matches!(
-            command.name,
-            "publish" | "spublish" | "pfcount" | "eval" | "evalsha" | "fcall"
-        )
 }
 
 /// Something to do once connections have the replies to what they had sent.

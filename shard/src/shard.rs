@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use engine::batch::Batch;
-use engine::blocking::{End, Haste};
+use engine::blocking::ending::{CancelMode, End};
 use engine::engine::Engine;
-use engine::header::{ClientToken, Facts, ReplyTo};
+use engine::header::{ClientToken, Header, ReplyTo};
 use engine::slot::ShardId;
 use fastrand::Rng;
 use protocol::args::Args;
@@ -309,7 +309,7 @@ impl Shard {
 
     /// Adds a command to this turn's batch for its owner.
     #[inline]
-    pub fn forward(&mut self, owner: ShardId, to: ReplyTo, facts: Facts, args: &Args<'_>) {
+    pub fn forward(&mut self, owner: ShardId, to: ReplyTo, header: Header, args: &Args<'_>) {
         debug_assert!(self.awake, "input is run within a turn");
         self.engine.stats.forwarded += 1;
         self.engine.interrupt_timing();
@@ -317,7 +317,7 @@ impl Shard {
         let batch = outbox
             .open
             .get_or_insert_with(|| self.spare_batches.pop().unwrap_or_default());
-        batch.push(to, facts, args);
+        batch.push(to, header, args);
         if batch.is_full()
             && let Some(batch) = outbox.open.take()
         {
@@ -417,7 +417,7 @@ impl Shard {
             self.unweigh(client);
             match client.exec {
                 ExecState::None => self.forget(client),
-                ExecState::UnderWay | ExecState::LastWish => client.exec = ExecState::LastWish,
+                ExecState::UnderWay | ExecState::Orphaned => client.exec = ExecState::Orphaned,
             }
         }
     }
@@ -429,7 +429,13 @@ impl Shard {
         self.untrack(client);
         self.resume_everywhere(client, true);
         if let Some(at) = client.blocked.take() {
-            self.end_wait(client.token, at, End::Gone, Haste::AtOnce, nobody_asks());
+            self.end_wait(
+                client.token,
+                at,
+                End::Gone,
+                CancelMode::AtOnce,
+                nobody_asks(),
+            );
         }
         self.settle();
         if self.stopping {

@@ -1,7 +1,8 @@
 //! What a keyspace costs: resident bytes a key and time an operation, while it grows.
 //!
-//! Segments all fill and split at about the same time, so the bytes a key rise and fall in waves with each doubling: several sizes are
-//! measured, and the dearest counts as much as the one in the headline. Keys and values have 16 bytes; the allocator is the server's.
+//! Segments all fill and split at about the same time, so the bytes a key rise and fall in waves
+//! with each doubling: several sizes are measured, and the dearest counts as much as the one in the
+//! headline. Keys and values have 16 bytes; the allocator is the server's.
 //!
 //! ```text
 //! cargo run --release -p storage --example footprint [keys, ascending ...]
@@ -22,14 +23,16 @@ static ALLOCATOR: Natural = Natural;
 /// mimalloc as the server calls it: blocks of up to 16-byte alignment are so without being asked.
 struct Natural;
 
-// SAFETY: mimalloc's blocks are as large as asked for, and those of at least 16 bytes aligned to 16; its guarantees are those of this trait.
+// SAFETY: mimalloc's blocks are as large as asked for, and those of at least 16 bytes aligned to
+// 16; its guarantees are those of this trait.
 unsafe impl GlobalAlloc for Natural {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: mimalloc takes any size and any power of two.
         let block = unsafe {
-            match layout.align() <= layout.size().min(16) {
-                true => mi_malloc(layout.size()),
-                false => mi_malloc_aligned(layout.size(), layout.align()),
+            if layout.align() <= layout.size().min(16) {
+                mi_malloc(layout.size())
+            } else {
+                mi_malloc_aligned(layout.size(), layout.align())
             }
         };
         block.cast()
@@ -127,7 +130,8 @@ fn digits(mut number: usize, out: &mut [u8]) {
     }
 }
 
-/// Resident memory of this process. From `smaps_rollup`, which walks the pages: the counters behind `VmRSS` may lag.
+/// Resident memory of this process. From `smaps_rollup`, which walks the pages: the counters behind
+/// `VmRSS` may lag.
 fn resident_bytes() -> usize {
     let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("Linux");
     let line = text

@@ -1,13 +1,16 @@
-//! When and how often a key was used: the 32 bits by which OBJECT IDLETIME, OBJECT FREQ and eviction judge it.
+//! When and how often a key was used: the 32 bits by which OBJECT IDLETIME, OBJECT FREQ and
+//! eviction judge it.
 //!
 //! ```text
 //! LRU   32 bits: ticks of 32 ms since the epoch, which wrap after four years
-//! LFU   16 bits: minutes since the epoch, when the counter last decayed | 8 bits: logarithmic counter of uses
+//! LFU   16 bits: minutes since the epoch, when the counter last decayed
+//!       8 bits: logarithmic counter of uses
 //! ```
 //!
-//! LFU as in Redis (see "Key eviction" in its documentation): the counter of a new key is five, grows with probability
-//! `1 / ((counter - 5) * lfu-log-factor + 1)` a use, and loses one every `lfu-decay-time` minutes. Redis's clock of LRU counts seconds: in a small
-//! cache, where keys live for some seconds, it hardly tells them apart.
+//! LFU as in Redis (see "Key eviction" in its documentation): the counter of a new key is five,
+//! grows with probability `1 / ((counter - 5) * lfu-log-factor + 1)` a use, and loses one every
+//! `lfu-decay-time` minutes. Redis's clock of LRU counts seconds: in a small cache, where keys live
+//! for some seconds, it hardly tells them apart.
 
 use std::time::Duration;
 
@@ -17,7 +20,8 @@ use crate::entry::Entry;
 /// The counter of a new key, so that it has a chance to be used before it is evicted.
 const LFU_INITIAL: u32 = 5;
 
-/// Milliseconds of LRU's tick: fine enough to order what lives for seconds, and seldom another one for a key that is used all the time.
+/// Milliseconds of LRU's tick: fine enough to order what lives for seconds, and seldom another one
+/// for a key that is used all the time.
 const TICK_MS: u64 = 32;
 
 const LFU_MINUTES_MASK: u64 = (1 << 16) - 1;
@@ -81,7 +85,7 @@ impl AccessPolicy {
         Duration::from_millis(Self::idle_ms(entry, now))
     }
 
-    /// The same in milliseconds.
+    /// How long the value was not used, in milliseconds.
     #[inline]
     pub fn idle_ms(entry: &Entry, now: UnixMillis) -> u64 {
         let ticks = lru_clock(now).wrapping_sub(entry.access());

@@ -1,25 +1,31 @@
-//! The append-only log's format: commands as clients send them, one behind the other, so that a person can read it.
+//! The append-only log's format: commands as clients send them, one behind the other, so that a
+//! person can read it.
 //!
 //! ```text
 //! log      record*
-//! record   command                                         one change
-//!          | MULTI [PERCORE.TX id shard shard ...] command* EXEC       changes that happen together, or not at all
-//!          | "#MS:" milliseconds CR LF                     when what follows happened, in Unix time
-//!          | "#TS:" seconds CR LF                          Redis's note of the time, which changes nothing
-//! command  "*" count CR LF ( "$" bytes CR LF text CR LF )*             RESP
+//! record   command                                      one change
+//!          | MULTI [PERCORE.TX id shard shard ...] command* EXEC
+//!                                                       changes that happen together, or not at all
+//!          | "#MS:" milliseconds CR LF                  when what follows happened, in Unix time
+//!          | "#TS:" seconds CR LF                       Redis's note of the time: changes nothing
+//! command  "*" count CR LF ( "$" bytes CR LF text CR LF )*     RESP
 //! ```
 //!
-//! SELECT names the database of what follows, as with a client. The time is the one by which a command decided what had expired, so that
-//! replaying it decides the same. PERCORE.TX names a transaction over several shards, each of whose logs has a part of it.
+//! SELECT names the database of what follows, as with a client. The time is the one by which a
+//! command decided what had expired, so that replaying it decides the same. PERCORE.TX names a
+//! transaction over several shards, each of whose logs has a part of it.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+
+use protocol::resp::element::{self, Bounds, Element, Malformed, Read as Piece, Reason};
+use protocol::resp::header;
 
 use crate::clock::UnixMillis;
 use crate::rdb::Damage;
+use crate::read_at::ReadAt;
+
+pub use protocol::resp::encode::{command, command_as_sent};
 
 /// The command that names a transaction over several shards.
 pub const TRANSACTION: &[u8] = b"PERCORE.TX";
@@ -30,93 +36,17 @@ const TIME: &[u8] = b"#MS:";
 /// What a line begins with that Redis notes the time by (`aof-timestamp-enabled`).
 const NOTE: &[u8] = b"#TS:";
 
-/// The longest line: a count, a length or a time.
+/// The longest line about time.
 const LINE_BYTES_MAX: usize = 64;
 
-/// What most lines are shorter than.
-const LINE_BYTES_USUAL: usize = 8;
+/// What is wrong where a record should begin.
+const NO_COMMAND: &str = "no command begins here";
+
+/// What is wrong where an argument should begin.
+const NO_LENGTH: &str = "an argument without its length";
 
 /// Bytes asked of a file at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
-
-/// Appends a command.
-pub fn command<'a>(out: &mut Vec<u8>, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
-    head(out, b'*', parts.len());
-    for part in parts {
-        head(out, b'$', part.len());
-        out.extend_from_slice(part);
-        out.extend_from_slice(b"\r\n");
-    }
-}
-
-/// Appends a command that came as the bytes `sent`, in which its `parts` lie: in one piece where that is what [`command`] would write.
-#[inline]
-pub fn command_as_sent<'a>(
-    out: &mut Vec<u8>,
-    sent: &[u8],
-    parts: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
-) {
-    match is_as_written(sent, parts.clone()) {
-        true => out.extend_from_slice(sent),
-        false => command(out, parts),
-    }
-}
-
-/// Whether `sent` is what [`command`] writes of `parts`, byte for byte. False where one is long: there it does not matter how it is copied.
-#[inline]
-fn is_as_written<'a>(sent: &[u8], parts: impl ExactSizeIterator<Item = &'a [u8]>) -> bool {
-    let Some(mut rest) = without_head(sent, b'*', parts.len()) else {
-        return false;
-    };
-    for part in parts {
-        let text = without_head(rest, b'$', part.len());
-        // The very bytes, which need no comparing.
-        let Some(text) = text.filter(|text| std::ptr::eq(text.as_ptr(), part.as_ptr())) else {
-            return false;
-        };
-        let behind = text.get(part.len()..);
-        let Some(next) = behind.and_then(|behind| behind.strip_prefix(b"\r\n")) else {
-            return false;
-        };
-        rest = next;
-    }
-    rest.is_empty()
-}
-
-/// Four bytes are compared as one number: as bytes they were stored one by one and loaded together, for which the processor waits.
-#[inline]
-fn without_head(bytes: &[u8], sign: u8, number: usize) -> Option<&[u8]> {
-    let (four, rest) = bytes.split_first_chunk()?;
-    let (four, sign) = (u32::from_le_bytes(*four), u32::from(sign));
-    let digit = |number: usize| u32::from(b'0') + (number % 10) as u32;
-    const CR: u32 = b'\r' as u32;
-    const LF: u32 = b'\n' as u32;
-    match number {
-        0..10 => (four == sign | digit(number) << 8 | CR << 16 | LF << 24).then_some(rest),
-        10..100 => (four == sign | digit(number / 10) << 8 | digit(number) << 16 | CR << 24)
-            .then(|| rest.strip_prefix(b"\n"))
-            .flatten(),
-        _ => None,
-    }
-}
-
-/// A count or a length, most of which have one digit or two: pieces of a size that the compiler knows are stored, not copied.
-#[inline]
-fn head(out: &mut Vec<u8>, sign: u8, number: usize) {
-    let digit = |number: usize| b'0' + (number % 10) as u8;
-    match number {
-        0..10 => out.extend_from_slice(&[sign, digit(number), b'\r', b'\n']),
-        10..100 => {
-            let (tens, ones) = (digit(number / 10), digit(number));
-            out.extend_from_slice(&[sign, tens, ones, b'\r', b'\n']);
-        }
-        _ => {
-            out.push(sign);
-            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
-    }
-}
 
 /// Says when what follows happened.
 pub fn time(out: &mut Vec<u8>, now: UnixMillis) {
@@ -145,9 +75,10 @@ pub enum Record {
     End,
 }
 
-/// Reads a log from its beginning, through a window that holds the record at hand: as large as that, never as what it only claims to be.
+/// Reads a log from its beginning, through a window that holds the record at hand: as large as
+/// that, never as what it only claims to be.
 pub struct Reader {
-    file: File,
+    file: Box<dyn ReadAt>,
     len: u64,
     window: Vec<u8>,
     /// Where the window begins in the file.
@@ -160,24 +91,17 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads the file from its beginning.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        Self::open_at(path, 0)
-    }
-
-    /// Reads the file from an offset on, where a record begins.
-    pub fn open_at(path: &Path, offset: u64) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(offset))?;
-        Ok(Self {
-            len: file.metadata()?.len().max(offset),
+    /// Reads a file of `len` bytes from an offset on, where a record begins.
+    pub fn new(file: Box<dyn ReadAt>, len: u64, offset: u64) -> Self {
+        Self {
+            len: len.max(offset),
             file,
             window: Vec::new(),
             offset,
             begins: 0,
             next: 0,
             args: Vec::new(),
-        })
+        }
     }
 
     /// Bytes read.
@@ -215,17 +139,18 @@ impl Reader {
         }
     }
 
-    /// What stands behind this is zeros to the end of the file: it is longer than what was written into it, as some file systems leave one
-    /// behind. `None` where that does not explain what is wrong with the record at hand.
+    /// What stands behind this is zeros to the end of the file: it is longer than what was written
+    /// into it, as some file systems leave one behind. `None` where that does not explain what is
+    /// wrong with the record at hand.
     #[cold]
     fn torn_by_zeros(&mut self) -> Option<Stop> {
         let len = self.len;
         self.len = self.end_of_content().ok()?.max(self.begins());
         self.next = self.begins;
-        let read = match self.len < len {
-            true => self.read_record(),
-            false => return None,
-        };
+        if self.len == len {
+            return None;
+        }
+        let read = self.read_record();
         self.len = len;
         match read {
             Ok(Record::End) => Some(self.torn()),
@@ -255,44 +180,115 @@ impl Reader {
         if self.at() == self.len {
             return Ok(Record::End);
         }
-        let (line, mut end) = self.line(0)?;
-        let line = &self.window[self.begins..][line];
-        if let Some(digits) = line.strip_prefix(TIME) {
-            let now = number(digits).map(UnixMillis::new);
-            let now = now.ok_or_else(|| self.damage(0, "a time that is no number"))?;
-            self.next = self.begins + end;
-            return Ok(Record::Time(now));
+        self.fill(1)?;
+        if self.window[self.begins] == b'*' {
+            self.read_command()
+        } else {
+            self.read_line()
         }
-        let count = line.strip_prefix(b"*").and_then(number);
-        let Some(count) = count.filter(|count| *count > 0) else {
-            if line.strip_prefix(NOTE).and_then(number).is_none() {
-                return Err(self.damage(0, "no command begins here"));
-            }
-            self.next = self.begins + end;
-            return Ok(Record::Note);
+    }
+
+    /// A line about time.
+    fn read_line(&mut self) -> Result<Record, Stop> {
+        let left = usize::try_from(self.len - self.begins()).unwrap_or(usize::MAX);
+        self.fill(left.min(LINE_BYTES_MAX))?;
+        let (line, end) = match element::line(self.record(), LINE_BYTES_MAX) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Err(self.torn()),
+            Err(malformed) => return Err(self.malformed(0, malformed, NO_COMMAND)),
         };
+        let record = if let Some(digits) = line.strip_prefix(TIME) {
+            let now = header::digits(digits).map(UnixMillis::new);
+            Record::Time(now.ok_or_else(|| self.damage(0, "a time that is no number"))?)
+        } else if line.strip_prefix(NOTE).and_then(header::digits).is_some() {
+            Record::Note
+        } else {
+            return Err(self.damage(0, NO_COMMAND));
+        };
+        self.next = self.begins + end;
+        Ok(record)
+    }
+
+    fn read_command(&mut self) -> Result<Record, Stop> {
+        let (count, mut end) = self.element(0, b'*', NO_COMMAND)?;
+        if count == 0 {
+            return Err(self.damage(0, NO_COMMAND));
+        }
         self.args.clear();
         for _ in 0..count {
-            let (line, text) = self.line(end)?;
-            let digits = self.window[self.begins..][line].strip_prefix(b"$");
-            let Some(len) = digits.and_then(number) else {
-                return Err(self.damage(end, "an argument without its length"));
-            };
-            // Held against what is there before room is made for it.
-            let left = self.len - self.begins() - text as u64;
-            if len.saturating_add(2) > left {
-                return Err(self.torn());
-            }
-            let text = text..text + len as usize;
-            self.fill(text.end + 2)?;
-            if self.window[self.begins..][text.end..text.end + 2] != *b"\r\n" {
-                return Err(self.damage(text.end, "an argument of another length than it says"));
-            }
-            end = text.end + 2;
-            self.args.push(text);
+            let (len, next) = self.element(end, b'$', NO_LENGTH)?;
+            let text_end = next - header::LINE_END.len();
+            self.args.push(text_end - len..text_end);
+            end = next;
         }
         self.next = self.begins + end;
         Ok(Record::Command)
+    }
+
+    /// Reads the element of `kind` that begins `at` bytes into the record: the number in its
+    /// header, and where it ends in the record. `wrong` tells what is wrong where something else is
+    /// there.
+    #[inline]
+    fn element(&mut self, at: usize, kind: u8, wrong: &str) -> Result<(usize, usize), Stop> {
+        loop {
+            let there = &self.record()[at..];
+            if there.first().is_some_and(|byte| *byte != kind) {
+                return Err(self.misplaced(at, wrong));
+            }
+            match element::read(there, &Bounds::NONE) {
+                Ok(Piece::Whole { element, len }) => {
+                    return match element {
+                        Element::Array(count) => Ok((count, at + len)),
+                        Element::Bulk(text) => Ok((text.len(), at + len)),
+                        _ => Err(self.damage(at, wrong)),
+                    };
+                }
+                Ok(Piece::Incomplete { needed }) => {
+                    // Held against what the file has before room is made for it.
+                    let needed = at.saturating_add(needed);
+                    if needed as u64 > self.len - self.begins() {
+                        return Err(self.torn());
+                    }
+                    self.fill(needed)?;
+                }
+                Err(malformed) => return Err(self.malformed(at, malformed, wrong)),
+            }
+        }
+    }
+
+    /// Something else than what is due begins `at` bytes into the record: `wrong`, if its line is
+    /// whole.
+    #[cold]
+    fn misplaced(&mut self, at: usize, wrong: &str) -> Stop {
+        let left = self.len - self.begins() - at as u64;
+        let looked_at =
+            usize::try_from(left).map_or(LINE_BYTES_MAX, |left| left.min(LINE_BYTES_MAX));
+        if let Err(stop) = self.fill(at + looked_at) {
+            return stop;
+        }
+        match element::line(&self.record()[at..], LINE_BYTES_MAX) {
+            Ok(Some(_)) => self.damage(at, wrong),
+            Ok(None) => self.torn(),
+            Err(malformed) => self.malformed(at, malformed, wrong),
+        }
+    }
+
+    /// What the codec says of what begins `at` bytes into the record.
+    #[cold]
+    fn malformed(&self, at: usize, malformed: Malformed, wrong: &str) -> Stop {
+        let what = match malformed.reason {
+            Reason::LineEnd | Reason::LineTooLong => "a line that does not end",
+            Reason::BulkEnd => "an argument of another length than it says",
+            _ => wrong,
+        };
+        self.damage(at + malformed.at, what)
+    }
+
+    /// What the window has of the record at hand and of what follows it, up to the end of the log.
+    #[inline]
+    fn record(&self) -> &[u8] {
+        let end = usize::try_from(self.len - self.offset).unwrap_or(usize::MAX);
+        &self.window[self.begins..self.window.len().min(end)]
     }
 
     /// Where the record at hand begins in the file.
@@ -309,35 +305,14 @@ impl Reader {
         damage(self.begins() + at as u64, what)
     }
 
-    /// The line that begins `from` bytes into the record, without its end, and what comes behind that.
-    #[inline]
-    fn line(&mut self, from: usize) -> Result<(Range<usize>, usize), Stop> {
-        let left = self.len - self.begins() - from as u64;
-        // Most are short, and here already.
-        for bytes in [LINE_BYTES_USUAL, LINE_BYTES_MAX] {
-            let bytes = bytes.min(usize::try_from(left).unwrap_or(usize::MAX));
-            self.fill(from + bytes)?;
-            let text = &self.window[self.begins + from..][..bytes];
-            let Some(end) = memchr::memchr(b'\n', text) else {
-                continue;
-            };
-            return match text[..end].strip_suffix(b"\r") {
-                Some(line) => Ok((from..from + line.len(), from + end + 1)),
-                None => Err(self.damage(from, "a line that does not end")),
-            };
-        }
-        match left <= LINE_BYTES_MAX as u64 {
-            true => Err(self.torn()),
-            false => Err(self.damage(from, "a line that does not end")),
-        }
-    }
-
-    /// Sees to it that the window has so many bytes of the record at hand, of which the file has as many.
+    /// Sees to it that the window has so many bytes of the record at hand, of which the file has as
+    /// many.
     #[inline]
     fn fill(&mut self, bytes: usize) -> Result<(), Stop> {
-        match self.window.len() - self.begins >= bytes {
-            true => Ok(()),
-            false => self.fill_more(bytes),
+        if self.window.len() - self.begins >= bytes {
+            Ok(())
+        } else {
+            self.fill_more(bytes)
         }
     }
 
@@ -351,7 +326,8 @@ impl Reader {
         let wanted = (bytes - had).max(CHUNK_BYTES) as u64;
         self.window.resize(had + wanted.min(left) as usize, 0);
         self.window.shrink_to(CHUNK_BYTES);
-        let read = self.file.read_exact(&mut self.window[had..]);
+        let at = self.offset + had as u64;
+        let read = self.file.read_exact_at(&mut self.window[had..], at);
         read.map_err(|error| self.damage(had, &format!("cannot be read: {error}")))
     }
 }
@@ -360,17 +336,6 @@ fn damage(at: u64, what: &str) -> Stop {
     Stop::Damaged(Damage {
         at,
         what: what.into(),
-    })
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |number, digit| {
-        let digit = digit.wrapping_sub(b'0');
-        let number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
-        (digit < 10).then_some(number)
     })
 }
 
@@ -387,10 +352,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> (Vec<Vec<Vec<u8>>>, Result<(), Stop>) {
-        let path = std::env::temp_dir().join(format!("percore-log-{}", fastrand::u64(..)));
-        std::fs::write(&path, bytes).unwrap();
-        let mut reader = Reader::open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let mut reader = Reader::new(Box::new(bytes.to_vec()), bytes.len() as u64, 0);
         let mut commands = Vec::new();
         loop {
             match reader.read() {
@@ -436,34 +398,6 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_recorded_as_it_was_sent_only_where_that_is_canonical() {
-        let of = |sent: &[u8], places: &[(usize, usize)]| {
-            let parts: Vec<&[u8]> = places.iter().map(|&(from, to)| &sent[from..to]).collect();
-            let (mut fast, mut slow) = (Vec::new(), Vec::new());
-            command_as_sent(&mut fast, sent, parts.iter().copied());
-            command(&mut slow, parts.iter().copied());
-            assert_eq!(fast, slow, "{:?}", sent.escape_ascii().to_string());
-            is_as_written(sent, parts.into_iter())
-        };
-        assert!(of(b"*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n", &[(8, 11), (17, 18)]));
-        assert!(of(
-            b"*2\r\n$3\r\nDEL\r\n$11\r\nhello world\r\n",
-            &[(8, 11), (18, 29)]
-        ));
-        // Fewer parts than were sent, other lengths, inline, more behind it, a number in other digits, another order, a line that ends otherwise.
-        assert!(!of(b"*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n", &[(8, 11)]));
-        assert!(!of(
-            b"*2\r\n$3\r\nDEL\r\n$2\r\nkk\r\n",
-            &[(8, 11), (17, 18)]
-        ));
-        assert!(!of(b"DEL k\r\n", &[(0, 3), (4, 5)]));
-        assert!(!of(b"*1\r\n$3\r\nDEL\r\n*", &[(8, 11)]));
-        assert!(!of(b"*1\r\n$03\r\nDEL\r\n", &[(9, 12)]));
-        assert!(!of(b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", &[(15, 16), (8, 9)]));
-        assert!(!of(b"*1\r\n$3\r\nDEL\n\n", &[(8, 11)]));
-    }
-
-    #[test]
     fn a_log_cut_anywhere_is_torn_at_the_beginning_of_a_record() {
         let whole = log();
         let starts = [0, 19, 19 + 28, whole.len()];
@@ -498,6 +432,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_whole_is_torn_whatever_it_is() {
+        for bytes in [
+            &b"h"[..],
+            b"*",
+            b"*1\r",
+            b"*1\r\nPIN",
+            b"*1\r\n$4\r\nPIN",
+            b"*1\r\n$18446744073709551615\r\nPING\r\n",
+            b"*99999\r\n",
+            b"#MS:1",
+        ] {
+            assert!(
+                matches!(read(bytes).1, Err(Stop::Torn { at: 0 })),
+                "{bytes:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_no_log_is_told() {
         for bytes in [
             &b"hello\r\n"[..],
@@ -507,7 +460,11 @@ mod tests {
             b"#MS:x\r\n",
             b"#TS:x\r\n",
             b"#\r\n",
+            b"*-1\r\n",
+            b"*1\r\n$-1\r\n",
+            b"*1\r\n+PING\r\n",
             &[b'*'; 100],
+            &[b'h'; 100],
         ] {
             assert!(matches!(read(bytes).1, Err(Stop::Damaged(_))), "{bytes:?}");
         }

@@ -1,10 +1,12 @@
 //! Bits of byte strings: counted, searched, combined, and read as integers of any width.
 //!
-//! Bit 0 is the most significant bit of byte 0, as Redis numbers them. Everything runs on words of 64 bits: big-endian words keep that
-//! order, so the first set bit of a word is its number of leading zeros. Whole words come from `as_chunks`, which the compiler
-//! unrolls and vectorises; no table and no intrinsics.
+//! Bit 0 is the most significant bit of byte 0, as Redis numbers them. Everything runs on words of
+//! 64 bits: big-endian words keep that order, so the first set bit of a word is its number of
+//! leading zeros. Whole words come from `as_chunks`, which the compiler unrolls and vectorises; no
+//! table and no intrinsics.
 //!
-//! Ranges are half-open and already clamped by the caller; what lies beyond the string does not exist for `count` and `find`, and is zero for `get_field`.
+//! Ranges are half-open and already clamped by the caller; what lies beyond the string does not
+//! exist for `count` and `find`, and is zero for `get_field`.
 
 use std::ops::Range;
 
@@ -32,12 +34,14 @@ pub fn count_bits(bytes: &[u8], bits: Range<u64>) -> u64 {
     count(cut.bytes) - u64::from(first.count_ones()) - u64::from(last.count_ones())
 }
 
-/// The place of the first bit equal to `bit` among those of `bits`, clamped to the string; `None` where there is none.
+/// The place of the first bit equal to `bit` among those of `bits`, clamped to the string; `None`
+/// where there is none.
 pub fn find(bytes: &[u8], bit: bool, bits: Range<u64>) -> Option<u64> {
     let cut = Cut::new(bytes, bits.clone())?;
     let skip = if bit { 0 } else { u64::MAX };
     let start = cut.first_byte * 8;
-    // Where the range begins within a byte, that byte is looked at alone, with what is before turned to the other bit.
+    // Where the range begins within a byte, that byte is looked at alone, with what is before
+    // turned to the other bit.
     let mut from = 0;
     if let (Some(head), true) = (cut.bytes.first(), cut.skip_before > 0) {
         let interesting = (head ^ skip as u8) & (0xff >> cut.skip_before);
@@ -125,7 +129,8 @@ pub enum Combine {
     Not,
 }
 
-/// Combines `inputs` bit by bit. The result is as long as the longest; the others are as if padded with zeros.
+/// Combines `inputs` bit by bit. The result is as long as the longest; the others are as if padded
+/// with zeros.
 pub fn combine(how: Combine, inputs: &[&[u8]]) -> Vec<u8> {
     let Some((first, others)) = inputs.split_first() else {
         return Vec::new();
@@ -228,8 +233,9 @@ impl FieldType {
         self.bits
     }
 
-    /// What SET stores of the integer `value`: unsigned types take it modulo 2^64 first, so that -1 is their greatest value. Redis weighs in 64 bits
-    /// how far a signed one is below the greatest: where that is too far to say, it counts as above it.
+    /// What SET stores of the integer `value`: unsigned types take it modulo 2^64 first, so that -1
+    /// is their greatest value. Redis weighs in 64 bits how far a signed one is below the greatest:
+    /// where that is too far to say, it counts as above it.
     pub fn fit_given(self, value: i64, overflow: Overflow) -> Option<i64> {
         let (_, max) = self.bounds();
         let distance = max - i128::from(value);
@@ -242,13 +248,15 @@ impl FieldType {
     }
 
     fn bounds(self) -> (i128, i128) {
-        match self.signed {
-            true => (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1),
-            false => (0, (1 << self.bits) - 1),
+        if self.signed {
+            (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1)
+        } else {
+            (0, (1 << self.bits) - 1)
         }
     }
 
-    /// `value` as this type holds it, which for every type here fits an `i64`. `None` where it overflows and that is to fail.
+    /// `value` as this type holds it, which for every type here fits an `i64`. `None` where it
+    /// overflows and that is to fail.
     pub fn fit(self, value: i128, overflow: Overflow) -> Option<i64> {
         let (min, max) = self.bounds();
         let fitted = if (min..=max).contains(&value) {
@@ -267,14 +275,16 @@ impl FieldType {
     fn extend(self, raw: u64) -> i64 {
         let spare = 64 - u32::from(self.bits);
         let top = raw << spare;
-        match self.signed {
-            true => top as i64 >> spare,
-            false => (top >> spare) as i64,
+        if self.signed {
+            top as i64 >> spare
+        } else {
+            (top >> spare) as i64
         }
     }
 }
 
-/// The bits of a field lie in at most nine bytes: these, as one big-endian number, and how far it is from their right end.
+/// The bits of a field lie in at most nine bytes: these, as one big-endian number, and how far it
+/// is from their right end.
 fn window(offset: u64, bits: u8) -> (usize, u32) {
     let first = usize::try_from(offset / 8).unwrap_or(usize::MAX);
     let right = 128 - (offset % 8) as u32 - u32::from(bits);
@@ -296,7 +306,8 @@ pub fn get_field(bytes: &[u8], field: FieldType, offset: u64) -> i64 {
     field.extend((load(bytes, first) >> right) as u64)
 }
 
-/// Writes the lowest bits of `value` at bit `offset`. The string must reach there; what is beyond it is lost.
+/// Writes the lowest bits of `value` at bit `offset`. The string must reach there; what is beyond
+/// it is lost.
 pub fn set_field(bytes: &mut [u8], field: FieldType, offset: u64, value: i64) {
     let (first, right) = window(offset, field.bits);
     let mask = ((1u128 << field.bits) - 1) << right;

@@ -1,6 +1,8 @@
-//! What a block of memory really takes: what was asked for, rounded up to what the allocator hands out.
+//! What a block of memory really takes: what was asked for, rounded up to what the allocator hands
+//! out.
 //!
-//! mimalloc keeps blocks of one size together: steps of 16 bytes up to 128, then four sizes to each power of two. A request for 520 bytes takes
+//! mimalloc keeps blocks of one size together: steps of 16 bytes up to 128, then four sizes to each
+//! power of two. A request for 520 bytes takes
 //! 640. Whoever counts only what is asked for is off by up to a quarter;
 //! `maxmemory` would be exceeded by that, and MEMORY USAGE would not be true.
 //! `server/src/memory.rs` tests this against the allocator itself.
@@ -29,7 +31,8 @@ pub const fn block_size(bytes: usize) -> usize {
     }
 }
 
-/// The most bytes that fit the block which the allocator gives for `bytes`, of 1 to `isize::MAX`. Up to there a string may grow where it stands.
+/// The most bytes that fit the block which the allocator gives for `bytes`, of 1 to `isize::MAX`.
+/// Up to there a string may grow where it stands.
 #[inline]
 pub const fn block_room(bytes: usize) -> usize {
     match bytes {

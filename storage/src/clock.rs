@@ -27,7 +27,8 @@ impl UnixMillis {
         Duration::from_millis(self.0.saturating_sub(now.0))
     }
 
-    /// Whether a key with this deadline is gone at `now`. Redis keeps a key through the very millisecond of its deadline.
+    /// Whether a key with this deadline is gone at `now`. Redis keeps a key through the very
+    /// millisecond of its deadline.
     pub const fn has_passed(self, now: Self) -> bool {
         now.0 > self.0
     }

@@ -1,11 +1,14 @@
-//! A consistent copy of a keyspace, written while it goes on changing: all keys as they were at one instant, the *cut*.
+//! A consistent copy of a keyspace, written while it goes on changing: all keys as they were at one
+//! instant, the *cut*.
 //!
-//! A walk passes the keys in the order of their hashes and writes each. A key that is about to change, go or come before the walk has reached its
-//! place is written as it is first, and noted, so that the walk leaves it out; behind the walk everything may happen. So the copy takes no more
+//! A walk passes the keys in the order of their hashes and writes each. A key that is about to
+//! change, go or come before the walk has reached its place is written as it is first, and noted,
+//! so that the walk leaves it out; behind the walk everything may happen. So the copy takes no more
 //! memory than what changes in front of the walk, and no fork.
 //!
-//! What leaves or enters the keyspace is caught here ([`Keyspace::take`] and its like); who changes an entry in place calls
-//! [`Keyspace::preserve`] before. The cut goes where the keyspace goes: into another database with SWAPDB, out of all of them with FLUSHALL.
+//! What leaves or enters the keyspace is caught here ([`Keyspace::take`] and its like); who changes
+//! an entry in place calls [`Keyspace::preserve`] before. The cut goes where the keyspace goes:
+//! into another database with SWAPDB, out of all of them with FLUSHALL.
 
 use std::collections::HashSet;
 
@@ -17,7 +20,8 @@ use crate::entry::Entry;
 use crate::keyspace::{Keyspace, Position};
 use crate::rdb::{self, Compression};
 
-/// A piece is handed on when there is so much of it: each wakes the thread that writes the file. Tests have small keyspaces of several pieces.
+/// A piece is handed on when there is so much of it: each wakes the thread that writes the file.
+/// Tests have small keyspaces of several pieces.
 const PIECE_BYTES_MIN: usize = if cfg!(test) { 256 } else { 64 << 10 };
 
 /// How keys are written.
@@ -35,7 +39,8 @@ pub(crate) struct Cut {
     out: Writing,
     /// Where the walk goes on: what lies before this has been written.
     pub(crate) next: Position,
-    /// Keys at or behind `next` that were written before they changed, or were not there at the cut.
+    /// Keys at or behind `next` that were written before they changed, or were not there at the
+    /// cut.
     touched: HashSet<Box<[u8]>, RandomState>,
 }
 
@@ -50,7 +55,8 @@ struct Writing {
     keys: u64,
 }
 
-/// Keys as a file holds them, behind the number of their database; none where the next piece will have them.
+/// Keys as a file holds them, behind the number of their database; none where the next piece will
+/// have them.
 pub struct Piece {
     pub bytes: Vec<u8>,
     /// Keys that were written since the piece before, this one's or the next one's.
@@ -129,8 +135,9 @@ impl Keyspace {
         }
     }
 
-    /// Writes about `count` keys from `from` on, as keys of `database`, without a cut: for who sees to it that nothing changes meanwhile. Returns
-    /// them and where to go on. A walk that is under way is not touched.
+    /// Writes about `count` keys from `from` on, as keys of `database`, without a cut: for who sees
+    /// to it that nothing changes meanwhile. Returns them and where to go on. A walk that is under
+    /// way is not touched.
     pub fn write_from(
         &self,
         from: Position,

@@ -1,202 +1,56 @@
 //! A key with its value: one heap block, one pointer.
 //!
-//! Redis spends a dict entry, an object header and a string header on each key. Here all of them are one block whose parts follow one another:
+//! Redis spends a dict entry, an object header and a string header on each key. Here all of them
+//! are one block whose parts follow one another:
 //!
 //! ```text
-//! 0       8            8 more         8 more                                  key length   rest
-//! header  [deadline]   [key length]   [integer | heap string | object]        key          [inline string]
+//! 0       8            8 more         8 or more                          key length   rest
+//! header  [deadline]   [key length]   [integer | heap string | object]   key          [inline string]
 //!
 //! header, low bit first:  32 access clock | 16 key length | 11 length of the inline string
 //!                         | 2 what the value is | 1 has a deadline | 1 long key | 1 was edited
 //! ```
 //!
-//! A short string stands behind its key; an integer costs eight bytes; a long string or another value is kept by the three words in the middle. So
-//! is a shorter one where two blocks are smaller than one: blocks come in few sizes, and a key of 16 bytes with a value of 500 would take 640.
-//! A key of 16 bytes with a value of 16 bytes is a block of 40 bytes, for which the allocator gives 48.
+//! A short string stands behind its key; an integer costs eight bytes; a long string or another
+//! value is kept by the three words in the middle. So is a shorter one where two blocks are smaller
+//! than one: blocks come in few sizes, and a key of 16 bytes with a value of 500 would take 640. A
+//! key of 16 bytes with a value of 16 bytes is a block of 40 bytes, for which the allocator gives
+//! 48.
 //!
-//! This is the one module of the keyspace with `unsafe`. Its invariant: `block` points to a live allocation of `block_bytes(header)` bytes,
-//! aligned to eight, whose first word is a header that truly describes what follows, and which nobody else points to.
+//! This is the one module of the keyspace with `unsafe`. Its invariant: `block` points to a live
+//! allocation of `block_bytes(header)` bytes, aligned to eight, whose first word is a header that
+//! truly describes what follows, and which nobody else points to.
 
 #![allow(unsafe_code)]
+
+mod layout;
+mod shared;
+mod string;
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
+use layout::{
+    ACCESS_MASK, EDITED, Header, KEY_LEN_SHIFT, KIND_SHIFT, LONG_KEY, Payload, PayloadKind,
+    VOLATILE, block_bytes, head_bytes,
+};
+pub(crate) use shared::SharedEntry;
+
 use crate::block_size::block_size;
 use crate::clock::UnixMillis;
-use crate::item::{Item, parse_int};
+use crate::item::Item;
 use crate::keyspace::SAMPLES;
 use crate::prefetch;
 use crate::value::{Kind, Object, Value, WrongType};
-
-/// Strings up to this long stand in the key's own block; longer ones can grow without moving the key.
-const INLINE_LEN_MAX: usize = 1024;
-
-/// Shorter ones always do: what a block of their own could save is less than it costs.
-const APART_LEN_MIN: usize = 256;
-
-/// Bytes that a block of its own must save.
-const APART_SAVING_MIN: usize = 32;
-
-/// Strings up to this long are called "embstr" as long as nobody edits them.
-const EMBSTR_LEN_MAX: usize = 44;
-
-/// Bits of the access clock.
-const ACCESS_MASK: u64 = (1 << 32) - 1;
-
-const KEY_LEN_SHIFT: u32 = 32;
-const INLINE_LEN_SHIFT: u32 = 48;
-const INLINE_LEN_MASK: u64 = (1 << 11) - 1;
-const FORM_SHIFT: u32 = 59;
-
-const VOLATILE: u64 = 1 << 61;
-const LONG_KEY: u64 = 1 << 62;
-const EDITED: u64 = 1 << 63;
-
-const _: () = assert!(INLINE_LEN_MAX as u64 <= INLINE_LEN_MASK);
-
-/// What stands in the middle of a block.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Int = 0,
-    Inline = 1,
-    Heap = 2,
-    Object = 3,
-}
-
-impl Form {
-    /// Bytes it takes before the key.
-    const fn bytes(self) -> usize {
-        match self {
-            Self::Int => 8,
-            Self::Inline => 0,
-            Self::Heap => size_of::<Vec<u8>>(),
-            Self::Object => size_of::<Object>().next_multiple_of(8),
-        }
-    }
-}
-
-/// The first word of a block.
-#[derive(Clone, Copy)]
-struct Header(u64);
-
-impl Header {
-    fn form(self) -> Form {
-        match self.0 >> FORM_SHIFT & 3 {
-            0 => Form::Int,
-            1 => Form::Inline,
-            2 => Form::Heap,
-            _ => Form::Object,
-        }
-    }
-
-    fn has(self, flag: u64) -> bool {
-        self.0 & flag != 0
-    }
-
-    fn short_key_len(self) -> usize {
-        (self.0 >> KEY_LEN_SHIFT & 0xffff) as usize
-    }
-
-    fn inline_len(self) -> usize {
-        (self.0 >> INLINE_LEN_SHIFT & INLINE_LEN_MASK) as usize
-    }
-
-    fn with_inline_len(self, len: usize) -> Self {
-        debug_assert!(len <= INLINE_LEN_MAX);
-        let others = self.0 & !(INLINE_LEN_MASK << INLINE_LEN_SHIFT);
-        Self(others | (len as u64) << INLINE_LEN_SHIFT)
-    }
-
-    /// Where the value's words begin.
-    fn payload_at(self) -> usize {
-        8 + 8 * (usize::from(self.has(VOLATILE)) + usize::from(self.has(LONG_KEY)))
-    }
-
-    /// Where the key begins.
-    fn key_at(self) -> usize {
-        self.payload_at() + self.form().bytes()
-    }
-}
-
-/// The bytes of a block with `used` bytes in it: as many as the allocator gives, so that a value may change its length a little and stay where it is.
-fn block_bytes(used: usize) -> usize {
-    block_size(used)
-}
-
-/// A value on its way into a block.
-enum Payload<'a> {
-    Int(i64),
-    Inline(&'a [u8]),
-    /// A string that gets a block of its own.
-    Apart(&'a [u8]),
-    /// One that has it.
-    Heap(Vec<u8>),
-    Object(Object),
-}
-
-/// How much of a block stands before its value, where that is inline.
-fn head_bytes(key: &[u8], is_volatile: bool) -> usize {
-    let is_long = u16::try_from(key.len()).is_err();
-    8 + 8 * (usize::from(is_volatile) + usize::from(is_long)) + key.len()
-}
-
-/// Whether a string of `len` bytes behind so much has a block of its own.
-#[inline]
-fn stands_apart(head_bytes: usize, len: usize) -> bool {
-    match len {
-        0..APART_LEN_MIN => false,
-        APART_LEN_MIN..=INLINE_LEN_MAX => {
-            let two = block_bytes(head_bytes + Form::Heap.bytes()) + block_bytes(len);
-            two + APART_SAVING_MIN <= block_bytes(head_bytes + len)
-        }
-        _ => true,
-    }
-}
-
-impl<'a> Payload<'a> {
-    /// How the keyspace stores `text` behind so much: as an integer where that gives the same text back.
-    #[inline]
-    fn of(text: &'a [u8], head_bytes: usize) -> Self {
-        match parse_int(text) {
-            Some(int) => Self::Int(int),
-            None => Self::of_text(text, head_bytes),
-        }
-    }
-
-    /// The same for what stays text.
-    #[inline]
-    fn of_text(text: &'a [u8], head_bytes: usize) -> Self {
-        match stands_apart(head_bytes, text.len()) {
-            true => Self::Apart(text),
-            false => Self::Inline(text),
-        }
-    }
-
-    fn of_owned(text: &'a mut Vec<u8>, head_bytes: usize) -> Self {
-        match text.len() <= INLINE_LEN_MAX {
-            true => Self::of(text, head_bytes),
-            false => Self::Heap(std::mem::take(text)),
-        }
-    }
-
-    fn form(&self) -> Form {
-        match self {
-            Self::Int(_) => Form::Int,
-            Self::Inline(_) => Form::Inline,
-            Self::Apart(_) | Self::Heap(_) => Form::Heap,
-            Self::Object(_) => Form::Object,
-        }
-    }
-}
 
 /// A key, its value, its deadline and when it was last used.
 pub struct Entry {
     block: NonNull<u8>,
 }
 
-// SAFETY: an entry owns its block alone, and all that a block holds (bytes, `Vec<u8>`, `Object`) may move between threads.
+// SAFETY: an entry owns its block alone, and all that a block holds (bytes, `Vec<u8>`, `Object`)
+// may move between threads.
 unsafe impl Send for Entry where Object: Send {}
 
 impl Entry {
@@ -206,7 +60,8 @@ impl Entry {
         Self::build(key, deadline, Payload::of(text, head), 0)
     }
 
-    /// The same; a long string is taken over and not copied.
+    /// A key with a string, which is taken over and not copied where it is long. It is stored as an
+    /// integer where it is the canonical text of one.
     pub fn owned_string(key: &[u8], mut text: Vec<u8>, deadline: Option<UnixMillis>) -> Self {
         let head = head_bytes(key, deadline.is_some());
         Self::build(key, deadline, Payload::of_owned(&mut text, head), 0)
@@ -222,13 +77,14 @@ impl Entry {
         Self::build(key, deadline, Payload::Object(object), 0)
     }
 
-    /// A new block. `kept` holds the header bits that outlive a rebuild: the access clock, and whether the string was edited.
+    /// A new block. `kept` holds the header bits that outlive a rebuild: the access clock, and
+    /// whether the string was edited.
     fn build(key: &[u8], deadline: Option<UnixMillis>, payload: Payload<'_>, kept: u64) -> Self {
         let inline: &[u8] = match payload {
             Payload::Inline(text) => text,
             _ => &[],
         };
-        let mut header = kept & (ACCESS_MASK | EDITED) | (payload.form() as u64) << FORM_SHIFT;
+        let mut header = kept & (ACCESS_MASK | EDITED) | (payload.kind() as u64) << KIND_SHIFT;
         if deadline.is_some() {
             header |= VOLATILE;
         }
@@ -239,8 +95,9 @@ impl Entry {
         let header = Header(header).with_inline_len(inline.len());
         let key_at = header.key_at();
         let layout = Self::layout(key_at + key.len() + inline.len());
-        // SAFETY: the layout is not empty. Every write below stays in `layout.size()` bytes by the sums just made, at offsets that are
-        // multiples of eight for words; `key` and `inline` cannot overlap a fresh block.
+        // SAFETY: the layout is not empty. Every write below stays in `layout.size()` bytes by the
+        // sums just made, at offsets that are multiples of eight for words; `key` and `inline`
+        // cannot overlap a fresh block.
         unsafe {
             let Some(block) = NonNull::new(alloc(layout)) else {
                 handle_alloc_error(layout)
@@ -294,9 +151,10 @@ impl Entry {
 
     #[inline]
     fn key_len(&self, header: Header) -> usize {
-        match header.has(LONG_KEY) {
-            false => header.short_key_len(),
-            true => self.word(header.payload_at() - 8) as usize,
+        if header.has(LONG_KEY) {
+            self.word(header.payload_at() - 8) as usize
+        } else {
+            header.short_key_len()
         }
     }
 
@@ -306,17 +164,12 @@ impl Entry {
         prefetch_block(self.block);
     }
 
-    /// The block, for an index beside the table that the entry stands in.
-    #[inline]
-    pub(crate) fn share(&self) -> SharedEntry {
-        SharedEntry { block: self.block }
-    }
-
     /// The key.
     #[inline]
     pub fn key(&self) -> &[u8] {
         let header = self.header();
-        // SAFETY: the header tells where the key stands and how long it is; it was written when the block was built.
+        // SAFETY: the header tells where the key stands and how long it is; it was written when the
+        // block was built.
         unsafe {
             std::slice::from_raw_parts(
                 self.block.as_ptr().add(header.key_at()),
@@ -360,22 +213,23 @@ impl Entry {
     fn rebuild(&mut self, key: Option<&[u8]>, deadline: Option<UnixMillis>) {
         let header = self.header();
         let (old_key, inline) = self.key_and_inline();
-        // SAFETY: the form says what stands in the payload. What is read out is moved: the old block is freed below without dropping it,
-        // and nothing in between can unwind.
+        // SAFETY: the header says what stands in the payload. What is read out is moved: the old
+        // block is freed below without dropping it, and nothing in between can unwind.
         let payload = unsafe {
             let words = self.block.add(header.payload_at());
-            match header.form() {
-                Form::Int => Payload::Int(words.cast::<i64>().read()),
-                Form::Inline => Payload::Inline(inline),
-                Form::Heap => Payload::Heap(words.cast::<Vec<u8>>().read()),
-                Form::Object => Payload::Object(words.cast::<Object>().read()),
+            match header.kind() {
+                PayloadKind::Int => Payload::Int(words.cast::<i64>().read()),
+                PayloadKind::Inline => Payload::Inline(inline),
+                PayloadKind::Heap => Payload::Heap(words.cast::<Vec<u8>>().read()),
+                PayloadKind::Object => Payload::Object(words.cast::<Object>().read()),
             }
         };
         let new = Self::build(key.unwrap_or(old_key), deadline, payload, header.0);
         self.replace_block(new);
     }
 
-    /// Puts the block of `new` in place of this one, whose payload must have been moved out or need no drop.
+    /// Puts the block of `new` in place of this one, whose payload must have been moved out or need
+    /// no drop.
     fn replace_block(&mut self, new: Self) {
         let old = self.block;
         let layout = self.own_layout();
@@ -392,7 +246,8 @@ impl Entry {
     fn key_and_inline(&self) -> (&[u8], &[u8]) {
         let header = self.header();
         let key_len = self.key_len(header);
-        // SAFETY: key and inline string stand one behind the other, with the lengths the header tells.
+        // SAFETY: key and inline string stand one behind the other, with the lengths the header
+        // tells.
         let both = unsafe {
             std::slice::from_raw_parts(
                 self.block.as_ptr().add(header.key_at()),
@@ -402,35 +257,12 @@ impl Entry {
         both.split_at(key_len)
     }
 
-    /// The heap string, where there is one.
-    fn heap(&self) -> Option<&Vec<u8>> {
-        let header = self.header();
-        // SAFETY: the form says that the payload is a vector.
-        (header.form() == Form::Heap).then(|| unsafe {
-            self.block
-                .add(header.payload_at())
-                .cast::<Vec<u8>>()
-                .as_ref()
-        })
-    }
-
-    fn heap_mut(&mut self) -> Option<&mut Vec<u8>> {
-        let header = self.header();
-        // SAFETY: as above, and the entry is borrowed mutably.
-        (header.form() == Form::Heap).then(|| unsafe {
-            self.block
-                .add(header.payload_at())
-                .cast::<Vec<u8>>()
-                .as_mut()
-        })
-    }
-
     /// The value that is not a string, where it is not.
     #[inline]
     pub fn as_object(&self) -> Option<&Object> {
         let header = self.header();
-        // SAFETY: the form says that the payload is an object.
-        (header.form() == Form::Object).then(|| unsafe {
+        // SAFETY: the header says that the payload is an object.
+        (header.kind() == PayloadKind::Object).then(|| unsafe {
             self.block
                 .add(header.payload_at())
                 .cast::<Object>()
@@ -438,29 +270,17 @@ impl Entry {
         })
     }
 
-    /// The same, to change.
+    /// The value that is not a string, to change; None of a string.
     #[inline]
     pub fn as_object_mut(&mut self) -> Option<&mut Object> {
         let header = self.header();
         // SAFETY: as above, and the entry is borrowed mutably.
-        (header.form() == Form::Object).then(|| unsafe {
+        (header.kind() == PayloadKind::Object).then(|| unsafe {
             self.block
                 .add(header.payload_at())
                 .cast::<Object>()
                 .as_mut()
         })
-    }
-
-    /// The string.
-    #[inline]
-    pub fn as_string(&self) -> Result<Item<'_>, WrongType> {
-        let header = self.header();
-        match header.form() {
-            Form::Int => Ok(Item::Int(self.word(header.payload_at()) as i64)),
-            Form::Inline => Ok(Item::Bytes(self.key_and_inline().1)),
-            Form::Heap => Ok(Item::Bytes(self.heap().map_or(&[], Vec::as_slice))),
-            Form::Object => Err(WrongType),
-        }
     }
 
     /// The value, where it is a `T`.
@@ -475,99 +295,9 @@ impl Entry {
         self.as_object_mut().and_then(T::of_mut).ok_or(WrongType)
     }
 
-    /// Whether the value is a string.
-    pub fn is_string(&self) -> bool {
-        self.header().form() != Form::Object
-    }
-
     /// The type of the value.
     pub fn kind(&self) -> Kind {
         self.as_object().map_or(Kind::String, Object::kind)
-    }
-
-    /// What OBJECT ENCODING answers.
-    pub fn encoding(&self) -> &'static str {
-        let header = self.header();
-        match header.form() {
-            Form::Int => "int",
-            Form::Inline if header.inline_len() <= EMBSTR_LEN_MAX && !header.has(EDITED) => {
-                "embstr"
-            }
-            Form::Inline | Form::Heap => "raw",
-            Form::Object => self.as_object().map_or("", Object::encoding),
-        }
-    }
-
-    /// Puts another string in place of the value, whatever that was, and leaves the deadline.
-    #[inline]
-    pub fn set_string(&mut self, text: &[u8]) {
-        let header = self.header();
-        let head = head_bytes(self.key(), header.has(VOLATILE));
-        match (header.form(), Payload::of(text, head)) {
-            // SAFETY: the payload is the integer's word.
-            (Form::Int, Payload::Int(int)) => unsafe {
-                self.block.add(header.payload_at()).cast::<i64>().write(int);
-            },
-            (Form::Inline, Payload::Inline(text)) => {
-                let at = header.key_at() + self.key_len(header);
-                if block_bytes(at + text.len()) != block_bytes(at + header.inline_len()) {
-                    return self.replace_value(Payload::Inline(text));
-                }
-                self.set_header(Header(header.0 & !EDITED).with_inline_len(text.len()));
-                // SAFETY: the block has room, as the new length rounds to the same size; `text` is not part of it, being borrowed
-                // while the entry is borrowed mutably.
-                unsafe {
-                    ptr::copy_nonoverlapping(
-                        text.as_ptr(),
-                        self.block.as_ptr().add(at),
-                        text.len(),
-                    );
-                }
-            }
-            (Form::Heap, Payload::Apart(text)) => self.overwrite_heap(text),
-            (_, payload) => self.replace_value(payload),
-        }
-    }
-
-    /// Puts a string that has a block of its own in place of another one, in the same block where its size is right.
-    fn overwrite_heap(&mut self, text: &[u8]) {
-        self.set_header(Header(self.header().0 & !EDITED));
-        if let Some(old) = self.heap_mut() {
-            match block_size(old.capacity()) == block_size(text.len()) {
-                true => {
-                    old.clear();
-                    old.extend_from_slice(text);
-                }
-                false => *old = text.to_vec(),
-            }
-        }
-    }
-
-    /// Puts an integer in place of the value.
-    #[inline]
-    pub fn set_int(&mut self, int: i64) {
-        let header = self.header();
-        match header.form() {
-            // SAFETY: the payload is the integer's word.
-            Form::Int => unsafe {
-                self.block.add(header.payload_at()).cast::<i64>().write(int);
-            },
-            _ => self.replace_value(Payload::Int(int)),
-        }
-    }
-
-    /// Puts a string in place of the value that stays text even where it reads as an integer: what Redis computes as a float.
-    pub fn set_text(&mut self, text: &[u8]) {
-        let head = head_bytes(self.key(), self.header().has(VOLATILE));
-        self.replace_value(Payload::of_text(text, head));
-    }
-
-    /// The same; a long string is taken over and not copied.
-    pub fn set_owned_string(&mut self, mut text: Vec<u8>) {
-        match text.len() <= INLINE_LEN_MAX {
-            true => self.set_string(&text),
-            false => self.replace_value(Payload::Heap(std::mem::take(&mut text))),
-        }
     }
 
     /// Puts another value in place of what there is, and leaves the deadline.
@@ -580,25 +310,7 @@ impl Entry {
         *self = Self::build(self.key(), self.deadline(), payload, kept);
     }
 
-    /// Lets `edit` change the string in place: APPEND, SETRANGE, SETBIT. What was an integer or short becomes bytes that were edited ("raw").
-    /// The string must stay below 4 GB.
-    pub fn edit_string<R>(&mut self, edit: impl FnOnce(&mut Vec<u8>) -> R) -> Result<R, WrongType> {
-        if let Some(text) = self.heap_mut() {
-            return Ok(edit(text));
-        }
-        let mut text = self.as_string()?.to_vec();
-        let result = edit(&mut text);
-        let kept = self.header().0 & ACCESS_MASK | EDITED;
-        let head = head_bytes(self.key(), self.header().has(VOLATILE));
-        let payload = match stands_apart(head, text.len()) {
-            true => Payload::Heap(text),
-            false => Payload::Inline(&text),
-        };
-        *self = Self::build(self.key(), self.deadline(), payload, kept);
-        Ok(result)
-    }
-
-    /// The same value and deadline under another key.
+    /// A copy of the value and its deadline under another key.
     pub fn duplicate(&self, key: &[u8]) -> Self {
         let payload = match (self.as_object(), self.heap()) {
             (Some(object), _) => Payload::Object(object.clone()),
@@ -633,12 +345,13 @@ impl Entry {
         self.memory_bytes_by(SAMPLES)
     }
 
-    /// The same, as judged by so many elements where the value is a table.
+    /// Memory of key, value and deadline, in bytes. Where the value is a table it is judged by
+    /// `samples` of its elements.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
-        let beside = match self.header().form() {
-            Form::Int | Form::Inline => 0,
-            Form::Heap => block_size(self.heap().map_or(0, Vec::capacity)),
-            Form::Object => self.as_object().map_or(0, |it| it.memory_bytes_by(samples)),
+        let beside = match self.header().kind() {
+            PayloadKind::Int | PayloadKind::Inline => 0,
+            PayloadKind::Heap => block_size(self.heap().map_or(0, Vec::capacity)),
+            PayloadKind::Object => self.as_object().map_or(0, |it| it.memory_bytes_by(samples)),
         };
         self.own_layout().size() + beside
     }
@@ -646,41 +359,12 @@ impl Entry {
     /// How many frees it takes to drop the value, about.
     #[inline]
     pub fn effort_to_free(&self) -> usize {
-        match self.header().form() {
-            Form::Int | Form::Inline => 1,
+        match self.header().kind() {
+            PayloadKind::Int | PayloadKind::Inline => 1,
             // Giving many pages back to the system costs as much as many small frees.
-            Form::Heap => 1 + self.heap().map_or(0, Vec::capacity) / (64 * 1024),
-            Form::Object => self.as_object().map_or(1, Object::effort_to_free),
+            PayloadKind::Heap => 1 + self.heap().map_or(0, Vec::capacity) / (64 * 1024),
+            PayloadKind::Object => self.as_object().map_or(1, Object::effort_to_free),
         }
-    }
-}
-
-/// The block of an entry that stands in a table, for an index beside the table. Copies do not own it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct SharedEntry {
-    block: NonNull<u8>,
-}
-
-// SAFETY: this is an address; whoever reads what is there answers for it, and the table goes from thread to thread with its index.
-unsafe impl Send for SharedEntry {}
-
-impl SharedEntry {
-    /// The key.
-    ///
-    /// # Safety
-    /// The entry is still there and has neither another key nor a value of another form, for as long as the key is looked at.
-    #[inline]
-    pub(crate) unsafe fn key<'a>(self) -> &'a [u8] {
-        let entry = ManuallyDrop::new(Entry { block: self.block });
-        let key: *const [u8] = entry.key();
-        // SAFETY: the key stands in the block, not in `entry`, and stays there as the caller says.
-        unsafe { &*key }
-    }
-
-    /// Lets the block be on its way from memory.
-    #[inline]
-    pub(crate) fn prefetch(self) {
-        prefetch_block(self.block);
     }
 }
 
@@ -695,13 +379,14 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let header = self.header();
         let layout = self.own_layout();
-        // SAFETY: the form says what to drop; it is dropped once, as the entry is; the block was allocated with this layout.
+        // SAFETY: the header says what to drop; it is dropped once, as the entry is; the block was
+        // allocated with this layout.
         unsafe {
             let words = self.block.add(header.payload_at());
-            match header.form() {
-                Form::Int | Form::Inline => {}
-                Form::Heap => words.cast::<Vec<u8>>().drop_in_place(),
-                Form::Object => words.cast::<Object>().drop_in_place(),
+            match header.kind() {
+                PayloadKind::Int | PayloadKind::Inline => {}
+                PayloadKind::Heap => words.cast::<Vec<u8>>().drop_in_place(),
+                PayloadKind::Object => words.cast::<Object>().drop_in_place(),
             }
             dealloc(self.block.as_ptr(), layout);
         }
@@ -709,5 +394,4 @@ impl Drop for Entry {
 }
 
 #[cfg(test)]
-#[path = "entry_tests.rs"]
 mod tests;

@@ -1,11 +1,13 @@
 //! Which key goes next when memory is short: Redis's approximation of LRU and LFU.
 //!
-//! Nothing is kept in order of use. A few keys of every database are looked at, and the best candidates so far are remembered in a pool of
-//! sixteen over all databases (see "Key eviction" in Redis's documentation). With five samples a time this comes close to an exact order, and
-//! a key that is never evicted pays nothing for it but its 32 bits of access clock.
+//! Nothing is kept in order of use. A few keys of every database are looked at, and the best
+//! candidates so far are remembered in a pool of sixteen over all databases (see "Key eviction" in
+//! Redis's documentation). With five samples a time this comes close to an exact order, and a key
+//! that is never evicted pays nothing for it but its 32 bits of access clock.
 //!
-//! A candidate is looked at again before it goes: one that was used since, or has lost its deadline, is none any more. (Redis evicts it all
-//! the same.) So a pool that lies unused between two shortages does no harm.
+//! A candidate is looked at again before it goes: one that was used since, or has lost its
+//! deadline, is none any more. (Redis evicts it all the same.) So a pool that lies unused between
+//! two shortages does no harm.
 //!
 //! Keys lent to a transaction are not in the keyspace, and so are not found.
 //!
@@ -148,10 +150,11 @@ impl Pool {
         if self.candidates.iter().any(known) {
             return;
         }
-        let mut kept = match full {
+        let mut kept = if full {
             // The room of the worst is used again.
-            true => self.candidates.remove(0).key,
-            false => Vec::new(),
+            self.candidates.remove(0).key
+        } else {
+            Vec::new()
         };
         kept.clear();
         kept.extend_from_slice(key);
@@ -214,7 +217,8 @@ mod tests {
         }
     }
 
-    /// Keys of which every third expires; key `n` was last used in second `n` and expires in the reverse order.
+    /// Keys of which every third expires; key `n` was last used in second `n` and expires in the
+    /// reverse order.
     fn filled(count: usize) -> Databases {
         let mut databases = Databases::new(16, KeyHasher::random());
         for number in 0..count {
@@ -281,7 +285,8 @@ mod tests {
         }
     }
 
-    /// Of `gone`, in order of eviction, the share of the first half that belonged to the half which should go first.
+    /// Of `gone`, in order of eviction, the share of the first half that belonged to the half which
+    /// should go first.
     fn precision(gone: &[usize], first: impl Fn(usize) -> bool) -> f64 {
         let half = gone.len() / 2;
         gone.iter()

@@ -1,19 +1,26 @@
-//! The cells of the geohash grid that may hold what lies around a place: the one of the place, and those of its eight neighbours that are needed.
+//! The cells of the geohash grid that may hold what lies around a place: the one of the place, and
+//! those of its eight neighbours that are needed.
 //!
 //! ```text
-//! north west | north | north east       a cell of `steps` halvings is a range of scores, so that its members stand together in the
-//! -----------+-------+-----------       sorted set. Steps are chosen so that a cell is at least as large as what is searched, by the same
-//! west       | here  | east             estimate as Redis's: near the poles, at the date line and with very large radiuses it leaves places
-//! -----------+-------+-----------       out, and answers are to be the same. The order of the cells is Redis's too: COUNT ANY takes what
-//! south west | south | south east       comes first.
+//! north west | north | north east
+//! -----------+-------+-----------
+//! west       | here  | east
+//! -----------+-------+-----------
+//! south west | south | south east
 //! ```
+//!
+//! A cell of `steps` halvings is a range of scores, so that its members stand together in the
+//! sorted set. Steps are chosen so that a cell is at least as large as what is searched, by Redis's
+//! own estimate: near the poles, at the date line and with very large radiuses it leaves members
+//! out, and answers are to be equal. The order of the cells is Redis's too: COUNT ANY takes what
+//! comes first.
 
 use std::f64::consts::PI;
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::geohash::{EARTH_RADIUS_M, LATITUDE_MAX, LONGITUDE_MAX, Place, spread};
+use crate::geohash::{Coordinates, EARTH_RADIUS_M, LATITUDE_MAX, LONGITUDE_MAX, spread};
 
 /// Halvings of each coordinate in a score.
 const STEPS_MAX: u32 = 26;
@@ -21,7 +28,8 @@ const STEPS_MAX: u32 = 26;
 /// Half the width of the map, in metres, as Redis estimates with.
 const MAP_HALF_M: f64 = 20_037_726.37;
 
-/// Where cells lie further apart in degrees than in metres: one step less is taken from here on, and another one.
+/// Where cells lie further apart in degrees than in metres: one step less is taken from here on,
+/// and another one.
 const HIGH_LATITUDES: [f64; 2] = [66.0, 80.0];
 
 /// What surrounds a place, in metres.
@@ -32,8 +40,9 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The distance of a place from the centre, if it lies within. The one opposite on the globe may be no number of metres away; it lies within.
-    pub fn distance_m(self, centre: Place, place: Place) -> Option<f64> {
+    /// The distance of a place from the centre, if it lies within. The one opposite on the globe
+    /// may be no number of metres away; it lies within.
+    pub fn distance_m(self, centre: Coordinates, place: Coordinates) -> Option<f64> {
         let is_beyond = |distance: f64, limit: f64| distance > limit;
         match self {
             Self::Circle { radius } => {
@@ -41,7 +50,7 @@ impl Shape {
                 (!is_beyond(distance, radius)).then_some(distance)
             }
             Self::Box { width, height } => {
-                let beside = Place {
+                let beside = Coordinates {
                     longitude: centre.longitude,
                     latitude: place.latitude,
                 };
@@ -84,15 +93,17 @@ struct Extent {
     north: f64,
 }
 
-/// The least and greatest degrees of a shape. (East and west are taken at the edge that is farther from the equator.)
-fn extent_of(shape: Shape, centre: Place) -> Extent {
+/// The least and greatest degrees of a shape. (East and west are taken at the edge that is farther
+/// from the equator.)
+fn extent_of(shape: Shape, centre: Coordinates) -> Extent {
     // To the last bit as C does it.
     let degrees = |radians: f64| radians / (PI / 180.0);
     let (half_width, half_height) = shape.halves();
     let up = degrees(half_height / EARTH_RADIUS_M);
-    let edge = match centre.latitude < 0.0 {
-        true => centre.latitude - up,
-        false => centre.latitude + up,
+    let edge = if centre.latitude < 0.0 {
+        centre.latitude - up
+    } else {
+        centre.latitude + up
     };
     let aside = degrees(half_width / EARTH_RADIUS_M / edge.to_radians().cos());
     Extent {
@@ -131,7 +142,7 @@ pub struct Cell {
 
 impl Cell {
     /// The cell of a place. On the very edge of the map it has a number one too high, as in Redis.
-    fn of(place: Place, steps: u32) -> Self {
+    fn of(place: Coordinates, steps: u32) -> Self {
         let part = |value: f64, max: f64| {
             let offset = (value + max) / (2.0 * max) * f64::from(1u32 << steps);
             offset as u32
@@ -143,7 +154,8 @@ impl Cell {
         }
     }
 
-    /// The cell so many columns to the east and rows to the north; the map goes round in both directions.
+    /// The cell so many columns to the east and rows to the north; the map goes round in both
+    /// directions.
     fn beside(self, east: i32, north: i32) -> Self {
         let mask = (1u32 << self.steps) - 1;
         let moved = |part: u32, by: i32| match by {
@@ -177,8 +189,9 @@ impl Cell {
     }
 }
 
-/// The cells to search for what lies within `shape` around `centre`, in the order in which to search them.
-pub fn cells_around(centre: Place, shape: Shape) -> SmallVec<[Cell; 9]> {
+/// The cells to search for what lies within `shape` around `centre`, in the order in which to
+/// search them.
+pub fn cells_around(centre: Coordinates, shape: Shape) -> SmallVec<[Cell; 9]> {
     let wanted = extent_of(shape, centre);
     let mut here = Cell::of(centre, estimate_steps(shape.reach(), centre.latitude));
     let reaches = |cell: Cell| {
@@ -256,19 +269,19 @@ mod tests {
             longitude in -120.0..120.0f64, latitude in -60.0..60.0f64,
             east in -1.0..1.0f64, north in -1.0..1.0f64, reach in 1.0..300_000.0f64,
         ) {
-            let centre = Place::new(longitude, latitude).expect("within range");
+            let centre = Coordinates::new(longitude, latitude).expect("within range");
             let degrees = reach / 111_000.0;
-            let place = Place::new(longitude + east * degrees, latitude + north * degrees).expect("within range");
+            let place = Coordinates::new(longitude + east * degrees, latitude + north * degrees).expect("within range");
             let shape = Shape::Circle { radius: reach };
             let hash = place.hash();
-            prop_assume!(shape.distance_m(centre, Place::of_hash(hash)).is_some());
+            prop_assume!(shape.distance_m(centre, Coordinates::of_hash(hash)).is_some());
             let cells = cells_around(centre, shape);
             prop_assert!(cells.iter().any(|cell| cell.scores().contains(&(hash as f64))));
         }
 
         #[test]
         fn a_cell_is_the_range_of_its_places(longitude in -180.0..180.0f64, latitude in -85.0..85.0f64, steps in 1u32..=26) {
-            let place = Place::new(longitude, latitude).expect("within range");
+            let place = Coordinates::new(longitude, latitude).expect("within range");
             let cell = Cell::of(place, steps);
             prop_assert!(cell.scores().contains(&(place.hash() as f64)));
             let (column, row) = parts_of(place.hash());

@@ -1,8 +1,9 @@
 //! Places on Earth as sorted set scores: 52-bit geohashes, as Redis has them.
 //!
-//! Longitude and latitude are halved 26 times each, and their bits interleaved: latitude in the even bits, longitude in the odd ones. The range of
-//! latitudes is that of web maps, so that cells are nearly square; the text form uses all latitudes, as geohash.org does.
-//! Distances are great circles on a sphere.
+//! Longitude and latitude are halved 26 times each, and their bits interleaved: latitude in the
+//! even bits, longitude in the odd ones. The range of latitudes is that of web maps, so that cells
+//! are nearly square; the text form uses all latitudes, as geohash.org does. Distances are great
+//! circles on a sphere.
 
 /// Bits of each coordinate.
 const STEPS: u32 = 26;
@@ -21,7 +22,7 @@ const TEXT_LEN: usize = 11;
 
 /// A place, in degrees.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Place {
+pub struct Coordinates {
     pub longitude: f64,
     pub latitude: f64,
 }
@@ -60,7 +61,7 @@ fn middle(part: u32, max: f64) -> f64 {
     ((low + high) / 2.0).clamp(-max, max)
 }
 
-impl Place {
+impl Coordinates {
     /// The place with these coordinates, if they are within the ranges.
     pub fn new(longitude: f64, latitude: f64) -> Option<Self> {
         let within = (-LONGITUDE_MAX..=LONGITUDE_MAX).contains(&longitude)
@@ -125,13 +126,13 @@ mod tests {
     #[test]
     fn known_places_have_known_hashes() {
         // The example of Redis's documentation.
-        let palermo = Place::new(13.361389, 38.115556).expect("a place");
-        let catania = Place::new(15.087269, 37.502669).expect("a place");
+        let palermo = Coordinates::new(13.361389, 38.115556).expect("a place");
+        let catania = Coordinates::new(15.087269, 37.502669).expect("a place");
         assert_eq!(palermo.hash(), 3479099956230698);
         assert_eq!(catania.hash(), 3479447370796909);
         let (palermo, catania) = (
-            Place::of_hash(palermo.hash()),
-            Place::of_hash(catania.hash()),
+            Coordinates::of_hash(palermo.hash()),
+            Coordinates::of_hash(catania.hash()),
         );
         assert_eq!(format!("{:.4}", palermo.distance_m(catania)), "166274.1516");
         assert_eq!(&palermo.text(), b"sqc8b49rny0");
@@ -141,18 +142,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_cell_holds_its_place(longitude in -180.0..180.0f64, latitude in -85.05..85.05f64) {
-            let place = Place::new(longitude, latitude).expect("within range");
+            let place = Coordinates::new(longitude, latitude).expect("within range");
             let hash = place.hash();
             prop_assert!(hash < 1 << 52);
-            let middle = Place::of_hash(hash);
+            let middle = Coordinates::of_hash(hash);
             prop_assert!(place.distance_m(middle) < 0.7);
             prop_assert_eq!(middle.hash(), hash);
         }
 
         #[test]
         fn any_bits_are_a_place(bits in any::<u64>()) {
-            let place = Place::of_hash(bits);
-            prop_assert!(Place::new(place.longitude, place.latitude).is_some());
+            let place = Coordinates::of_hash(bits);
+            prop_assert!(Coordinates::new(place.longitude, place.latitude).is_some());
         }
     }
 }

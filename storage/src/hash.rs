@@ -1,14 +1,18 @@
-//! Hashes: pairs of field and value, packed while they are few and short, else a table; fields may expire.
+//! Hashes: pairs of field and value, packed while they are few and short, else a table; fields may
+//! expire.
 //!
 //! ```text
 //! listpack     field value field value ...
-//! listpackex   field value deadline ...        deadline in Unix milliseconds, 0 for none; from the first HEXPIRE on. Soonest first, those
-//!                                              without one last: Redis relies on that order
+//! listpackex   field value deadline ...     from the first HEXPIRE on
 //! hashtable    a Keyspace: an entry for each field, with its value and deadline
 //! ```
 //!
-//! The table is the keyspace's own: segments split one at a time, the scan survives growing and shrinking, and expired fields are found without
-//! walking over the others. An expired field is no field to readers; it is still counted until it is removed, as in Redis.
+//! Deadlines are Unix milliseconds, 0 for none. A listpackex has the soonest first, and those
+//! without one last: Redis relies on that order.
+//!
+//! The table is the keyspace's own: segments split one at a time, the scan survives growing and
+//! shrinking, and expired fields are found without walking over the others. An expired field is no
+//! field to readers; it is still counted until it is removed, as in Redis.
 
 use crate::block_size::block_size;
 use crate::clock::UnixMillis;
@@ -44,7 +48,7 @@ pub enum FieldDeadline {
 }
 
 #[derive(Clone)]
-enum Form {
+enum Encoding {
     Packed(Listpack),
     /// With deadlines.
     PackedEx(Listpack),
@@ -53,7 +57,7 @@ enum Form {
 
 /// A map from fields to values.
 #[derive(Clone)]
-pub struct Hash(Form);
+pub struct Hash(Encoding);
 
 impl Default for Hash {
     fn default() -> Self {
@@ -132,12 +136,13 @@ fn of_entry(entry: &Entry) -> Field<'_> {
 impl Hash {
     /// No fields.
     pub const fn new() -> Self {
-        Self(Form::Packed(Listpack::new()))
+        Self(Encoding::Packed(Listpack::new()))
     }
 
-    /// Becomes a table where so many fields are about to be written that Redis makes it one, even should some be here already.
+    /// Becomes a table where so many fields are about to be written that Redis makes it one, even
+    /// should some be here already.
     pub fn expect(&mut self, fields: usize, limits: HashLimits) {
-        if fields > limits.entries && !matches!(self.0, Form::Table(_)) {
+        if fields > limits.entries && !matches!(self.0, Encoding::Table(_)) {
             self.become_table();
         }
     }
@@ -145,7 +150,7 @@ impl Hash {
     /// Elements that a field takes in a listpack.
     fn stride(&self) -> usize {
         match self.0 {
-            Form::PackedEx(_) => 3,
+            Encoding::PackedEx(_) => 3,
             _ => 2,
         }
     }
@@ -153,8 +158,8 @@ impl Hash {
     /// Fields, expired ones that are still here included.
     pub fn len(&self) -> usize {
         match &self.0 {
-            Form::Packed(pack) | Form::PackedEx(pack) => pack.len() / self.stride(),
-            Form::Table(table) => table.len(),
+            Encoding::Packed(pack) | Encoding::PackedEx(pack) => pack.len() / self.stride(),
+            Encoding::Table(table) => table.len(),
         }
     }
 
@@ -183,11 +188,11 @@ impl Hash {
     fn field(&self, name: &[u8]) -> Option<Field<'_>> {
         let stride = self.stride();
         match &self.0 {
-            Form::Packed(pack) | Form::PackedEx(pack) => {
+            Encoding::Packed(pack) | Encoding::PackedEx(pack) => {
                 let at = Self::find(pack, stride, name)?;
                 Some(Self::read(pack, stride, at))
             }
-            Form::Table(table) => table.get(name).map(of_entry),
+            Encoding::Table(table) => table.get(name).map(of_entry),
         }
     }
 
@@ -207,9 +212,9 @@ impl Hash {
     #[inline]
     pub fn may_expire(&self) -> bool {
         match &self.0 {
-            Form::Packed(_) => false,
-            Form::PackedEx(_) => true,
-            Form::Table(table) => table.volatile_len() > 0,
+            Encoding::Packed(_) => false,
+            Encoding::PackedEx(_) => true,
+            Encoding::Table(table) => table.volatile_len() > 0,
         }
     }
 
@@ -220,7 +225,8 @@ impl Hash {
             .map(|field| field.deadline)
     }
 
-    /// Writes a field. Returns whether there was none; an expired one counts as none, and its deadline is gone.
+    /// Writes a field. Returns whether there was none; an expired one counts as none, and its
+    /// deadline is gone.
     pub fn set(
         &mut self,
         name: &[u8],
@@ -229,7 +235,7 @@ impl Hash {
         limits: HashLimits,
         now: UnixMillis,
     ) -> bool {
-        if let Form::Packed(pack) | Form::PackedEx(pack) = &self.0 {
+        if let Encoding::Packed(pack) | Encoding::PackedEx(pack) = &self.0 {
             let longest = name.len().max(value.len());
             if longest > limits.value || !pack.has_room_for(name.len() + value.len(), 3) {
                 self.become_table();
@@ -237,7 +243,7 @@ impl Hash {
         }
         let stride = self.stride();
         match &mut self.0 {
-            Form::Packed(pack) | Form::PackedEx(pack) => {
+            Encoding::Packed(pack) | Encoding::PackedEx(pack) => {
                 let Some(at) = Self::find(pack, stride, name) else {
                     if pack.len() / stride >= limits.entries {
                         self.become_table();
@@ -262,7 +268,7 @@ impl Hash {
                 }
                 !was_live
             }
-            Form::Table(table) => {
+            Encoding::Table(table) => {
                 let hash = table.hash_of(name);
                 let Some(spot) = table.locate(hash, name) else {
                     table.insert_at(hash, Entry::string(name, value, None));
@@ -283,17 +289,18 @@ impl Hash {
 
     /// Whether asking for fields ahead is of use.
     pub fn is_worth_fetching(&self) -> bool {
-        matches!(&self.0, Form::Table(table) if table.is_worth_fetching())
+        matches!(&self.0, Encoding::Table(table) if table.is_worth_fetching())
     }
 
     /// Lets what a command needs that names these fields be on its way from memory.
     pub fn prefetch<'k>(&self, names: impl Iterator<Item = &'k [u8]>) {
-        if let Form::Table(table) = &self.0 {
+        if let Encoding::Table(table) = &self.0 {
             table.prefetch(names);
         }
     }
 
-    /// Removes a field. Returns whether it was there and live; an expired one stays for [`Self::remove_expired`].
+    /// Removes a field. Returns whether it was there and live; an expired one stays for
+    /// [`Self::remove_expired`].
     pub fn remove(&mut self, name: &[u8], now: UnixMillis) -> bool {
         self.remove_where(name, |field| field.is_live(now))
     }
@@ -311,7 +318,7 @@ impl Hash {
     fn remove_where(&mut self, name: &[u8], wanted: impl Fn(Field<'_>) -> bool) -> bool {
         let stride = self.stride();
         match &mut self.0 {
-            Form::Packed(pack) | Form::PackedEx(pack) => {
+            Encoding::Packed(pack) | Encoding::PackedEx(pack) => {
                 let found = Self::find(pack, stride, name);
                 let found = found.filter(|at| wanted(Self::read(pack, stride, *at)));
                 let mut next = found;
@@ -320,7 +327,7 @@ impl Hash {
                 }
                 found.is_some()
             }
-            Form::Table(table) => {
+            Encoding::Table(table) => {
                 let spot = table.locate(table.hash_of(name), name);
                 let spot = spot.filter(|spot| wanted(of_entry(table.at(*spot))));
                 spot.map(|spot| table.take_at(spot)).is_some()
@@ -330,7 +337,7 @@ impl Hash {
 
     /// Makes room for deadlines in a packed hash.
     pub fn expect_deadlines(&mut self) {
-        if let Form::Packed(pack) = &self.0 {
+        if let Encoding::Packed(pack) = &self.0 {
             let mut with_deadlines = Listpack::new();
             for (index, item) in pack.iter().enumerate() {
                 with_deadlines.push_back(item.text(&mut itoa::Buffer::new()));
@@ -338,7 +345,7 @@ impl Hash {
                     with_deadlines.push_back(b"0");
                 }
             }
-            self.0 = Form::PackedEx(with_deadlines);
+            self.0 = Encoding::PackedEx(with_deadlines);
         }
     }
 
@@ -348,31 +355,31 @@ impl Hash {
             self.expect_deadlines();
         }
         match &mut self.0 {
-            Form::Packed(pack) => Self::find(pack, 2, name).is_some(),
-            Form::PackedEx(pack) => {
+            Encoding::Packed(pack) => Self::find(pack, 2, name).is_some(),
+            Encoding::PackedEx(pack) => {
                 let found = Self::find(pack, 3, name);
                 if let Some(at) = found {
                     place(pack, at, deadline);
                 }
                 found.is_some()
             }
-            Form::Table(table) => table.set_deadline(name, deadline),
+            Encoding::Table(table) => table.set_deadline(name, deadline),
         }
     }
 
     /// When the next field may expire: no later than any does. `None` where none does.
     pub fn next_deadline(&self) -> Option<UnixMillis> {
         match &self.0 {
-            Form::Packed(_) => None,
-            Form::PackedEx(_) => self.fields().filter_map(|field| field.deadline).min(),
-            Form::Table(table) if table.volatile_len() == 0 => None,
-            Form::Table(table) => table.next_deadline(),
+            Encoding::Packed(_) => None,
+            Encoding::PackedEx(_) => self.fields().filter_map(|field| field.deadline).min(),
+            Encoding::Table(table) if table.volatile_len() == 0 => None,
+            Encoding::Table(table) => table.next_deadline(),
         }
     }
 
     /// Removes expired fields, at most `budget`, and shows each one's name. Returns how many.
     pub fn expire(&mut self, now: UnixMillis, budget: usize, mut show: impl FnMut(&[u8])) -> usize {
-        if let Form::Table(table) = &mut self.0 {
+        if let Encoding::Table(table) = &mut self.0 {
             return table
                 .expire_some(now, budget, |entry| show(entry.key()))
                 .removed;
@@ -400,13 +407,13 @@ impl Hash {
                 field.deadline,
             ));
         }
-        self.0 = Form::Table(table);
+        self.0 = Encoding::Table(table);
     }
 
     /// All fields, expired ones included.
     pub fn fields(&self) -> Box<dyn Iterator<Item = Field<'_>> + '_> {
         match &self.0 {
-            Form::Packed(pack) => {
+            Encoding::Packed(pack) => {
                 let mut items = pack.iter();
                 Box::new(std::iter::from_fn(move || {
                     Some(Field {
@@ -416,7 +423,7 @@ impl Hash {
                     })
                 }))
             }
-            Form::PackedEx(pack) => {
+            Encoding::PackedEx(pack) => {
                 let mut items = pack.iter();
                 Box::new(std::iter::from_fn(move || {
                     Some(Field {
@@ -426,7 +433,7 @@ impl Hash {
                     })
                 }))
             }
-            Form::Table(table) => Box::new(table.iter().map(of_entry)),
+            Encoding::Table(table) => Box::new(table.iter().map(of_entry)),
         }
     }
 
@@ -438,7 +445,7 @@ impl Hash {
     /// How many they are.
     pub fn live_len(&self, now: UnixMillis) -> usize {
         match &self.0 {
-            Form::Table(table) if table.volatile_len() == 0 => table.len(),
+            Encoding::Table(table) if table.volatile_len() == 0 => table.len(),
             _ => self.live(now).count(),
         }
     }
@@ -447,7 +454,7 @@ impl Hash {
     pub fn random(&self, random: &mut fastrand::Rng, now: UnixMillis) -> Option<Field<'_>> {
         /// Expired fields drawn in a row before looking at all.
         const TRIES: usize = 32;
-        if let Form::Table(table) = &self.0 {
+        if let Encoding::Table(table) = &self.0 {
             for _ in 0..TRIES {
                 let field = of_entry(table.random(random)?);
                 if field.is_live(now) {
@@ -462,7 +469,8 @@ impl Hash {
         }
     }
 
-    /// Shows about `count` fields from `from` on; returns where to go on, or `None` at the end. Packed forms are shown whole.
+    /// Shows about `count` fields from `from` on; returns where to go on, or `None` at the end.
+    /// Packed forms are shown whole.
     pub fn scan(
         &self,
         from: Position,
@@ -471,7 +479,7 @@ impl Hash {
         mut show: impl FnMut(Field<'_>),
     ) -> Option<Position> {
         match &self.0 {
-            Form::Table(table) => table.scan(from, count, |entry| {
+            Encoding::Table(table) => table.scan(from, count, |entry| {
                 let field = of_entry(entry);
                 if field.is_live(now) {
                     show(field);
@@ -487,7 +495,7 @@ impl Hash {
     /// The listpack of pairs, where it is one: a dump holds it as it is.
     pub fn as_listpack(&self) -> Option<&Listpack> {
         match &self.0 {
-            Form::Packed(pack) => Some(pack),
+            Encoding::Packed(pack) => Some(pack),
             _ => None,
         }
     }
@@ -495,7 +503,7 @@ impl Hash {
     /// The listpack of triples, soonest deadline first.
     pub fn as_listpack_ex(&self) -> Option<&Listpack> {
         match &self.0 {
-            Form::PackedEx(pack) => Some(pack),
+            Encoding::PackedEx(pack) => Some(pack),
             _ => None,
         }
     }
@@ -503,18 +511,18 @@ impl Hash {
     /// The hash of these pairs, as a dump holds it: an even number of elements.
     pub fn from_pack(pack: Listpack) -> Self {
         debug_assert!(pack.len().is_multiple_of(2));
-        Self(Form::Packed(pack))
+        Self(Encoding::Packed(pack))
     }
 
     /// The hash of these triples, in the order of their deadlines.
     pub fn from_pack_ex(pack: Listpack) -> Self {
         debug_assert!(pack.len().is_multiple_of(3));
-        Self(Form::PackedEx(pack))
+        Self(Encoding::PackedEx(pack))
     }
 
     /// Gives the hash its large form.
     pub fn make_table(&mut self) {
-        if !matches!(self.0, Form::Table(_)) {
+        if !matches!(self.0, Encoding::Table(_)) {
             self.become_table();
         }
     }
@@ -522,9 +530,9 @@ impl Hash {
     /// What OBJECT ENCODING answers.
     pub fn encoding(&self) -> &'static str {
         match &self.0 {
-            Form::Packed(_) => "listpack",
-            Form::PackedEx(_) => "listpackex",
-            Form::Table(_) => "hashtable",
+            Encoding::Packed(_) => "listpack",
+            Encoding::PackedEx(_) => "listpackex",
+            Encoding::Table(_) => "hashtable",
         }
     }
 
@@ -533,11 +541,11 @@ impl Hash {
         self.memory_bytes_by(SAMPLES)
     }
 
-    /// The same, as judged by so many elements.
+    /// Heap memory, in bytes; of a table as judged by `samples` of its fields.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match &self.0 {
-            Form::Packed(pack) | Form::PackedEx(pack) => pack.memory_bytes(),
-            Form::Table(table) => {
+            Encoding::Packed(pack) | Encoding::PackedEx(pack) => pack.memory_bytes(),
+            Encoding::Table(table) => {
                 block_size(size_of::<Keyspace>()) + table.memory_bytes_by(samples)
             }
         }
@@ -546,12 +554,11 @@ impl Hash {
     /// How many frees it takes to drop the hash, about.
     pub fn effort_to_free(&self) -> usize {
         match &self.0 {
-            Form::Packed(_) | Form::PackedEx(_) => 1,
-            Form::Table(table) => table.len(),
+            Encoding::Packed(_) | Encoding::PackedEx(_) => 1,
+            Encoding::Table(table) => table.len(),
         }
     }
 }
 
 #[cfg(test)]
-#[path = "hash_tests.rs"]
 mod tests;

@@ -4,8 +4,8 @@
 //! | width: u32 (2, 4 or 8 bytes) | count: u32 | integers, low byte first, ascending |
 //! ```
 //!
-//! The bytes are Redis's own intset, so a dump is a copy. Membership is a binary search; inserting moves what is behind. The count is bounded
-//! by `set-max-intset-entries`, which keeps that cheap.
+//! The bytes are Redis's own intset, so a dump is a copy. Membership is a binary search; inserting
+//! moves what is behind. The count is bounded by `set-max-intset-entries`, which keeps that cheap.
 
 use crate::thin_bytes::ThinBytes;
 
@@ -159,9 +159,10 @@ impl Intset {
 
     /// The set as dumps hold it.
     pub fn as_bytes(&self) -> &[u8] {
-        match self.is_empty() {
-            true => &[2, 0, 0, 0, 0, 0, 0, 0],
-            false => &self.bytes,
+        if self.is_empty() {
+            &[2, 0, 0, 0, 0, 0, 0, 0]
+        } else {
+            &self.bytes
         }
     }
 
@@ -195,30 +196,31 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
+            #![proptest_config(ProptestConfig::with_cases(128))]
 
-        #[test]
-        fn behaves_as_a_set(ops in proptest::collection::vec((any::<bool>(), prop_oneof![
-            -50i64..50, any::<i16>().prop_map(i64::from), any::<i32>().prop_map(i64::from), any::<i64>(),
-        ]), 0..200)) {
-            let (mut set, mut model) = (Intset::new(), BTreeSet::new());
-            for (insert, int) in ops {
-                match insert {
-                    true => prop_assert_eq!(set.insert(int), model.insert(int)),
-                    false => prop_assert_eq!(set.remove(int), model.remove(&int)),
-                }
-                prop_assert_eq!(set.contains(int), model.contains(&int));
-            }
-            prop_assert!(set.iter().eq(model.iter().copied()));
-            let copy = Intset::from_bytes(set.as_bytes()).expect("its own bytes");
-            prop_assert!(copy.iter().eq(model));
-        }
-
-        #[test]
-        fn untrusted_bytes_are_refused_or_sorted(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
-            if let Ok(set) = Intset::from_bytes(&bytes) {
-                prop_assert!(set.iter().is_sorted());
-            }
-        }
+            #[test]
+            fn behaves_as_a_set(ops in proptest::collection::vec((any::<bool>(), prop_oneof![
+                -50i64..50, any::<i16>().prop_map(i64::from), any::<i32>().prop_map(i64::from), any::<i64>(),
+            ]), 0..200)) {
+                let (mut set, mut model) = (Intset::new(), BTreeSet::new());
+                for (insert, int) in ops {
+                    if insert {
+    prop_assert_eq!(set.insert(int), model.insert(int))
+    } else {
+    prop_assert_eq!(set.remove(int), model.remove(&int))
     }
+                    prop_assert_eq!(set.contains(int), model.contains(&int));
+                }
+                prop_assert!(set.iter().eq(model.iter().copied()));
+                let copy = Intset::from_bytes(set.as_bytes()).expect("its own bytes");
+                prop_assert!(copy.iter().eq(model));
+            }
+
+            #[test]
+            fn untrusted_bytes_are_refused_or_sorted(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+                if let Ok(set) = Intset::from_bytes(&bytes) {
+                    prop_assert!(set.iter().is_sorted());
+                }
+            }
+        }
 }

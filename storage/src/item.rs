@@ -1,39 +1,12 @@
 //! One element as a packed collection stores it: an integer where its text is one, bytes otherwise.
 //!
-//! Redis keeps `"12"` as the integer 12 but `"012"`, `"+12"` and `"-0"` as text, since only the canonical text of an integer comes back
-//! from it unchanged. [`parse_int`] is that rule, in one place.
+//! Redis keeps `"12"` as the integer 12 but `"012"`, `"+12"` and `"-0"` as text, since only the
+//! canonical text of an integer comes back from it unchanged. [`parse_int`] is that rule, in one
+//! place.
 
 use std::fmt;
 
-/// The longest canonical text of an `i64`: `-9223372036854775808`.
-pub const INT_TEXT_MAX: usize = 20;
-
-/// The integer whose canonical text this is, if there is one.
-#[inline]
-pub fn parse_int(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match *text {
-        [b'-', ref digits @ ..] => (true, digits),
-        ref digits => (false, digits),
-    };
-    match *digits {
-        [b'0'] if !negative => return Some(0),
-        [b'1'..=b'9', ..] if text.len() <= INT_TEXT_MAX => {}
-        _ => return None,
-    }
-    let mut magnitude: u64 = 0;
-    for &byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(digit))?;
-    }
-    if negative {
-        0i64.checked_sub_unsigned(magnitude)
-    } else {
-        i64::try_from(magnitude).ok()
-    }
-}
+pub use protocol::number::parse_int;
 
 /// An element read from a collection. Two are equal when their texts are.
 #[derive(Clone, Copy)]

@@ -1,12 +1,19 @@
 //! The keys of one database on one shard.
 //!
-//! Up to a few thousand keys there is one [`Region`]; a larger keyspace has 256, chosen by the first bits of the hash, so that the largest piece
-//! ever copied is a directory of some kilobytes. Nothing is ever rehashed as a whole.
+//! Up to a few thousand keys there is one [`Directory`]; a larger keyspace has 256, chosen by the
+//! first bits of the hash, so that the largest piece ever copied is a directory of some kilobytes.
+//! Nothing is ever rehashed as a whole.
 //!
-//! SCAN's cursor is a position in the order of hashes, forty bits of it. That order does not change when segments split or merge, so a key that
-//! stays throughout is passed exactly once, whatever the table does meanwhile.
+//! SCAN's cursor is a position in the order of hashes, forty bits of it. That order does not change
+//! when segments split or merge, so a key that stays throughout is passed exactly once, whatever
+//! the table does meanwhile.
 //!
-//! Invariants: a key stands at most once, in the segment of its hash; `len` and `volatile` count what stands.
+//! Invariants: a key stands at most once, in the segment of its hash; `len` and `volatile` count
+//! what stands.
+
+mod sample;
+mod scan;
+mod sweep;
 
 use std::hash::BuildHasher;
 
@@ -15,38 +22,28 @@ use foldhash::quality::RandomState;
 use crate::block_size::block_size;
 use crate::clock::UnixMillis;
 use crate::cut::Cut;
+use crate::directory::{Directory, Slot};
 use crate::entry::Entry;
-use crate::region::{Place, Region};
 use crate::segment::Segment;
 
-/// Hash bits that choose the region of a large keyspace.
-const REGION_BITS: u8 = 8;
+pub use sample::Eligible;
+pub use scan::Position;
+pub use sweep::Expired;
 
-/// Directory bits at which the only region becomes 256: about 3,000 keys, moved at once.
-const SINGLE_REGION_DEPTH_MAX: u8 = 6;
+/// Hash bits that choose the directory in a large keyspace.
+const DIRECTORY_BITS: u8 = 8;
 
-/// Entries below which 256 regions become one again: with a few of them each, regions take more memory than entries.
+/// Depth at which the only directory becomes 256: about 3,000 keys, moved at once.
+const SINGLE_DEPTH_MAX: u8 = 6;
+
+/// Entries below which 256 directories become one again: with a few entries each, directories take
+/// more memory than entries.
 const REUNITED_LEN: usize = 512;
-
-/// Bits of a scan position.
-const POSITION_BITS: u32 = 40;
-
-/// Tries to find a segment that is not empty at random before looking at all in turn.
-const RANDOM_TRIES: usize = 128;
 
 /// Entries by which the memory of many is judged, unless the caller says how many.
 pub const SAMPLES: usize = 64;
 
-/// Segments that a sample is drawn from at random before looking at many in turn.
-const SAMPLE_TRIES: usize = 16;
-
-/// Segments that a search for something to sample looks at in turn.
-const SEGMENTS_PER_SEARCH_MAX: usize = 8192;
-
 const STANDS: &str = "a spot is good until the keyspace changes";
-
-/// Segments that one sweep for expired keys looks at.
-const SEGMENTS_PER_SWEEP_MAX: usize = 8192;
 
 /// The keyed hash of all keyspaces of a process: clients cannot aim at a segment.
 #[derive(Clone)]
@@ -64,36 +61,6 @@ impl KeyHasher {
     }
 }
 
-/// A place in the order of a scan: the first forty bits of a hash.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct Position(u64);
-
-impl Position {
-    /// The position that a cursor of a client's stands for, if there is one.
-    pub fn new(bits: u64) -> Option<Self> {
-        (bits < 1 << POSITION_BITS).then_some(Self(bits))
-    }
-
-    /// Forty bits.
-    pub fn bits(self) -> u64 {
-        self.0
-    }
-
-    pub(crate) fn of(hash: u64) -> Self {
-        Self(hash >> (64 - POSITION_BITS))
-    }
-
-    pub(crate) fn first_hash(self) -> u64 {
-        self.0 << (64 - POSITION_BITS)
-    }
-
-    /// The first position behind all that share its first `bits` bits, if there is one.
-    pub(crate) fn after(self, bits: u32) -> Option<Self> {
-        let width = POSITION_BITS - bits;
-        Self::new(((self.0 >> width) + 1) << width)
-    }
-}
-
 /// The hash of a key in one keyspace: whoever asks for a key twice computes it once.
 #[derive(Clone, Copy)]
 pub struct KeyHash(u64);
@@ -101,8 +68,8 @@ pub struct KeyHash(u64);
 /// Where an entry stands. Good until the keyspace changes.
 #[derive(Clone, Copy)]
 pub struct Spot {
-    region: usize,
-    place: Place,
+    directory: usize,
+    slot: Slot,
 }
 
 /// What a lookup found, and where.
@@ -113,38 +80,15 @@ pub enum Looked {
     Expired(Spot),
 }
 
-/// What a sweep for expired keys did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Expired {
-    pub removed: usize,
-    /// It stopped at a bound: there may be more.
-    pub more: bool,
-}
-
-/// Which entries a sample is of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Eligible {
-    All,
-    /// Those with a deadline.
-    Volatile,
-}
-
-impl Eligible {
-    /// Whether `entry` is one of them.
-    pub fn includes(self, entry: &Entry) -> bool {
-        self == Self::All || entry.deadline().is_some()
-    }
-}
-
 /// The keys of one database.
 pub struct Keyspace {
     /// None before the first key, then 1, then 256.
-    regions: Vec<Region>,
-    region_bits: u8,
+    directories: Vec<Directory>,
+    directory_bits: u8,
     len: usize,
     volatile: usize,
     /// Where the next sweep begins.
-    sweep_region: usize,
+    sweep_directory: usize,
     sweep_segment: usize,
     hasher: KeyHasher,
     /// A consistent copy that is being written.
@@ -155,11 +99,11 @@ impl Keyspace {
     /// No keys, no memory.
     pub fn new(hasher: KeyHasher) -> Self {
         Self {
-            regions: Vec::new(),
-            region_bits: 0,
+            directories: Vec::new(),
+            directory_bits: 0,
             len: 0,
             volatile: 0,
-            sweep_region: 0,
+            sweep_directory: 0,
             sweep_segment: 0,
             hasher,
             cut: None,
@@ -181,9 +125,9 @@ impl Keyspace {
     }
 
     #[inline]
-    fn region_of(&self, hash: u64) -> (usize, u64) {
-        let region = (hash >> 1 >> (63 - self.region_bits)) as usize;
-        (region, hash << self.region_bits)
+    fn directory_of(&self, hash: u64) -> (usize, u64) {
+        let directory = (hash >> 1 >> (63 - self.directory_bits)) as usize;
+        (directory, hash << self.directory_bits)
     }
 
     /// The hash of `key` here.
@@ -198,9 +142,9 @@ impl Keyspace {
         if self.len == 0 {
             return None;
         }
-        let (region, rest) = self.region_of(hash.0);
-        let place = self.regions[region].find(rest, hash.0, key)?;
-        Some(Spot { region, place })
+        let (directory, rest) = self.directory_of(hash.0);
+        let slot = self.directories[directory].find(rest, hash.0, key)?;
+        Some(Spot { directory, slot })
     }
 
     #[inline]
@@ -214,24 +158,24 @@ impl Keyspace {
     /// The entry at a spot.
     #[inline]
     pub fn at(&self, spot: Spot) -> &Entry {
-        let segment = &self.regions[spot.region].segments()[spot.place.segment];
-        segment.entry(spot.place.at).expect(STANDS)
+        let segment = &self.directories[spot.directory].segments()[spot.slot.segment];
+        segment.entry(spot.slot.at).expect(STANDS)
     }
 
     /// The entry at a spot, to change it.
     #[inline]
     pub fn at_mut(&mut self, spot: Spot) -> &mut Entry {
-        let segment = self.regions[spot.region].segment_mut(spot.place.segment);
-        segment.entry_mut(spot.place.at).expect(STANDS)
+        let segment = self.directories[spot.directory].segment_mut(spot.slot.segment);
+        segment.entry_mut(spot.slot.at).expect(STANDS)
     }
 
     /// The hash of `key`, and the segment where its entry stands if it is here.
     #[inline]
     pub(crate) fn segment_of(&self, key: &[u8]) -> (u64, &Segment) {
         let hash = self.hasher.hash(key);
-        let (region, rest) = self.region_of(hash);
-        let region = &self.regions[region];
-        (hash, &region.segments()[region.segment_of(rest)])
+        let (directory, rest) = self.directory_of(hash);
+        let directory = &self.directories[directory];
+        (hash, &directory.segments()[directory.segment_of(rest)])
     }
 
     /// The entry of `key`, expired or not.
@@ -272,35 +216,36 @@ impl Keyspace {
 
     /// Puts an entry whose key has this hash and is not here.
     pub fn insert_at(&mut self, hash: KeyHash, entry: Entry) -> Spot {
-        if self.regions.is_empty() {
-            self.regions.push(Region::new());
+        if self.directories.is_empty() {
+            self.directories.push(Directory::new());
         }
-        if self.region_bits == 0 && self.regions[0].depth() >= SINGLE_REGION_DEPTH_MAX {
-            self.rebuild(REGION_BITS);
+        if self.directory_bits == 0 && self.directories[0].depth() >= SINGLE_DEPTH_MAX {
+            self.rebuild(DIRECTORY_BITS);
         }
         debug_assert!(self.get(entry.key()).is_none(), "a key stands once");
         self.preserve(entry.key());
         self.len += 1;
         self.volatile += usize::from(entry.deadline().is_some());
-        let (region, rest) = self.region_of(hash.0);
-        let (hasher, bits) = (&self.hasher, self.region_bits);
-        let place = self.regions[region].insert(rest, hash.0, entry, |key| {
+        let (directory, rest) = self.directory_of(hash.0);
+        let (hasher, bits) = (&self.hasher, self.directory_bits);
+        let slot = self.directories[directory].insert(rest, hash.0, entry, |key| {
             let hash = hasher.hash(key);
             (hash << bits, hash)
         });
-        Spot { region, place }
+        Spot { directory, slot }
     }
 
-    /// Moves all entries to regions of their own, chosen by so many bits.
-    fn rebuild(&mut self, region_bits: u8) {
-        let old = std::mem::take(&mut self.regions);
-        // Keys change their places in memory here, not in the order of hashes, by which a walk goes.
+    /// Moves all entries to new directories, chosen by so many bits of the hash.
+    fn rebuild(&mut self, directory_bits: u8) {
+        let old = std::mem::take(&mut self.directories);
+        // Keys change their places in memory here, not in the order of hashes, by which a walk
+        // goes.
         let cut = self.cut.take();
-        self.regions = (0..1 << region_bits).map(|_| Region::new()).collect();
-        self.region_bits = region_bits;
-        (self.sweep_region, self.sweep_segment) = (0, 0);
+        self.directories = (0..1 << directory_bits).map(|_| Directory::new()).collect();
+        self.directory_bits = directory_bits;
+        (self.sweep_directory, self.sweep_segment) = (0, 0);
         let (len, volatile) = (self.len, self.volatile);
-        for mut segment in old.into_iter().flat_map(Region::into_segments) {
+        for mut segment in old.into_iter().flat_map(Directory::into_segments) {
             for entry in segment.take_entries() {
                 self.insert_new(entry);
             }
@@ -323,20 +268,21 @@ impl Keyspace {
     /// Takes the entry at a spot out.
     pub fn take_at(&mut self, spot: Spot) -> Entry {
         let entry = self.take_in_place(spot);
-        if self.region_bits > 0 && self.len < REUNITED_LEN {
+        if self.directory_bits > 0 && self.len < REUNITED_LEN {
             self.rebuild(0);
         }
         entry
     }
 
-    /// The same, and no region comes or goes.
+    /// Takes the entry at a spot out and leaves the number of directories as it is, for who walks
+    /// over them.
     fn take_in_place(&mut self, spot: Spot) -> Entry {
         if self.cut.is_some() {
             self.preserve_at(spot);
         }
-        let Spot { region, place } = spot;
-        let (hasher, bits) = (&self.hasher, self.region_bits);
-        let entry = self.regions[region].remove(place, |key| {
+        let Spot { directory, slot } = spot;
+        let (hasher, bits) = (&self.hasher, self.directory_bits);
+        let entry = self.directories[directory].remove(slot, |key| {
             let hash = hasher.hash(key);
             (hash << bits, hash)
         });
@@ -347,8 +293,8 @@ impl Keyspace {
 
     #[cold]
     fn preserve_at(&mut self, spot: Spot) {
-        let segment = &self.regions[spot.region].segments()[spot.place.segment];
-        if let (Some(cut), Some(entry)) = (&mut self.cut, segment.entry(spot.place.at)) {
+        let segment = &self.directories[spot.directory].segments()[spot.slot.segment];
+        if let (Some(cut), Some(entry)) = (&mut self.cut, segment.entry(spot.slot.at)) {
             let position = Position::of(self.hasher.hash(entry.key()));
             if position >= cut.next {
                 cut.preserve(entry.key(), Some(entry));
@@ -363,16 +309,16 @@ impl Keyspace {
 
     /// Changes when `key` expires. Returns whether the key is here.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<UnixMillis>) -> bool {
-        let Some(Spot { region, place }) = self.locate_key(key) else {
+        let Some(Spot { directory, slot }) = self.locate_key(key) else {
             return false;
         };
-        let region = &mut self.regions[region];
+        let directory = &mut self.directories[directory];
         if let Some(deadline) = deadline {
-            region.deadline_min = region.deadline_min.min(deadline.ms());
+            directory.deadline_min = directory.deadline_min.min(deadline.ms());
         }
-        let segment = region.segment_mut(place.segment);
+        let segment = directory.segment_mut(slot.segment);
         let before = segment.volatile();
-        segment.set_deadline(place.at, deadline);
+        segment.set_deadline(slot.at, deadline);
         self.volatile = self.volatile + segment.volatile() - before;
         true
     }
@@ -386,18 +332,20 @@ impl Keyspace {
     /// Gives up all entries, one by one.
     pub fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
         let all = self.clear();
-        all.regions
+        all.directories
             .into_iter()
-            .flat_map(Region::into_segments)
+            .flat_map(Directory::into_segments)
             .flat_map(|mut segment| segment.take_entries())
     }
 
-    /// Memory of all entries and of the table itself, in bytes: estimated from some of them where they are many.
+    /// Memory of all entries and of the table itself, in bytes: estimated from some of them where
+    /// they are many.
     pub fn memory_bytes(&self) -> usize {
         self.memory_bytes_by(SAMPLES)
     }
 
-    /// The same, as judged by so many entries. Exact where they are all.
+    /// Memory of all entries and of the table itself, in bytes, as judged by `samples` entries.
+    /// Exact where that is all of them.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
         let measured = self.len.min(samples.max(1));
         let sum: usize = self.iter().take(measured).map(Entry::memory_bytes).sum();
@@ -411,218 +359,34 @@ impl Keyspace {
     }
 
     fn tables_bytes(&self, exact: bool) -> usize {
-        let regions = self.regions.iter().map(|it| it.memory_bytes(exact));
-        regions.sum::<usize>() + block_size(self.regions.capacity() * size_of::<Region>())
+        let directories = self.directories.iter().map(|it| it.memory_bytes(exact));
+        directories.sum::<usize>()
+            + block_size(self.directories.capacity() * size_of::<Directory>())
     }
 
     /// When the next entry may expire: no later than any does.
     pub fn next_deadline(&self) -> Option<UnixMillis> {
-        let min = self.regions.iter().map(|it| it.deadline_min).min();
+        let min = self.directories.iter().map(|it| it.deadline_min).min();
         min.filter(|min| *min != u64::MAX).map(UnixMillis::new)
     }
 
     /// All entries, in the order of their segments.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.regions
+        self.directories
             .iter()
-            .flat_map(|region| region.segments().iter())
+            .flat_map(|directory| directory.segments().iter())
             .flat_map(|segment| {
                 segment.prefetch_all();
                 segment.entries()
             })
     }
-
-    /// Visits about `count` entries from `from` on, in the order of their hashes. Returns where to go on, or `None` at the end. Entries whose
-    /// positions are equal are visited together, so none is left out.
-    pub fn scan(
-        &self,
-        from: Position,
-        count: usize,
-        mut visit: impl FnMut(&Entry),
-    ) -> Option<Position> {
-        if self.regions.is_empty() {
-            return None;
-        }
-        let mut from = from;
-        let mut left = count.max(1);
-        let mut in_order: Vec<(Position, &Entry)> = Vec::new();
-        loop {
-            let segment = self.segment_at(from);
-            segment.prefetch_all();
-            let next = from.after(u32::from(self.region_bits) + u32::from(segment.depth));
-            if let Some(next) = next {
-                self.segment_at(next).prefetch_rows();
-            }
-            in_order.clear();
-            in_order.extend(
-                segment
-                    .entries()
-                    .map(|entry| (Position::of(self.hasher.hash(entry.key())), entry))
-                    .filter(|(position, _)| *position >= from),
-            );
-            in_order.sort_unstable_by_key(|(position, _)| *position);
-            let mut last = None;
-            for &(position, entry) in &in_order {
-                if left == 0 && last != Some(position) {
-                    return Some(position);
-                }
-                visit(entry);
-                left = left.saturating_sub(1);
-                last = Some(position);
-            }
-            // An empty segment counts too: looking at it was work.
-            if in_order.is_empty() {
-                left = left.saturating_sub(1);
-            }
-            from = next?;
-            if left == 0 {
-                return Some(from);
-            }
-        }
-    }
-
-    /// Where the entries at and behind a position stand.
-    fn segment_at(&self, position: Position) -> &Segment {
-        let (region, rest) = self.region_of(position.first_hash());
-        let region = &self.regions[region];
-        &region.segments()[region.segment_of(rest)]
-    }
-
-    /// Some entry; nearly every one is as likely as every other.
-    pub fn random(&self, random: &mut fastrand::Rng) -> Option<&Entry> {
-        Some(self.at(self.random_spot(random)?))
-    }
-
-    /// Where such an entry stands.
-    pub fn random_spot(&self, random: &mut fastrand::Rng) -> Option<Spot> {
-        if self.len == 0 {
-            return None;
-        }
-        for _ in 0..RANDOM_TRIES {
-            let (region, rest) = self.region_of(random.u64(..));
-            let segment = self.regions[region].segment_of(rest);
-            let len = self.regions[region].segments()[segment].len();
-            if len > 0 {
-                let at = random.usize(..len);
-                let place = Place { segment, at };
-                return Some(Spot { region, place });
-            }
-        }
-        self.locate_key(self.iter().next()?.key())
-    }
-
-    /// How many entries are `eligible`.
-    pub fn eligible_len(&self, eligible: Eligible) -> usize {
-        match eligible {
-            Eligible::All => self.len,
-            Eligible::Volatile => self.volatile,
-        }
-    }
-
-    /// Visits about `wanted` entries drawn at random, of those that are `eligible`; some may come twice. Where hardly any are it may find none in
-    /// its bounds, though there is one: the next call looks elsewhere.
-    pub fn sample(
-        &self,
-        eligible: Eligible,
-        wanted: usize,
-        random: &mut fastrand::Rng,
-        mut visit: impl FnMut(&Entry),
-    ) {
-        let mut left = wanted.min(self.eligible_len(eligible));
-        if left == 0 {
-            return;
-        }
-        let all = left;
-        for _ in 0..SAMPLE_TRIES {
-            let (region, rest) = self.region_of(random.u64(..));
-            let region = &self.regions[region];
-            let segment = &region.segments()[region.segment_of(rest)];
-            left -= segment.sample(eligible, left, random, &mut visit);
-            if left == 0 {
-                return;
-            }
-        }
-        if left < all {
-            return;
-        }
-        let mut looks = SEGMENTS_PER_SEARCH_MAX;
-        let first = random.usize(..self.regions.len());
-        for region in (first..self.regions.len()).chain(0..first) {
-            let region = &self.regions[region];
-            if eligible == Eligible::Volatile && region.deadline_min == u64::MAX {
-                continue;
-            }
-            let segments = region.segments();
-            let first = random.usize(..segments.len());
-            for segment in (first..segments.len()).chain(0..first) {
-                left -= segments[segment].sample(eligible, left, random, &mut visit);
-                looks -= 1;
-                if left == 0 || looks == 0 {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Removes expired entries, at most `budget`, and hands each to `removed`. Looks only where some key may be due, and at a bounded number of
-    /// segments; the next call goes on where this one stopped.
-    pub fn expire_some(
-        &mut self,
-        now: UnixMillis,
-        budget: usize,
-        mut removed: impl FnMut(Entry),
-    ) -> Expired {
-        let mut expired = Expired::default();
-        if self.volatile == 0 {
-            return expired;
-        }
-        let mut looks = SEGMENTS_PER_SWEEP_MAX;
-        for _ in 0..=self.regions.len() {
-            self.sweep_region %= self.regions.len();
-            let region = self.sweep_region;
-            if self.regions[region].deadline_min < now.ms() {
-                while self.sweep_segment < self.regions[region].segments().len() {
-                    let segment = self.sweep_segment;
-                    if looks == 0 {
-                        expired.more = true;
-                        return expired;
-                    }
-                    looks -= 1;
-                    if self.regions[region].segments()[segment].may_be_due(now)
-                        && let Some(at) =
-                            self.regions[region].segment_mut(segment).find_expired(now)
-                    {
-                        if expired.removed == budget {
-                            expired.more = true;
-                            return expired;
-                        }
-                        // The same segment again: the removal may have put another in its place.
-                        let place = Place { segment, at };
-                        removed(self.take_in_place(Spot { region, place }));
-                        expired.removed += 1;
-                        continue;
-                    }
-                    self.sweep_segment += 1;
-                }
-                let min = self.regions[region]
-                    .segments()
-                    .iter()
-                    .map(|segment| segment.deadline_min())
-                    .min();
-                self.regions[region].deadline_min = min.unwrap_or(u64::MAX);
-            }
-            self.sweep_region += 1;
-            self.sweep_segment = 0;
-        }
-        expired
-    }
 }
 
 impl Clone for Keyspace {
-    /// The same hasher puts the same keys into the same places: nothing is looked up.
+    /// A copy with the same hasher, in which every key has its place already: nothing is looked up.
     fn clone(&self) -> Self {
         Self {
-            regions: self.regions.clone(),
+            directories: self.directories.clone(),
             hasher: self.hasher.clone(),
             cut: None,
             ..*self
@@ -631,5 +395,4 @@ impl Clone for Keyspace {
 }
 
 #[cfg(test)]
-#[path = "keyspace_tests.rs"]
 mod tests;

@@ -1,9 +1,11 @@
 //! One shard's data: synchronous, single-threaded, without I/O.
 //!
-//! Bottom up: an [`entry`] is a key with its value in one heap block; a `segment` holds some dozens of entries whose hashes begin alike;
-//! a `region` finds the segment of a hash; [`prefetch`] warms several at once; a [`keyspace`] is a database of such regions; [`databases`] are a shard's numbered databases.
-//! [`eviction`] chooses what goes when memory is short.
-//! Values that are not strings are registered in [`value`]; the small ones are a [`listpack`] over [`thin_bytes`]. Time comes in as an argument ([`clock`]).
+//! Bottom up: an [`entry`] is a key with its value in one heap block; a `segment` holds some dozens
+//! of entries whose hashes begin alike; a `directory` finds the segment of a hash; [`prefetch`]
+//! warms several at once; a [`keyspace`] is a database over such directories; [`databases`] are a
+//! shard's numbered databases. [`eviction`] chooses what goes when memory is short. Values that are
+//! not strings are registered in [`value`]; the small ones are a [`listpack`] over [`thin_bytes`].
+//! Time comes in as an argument ([`clock`]).
 
 pub mod access;
 pub mod aof;
@@ -12,6 +14,7 @@ pub mod block_size;
 pub mod clock;
 pub mod cut;
 pub mod databases;
+mod directory;
 pub mod entry;
 pub mod eviction;
 pub mod geo_cells;
@@ -23,16 +26,9 @@ pub mod item;
 pub mod keyspace;
 pub mod list;
 pub mod listpack;
-mod listpack_entry;
-mod member_bucket;
-mod member_table;
 pub mod prefetch;
-mod quicklist;
-mod rank_leaf;
-mod rank_tree;
-mod ranked;
 pub mod rdb;
-mod region;
+pub mod read_at;
 mod segment;
 pub mod set;
 mod slabs;

@@ -1,19 +1,23 @@
 //! The list type: a [`Listpack`] while it is small, a [`Quicklist`] from then on.
 //!
-//! When one becomes the other is Redis's rule, since OBJECT ENCODING shows it: a list leaves the packed form when the elements about to
-//! be added would take it over the limit of one node, and comes back when it is down to one node of at most half that limit, so that a
-//! list at the border does not change form with every push and pop.
+//! When one becomes the other is Redis's rule, since OBJECT ENCODING shows it: a list leaves the
+//! packed form when the elements about to be added would take it over the limit of one node, and
+//! comes back when it is down to one node of at most half that limit, so that a list at the border
+//! does not change form with every push and pop.
+
+mod quicklist;
 
 use std::ops::Range;
 
 use crate::item::Item;
 pub use crate::listpack::End;
 use crate::listpack::Listpack;
-pub use crate::quicklist::Elements;
-use crate::quicklist::Quicklist;
+pub use quicklist::Elements;
+use quicklist::Quicklist;
 
-/// Redis's rule weighs the bare text of what one command adds, so that a million empty elements are nothing to it; pushing them in front
-/// of one pack would move a megabyte each. Beyond this, well over what any setting allows of elements that have some text, they are weighed.
+/// Redis's rule weighs the bare text of what one command adds, so that a million empty elements are
+/// nothing to it; pushing them in front of one pack would move a megabyte each. Beyond this, well
+/// over what any setting allows of elements that have some text, they are weighed.
 const PACKED_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of an entry besides its text, at the least.
 const ENTRY_OVERHEAD_MIN: usize = 2;
@@ -28,12 +32,14 @@ pub enum ListLimits {
 }
 
 impl ListLimits {
-    /// The bytes of a node whose elements are counted, so that the setting cannot ask for megabytes to be moved at each change.
+    /// The bytes of a node whose elements are counted, so that the setting cannot ask for megabytes
+    /// to be moved at each change.
     pub const COUNTED_BYTES_MAX: usize = 8192;
     /// The most elements that can be asked for.
     const COUNT_MAX: usize = 32_767;
 
-    /// What the setting's value means: -1 to -5 are 4 to 64 KiB, a positive number is a count. What lies beyond is brought into range.
+    /// What the setting's value means: -1 to -5 are 4 to 64 KiB, a positive number is a count. What
+    /// lies beyond is brought into range.
     pub const fn from_setting(value: i64) -> Self {
         match value {
             ..=-5 => Self::Bytes(65_536),
@@ -78,7 +84,7 @@ impl Default for ListLimits {
 }
 
 #[derive(Clone)]
-enum Form {
+enum Encoding {
     Packed(Listpack),
     Quick(Box<Quicklist>),
 }
@@ -86,7 +92,7 @@ enum Form {
 /// A list of byte strings.
 #[derive(Clone)]
 pub struct List {
-    form: Form,
+    encoding: Encoding,
 }
 
 impl Default for List {
@@ -96,21 +102,23 @@ impl Default for List {
 }
 
 impl List {
-    /// The largest element, in bytes: Redis's own limit for a string. Who takes elements from clients refuses larger ones.
+    /// The largest element, in bytes: Redis's own limit for a string. Who takes elements from
+    /// clients refuses larger ones.
     pub const ELEMENT_BYTES_MAX: usize = 512 << 20;
 
     pub const fn new() -> Self {
         Self {
-            form: Form::Packed(Listpack::new()),
+            encoding: Encoding::Packed(Listpack::new()),
         }
     }
 
-    /// The list of these packs' elements, as an RDB file holds them; in the packed form where the limits let it.
+    /// The list of these packs' elements, as an RDB file holds them; in the packed form where the
+    /// limits let it.
     pub fn from_packs(packs: impl IntoIterator<Item = Listpack>, limits: ListLimits) -> Self {
         let mut quick = Quicklist::default();
         packs.into_iter().for_each(|pack| quick.push_pack(pack));
         let mut list = Self {
-            form: Form::Quick(Box::new(quick)),
+            encoding: Encoding::Quick(Box::new(quick)),
         };
         list.pack_if(|pack| !limits.exceeded(pack.byte_len(), pack.len()));
         list
@@ -118,18 +126,18 @@ impl List {
 
     /// The packs that hold the elements, in order: one where the list is packed.
     pub fn packs(&self) -> impl Iterator<Item = &Listpack> {
-        let (packed, quick) = match &self.form {
-            Form::Packed(pack) => (Some(pack), None),
-            Form::Quick(quick) => (None, Some(quick)),
+        let (packed, quick) = match &self.encoding {
+            Encoding::Packed(pack) => (Some(pack), None),
+            Encoding::Quick(quick) => (None, Some(quick)),
         };
         let nodes = quick.into_iter().flat_map(|quick| quick.packs());
         packed.into_iter().chain(nodes)
     }
 
     pub fn len(&self) -> usize {
-        match &self.form {
-            Form::Packed(pack) => pack.len(),
-            Form::Quick(quick) => quick.len(),
+        match &self.encoding {
+            Encoding::Packed(pack) => pack.len(),
+            Encoding::Quick(quick) => quick.len(),
         }
     }
 
@@ -139,30 +147,30 @@ impl List {
 
     /// Whether one pack holds all of it.
     pub fn is_packed(&self) -> bool {
-        matches!(self.form, Form::Packed(_))
+        matches!(self.encoding, Encoding::Packed(_))
     }
 
     /// What OBJECT ENCODING answers.
     pub fn encoding(&self) -> &'static str {
-        match self.form {
-            Form::Packed(_) => "listpack",
-            Form::Quick(_) => "quicklist",
+        match self.encoding {
+            Encoding::Packed(_) => "listpack",
+            Encoding::Quick(_) => "quicklist",
         }
     }
 
     /// Heap memory, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        match &self.form {
-            Form::Packed(pack) => pack.memory_bytes(),
-            Form::Quick(quick) => quick.memory_bytes(),
+        match &self.encoding {
+            Encoding::Packed(pack) => pack.memory_bytes(),
+            Encoding::Quick(quick) => quick.memory_bytes(),
         }
     }
 
     /// How many frees it takes to drop the list, about.
     pub fn effort_to_free(&self) -> usize {
-        match &self.form {
-            Form::Packed(_) => 1,
-            Form::Quick(quick) => quick.node_count(),
+        match &self.encoding {
+            Encoding::Packed(_) => 1,
+            Encoding::Quick(quick) => quick.node_count(),
         }
     }
 
@@ -170,7 +178,7 @@ impl List {
         self.push_all(end, std::iter::once(element), limits);
     }
 
-    /// Pushes one after the other. Their sum decides the form, as one LPUSH of them does.
+    /// Pushes one after the other. Their sum decides the encoding, as one LPUSH of them does.
     pub fn push_all<'a>(
         &mut self,
         end: End,
@@ -180,7 +188,8 @@ impl List {
         self.push_items(end, elements.map(Item::Bytes), limits);
     }
 
-    /// The same with elements of another collection.
+    /// Pushes elements of another collection, one after the other. Their sum decides the encoding,
+    /// as in [`List::push_all`].
     pub fn push_items<'a>(
         &mut self,
         end: End,
@@ -198,10 +207,10 @@ impl List {
         let mut digits = itoa::Buffer::new();
         for element in elements {
             let element = element.text(&mut digits);
-            match (&mut self.form, end) {
-                (Form::Packed(pack), End::Front) => pack.push_front(element),
-                (Form::Packed(pack), End::Back) => pack.push_back(element),
-                (Form::Quick(quick), _) => quick.push(end, element, limits),
+            match (&mut self.encoding, end) {
+                (Encoding::Packed(pack), End::Front) => pack.push_front(element),
+                (Encoding::Packed(pack), End::Back) => pack.push_back(element),
+                (Encoding::Quick(quick), _) => quick.push(end, element, limits),
             }
         }
     }
@@ -217,18 +226,18 @@ impl List {
         limits: ListLimits,
         read: impl FnOnce(Item<'_>) -> T,
     ) -> Option<T> {
-        let result = match &mut self.form {
-            Form::Packed(pack) => pack.pop_with(end, read),
-            Form::Quick(quick) => quick.pop_with(end, read),
+        let result = match &mut self.encoding {
+            Encoding::Packed(pack) => pack.pop_with(end, read),
+            Encoding::Quick(quick) => quick.pop_with(end, read),
         };
         self.shrink(limits);
         result
     }
 
     pub fn get(&self, index: usize) -> Option<Item<'_>> {
-        match &self.form {
-            Form::Packed(pack) => pack.seek(index).map(|cursor| pack.get(cursor)),
-            Form::Quick(quick) => quick.get(index),
+        match &self.encoding {
+            Encoding::Packed(pack) => pack.seek(index).map(|cursor| pack.get(cursor)),
+            Encoding::Quick(quick) => quick.get(index),
         }
     }
 
@@ -238,15 +247,15 @@ impl List {
             return false;
         }
         self.make_room(element.len(), 1, limits);
-        let found = match &mut self.form {
-            Form::Packed(pack) => match pack.seek(index) {
+        let found = match &mut self.encoding {
+            Encoding::Packed(pack) => match pack.seek(index) {
                 Some(cursor) => {
                     pack.replace(cursor, element);
                     true
                 }
                 None => false,
             },
-            Form::Quick(quick) => quick.set(index, element, limits),
+            Encoding::Quick(quick) => quick.set(index, element, limits),
         };
         self.shrink(limits);
         found
@@ -261,14 +270,14 @@ impl List {
     /// Puts an element before the one at `index`; at the back if there is none.
     pub fn insert(&mut self, index: usize, element: &[u8], limits: ListLimits) {
         self.make_room(element.len(), 1, limits);
-        match &mut self.form {
-            Form::Packed(pack) => match pack.seek(index) {
+        match &mut self.encoding {
+            Encoding::Packed(pack) => match pack.seek(index) {
                 Some(cursor) => {
                     pack.insert_before(cursor, element);
                 }
                 None => pack.push_back(element),
             },
-            Form::Quick(quick) => quick.insert(index, element, limits),
+            Encoding::Quick(quick) => quick.insert(index, element, limits),
         }
     }
 
@@ -280,9 +289,9 @@ impl List {
         max: usize,
         limits: ListLimits,
     ) -> usize {
-        let removed = match &mut self.form {
-            Form::Packed(pack) => pack.remove_equal(needle, end, max),
-            Form::Quick(quick) => quick.remove_equal(needle, end, max),
+        let removed = match &mut self.encoding {
+            Encoding::Packed(pack) => pack.remove_equal(needle, end, max),
+            Encoding::Quick(quick) => quick.remove_equal(needle, end, max),
         };
         self.shrink(limits);
         removed
@@ -290,9 +299,9 @@ impl List {
 
     /// Removes the elements of these indexes that there are.
     pub fn remove_range(&mut self, range: Range<usize>, limits: ListLimits) {
-        match &mut self.form {
-            Form::Packed(pack) => pack.remove_range(range.start, range.len()),
-            Form::Quick(quick) => quick.remove_range(range.start, range.len()),
+        match &mut self.encoding {
+            Encoding::Packed(pack) => pack.remove_range(range.start, range.len()),
+            Encoding::Quick(quick) => quick.remove_range(range.start, range.len()),
         }
         self.shrink(limits);
     }
@@ -309,11 +318,12 @@ impl List {
         self.iter_from(0, End::Front)
     }
 
-    /// The element at `index` and those that follow it coming from that end; none where there is no such index.
+    /// The element at `index` and those that follow it coming from that end; none where there is no
+    /// such index.
     pub fn iter_from(&self, index: usize, from: End) -> Elements<'_> {
-        match &self.form {
-            Form::Quick(quick) => quick.iter_from(index, from),
-            Form::Packed(pack) => {
+        match &self.encoding {
+            Encoding::Quick(quick) => quick.iter_from(index, from),
+            Encoding::Packed(pack) => {
                 let range = match from {
                     _ if index >= pack.len() => 0..0,
                     End::Front => index..pack.len(),
@@ -326,7 +336,7 @@ impl List {
 
     /// Leaves the packed form if elements of so many bytes and number would take it over the limit.
     fn make_room(&mut self, bytes: usize, count: usize, limits: ListLimits) {
-        if let Form::Packed(pack) = &mut self.form {
+        if let Encoding::Packed(pack) = &mut self.encoding {
             let bytes = pack.byte_len().saturating_add(bytes);
             let encoded = count
                 .saturating_mul(ENTRY_OVERHEAD_MIN)
@@ -336,7 +346,7 @@ impl List {
             }
             let mut quick = Box::<Quicklist>::default();
             quick.push_pack(std::mem::take(pack));
-            self.form = Form::Quick(quick);
+            self.encoding = Encoding::Quick(quick);
         }
     }
 
@@ -346,14 +356,14 @@ impl List {
     }
 
     fn pack_if(&mut self, allowed: impl FnOnce(&Listpack) -> bool) {
-        let Form::Quick(quick) = &mut self.form else {
+        let Encoding::Quick(quick) = &mut self.encoding else {
             return;
         };
         let small = quick.is_empty()
             || quick.node_count() == 1 && quick.packs().next().is_some_and(allowed);
         if small {
             let pack = std::mem::take(&mut **quick).into_pack();
-            self.form = Form::Packed(pack.unwrap_or_default());
+            self.encoding = Encoding::Packed(pack.unwrap_or_default());
         }
     }
 }
@@ -361,5 +371,4 @@ impl List {
 const _: () = assert!(size_of::<List>() <= 16);
 
 #[cfg(test)]
-#[path = "list_tests.rs"]
 mod tests;

@@ -1,11 +1,13 @@
-//! A sequence of short elements in one allocation: what a small list, hash, set or sorted set is made of, and a node of a long list.
+//! A sequence of short elements in one allocation: what a small list, hash, set or sorted set is
+//! made of, and a node of a long list.
 //!
-//! The bytes are those of Redis's own listpack, so that an RDB file or a DUMP takes them as they stand:
+//! The bytes are those of Redis's own listpack, so that an RDB file or a DUMP takes them as they
+//! stand:
 //!
 //! ```text
-//! | total: u32 | count: u16 | entry ... | 0xFF |          numbers are little-endian; total counts every byte shown
-//!
-//! entry = | head | payload | back |                       back: bytes of head and payload, legible from its right end
+//! | total: u32 | count: u16 | entry ... | 0xFF |      numbers are little-endian
+//!                                                     total: every byte shown
+//! entry = | head | payload | back |
 //!
 //! head                        payload         element
 //! 0vvvvvvv                    -               integer 0..=127
@@ -15,42 +17,46 @@
 //! 11110000 l: u32             l bytes         longer text
 //! 11110001 .. 11110100        i16 i24 i32 i64 integer
 //!
-//! back = | 0ggggggg | 1ggggggg | ...                      groups of seven bits, the highest first; 1 to 5 bytes
+//! back = | 0ggggggg | 1ggggggg | ...        bytes of head and payload, to be read from the right end:
+//!                                           groups of seven bits, the highest first; 1 to 5 bytes
 //! ```
 //!
-//! Behind the terminator stands slack up to the block's length, since the allocator rounds to size classes anyway; where the count
-//! does not fit its 16 bits (they then hold 0xFFFF) the slack begins with it as a u32, so that the length never takes a walk. A larger pack that
-//! is pushed to or popped from at its front may have slack there too: the block then begins with how much, and moving an end costs nothing.
+//! Behind the terminator stands slack up to the block's length, since the allocator rounds to size
+//! classes anyway; where the count does not fit its 16 bits (they then hold 0xFFFF) the slack
+//! begins with it as a u32, so that the length never takes a walk. A larger pack that is pushed to
+//! or popped from at its front may have slack there too: the block then begins with how much, and
+//! moving an end costs nothing.
 //!
 //! ```text
 //! | gap: u32, its top bit set | ... | total | count | entry ... | 0xFF | slack
 //! ```
 //!
-//! Invariants: the empty pack has no block. Any other is well formed, every element stands in its one shortest encoding, and an
-//! integer's canonical text is always stored as an integer. Equal elements have thus equal bytes, which is what makes [`Listpack::find`]
-//! a comparison of bytes; one entry's are made and read in `listpack_entry`. [`Listpack::from_bytes`] is the only way in for foreign bytes and re-encodes what is not so.
+//! Invariants: the empty pack has no block. Any other is well formed, every element stands in its
+//! one shortest encoding, and an integer's canonical text is always stored as an integer. Equal
+//! elements have thus equal bytes, which is what makes [`Listpack::find`] a comparison of bytes;
+//! one entry's are made and read in `listpack_entry`. [`Listpack::from_bytes`] is the only way in
+//! for foreign bytes and re-encodes what is not so.
+
+mod block;
+mod entry;
+mod iter;
 
 use std::fmt;
-use std::iter::FusedIterator;
 use std::ops::Range;
 
 use crate::item::Item;
-use crate::listpack_entry::{
+use crate::thin_bytes::ThinBytes;
+use entry::{
     BACK_MAX, END, Encoded, HEAD_MAX, HEADER, array, check_entry, decode, entry_after,
     entry_before, is_shortest,
 };
-use crate::thin_bytes::ThinBytes;
+
+pub use iter::Iter;
 
 /// What the header's count says when it is too large for sixteen bits.
 const COUNT_ELSEWHERE: u16 = u16::MAX;
 /// Bytes of the count that then stands behind the terminator.
 const WIDE_COUNT: usize = size_of::<u32>();
-/// Marks the number of bytes in front of the pack, where the total would be: no pack is so large.
-const GAP: u32 = 1 << 31;
-/// Bytes of that number: no gap is smaller.
-const GAP_MIN: usize = size_of::<u32>();
-/// Bytes of entries that are moved rather than having a gap beside them.
-const MOVED_MAX: usize = 128;
 /// The empty pack, as [`Listpack::as_bytes`] shows it.
 const EMPTY: [u8; Listpack::FRAME] = [7, 0, 0, 0, 0, 0, END];
 /// A packed sequence. See the module for its shape.
@@ -59,7 +65,8 @@ pub struct Listpack {
     bytes: ThinBytes,
 }
 
-/// The place of an element: bytes from the pack's first. Good until the pack changes, but for what the changing call returns.
+/// The place of an element: bytes from the pack's first. Good until the pack changes, but for what
+/// the changing call returns.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Cursor(u32);
 
@@ -105,7 +112,8 @@ impl fmt::Display for Malformed {
 impl std::error::Error for Malformed {}
 
 impl Listpack {
-    /// The largest pack, in bytes: 1 GiB, as in Redis. Growing one beyond it panics, so a caller that may asks [`Self::has_room_for`].
+    /// The largest pack, in bytes: 1 GiB, as in Redis. Growing one beyond it panics, so a caller
+    /// that may asks [`Self::has_room_for`].
     pub const BYTES_MAX: usize = 1 << 30;
     /// Bytes of a pack that are no entry's.
     pub const FRAME: usize = HEADER + 1;
@@ -253,16 +261,6 @@ impl Listpack {
         Some(result)
     }
 
-    /// Removes the last element.
-    pub fn pop_back(&mut self) -> Option<Vec<u8>> {
-        self.pop_with(End::Back, |item| item.to_vec())
-    }
-
-    /// Removes the first element.
-    pub fn pop_front(&mut self) -> Option<Vec<u8>> {
-        self.pop_with(End::Front, |item| item.to_vec())
-    }
-
     /// The new element's place; the one at `cursor` comes after it.
     pub fn insert_before(&mut self, cursor: Cursor, element: &[u8]) -> Cursor {
         self.insert_at(cursor.at(), element);
@@ -302,8 +300,8 @@ impl Listpack {
         self.splice(range, &[], len - (stop - index));
     }
 
-    /// The first place, from `from` on, that holds `needle`, where `skip` elements are passed over after each that is compared
-    /// (1 finds a field among fields and values).
+    /// The first place, from `from` on, that holds `needle`, where `skip` elements are passed over
+    /// after each that is compared (1 finds a field among fields and values).
     pub fn find(&self, needle: &[u8], from: Cursor, skip: usize) -> Option<Cursor> {
         let needle = Encoded::new(needle);
         let (head, payload) = (needle.head.as_slice(), needle.payload);
@@ -391,7 +389,8 @@ impl Listpack {
     /// The pack that foreign bytes in Redis's format stand for.
     ///
     /// # Errors
-    /// [`Malformed`] unless every entry, back-length and the header agree. Entries in a longer encoding than need be are accepted.
+    /// [`Malformed`] unless every entry, back-length and the header agree. Entries in a longer
+    /// encoding than need be are accepted.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let end = bytes.len().wrapping_sub(1);
         if bytes.len() < EMPTY.len()
@@ -429,136 +428,6 @@ impl Listpack {
         }
         Ok(pack)
     }
-
-    /// Bytes in front of the pack.
-    #[inline]
-    fn start(&self) -> usize {
-        match u32::from_le_bytes(array(&self.bytes, 0)) {
-            gap if gap & GAP != 0 => (gap & !GAP) as usize,
-            _ => 0,
-        }
-    }
-
-    #[inline]
-    fn total_at(&self, start: usize) -> usize {
-        u32::from_le_bytes(array(&self.bytes, start)) as usize
-    }
-
-    /// Where the terminator stands.
-    #[inline]
-    fn end(&self) -> usize {
-        match self.bytes.is_empty() {
-            true => HEADER,
-            false => self.total_at(self.start()) - 1,
-        }
-    }
-
-    /// Where the element at `index` of `len` stands; the terminator's place for `len` itself.
-    fn offset(&self, index: usize, len: usize) -> usize {
-        debug_assert!(index <= len);
-        let bytes = self.as_bytes();
-        if index <= len / 2 {
-            (0..index).fold(HEADER, |at, _| entry_after(bytes, at))
-        } else {
-            (index..len).fold(self.end(), |at, _| entry_before(bytes, at))
-        }
-    }
-
-    fn insert_at(&mut self, at: usize, element: &[u8]) {
-        let count = self.len() + 1;
-        self.put(at..at, element, count);
-    }
-
-    /// Puts one element in the place of those in `range`, after which there are `count`.
-    fn put(&mut self, range: Range<usize>, element: &[u8], count: usize) {
-        let encoded = Encoded::new(element);
-        let len = encoded.len();
-        let at = self.open(range, len, count);
-        encoded.write(&mut self.bytes[at..at + len]);
-    }
-
-    /// Puts whole encoded entries in the place of those in `range`, after which there are `count`.
-    fn splice(&mut self, range: Range<usize>, entries: &[u8], count: usize) {
-        if count == 0 {
-            self.bytes = ThinBytes::new();
-            return;
-        }
-        let at = self.open(range, entries.len(), count);
-        self.bytes[at..at + entries.len()].copy_from_slice(entries);
-    }
-
-    /// Has a pack of `count` elements with `added` bytes yet to be written in the place of `range`. Returns where in the block.
-    fn open(&mut self, range: Range<usize>, added: usize, count: usize) -> usize {
-        let len = self.byte_len() - range.len() + added;
-        let wide = count >= usize::from(COUNT_ELSEWHERE);
-        let needed = len + if wide { WIDE_COUNT } else { 0 };
-        assert!(needed <= Self::BYTES_MAX, "a listpack is bounded");
-        let start = self.make_way(range.clone(), added, needed);
-        self.bytes[start + len - 1] = END;
-        if start > 0 {
-            self.bytes[..GAP_MIN].copy_from_slice(&(GAP | start as u32).to_le_bytes());
-        }
-        // Both fit: BYTES_MAX bounds the bytes, and an entry takes two at least.
-        let short = if wide { COUNT_ELSEWHERE } else { count as u16 };
-        let header = &mut self.bytes[start..start + HEADER];
-        header[..4].copy_from_slice(&(len as u32).to_le_bytes());
-        header[4..].copy_from_slice(&short.to_le_bytes());
-        if wide {
-            self.bytes[start + len..start + needed].copy_from_slice(&(count as u32).to_le_bytes());
-        }
-        // A block that is used by less than three quarters goes down to the size class that would do.
-        let room = ThinBytes::roomy(needed);
-        if room < self.bytes.len() / 4 * 3 {
-            self.bytes.copy_within(start..start + needed, 0);
-            self.bytes.resize(room);
-            return range.start;
-        }
-        start + range.start
-    }
-
-    /// Has `added` bytes free in the place of `range`, and all else where it is to stand when the pack takes `needed` bytes. Returns where it begins.
-    fn make_way(&mut self, range: Range<usize>, added: usize, needed: usize) -> usize {
-        if self.bytes.is_empty() {
-            self.bytes.resize(ThinBytes::roomy(needed));
-            return 0;
-        }
-        let (start, tail) = (self.start(), self.end() - range.end);
-        let begin = match range.start == HEADER && tail > MOVED_MAX {
-            true => {
-                // What stands behind stays there, if the front can go where it has to.
-                let front = (start + range.len()).checked_sub(added);
-                if let Some(front @ (0 | GAP_MIN..)) = front
-                    && front + needed <= self.bytes.len()
-                {
-                    return front;
-                }
-                self.gap_for(needed)
-            }
-            false if start + needed <= self.bytes.len() => start,
-            false => 0,
-        };
-        if needed > self.bytes.len() {
-            self.bytes.resize(ThinBytes::roomy(needed));
-        }
-        if begin != start {
-            let before = start + HEADER..start + range.start;
-            self.bytes.copy_within(before, begin + HEADER);
-        }
-        let behind = start + range.end..start + range.end + tail;
-        self.bytes.copy_within(behind, begin + range.start + added);
-        begin
-    }
-
-    /// How much of the slack to have in front of a pack of that size: most of it, since the front is where things happen. All is moved anyhow, so
-    /// even a little is worth it.
-    fn gap_for(&self, needed: usize) -> usize {
-        let room = ThinBytes::roomy(needed).max(self.bytes.len());
-        let slack = room - needed;
-        match slack - slack / 4 {
-            gap @ GAP_MIN.. => gap,
-            _ => 0,
-        }
-    }
 }
 
 impl fmt::Debug for Listpack {
@@ -576,43 +445,5 @@ impl<'a> IntoIterator for &'a Listpack {
     }
 }
 
-/// The elements of a [`Listpack`].
-#[derive(Clone)]
-pub struct Iter<'a> {
-    bytes: &'a [u8],
-    front: usize,
-    back: usize,
-    left: usize,
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = Item<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Item<'a>> {
-        self.left = self.left.checked_sub(1)?;
-        let at = self.front;
-        self.front = entry_after(self.bytes, at);
-        Some(decode(self.bytes, at))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl DoubleEndedIterator for Iter<'_> {
-    #[inline]
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        self.back = entry_before(self.bytes, self.back);
-        Some(decode(self.bytes, self.back))
-    }
-}
-
-impl ExactSizeIterator for Iter<'_> {}
-impl FusedIterator for Iter<'_> {}
-
 #[cfg(test)]
-#[path = "listpack_tests.rs"]
 mod tests;

@@ -1,8 +1,9 @@
 //! Several keys' entries on their way from memory at once.
 //!
-//! A lookup touches three places, each found through the one before: the segment, a row of it, the entry. For one key these are three waits in
-//! a row. For a group of keys they are three waits in all: every segment is asked for before the first one is looked at, then every row, then
-//! every entry. This gives hints and changes nothing.
+//! A lookup touches three places, each found through the one before: the segment, a row of it, the
+//! entry. For one key these are three waits in a row. For a group of keys they are three waits in
+//! all: every segment is asked for before the first one is looked at, then every row, then every
+//! entry. This gives hints and changes nothing.
 
 // For `line` alone.
 #![allow(unsafe_code)]
@@ -17,7 +18,8 @@ use crate::segment::Segment;
 /// Keys of a group: as many as the processor keeps loads under way, about.
 pub const GROUP_LEN_MAX: usize = 16;
 
-/// Keyspaces with fewer keys stay in the processor's caches: fetching ahead would cost more than it saves.
+/// Keyspaces with fewer keys stay in the processor's caches: fetching ahead would cost more than it
+/// saves.
 const LEN_MIN: usize = 10_000;
 
 /// Lets the cache line of this address be on its way.
@@ -33,8 +35,8 @@ pub(crate) fn line<T>(at: *const T) {
     let _ = at;
 }
 
-/// Shows items with their texts in groups of [`GROUP_LEN_MAX`], so that something can be asked for ahead of each group, until `visit` says that it has
-/// enough. Returns whether it has seen all.
+/// Shows items with their texts in groups of [`GROUP_LEN_MAX`], so that something can be asked for
+/// ahead of each group, until `visit` says that it has enough. Returns whether it has seen all.
 pub fn in_groups<'a>(
     mut items: impl Iterator<Item = Item<'a>>,
     mut visit: impl FnMut(&[Item<'a>], &[&[u8]]) -> bool,
@@ -64,12 +66,15 @@ impl Keyspace {
         self.len() >= LEN_MIN
     }
 
-    /// Lets the entries of these keys be on their way: they will be asked for soon. Takes [`GROUP_LEN_MAX`] at most and returns how many.
+    /// Lets the entries of these keys be on their way: they will be asked for soon. Takes
+    /// [`GROUP_LEN_MAX`] at most and returns how many.
     pub fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> usize {
         self.prefetch_for::<false>(keys)
     }
 
-    /// The same where they will be taken out: the last entry of the segment moves to the place of each.
+    /// Lets the entries of these keys be on their way, and with them the last entry of each
+    /// segment, which moves to the place of one that is taken out. Takes [`GROUP_LEN_MAX`] at most
+    /// and returns how many.
     pub(crate) fn prefetch_to_take<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> usize {
         self.prefetch_for::<true>(keys)
     }
@@ -87,9 +92,9 @@ impl Keyspace {
             if TAKING {
                 segment.prefetch_last_row();
             }
-            segment.candidates(*hash, |place| {
-                line(place);
-                places.push(place);
+            segment.candidates(*hash, |slot| {
+                line(slot);
+                places.push(slot);
             });
         }
         for entry in places.into_iter().flatten() {

@@ -1,17 +1,20 @@
 //! A handful of entries whose hashes share a prefix: what the keyspace grows and shrinks by.
 //!
 //! ```text
-//! segment   8 words of fingerprints | 8 rows | bounds and counts      a fingerprint: one byte of an entry's hash
-//!             word 3 ----------------- row 3 -> 8 entries              the same place in both
+//! segment   8 words of fingerprints | 8 rows | bounds and counts
+//!             word 3 ----------------- row 3 -> 8 entries
+//!
+//! fingerprint   one byte of an entry's hash, in its word where the entry is in the row
 //! ```
 //!
-//! Entries stand densely, in rows of eight that come and go one at a time. A lookup compares eight fingerprints at once with plain arithmetic and
-//! looks at one entry in 256 in vain.
+//! Entries stand densely, in rows of eight that come and go one at a time. A lookup compares eight
+//! fingerprints at once with plain arithmetic and looks at one entry in 256 in vain.
 //!
-//! Why not an open-addressing table per segment: its size is a power of two and all segments split at about the same time, so it is half empty
-//! just then and costs up to 20 bytes a key where this costs 12.
-//! Why not one vector of entries: as it grows it leaves blocks of eight sizes behind. They are scattered over pages that other segments still
-//! use, and cost 20 bytes a key. Rows are all of one size, so a freed one serves the next segment that grows.
+//! Why not an open-addressing table per segment: its size is a power of two and all segments split
+//! at about the same time, so it is half empty just then and costs up to 20 bytes a key where this
+//! costs 12. Why not one vector of entries: as it grows it leaves blocks of eight sizes behind.
+//! They are scattered over pages that other segments still use, and cost 20 bytes a key. Rows are
+//! all of one size, so a freed one serves the next segment that grows.
 
 use crate::block_size::block_size;
 use crate::clock::UnixMillis;
@@ -19,8 +22,9 @@ use crate::entry::Entry;
 use crate::keyspace::Eligible;
 use crate::prefetch;
 
-/// How far apart the places of a sample are: prime, so that steps of it come to every place of a segment whose length it does not divide.
-/// Entries side by side are of about the same age, which a sample should not be.
+/// How far apart the places of a sample are: prime, so that steps of it come to every place of a
+/// segment whose length it does not divide. Entries side by side are of about the same age, which a
+/// sample should not be.
 const SAMPLE_STRIDES: [usize; 2] = [37, 41];
 
 /// Entries of a segment. More than that only where it may not split.
@@ -42,9 +46,10 @@ pub(crate) struct Segment {
     rows: [Option<Box<Row>>; SEGMENT_LEN_MAX / ROW_LEN],
     /// Entries in a segment that is full and may not split.
     overflow: Option<Box<Overflow>>,
-    /// No entry expires before this; `u64::MAX` where none does. A lower bound: it is corrected when the segment is swept.
+    /// No entry expires before this; `u64::MAX` where none does. A lower bound: it is corrected
+    /// when the segment is swept.
     deadline_min: u64,
-    /// The bits that the hashes share, within the region.
+    /// The bits that the hashes share, behind those that choose the directory.
     pub(crate) prefix: u32,
     /// How many they are.
     pub(crate) depth: u8,
@@ -194,7 +199,8 @@ impl Segment {
         prefetch::line(&self.in_rows);
     }
 
-    /// The places where the fingerprint says that the key of this hash may stand: the first of each row, which nearly always are all.
+    /// The places where the fingerprint says that the key of this hash may stand: the first of each
+    /// row, which nearly always are all.
     #[inline]
     pub(crate) fn candidates<'s>(&'s self, hash: u64, mut tell: impl FnMut(&'s Option<Entry>)) {
         let wanted = LOW_BITS.wrapping_mul(u64::from(fingerprint(hash)));
@@ -334,7 +340,8 @@ impl Segment {
         }
     }
 
-    /// Looks at all deadlines: returns where some expired entry stands, and otherwise corrects `deadline_min`.
+    /// Looks at all deadlines: returns where some expired entry stands, and otherwise corrects
+    /// `deadline_min`.
     pub(crate) fn find_expired(&mut self, now: UnixMillis) -> Option<usize> {
         let mut min = u64::MAX;
         for (at, entry) in self.entries().enumerate() {
@@ -369,7 +376,8 @@ impl Segment {
         (sum * count).checked_div(seen).unwrap_or(0)
     }
 
-    /// Visits up to `wanted` of the entries that are `eligible`, from anywhere in the segment. Returns how many.
+    /// Visits up to `wanted` of the entries that are `eligible`, from anywhere in the segment.
+    /// Returns how many.
     pub(crate) fn sample(
         &self,
         eligible: Eligible,
@@ -414,7 +422,8 @@ impl Segment {
     }
 }
 
-/// The bytes of `eight` that equal those of `wanted`, as their top bits. The byte above a match may be flagged too: the key refutes it then.
+/// The bytes of `eight` that equal those of `wanted`, as their top bits. The byte above a match may
+/// be flagged too: the key refutes it then.
 #[inline]
 fn matches(eight: u64, wanted: u64) -> u64 {
     let differs = eight ^ wanted;

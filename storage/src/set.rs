@@ -1,13 +1,18 @@
-//! Sets: integers packed while they are few, members packed while they are few and short, and else a table.
+//! Sets: integers packed while they are few, members packed while they are few and short, and else
+//! a table.
 //!
-//! The table is a `member_table`: no SADD pays for the whole set, and a scan survives growing and shrinking.
+//! The table is a [`LinearHashSet`]: no SADD pays for the whole set, and a scan survives growing
+//! and shrinking.
+
+mod bucket;
+mod linear_hash;
 
 use crate::intset::Intset;
 use crate::item::{Item, parse_int};
 use crate::keyspace::{Position, SAMPLES};
 use crate::listpack::Listpack;
-use crate::member_table::MemberTable;
 use crate::prefetch::in_groups;
+use linear_hash::LinearHashSet;
 
 /// Up to where a set stays packed (`set-max-*` in the configuration).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,15 +36,15 @@ impl Default for SetLimits {
 }
 
 #[derive(Clone)]
-enum Form {
+enum Encoding {
     Ints(Intset),
     Packed(Listpack),
-    Table(Box<MemberTable>),
+    Table(Box<LinearHashSet>),
 }
 
 /// A set of byte strings.
 #[derive(Clone)]
-pub struct Set(Form);
+pub struct Set(Encoding);
 
 impl Default for Set {
     fn default() -> Self {
@@ -50,26 +55,28 @@ impl Default for Set {
 impl Set {
     /// The empty set; what it holds first decides on its form.
     pub const fn new() -> Self {
-        Self(Form::Ints(Intset::new()))
+        Self(Encoding::Ints(Intset::new()))
     }
 
-    /// An empty set in the form that Redis gives `len` members of which `first` is one, whatever the others are.
+    /// An empty set in the form that Redis gives `len` members of which `first` is one, whatever
+    /// the others are.
     pub fn for_members(first: &[u8], len: usize, limits: SetLimits) -> Self {
         if len <= limits.intset_entries && parse_int(first).is_some() {
             Self::new()
         } else if len <= limits.listpack_entries {
-            Self(Form::Packed(Listpack::new()))
+            Self(Encoding::Packed(Listpack::new()))
         } else {
-            Self(Form::Table(Box::new(MemberTable::new())))
+            Self(Encoding::Table(Box::new(LinearHashSet::new())))
         }
     }
 
-    /// Becomes a table where so many members are about to be added that Redis makes it one, even should some be here already.
+    /// Becomes a table where so many members are about to be added that Redis makes it one, even
+    /// should some be here already.
     pub fn expect(&mut self, len: usize, limits: SetLimits) {
         let fits = match &self.0 {
-            Form::Ints(_) => len <= limits.intset_entries,
-            Form::Packed(_) => len <= limits.listpack_entries,
-            Form::Table(_) => true,
+            Encoding::Ints(_) => len <= limits.intset_entries,
+            Encoding::Packed(_) => len <= limits.listpack_entries,
+            Encoding::Table(_) => true,
         };
         if !fits {
             self.become_table();
@@ -78,9 +85,9 @@ impl Set {
 
     pub fn len(&self) -> usize {
         match &self.0 {
-            Form::Ints(ints) => ints.len(),
-            Form::Packed(pack) => pack.len(),
-            Form::Table(table) => table.len(),
+            Encoding::Ints(ints) => ints.len(),
+            Encoding::Packed(pack) => pack.len(),
+            Encoding::Table(table) => table.len(),
         }
     }
 
@@ -90,18 +97,18 @@ impl Set {
 
     pub fn contains(&self, member: &[u8]) -> bool {
         match &self.0 {
-            Form::Ints(ints) => parse_int(member).is_some_and(|int| ints.contains(int)),
-            Form::Packed(pack) => pack
+            Encoding::Ints(ints) => parse_int(member).is_some_and(|int| ints.contains(int)),
+            Encoding::Packed(pack) => pack
                 .first()
                 .is_some_and(|first| pack.find(member, first, 0).is_some()),
-            Form::Table(table) => table.contains(member),
+            Encoding::Table(table) => table.contains(member),
         }
     }
 
     /// Adds a member. Returns whether it is new.
     pub fn insert(&mut self, member: &[u8], limits: SetLimits) -> bool {
         match &mut self.0 {
-            Form::Ints(ints) => match parse_int(member) {
+            Encoding::Ints(ints) => match parse_int(member) {
                 Some(int) => {
                     if !ints.insert(int) {
                         return false;
@@ -116,7 +123,7 @@ impl Set {
                     self.insert(member, limits)
                 }
             },
-            Form::Packed(pack) => {
+            Encoding::Packed(pack) => {
                 if let Some(first) = pack.first()
                     && pack.find(member, first, 0).is_some()
                 {
@@ -132,7 +139,7 @@ impl Set {
                 self.become_table();
                 self.insert(member, limits)
             }
-            Form::Table(table) => table.insert(member),
+            Encoding::Table(table) => table.insert(member),
         }
     }
 
@@ -151,19 +158,20 @@ impl Set {
 
     /// Whether asking for members ahead is of use.
     pub fn is_worth_fetching(&self) -> bool {
-        matches!(&self.0, Form::Table(table) if table.is_worth_fetching())
+        matches!(&self.0, Encoding::Table(table) if table.is_worth_fetching())
     }
 
     /// Lets what a command needs that names these members be on its way from memory.
     pub fn prefetch<'k>(&self, members: impl Iterator<Item = &'k [u8]>) {
-        if let Form::Table(table) = &self.0 {
+        if let Encoding::Table(table) = &self.0 {
             table.prefetch(members);
         }
     }
 
-    /// Gives the integers up: for a listpack where they and the text that comes fit, else for a table.
+    /// Gives the integers up: for a listpack where they and the text that comes fit, else for a
+    /// table.
     fn leave_ints(&mut self, limits: SetLimits, more_bytes: usize) {
-        let Form::Ints(ints) = &self.0 else {
+        let Encoding::Ints(ints) = &self.0 else {
             return;
         };
         let longest = |int: Option<i64>| int.map_or(0, |int| Item::Int(int).text_len());
@@ -173,32 +181,32 @@ impl Set {
             for int in ints.iter() {
                 pack.push_back(itoa::Buffer::new().format(int).as_bytes());
             }
-            self.0 = Form::Packed(pack);
+            self.0 = Encoding::Packed(pack);
         } else {
             self.become_table();
         }
     }
 
     fn become_table(&mut self) {
-        let mut table = Box::new(MemberTable::new());
+        let mut table = Box::new(LinearHashSet::new());
         self.for_each(|item| {
             table.insert(item.text(&mut itoa::Buffer::new()));
         });
-        self.0 = Form::Table(table);
+        self.0 = Encoding::Table(table);
     }
 
     /// Removes a member. Returns whether it was there.
     pub fn remove(&mut self, member: &[u8]) -> bool {
         match &mut self.0 {
-            Form::Ints(ints) => parse_int(member).is_some_and(|int| ints.remove(int)),
-            Form::Packed(pack) => {
+            Encoding::Ints(ints) => parse_int(member).is_some_and(|int| ints.remove(int)),
+            Encoding::Packed(pack) => {
                 let found = pack.first().and_then(|first| pack.find(member, first, 0));
                 if let Some(cursor) = found {
                     pack.remove(cursor);
                 }
                 found.is_some()
             }
-            Form::Table(table) => table.remove(member),
+            Encoding::Table(table) => table.remove(member),
         }
     }
 
@@ -210,9 +218,9 @@ impl Set {
     /// Every member.
     pub fn iter(&self) -> Box<dyn Iterator<Item = Item<'_>> + '_> {
         match &self.0 {
-            Form::Ints(ints) => Box::new(ints.iter().map(Item::Int)),
-            Form::Packed(pack) => Box::new(pack.iter()),
-            Form::Table(table) => Box::new(table.iter()),
+            Encoding::Ints(ints) => Box::new(ints.iter().map(Item::Int)),
+            Encoding::Packed(pack) => Box::new(pack.iter()),
+            Encoding::Table(table) => Box::new(table.iter()),
         }
     }
 
@@ -223,9 +231,9 @@ impl Set {
         }
         let index = random.usize(..self.len());
         match &self.0 {
-            Form::Ints(ints) => ints.get(index).map(Item::Int),
-            Form::Packed(pack) => pack.seek(index).map(|cursor| pack.get(cursor)),
-            Form::Table(table) => table.random_spot(random).map(|spot| table.at(spot)),
+            Encoding::Ints(ints) => ints.get(index).map(Item::Int),
+            Encoding::Packed(pack) => pack.seek(index).map(|cursor| pack.get(cursor)),
+            Encoding::Table(table) => table.random_spot(random).map(|spot| table.at(spot)),
         }
     }
 
@@ -236,18 +244,18 @@ impl Set {
         show: impl FnOnce(Item<'_>) -> T,
     ) -> Option<T> {
         match &mut self.0 {
-            Form::Ints(ints) => {
+            Encoding::Ints(ints) => {
                 let int = ints.get(random.usize(..ints.len().max(1)))?;
                 ints.remove(int);
                 Some(show(Item::Int(int)))
             }
-            Form::Packed(pack) => {
+            Encoding::Packed(pack) => {
                 let cursor = pack.seek(random.usize(..pack.len().max(1)))?;
                 let shown = show(pack.get(cursor));
                 pack.remove(cursor);
                 Some(shown)
             }
-            Form::Table(table) => {
+            Encoding::Table(table) => {
                 let spot = table.random_spot(random)?;
                 let shown = show(table.at(spot));
                 table.remove_at(spot);
@@ -256,8 +264,9 @@ impl Set {
         }
     }
 
-    /// Shows about `count` members from `from` on; returns where to go on, or `None` at the end. Packed forms are shown whole. A member that
-    /// stays throughout a scan is shown, whatever happens to the others.
+    /// Shows about `count` members from `from` on; returns where to go on, or `None` at the end.
+    /// Packed forms are shown whole. A member that stays throughout a scan is shown, whatever
+    /// happens to the others.
     pub fn scan(
         &self,
         from: Position,
@@ -265,7 +274,7 @@ impl Set {
         show: impl FnMut(Item<'_>),
     ) -> Option<Position> {
         match &self.0 {
-            Form::Table(table) => table.scan(from, count, show),
+            Encoding::Table(table) => table.scan(from, count, show),
             _ => {
                 self.for_each(show);
                 None
@@ -276,7 +285,7 @@ impl Set {
     /// The intset, where it is one: a dump holds it as it is.
     pub fn as_intset(&self) -> Option<&Intset> {
         match &self.0 {
-            Form::Ints(ints) => Some(ints),
+            Encoding::Ints(ints) => Some(ints),
             _ => None,
         }
     }
@@ -284,27 +293,27 @@ impl Set {
     /// The listpack, where it is one: a dump holds it as it is.
     pub fn as_listpack(&self) -> Option<&Listpack> {
         match &self.0 {
-            Form::Packed(pack) => Some(pack),
+            Encoding::Packed(pack) => Some(pack),
             _ => None,
         }
     }
 
     /// The set of these members, as a dump holds it.
     pub fn from_pack(pack: Listpack) -> Self {
-        Self(Form::Packed(pack))
+        Self(Encoding::Packed(pack))
     }
 
     /// The set of these integers, as a dump holds it.
     pub fn from_intset(ints: Intset) -> Self {
-        Self(Form::Ints(ints))
+        Self(Encoding::Ints(ints))
     }
 
     /// What OBJECT ENCODING answers.
     pub fn encoding(&self) -> &'static str {
         match &self.0 {
-            Form::Ints(_) => "intset",
-            Form::Packed(_) => "listpack",
-            Form::Table(_) => "hashtable",
+            Encoding::Ints(_) => "intset",
+            Encoding::Packed(_) => "listpack",
+            Encoding::Table(_) => "hashtable",
         }
     }
 
@@ -313,20 +322,20 @@ impl Set {
         self.memory_bytes_by(SAMPLES)
     }
 
-    /// The same, as judged by so many elements.
+    /// Heap memory, in bytes; of a table as judged by `samples` of its members.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match &self.0 {
-            Form::Ints(ints) => ints.memory_bytes(),
-            Form::Packed(pack) => pack.memory_bytes(),
-            Form::Table(table) => table.memory_bytes_by(samples),
+            Encoding::Ints(ints) => ints.memory_bytes(),
+            Encoding::Packed(pack) => pack.memory_bytes(),
+            Encoding::Table(table) => table.memory_bytes_by(samples),
         }
     }
 
     /// How many frees it takes to drop the set, about.
     pub fn effort_to_free(&self) -> usize {
         match &self.0 {
-            Form::Ints(_) | Form::Packed(_) => 1,
-            Form::Table(table) => table.block_count(),
+            Encoding::Ints(_) | Encoding::Packed(_) => 1,
+            Encoding::Table(table) => table.block_count(),
         }
     }
 }

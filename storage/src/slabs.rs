@@ -1,7 +1,8 @@
 //! A vector that never moves what it holds: a list of slabs of equal size.
 //!
-//! A plain vector that doubles has up to half of its room empty, and 256 regions leave blocks of every size behind as they grow. Slabs are all
-//! of one size, which the allocator hands out again as it is, and adding one copies nothing but a list of pointers.
+//! A plain vector that doubles has up to half of its room empty, and 256 directories leave blocks
+//! of every size behind as they grow. Slabs are all of one size, which the allocator hands out
+//! again as it is, and adding one copies nothing but a list of pointers.
 //!
 //! Invariant: every slab but the last is full, and the last is not empty.
 
@@ -78,9 +79,10 @@ impl<T, const SLAB: usize> Slabs<T, SLAB> {
                 self.slabs.shrink_to(self.slabs.len() + 2);
             }
         }
-        match at == self.len() {
-            true => moved,
-            false => std::mem::replace(&mut self[at], moved),
+        if at == self.len() {
+            moved
+        } else {
+            std::mem::replace(&mut self[at], moved)
         }
     }
 

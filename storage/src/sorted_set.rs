@@ -1,12 +1,19 @@
-//! The sorted set type: pairs of member and score in one [`Listpack`] while small, a [`Ranked`] from then on.
+//! The sorted set type: pairs of member and score in one [`Listpack`] while small, a
+//! [`SortedSetIndex`] from then on.
 //!
-//! Entries stand by score, and by their bytes where scores are equal. Ranks, ranges of scores and ranges of names all come down to two
-//! ranks, so that whoever walks or removes a range first asks [`SortedSet::partition_by_score`] (or one of its kin) for its ends.
+//! Entries stand by score, and by their bytes where scores are equal. Ranks, ranges of scores and
+//! ranges of names all come down to two ranks, so that whoever walks or removes a range first asks
+//! [`SortedSet::partition_by_score`] (or one of its kin) for its ends.
 //!
-//! The packed form is Redis's own, so that an RDB file holds it as it is: member, score, member, score; a whole score is an integer there,
-//! and any other its shortest decimal text. A set never goes back to the packed form, as in Redis.
+//! The packed form is Redis's own, so that an RDB file holds it as it is: member, score, member,
+//! score; a whole score is an integer there, and any other its shortest decimal text. A set never
+//! goes back to the packed form, as in Redis.
 
 use crate::keyspace::SAMPLES;
+mod index;
+mod score_leaf;
+mod score_tree;
+
 use std::cmp::Ordering;
 use std::io::Write;
 use std::ops::Range;
@@ -16,8 +23,9 @@ use fastrand::Rng;
 use crate::item::Item;
 use crate::keyspace::Position;
 use crate::listpack::{self, Listpack};
-use crate::rank_tree::Walk;
-use crate::ranked::Ranked;
+
+use index::SortedSetIndex;
+use score_tree::Walk;
 
 /// A score: any double but NaN. The two zeros are equal.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,7 +64,8 @@ impl Score {
         }
     }
 
-    /// As the packed form holds it. What cannot be read, which only a damaged file could bring, is zero.
+    /// As the packed form holds it. What cannot be read, which only a damaged file could bring, is
+    /// zero.
     fn of(item: Item<'_>) -> Self {
         match item {
             Item::Int(int) => Self(int as f64),
@@ -160,15 +169,15 @@ pub enum Inserted {
 }
 
 #[derive(Clone)]
-enum Form {
+enum Encoding {
     Packed(Listpack),
-    Ranked(Box<Ranked>),
+    Indexed(Box<SortedSetIndex>),
 }
 
 /// Members with scores, in their order.
 #[derive(Clone)]
 pub struct SortedSet {
-    form: Form,
+    encoding: Encoding,
 }
 
 impl Default for SortedSet {
@@ -183,24 +192,25 @@ impl SortedSet {
 
     pub const fn new() -> Self {
         Self {
-            form: Form::Packed(Listpack::new()),
+            encoding: Encoding::Packed(Listpack::new()),
         }
     }
 
-    /// An empty set about to take `members`, none longer than `member_bytes`: at once in the form that they will need.
+    /// An empty set about to take `members`, none longer than `member_bytes`: at once in the form
+    /// that they will need.
     pub fn for_members(members: usize, member_bytes: usize, limits: SortedSetLimits) -> Self {
         if members <= limits.entries && member_bytes <= limits.value {
             return Self::new();
         }
         Self {
-            form: Form::Ranked(Box::new(Ranked::new())),
+            encoding: Encoding::Indexed(Box::new(SortedSetIndex::new())),
         }
     }
 
     pub fn len(&self) -> usize {
-        match &self.form {
-            Form::Packed(pack) => pack.len() / 2,
-            Form::Ranked(ranked) => ranked.len(),
+        match &self.encoding {
+            Encoding::Packed(pack) => pack.len() / 2,
+            Encoding::Indexed(index) => index.len(),
         }
     }
 
@@ -210,26 +220,27 @@ impl SortedSet {
 
     /// What OBJECT ENCODING answers.
     pub fn encoding(&self) -> &'static str {
-        match self.form {
-            Form::Packed(_) => "listpack",
-            Form::Ranked(_) => "skiplist",
+        match self.encoding {
+            Encoding::Packed(_) => "listpack",
+            Encoding::Indexed(_) => "skiplist",
         }
     }
 
     /// The packed form, as an RDB file holds it.
     pub fn pack(&self) -> Option<&Listpack> {
-        match &self.form {
-            Form::Packed(pack) => Some(pack),
-            Form::Ranked(_) => None,
+        match &self.encoding {
+            Encoding::Packed(pack) => Some(pack),
+            Encoding::Indexed(_) => None,
         }
     }
 
-    /// The set of these pairs, as a dump holds it. `None` unless every second element is a score and the pairs stand in order.
+    /// The set of these pairs, as a dump holds it. `None` unless every second element is a score
+    /// and the pairs stand in order.
     pub fn from_pack(pack: Listpack) -> Option<Self> {
         let whole = pack.len().is_multiple_of(2);
         let scored = pack.iter().skip(1).step_by(2).all(Score::is_told_by);
         let set = Self {
-            form: Form::Packed(pack),
+            encoding: Encoding::Packed(pack),
         };
         let mut digits = itoa::Buffer::new();
         let in_order = set.iter().is_sorted_by(|(a, low), (b, high)| {
@@ -243,34 +254,34 @@ impl SortedSet {
         self.memory_bytes_by(SAMPLES)
     }
 
-    /// The same, as judged by so many members.
+    /// Heap memory, in bytes, as judged by `samples` members.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
-        match &self.form {
-            Form::Packed(pack) => pack.memory_bytes(),
-            Form::Ranked(ranked) => ranked.memory_bytes(samples),
+        match &self.encoding {
+            Encoding::Packed(pack) => pack.memory_bytes(),
+            Encoding::Indexed(index) => index.memory_bytes(samples),
         }
     }
 
     /// How many frees it takes to drop the set, about.
     pub fn effort_to_free(&self) -> usize {
-        match &self.form {
-            Form::Packed(_) => 1,
-            Form::Ranked(ranked) => ranked.len() + 3,
+        match &self.encoding {
+            Encoding::Packed(_) => 1,
+            Encoding::Indexed(index) => index.len() + 3,
         }
     }
 
     /// The score of a member.
     pub fn score(&self, member: &[u8]) -> Option<Score> {
-        match &self.form {
-            Form::Packed(pack) => position(pack, member).map(|(_, score)| score),
-            Form::Ranked(ranked) => ranked.score(member),
+        match &self.encoding {
+            Encoding::Packed(pack) => position(pack, member).map(|(_, score)| score),
+            Encoding::Indexed(index) => index.score(member),
         }
     }
 
     /// Puts a member at that score, wherever it was.
     pub fn insert(&mut self, member: &[u8], score: Score, limits: SortedSetLimits) -> Inserted {
-        let before = match &mut self.form {
-            Form::Packed(pack) => {
+        let before = match &mut self.encoding {
+            Encoding::Packed(pack) => {
                 let found = position(pack, member);
                 if let Some((_, before)) = found
                     && before == score
@@ -293,7 +304,7 @@ impl SortedSet {
                     None
                 }
             }
-            Form::Ranked(ranked) => ranked.insert(member, score),
+            Encoding::Indexed(index) => index.insert(member, score),
         };
         match before {
             None => Inserted::New,
@@ -304,13 +315,13 @@ impl SortedSet {
 
     /// Removes a member. Returns its score, nothing where it is not there.
     pub fn remove(&mut self, member: &[u8]) -> Option<Score> {
-        match &mut self.form {
-            Form::Packed(pack) => {
+        match &mut self.encoding {
+            Encoding::Packed(pack) => {
                 let (index, score) = position(pack, member)?;
                 pack.remove_range(index * 2, 2);
                 Some(score)
             }
-            Form::Ranked(ranked) => ranked.remove(member),
+            Encoding::Indexed(index) => index.remove(member),
         }
     }
 
@@ -321,9 +332,9 @@ impl SortedSet {
         if count == 0 {
             return;
         }
-        match &mut self.form {
-            Form::Packed(pack) => pack.remove_range(ranks.start * 2, count * 2),
-            Form::Ranked(ranked) => ranked.remove_range(ranks.start, count),
+        match &mut self.encoding {
+            Encoding::Packed(pack) => pack.remove_range(ranks.start * 2, count * 2),
+            Encoding::Indexed(index) => index.remove_range(ranks.start, count),
         }
     }
 
@@ -333,9 +344,11 @@ impl SortedSet {
         from: Direction,
         show: impl FnOnce(Item<'_>, Score) -> T,
     ) -> Option<T> {
-        match &mut self.form {
-            Form::Ranked(ranked) => ranked.pop(from, |name, score| show(Item::Bytes(name), score)),
-            Form::Packed(pack) => {
+        match &mut self.encoding {
+            Encoding::Indexed(index) => {
+                index.pop(from, |name, score| show(Item::Bytes(name), score))
+            }
+            Encoding::Packed(pack) => {
                 let rank = match from {
                     Direction::Forward => 0,
                     Direction::Backward => pack.len().checked_sub(2)? / 2,
@@ -351,26 +364,28 @@ impl SortedSet {
 
     /// How many members stand before this one.
     pub fn rank(&self, member: &[u8]) -> Option<usize> {
-        match &self.form {
-            Form::Packed(pack) => position(pack, member).map(|(index, _)| index),
-            Form::Ranked(ranked) => ranked.rank(member),
+        match &self.encoding {
+            Encoding::Packed(pack) => position(pack, member).map(|(index, _)| index),
+            Encoding::Indexed(index) => index.rank(member),
         }
     }
 
-    /// How many members, from the first on, have a score that `is_before` holds for; it must hold for none after one that it does not hold for.
+    /// How many members, from the first on, have a score that `is_before` holds for; it must hold
+    /// for none after one that it does not hold for.
     pub fn partition_by_score(&self, mut is_before: impl FnMut(Score) -> bool) -> usize {
-        match &self.form {
-            Form::Packed(_) => self.iter().take_while(|&(_, it)| is_before(it)).count(),
-            Form::Ranked(ranked) => ranked.partition_point(|place| is_before(place.score)),
+        match &self.encoding {
+            Encoding::Packed(_) => self.iter().take_while(|&(_, it)| is_before(it)).count(),
+            Encoding::Indexed(index) => index.partition_point(|scored| is_before(scored.score)),
         }
     }
 
-    /// The same for names, where all scores are equal.
+    /// How many members, from the first on, `is_before` holds for by their names, where all scores
+    /// are equal. It holds for none after one that it does not hold for.
     pub fn partition_by_name(&self, mut is_before: impl FnMut(Item<'_>) -> bool) -> usize {
-        match &self.form {
-            Form::Packed(_) => self.iter().take_while(|&(it, _)| is_before(it)).count(),
-            Form::Ranked(ranked) => {
-                ranked.partition_point(|place| is_before(Item::Bytes(place.name())))
+        match &self.encoding {
+            Encoding::Packed(_) => self.iter().take_while(|&(it, _)| is_before(it)).count(),
+            Encoding::Indexed(index) => {
+                index.partition_point(|scored| is_before(Item::Bytes(scored.name())))
             }
         }
     }
@@ -380,21 +395,6 @@ impl SortedSet {
         self.partition_by_score(|other| other < score)
     }
 
-    /// The rank of the first member whose score is above `score`.
-    pub fn first_above_score(&self, score: Score) -> usize {
-        self.partition_by_score(|other| other <= score)
-    }
-
-    /// The rank of the first member that is not before `name`, where all scores are equal.
-    pub fn first_from_name(&self, name: &[u8]) -> usize {
-        self.partition_by_name(|member| compare(member, name) == Ordering::Less)
-    }
-
-    /// The rank of the first member that is after `name`, where all scores are equal.
-    pub fn first_after_name(&self, name: &[u8]) -> usize {
-        self.partition_by_name(|member| compare(member, name) != Ordering::Greater)
-    }
-
     /// All entries in order.
     pub fn iter(&self) -> Entries<'_> {
         self.iter_from(0, Direction::Forward)
@@ -402,8 +402,8 @@ impl SortedSet {
 
     /// The entries from that rank on; none where there is no such rank.
     pub fn iter_from(&self, rank: usize, direction: Direction) -> Entries<'_> {
-        Entries(match &self.form {
-            Form::Packed(pack) => {
+        Entries(match &self.encoding {
+            Encoding::Packed(pack) => {
                 let (start, end) = (rank.saturating_mul(2), pack.len());
                 match direction {
                     _ if start >= end => Source::Forward(pack.range(end..end)),
@@ -411,7 +411,7 @@ impl SortedSet {
                     Direction::Backward => Source::Backward(pack.range(0..start + 2)),
                 }
             }
-            Form::Ranked(ranked) => Source::Ranked(ranked.iter_from(rank, direction)),
+            Encoding::Indexed(index) => Source::Indexed(index.iter_from(rank, direction)),
         })
     }
 
@@ -422,28 +422,28 @@ impl SortedSet {
             return None;
         }
         let index = rng.usize(..len);
-        match &self.form {
-            Form::Packed(_) => self.iter_from(index, Direction::Forward).next(),
-            Form::Ranked(ranked) => ranked
+        match &self.encoding {
+            Encoding::Packed(_) => self.iter_from(index, Direction::Forward).next(),
+            Encoding::Indexed(index) => index
                 .random(rng)
                 .map(|(member, score)| (Item::Bytes(member), score)),
         }
     }
 
-    /// Shows about `count` entries from `from` on; all of them in the packed form. Returns where to go on, or `None` at the end. Entries that stay
-    /// in the set throughout a scan are all shown.
+    /// Shows about `count` entries from `from` on; all of them in the packed form. Returns where to
+    /// go on, or `None` at the end. Entries that stay in the set throughout a scan are all shown.
     pub fn scan(
         &self,
         from: Position,
         count: usize,
         mut show: impl FnMut(Item<'_>, Score),
     ) -> Option<Position> {
-        match &self.form {
-            Form::Packed(_) => {
+        match &self.encoding {
+            Encoding::Packed(_) => {
                 self.iter().for_each(|(member, score)| show(member, score));
                 None
             }
-            Form::Ranked(ranked) => ranked.scan(from, count, |member, score| {
+            Encoding::Indexed(index) => index.scan(from, count, |member, score| {
                 show(Item::Bytes(member), score);
             }),
         }
@@ -451,13 +451,13 @@ impl SortedSet {
 
     /// Whether asking for members ahead is of use.
     pub fn is_worth_fetching(&self) -> bool {
-        matches!(&self.form, Form::Ranked(ranked) if ranked.is_worth_fetching())
+        matches!(&self.encoding, Encoding::Indexed(index) if index.is_worth_fetching())
     }
 
     /// Lets what a command needs that names these members be on its way from memory.
     pub fn prefetch<'k>(&self, members: impl Iterator<Item = &'k [u8]>) {
-        if let Form::Ranked(ranked) = &self.form {
-            ranked.prefetch(members);
+        if let Encoding::Indexed(index) = &self.encoding {
+            index.prefetch(members);
         }
     }
 
@@ -467,18 +467,18 @@ impl SortedSet {
     }
 
     /// The set in its large form from here on.
-    fn unpack(&mut self) -> &mut Ranked {
-        if let Form::Packed(_) = self.form {
-            let mut ranked = Box::new(Ranked::new());
+    fn unpack(&mut self) -> &mut SortedSetIndex {
+        if let Encoding::Packed(_) = self.encoding {
+            let mut index = Box::new(SortedSetIndex::new());
             let mut digits = itoa::Buffer::new();
             for (member, score) in self.iter() {
-                ranked.insert(member.text(&mut digits), score);
+                index.insert(member.text(&mut digits), score);
             }
-            self.form = Form::Ranked(ranked);
+            self.encoding = Encoding::Indexed(index);
         }
-        match &mut self.form {
-            Form::Ranked(ranked) => ranked,
-            Form::Packed(_) => unreachable!("it was given its large form above"),
+        match &mut self.encoding {
+            Encoding::Indexed(index) => index,
+            Encoding::Packed(_) => unreachable!("it was given its large form above"),
         }
     }
 }
@@ -525,7 +525,7 @@ fn insert_packed(pack: &mut Listpack, member: &[u8], score: Score) {
 enum Source<'a> {
     Forward(listpack::Iter<'a>),
     Backward(listpack::Iter<'a>),
-    Ranked(Walk<'a>),
+    Indexed(Walk<'a>),
 }
 
 /// Entries of a sorted set, one after the other.
@@ -544,7 +544,7 @@ impl<'a> Iterator for Entries<'a> {
                 let score = Score::of(items.next_back()?);
                 Some((items.next_back()?, score))
             }
-            Source::Ranked(walk) => walk
+            Source::Indexed(walk) => walk
                 .next()
                 .map(|(member, score)| (Item::Bytes(member), score)),
         }
@@ -554,8 +554,8 @@ impl<'a> Iterator for Entries<'a> {
 #[cfg(test)]
 impl SortedSet {
     fn assert_sound(&self) {
-        if let Form::Ranked(ranked) = &self.form {
-            ranked.assert_sound();
+        if let Encoding::Indexed(index) = &self.encoding {
+            index.assert_sound();
         }
     }
 }
@@ -563,5 +563,4 @@ impl SortedSet {
 const _: () = assert!(size_of::<SortedSet>() <= 16);
 
 #[cfg(test)]
-#[path = "sorted_set_tests.rs"]
 mod tests;

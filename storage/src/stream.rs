@@ -1,6 +1,7 @@
 //! A stream: its entries and its consumer groups.
 //!
-//! The two are apart so that a reader of the one can write the other: XREADGROUP walks `log` while it notes deliveries in a group.
+//! The two are apart so that a reader of the one can write the other: XREADGROUP walks `log` while
+//! it notes deliveries in a group.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,12 @@
-//! Consumer groups: how far a group has read, who reads for it, and what was delivered and not yet acknowledged.
+//! Consumer groups: how far a group has read, who reads for it, and what was delivered and not yet
+//! acknowledged.
 //!
-//! A pending entry stands twice: in the group's map by id, with its owner and delivery, and as a bare id in its owner's set, so that both
-//! "who has this" and "what has he" are a tree look-up. Owners are small numbers, not names, so that a pending entry costs 32 bytes.
+//! A pending entry stands twice: in the group's map by id, with its owner and delivery, and as a
+//! bare id in its owner's set, so that both "who has this" and "what has he" are a tree look-up.
+//! Owners are small numbers, not names, so that a pending entry costs 32 bytes.
 //!
-//! Invariant: an id is in a consumer's set exactly when the group's map names that consumer as its owner.
+//! Invariant: an id is in a consumer's set exactly when the group's map names that consumer as its
+//! owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -66,7 +69,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group that has read up to `last_id`; `entries_read` is how many entries that was, where known.
+    /// A group that has read up to `last_id`; `entries_read` is how many entries that was, where
+    /// known.
     pub fn new(last_id: StreamId, entries_read: Option<u64>) -> Group {
         Group {
             last_id,
@@ -84,7 +88,8 @@ impl Group {
         self.last_id
     }
 
-    /// How many of the stream's entries ever were delivered; `None` where deletions made that unknowable.
+    /// How many of the stream's entries ever were delivered; `None` where deletions made that
+    /// unknowable.
     pub fn entries_read(&self) -> Option<u64> {
         self.entries_read
     }
@@ -197,7 +202,8 @@ impl Group {
         }
     }
 
-    /// Deletes a consumer and what it has pending, and answers how many that were. `None` where there is none of that name.
+    /// Deletes a consumer and what it has pending, and answers how many that were. `None` where
+    /// there is none of that name.
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let id = self.by_name.remove(name)?;
         let consumer = self.consumers.get_mut(id.0 as usize)?.take()?;
@@ -281,7 +287,8 @@ impl Group {
 }
 
 impl Counts {
-    /// Whether an entry above or at `since` may have been deleted by name while lower ones remain: counting from there is void then.
+    /// Whether an entry above or at `since` may have been deleted by name while lower ones remain:
+    /// counting from there is void then.
     pub fn deleted_since(&self, since: StreamId) -> bool {
         !self.is_unbroken() && since <= self.max_deleted_id
     }

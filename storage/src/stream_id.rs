@@ -1,6 +1,8 @@
-//! The name of a stream's entry: a time in milliseconds and a sequence number within it, ordered as a pair.
+//! The name of a stream's entry: a time in milliseconds and a sequence number within it, ordered as
+//! a pair.
 //!
-//! Ids are 128-bit numbers in all but spelling: `next` and `prev` carry between the halves and say `None` at the two ends.
+//! Ids are 128-bit numbers in all but spelling: `next` and `prev` carry between the halves and say
+//! `None` at the two ends.
 
 use std::fmt;
 
@@ -61,7 +63,8 @@ impl StreamId {
         }
     }
 
-    /// `ms-seq`, or `ms` alone, whose sequence is then `missing_seq`. `None` for any other text, which ends at a zero byte.
+    /// `ms-seq`, or `ms` alone, whose sequence is then `missing_seq`. `None` for any other text,
+    /// which ends at a zero byte.
     pub fn parse(text: &[u8], missing_seq: u64) -> Option<StreamId> {
         match halves(text) {
             (ms, None) => Some(StreamId::new(parse_u64(ms)?, missing_seq)),
@@ -107,7 +110,8 @@ impl NewId {
     }
 }
 
-/// What stands before and behind the first dash, if there is one. As in C, the text ends at a zero byte.
+/// What stands before and behind the first dash, if there is one. As in C, the text ends at a zero
+/// byte.
 fn halves(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     match text.iter().position(|&byte| byte == b'-') {
@@ -145,8 +149,9 @@ impl std::ops::Deref for IdText {
     }
 }
 
-/// The number as Redis reads it: where it is not spelled as integers are, C's `strtoull` has its say, which lets blanks, a sign and zeros through,
-/// and takes a negative number for what it is modulo 2^64.
+/// The number as Redis reads it: where it is not spelled as integers are, C's `strtoull` has its
+/// say, which lets blanks, a sign and zeros through, and takes a negative number for what it is
+/// modulo 2^64.
 fn parse_u64(text: &[u8]) -> Option<u64> {
     if let Some(int) = parse_int(text) {
         return u64::try_from(int).ok();

@@ -1,10 +1,12 @@
 //! The entries of a stream, and the counters about them that outlive the entries.
 //!
-//! Entries lie packed in nodes, and the nodes in a B-tree by the id of the entry that opened them. A deque of nodes would be a little smaller
-//! and as quick at the ends, but a deletion in the middle of a stream of a million nodes would move megabytes; here nothing is ever
-//! worse than one node and the tree's height.
+//! Entries lie packed in nodes, and the nodes in a B-tree by the id of the entry that opened them.
+//! A deque of nodes would be a little smaller and as quick at the ends, but a deletion in the
+//! middle of a stream of a million nodes would move megabytes; here nothing is ever worse than one
+//! node and the tree's height.
 //!
-//! Invariants: no node without a living entry; `len` is the sum of what lives; every id is at most `last_id`; `bytes` is the sum of the nodes'.
+//! Invariants: no node without a living entry; `len` is the sum of what lives; every id is at most
+//! `last_id`; `bytes` is the sum of the nodes'.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -200,7 +202,8 @@ impl StreamLog {
         }
     }
 
-    /// Adds an entry at the end, counts it, and answers its id. `fields` are pairs of name and value, at least one.
+    /// Adds an entry at the end, counts it, and answers its id. `fields` are pairs of name and
+    /// value, at least one.
     pub fn append<'f>(
         &mut self,
         limits: &StreamLimits,
@@ -270,7 +273,8 @@ impl StreamLog {
         self.get(id).is_some()
     }
 
-    /// Deletes the entry named `id` and remembers the greatest id so deleted. False where there is none.
+    /// Deletes the entry named `id` and remembers the greatest id so deleted. False where there is
+    /// none.
     pub fn delete(&mut self, id: StreamId) -> bool {
         let Some((&master, node)) = self.nodes.range_mut(..=id).next_back() else {
             return false;

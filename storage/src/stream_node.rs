@@ -1,20 +1,23 @@
 //! A run of consecutive stream entries packed into one buffer.
 //!
 //! ```text
-//! node   [count: varint] [name: text]*count            the master fields: those of the entry that opened the node
+//! node   [count: varint] [name: text]*count            the master fields: those of the first entry
 //!        entry*
 //! entry  [n: varint] [body: n bytes] [n: varint, its bytes reversed]
 //! body   [flags: u8] [ms - master.ms: varint] [seq: varint, less master.seq where the ms are equal]
 //!        SAME:  [value: text]*count                    the names are the master's
 //!        else:  [fields: varint] ([name: text] [value: text])*fields
-//! text   varint h; h even: h/2 bytes follow; h odd: the integer whose zigzag form is h/2, in its decimal spelling
+//! text   varint h; h even: h/2 bytes follow
+//!                  h odd: the integer whose zigzag form is h/2, in its decimal spelling
 //! ```
 //!
-//! The length at both ends lets a reader step either way without looking inside. Redis keeps a length behind every single
-//! string and a count behind every entry; here an entry of two short numeric values takes 8 bytes where it takes 13 there.
+//! The length at both ends lets a reader step either way without looking inside. Redis keeps a
+//! length behind every single string and a count behind every entry; here an entry of two short
+//! numeric values takes 8 bytes where it takes 13 there.
 //!
-//! Invariants: entries stand in id order; at least one lives, or the owner drops the node; `head` is where the first living entry
-//! stands; dead entries never take more than half of the buffer for long: `bury` squeezes them out.
+//! Invariants: entries stand in id order; at least one lives, or the owner drops the node; `head`
+//! is where the first living entry stands; dead entries never take more than half of the buffer for
+//! long: `bury` squeezes them out.
 
 use crate::block_size::block_size;
 use crate::stream_id::StreamId;
@@ -23,7 +26,8 @@ use crate::stream_id::StreamId;
 const DEAD: u8 = 1;
 /// The entry's field names are the node's master fields.
 const SAME: u8 = 2;
-/// Integers packed as numbers are below this in magnitude, so that zigzag and the tag bit fit in 64 bits.
+/// Integers packed as numbers are below this in magnitude, so that zigzag and the tag bit fit in 64
+/// bits.
 const PACKED_INT_MAX: i64 = 1 << 61;
 /// Fewer dead bytes than this are not worth a squeeze.
 const SQUEEZE_BYTES_MIN: u32 = 512;
@@ -141,7 +145,8 @@ impl Node {
         Texts { rest, left }
     }
 
-    /// Marks the entry at `start` dead. Positions are void afterwards: the buffer may have been squeezed.
+    /// Marks the entry at `start` dead. Positions are void afterwards: the buffer may have been
+    /// squeezed.
     pub fn bury(&mut self, master: StreamId, start: usize) {
         let Some(entry) = self.at(master, start) else {
             return;
@@ -166,7 +171,8 @@ impl Node {
         }
     }
 
-    /// Rewrites the buffer without its dead. Entries are relative to the master only, so they move as they are.
+    /// Rewrites the buffer without its dead. Entries are relative to the master only, so they move
+    /// as they are.
     fn squeeze(&mut self, master: StreamId) {
         let first = self.bytes.len() - self.master_names().skipped().len();
         let mut kept = Vec::with_capacity(self.bytes.len() - self.dead_bytes as usize);

@@ -4,12 +4,15 @@
 //! ThinBytes -> | length: u32 | bytes ... |
 //! ```
 //!
-//! Every packed collection and every member of a table is one of these. `Box<[u8]>` would do the same in sixteen bytes, but then an
-//! enum of three packed forms takes twenty-four, and a table of a million fields pays eight bytes more per bucket (some 13 MB), so the
-//! length stands in the heap block instead. The standard library has no safe type of this shape, hence the unsafe code, all of it here.
+//! Every packed collection and every member of a table is one of these. `Box<[u8]>` would do the
+//! same in sixteen bytes, but then an enum of three packed forms takes twenty-four, and a table of
+//! a million fields pays eight bytes more per bucket (some 13 MB), so the length stands in the heap
+//! block instead. The standard library has no safe type of this shape, hence the unsafe code, all
+//! of it here.
 //!
-//! Invariants: the pointer addresses a `u32` followed by that many initialised bytes; length 0 is the static `EMPTY`, which is never
-//! freed; any other length is a block of the global allocator with the layout that `layout` computes from it.
+//! Invariants: the pointer addresses a `u32` followed by that many initialised bytes; length 0 is
+//! the static `EMPTY`, which is never freed; any other length is a block of the global allocator
+//! with the layout that `layout` computes from it.
 
 #![allow(unsafe_code)]
 
@@ -25,18 +28,21 @@ const PREFIX: usize = size_of::<u32>();
 /// What a value of length 0 points to, so that it needs no block.
 static EMPTY: u32 = 0;
 
-/// A thin, owned, growable byte string. Its length is its capacity: who wants slack keeps count inside.
+/// A thin, owned, growable byte string. Its length is its capacity: who wants slack keeps count
+/// inside.
 pub struct ThinBytes {
     block: NonNull<u32>,
 }
 
-// SAFETY: a block is owned by exactly one value, and `EMPTY` is never written, so moving a value to another thread moves all there is.
+// SAFETY: a block is owned by exactly one value, and `EMPTY` is never written, so moving a value to
+// another thread moves all there is.
 unsafe impl Send for ThinBytes {}
 // SAFETY: a shared reference only reads, and there is no interior mutability.
 unsafe impl Sync for ThinBytes {}
 
 impl ThinBytes {
-    /// The longest string, in bytes. Callers bound what they store well below it (Redis's own limit for one string is 512 MiB).
+    /// The longest string, in bytes. Callers bound what they store well below it (Redis's own limit
+    /// for one string is 512 MiB).
     pub const LEN_MAX: usize = (u32::MAX >> 1) as usize;
 
     /// The empty string, without a block.
@@ -72,8 +78,9 @@ impl ThinBytes {
         bytes.block = Self::allocate(len);
         let mut at = 0;
         for part in parts {
-            // SAFETY: the block holds `len` bytes, the sum of the parts, of which `at` are written; `part` cannot overlap a fresh block.
-            // After the loop all of them are initialised, and nothing reads them before.
+            // SAFETY: the block holds `len` bytes, the sum of the parts, of which `at` are written;
+            // `part` cannot overlap a fresh block. After the loop all of them are initialised, and
+            // nothing reads them before.
             unsafe {
                 bytes
                     .data()
@@ -104,7 +111,8 @@ impl ThinBytes {
             self.reallocate(old, len)
         };
         if len > old {
-            // SAFETY: the block now holds `len` bytes; the first `old` came along, these are the rest.
+            // SAFETY: the block now holds `len` bytes; the first `old` came along, these are the
+            // rest.
             unsafe { self.data().add(old).write_bytes(0, len - old) };
         }
     }
@@ -117,7 +125,8 @@ impl ThinBytes {
         }
     }
 
-    /// The longest string whose block takes no more than that of one of `len` bytes: slack up to here costs nothing and saves reallocations.
+    /// The longest string whose block takes no more than that of one of `len` bytes: slack up to
+    /// here costs nothing and saves reallocations.
     pub fn roomy(len: usize) -> usize {
         block_room(PREFIX + len) - PREFIX
     }
@@ -135,11 +144,12 @@ impl ThinBytes {
         Self::adopt(block, len, layout)
     }
 
-    /// The same block with room for `len` bytes instead of `old`. Neither is 0.
+    /// Changes a block's room from `old` bytes to `len`, and returns where it is now. Neither is 0.
     fn reallocate(&mut self, old: usize, len: usize) -> NonNull<u32> {
         let layout = Self::layout(len);
-        // SAFETY: length `old` is not 0, so the block came from the allocator with the layout of `old`; the new size is not 0 and
-        // `layout` has checked that it does not overflow. On failure the old block stays and we do not return.
+        // SAFETY: length `old` is not 0, so the block came from the allocator with the layout of
+        // `old`; the new size is not 0 and `layout` has checked that it does not overflow. On
+        // failure the old block stays and we do not return.
         let block =
             unsafe { realloc(self.block.as_ptr().cast(), Self::layout(old), layout.size()) };
         Self::adopt(block, len, layout)
@@ -149,7 +159,8 @@ impl ThinBytes {
         let Some(block) = NonNull::new(block.cast::<u32>()) else {
             handle_alloc_error(layout)
         };
-        // SAFETY: the block is ours, aligned for a u32 by its layout and large enough. `len` fits: `layout` asserts LEN_MAX.
+        // SAFETY: the block is ours, aligned for a u32 by its layout and large enough. `len` fits:
+        // `layout` asserts LEN_MAX.
         unsafe { block.write(len as u32) };
         block
     }
@@ -160,7 +171,8 @@ impl ThinBytes {
     }
 
     fn data(&self) -> *mut u8 {
-        // SAFETY: the contents begin right after the prefix, inside the block (for `EMPTY`, one past its end, with length 0).
+        // SAFETY: the contents begin right after the prefix, inside the block (for `EMPTY`, one
+        // past its end, with length 0).
         unsafe { self.block.as_ptr().add(1).cast() }
     }
 }
@@ -169,7 +181,8 @@ impl Drop for ThinBytes {
     fn drop(&mut self) {
         let len = self.len();
         if len != 0 {
-            // SAFETY: the length is not 0, so the block came from the allocator with this layout, and nobody else has it.
+            // SAFETY: the length is not 0, so the block came from the allocator with this layout,
+            // and nobody else has it.
             unsafe { dealloc(self.block.as_ptr().cast(), Self::layout(len)) };
         }
     }
@@ -180,7 +193,8 @@ impl Deref for ThinBytes {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: by the invariant the prefix says how many initialised bytes follow; the borrow keeps the block alive and unwritten.
+        // SAFETY: by the invariant the prefix says how many initialised bytes follow; the borrow
+        // keeps the block alive and unwritten.
         unsafe { std::slice::from_raw_parts(self.data(), self.block.read() as usize) }
     }
 }
@@ -188,7 +202,8 @@ impl Deref for ThinBytes {
 impl DerefMut for ThinBytes {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `deref`, and the exclusive borrow makes this the only path to the block. `EMPTY` yields no byte to write.
+        // SAFETY: as in `deref`, and the exclusive borrow makes this the only path to the block.
+        // `EMPTY` yields no byte to write.
         unsafe { std::slice::from_raw_parts_mut(self.data(), self.block.read() as usize) }
     }
 }

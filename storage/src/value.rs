@@ -57,7 +57,8 @@ pub trait Value: Sized {
 }
 
 impl Object {
-    /// Heap memory of the value, in bytes, as judged by so many of its elements where it is a table.
+    /// Heap memory of the value, in bytes, as judged by so many of its elements where it is a
+    /// table.
     pub fn memory_bytes_by(&self, samples: usize) -> usize {
         match self {
             Self::Hash(hash) => hash.memory_bytes_by(samples),

@@ -1,4 +1,5 @@
-//! A connection that deals in bytes: it sends what it is told, whole or cut, and hands back replies exactly as they came.
+//! A connection that deals in bytes: it sends what it is told, whole or cut, and hands back replies
+//! exactly as they came.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use crate::reply::{Scan, Value, show};
 
-/// How long any one reply may take. Generous, for a debug build on a busy machine: a test that meets it has found a reply that never came.
+/// How long any one reply may take. Generous, for a debug build on a busy machine: a test that
+/// meets it has found a reply that never came.
 pub const REPLY_TIME_MAX: Duration = Duration::from_secs(20);
 
 const READ_SIZE: usize = 64 * 1024;
@@ -104,12 +106,13 @@ impl Wire {
                 return Ok(Some(std::mem::replace(&mut self.arrived, rest)));
             }
             if self.fill()? == 0 {
-                return match self.arrived.is_empty() {
-                    true => Ok(None),
-                    false => Err(std::io::Error::new(
+                return if self.arrived.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(std::io::Error::new(
                         ErrorKind::UnexpectedEof,
                         format!("closed within a reply: {}", show(&self.arrived)),
-                    )),
+                    ))
                 };
             }
         }
@@ -183,22 +186,8 @@ impl Wire {
         self.command(&arguments)
     }
 
-    /// A figure of INFO.
-    ///
-    /// # Panics
-    /// Where there is none of this name.
-    pub fn figure(&mut self, name: &str) -> u64 {
-        let info = self.ask("INFO everything");
-        let text = String::from_utf8_lossy(info.text());
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        value
-            .and_then(|value| value.trim().parse().ok())
-            .unwrap_or_else(|| panic!("no figure {name} in {text}"))
-    }
-
-    /// Everything that arrives until the server closes. A reset counts as a close: the server may have had unread bytes.
+    /// Everything that arrives until the server closes. A reset counts as a close: the server may
+    /// have had unread bytes.
     ///
     /// # Panics
     /// Where the server does not close in time.
@@ -214,7 +203,8 @@ impl Wire {
         std::mem::take(&mut self.arrived)
     }
 
-    /// Tells the server that nothing more will be sent; replies can still be read. It may have closed by now.
+    /// Tells the server that nothing more will be sent; replies can still be read. It may have
+    /// closed by now.
     ///
     /// # Panics
     /// Where the socket refuses.
@@ -250,11 +240,5 @@ impl Wire {
 
 /// Appends a command as an array of bulk strings.
 pub fn encode<A: AsRef<[u8]>>(arguments: &[A], bytes: &mut Vec<u8>) {
-    bytes.extend_from_slice(format!("*{}\r\n", arguments.len()).as_bytes());
-    for argument in arguments {
-        let argument = argument.as_ref();
-        bytes.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
-        bytes.extend_from_slice(argument);
-        bytes.extend_from_slice(b"\r\n");
-    }
+    protocol::resp::encode::command(bytes, arguments.iter().map(AsRef::as_ref));
 }

@@ -1,13 +1,16 @@
-//! What keeps a shard from running commands that it could otherwise run: it loads, or snapshots fail.
+//! What keeps a shard from running commands that it could otherwise run: it loads, or snapshots
+//! fail.
 //!
 //! While nothing does, a command pays one branch.
 
 use std::sync::Arc;
 
 use protocol::command::{Command, Flags};
+use protocol::facts::Traits;
+
+use config::Config;
 
 use crate::error::Error;
-use config::Config;
 
 const LOADING: Error = Error::new("LOADING Redis is loading the dataset in memory");
 
@@ -73,9 +76,11 @@ impl Admission {
         self.admit_forwarded(command)
     }
 
-    /// Whether `command` may run here that another shard has admitted. If that one knows that all data is there, it is.
+    /// Whether `command` may run here that another shard has admitted. If that one knows that all
+    /// data is there, it is.
     pub fn admit_forwarded(&self, command: &Command) -> Result<(), Error> {
-        let writes = command.flags.contains(Flags::WRITE) || command.name == "ping";
+        let writes = command.flags.contains(Flags::WRITE);
+        let writes = writes || command.traits.contains(Traits::FAILS_WITH_DISK);
         if (self.logs_failed > 0 || self.log_behind) && writes {
             return Err(match &self.log_error {
                 Some(why) if self.logs_failed > 0 => {

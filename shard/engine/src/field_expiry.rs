@@ -1,4 +1,5 @@
-//! When fields of hashes are to be removed: an index by time of the hashes of one shard that have fields which expire.
+//! When fields of hashes are to be removed: an index by time of the hashes of one shard that have
+//! fields which expire.
 //!
 //! Readers do not see an expired field, so the index only has to find them some time. It may name a
 //! key that is no such hash any more, and it learns of a hash with deadlines through the events
@@ -13,45 +14,43 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use storage::{Databases, DbIndex, Hash, UnixMillis};
 
-use crate::context::Context;
-use crate::effects::{Effect, What};
-use crate::engine::Engine;
+use crate::effect::Effect;
+use crate::effect::What;
 use crate::event::Event;
-use crate::header::Caller;
 
 /// Hashes looked at in one go.
-const HASHES_PER_STEP_MAX: usize = 64;
+pub(crate) const HASHES_PER_STEP_MAX: usize = 64;
 
 /// Fields removed from one hash in one go.
-const FIELDS_PER_HASH_MAX: usize = 256;
+pub(crate) const FIELDS_PER_HASH_MAX: usize = 256;
 
 /// Hashes that are looked at one by one to count them.
-const HASHES_COUNTED_MAX: usize = 10_000;
+pub(crate) const HASHES_COUNTED_MAX: usize = 10_000;
 
 /// How long a hash that is lent away is left alone.
-const LATER: Duration = Duration::from_millis(100);
+pub(crate) const LATER: Duration = Duration::from_millis(100);
 
 /// The index.
 #[derive(Default)]
-pub struct FieldClock(BTreeMap<DbIndex, DbClock>);
+pub struct FieldClock(pub(crate) BTreeMap<DbIndex, DbClock>);
 
 /// That of one database.
 #[derive(Default)]
-struct DbClock {
+pub(crate) struct DbClock {
     /// Keys whose hash may have a new deadline.
-    noted: HashSet<Box<[u8]>, RandomState>,
-    due: BTreeSet<(UnixMillis, Arc<[u8]>)>,
+    pub(crate) noted: HashSet<Box<[u8]>, RandomState>,
+    pub(crate) due: BTreeSet<(UnixMillis, Arc<[u8]>)>,
     /// Where in `due` each key stands.
-    times: HashMap<Arc<[u8]>, UnixMillis, RandomState>,
+    pub(crate) times: HashMap<Arc<[u8]>, UnixMillis, RandomState>,
 }
 
 impl DbClock {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.noted.is_empty() && self.due.is_empty()
     }
 
     /// A key is to be looked at then, and not when it was to be before.
-    fn set(&mut self, key: &[u8], at: UnixMillis) {
+    pub(crate) fn set(&mut self, key: &[u8], at: UnixMillis) {
         let key: Arc<[u8]> = match self.times.get_key_value(key) {
             Some((_, before)) if *before == at => return,
             Some((known, before)) => {
@@ -66,14 +65,14 @@ impl DbClock {
     }
 
     /// A key that is to be looked at now.
-    fn pop_due(&mut self, now: UnixMillis) -> Option<Arc<[u8]>> {
+    pub(crate) fn pop_due(&mut self, now: UnixMillis) -> Option<Arc<[u8]>> {
         self.due.first().filter(|(at, _)| *at <= now)?;
         let (_, key) = self.due.pop_first()?;
         self.times.remove(&key);
         Some(key)
     }
 
-    fn hashes(&self, db: DbIndex, databases: &Databases) -> u64 {
+    pub(crate) fn hashes(&self, db: DbIndex, databases: &Databases) -> u64 {
         let keyspace = databases.get(db);
         let expires = |key: &[u8]| {
             let hash = keyspace.get(key).and_then(|it| it.get::<Hash>().ok());
@@ -92,7 +91,8 @@ impl FieldClock {
         self.0.values().all(DbClock::is_empty)
     }
 
-    /// How many hashes of each database have fields that expire. Of very many the index's own count is told, which may be of late.
+    /// How many hashes of each database have fields that expire. Of very many the index's own count
+    /// is told, which may be of late.
     pub fn hashes(&self, databases: &Databases) -> BTreeMap<DbIndex, u64> {
         let known = self
             .0
@@ -154,128 +154,6 @@ impl Event {
                 Self::RESTORE,
             ]
             .contains(&self)
-    }
-}
-
-impl Context<'_> {
-    /// A command did not find all of these fields of the hash at `key`. Those whose time has come are removed before the clock gets to them, as in
-    /// Redis: who was told that a field is gone does not find it counted afterwards.
-    pub fn expire_fields<'n>(&mut self, key: &[u8], names: impl Iterator<Item = &'n [u8]>) {
-        let now = self.now;
-        let Some(Ok(hash)) = self.peek(key).map(|entry| entry.get::<Hash>()) else {
-            return;
-        };
-        let expired = names.filter(|name| hash.has_expired(name, now));
-        let expired: Vec<Vec<u8>> = expired.map(<[u8]>::to_vec).collect();
-        self.remove_expired_fields(key, &expired);
-    }
-
-    /// The same of all fields of the hash at `key`.
-    pub fn expire_due_fields(&mut self, key: &[u8]) {
-        let now = self.now;
-        let Some(Ok(hash)) = self.peek(key).map(|entry| entry.get::<Hash>()) else {
-            return;
-        };
-        if !hash.next_deadline().is_some_and(|due| due.has_passed(now)) {
-            return;
-        }
-        let expired = hash.fields().filter(|field| !field.is_live(now));
-        let expired: Vec<Vec<u8>> = expired.map(|field| field.name.to_vec()).collect();
-        self.remove_expired_fields(key, &expired);
-    }
-
-    fn remove_expired_fields(&mut self, key: &[u8], expired: &[Vec<u8>]) {
-        let (db, now) = (self.selected, self.now);
-        if expired.is_empty() || self.keeps_expired() {
-            return;
-        }
-        self.db().preserve(key);
-        let Some(Ok(hash)) = self.peek(key).map(|entry| entry.get_mut::<Hash>()) else {
-            return;
-        };
-        for name in expired {
-            hash.remove_expired(name, now);
-        }
-        let is_empty = hash.is_empty();
-        self.effects.fields_expired(db, key, expired);
-        if is_empty {
-            self.delete(key);
-            self.effects.changed(db, key, Event::DEL, &Caller::NOBODY);
-        }
-    }
-}
-
-impl Engine {
-    /// Removes fields whose time has come. True where more may be due.
-    pub fn expire_fields(&mut self) -> bool {
-        let known: Vec<DbIndex> = self.effects.fields.0.keys().copied().collect();
-        let mut left = HASHES_PER_STEP_MAX;
-        for db in known {
-            self.index_noted(db);
-            while let Some(key) = self.next_due(db) {
-                self.expire_fields_of(db, &key);
-                left -= 1;
-                if left == 0 {
-                    return true;
-                }
-            }
-        }
-        self.effects.fields.0.retain(|_, clock| !clock.is_empty());
-        false
-    }
-
-    fn index_noted(&mut self, db: DbIndex) {
-        let clock = self.effects.fields.0.get_mut(&db);
-        let noted = clock.map(|clock| std::mem::take(&mut clock.noted));
-        for key in noted.into_iter().flatten() {
-            self.index_fields(db, &key);
-        }
-    }
-
-    fn next_due(&mut self, db: DbIndex) -> Option<Arc<[u8]>> {
-        self.effects.fields.0.get_mut(&db)?.pop_due(self.now)
-    }
-
-    fn expire_fields_of(&mut self, db: DbIndex, key: &[u8]) {
-        if self.owner.locks.holds_key(key) {
-            let later = self.now.ms().saturating_add(LATER.as_millis() as u64);
-            return self.look_at_fields(db, key, UnixMillis::new(later));
-        }
-        let now = self.now;
-        let keyspace = self.databases.get_mut(db);
-        keyspace.preserve(key);
-        let Some(hash) = keyspace
-            .get_mut(key)
-            .and_then(|entry| entry.get_mut::<Hash>().ok())
-        else {
-            return;
-        };
-        let mut names: Vec<Vec<u8>> = Vec::new();
-        hash.expire(now, FIELDS_PER_HASH_MAX, |name| names.push(name.to_vec()));
-        let is_empty = hash.is_empty();
-        self.effects.fields_expired(db, key, &names);
-        if is_empty {
-            drop(self.databases.get_mut(db).take(key));
-            self.effects.changed(db, key, Event::DEL, &Caller::NOBODY);
-        } else {
-            self.index_fields(db, key);
-        }
-        self.effects.hand_out();
-    }
-
-    fn index_fields(&mut self, db: DbIndex, key: &[u8]) {
-        let entry = self.databases.get(db).get(key);
-        let hash = entry.and_then(|entry| entry.get::<Hash>().ok());
-        if let Some(at) = hash.and_then(Hash::next_deadline) {
-            self.look_at_fields(db, key, at);
-        } else if self.owner.locks.holds_key(key) {
-            // Lent away: it may come home with deadlines.
-            self.effects.fields.note(db, key);
-        }
-    }
-
-    fn look_at_fields(&mut self, db: DbIndex, key: &[u8], at: UnixMillis) {
-        self.effects.fields.0.entry(db).or_default().set(key, at);
     }
 }
 

@@ -38,7 +38,7 @@ pub struct ReplyTo {
 
 /// What is known of a command besides its arguments: looked up once, on the origin.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct Header {
     pub command: CommandId,
     pub db: DbIndex,
     pub version: Version,
@@ -80,4 +80,18 @@ impl Caller {
             token,
         })
     }
+}
+
+/// One key of a transaction.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct TransactionKey {
+    pub db: DbIndex,
+    pub key: Box<[u8]>,
+}
+
+/// One emptying of databases, by the shard that coordinated it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FlushId {
+    pub coordinator: ShardId,
+    pub number: u64,
 }

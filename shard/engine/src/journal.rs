@@ -1,49 +1,62 @@
 //! What a shard says in its append-only log: each change, in the order in which it took effect.
 //!
-//! A command is recorded as it came, together with the time by which it decided what had expired: replayed on the same data at the same time, it
-//! does the same again. What does not (a random choice) says something else in its place ([`Journal::instead`]). What expires or is evicted is
+//! A command is recorded as it came, together with the time by which it decided what had expired:
+//! replayed on the same data at the same time, it does the same again. What does not (a random
+//! choice) says something else in its place ([`Journal::instead`]). What expires or is evicted is
 //! recorded as a deletion. SELECT and the time stand in the log only where they change.
 //!
-//! A transaction runs away from home, on keys that others lent. There, each command whose keys are all of one shard is kept for that shard's
-//! log; of a command over several shards every key that it changed is kept by name, and its owner records the value that comes home. From
-//! then on within the transaction that key is recorded by its value only: so whatever is recorded can be replayed from one log alone.
+//! A transaction runs away from home, on keys that others lent. There, each command whose keys are
+//! all of one shard is kept for that shard's log; of a command over several shards every key that
+//! it changed is kept by name, and its owner records the value that comes home. From then on within
+//! the transaction that key is recorded by its value only: so whatever is recorded can be replayed
+//! from one log alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::args::Args;
-use storage::rdb::{self, Compression};
-use storage::{DbIndex, Entry, UnixMillis, aof};
+use protocol::facts::Traits;
+use storage::{DbIndex, UnixMillis, aof};
 
-use crate::action::{Action, LogSwitch};
-use crate::effects::{Effect, EffectList, What};
-use crate::engine::Engine;
-use crate::header::Facts;
-use crate::message::TransactionKey;
-use crate::slot::{ShardId, SlotMap};
-use crate::transaction::commit::{Awaited, CommitId};
+use crate::effect::Effect;
+use crate::effect::EffectList;
+use crate::effect::What;
+use crate::header::Header;
+use crate::header::TransactionKey;
+use crate::slot::ShardId;
+use crate::slot::SlotMap;
+use crate::transaction::commit::Awaited;
+use crate::transaction::commit::CommitId;
 
 /// A larger buffer is not kept for the next records.
-const SPARE_BYTES_MAX: usize = 1 << 20;
+pub(crate) const SPARE_BYTES_MAX: usize = 1 << 20;
+
+/// The log goes on in another file.
+pub struct LogSwitch {
+    /// What the file before still lacks; nothing where there was none.
+    pub rest: Option<Vec<u8>>,
+    /// Where the new file begins, in bytes of the journal.
+    pub from: u64,
+}
 
 /// What the log says of one shard.
 #[derive(Default)]
 pub struct Journal {
-    on: bool,
+    pub(crate) on: bool,
     /// Records that the writer has not taken.
-    out: Vec<u8>,
+    pub(crate) out: Vec<u8>,
     /// Bytes that the writer has taken, of all files.
-    taken: u64,
+    pub(crate) taken: u64,
     /// Bytes up to the last record of what a client asked for.
-    told: u64,
+    pub(crate) told: u64,
     /// Commands and transactions of clients that the writer has not taken.
-    commands: usize,
+    pub(crate) commands: usize,
     /// An emptied buffer for the next ones.
-    spare: Vec<u8>,
-    selected: Option<DbIndex>,
-    time: Option<UnixMillis>,
+    pub(crate) spare: Vec<u8>,
+    pub(crate) selected: Option<DbIndex>,
+    pub(crate) time: Option<UnixMillis>,
     /// What the running command says in place of itself: each the whole effect on one key.
-    instead: Vec<(Box<[u8]>, Vec<u8>)>,
+    pub(crate) instead: Vec<(Box<[u8]>, Vec<u8>)>,
     /// What commands did on keys that others lent.
     pub(crate) away: Vec<Away>,
 }
@@ -77,9 +90,9 @@ pub enum Away {
 #[derive(Default)]
 pub struct Share {
     /// Commands, each with its database and time.
-    commands: Vec<(DbIndex, UnixMillis, Vec<u8>)>,
+    pub(crate) commands: Vec<(DbIndex, UnixMillis, Vec<u8>)>,
     /// Keys whose values, as they come home, end it.
-    values: BTreeSet<TransactionKey>,
+    pub(crate) values: BTreeSet<TransactionKey>,
 }
 
 impl Share {
@@ -136,8 +149,8 @@ impl Journal {
         self.on
     }
 
-    /// From now on there is a log, which begins with what comes next; or there is none, and what the writer has not taken goes. Bytes are counted
-    /// on.
+    /// From now on there is a log, which begins with what comes next; or there is none, and what
+    /// the writer has not taken goes. Bytes are counted on.
     pub fn turn(&mut self, on: bool) {
         *self = Self {
             on,
@@ -172,7 +185,8 @@ impl Journal {
         self.taken + self.out.len() as u64
     }
 
-    /// The same up to the last record of what a client asked for: not of what expired or was evicted.
+    /// The same up to the last record of what a client asked for: not of what expired or was
+    /// evicted.
     #[inline]
     pub fn told(&self) -> u64 {
         self.told
@@ -251,7 +265,7 @@ impl Journal {
     }
 
     /// Reads what a command did on keys that others lent, but for what becomes of itself.
-    fn heed_away(&mut self, effects: &EffectList, from: usize) {
+    pub(crate) fn heed_away(&mut self, effects: &EffectList, from: usize) {
         for effect in effects.since(from) {
             match effect.what {
                 What::Expired | What::Evicted | What::FieldsExpired => {
@@ -293,7 +307,7 @@ impl Journal {
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn command_away(
         &mut self,
-        facts: Facts,
+        header: Header,
         now: UnixMillis,
         slots: SlotMap,
         args: &Args<'_>,
@@ -305,14 +319,14 @@ impl Journal {
         if changed_nothing {
             return;
         }
-        let db = facts.db;
+        let db = header.db;
         let is_change = |effect: &Effect<'_>| {
             !effect.key.is_empty() && !matches!(effect.what, What::Read | What::PropagateAs)
         };
         let changed = effects.since(from).filter(is_change);
         let changed: Vec<_> = changed.map(|effect| effect.key_name()).collect();
         // What groups have pending changes without an event.
-        let quietly = changed.is_empty() || facts.command.command().name == "xreadgroup";
+        let quietly = changed.is_empty() || header.command.command().traits.contains(Traits::QUIET);
         let changed = if quietly { keys.clone() } else { changed };
         let instead = std::mem::take(&mut self.instead);
         let says_itself = instead.is_empty();
@@ -358,7 +372,7 @@ impl Journal {
     }
 
     /// Says something that is no change to any database.
-    fn mark(&mut self, parts: &[&[u8]]) {
+    pub(crate) fn mark(&mut self, parts: &[&[u8]]) {
         if self.on {
             aof::command(&mut self.out, parts.iter().copied());
         }
@@ -380,7 +394,8 @@ impl Journal {
         self.out.len()
     }
 
-    /// What has been said since [`Self::begin_group`] happens together. Where that is nothing, nothing is said.
+    /// What has been said since [`Self::begin_group`] happens together. Where that is nothing,
+    /// nothing is said.
     pub fn end_group(&mut self, begun: usize) {
         const MULTI_BYTES: usize = b"*1\r\n$5\r\nMULTI\r\n".len();
         if !self.on {
@@ -393,7 +408,7 @@ impl Journal {
         aof::command(&mut self.out, [b"EXEC".as_slice()].into_iter());
     }
 
-    fn context(&mut self, db: DbIndex, now: Option<UnixMillis>) {
+    pub(crate) fn context(&mut self, db: DbIndex, now: Option<UnixMillis>) {
         if let Some(now) = now
             && self.time != Some(now)
         {
@@ -410,22 +425,22 @@ impl Journal {
 }
 
 /// A transaction as one shard's log will have it.
-pub struct TransactionShare {
+pub struct TransactionRecord {
     /// Who waits for it to be on disk.
-    awaited: Option<Awaited>,
+    pub(crate) awaited: Option<Awaited>,
     /// Names it in the logs of all who take part.
-    id: Arc<str>,
+    pub(crate) id: Arc<str>,
     /// The shards whose logs have a share.
-    participants: Arc<[ShardId]>,
-    share: Share,
+    pub(crate) participants: Arc<[ShardId]>,
+    pub(crate) share: Share,
 }
 
 /// The shares of a transaction that ends.
 pub struct Shares {
-    awaited: Option<Awaited>,
-    id: Arc<str>,
-    participants: Arc<[ShardId]>,
-    shares: Vec<Share>,
+    pub(crate) awaited: Option<Awaited>,
+    pub(crate) id: Arc<str>,
+    pub(crate) participants: Arc<[ShardId]>,
+    pub(crate) shares: Vec<Share>,
 }
 
 impl Shares {
@@ -440,117 +455,15 @@ impl Shares {
     }
 
     /// The share of one shard, if it has one.
-    pub fn take(&mut self, shard: ShardId) -> Option<Box<TransactionShare>> {
+    pub fn take(&mut self, shard: ShardId) -> Option<Box<TransactionRecord>> {
         let share = std::mem::take(self.shares.get_mut(shard.index())?);
         (!share.is_empty()).then(|| {
-            Box::new(TransactionShare {
+            Box::new(TransactionRecord {
                 awaited: self.awaited,
                 id: self.id.clone(),
                 participants: self.participants.clone(),
                 share,
             })
         })
-    }
-}
-
-impl Engine {
-    /// On the coordinator: what each log will say of what was done. The answer tells of what these shards have not on disk yet: it waits for
-    /// them, too.
-    pub(crate) fn shares(&mut self, away: Vec<Away>, behind: &[ShardId]) -> Shares {
-        let mut participants = Vec::new();
-        let mut of_shards = Vec::new();
-        let mut id = Arc::from("");
-        if !away.is_empty() {
-            of_shards = shares(away, self.slots);
-            let with_one =
-                |(index, share): (usize, &Share)| (!share.is_empty()).then(|| ShardId::new(index));
-            participants.extend(of_shards.iter().enumerate().filter_map(with_one));
-            self.coordinator.last_logged += 1;
-            let start = self.coordinator.started_unix_ms;
-            id = format!(
-                "{start}-{}-{}",
-                self.id.index(),
-                self.coordinator.last_logged
-            )
-            .into();
-        }
-        let marks = behind.iter().filter(|it| !participants.contains(it));
-        let parts = participants.len() + marks.count();
-        let waits = self.log.holds_replies && parts > 0;
-        Shares {
-            awaited: waits.then(|| Awaited {
-                id: self.begin_commit(participants.is_empty()),
-                parts,
-            }),
-            id,
-            participants: participants.into(),
-            shares: of_shards,
-        }
-    }
-
-    /// On an owner, when all is home: says its share of a transaction.
-    pub(crate) fn say_share(&mut self, it: &TransactionShare) {
-        let begins = self.effects.journal.total();
-        let TransactionShare {
-            awaited,
-            id,
-            participants,
-            share,
-        } = it;
-        let (databases, journal) = (&self.databases, &mut self.effects.journal);
-        let group = journal.begin_group();
-        if participants.len() > 1 {
-            let shards: Vec<String> = participants
-                .iter()
-                .map(|shard| shard.index().to_string())
-                .collect();
-            let mut parts = vec![aof::TRANSACTION, id.as_bytes()];
-            parts.extend(shards.iter().map(String::as_bytes));
-            journal.mark(&parts);
-        }
-        for (db, now, record) in &share.commands {
-            journal.repeat(*db, *now, record);
-        }
-        for TransactionKey { db, key } in &share.values {
-            match databases.get(*db).get(key) {
-                None => journal.say(*db, &[b"DEL", key]),
-                Some(entry) => say_value(journal, *db, entry),
-            }
-        }
-        journal.end_group(group);
-        let end = journal.total();
-        journal.commands += 1;
-        journal.told = end;
-        self.log.has_unsettled |= awaited.is_some();
-        self.actions.push(Action::ShareLogged {
-            begins,
-            end,
-            awaited: *awaited,
-        });
-    }
-}
-
-/// Says what a key holds: readably, where it is a string.
-fn say_value(journal: &mut Journal, db: DbIndex, entry: &Entry) {
-    let deadline = entry.deadline().map(|at| at.ms().to_string());
-    let key = entry.key();
-    match (entry.as_string(), &deadline) {
-        (Ok(text), None) => journal.say(db, &[b"SET", key, &text.to_vec()]),
-        (Ok(text), Some(at)) => {
-            journal.say(db, &[b"SET", key, &text.to_vec(), b"PXAT", at.as_bytes()]);
-        }
-        (Err(_), _) => {
-            let at = deadline.as_deref().unwrap_or("0");
-            let value = rdb::dump(entry, Compression::Off);
-            let parts: [&[u8]; 6] = [
-                b"RESTORE",
-                key,
-                at.as_bytes(),
-                &value,
-                b"REPLACE",
-                b"ABSTTL",
-            ];
-            journal.say(db, &parts);
-        }
     }
 }

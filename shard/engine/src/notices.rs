@@ -8,7 +8,7 @@
 use config::Notify;
 use storage::DbIndex;
 
-use crate::effects::Effect;
+use crate::effect::Effect;
 use crate::event::Event;
 
 /// Something that happened to a key and that has not been told yet.

@@ -1,15 +1,17 @@
 //! WATCH: has this key changed since?
 //!
-//! The shard that owns a key counts its changes for as long as somebody watches it; a watcher remembers the count it saw. EXEC compares the
-//! two while it holds the key's lock, so nothing can happen between the look and the run.
+//! The shard that owns a key counts its changes for as long as somebody watches it; a watcher
+//! remembers the count it saw. EXEC compares the two while it holds the key's lock, so nothing can
+//! happen between the look and the run.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
 use storage::DbIndex;
 
-use crate::effects::{Effect, What};
-use crate::message::TransactionKey;
+use crate::effect::Effect;
+use crate::effect::What;
+use crate::header::TransactionKey;
 
 /// A state of a watched key. No two states of any key on a shard have the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -20,7 +20,7 @@ use crate::blocking::BlockedAt;
 use crate::client::Client;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use engine::blocking::{End, UNBLOCKED};
+use engine::blocking::ending::{End, UNBLOCKED};
 use engine::error::Error;
 use engine::header::ReplyTo;
 use engine::slot::ShardId;

@@ -1,11 +1,11 @@
 //! A connection's session: what its commands may read and change of it.
 
 use protocol::command::{Command, Flags};
+use protocol::facts::Subscribers;
 use protocol::reply::Version;
 use storage::DbIndex;
 
 use crate::client::attribute::Attribute;
-use crate::pause::changes_something;
 use crate::pubsub::Subscriptions;
 use crate::tracking::Tracking;
 use crate::transaction::exec::Queue;
@@ -56,25 +56,9 @@ pub struct Session {
     pub in_exec: bool,
 }
 
-/// What a RESP2 subscriber may still do.
-fn may_subscriber_use(command: &str) -> bool {
-    matches!(
-        command,
-        "subscribe"
-            | "unsubscribe"
-            | "psubscribe"
-            | "punsubscribe"
-            | "ssubscribe"
-            | "sunsubscribe"
-            | "ping"
-            | "quit"
-            | "reset"
-    )
-}
-
 /// What a monitor may not use. Redis counts monitors among the replicas, and says so.
 fn touches_data(command: &Command) -> bool {
-    command.flags.contains(Flags::READONLY) || changes_something(command)
+    command.flags.contains(Flags::READONLY) || command.is_replicated()
 }
 
 impl Session {
@@ -148,7 +132,7 @@ impl Session {
         if self.is_monitor() && touches_data(command) {
             return Err(Error::new("ERR Replica can't interact with the keyspace"));
         }
-        if self.is_restricted() && !may_subscriber_use(command.name) {
+        if self.is_restricted() && command.subscribers == Subscribers::Refused {
             return Err(Error::not_while_subscribed(command.name));
         }
         Ok(())

@@ -126,7 +126,7 @@ impl Shard {
     #[cold]
     pub(crate) fn asks_several(&self, client: &Client, id: CommandId, args: &Args<'_>) -> bool {
         let command = id.command();
-        if client.session.queue.is_some() && command.name != "exec" {
+        if client.session.queue.is_some() && !command.executes() {
             return false;
         }
         match command.shape {

@@ -64,3 +64,7 @@ macro_rules! handlers {
 }
 
 protocol::for_each_command!(handlers);
+
+#[cfg(test)]
+#[path = "handler_tests.rs"]
+mod tests;

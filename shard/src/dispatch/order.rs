@@ -17,7 +17,8 @@
 //! Writes of the same shard need not be waited for, so a pipeline that fills one queue costs nothing.
 
 use protocol::args::Args;
-use protocol::command::{Behind, Flags, KeyShape};
+use protocol::command::{Flags, KeyShape};
+use protocol::facts::Behind;
 use protocol::table::{COMMANDS, CommandId};
 
 use crate::client::Client;
@@ -104,7 +105,7 @@ impl Shard {
     fn comes_behind_writes(&self, client: &mut Client, id: CommandId, args: &Args<'_>) -> bool {
         let command = id.command();
         let tells = match &client.session.queue {
-            Some(queue) => command.name == "exec" && queue.ids().any(|queued| self.tells(queued)),
+            Some(queue) => command.executes() && queue.ids().any(|queued| self.tells(queued)),
             None => self.tells(id),
         };
         let owner = match command.shape {

@@ -30,10 +30,12 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use protocol::args::Args;
+use protocol::facts::Traits;
+use protocol::table::CommandId;
 
 use crate::client::Client;
 use crate::client::hold::CommandHold;
+use crate::dispatch::Resolved;
 use crate::mailbox::message::Message;
 use crate::pubsub::Topic;
 pub use crate::pubsub::encoding::{Delivery, Payload};
@@ -358,9 +360,11 @@ impl Shard {
     /// Whether a connection must not run its next command because that may publish and too much is
     /// on its way. Then it is called later.
     #[cold]
-    pub(crate) fn crowds(&mut self, client: &mut Client, args: &Args<'_>) -> bool {
-        const VERBS: [&[u8]; 3] = [b"publish", b"spublish", b"exec"];
-        let publishes = VERBS.iter().any(|verb| args[0].eq_ignore_ascii_case(verb));
+    pub(crate) fn crowds(&mut self, client: &mut Client, resolved: &Resolved) -> bool {
+        let id = resolved.as_ref().map_or_else(|(id, _)| *id, |id| Some(*id));
+        let publishes = id.map(CommandId::command).is_some_and(|command| {
+            command.executes() || command.traits.contains(Traits::PUBLISHES)
+        });
         if !publishes && !self.engine.effects.notices.is_on() {
             return false;
         }

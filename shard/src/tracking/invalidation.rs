@@ -16,8 +16,9 @@
 //! replies are here. Redis does not tell of SWAPDB, nor those with NOLOOP of keys that expire in their own command: they would keep what is not so.
 
 use bytes::Bytes;
+use engine::header::FlushId;
 use engine::header::{ClientAddress, ClientToken};
-use engine::tracking::invalidations::{FlushId, Notice, ToHome, encode};
+use engine::tracking::invalidations::{Notice, ToHome, encode};
 use engine::tracking::prefixes::Changed;
 use engine::tracking::table::Readers;
 use foldhash::fast::RandomState;

@@ -76,7 +76,7 @@ pub(super) mod opcode {
     pub const SLOT_INFO: u8 = 244;
     /// A library of functions.
     pub const FUNCTION2: u8 = 245;
-    /// The same in a release candidate of 7.0.
+    /// A library of functions, as a release candidate of 7.0 wrote it.
     pub const FUNCTION_PRE_GA: u8 = 246;
     pub const MODULE_AUX: u8 = 247;
     /// Seconds since the next key's last use.

@@ -86,9 +86,10 @@ pub(super) fn value(input: &mut Input<'_>, of: Type, limits: &Limits) -> Result<
             ));
         }
     };
-    Ok(match is_empty(&object) {
-        true => Decoded::Empty,
-        false => Decoded::Object(object),
+    Ok(if is_empty(&object) {
+        Decoded::Empty
+    } else {
+        Decoded::Object(object)
     })
 }
 
@@ -102,7 +103,8 @@ fn is_empty(object: &Object) -> bool {
     }
 }
 
-/// The time that deadlines in a file are held against: none. What has expired meanwhile is for expiry to find.
+/// The time that deadlines in a file are held against: none. What has expired meanwhile is for
+/// expiry to find.
 const NEVER: UnixMillis = UnixMillis::new(0);
 
 /// Strings one behind the other.
@@ -148,8 +150,8 @@ impl Strings {
 /// What is wrong where a collection names one of its elements again.
 const TWICE: &str = "a collection with an element twice";
 
-/// Sees to it that of the elements `stride` apart, the names of a packed collection, none stands twice: no command looks for a second one, and
-/// the large form has no place for it.
+/// Sees to it that of the elements `stride` apart, the names of a packed collection, none stands
+/// twice: no command looks for a second one, and the large form has no place for it.
 fn once_each(input: &Input<'_>, pack: &Listpack, stride: usize) -> Result<(), Damage> {
     let hasher = foldhash::fast::RandomState::default();
     let mut digits = itoa::Buffer::new();
@@ -160,10 +162,7 @@ fn once_each(input: &Input<'_>, pack: &Listpack, stride: usize) -> Result<(), Da
         .collect();
     names.sort_unstable_by_key(|(hash, _)| *hash);
     let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
-    match twice {
-        true => input.damage(TWICE),
-        false => Ok(()),
-    }
+    if twice { input.damage(TWICE) } else { Ok(()) }
 }
 
 /// Shows each element's text.

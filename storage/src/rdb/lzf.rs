@@ -1,4 +1,5 @@
-//! LZF, the compression of strings in RDB files (after Marc Lehmann's LibLZF, whose format this is).
+//! LZF, the compression of strings in RDB files (after Marc Lehmann's LibLZF, whose format this
+//! is).
 //!
 //! ```text
 //! 000nnnnn                       n + 1 bytes follow as they are
@@ -15,27 +16,30 @@ const DISTANCE_MAX: usize = 1 << 13;
 /// Bytes of a copy, at the least and at the most.
 const COPY_MIN: usize = 3;
 const COPY_MAX: usize = 264;
-/// Places remembered of three-byte sequences, as bits: fewer for shorter inputs, which then touch less memory.
+/// Places remembered of three-byte sequences, as bits: fewer for shorter inputs, which then touch
+/// less memory.
 const BITS_MIN: u32 = 6;
 const BITS_MAX: u32 = 13;
 
 type Table = [u32; 1 << BITS_MAX];
 
-/// Where three-byte sequences stood last. It serves one input after the other without being cleared: what an earlier one left lies below `base`.
-struct Places {
+/// Where three-byte sequences stood last. It serves one input after the other without being
+/// cleared: what an earlier one left lies below `base`.
+struct Dictionary {
     table: Box<Table>,
     base: u32,
 }
 
 thread_local! {
-    static PLACES: RefCell<Places> = RefCell::new(Places {
+    static DICTIONARY: RefCell<Dictionary> = RefCell::new(Dictionary {
         table: Box::new([0; 1 << BITS_MAX]),
         base: 0,
     });
 }
 
-impl Places {
-    /// Makes room for the places of an input of so many bytes. Returns whether there is any for one so long.
+impl Dictionary {
+    /// Makes room for the places of an input of so many bytes. Returns whether there is any for one
+    /// so long.
     fn begin(&mut self, len: usize) -> bool {
         let Ok(len) = u32::try_from(len + 1) else {
             return false;
@@ -48,15 +52,15 @@ impl Places {
     }
 }
 
-/// Appends the compressed form of `input` to `out` if it is shorter than `input` by more than four bytes, as Redis asks of it. Returns whether
-/// it was; else `out` is as it was.
+/// Appends the compressed form of `input` to `out` if it is shorter than `input` by more than four
+/// bytes, as Redis asks of it. Returns whether it was; else `out` is as it was.
 pub fn compress(input: &[u8], out: &mut Vec<u8>) -> bool {
-    PLACES.with_borrow_mut(|places| {
-        if !places.begin(input.len()) {
+    DICTIONARY.with_borrow_mut(|dictionary| {
+        if !dictionary.begin(input.len()) {
             return false;
         }
-        let pays = compress_with(&mut places.table, places.base, input, out);
-        places.base += input.len() as u32 + 1;
+        let pays = compress_with(&mut dictionary.table, dictionary.base, input, out);
+        dictionary.base += input.len() as u32 + 1;
         pays
     })
 }
@@ -152,8 +156,8 @@ fn put_copy(offset: usize, length: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// The bytes that `input` stands for, which must be `len`; `None` where it is damaged. Takes no more memory than they are worth: each byte of
-/// input can stand for at most [`COPY_MAX`].
+/// The bytes that `input` stands for, which must be `len`; `None` where it is damaged. Takes no
+/// more memory than they are worth: each byte of input can stand for at most [`COPY_MAX`].
 pub fn decompress(input: &[u8], len: usize) -> Option<Vec<u8>> {
     if len > input.len().saturating_mul(COPY_MAX) {
         return None;
@@ -227,7 +231,7 @@ mod tests {
     fn the_table_begins_anew_before_its_places_run_out() {
         let text = "again and again and again and again".repeat(10);
         for base in [u32::MAX - 600, u32::MAX - 2, u32::MAX] {
-            PLACES.with_borrow_mut(|places| places.base = base);
+            DICTIONARY.with_borrow_mut(|dictionary| dictionary.base = base);
             for _ in 0..3 {
                 let mut packed = Vec::new();
                 assert!(compress(text.as_bytes(), &mut packed));

@@ -5,20 +5,24 @@
 //!          (AUX name value)*
 //!          ( SELECTDB number
 //!            RESIZEDB keys volatile-keys
-//!            ( [EXPIRETIME_MS time(8, LE)] [IDLE seconds | FREQ counter(1)] type(1) key value )* )*
+//!            ( [EXPIRETIME_MS time(8, LE)] [IDLE seconds | FREQ counter(1)]
+//!              type(1) key value )* )*
 //!          (FUNCTION2 code)*
 //!          EOF crc64(8, LE)
 //!
 //! payload  type(1) value version(2, LE) crc64(8, LE)         what DUMP answers
 //!
 //! length   00nnnnnn | 01nnnnnn n(1) | 10000000 n(4, BE) | 10000001 n(8, BE)
-//! string   length bytes | 11000000 int8 | 11000001 int16 | 11000010 int32 | 11000011 packed-length length LZF
+//! string   length bytes | 11000000 int8 | 11000001 int16 | 11000010 int32
+//!          | 11000011 packed-length length LZF
 //! ```
 //!
-//! Sources: the documentation of Redis, the format's description by its readers (rdbtools), and what redis-server 7.4 writes. We write
-//! version 12, as 7.4 does, and read all of its predecessors; what only modules could write is refused.
+//! Sources: the documentation of Redis, the format's description by its readers (rdbtools), and
+//! what redis-server 7.4 writes. We write version 12, as 7.4 does, and read all of its
+//! predecessors; what only modules could write is refused.
 //!
-//! Nothing read here is trusted: a length is held against the bytes that are left before anything is allocated for it.
+//! Nothing read here is trusted: a length is held against the bytes that are left before anything
+//! is allocated for it.
 
 mod codes;
 mod decode;
@@ -35,7 +39,7 @@ mod tests;
 mod write;
 
 pub use decode::Limits;
-pub use file::{FileReader, FileWriter, Key, Part, function, header, key, select};
+pub use file::{Checksum, FileReader, Key, Section, function, header, key, select};
 pub use payload::{NotPayload, dump, restore};
 pub use read::Damage;
 pub use write::Compression;

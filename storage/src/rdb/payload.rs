@@ -29,7 +29,8 @@ pub fn dump(entry: &Entry, compression: Compression) -> Vec<u8> {
     out
 }
 
-/// The value in a payload, as an entry of `key` without a deadline. `None` for a collection without elements.
+/// The value in a payload, as an entry of `key` without a deadline. `None` for a collection without
+/// elements.
 pub fn restore(key: &[u8], payload: &[u8], limits: &Limits) -> Result<Option<Entry>, NotPayload> {
     let body = payload
         .len()

@@ -1,11 +1,12 @@
-//! The small parts of the format, read: from memory (RESTORE) or from a file of any size, through one window of it.
+//! The small parts of the format, read: from memory (RESTORE) or from a file of any size, through
+//! one window of it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use super::codes::special;
 use super::{CRC, lzf};
+use crate::read_at::ReadAt;
 
 /// What is wrong with bytes that should be in RDB format.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,7 +33,7 @@ const STRING_BYTES_MAX: u64 = 1 << 30;
 enum Source {
     Memory,
     File {
-        file: File,
+        file: Box<dyn ReadAt>,
         /// Bytes that the file has beyond the window.
         left: u64,
         checksum: crc::Digest<'static, u64, crc::Table<16>>,
@@ -81,7 +82,7 @@ impl<'a> Input<'a> {
     }
 
     /// A file from its beginning, `len` bytes long.
-    pub fn file(file: File, len: u64) -> Input<'static> {
+    pub fn file(file: Box<dyn ReadAt>, len: u64) -> Input<'static> {
         Input {
             source: Source::File {
                 file,
@@ -159,7 +160,7 @@ impl<'a> Input<'a> {
                 .min(usize::try_from(*left).unwrap_or(usize::MAX));
             window.resize(had + wanted, 0);
             let at = self.offset + had as u64;
-            file.read_exact(&mut window[had..])
+            file.read_exact_at(&mut window[had..], at)
                 .map_err(|error| failed(at, error))?;
             *left -= wanted as u64;
         }
@@ -238,7 +239,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// How many elements follow, of which each takes at least `bytes_each`: more than can be left is damage, before any is asked for.
+    /// How many elements follow, of which each takes at least `bytes_each`: more than can be left
+    /// is damage, before any is asked for.
     pub fn count(&mut self, bytes_each: u64) -> Result<usize, Damage> {
         let count = self.length()?;
         if count.saturating_mul(bytes_each) > self.remaining() {

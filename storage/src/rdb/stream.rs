@@ -25,7 +25,8 @@ use crate::stream_log::{Counts, StreamEntry, StreamLimits, StreamLog};
 const DELETED: i64 = 1;
 const SAME_NAMES: i64 = 2;
 
-/// What Redis writes where it does not know how many entries a group has read, or when a consumer was active.
+/// What Redis writes where it does not know how many entries a group has read, or when a consumer
+/// was active.
 const UNKNOWN: u64 = u64::MAX;
 
 /// A written node has no more entries, and no more bytes before the last: Redis's own defaults.
@@ -245,9 +246,10 @@ fn read_node(node: &Listpack, master: StreamId, log: &mut StreamLog) -> Option<(
         let ms = master.ms.wrapping_add(int(&mut items)? as u64);
         let seq = master.seq.wrapping_add(int(&mut items)? as u64);
         let same = flags & SAME_NAMES != 0;
-        let count = match same {
-            true => fields,
-            false => usize::try_from(int(&mut items)?).ok()?,
+        let count = if same {
+            fields
+        } else {
+            usize::try_from(int(&mut items)?).ok()?
         };
         own_names.clear();
         values.clear();

@@ -5,11 +5,12 @@ use std::fmt::Write;
 
 use engine::action::Action;
 use engine::batch::Batch;
-use engine::blocking::{End, Haste};
+use engine::blocking::ending::{CancelMode, End};
 use engine::engine::Engine;
 use engine::handler::{HANDLERS, Handler};
 use engine::header::ReplyTo;
-use engine::message::{EndWait, Message, Parked, TransactionKey};
+use engine::header::TransactionKey;
+use engine::message::{EndWait, Message, Parked};
 use engine::routing::Route;
 use engine::slot::{ShardId, SlotMap};
 use engine::task::TaskId;
@@ -376,13 +377,18 @@ impl World {
             Action::Reply {
                 origin, to, reply, ..
             } => self.link(id, origin).push_back(Letter::Reply(to, reply)),
-            Action::Blocked(token, ticket) => {
+            Action::Blocked(token, blocked_id) => {
                 let is_it = |client: &&mut Client| client.token == token && client.call.is_some();
                 match self.clients.iter_mut().find(is_it) {
-                    Some(client) => client.blocked = Some(BlockedAt::Ticket(ticket)),
+                    Some(client) => client.blocked = Some(BlockedAt::BlockedId(blocked_id)),
                     None => {
                         let engine = &mut self.shards[id.index()].engine;
-                        engine.end_ticket(ticket, End::Gone, Haste::AtOnce, TaskId::NONE);
+                        engine.cancel_blocked(
+                            blocked_id,
+                            End::Gone,
+                            CancelMode::AtOnce,
+                            TaskId::NONE,
+                        );
                     }
                 }
             }
@@ -399,14 +405,14 @@ impl World {
                     self.shards[id.index()].engine.unlock(item);
                 }
             }
-            Action::ShareLogged { awaited, .. } => {
+            Action::RecordLogged { awaited, .. } => {
                 self.note_durable(id, awaited);
             }
             Action::ReadLogged(awaited, _) => self.note_durable(id, Some(awaited)),
-            Action::LendWhenWritten(item, request) => {
+            Action::CheckOutWhenWritten(item, request) => {
                 self.shards[id.index()]
                     .engine
-                    .lend_by_message(item, *request);
+                    .check_out_by_message(item, *request);
             }
             Action::Flushed(answer) => {
                 if let Some((to, reply)) = answer {
@@ -541,11 +547,11 @@ impl World {
 
     fn ask_command(&mut self, at: usize, command: &Command) -> Checked {
         let client = &self.clients[at];
-        let (home, to, facts) = (client.home, client.reply_to(), client.facts(command));
+        let (home, to, header) = (client.home, client.reply_to(), client.header(command));
         let args = command.args.borrow();
         let engine = &mut self.shards[home.index()].engine;
         if let Handler::Whole(run) = HANDLERS[command.id.index()] {
-            engine.begin_whole(to, facts, &args, run);
+            engine.begin_whole(to, header, &args, run);
             return Ok(());
         }
         let route = engine.route(command.id, &args);
@@ -554,8 +560,8 @@ impl World {
                 Route::Here | Route::Anywhere => home,
                 Route::At(owner) => owner,
                 Route::Several(_) => {
-                    let scopes = engine.scopes_of(facts, &args);
-                    engine.begin_transaction(to, facts, &args, scopes);
+                    let scopes = engine.scopes_of(header, &args);
+                    engine.begin_transaction(to, header, &args, scopes);
                     return Ok(());
                 }
             };
@@ -563,7 +569,7 @@ impl World {
             let parked = Parked {
                 origin: home,
                 to,
-                facts,
+                header,
                 args: OwnedArgs::from(&args),
             };
             let message = Message::Command(Box::new(parked));
@@ -576,23 +582,23 @@ impl World {
                 let joins = self.rng.bool();
                 let link = self.link(home, owner);
                 match link.back_mut() {
-                    Some(Letter::Batch(batch)) if joins => batch.push(to, facts, &args),
+                    Some(Letter::Batch(batch)) if joins => batch.push(to, header, &args),
                     _ => {
                         let mut batch = Box::<Batch>::default();
-                        batch.push(to, facts, &args);
+                        batch.push(to, header, &args);
                         link.push_back(Letter::Batch(batch));
                     }
                 }
             }
-            Route::Several(owners) => engine.begin_on_several(to, facts, &args, owners),
-            Route::Anywhere => engine.begin_computed(to, facts, &args),
+            Route::Several(owners) => engine.begin_on_several(to, header, &args, owners),
+            Route::Anywhere => engine.begin_computed(to, header, &args),
         }
         Ok(())
     }
 
     fn run_here(&mut self, at: usize, command: &Command) -> Checked {
         let client = &self.clients[at];
-        let (home, to, facts) = (client.home, client.reply_to(), client.facts(command));
+        let (home, to, header) = (client.home, client.reply_to(), client.header(command));
         let args = command.args.borrow();
         let engine = &mut self.shards[home.index()].engine;
         let locks = &engine.owner.locks;
@@ -601,14 +607,14 @@ impl World {
             let parked = Parked {
                 origin: home,
                 to,
-                facts,
+                header,
                 args: OwnedArgs::from(&args),
             };
             engine.park(parked, &keys);
             return Ok(());
         }
         let mut encoded = Vec::new();
-        engine.execute(facts, &args, &mut Reply::new(&mut encoded, Version::Resp2));
+        engine.execute(header, &args, &mut Reply::new(&mut encoded, Version::Resp2));
         engine.serve_ready();
         self.settle(home)?;
         self.answer(to, encoded)
@@ -643,7 +649,7 @@ impl World {
         let client = &self.clients[at];
         let (home, to, id) = (client.home, client.reply_to(), client.id);
         let watched: Vec<Watched> = client.watched.iter().map(|it| it.0.clone()).collect();
-        let facts: Vec<_> = commands.iter().map(|it| client.facts(it)).collect();
+        let header: Vec<_> = commands.iter().map(|it| client.header(it)).collect();
         let engine = &self.shards[home.index()].engine;
         let is_whole = |command: &Command| {
             let computes = engine::commands::sort::reads_computed_keys(
@@ -655,8 +661,8 @@ impl World {
         let whole = commands.iter().any(is_whole);
         let mut scopes = Scopes::default();
         let mut owners = Vec::new();
-        for (command, facts) in commands.iter().zip(&facts) {
-            for key in engine.keys_of(*facts, &command.args.borrow()) {
+        for (command, header) in commands.iter().zip(&header) {
+            for key in engine.keys_of(*header, &command.args.borrow()) {
                 let owner = self.owner(&key.key);
                 owners.push(owner);
                 scopes.key(owner, key);
@@ -674,7 +680,7 @@ impl World {
                 origin: home,
                 to,
                 version: Version::Resp2,
-                commands: facts
+                commands: header
                     .into_iter()
                     .zip(commands.into_iter().map(|it| it.args))
                     .collect(),
@@ -712,22 +718,22 @@ impl World {
             return Err("an EXEC that nobody has asked for".into());
         };
         let (to, commands) = (caller.reply_to(), commands.clone());
-        let facts: Vec<_> = commands.iter().map(|it| caller.facts(it)).collect();
+        let header: Vec<_> = commands.iter().map(|it| caller.header(it)).collect();
         let watched: Vec<Watched> = caller.watched.iter().map(|it| it.0.clone()).collect();
         let engine = &mut self.shards[id.index()].engine;
         engine.unwatch(watched);
         let mut replies = b"*-1\r\n".to_vec();
         if unchanged {
             replies = format!("*{}\r\n", commands.len()).into_bytes();
-            for (command, facts) in commands.iter().zip(facts) {
+            for (command, header) in commands.iter().zip(header) {
                 let mut reply = Reply::new(&mut replies, Version::Resp2);
                 let args = command.args.borrow();
                 match HANDLERS[command.id.index()] {
                     Handler::Whole(run) => {
                         let workspace = &mut held.workspace;
-                        engine.run_whole(workspace, facts, run, true, &args, &mut reply);
+                        engine.run_whole(workspace, header, run, true, &args, &mut reply);
                     }
-                    _ => engine.run_on(&mut held.workspace, facts, &args, &mut reply),
+                    _ => engine.run_on(&mut held.workspace, header, &args, &mut reply),
                 }
             }
         }
@@ -921,9 +927,9 @@ impl World {
         let (home, token) = (client.home, client.token);
         match client.blocked {
             None => {}
-            Some(BlockedAt::Ticket(ticket)) => {
+            Some(BlockedAt::BlockedId(blocked_id)) => {
                 let engine = &mut self.shards[home.index()].engine;
-                engine.end_ticket(ticket, end, Haste::AtOnce, TaskId::NONE);
+                engine.cancel_blocked(blocked_id, end, CancelMode::AtOnce, TaskId::NONE);
                 self.settle(home)?;
             }
             Some(BlockedAt::Owner(owner)) => {

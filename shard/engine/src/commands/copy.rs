@@ -2,31 +2,33 @@
 
 use protocol::args::Args;
 use protocol::command::Command;
+use protocol::facts::Elsewhere;
 use protocol::reply::Reply;
 use storage::DbIndex;
 use storage::item::parse_int;
 
-use crate::commands::options::{self, Options, is};
+use crate::commands::options;
+use crate::commands::options::Options;
+use crate::commands::options::is;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
-/// The key of `args` that lies in another database than the selected one, and the number of that database: for COPY with DB and for MOVE, as
-/// a transaction must lock the key there.
+/// The key of `args` that lies in another database than the selected one, and the number of that
+/// database: for COPY with DB and for MOVE, as a transaction must lock the key there.
 pub fn other_database(command: &Command, args: &Args<'_>) -> Option<(usize, u16)> {
-    let number = |text| u16::try_from(parse_int(text)?).ok();
-    match command.name {
-        "copy" => {}
-        "move" => return Some((1, number(args.get(2)?)?)),
-        _ => return None,
-    }
-    let mut options = Options::new(args, 3);
-    while let Some(word) = options.next() {
-        if is(word, "DB") {
-            return Some((2, number(options.next()?)?));
+    let (key, number) = match command.elsewhere {
+        Elsewhere::Nothing => return None,
+        Elsewhere::Argument { key, number } => (key, args.get(usize::from(number))?),
+        Elsewhere::Option { key, from } => {
+            let mut options = Options::new(args, usize::from(from));
+            while !is(options.next()?, "DB") {}
+            (key, options.next()?)
         }
-    }
-    None
+    };
+    let number = u16::try_from(parse_int(number)?).ok()?;
+    Some((usize::from(key), number))
 }
 
 /// The database with the number in `text`.

@@ -2,14 +2,15 @@
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::{Reply, Version};
-use storage::geohash::Place;
+use storage::geohash::Coordinates;
 use storage::{Score, SortedSet};
 
 use crate::commands::options::is;
 use crate::commands::sorted_set::parse_double;
 use crate::commands::sorted_set_add::zadd;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 
 /// Metres of a unit.
 pub fn unit_m(text: &[u8]) -> Result<f64, Error> {
@@ -22,10 +23,10 @@ pub fn unit_m(text: &[u8]) -> Result<f64, Error> {
 }
 
 /// The place that two arguments tell.
-pub fn place(longitude: &[u8], latitude: &[u8]) -> Result<Place, Error> {
+pub fn place(longitude: &[u8], latitude: &[u8]) -> Result<Coordinates, Error> {
     let longitude = parse_double(longitude).ok_or(Error::NOT_A_FLOAT)?;
     let latitude = parse_double(latitude).ok_or(Error::NOT_A_FLOAT)?;
-    Place::new(longitude, latitude).ok_or_else(|| {
+    Coordinates::new(longitude, latitude).ok_or_else(|| {
         Error::from_text(format!(
             "ERR invalid longitude,latitude pair {longitude:.6},{latitude:.6}"
         ))
@@ -33,12 +34,13 @@ pub fn place(longitude: &[u8], latitude: &[u8]) -> Result<Place, Error> {
 }
 
 /// The place that a score stands for. Scores that no GEOADD made stand for some place too.
-pub fn place_of(score: Score) -> Place {
+pub fn place_of(score: Score) -> Coordinates {
     // A negative score is a number with all high bits set, as in C.
-    Place::of_hash(score.get() as i64 as u64)
+    Coordinates::of_hash(score.get() as i64 as u64)
 }
 
-/// A distance with four decimals: rounded as Redis does, after it is multiplied, which is not always what its exact value would round to.
+/// A distance with four decimals: rounded as Redis does, after it is multiplied, which is not
+/// always what its exact value would round to.
 pub fn write_distance(reply: &mut Reply<'_>, distance: f64) {
     const SCALE: u64 = 10_000;
     let scaled = (distance * SCALE as f64).round_ties_even() as u64;
@@ -47,7 +49,7 @@ pub fn write_distance(reply: &mut Reply<'_>, distance: f64) {
 }
 
 /// Both coordinates, exactly.
-pub fn write_place(reply: &mut Reply<'_>, place: Place) {
+pub fn write_place(reply: &mut Reply<'_>, place: Coordinates) {
     reply.array(2);
     for degrees in [place.longitude, place.latitude] {
         let text = format!("{degrees:.17}");

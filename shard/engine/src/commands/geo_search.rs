@@ -7,23 +7,31 @@ use std::cmp::Ordering;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::geo_cells::{Cell, Shape, cells_around};
-use storage::geohash::Place;
+use storage::geohash::Coordinates;
 use storage::sorted_set::Direction;
 use storage::{Score, SortedSet};
 
-use crate::commands::geo::{place, place_of, unit_m, write_distance, write_place};
-use crate::commands::options::{Options, integer, is};
-use crate::commands::sorted_set::{limits, parse_double};
+use crate::commands::geo::place;
+use crate::commands::geo::place_of;
+use crate::commands::geo::unit_m;
+use crate::commands::geo::write_distance;
+use crate::commands::geo::write_place;
+use crate::commands::options::Options;
+use crate::commands::options::integer;
+use crate::commands::options::is;
+use crate::commands::sorted_set::limits;
+use crate::commands::sorted_set::parse_double;
 use crate::commands::sorted_set_range::store;
 use crate::commands::sorting;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 /// Where the search is, as far as it is known.
 #[derive(Clone, Copy)]
 enum Centre {
-    At(Place),
+    At(Coordinates),
     /// A member of a key that is not there.
     Nowhere,
 }
@@ -61,7 +69,7 @@ enum Order {
 struct Found {
     member: Vec<u8>,
     score: Score,
-    place: Place,
+    place: Coordinates,
     distance: f64,
 }
 
@@ -226,7 +234,7 @@ impl<'a> Wanted<'a> {
         &self,
         cell: Cell,
         set: &SortedSet,
-        centre: Place,
+        centre: Coordinates,
         shape: Shape,
         found: &mut Vec<Found>,
     ) {
@@ -300,8 +308,8 @@ fn answer(
     Ok(())
 }
 
-/// `GEOSEARCH key FROMMEMBER member | FROMLONLAT longitude latitude BYRADIUS radius unit | BYBOX width height unit [ASC | DESC]
-/// [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]`
+/// `GEOSEARCH key FROMMEMBER member | FROMLONLAT longitude latitude BYRADIUS radius unit | BYBOX
+/// width height unit [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]`
 pub fn geosearch(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut wanted = Wanted::default();
     let set = ctx.get::<SortedSet>(&args[1])?;
@@ -356,7 +364,8 @@ fn radius(
     answer(ctx, reply, wanted, found, Event::GEORADIUS_STORE)
 }
 
-/// `GEORADIUS key longitude latitude radius unit [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]`
+/// `GEORADIUS key longitude latitude radius unit [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count
+/// [ANY]] [ASC | DESC] [STORE key | STOREDIST key]`
 pub fn georadius(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     radius(ctx, args, reply, false, true)
 }

@@ -8,12 +8,21 @@ use protocol::reply::{Reply, Version};
 use storage::hash::Field;
 use storage::{FieldDeadline, Hash, HashLimits, Item};
 
-use crate::commands::options::{integer, is};
-use crate::commands::scan::{ElementScan, cursor, write_cursor};
-use crate::commands::set::{REPEATED_MAX, draw_different, is_few, sample};
-use crate::commands::string::{add_floats, write, write_or_null};
+use crate::commands::options::integer;
+use crate::commands::options::is;
+use crate::commands::scan::ElementScan;
+use crate::commands::scan::cursor;
+use crate::commands::scan::write_cursor;
+use crate::commands::set::REPEATED_MAX;
+use crate::commands::set::draw_different;
+use crate::commands::set::is_few;
+use crate::commands::set::sample;
+use crate::commands::string::add_floats;
+use crate::commands::string::write;
+use crate::commands::string::write_or_null;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 /// Up to where hashes stay packed.
@@ -24,14 +33,17 @@ pub fn limits(ctx: &Context<'_>) -> HashLimits {
     }
 }
 
-/// `HSET key (field value)...`: how many fields were new.
+/// `HSET key (field value)...`: sets fields of the hash at `key`, which is created where missing,
+/// and clears their deadlines. How many fields were new; WRONGTYPE where it is not a hash. Errors:
+/// a field without a value.
 pub fn hset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let added = set_pairs(ctx, args, "hset")?;
     reply.integer(added);
     Ok(())
 }
 
-/// `HMSET key (field value)...`: HSET's older form.
+/// `HMSET key (field value)...`: sets fields of the hash at `key` as HSET does, whose older form it
+/// is. OK; WRONGTYPE where it is not a hash. Errors: a field without a value.
 pub fn hmset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     set_pairs(ctx, args, "hmset")?;
     reply.ok();
@@ -54,7 +66,8 @@ fn set_pairs(ctx: &mut Context<'_>, args: &Args<'_>, command: &str) -> Result<i6
     Ok(added)
 }
 
-/// `HSETNX key field value`
+/// `HSETNX key field value`: sets a field that is not there. 1 where it did, else 0; WRONGTYPE
+/// where `key` is not a hash.
 pub fn hsetnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, limits, now) = (&args[1], limits(ctx), ctx.now);
     let taken = ctx
@@ -69,7 +82,8 @@ pub fn hsetnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// `HGET key field`
+/// `HGET key field`: the value of a field of the hash at `key`. Nil where there is none; WRONGTYPE
+/// where it is not a hash.
 pub fn hget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let now = ctx.now;
     let hash = ctx.get::<Hash>(&args[1])?;
@@ -81,7 +95,8 @@ pub fn hget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
-/// `HMGET key field...`
+/// `HMGET key field...`: an array with the value of each field, nil for what is missing. WRONGTYPE
+/// where `key` is not a hash.
 pub fn hmget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let now = ctx.now;
     let hash = ctx.get::<Hash>(&args[1])?;
@@ -98,7 +113,8 @@ pub fn hmget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     Ok(())
 }
 
-/// `HGETALL key`
+/// `HGETALL key`: all fields and values of the hash at `key`: a map in RESP3, else an array of
+/// field, value, field, value. Empty where there is no hash; WRONGTYPE where it is not a hash.
 pub fn hgetall(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let now = ctx.now;
     let hash = ctx.get::<Hash>(&args[1])?;
@@ -116,12 +132,14 @@ pub fn hgetall(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// `HKEYS key`
+/// `HKEYS key`: an array of the fields of the hash at `key`. Empty where there is none; WRONGTYPE
+/// where it is not a hash.
 pub fn hkeys(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     each_field(ctx, args, reply, |field| field.name)
 }
 
-/// `HVALS key`
+/// `HVALS key`: an array of the values of the hash at `key`. Empty where there is none; WRONGTYPE
+/// where it is not a hash.
 pub fn hvals(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     each_field(ctx, args, reply, |field| field.value)
 }
@@ -144,14 +162,16 @@ fn each_field(
     Ok(())
 }
 
-/// `HLEN key`
+/// `HLEN key`: how many fields the hash at `key` has, those included whose time has come and that
+/// nobody has removed yet. 0 where there is none; WRONGTYPE where it is not a hash.
 pub fn hlen(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let len = ctx.get::<Hash>(&args[1])?.map_or(0, Hash::len);
     reply.integer(len as i64);
     Ok(())
 }
 
-/// `HSTRLEN key field`
+/// `HSTRLEN key field`: the bytes of a field's value. 0 where there is none; WRONGTYPE where `key`
+/// is not a hash.
 pub fn hstrlen(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let now = ctx.now;
     let hash = ctx.get::<Hash>(&args[1])?;
@@ -163,7 +183,8 @@ pub fn hstrlen(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// `HEXISTS key field`
+/// `HEXISTS key field`: 1 where the hash at `key` has the field, else 0; WRONGTYPE where it is not
+/// a hash.
 pub fn hexists(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let now = ctx.now;
     let hash = ctx.get::<Hash>(&args[1])?;
@@ -175,8 +196,9 @@ pub fn hexists(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// `HDEL key field...`: how many were there, those included whose time has come and that nobody has
-/// removed yet, as in Redis.
+/// `HDEL key field...`: deletes fields of the hash at `key`, and it with the last one. How many
+/// were there, those included whose time has come and that nobody has removed yet, as in Redis;
+/// WRONGTYPE where it is not a hash.
 pub fn hdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
@@ -196,7 +218,9 @@ pub fn hdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
-/// `HINCRBY key field increment`
+/// `HINCRBY key field increment`: adds to the integer of a field, 0 where there is none. The sum;
+/// WRONGTYPE where `key` is not a hash. Errors: a value or an increment that is no 64-bit integer,
+/// a sum that is none.
 pub fn hincrby(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name) = (&args[1], &args[2]);
     let increment = integer(&args[3])?;
@@ -220,7 +244,9 @@ pub fn hincrby(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// `HINCRBYFLOAT key field increment`: the sum, as text.
+/// `HINCRBYFLOAT key field increment`: adds to the number of a field, 0 where there is none. The
+/// sum as text; WRONGTYPE where `key` is not a hash. Errors: a value or an increment that is no
+/// number, a sum that is not finite.
 pub fn hincrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name) = (&args[1], &args[2]);
     match LongDouble::parse(&args[3]) {
@@ -245,8 +271,10 @@ pub fn hincrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     Ok(())
 }
 
-/// `HRANDFIELD key [count [WITHVALUES]]`: different fields, or, where `count` is negative, any as
-/// often as they come. What has expired is removed first, so that none is drawn in vain.
+/// `HRANDFIELD key [count [WITHVALUES]]`: a field drawn at random, nil where there is no hash. With
+/// `count` an array of so many different fields, or, where it is negative, of any as often as they
+/// come; empty where there is no hash. WITHVALUES adds the values, as pairs in RESP3. WRONGTYPE
+/// where it is not a hash. What has expired is removed first, so that none is drawn in vain.
 pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut random = ctx.random.fork();
     let now = ctx.now;
@@ -316,7 +344,10 @@ pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
     Ok(())
 }
 
-/// `HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]`
+/// `HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]`: the next cursor, `0` at the end,
+/// and an array of some fields, with their values unless told otherwise. Empty where there is no
+/// hash; WRONGTYPE where it is not a hash. Errors: a cursor that is no number, a count that is not
+/// positive.
 pub fn hscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let from = cursor(&args[2])?;
     let now = ctx.now;

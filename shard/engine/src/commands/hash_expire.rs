@@ -6,12 +6,19 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::{FieldDeadline, Hash, UnixMillis};
 
-use crate::commands::expiry::{Base, Scale, Unit};
+use crate::commands::expiry::Base;
+use crate::commands::expiry::Scale;
+use crate::commands::expiry::Unit;
 use crate::commands::hash::limits;
-use crate::commands::options::{self, Options, integer, is};
+use crate::commands::options;
+use crate::commands::options::Options;
+use crate::commands::options::integer;
+use crate::commands::options::is;
 use crate::commands::string::write_or_null;
-use crate::context::{Context, Deadline};
-use crate::error::{Error, Outcome};
+use crate::context::Context;
+use crate::context::Deadline;
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 /// The latest deadline of a field, in milliseconds since the epoch: Redis keeps 46 bits.
@@ -46,7 +53,8 @@ fn fields<'a>(
     }
 }
 
-/// What a number of fields that is none is answered with: HEXPIRE and its kin say it so, the others otherwise.
+/// What a number of fields that is none is answered with: HEXPIRE and its kin say it so, the others
+/// otherwise.
 const NUMFIELDS_NOT_POSITIVE: Error =
     Error::new("ERR Parameter `numFields` should be greater than 0");
 const FIELDS_NOT_POSITIVE: Error = Error::new("ERR Number of fields must be a positive integer");
@@ -275,7 +283,8 @@ pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// `HGETEX key [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | PERSIST] FIELDS numfields field...`
+/// `HGETEX key [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | PERSIST] FIELDS numfields
+/// field...`
 pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, now) = (&args[1], ctx.now);
     ctx.peek_mut::<Hash>(key)?;
@@ -338,8 +347,9 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// `HSETEX key [FNX | FXX] [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | KEEPTTL] FIELDS numfields (field value)...`: 1 where
-/// all fields were set, 0 where the condition did not hold for all.
+/// `HSETEX key [FNX | FXX] [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | KEEPTTL] FIELDS
+/// numfields (field value)...`: 1 where all fields were set, 0 where the condition did not hold for
+/// all.
 pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, limits, now) = (&args[1], limits(ctx), ctx.now);
     ctx.peek_mut::<Hash>(key)?;

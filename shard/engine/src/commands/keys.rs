@@ -7,9 +7,12 @@ use storage::UnixMillis;
 
 use crate::commands::copy::database;
 use crate::commands::expiry::Scale;
-use crate::commands::options::{self, Options, is};
+use crate::commands::options;
+use crate::commands::options::Options;
+use crate::commands::options::is;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 /// `DEL key [key ...]`: how many were there. Big values are freed on another thread, as UNLINK's.
@@ -178,7 +181,8 @@ impl Conditions {
         Ok(conditions)
     }
 
-    /// Whether they hold for a key with deadline `before` that is to get `after`. No deadline is later than any.
+    /// Whether they hold for a key with deadline `before` that is to get `after`. No deadline is
+    /// later than any.
     fn hold(self, before: Option<UnixMillis>, after_ms: i64) -> bool {
         let before_ms = before.map_or(i64::MAX, |at| i64::try_from(at.ms()).unwrap_or(i64::MAX));
         !(self.no_deadline && before.is_some()

@@ -3,9 +3,12 @@
 use protocol::args::Args;
 use protocol::reply::Reply;
 
-use crate::commands::options::{self, Options, is};
+use crate::commands::options;
+use crate::commands::options::Options;
+use crate::commands::options::is;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 
 const NOT_STRINGS: Error = Error::new("ERR The specified keys must contain string values");
 

@@ -1,6 +1,7 @@
 //! Lists: push, pop, ranges, moves between lists.
 //!
-//! A list that loses its last element loses its key. Where an element may stand at either end, LEFT is the list's front.
+//! A list that loses its last element loses its key. Where an element may stand at either end, LEFT
+//! is the list's front.
 
 use std::ops::Range;
 
@@ -8,10 +9,14 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::{End, Item, List, ListLimits};
 
-use crate::commands::options::{self, Options, is};
-use crate::commands::string::{write, write_or_null};
+use crate::commands::options;
+use crate::commands::options::Options;
+use crate::commands::options::is;
+use crate::commands::string::write;
+use crate::commands::string::write_or_null;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 const RANK_ZERO: Error = Error::new(
@@ -35,7 +40,8 @@ pub fn end(text: &[u8]) -> Result<End, Error> {
     }
 }
 
-/// The place in a list of `len` that `index` means, which counts from the back where it is negative.
+/// The place in a list of `len` that `index` means, which counts from the back where it is
+/// negative.
 fn resolve(index: i64, len: usize) -> Option<usize> {
     let from_back = index.unsigned_abs();
     if index >= 0 {
@@ -79,12 +85,14 @@ const fn popped(end: End) -> Event {
     }
 }
 
-/// `LPUSH key element...`
+/// `LPUSH key element...`: pushes each element in turn in front of the list at `key`, which is
+/// created where missing. The new length; WRONGTYPE where it is not a list.
 pub fn lpush(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     push(ctx, args, reply, End::Front)
 }
 
-/// `RPUSH key element...`
+/// `RPUSH key element...`: appends the elements to the list at `key`, which is created where
+/// missing. The new length; WRONGTYPE where it is not a list.
 pub fn rpush(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     push(ctx, args, reply, End::Back)
 }
@@ -99,12 +107,14 @@ fn push(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, end: End)
     Ok(())
 }
 
-/// `LPUSHX key element...`: LPUSH where there is a list.
+/// `LPUSHX key element...`: LPUSH where there is a list. The new length; 0 where there is no such
+/// key, WRONGTYPE where it is not a list.
 pub fn lpushx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     push_to_existing(ctx, args, reply, End::Front)
 }
 
-/// `RPUSHX key element...`: RPUSH where there is a list.
+/// `RPUSHX key element...`: RPUSH where there is a list. The new length; 0 where there is no such
+/// key, WRONGTYPE where it is not a list.
 pub fn rpushx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     push_to_existing(ctx, args, reply, End::Back)
 }
@@ -122,12 +132,16 @@ fn push_to_existing(
     Ok(())
 }
 
-/// `LPOP key [count]`
+/// `LPOP key [count]`: takes the first element of the list at `key`, or an array of up to `count`.
+/// Nil where there is no list (a null array with `count`); WRONGTYPE where it is not a list.
+/// Errors: a negative count.
 pub fn lpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     pop(ctx, args, reply, End::Front, "lpop")
 }
 
-/// `RPOP key [count]`
+/// `RPOP key [count]`: takes the last element of the list at `key`, or an array of up to `count`,
+/// the last one first. Nil where there is no list (a null array with `count`); WRONGTYPE where it
+/// is not a list. Errors: a negative count.
 pub fn rpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     pop(ctx, args, reply, End::Back, "rpop")
 }
@@ -185,7 +199,10 @@ fn pop_some(list: &mut List, end: End, count: usize, limits: ListLimits, reply: 
     list.remove_range(range, limits);
 }
 
-/// `LMPOP numkeys key... LEFT | RIGHT [COUNT count]`: from the first list that there is.
+/// `LMPOP numkeys key... LEFT | RIGHT [COUNT count]`: takes up to `count` elements, or one, from
+/// the first list that there is. An array of its key and an array of the elements; a null array
+/// where there is no list; WRONGTYPE where a key before that holds something else. Errors:
+/// `numkeys` or `count` that is not positive.
 pub fn lmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (keys, end, count) = multi_pop_arguments(args)?;
     for key in keys.iter() {
@@ -239,14 +256,16 @@ pub fn pop_one(ctx: &mut Context<'_>, key: &[u8], from: End, reply: &mut Reply<'
     Ok(())
 }
 
-/// `LLEN key`
+/// `LLEN key`: the length of the list at `key`; 0 where there is none, WRONGTYPE where it is not a
+/// list.
 pub fn llen(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let list = ctx.get::<List>(&args[1])?;
     reply.integer(list.map_or(0, List::len) as i64);
     Ok(())
 }
 
-/// `LINDEX key index`
+/// `LINDEX key index`: the element at `index`, which counts from the back where it is negative. Nil
+/// where there is none; WRONGTYPE where it is not a list.
 pub fn lindex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let Some(list) = ctx.get::<List>(&args[1])? else {
         reply.null();
@@ -257,7 +276,8 @@ pub fn lindex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// `LSET key index element`
+/// `LSET key index element`: replaces the element at `index`, which counts from the back where it
+/// is negative. OK; WRONGTYPE where it is not a list. Errors: no such key, an index out of range.
 pub fn lset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, element, limits) = (&args[1], &args[3], limits(ctx));
     refuse_oversized(std::iter::once(element))?;
@@ -271,7 +291,9 @@ pub fn lset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
-/// `LINSERT key BEFORE | AFTER pivot element`: the new length, -1 where there is no such pivot, 0 where there is no list.
+/// `LINSERT key BEFORE | AFTER pivot element`: inserts beside the first element equal to `pivot`.
+/// The new length; -1 where there is no such element, 0 where there is no list; WRONGTYPE where it
+/// is not a list.
 pub fn linsert(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let behind = match &args[2] {
         word if is(word, "BEFORE") => 0,
@@ -294,7 +316,9 @@ pub fn linsert(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// `LRANGE key start stop`
+/// `LRANGE key start stop`: an array of the elements from `start` to `stop`, both included,
+/// negative ones counted from the back. Empty where there are none; WRONGTYPE where it is not a
+/// list.
 pub fn lrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (start, stop) = (options::integer(&args[2])?, options::integer(&args[3])?);
     let Some(list) = ctx.get::<List>(&args[1])? else {
@@ -309,7 +333,8 @@ pub fn lrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// `LTRIM key start stop`
+/// `LTRIM key start stop`: keeps the elements from `start` to `stop`, both included, negative ones
+/// counted from the back; none deletes the list. OK; WRONGTYPE where it is not a list.
 pub fn ltrim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (start, stop) = (options::integer(&args[2])?, options::integer(&args[3])?);
     let (key, limits) = (&args[1], limits(ctx));
@@ -323,7 +348,8 @@ pub fn ltrim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     Ok(())
 }
 
-/// `LREM key count element`: the first `count` equal to it, the last where it is negative, all where it is 0.
+/// `LREM key count element`: removes the first `count` elements equal to `element`, the last where
+/// it is negative, all where it is 0. How many went; WRONGTYPE where it is not a list.
 pub fn lrem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let count = options::signed(&args[2])?;
     let (key, limits) = (&args[1], limits(ctx));
@@ -410,7 +436,11 @@ impl Search {
     }
 }
 
-/// `LPOS key element [RANK rank] [COUNT matches] [MAXLEN len]`
+/// `LPOS key element [RANK rank] [COUNT matches] [MAXLEN len]`: the index of the first element
+/// equal to `element`, nil where there is none; with COUNT an array of so many, all where it is 0.
+/// RANK says with which match to begin, from the back where it is negative, MAXLEN how many
+/// elements to compare. WRONGTYPE where it is not a list. Errors: a rank of 0, a negative COUNT or
+/// MAXLEN.
 pub fn lpos(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let search = Search::parse(args)?;
     let list = ctx.get::<List>(&args[1])?;
@@ -434,7 +464,9 @@ pub fn lpos(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
-/// `LMOVE source destination LEFT | RIGHT LEFT | RIGHT`
+/// `LMOVE source destination LEFT | RIGHT LEFT | RIGHT`: takes an element from one end of `source`
+/// and pushes it to one end of `destination`, which may be the same list. The element; nil where
+/// there is no `source`; WRONGTYPE where either is not a list.
 pub fn lmove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (from, to) = (end(&args[3])?, end(&args[4])?);
     if !move_element(ctx, &args[1], &args[2], from, to, reply)? {
@@ -443,7 +475,9 @@ pub fn lmove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     Ok(())
 }
 
-/// `RPOPLPUSH source destination`
+/// `RPOPLPUSH source destination`: takes the last element of `source` and pushes it in front of
+/// `destination`, which may be the same list. The element; nil where there is no `source`;
+/// WRONGTYPE where either is not a list.
 pub fn rpoplpush(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     if !move_element(ctx, &args[1], &args[2], End::Back, End::Front, reply)? {
         reply.null();

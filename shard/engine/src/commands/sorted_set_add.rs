@@ -1,4 +1,5 @@
-//! ZADD and ZINCRBY: members put into sorted sets. Both read all their scores before they change anything, so that a bad one leaves the set as it was.
+//! ZADD and ZINCRBY: members put into sorted sets. Both read all their scores before they change
+//! anything, so that a bad one leaves the set as it was.
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -6,10 +7,13 @@ use smallvec::SmallVec;
 use storage::sorted_set::Inserted;
 use storage::{Score, SortedSet};
 
-use crate::commands::options::{Options, is};
-use crate::commands::sorted_set::{limits, parse_score};
+use crate::commands::options::Options;
+use crate::commands::options::is;
+use crate::commands::sorted_set::limits;
+use crate::commands::sorted_set::parse_score;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 const NX_AND_XX: Error = Error::new("ERR XX and NX options at the same time are not compatible");
@@ -77,7 +81,8 @@ impl AddOptions {
         Ok((parsed, pairs_at))
     }
 
-    /// The score that a member is to have, which has `before` now; nothing where it is to be left alone.
+    /// The score that a member is to have, which has `before` now; nothing where it is to be left
+    /// alone.
     fn apply(&self, before: Option<Score>, given: Score) -> Result<Option<Score>, Error> {
         let Some(before) = before else {
             return Ok((!self.only_present).then_some(given));

@@ -1,4 +1,5 @@
-//! Members taken from an end of a sorted set, and what those share that wait for one ([`blocking`]).
+//! Members taken from an end of a sorted set, and what those share that wait for one
+//! ([`blocking`]).
 //!
 //! [`blocking`]: crate::commands::blocking
 
@@ -7,11 +8,14 @@ use protocol::reply::Reply;
 use storage::sorted_set::Direction;
 use storage::{Item, Score, SortedSet};
 
-use crate::commands::options::{self, is};
-use crate::commands::sorted_set::{begin_entries, write_entry};
+use crate::commands::options;
+use crate::commands::options::is;
+use crate::commands::sorted_set::begin_entries;
+use crate::commands::sorted_set::write_entry;
 use crate::commands::string::write;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 /// MIN or MAX: the end that entries are popped from.
@@ -120,7 +124,8 @@ pub fn multi_pop_arguments<'a>(args: &Args<'a>) -> Result<(Args<'a>, Direction, 
     options::multi_pop(args, end)
 }
 
-/// Answers with the key and the entries popped from its set, a pair for each; whether there was one.
+/// Answers with the key and the entries popped from its set, a pair for each; whether there was
+/// one.
 pub fn multi_pop(
     ctx: &mut Context<'_>,
     key: &[u8],
@@ -155,7 +160,8 @@ fn pop_verb(from: Direction) -> &'static [u8] {
     }
 }
 
-/// Answers with key, member and score of an entry popped from the set at `key`; whether there was one.
+/// Answers with key, member and score of an entry popped from the set at `key`; whether there was
+/// one.
 pub fn pop_one(
     ctx: &mut Context<'_>,
     key: &[u8],

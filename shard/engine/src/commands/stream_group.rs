@@ -7,10 +7,16 @@ use storage::StreamId;
 use storage::stream_group::Group;
 use storage::stream_log::StreamLog;
 
-use crate::commands::options::{self, Options, is};
-use crate::commands::stream::{StreamValue, changed_quietly, int, parse_id};
+use crate::commands::options;
+use crate::commands::options::Options;
+use crate::commands::options::is;
+use crate::commands::stream::StreamValue;
+use crate::commands::stream::changed_quietly;
+use crate::commands::stream::int;
+use crate::commands::stream::parse_id;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 const KEY_MISSING: Error = Error::new(

@@ -6,11 +6,17 @@ use storage::stream_group::Group;
 use storage::stream_log::{Counts, StreamEntry, StreamLog};
 use storage::{Stream, StreamId};
 
-use crate::commands::options::{self, is};
-use crate::commands::stream::{StreamValue, at_least_zero, int, write_entries, write_entry};
+use crate::commands::options;
+use crate::commands::options::is;
+use crate::commands::stream::StreamValue;
+use crate::commands::stream::at_least_zero;
+use crate::commands::stream::int;
+use crate::commands::stream::write_entries;
+use crate::commands::stream::write_entry;
 use crate::commands::stream_group::no_group;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 
 /// What FULL shows of each list, unless COUNT says otherwise.
 const FULL_COUNT_DEFAULT: usize = 10;
@@ -133,7 +139,8 @@ fn write_full_consumers(reply: &mut Reply<'_>, group: &Group, count: usize) {
     }
 }
 
-/// `last-delivered-id`, `entries-read` and `lag`; the latter two nil where deletions made them unknowable.
+/// `last-delivered-id`, `entries-read` and `lag`; the latter two nil where deletions made them
+/// unknowable.
 fn write_position(reply: &mut Reply<'_>, group: &Group, counts: &Counts) {
     id_field(reply, "last-delivered-id", group.last_id());
     for (name, value) in [

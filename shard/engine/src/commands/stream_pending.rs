@@ -7,13 +7,21 @@ use protocol::reply::Reply;
 use storage::stream_group::{Group, Pending};
 use storage::{Stream, StreamId};
 
-use crate::commands::options::{self, Options, is};
-use crate::commands::stream::{
-    StreamValue, at_least_zero, changed_quietly, int, parse_end, parse_id, parse_start, write_entry,
-};
+use crate::commands::options;
+use crate::commands::options::Options;
+use crate::commands::options::is;
+use crate::commands::stream::StreamValue;
+use crate::commands::stream::at_least_zero;
+use crate::commands::stream::changed_quietly;
+use crate::commands::stream::int;
+use crate::commands::stream::parse_end;
+use crate::commands::stream::parse_id;
+use crate::commands::stream::parse_start;
+use crate::commands::stream::write_entry;
 use crate::commands::stream_group::no_key_or_group;
 use crate::context::Context;
-use crate::error::{Error, Outcome};
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
 /// XAUTOCLAIM looks at so many pending entries for each that it may claim.
@@ -200,8 +208,8 @@ fn idle_ms_min(text: &[u8], command: &str) -> Result<u64, Error> {
     Ok(at_least_zero(ms) as u64)
 }
 
-/// `XCLAIM key group consumer min-idle-ms id [id ...] [IDLE ms] [TIME unix-ms] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]`:
-/// what was taken over, entries or with JUSTID their ids.
+/// `XCLAIM key group consumer min-idle-ms id [id ...] [IDLE ms] [TIME unix-ms] [RETRYCOUNT count]
+/// [FORCE] [JUSTID] [LASTID id]`: what was taken over, entries or with JUSTID their ids.
 pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name, consumer, now_ms) = (&args[1], &args[2], &args[3], ctx.now.ms());
     claimed_stream(ctx, key, name)?;
@@ -291,8 +299,8 @@ impl Autoclaim {
     }
 }
 
-/// `XAUTOCLAIM key group consumer min-idle-ms start [COUNT count] [JUSTID]`: where to go on (0-0 at the end), what was taken over, and the ids of
-/// pending entries that were deleted.
+/// `XAUTOCLAIM key group consumer min-idle-ms start [COUNT count] [JUSTID]`: where to go on (0-0 at
+/// the end), what was taken over, and the ids of pending entries that were deleted.
 pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name, consumer, now_ms) = (&args[1], &args[2], &args[3], ctx.now.ms());
     // The look-up counts, whatever the options are.

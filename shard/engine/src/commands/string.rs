@@ -1,6 +1,7 @@
 //! Strings: SET and its kin, ranges, counters.
 //!
-//! A string is an integer in the keyspace where its text is one, so counters cost no parsing and eight bytes.
+//! A string is an integer in the keyspace where its text is one, so counters cost no parsing and
+//! eight bytes.
 
 use protocol::args::Args;
 use protocol::long_double::{LongDouble, NoNumber};
@@ -8,12 +9,17 @@ use protocol::reply::Reply;
 use storage::{Entry, Item};
 
 use crate::commands::expiry::Scale;
-use crate::commands::options::{self, Options, is};
-use crate::context::{Context, Deadline};
-use crate::error::{Error, Outcome};
+use crate::commands::options;
+use crate::commands::options::Options;
+use crate::commands::options::is;
+use crate::context::Context;
+use crate::context::Deadline;
+use crate::error::Error;
+use crate::error::Outcome;
 use crate::event::Event;
 
-/// Strings from this length on grow by no more than a megabyte beyond what they need, as Redis's do.
+/// Strings from this length on grow by no more than a megabyte beyond what they need, as Redis's
+/// do.
 const GROWTH_BYTES_MAX: usize = 1024 * 1024;
 
 /// Writes a string's text.
@@ -33,7 +39,8 @@ pub fn write_or_null(reply: &mut Reply<'_>, item: Option<Item<'_>>) {
     }
 }
 
-/// Puts argument `at` at `key`; what came as a large argument is taken over where nobody else holds it.
+/// Puts argument `at` at `key`; what came as a large argument is taken over where nobody else holds
+/// it.
 #[inline]
 fn put(ctx: &mut Context<'_>, key: &[u8], args: &Args<'_>, at: usize, deadline: Deadline) {
     match args.is_large(at) {
@@ -42,7 +49,7 @@ fn put(ctx: &mut Context<'_>, key: &[u8], args: &Args<'_>, at: usize, deadline: 
     }
 }
 
-/// `GET key`
+/// `GET key`: the string at `key`. Nil where there is none; WRONGTYPE where it is not a string.
 pub fn get(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     write_or_null(reply, ctx.string(&args[1])?);
     Ok(())
@@ -95,7 +102,11 @@ impl SetOptions {
     }
 }
 
-/// `SET key value [NX | XX] [GET] [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | KEEPTTL]`
+/// `SET key value [NX|XX] [GET] [EX seconds|PX ms|EXAT unix-seconds|PXAT unix-ms|KEEPTTL]`: sets
+/// the string at `key`, whatever it held, and clears its deadline unless told otherwise. OK; nil
+/// where NX or XX kept it from that. With GET the string that was there instead, nil where there
+/// was none, and WRONGTYPE where it was not a string. Errors: a time that is no integer, not
+/// positive, or too large.
 pub fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     if args.len() == 3 {
@@ -133,7 +144,7 @@ pub fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Out
     Ok(())
 }
 
-/// `SETNX key value`
+/// `SETNX key value`: sets the string at `key` where there is no such key. 1 where it did, else 0.
 pub fn setnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let missing = ctx.find(key).is_none();
@@ -145,12 +156,14 @@ pub fn setnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     Ok(())
 }
 
-/// `SETEX key seconds value`
+/// `SETEX key seconds value`: sets the string at `key`, to expire after `seconds`. OK. Errors: a
+/// time that is no integer, not positive, or too large.
 pub fn setex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     set_expiring(ctx, args, reply, Scale::EX, "setex")
 }
 
-/// `PSETEX key ms value`
+/// `PSETEX key ms value`: sets the string at `key`, to expire after `ms` milliseconds. OK. Errors:
+/// a time that is no integer, not positive, or too large.
 pub fn psetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     set_expiring(ctx, args, reply, Scale::PX, "psetex")
 }
@@ -171,7 +184,8 @@ fn set_expiring(
     Ok(())
 }
 
-/// `GETSET key value`
+/// `GETSET key value`: sets the string at `key` and clears its deadline. The string that was there;
+/// nil where there was none; WRONGTYPE where it was not a string.
 pub fn getset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     write_or_null(reply, ctx.string(key)?);
@@ -180,7 +194,8 @@ pub fn getset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// `GETDEL key`: the string, which is deleted.
+/// `GETDEL key`: the string at `key`, which is deleted. Nil where there is none; WRONGTYPE where it
+/// is not a string.
 pub fn getdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let Some(item) = ctx.string(key)? else {
@@ -193,7 +208,10 @@ pub fn getdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// `GETEX key [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | PERSIST]`
+/// `GETEX key [EX seconds|PX ms|EXAT unix-seconds|PXAT unix-ms|PERSIST]`: the string at `key`,
+/// whose deadline is set or cleared; one that has passed deletes it. Nil where there is none;
+/// WRONGTYPE where it is not a string. Errors: a time that is no integer, not positive, or too
+/// large.
 pub fn getex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let mut options = Options::new(args, 2);
@@ -243,7 +261,8 @@ pub fn getex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     Ok(())
 }
 
-/// `MGET key [key ...]`: nil for what is missing or is no string.
+/// `MGET key [key ...]`: an array with the string at each key, nil for what is missing or is no
+/// string.
 pub fn mget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let keys = args.tail(1);
     reply.array(keys.len());
@@ -254,7 +273,8 @@ pub fn mget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
-/// `MSET key value [key value ...]`
+/// `MSET key value [key value ...]`: sets all these strings, whatever the keys held. OK. Errors: a
+/// key without a value.
 pub fn mset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     expect_pairs(args, "mset")?;
     put_pairs(ctx, args);
@@ -262,7 +282,8 @@ pub fn mset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
-/// `MSETNX key value [key value ...]`: all or, where one is there already, none.
+/// `MSETNX key value [key value ...]`: sets all these strings, or, where one of the keys is there
+/// already, none. 1 where it did, else 0. Errors: a key without a value.
 pub fn msetnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     expect_pairs(args, "msetnx")?;
     let any_present = (1..args.len())
@@ -291,14 +312,17 @@ fn put_pairs(ctx: &mut Context<'_>, args: &Args<'_>) {
     }
 }
 
-/// `STRLEN key`
+/// `STRLEN key`: the bytes of the string at `key`; 0 where there is none, WRONGTYPE where it is not
+/// a string.
 pub fn strlen(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let len = ctx.string(&args[1])?.map_or(0, Item::text_len);
     reply.integer(len as i64);
     Ok(())
 }
 
-/// `APPEND key value`: the new length.
+/// `APPEND key value`: appends to the string at `key`, which is created where missing. The new
+/// length in bytes; WRONGTYPE where it is not a string. Errors: a string that would grow beyond
+/// `proto-max-bulk-len`.
 pub fn append(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, more) = (&args[1], &args[2]);
     let len_max = ctx.config.proto_max_bulk_len;
@@ -334,7 +358,9 @@ fn grow(text: &mut Vec<u8>, len: usize) {
     }
 }
 
-/// `SETRANGE key offset value`: the new length. Zero bytes fill a gap.
+/// `SETRANGE key offset value`: overwrites the string at `key` from byte `offset` on. Zero bytes
+/// fill a gap; an empty value changes nothing. The new length in bytes; WRONGTYPE where it is not a
+/// string. Errors: a negative offset, a string that would grow beyond `proto-max-bulk-len`.
 pub fn setrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, part) = (&args[1], &args[3]);
     let offset = usize::try_from(options::integer(&args[2])?)
@@ -377,7 +403,8 @@ pub fn setrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     Ok(())
 }
 
-/// `GETRANGE key start end`: both ends included, negative ones counted from the back.
+/// `GETRANGE key start end`: the bytes from `start` to `end`, both included, negative ones counted
+/// from the back. Empty where there are none; WRONGTYPE where it is not a string.
 pub fn getrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let start = options::integer(&args[2])?;
     let end = options::integer(&args[3])?;
@@ -395,7 +422,8 @@ pub fn substr(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     getrange(ctx, args, reply)
 }
 
-/// The part of `len` elements from `start` to `end`, both included, as Redis counts; empty where there is none.
+/// The part of `len` elements from `start` to `end`, both included, as Redis counts; empty where
+/// there is none.
 fn range(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
     let len = i64::try_from(len).unwrap_or(i64::MAX);
     if start < 0 && end < 0 && start > end {
@@ -412,22 +440,29 @@ fn range(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
     }
 }
 
-/// `INCR key`
+/// `INCR key`: adds one to the integer at `key`, 0 where there is none. The sum; WRONGTYPE where it
+/// is not a string. Errors: a string that is no 64-bit integer, a sum that is none.
 pub fn incr(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     add(ctx, &args[1], 1, reply)
 }
 
-/// `DECR key`
+/// `DECR key`: subtracts one from the integer at `key`, 0 where there is none. The difference;
+/// WRONGTYPE where it is not a string. Errors: a string that is no 64-bit integer, a difference
+/// that is none.
 pub fn decr(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     add(ctx, &args[1], -1, reply)
 }
 
-/// `INCRBY key increment`
+/// `INCRBY key increment`: adds to the integer at `key`, 0 where there is none. The sum; WRONGTYPE
+/// where it is not a string. Errors: a string or an increment that is no 64-bit integer, a sum that
+/// is none.
 pub fn incrby(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     add(ctx, &args[1], options::integer(&args[2])?, reply)
 }
 
-/// `DECRBY key decrement`
+/// `DECRBY key decrement`: subtracts from the integer at `key`, 0 where there is none. The
+/// difference; WRONGTYPE where it is not a string. Errors: a string or a decrement that is no
+/// 64-bit integer, a difference that is none.
 pub fn decrby(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let increment = options::integer(&args[2])?
         .checked_neg()
@@ -459,7 +494,9 @@ fn add(ctx: &mut Context<'_>, key: &[u8], increment: i64, reply: &mut Reply<'_>)
     Ok(())
 }
 
-/// `INCRBYFLOAT key increment`: the sum, as text.
+/// `INCRBYFLOAT key increment`: adds to the number at `key`, 0 where there is none. The sum as
+/// text; WRONGTYPE where it is not a string. Errors: a string or an increment that is no number, a
+/// sum that is not finite.
 pub fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let value = match ctx.peek(key) {
@@ -480,7 +517,8 @@ pub fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
     Ok(())
 }
 
-/// The text of the sum of a stored float and an increment. `not_a_float` is the error of a stored value that is none.
+/// The text of the sum of a stored float and an increment. `not_a_float` is the error of a stored
+/// value that is none.
 pub fn add_floats(
     value: Result<LongDouble, NoNumber>,
     increment: &[u8],
@@ -501,7 +539,10 @@ pub fn add_floats(
         .ok_or(Error::NAN_OR_INFINITY)
 }
 
-/// `LCS key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]`
+/// `LCS key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]`: the longest common subsequence of
+/// two strings, a missing key being an empty one. With LEN its length; with IDX a map of the
+/// matching ranges and that length. Errors: a key that holds no string, LEN together with IDX,
+/// strings too long for the table.
 pub fn lcs(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     crate::commands::lcs::lcs(ctx, args, reply)
 }

@@ -2,9 +2,10 @@
 //!
 //! The shard of a key notes who is to hear of a change when the command is over; the homes of the
 //! readers are told at the end of the turn, and clients of this very shard at once, behind the
-//! command, as in Redis. A read is remembered in the instant of the read, or, in a transaction, with
-//! the release, before the key is free.
+//! command, as in Redis. A read is remembered in the instant of the read, or, in a transaction,
+//! with the release, before the key is free.
 
+use crate::header::FlushId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,22 +14,16 @@ use protocol::reply::{Reply, Version};
 use smallvec::SmallVec;
 use storage::Keyspace;
 
-use crate::effects::{Effect, What};
-use crate::engine::Engine;
-use crate::header::{ClientAddress, ClientToken};
+use crate::effect::Effect;
+use crate::effect::What;
+use crate::header::ClientAddress;
+use crate::header::ClientToken;
 use crate::slot::ShardId;
-use crate::tracking::prefixes::{Changed, OfPrefix, Prefixes};
-use crate::tracking::table::{Readers, TrackingTable};
-
-/// Keys that a full table forgets in one turn.
-const FORGOTTEN_PER_TURN_MAX: usize = 1024;
-
-/// One emptying of databases, by the shard that coordinated it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct FlushId {
-    pub coordinator: ShardId,
-    pub number: u64,
-}
+use crate::tracking::prefixes::Changed;
+use crate::tracking::prefixes::OfPrefix;
+use crate::tracking::prefixes::Prefixes;
+use crate::tracking::table::Readers;
+use crate::tracking::table::TrackingTable;
 
 /// Some keys of one message, and who is to hear.
 pub struct Notice {
@@ -60,16 +55,16 @@ pub struct Invalidations {
     pub table: TrackingTable,
     pub prefixes: Prefixes,
     /// This shard.
-    home: ShardId,
+    pub(crate) home: ShardId,
     /// For clients of this shard.
-    here: Vec<Notice>,
+    pub(crate) here: Vec<Notice>,
     /// For those of others.
-    elsewhere: Vec<Notice>,
-    flushes: Vec<FlushId>,
+    pub(crate) elsewhere: Vec<Notice>,
+    pub(crate) flushes: Vec<FlushId>,
     /// Keys with a prefix that changed in this turn, and who did it last.
-    changed: BTreeMap<Bytes, Option<ClientAddress>>,
+    pub(crate) changed: BTreeMap<Bytes, Option<ClientAddress>>,
     /// Emptied tables on their way to the thread that frees them.
-    emptied: Vec<Keyspace>,
+    pub(crate) emptied: Vec<Keyspace>,
 }
 
 impl Invalidations {
@@ -137,7 +132,7 @@ impl Invalidations {
         }
     }
 
-    fn note_readers(&mut self, key: &[u8], readers: Readers, by: Option<ClientAddress>) {
+    pub(crate) fn note_readers(&mut self, key: &[u8], readers: Readers, by: Option<ClientAddress>) {
         let stale = encode([key]);
         let (here, elsewhere): (Readers, Readers) =
             readers.into_iter().partition(|it| it.home == self.home);
@@ -159,7 +154,7 @@ impl Invalidations {
     }
 
     /// Takes what homes are to be told.
-    fn take(&mut self, shards: usize) -> Vec<(ShardId, Vec<ToHome>)> {
+    pub(crate) fn take(&mut self, shards: usize) -> Vec<(ShardId, Vec<ToHome>)> {
         let mut told: Vec<Vec<ToHome>> = (0..shards).map(|_| Vec::new()).collect();
         for notice in self.here.drain(..).chain(self.elsewhere.drain(..)) {
             let Notice { stale, readers, by } = notice;
@@ -207,37 +202,4 @@ pub fn encode<'k>(keys: impl IntoIterator<Item = &'k [u8], IntoIter: Clone>) -> 
     reply.array(keys.clone().count());
     keys.for_each(|key| reply.bulk(key));
     encoded.into()
-}
-
-impl Engine {
-    /// Names an emptying of databases which this shard coordinates, if there is anybody to hear of
-    /// it: whoever has read something, anywhere, was counted before.
-    pub(crate) fn next_flush(&mut self) -> Option<FlushId> {
-        if !self.environment.anybody_tracks() {
-            return None;
-        }
-        self.coordinator.last_flush += 1;
-        Some(FlushId {
-            coordinator: self.id,
-            number: self.coordinator.last_flush,
-        })
-    }
-
-    /// Once a turn: what each home is to be told; a table that is too full forgets some keys.
-    pub fn take_invalidations(&mut self) -> Vec<(ShardId, Vec<ToHome>)> {
-        let invalidations = &mut self.effects.invalidations;
-        for _ in 0..FORGOTTEN_PER_TURN_MAX {
-            if !invalidations.table.is_over() {
-                break;
-            }
-            if let Some((key, readers)) = invalidations.table.forget_any(&mut self.random) {
-                invalidations.note_readers(&key, readers, None);
-            }
-        }
-        let emptied = std::mem::take(&mut invalidations.emptied);
-        if !emptied.is_empty() {
-            self.environment.free_keyspaces(emptied, true);
-        }
-        self.effects.invalidations.take(self.slots.shards())
-    }
 }

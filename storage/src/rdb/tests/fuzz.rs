@@ -1,8 +1,9 @@
-//! Hostile bytes: payloads and files of every type and version, spoilt, are refused or read; nothing panics, hangs or takes memory out of all
-//! proportion, and what was read can be used.
+//! Hostile bytes: payloads and files of every type and version, spoilt, are refused or read;
+//! nothing panics, hangs or takes memory out of all proportion, and what was read can be used.
 //!
-//! `PERCORE_FUZZ_SECONDS` makes the search longer, `PERCORE_FUZZ_SEED` begins it elsewhere; run it with a limit of address space (`ulimit -v`),
-//! so that an allocation out of all proportion ends it too.
+//! `PERCORE_FUZZ_SECONDS` makes the search longer, `PERCORE_FUZZ_SEED` begins it elsewhere; run it
+//! with a limit of address space (`ulimit -v`), so that an allocation out of all proportion ends it
+//! too.
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,8 @@ const SEARCH: Duration = Duration::from_secs(3);
 /// CPU time that one input may take: far more than any does.
 const READ_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Bytes of memory that a byte of a payload may come to: LZF's longest copy is 264 bytes for three, and a member of a
-/// set takes an entry for two.
+/// Bytes of memory that a byte of a payload may come to: LZF's longest copy is 264 bytes for three,
+/// and a member of a set takes an entry for two.
 const BYTES_PER_BYTE_MAX: usize = 128;
 
 /// Every code that could stand for a type, modules' and unreleased ones among them.
@@ -134,9 +135,10 @@ fn handle(entry: &mut Entry, random: &mut Rng) {
             let pending: Vec<StreamId> = group.pending().keys().copied().collect();
             let (consumer, _) = group.ensure_consumer(b"new", NOW.ms());
             for id in pending {
-                match random.bool() {
-                    true => group.assign(id, consumer, NOW.ms(), 1),
-                    false => _ = group.acknowledge(id),
+                if random.bool() {
+                    group.assign(id, consumer, NOW.ms(), 1)
+                } else {
+                    _ = group.acknowledge(id)
                 }
             }
             group.remove_consumer(b"new");
@@ -156,7 +158,8 @@ fn use_up(mut entry: Entry, bytes: usize, random: &mut Rng) {
     handle(&mut entry, random);
 }
 
-/// Reads spoilt bytes as a payload with a checksum that agrees: what comes of it is an error or a value that can be used.
+/// Reads spoilt bytes as a payload with a checksum that agrees: what comes of it is an error or a
+/// value that can be used.
 fn read_payload(mut body: Vec<u8>, random: &mut Rng) -> bool {
     body.extend(VERSION.to_le_bytes());
     body.extend(CRC.checksum(&body).to_le_bytes());
@@ -207,7 +210,7 @@ impl Met {
 #[test]
 fn spoilt_bytes_are_refused_or_read() {
     let end = Instant::now() + setting("PERCORE_FUZZ_SECONDS").map_or(SEARCH, Duration::from_secs);
-    // The same seeds in every run: a longer one goes further.
+    // Every run begins with this seed: a longer one goes further.
     let first = setting("PERCORE_FUZZ_SEED").unwrap_or(0);
     let mut met = Met::default();
     let mut seed = first;

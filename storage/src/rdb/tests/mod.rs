@@ -1,10 +1,9 @@
-//! Values of every type through payloads and files, and both after bytes of them were changed (`fuzz`).
+//! Values of every type through payloads and files, and both after bytes of them were changed
+//! (`fuzz`).
 
 mod fuzz;
 mod older;
 mod samples;
-
-use std::path::PathBuf;
 
 use fastrand::Rng;
 use proptest::prelude::*;
@@ -16,14 +15,6 @@ use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::stream::Stream;
 use samples::{NOW, random_entry, told};
-
-fn a_file() -> PathBuf {
-    std::env::temp_dir().join(format!(
-        "percore-rdb-{}-{}",
-        std::process::id(),
-        fastrand::u64(..)
-    ))
-}
 
 /// A file's bytes with these entries.
 fn file_of(entries: &[Entry], compression: Compression) -> Vec<u8> {
@@ -81,28 +72,22 @@ fn older_file(of: Type, value: &[u8], random: &mut Rng) -> Vec<u8> {
 
 /// Every key in a file, or how far it could be read.
 fn read_all(bytes: &[u8], wanted: bool) -> Result<Vec<Entry>, Damage> {
-    let path = a_file();
-    std::fs::write(&path, bytes).expect("a temporary file");
-    let read = || {
-        let mut reader = FileReader::open(&path)?;
-        let mut all = Vec::new();
-        loop {
-            match reader.next(&Limits::default(), |_, _| wanted)? {
-                Part::Key(key) => all.push(key.entry),
-                Part::End => return Ok(all),
-                _ => {}
-            }
+    let mut reader = FileReader::new(Box::new(bytes.to_vec()), bytes.len() as u64)?;
+    let mut all = Vec::new();
+    loop {
+        match reader.next(&Limits::default(), |_, _| wanted)? {
+            Section::Key(key) => all.push(key.entry),
+            Section::End => return Ok(all),
+            _ => {}
         }
-    };
-    let result = read();
-    std::fs::remove_file(&path).expect("removing it");
-    result
+    }
 }
 
 fn compression(random: &mut Rng) -> Compression {
-    match random.bool() {
-        true => Compression::Lzf,
-        false => Compression::Off,
+    if random.bool() {
+        Compression::Lzf
+    } else {
+        Compression::Off
     }
 }
 
@@ -174,7 +159,8 @@ proptest! {
     fn a_byte_that_was_changed_is_noticed(seed in any::<u64>()) {
         let random = &mut Rng::with_seed(seed);
         let mut bytes = file_of(&[random_entry(random, b"k")], compression(random));
-        // The digits of the version may say another one that we read as well; a checksum of zero is none.
+        // The digits of the version may say another one that we read as well; a checksum of zero is
+        // none.
         let at = random.usize(9..bytes.len() - 8);
         bytes[at] ^= random.u8(1..);
         for wanted in [true, false] {

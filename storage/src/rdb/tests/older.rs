@@ -1,6 +1,8 @@
-//! Values as older versions of Redis wrote them: what they had then, in the forms that they had for it.
+//! Values as older versions of Redis wrote them: what they had then, in the forms that they had for
+//! it.
 //!
-//! Written from the pictures in `legacy`, `stream` and the module's head, so that reader and writer do not share a mistake in code.
+//! Written from the pictures in `legacy`, `stream` and the module's head, so that reader and writer
+//! do not share a mistake in code.
 
 use fastrand::Rng;
 
@@ -18,11 +20,13 @@ use crate::stream::Stream;
 /// The longest element that a zipmap gets here; one byte says its length.
 const ZIPMAP_TEXT_MAX: usize = 253;
 
-/// A value in one of the forms that are no longer written, with the form's type. `None` where it had no other.
+/// A value in one of the forms that are no longer written, with the form's type. `None` where it
+/// had no other.
 pub fn value(entry: &Entry, random: &mut Rng) -> Option<(Type, Vec<u8>)> {
-    let compression = match random.bool() {
-        true => Compression::Lzf,
-        false => Compression::Off,
+    let compression = if random.bool() {
+        Compression::Lzf
+    } else {
+        Compression::Off
     };
     let mut out = Vec::new();
     let string = |out: &mut Vec<u8>, text: &[u8]| write::string(out, text, compression);
@@ -93,9 +97,10 @@ pub fn value(entry: &Entry, random: &mut Rng) -> Option<(Type, Vec<u8>)> {
             Type::SortedSet
         }
     } else if let Ok(stream) = entry.get::<Box<Stream>>() {
-        let of = match random.bool() {
-            true => Type::Stream1,
-            false => Type::Stream2,
+        let of = if random.bool() {
+            Type::Stream1
+        } else {
+            Type::Stream2
         };
         older_stream(stream, of, &mut out, compression);
         of
@@ -165,7 +170,8 @@ fn ziplist_value(element: &[u8], out: &mut Vec<u8>, random: &mut Rng) {
         return;
     };
     let bytes = int.to_le_bytes();
-    // Each integer in the narrowest form, or now and then in a wider one, as it remains after others were replaced.
+    // Each integer in the narrowest form, or now and then in a wider one, as it remains after
+    // others were replaced.
     let wider = random.u8(..8) == 0;
     match int {
         0..=12 if !wider => out.push(0xf1 + int as u8),
