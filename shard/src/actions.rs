@@ -176,11 +176,11 @@ impl Shard {
             return self.send(origin, late(reply));
         };
         // It may be the late reply of a command before the one that stalls.
-        if client.stalled == Some(to.seq) {
+        if client.unfinished() == Some(to.seq) {
             if let Some(suspended) = client.suspended.take() {
                 return self.resume_exec(suspended, &reply);
             }
-            client.stalled = None;
+            client.end_stall();
             client.blocked = None;
             // It was not idle while it waited.
             client.touch(self.instant);

@@ -38,7 +38,7 @@ impl Shard {
             return;
         }
         self.settle_output_max(client);
-        if !client.may_run() {
+        if !client.settle_commands() {
             return;
         }
         self.idle_policy.speaks(client.active_at);
@@ -58,7 +58,7 @@ impl Shard {
         self.engine.interrupt_timing();
         self.look_for_monitors();
         let mut lookahead = Lookahead::default();
-        while client.may_run() {
+        while client.settle_commands() {
             if self.engine.slots.shards() == 1 {
                 lookahead.fetch(self.engine.databases.get(client.session.db), &input, at);
             }
@@ -187,11 +187,11 @@ impl Shard {
         args: &Args<'_>,
         crowded: bool,
     ) -> bool {
-        client.comes_behind_all = match resolved {
+        let comes_behind_all = match resolved {
             Ok(id) => self.comes_behind_all(client, *id, args),
             Err(_) => false,
         };
-        !client.may_run()
+        client.comes_behind(comes_behind_all)
             || self.pause.is_some() && self.postpones(client, args)
             || crowded && self.crowds(client, resolved)
     }
@@ -293,7 +293,7 @@ impl Shard {
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
         }
         // An EXEC that takes longer is shown at its end.
-        if self.monitors.watched && !(client.stalled.is_some() && command.executes()) {
+        if self.monitors.watched && !(client.unfinished().is_some() && command.executes()) {
             self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;

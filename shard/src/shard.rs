@@ -22,7 +22,7 @@ use crate::aof::Log;
 use crate::blocking::acks::AckWaits;
 use crate::blocking::nobody_asks;
 use crate::client::Client;
-use crate::client::cork::CorkedOutput;
+use crate::client::hold::HeldClients;
 use crate::executor::thread_group;
 use crate::listening::Listening;
 use crate::local_waker::{LocalWaker, LocalWakers};
@@ -86,8 +86,8 @@ pub struct Shard {
     pub(crate) some_over_soft: bool,
     /// What they hold in memory.
     pub(crate) client_memory: Held,
-    /// Those whose output waits for what comes behind it.
-    pub(crate) corked: CorkedOutput,
+    /// Those whose commands or output wait for something of the shard.
+    pub(crate) held: HeldClients,
     pub(crate) reply_fence: ReplyFence,
     /// Connections of this shard whose commands wait so on others.
     pub(crate) clients_held_back: usize,
@@ -186,7 +186,7 @@ impl Shard {
             clients_rested: false,
             some_over_soft: false,
             client_memory: Held::default(),
-            corked: CorkedOutput::default(),
+            held: HeldClients::default(),
             reply_fence: ReplyFence::default(),
             clients_held_back: 0,
             gathers: Slab::new(),
