@@ -1,6 +1,11 @@
 //! What the table knows of a command: everything but how to run it.
 //!
-//! The types mirror the properties that `COMMAND INFO` and `COMMAND DOCS` show. All of them are built at compile time.
+//! The types mirror the properties that `COMMAND INFO` and `COMMAND DOCS` show; those of what only the server needs to know are in
+//! [`crate::facts`]. All of them are built at compile time.
+
+use crate::facts::{
+    Behind, Databases, Division, Elsewhere, InMulti, KeyRule, Secrets, Subscribers, Traits, Wants,
+};
 
 /// A set of properties, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +80,7 @@ macro_rules! bits {
     };
     (@number $set:ident $bit:expr;) => {};
 }
+pub(crate) use bits;
 
 bits! { Flags {
     /// May change keys.
@@ -250,6 +256,13 @@ pub struct KeySpec {
     pub flags: KeyFlags,
 }
 
+impl KeySpec {
+    /// Whether something is taken or copied from its keys, and not only put there.
+    pub const fn is_source(&self) -> bool {
+        self.flags.contains(KeyFlags::ACCESS)
+    }
+}
+
 /// Where the keys are, in the form that dispatch asks for. Equivalent to the key specs where it is not `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyShape {
@@ -411,23 +424,43 @@ impl Group {
 }
 
 /// One command, or one sub-command of a container.
+// In this order, so that what every command of a pipeline is asked is one cache line.
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug)]
 pub struct Command {
     /// In lower case; of a sub-command `container|name`.
     pub name: &'static str,
-    /// How many arguments it takes, the verb, and the container's word, included; negative: at least so many.
-    pub arity: i16,
     pub flags: Flags,
+    /// Those in its row and in its container's, which itself has none.
+    pub traits: Traits,
     /// Those in its row and those that its flags imply.
     pub categories: Categories,
-    pub keys: &'static [KeySpec],
     /// What `keys` come to.
     pub shape: KeyShape,
-    /// Hints for clients and proxies.
-    pub tips: &'static [&'static str],
+    /// How many arguments it takes, the verb, and the container's word, included; negative: at least so many.
+    pub arity: i16,
     /// What it comes behind.
     pub behind: Behind,
+    /// What it waits for at its keys.
+    pub waits: Wants,
+    /// How it divides over shards, if it does.
+    pub divides: Option<Division>,
+    /// What becomes of it between MULTI and EXEC.
+    pub in_multi: InMulti,
+    /// What it has to do with subscriptions.
+    pub subscribers: Subscribers,
+    /// What it does to whole databases.
+    pub databases: Databases,
+    /// How its keys are found where the specs do not tell.
+    pub finds: KeyRule,
+    /// Which key of it lies in another database.
+    pub elsewhere: Elsewhere,
     pub group: Group,
+    pub keys: &'static [KeySpec],
+    /// Which arguments nobody else may read.
+    pub secrets: Secrets,
+    /// Hints for clients and proxies.
+    pub tips: &'static [&'static str],
     /// The version of Redis that brought it.
     pub since: &'static str,
     /// In the O notation; empty where it says nothing.
@@ -437,34 +470,8 @@ pub struct Command {
     pub summary: &'static str,
 }
 
-/// What must have taken effect before a command runs, of what its connection has sent before: who
-/// hears of the command is to find that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behind {
-    /// Nobody hears of it as long as nobody listens to all changes.
-    Nothing,
-    /// All of it, where that is much: the command may ask several shards.
-    Much,
-    /// What it wrote: the command may put something where a client waits, or wake one in another
-    /// way.
-    Writes,
-    /// All of it: the command tells others whether or not they wait, tells of others, or goes from
-    /// shard to shard on a way of its own.
-    Everything,
-}
-
-impl Behind {
-    /// What a row says; where it says nothing, what follows from its keys and flags.
-    pub(crate) const fn of(said: &[Behind], shape: KeyShape, flags: Flags) -> Behind {
-        match said {
-            [behind, ..] => *behind,
-            [] if matches!(shape, KeyShape::One) && !flags.contains(Flags::BLOCKING) => {
-                Behind::Nothing
-            }
-            [] => Behind::Much,
-        }
-    }
-}
+/// The first cache line of a row ends behind what dispatch asks.
+const _: () = assert!(std::mem::offset_of!(Command, group) < 64);
 
 impl Command {
     /// True where a command of `len` arguments, the verb included, has as many as it takes.

@@ -1,11 +1,12 @@
 //! Which arguments of a command are keys.
 //!
-//! The table's key specs say it for nearly all commands. Four have a search of their own, because
-//! an option anywhere in the command names a key or changes what is done to one: SET, BITFIELD,
-//! SORT and MIGRATE.
+//! The table's key specs say it for nearly all commands. Four have a search of their own (column
+//! `finds` of their rows), because an option anywhere in the command names a key or changes what is
+//! done to one: SET, BITFIELD, SORT and MIGRATE.
 
 use crate::args::Args;
 use crate::command::{BeginSearch, Command, FindKeys, KeyFlags, KeyShape, KeySpec};
+use crate::facts::KeyRule;
 use crate::number::parse_int;
 
 /// The arguments do not say where the keys are: `numkeys` is no number, say, or more than there
@@ -41,12 +42,12 @@ fn search(
     args: &Args<'_>,
     visit: &mut impl FnMut(usize, KeyFlags),
 ) -> Result<(), KeysError> {
-    match command.name {
-        "set" => visit(1, set_flags(args)),
-        "bitfield" => visit(1, bitfield_flags(args)),
-        "sort" => sort(args, visit),
-        "migrate" => return migrate(args, visit),
-        _ => {
+    match command.finds {
+        KeyRule::Set => visit(1, set_flags(args)),
+        KeyRule::Bitfield => visit(1, bitfield_flags(args)),
+        KeyRule::Sort => sort(args, visit),
+        KeyRule::Migrate => return migrate(args, visit),
+        KeyRule::Specs => {
             for spec in command.keys {
                 by_spec(spec, args, visit)?;
             }

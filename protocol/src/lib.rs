@@ -11,6 +11,7 @@ mod rows;
 pub mod args;
 pub mod command;
 pub mod docs;
+pub mod facts;
 pub mod glob;
 pub mod grisu;
 pub mod keys;

@@ -23,8 +23,19 @@
 //! * `keys`: one spec or more, parted by commas: where the search begins (`at(argument)`, `after("WORD", from)`, `anywhere`),
 //!   which arguments from there are keys (`range(last, step, limit)`, `keynum(count, first, step)`, `unknown`), what is done to them.
 //! * `tips` may follow, with Redis's hints to clients.
-//! * `behind` may follow, where others can hear of the command: see
-//!   [`Behind`](crate::command::Behind).
+//! * Then may follow, in this order, what the server itself must know of the command. Each has a
+//!   default, and is explained with its type in [`crate::facts`]:
+//!   * `behind Writes`: what it must come behind, where others can hear of it;
+//!   * `waits List`: what it waits for at its keys;
+//!   * `divides Sum`: how it divides over shards;
+//!   * `multi Runs`: what becomes of it between MULTI and EXEC;
+//!   * `subscribers Allowed`: what it has to do with subscriptions;
+//!   * `databases Swapped`: what it does to whole databases;
+//!   * `elsewhere argument(key, number)` or `option(key, from)`: its key in another database;
+//!   * `secrets from(argument)`, `options(from, "WORD" values secret, ...)`, `parameters(argument)`:
+//!     what nobody else may read;
+//!   * `finds Sort`: how its keys are found where the specs do not tell;
+//!   * `traits [QUIET]`: what is true of few. A container's are its sub-commands'.
 //! * `syntax` is explained in [`crate::syntax`].
 //!
 //! # Handlers
@@ -39,7 +50,11 @@
 //! ```
 
 use crate::command::{
-    BeginSearch, Behind, Categories, Command, FindKeys, Flags, Group, KeyFlags, KeyShape, KeySpec,
+    BeginSearch, Categories, Command, FindKeys, Flags, Group, KeyFlags, KeyShape, KeySpec,
+};
+use crate::facts::{
+    Behind, Databases, Division, Elsewhere, InMulti, KeyRule, SecretOption, Secrets, Subscribers,
+    Traits, Wants,
 };
 
 /// Calls the macro `$callback` once, with the rows of all enabled families. To switch a family on, add its name here.
@@ -126,12 +141,65 @@ macro_rules! key_spec {
     (@find unknown) => { FindKeys::Unknown };
 }
 
+/// What a row says, else the default, which comes first.
+macro_rules! said {
+    ($default:expr, $said:expr) => {
+        $said
+    };
+    ($default:expr,) => {
+        $default
+    };
+}
+
+/// The value of a row's `elsewhere`.
+macro_rules! elsewhere {
+    (argument $key:literal, $number:literal) => {
+        Elsewhere::Argument {
+            key: $key,
+            number: $number,
+        }
+    };
+    (option $key:literal, $from:literal) => {
+        Elsewhere::Option {
+            key: $key,
+            from: $from,
+        }
+    };
+}
+
+/// The value of a row's `secrets`.
+macro_rules! secrets {
+    (from $from:literal) => { Secrets::From($from) };
+    (options $from:literal, $($word:literal $values:literal $kind:ident),+) => {
+        Secrets::Options {
+            from: $from,
+            options: &[$(SecretOption {
+                word: $word,
+                values: $values,
+                is_secret: secrets!(@is $kind),
+            }),+],
+        }
+    };
+    (@is secret) => { true };
+    (@is shown) => { false };
+    (parameters $from:literal) => { Secrets::Parameters($from) };
+}
+
 macro_rules! commands {
     ($($name:literal => $kind:ident $(($($path:tt)*))? {
         arity $arity:literal; flags [$($flag:ident)*]; acl [$($category:ident)*];
         keys [$($begin:ident $(($($b:tt)*))? $find:ident $(($($f:tt)*))? $($key_flag:ident)*),*];
         $(tips [$($tip:literal),*];)?
         $(behind $behind:ident;)?
+        $(waits $waits:ident;)?
+        $(divides $divides:ident;)?
+        $(multi $multi:ident;)?
+        $(subscribers $subscribers:ident;)?
+        $(databases $databases:ident;)?
+        $(elsewhere $elsewhere:ident($($e:tt)*);)?
+        $(secrets $secrets:ident($($s:tt)*);)?
+        $(finds $finds:ident;)?
+        $(traits [$($trait:ident)*];)?
         group $group:ident; since $since:literal; complexity $complexity:literal;
         syntax $syntax:literal;
         summary $summary:literal;
@@ -148,6 +216,15 @@ macro_rules! commands {
                 shape: KeyShape::of(KEYS),
                 tips: &[$($($tip),*)?],
                 behind: Behind::of(&[$(Behind::$behind)?], KeyShape::of(KEYS), FLAGS),
+                waits: said!(Wants::Nothing, $(Wants::$waits)?),
+                divides: said!(None, $(Some(Division::$divides))?),
+                in_multi: said!(InMulti::Queues, $(InMulti::$multi)?),
+                subscribers: said!(Subscribers::Refused, $(Subscribers::$subscribers)?),
+                databases: said!(Databases::Kept, $(Databases::$databases)?),
+                elsewhere: said!(Elsewhere::Nothing, $(elsewhere!($elsewhere $($e)*))?),
+                secrets: said!(Secrets::Nothing, $(secrets!($secrets $($s)*))?),
+                finds: said!(KeyRule::Specs, $(KeyRule::$finds)?),
+                traits: Traits::NONE$($(.with(Traits::$trait))*)?,
                 group: Group::$group,
                 since: $since,
                 complexity: $complexity,
@@ -167,9 +244,16 @@ const COUNT: usize = ROWS.len();
 /// All commands; a container is followed by its sub-commands.
 pub static COMMANDS: [Command; COUNT] = {
     let mut commands = [ROWS[0]; COUNT];
+    let mut container = 0;
     let mut i = 0;
     while i < COUNT {
-        commands[i] = ROWS[i];
+        commands[i] = ROWS[i].checked();
+        if bar(ROWS[i].name.as_bytes()).is_none() {
+            container = i;
+        } else {
+            commands[i].traits = ROWS[i].traits.with(ROWS[container].traits);
+            commands[container].traits = Traits::NONE;
+        }
         i += 1;
     }
     commands
@@ -420,235 +504,5 @@ const fn same(left: &[u8], right: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_lower_case() {
-        let names: HashSet<&str> = COMMANDS.iter().map(|command| command.name).collect();
-        assert_eq!(names.len(), COMMANDS.len());
-        assert!(COMMANDS.len() > 300);
-        assert!(names.iter().all(|name| !name.is_empty()
-            && !name.contains(|byte: char| byte.is_ascii_uppercase() || byte == ' ')));
-    }
-
-    /// A new command that may put a list, a sorted set or an entry where a client waits for it must
-    /// not be forgotten.
-    #[test]
-    fn what_may_serve_a_waiter_comes_behind_writes() {
-        // They change or take away what is there, or make what nobody waits for.
-        const SERVE_NOBODY: [&str; 11] = [
-            "del",
-            "unlink",
-            "expire",
-            "expireat",
-            "pexpire",
-            "pexpireat",
-            "persist",
-            "lset",
-            "xack",
-            "xclaim",
-            "xsetid",
-        ];
-        let kinds = [
-            Categories::KEYSPACE,
-            Categories::LIST,
-            Categories::SORTEDSET,
-            Categories::STREAM,
-            Categories::GEO,
-        ];
-        let puts = KeyFlags::INSERT.with(KeyFlags::UPDATE).with(KeyFlags::OW);
-        let mut forgotten = Vec::new();
-        for command in &COMMANDS {
-            let may_serve = command.flags.contains(Flags::WRITE)
-                && kinds.iter().any(|kind| command.categories.contains(*kind))
-                && command.keys.iter().any(|spec| spec.flags.intersects(puts));
-            if may_serve
-                && matches!(command.behind, Behind::Nothing | Behind::Much)
-                && !SERVE_NOBODY.contains(&command.name)
-            {
-                forgotten.push(command.name);
-            }
-        }
-        assert_eq!(forgotten, [""; 0]);
-    }
-
-    #[test]
-    fn every_name_is_found_in_any_case() {
-        for id in CommandId::all() {
-            let name = id.command().name;
-            let mixed: String = name
-                .char_indices()
-                .map(|(i, c)| {
-                    if i % 2 == 0 {
-                        c.to_ascii_uppercase()
-                    } else {
-                        c
-                    }
-                })
-                .collect();
-            for spelling in [name.to_owned(), name.to_ascii_uppercase(), mixed] {
-                assert_eq!(lookup_full(spelling.as_bytes()), Some(id), "{spelling}");
-                if !name.contains('|') {
-                    assert_eq!(lookup(spelling.as_bytes()), Some(id), "{spelling}");
-                }
-            }
-            assert_eq!(CommandId::named(name), id);
-            assert_eq!(CommandId::from_index(id.index()), Some(id));
-        }
-        assert_eq!(CommandId::from_index(COMMANDS.len()), None);
-    }
-
-    #[test]
-    fn other_names_are_not_found() {
-        for id in CommandId::all() {
-            let name = id.command().name.as_bytes();
-            for at in 0..name.len() {
-                let mut other = name.to_vec();
-                // The bytes that a careless fold would take for a letter's other case.
-                for change in [0x20, 0x80, 0x40, 1] {
-                    other[at] = name[at] ^ change;
-                    let found = lookup(&other).map(|id| id.command().name.as_bytes());
-                    assert!(
-                        found.is_none_or(|found| found.eq_ignore_ascii_case(&other)),
-                        "{}",
-                        other.escape_ascii()
-                    );
-                }
-            }
-        }
-        let long = vec![b'g'; 1 << 20];
-        for other in [
-            &b""[..],
-            b"g",
-            b"gett",
-            b"get ",
-            b"get\0",
-            b"client|id",
-            b"georadiusbymembex_ro",
-            b"georadiusbyxember_ro",
-            &long,
-        ] {
-            assert_eq!(lookup(other), None);
-        }
-        for other in [
-            &b"client|"[..],
-            b"client|nope",
-            b"|",
-            b"get|x",
-            b"client|id|x",
-        ] {
-            assert_eq!(lookup_full(other), None);
-        }
-    }
-
-    #[test]
-    fn containers_have_their_subcommands() {
-        let client = lookup(b"client").unwrap();
-        assert!(client.is_container());
-        let id = lookup_sub(client, b"ID").unwrap();
-        assert_eq!((id.command().name, id.command().arity), ("client|id", 2));
-        assert_eq!(id.command().container(), Some(("client", "id")));
-        assert_eq!(lookup_sub(client, b"encoding"), None);
-        assert_eq!(lookup_sub(lookup(b"get").unwrap(), b"id"), None);
-        let subs: usize = CommandId::all().map(|id| id.subcommands().len()).sum();
-        assert_eq!(
-            subs,
-            COMMANDS
-                .iter()
-                .filter(|command| command.container().is_some())
-                .count()
-        );
-    }
-
-    #[test]
-    fn rows_make_sense() {
-        for command in &COMMANDS {
-            let name = command.name;
-            assert!(
-                command.arity.unsigned_abs() > u16::from(command.container().is_some()),
-                "{name}"
-            );
-            assert!(
-                !(command.flags.contains(Flags::WRITE) && command.flags.contains(Flags::READONLY)),
-                "{name}"
-            );
-            assert!(
-                command.summary.ends_with('.') && command.summary.len() < 120,
-                "{name}"
-            );
-            assert_eq!(
-                command.flags.contains(Flags::FAST),
-                command.categories.contains(Categories::FAST),
-                "{name}"
-            );
-            assert_eq!(
-                command.flags.contains(Flags::MOVABLEKEYS),
-                command.shape == KeyShape::Other,
-                "{name}"
-            );
-            for spec in command.keys {
-                let kinds = [KeyFlags::RO, KeyFlags::RW, KeyFlags::OW, KeyFlags::RM];
-                let channel = spec.flags.contains(KeyFlags::NOT_KEY);
-                assert_eq!(
-                    kinds
-                        .iter()
-                        .filter(|kind| spec.flags.contains(**kind))
-                        .count(),
-                    usize::from(!channel),
-                    "{name}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn shapes_of_well_known_commands() {
-        let shape = |name: &str| CommandId::named(name).command().shape;
-        assert_eq!(shape("ping"), KeyShape::None);
-        assert_eq!(shape("get"), KeyShape::One);
-        assert_eq!(shape("set"), KeyShape::One);
-        assert_eq!(
-            shape("mset"),
-            KeyShape::Range {
-                first: 1,
-                last: -1,
-                step: 2
-            }
-        );
-        assert_eq!(
-            shape("blpop"),
-            KeyShape::Range {
-                first: 1,
-                last: -2,
-                step: 1
-            }
-        );
-        assert_eq!(
-            shape("rename"),
-            KeyShape::Range {
-                first: 1,
-                last: 2,
-                step: 1
-            }
-        );
-        assert_eq!(
-            shape("object|encoding"),
-            KeyShape::Range {
-                first: 2,
-                last: 2,
-                step: 1
-            }
-        );
-        assert_eq!(shape("zunion"), KeyShape::Other);
-        assert_eq!(shape("spublish"), KeyShape::None);
-        const GET: CommandId = CommandId::named("get");
-        assert!(GET.command().accepts(2) && !GET.command().accepts(3));
-        assert!(
-            CommandId::named("mget").command().accepts(9)
-                && !CommandId::named("mget").command().accepts(1)
-        );
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use shard::sparing::Sparing;
+use shard::log_limiter::LogLimiter;
 use shard::{Exposition, Metrics};
 use tracing::warn;
 
@@ -50,7 +50,7 @@ pub fn serve(listeners: Vec<TcpListener>, metrics: Metrics) -> io::Result<()> {
             let scrapers = Scrapers {
                 metrics,
                 began: Instant::now(),
-                wrong_passwords: Sparing::default(),
+                wrong_passwords: LogLimiter::default(),
             };
             loop {
                 if let Err(error) = scrapers.serve_waiting(&listeners) {
@@ -67,7 +67,7 @@ struct Scrapers {
     metrics: Metrics,
     began: Instant,
     /// What the log has been told of wrong passwords.
-    wrong_passwords: Sparing,
+    wrong_passwords: LogLimiter,
 }
 
 impl Scrapers {
@@ -160,7 +160,7 @@ impl Scrapers {
             return None;
         }
         if given.is_some()
-            && let Some(left_out) = self.wrong_passwords.tell(self.began.elapsed().as_secs())
+            && let Some(left_out) = self.wrong_passwords.admit(self.began.elapsed().as_secs())
         {
             warn!(%address, left_out, "a scraper of metrics gave a wrong password");
         }

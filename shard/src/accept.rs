@@ -17,7 +17,7 @@ use tracing::{Instrument, debug, debug_span, warn};
 pub use self::aside::{Tcp, Unix};
 use crate::client::{Client, Peer};
 use crate::connection::{Served, serve};
-use crate::executor::crew;
+use crate::executor::thread_group;
 use crate::loading;
 use crate::shard::Shard;
 
@@ -51,6 +51,7 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: Unix, over: Rc<Cel
     loading::finished_or_long(&shard).await;
     let path = shard
         .borrow()
+        .engine
         .config
         .unixsocket
         .as_ref()
@@ -75,7 +76,7 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: Unix, over: Rc<Cel
                     Some(client) => {
                         begin(shard.clone(), client, stream);
                     }
-                    None => drop(crew::spawn(turn_away(stream, TOO_MANY))),
+                    None => drop(thread_group::spawn(turn_away(stream, TOO_MANY))),
                 }
             }
             Err(error) => pause(&shard, &error).await,
@@ -92,10 +93,10 @@ fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr)
     if shard.borrow().is_protected_from(address) {
         let from = address.to_string();
         shard.borrow_mut().note_turned_away("protected-mode", &from);
-        drop(crew::spawn(turn_away(stream, PROTECTED)));
+        drop(thread_group::spawn(turn_away(stream, PROTECTED)));
         return;
     }
-    let keepalive_s = shard.borrow().config.tcp_keepalive_s;
+    let keepalive_s = shard.borrow().engine.config.tcp_keepalive_s;
     let _ = stream.set_nodelay(true);
     if keepalive_s > 0 {
         let time = Duration::from_secs(u64::from(keepalive_s));
@@ -117,7 +118,7 @@ fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr)
         Some(client) => {
             begin(shard.clone(), client, stream);
         }
-        None => drop(crew::spawn(turn_away(stream, TOO_MANY))),
+        None => drop(thread_group::spawn(turn_away(stream, TOO_MANY))),
     }
 }
 
@@ -128,7 +129,7 @@ where
 {
     let id = client.borrow().session.id;
     let span = match debug_span!("client", id) {
-        span if span.is_disabled() => crew::span(),
+        span if span.is_disabled() => thread_group::span(),
         span => span,
     };
     let task = serve(Served { shard, client }, stream);
@@ -138,14 +139,15 @@ where
 /// Registers a connection, unless there are as many as there may be.
 fn open(shard: &Rc<RefCell<Shard>>, peer: Peer) -> Option<Rc<RefCell<Client>>> {
     let mut shard = shard.borrow_mut();
-    if shard.process.connections.fetch_add(1, Ordering::Relaxed) >= shard.config.maxclients as usize
+    if shard.process.connections.fetch_add(1, Ordering::Relaxed)
+        >= shard.engine.config.maxclients as usize
     {
         shard.process.connections.fetch_sub(1, Ordering::Relaxed);
         shard.note_turned_away("maxclients", &peer.address);
         return None;
     }
-    shard.stats.connections += 1;
-    let authenticated = shard.config.requirepass.is_none();
+    shard.engine.stats.connections += 1;
+    let authenticated = shard.engine.config.requirepass.is_none();
     let client =
         shard.register(|token, id| Client::new(token, id, peer, authenticated, Instant::now()));
     debug!(client = client.borrow().session.id, address = %client.borrow().peer.address, "connection opened");
@@ -159,23 +161,23 @@ async fn turn_away<S: monoio::io::AsyncWriteRent>(mut stream: S, why: &'static [
 
 impl Shard {
     fn tell_failed_accept(&self, error: &io::Error) {
-        if let Some(left_out) = self.told.limits.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
             warn!(%error, left_out, "could not accept a connection");
         }
     }
 
     /// A connection is not let in, because of this parameter.
     fn note_turned_away(&mut self, parameter: &str, address: &str) {
-        self.stats.rejected_connections += 1;
-        if let Some(left_out) = self.told.limits.tell(self.second()) {
+        self.engine.stats.rejected_connections += 1;
+        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
             warn!(parameter, address, left_out, "turning a connection away");
         }
     }
 
     /// Protected mode: without a password, only this host may connect.
     fn is_protected_from(&self, address: SocketAddr) -> bool {
-        self.config.protected_mode
-            && self.config.requirepass.is_none()
+        self.engine.config.protected_mode
+            && self.engine.config.requirepass.is_none()
             && !address.ip().to_canonical().is_loopback()
     }
 }

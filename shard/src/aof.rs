@@ -31,7 +31,6 @@
 pub mod commits;
 pub mod gates;
 pub mod import;
-pub mod journal;
 pub mod log_file;
 pub mod manifest;
 pub mod not_started;
@@ -50,23 +49,26 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
-use crate::aof::commits::{Awaited, Settled};
+use crate::aof::commits::Settled;
 use crate::aof::gates::Gate;
 use crate::aof::log_file::{LogFile, RingFile};
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Groups;
 use crate::blocking::acks::SyncWait;
-use crate::mailbox::batch::ClientToken;
-use crate::mailbox::message::{LockRequest, Message};
+use crate::local_waker::LocalWaker;
+use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::slot::ShardId;
-use crate::transaction::locks::ItemId;
 use config::AppendFsync;
+use engine::header::ClientToken;
+use engine::journal::LogSwitch;
+use engine::message::LockRequest;
+use engine::slot::ShardId;
+use engine::transaction::commit::Awaited;
+use engine::transaction::locks::ItemId;
 
 /// So long at most what is said waits for the sync of others to end, give or take the timer's own
 /// millisecond.
@@ -120,25 +122,16 @@ pub struct Log {
     groups: Groups,
     /// What was last to be written or synced was not.
     pub failed: bool,
-    /// How far the journal told of commands when output was last held against it.
-    looked_at: u64,
     /// Who is lent all there is once all that is said is written.
     lends: Vec<(ItemId, Box<LockRequest>)>,
     /// Who is told once so much is synced.
     pub(crate) sync_waits: Vec<SyncWait>,
-    waker: Option<Waker>,
+    waker: LocalWaker,
 }
 
 impl Log {
-    /// What was told between these two is a transaction's, whose answer waits in another way: whoever asks next has not written it.
-    pub(crate) fn answers_wait_otherwise(&mut self, before: u64, after: u64) {
-        if self.looked_at == before {
-            self.looked_at = after;
-        }
-    }
-
     /// The locks are held: lends what they cover once the log is written, or has failed.
-    pub(crate) fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
+    fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
         self.lends.push((item, request));
     }
 
@@ -178,8 +171,8 @@ impl Log {
 impl Shard {
     /// From now on there is a log: this file.
     pub(crate) fn open_log(&mut self, path: PathBuf) {
-        self.effects.journal.turn(true);
-        let from = self.effects.journal.total();
+        self.engine.effects.journal.turn(true);
+        let from = self.engine.effects.journal.total();
         self.log.steps.push_back(Step::Open(path, from));
         self.heed_fsync_policy();
         self.wake_log();
@@ -187,16 +180,16 @@ impl Shard {
 
     /// `appendonly` may have changed. Turned on, the log begins with the next rewrite, which the clock begins.
     pub(crate) fn heed_appendonly(&mut self) {
-        if !self.config.appendonly && self.effects.journal.is_on() {
-            self.effects.journal.turn(false);
+        if !self.engine.config.appendonly && self.engine.effects.journal.is_on() {
+            self.engine.effects.journal.turn(false);
             self.log.steps.push_back(Step::Close);
             self.process.set_manifest(Manifest::default());
             self.wake_log();
         }
-        match self.config.appendonly {
+        match self.engine.config.appendonly {
             false => self.refuse_sync_waits(),
             // It begins with a snapshot, and is nothing before that is written.
-            true if !self.effects.journal.is_on() && !self.refusals.loading => {
+            true if !self.engine.effects.journal.is_on() && !self.engine.admission.loading => {
                 self.process.snapshots.log_begins();
             }
             true => {}
@@ -205,21 +198,21 @@ impl Shard {
     }
 
     /// What follows goes to another file.
-    pub(crate) fn switch_log(&mut self, path: PathBuf) {
-        if !self.effects.journal.is_on() {
-            return self.open_log(path);
+    pub(crate) fn switch_log(&mut self, path: PathBuf, switch: LogSwitch) {
+        let is_first = switch.rest.is_none();
+        self.log.steps.extend(switch.rest.map(Step::Write));
+        self.log.steps.push_back(Step::Open(path, switch.from));
+        if is_first {
+            self.heed_fsync_policy();
         }
-        let rest = self.effects.journal.begin_file();
-        let from = self.effects.journal.total();
-        self.log.steps.push_back(Step::Write(rest));
-        self.log.steps.push_back(Step::Open(path, from));
         self.wake_log();
     }
 
     /// `appendfsync` may have changed.
     pub(crate) fn heed_fsync_policy(&mut self) {
-        self.log.gates = self.effects.journal.is_on();
-        self.log.awaits_disk = self.config.appendfsync == AppendFsync::Always;
+        self.log.gates = self.engine.effects.journal.is_on();
+        self.log.awaits_disk = self.engine.config.appendfsync == AppendFsync::Always;
+        self.refresh_log_state();
         self.tell_certain();
         self.open_gates();
         self.wake_log();
@@ -229,7 +222,7 @@ impl Shard {
     /// have it. Returns whether anybody may be answered who could not before.
     #[inline]
     pub(crate) fn flush_journal(&mut self) -> bool {
-        self.effects.journal.has_more() && self.flush_records()
+        self.engine.effects.journal.has_more() && self.flush_records()
     }
 
     fn flush_records(&mut self) -> bool {
@@ -244,11 +237,11 @@ impl Shard {
 
     /// Gives the system all that was said.
     fn append_records(&mut self) -> bool {
-        let (log, journal) = (&mut self.log, &mut self.effects.journal);
+        let (log, journal) = (&mut self.log, &mut self.engine.effects.journal);
         let Some(file) = &log.file else {
             return false;
         };
-        let syncs = self.config.appendfsync != AppendFsync::No;
+        let syncs = self.engine.config.appendfsync != AppendFsync::No;
         if let Err(error) = file.append(journal.waiting(), syncs) {
             log.refused = true;
             self.log_failed("cannot be written", &error);
@@ -270,7 +263,7 @@ impl Shard {
 
     /// Whether more is to come before the task writes what was said.
     fn may_gather(&self) -> bool {
-        let (log, journal) = (&self.log, &self.effects.journal);
+        let (log, journal) = (&self.log, &self.engine.effects.journal);
         log.awaits_disk
             && !log.hurries
             && !self.ends()
@@ -287,7 +280,7 @@ impl Shard {
 
     /// A sync has ended, for which these have waited.
     fn wake_logs(&mut self, waiting: impl Iterator<Item = ShardId>) {
-        let own = self.id;
+        let own = self.engine.id;
         for shard in waiting.filter(|it| *it != own) {
             self.begin_turn();
             self.send(shard, Message::Visit(Box::new(Shard::go_on_with_log)));
@@ -303,16 +296,15 @@ impl Shard {
     }
 
     fn wake_log(&mut self) {
-        if let Some(waker) = self.log.waker.take() {
-            waker.wake();
-        }
+        self.log.waker.wake();
     }
 
     /// Whether the system has all that was said, or will not get it soon.
     pub(crate) fn log_is_written(&mut self) -> bool {
         let is_written = self.log.failed
-            || !self.effects.journal.is_on()
-            || (self.log.steps.is_empty() && self.log.written == self.effects.journal.total());
+            || !self.engine.effects.journal.is_on()
+            || (self.log.steps.is_empty()
+                && self.log.written == self.engine.effects.journal.total());
         if !is_written {
             self.log.hurries = true;
             self.wake_log();
@@ -320,40 +312,44 @@ impl Shard {
         is_written
     }
 
+    /// The locks of an item are held: lends what they cover once the log is written, or has failed.
+    pub(crate) fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
+        if self.log_is_written() {
+            self.engine.lend_by_message(item, *request);
+        } else {
+            self.log.lend_when_written(item, request);
+        }
+    }
+
     /// Something was written, or could not be.
     fn lend_what_waits(&mut self) {
         if !self.log.lends.is_empty() && self.log_is_written() {
             self.begin_turn();
+            self.refresh_log_state();
             for (item, request) in std::mem::take(&mut self.log.lends) {
-                self.lend_by_message(item, *request);
+                self.engine.lend_by_message(item, *request);
             }
+            self.settle();
         }
     }
 
     /// Whether all that was said is on disk.
     pub(crate) fn log_is_idle(&self) -> bool {
-        !self.effects.journal.is_on()
+        !self.engine.effects.journal.is_on()
             || (!self.log.busy
                 && self.log.steps.is_empty()
-                && self.log.synced == self.effects.journal.total())
-    }
-
-    /// Whether transactions wait for their shares.
-    pub(crate) fn commits_wait(&self) -> bool {
-        self.log.gates
+                && self.log.synced == self.engine.effects.journal.total())
     }
 
     /// On an owner: its share of a transaction has been said from `begins` on.
-    pub(crate) fn share_said(&mut self, awaited: Awaited, begins: u64) {
-        let end = self.effects.journal.total();
+    pub(crate) fn share_said(&mut self, awaited: Awaited, begins: u64, end: u64) {
         self.log.unsettled.push_back((begins, end));
-        self.mark_said(awaited);
+        self.mark_said(awaited, end);
     }
 
     /// On an owner: a transaction's answer waits for all that has been said.
-    pub(crate) fn mark_said(&mut self, awaited: Awaited) {
-        let end = self.effects.journal.total();
-        self.process.commits.said(self.id, awaited, end);
+    pub(crate) fn mark_said(&mut self, awaited: Awaited, end: u64) {
+        self.process.commits.said(self.engine.id, awaited, end);
         self.log.untold = Some(end);
         if end <= self.log.safe() {
             self.tell_certain();
@@ -370,7 +366,7 @@ impl Shard {
         if untold <= up_to {
             self.log.untold = None;
         }
-        for settled in self.process.commits.synced(self.id, up_to) {
+        for settled in self.process.commits.synced(self.engine.id, up_to) {
             self.send(
                 settled.shard,
                 Message::Visit(Box::new(move |shard: &mut Shard| shard.heed(settled))),
@@ -386,8 +382,9 @@ impl Shard {
         }
         self.open_gates();
         for index in settled.commits {
-            self.certain(index);
+            self.engine.durable(index);
         }
+        self.settle();
     }
 
     /// The log is to be given up: nothing in it matters any more.
@@ -400,7 +397,7 @@ impl Shard {
 
     /// Whether the task has something to write.
     fn has_step(&self) -> bool {
-        let has_records = self.effects.journal.has_more() && !self.log.appends();
+        let has_records = self.engine.effects.journal.has_more() && !self.log.appends();
         has_records || !self.log.steps.is_empty()
     }
 
@@ -409,9 +406,9 @@ impl Shard {
         let step = self.log.steps.pop_front().or_else(|| {
             let is_due = self.has_step() && !self.may_gather();
             is_due.then(|| {
-                let commands = self.effects.journal.waiting_commands();
+                let commands = self.engine.effects.journal.waiting_commands();
                 self.log.groups.note(commands);
-                Step::Write(self.effects.journal.take())
+                Step::Write(self.engine.effects.journal.take())
             })
         });
         self.log.busy = step.is_some();
@@ -426,7 +423,7 @@ impl Shard {
     /// meanwhile.
     fn end_step(&mut self) {
         self.log.busy = false;
-        if self.effects.journal.has_more() && self.log.appends() {
+        if self.engine.effects.journal.has_more() && self.log.appends() {
             self.begin_turn();
         }
     }
@@ -439,7 +436,10 @@ impl Shard {
             let words = error.to_string();
             let words: Arc<str> = words.split(" (os error").next().unwrap_or_default().into();
             let heed = move |shard: &mut Shard| {
-                shard.refusals.log_failed(&words, &shard.config);
+                shard
+                    .engine
+                    .admission
+                    .log_failed(&words, &shard.engine.config);
                 shard.let_readers_go();
             };
             heed(self);
@@ -453,8 +453,8 @@ impl Shard {
         if std::mem::replace(&mut self.log.failed, false) {
             info!("the append-only log works again");
             self.begin_turn();
-            self.refusals.log_works(&self.config);
-            self.tell_others(|shard| shard.refusals.log_works(&shard.config));
+            self.engine.admission.log_works(&self.engine.config);
+            self.tell_others(|shard| shard.engine.admission.log_works(&shard.engine.config));
         }
     }
 
@@ -484,10 +484,10 @@ impl Shard {
     /// By the clock: whether the disk keeps up.
     pub(crate) fn look_at_log(&mut self) {
         let unsynced = self.log.file.as_ref().map_or(0, |it| it.unsynced_bytes());
-        let behind = self.effects.journal.waiting_bytes() + unsynced > BEHIND_BYTES_MAX;
-        if behind != self.refusals.log_behind {
-            self.refusals.log_behind = behind;
-            self.refusals.settle(&self.config.clone());
+        let behind = self.engine.effects.journal.waiting_bytes() + unsynced > BEHIND_BYTES_MAX;
+        if behind != self.engine.admission.log_behind {
+            self.engine.admission.log_behind = behind;
+            self.engine.admission.settle(&self.engine.config.clone());
         }
     }
 }

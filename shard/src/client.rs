@@ -2,7 +2,7 @@
 
 pub mod attribute;
 pub mod close_reason;
-pub mod late;
+pub mod cork;
 pub mod output;
 pub mod output_limit;
 pub mod pending;
@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::command::{Command, Flags};
+use protocol::facts::{Subscribers, Traits};
 use protocol::parse::{LargeArg, Parser};
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
@@ -22,21 +23,21 @@ use crate::aof::gates::Gate;
 use crate::blocking::BlockedAt;
 use crate::client::attribute::Attribute;
 use crate::client::close_reason::CloseReason;
-use crate::client::late::Late;
+use crate::client::cork::Cork;
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
 use crate::client::vectored::Vectored;
-use crate::context::Caller;
 use crate::dispatch::order::WritesUnderWay;
-use crate::error::Error;
-use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
-use crate::pause::changes_something;
+use crate::local_waker::LocalWaker;
 use crate::pubsub::Subscriptions;
 use crate::pubsub::publish::Hold;
-use crate::slot::ShardId;
 use crate::tracking::Tracking;
 use crate::transaction::exec::{ExecState, Queue, Suspended};
-use crate::transaction::watch::{Watched, Watching};
+use engine::error::Error;
+use engine::header::Caller;
+use engine::header::{ClientToken, Facts, ReplyTo};
+use engine::slot::ShardId;
+use engine::watch::{Watched, Watching};
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
 /// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
@@ -156,9 +157,11 @@ pub struct Client {
     /// Encoded and not handed to the socket yet.
     pub out: Vec<u8>,
     /// Whether that may wait for what comes behind it.
-    pub(crate) late: Late,
+    pub(crate) cork: Cork,
+    /// Its output waits for what comes behind it.
+    pub(crate) is_corked: bool,
     /// It waits until others have been told of its commands.
-    pub(crate) behind_news: bool,
+    pub(crate) behind_fence: bool,
     /// Unsent output from here on keeps its input from being run. Nothing is run while other shards
     /// hold it back.
     pub(crate) output_max: usize,
@@ -197,9 +200,9 @@ pub struct Client {
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
     /// It stands in the line of subscribers that are to be sent to.
-    pub in_line: bool,
+    pub in_fanout: bool,
     /// It gets a place there when it is no longer written to.
-    pub rejoins_line: bool,
+    pub rejoins_fanout: bool,
     /// It has given back what only a busy connection needs, and is still idle.
     at_rest: bool,
     /// Whether it has an EXEC that is not over.
@@ -207,28 +210,12 @@ pub struct Client {
     /// An EXEC that waits for the reply of one of its commands.
     pub suspended: Option<Box<Suspended>>,
     /// The connection's task.
-    waker: Option<Waker>,
-}
-
-/// What a RESP2 subscriber may still do.
-fn may_subscriber_use(command: &str) -> bool {
-    matches!(
-        command,
-        "subscribe"
-            | "unsubscribe"
-            | "psubscribe"
-            | "punsubscribe"
-            | "ssubscribe"
-            | "sunsubscribe"
-            | "ping"
-            | "quit"
-            | "reset"
-    )
+    waker: LocalWaker,
 }
 
 /// What a monitor may not use. Redis counts monitors among the replicas, and says so.
 fn touches_data(command: &Command) -> bool {
-    command.flags.contains(Flags::READONLY) || changes_something(command)
+    command.flags.contains(Flags::READONLY) || command.is_replicated()
 }
 
 impl Session {
@@ -276,10 +263,10 @@ impl Session {
         if self.is_monitor() && touches_data(command) {
             return Err(Error::new("ERR Replica can't interact with the keyspace"));
         }
-        match self.is_restricted() && !may_subscriber_use(command.name) {
-            true => Err(Error::not_while_subscribed(command.name)),
-            false => Ok(()),
+        if self.is_restricted() && command.subscribers == Subscribers::Refused {
+            return Err(Error::not_while_subscribed(command.name));
         }
+        Ok(())
     }
 }
 
@@ -330,8 +317,9 @@ impl Client {
             pending: Pending::default(),
             chain: None,
             out: Vec::new(),
-            late: Late::No,
-            behind_news: false,
+            cork: Cork::No,
+            is_corked: false,
+            behind_fence: false,
             output_max: STRANGERS_OUTPUT_BYTES_MAX,
             held_back_at: Vec::new(),
             pushes: Vec::new(),
@@ -350,12 +338,12 @@ impl Client {
             close_reason: None,
             over_soft_since: None,
             blocked: None,
-            in_line: false,
-            rejoins_line: false,
+            in_fanout: false,
+            rejoins_fanout: false,
             at_rest: false,
             exec: ExecState::None,
             suspended: None,
-            waker: None,
+            waker: LocalWaker::default(),
         }
     }
 
@@ -431,10 +419,11 @@ impl Client {
         let session = &mut self.session;
         session.reply_mode = session.reply_mode.after_command();
         // CLIENT CACHING is for what comes behind all commands of CLIENT, which may be a whole transaction.
-        let name = command.map_or("", |command| command.name);
         let goes_on = session.queue.is_some()
-            || name.starts_with("client|")
-            || (name == "exec" && self.stalled.is_some());
+            || command.is_some_and(|command| {
+                command.traits.contains(Traits::KEEPS_CACHING)
+                    || (command.executes() && self.stalled.is_some())
+            });
         if session.caching && !goes_on {
             session.set_caching(false);
         }
@@ -526,8 +515,8 @@ impl Client {
             return Poll::Ready(Due::End);
         }
         if self.output_is_due() {
-            self.late = match self.late {
-                Late::Overdue => Late::No,
+            self.cork = match self.cork {
+                Cork::Overdue => Cork::No,
                 same => same,
             };
             let due = self.next_of_chain().unwrap_or_else(|| {
@@ -560,8 +549,8 @@ impl Client {
     }
 
     fn output_is_due(&self) -> bool {
-        let may_leave = self.gated.is_none() && !self.behind_news;
-        may_leave && self.has_output() && !self.waits_for_rest()
+        let may_leave = self.gated.is_none() && !self.behind_fence;
+        may_leave && self.has_output() && !self.is_corked
     }
 
     /// Input that is kept while it may not run.
@@ -606,17 +595,12 @@ impl Client {
 
     /// Remembers the task to wake; called whenever the task is about to wait.
     pub fn park(&mut self, waker: &Waker) {
-        match &self.waker {
-            Some(kept) if kept.will_wake(waker) => {}
-            _ => self.waker = Some(waker.clone()),
-        }
+        self.waker.register(waker);
     }
 
     /// Lets the connection's task run again.
     pub fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
+        self.waker.wake();
     }
 
     /// Ends the connection, and notes why.

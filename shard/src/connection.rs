@@ -24,10 +24,11 @@ use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splitable};
 use tracing::debug;
 
-use crate::blocking::{End, Haste, nobody_asks};
+use crate::blocking::nobody_asks;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, Due};
 use crate::shard::Shard;
+use engine::blocking::ending::{End, Haste};
 
 /// Room for the first read of a connection; one that sends little stays small.
 const READ_BYTES_MIN: usize = 256;
@@ -79,6 +80,8 @@ where
                 // Not even a write that the client does not take holds this up.
                 return Poll::Ready(Ok(()));
             }
+            let corks = served.shard.borrow().idle_policy.corks();
+            client.borrow_mut().settle_cork(corks);
             loop {
                 if let Some(stream) = resting.take_if(|_| client.borrow().has_work_for_sending()) {
                     sending = Some(Box::pin(send(&served, stream)));
@@ -96,7 +99,7 @@ where
             let polled = step(cx);
             let (shard, client) = (&mut *served.shard.borrow_mut(), &mut *client.borrow_mut());
             shard.weigh(client);
-            shard.note_late(client);
+            shard.note_corked(client);
             polled
         })
         .await;
@@ -183,8 +186,8 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
         }
         let mut shard = served.shard.borrow_mut();
         shard.begin_turn();
-        shard.stats.net_input_bytes += count as u64;
-        shard.stats.reads += 1;
+        shard.engine.stats.net_input_bytes += count as u64;
+        shard.engine.stats.reads += 1;
         let mut client = served.client.borrow_mut();
         client.reading_bytes = 0;
         match &mut client.large {
@@ -258,14 +261,15 @@ impl Served {
             &mut *self.client.borrow_mut(),
         );
         client.written(chunk);
-        shard.stats.net_output_bytes += result? as u64;
-        shard.stats.writes += 1;
+        client.settle_cork(shard.idle_policy.corks());
+        shard.engine.stats.net_output_bytes += result? as u64;
+        shard.engine.stats.writes += 1;
         shard.resume_if_room(client);
         // The room that this write made may let waiting input run.
         if !client.input.is_empty() {
             client.wake();
         }
-        let waits = shard.publishing.line.rejoin(client);
+        let waits = shard.publishing.fanout.rejoin(client);
         if waits {
             shard.begin_turn();
         }

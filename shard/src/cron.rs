@@ -5,21 +5,17 @@
 mod report;
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::client::Closing;
 use crate::client::close_reason::CloseReason;
+use crate::local_waker::woken;
 use crate::shard::Shard;
 use crate::timing::latency::Spike;
 
 /// Between two ticks: Redis's `hz 10`.
 const TICK: Duration = Duration::from_millis(100);
-
-/// Expired keys removed in one go; between two goes the shard's other work has its turn.
-const EXPIRED_PER_STEP_MAX: usize = 256;
 
 /// Ticks between two looks at idle connections.
 const TICKS_PER_CLIENT_LOOK: u64 = 10;
@@ -41,7 +37,7 @@ const QUIET_TICKS: u64 =
 pub async fn run(shard: Rc<RefCell<Shard>>) {
     let (mut ticks, mut quiet_ticks) = (0u64, 0);
     loop {
-        let commands = shard.borrow().stats.commands;
+        let commands = shard.borrow().engine.stats.commands;
         monoio::time::sleep(TICK).await;
         ticks += 1;
         if shard.borrow().is_cron_paused() {
@@ -53,10 +49,14 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             // Sleeping for no time lets the connections run first.
             monoio::time::sleep(Duration::ZERO).await;
         }
-        shard.borrow_mut().evict_soon();
+        {
+            let mut shard = shard.borrow_mut();
+            shard.engine.evict_soon();
+            shard.settle();
+        }
         let quiet = {
             let mut shard = shard.borrow_mut();
-            shard.publish_memory();
+            shard.engine.publish_memory();
             shard.mark_rates();
             if shard.stopping {
                 // Whether the end has come is for the main future to see.
@@ -68,12 +68,12 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             if ticks.is_multiple_of(TICKS_PER_REPORT) {
                 shard.report();
             }
-            shard.tell_evictions();
+            shard.log_evictions();
             shard.look_at_log();
             shard.look_at_stop();
             shard.heed_log_size();
             let unsaved = shard.heed_save_points();
-            quiet_ticks = match shard.stats.commands == commands {
+            quiet_ticks = match shard.engine.stats.commands == commands {
                 true => quiet_ticks + 1,
                 false => 0,
             };
@@ -84,15 +84,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
         if quiet {
             quiet_ticks = 0;
             shard.borrow_mut().give_memory_back();
-            let mut registered = false;
-            poll_fn(|cx| {
-                if std::mem::replace(&mut registered, true) {
-                    return Poll::Ready(());
-                }
-                shard.borrow_mut().cron_waker = Some(cx.waker().clone());
-                Poll::Pending
-            })
-            .await;
+            woken(&shard, |shard| &mut shard.cron_waker).await;
         }
     }
 }
@@ -109,24 +101,18 @@ impl Shard {
             return false;
         }
         let began = Instant::now();
-        self.now = crate::shard::wall_time();
-        let expired = self
-            .databases
-            .expire_some(self.now, EXPIRED_PER_STEP_MAX, |db, entry| {
-                self.effects.expired(db, entry);
-            });
-        let more_fields = self.expire_fields();
-        self.bury();
-        if self.effects.has_news() {
+        self.engine.now = crate::shard::wall_time();
+        let left = self.engine.expire_step();
+        if self.engine.effects.has_news() {
             // Others are to hear of it: that is the turn's.
             self.begin_turn();
         }
-        self.serve_ready();
+        self.settle();
         let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.stats.expiry_us = self.stats.expiry_us.saturating_add(us);
-        self.stats.expiry_cut_short += u64::from(expired.more);
+        self.engine.stats.expiry_us = self.engine.stats.expiry_us.saturating_add(us);
+        self.engine.stats.expiry_cut_short += u64::from(left.more_keys);
         self.note_spike(Spike::ExpireCycle, us / 1_000);
-        expired.more || more_fields
+        left.more_keys || left.more_fields
     }
 
     /// What connections gave up when they came to rest leaves the process, too: mimalloc waits for further calls, which a sleeping shard does
@@ -140,7 +126,7 @@ impl Shard {
     }
 
     fn look_at_clients(&mut self) {
-        let timeout = Duration::from_secs(u64::from(self.config.timeout_s));
+        let timeout = Duration::from_secs(u64::from(self.engine.config.timeout_s));
         let now = std::time::Instant::now();
         let (mut closed, mut over_soft) = (0, false);
         for (_, known) in &self.clients {
@@ -161,21 +147,21 @@ impl Shard {
                 self.clients_rested |= client.rest();
             }
         }
-        self.stats.output_limit_closes += closed;
+        self.engine.stats.output_limit_closes += closed;
         self.some_over_soft = over_soft;
     }
 
     fn mark_rates(&mut self) {
         self.count_busy_time();
-        self.rates.mark(Instant::now(), &self.stats);
+        self.rates.mark(Instant::now(), &self.engine.stats);
     }
 
     fn has_nothing_to_watch(&self) -> bool {
         !self.stopping
             && !self.process.stop.holds_writes()
-            && self.databases.volatile_len() == 0
-            && self.effects.fields.is_empty()
+            && self.engine.databases.volatile_len() == 0
+            && self.engine.effects.fields.is_empty()
             && !self.some_over_soft
-            && (self.clients.is_empty() || self.config.timeout_s == 0)
+            && (self.clients.is_empty() || self.engine.config.timeout_s == 0)
     }
 }

@@ -32,7 +32,7 @@ pub async fn wait_after(
     delay_us: fn(&Config) -> i64,
     goes_on: impl Fn(&Shard) -> bool,
 ) {
-    let told = delay_us(&shard.borrow().config);
+    let told = delay_us(&shard.borrow().engine.config);
     let delay = delay_after(keys, told);
     if delay.is_zero() {
         return;
@@ -42,7 +42,7 @@ pub async fn wait_after(
         let left = delay.saturating_sub(began.elapsed());
         let still = {
             let shard = shard.borrow();
-            !shard.stopping && delay_us(&shard.config) == told && goes_on(&shard)
+            !shard.stopping && delay_us(&shard.engine.config) == told && goes_on(&shard)
         };
         if left.is_zero() || !still {
             return;

@@ -1,45 +1,35 @@
 //! From bytes to the place where a command runs: parse, look the verb up once, then here, on its owner, or through the coordinator.
 
 pub mod backpressure;
-mod glance;
 pub mod handler;
 pub mod order;
-pub mod refusals;
-
-use std::ops::Range;
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
-use protocol::keys;
+use protocol::facts::{Subscribers, Traits};
 use protocol::parse::{LargeArg, Limits, Parsed, ProtocolError};
-use protocol::peek::Seen;
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_sub};
-use smallvec::SmallVec;
-use storage::prefetch::GROUP_LEN_MAX;
 use tracing::{debug, warn};
 
 use crate::blocking::BlockedAt;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::commands::debug::{NOT_ALLOWED, may_debug};
-use crate::commands::{copy, sort};
-use crate::dispatch::backpressure::Answered;
-use crate::dispatch::glance::Glance;
 use crate::dispatch::handler::{Answer, HANDLERS, Handler, SessionCommand};
-use crate::error::Error;
-use crate::mailbox::batch::{Batch, Facts, Ran};
-use crate::mailbox::message::{Message, Parked, TransactionKey};
-use crate::memory::eviction::Room;
+use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::slot::ShardId;
-use crate::timing::SHORT_BYTES_MAX;
-use crate::transaction::locks::LockName;
+use engine::error::Error;
+use engine::eviction::Room;
+use engine::header::Facts;
+use engine::keys::lock_names;
+use engine::lookahead::Lookahead;
+use engine::message::Parked;
+use engine::routing::Route;
+use engine::timing::SHORT_BYTES_MAX;
 
 /// Room for a reply that is kept for the next one: an EXEC may have needed much.
 const SCRATCH_KEPT_BYTES_MAX: usize = 64 * 1024;
-
-const DEBUG: CommandId = CommandId::named("debug");
 
 impl Shard {
     /// Runs what stands whole in the client's input, as far as it may run now.
@@ -51,25 +41,26 @@ impl Shard {
         if !client.may_run() {
             return;
         }
-        self.moderation.speaks(client.active_at);
+        self.idle_policy.speaks(client.active_at);
         client.touch(self.instant);
         if client.session.is_told() && !self.hears_first(client) {
             return;
         }
         let looks = Looks {
             crowded: self.process.underway.is_too_much(),
-            renamed: !self.config.renames.is_empty(),
+            renamed: !self.engine.config.renames.is_empty(),
         };
+        let told = self.engine.effects.journal.told();
         let mut limits = self.limits_of(client);
         let mut input = std::mem::take(&mut client.input);
         let mut parser = std::mem::take(&mut client.parser);
         let mut at = 0;
-        self.interrupt_timing();
+        self.engine.interrupt_timing();
         self.look_for_monitors();
-        let mut glance = Glance::default();
+        let mut lookahead = Lookahead::default();
         while client.may_run() {
-            if self.slots.shards() == 1 {
-                glance.fetch(self.databases.get(client.session.db), &input, at);
+            if self.engine.slots.shards() == 1 {
+                lookahead.fetch(self.engine.databases.get(client.session.db), &input, at);
             }
             limits.authenticated = client.session.authenticated;
             match parser.parse(&input[at..], &limits) {
@@ -97,20 +88,22 @@ impl Shard {
                     break;
                 }
                 Err(error) => {
-                    self.stats.protocol_errors += 1;
+                    self.engine.stats.protocol_errors += 1;
                     self.refuse_input(client, &error);
                 }
             }
         }
-        self.interrupt_timing();
+        self.engine.interrupt_timing();
         match at == input.len() {
             true => input.clear(),
             false => drop(input.drain(..at)),
         }
         client.input = input;
         client.parser = parser;
-        self.hold_behind_news(client);
-        self.gate_client(client);
+        self.settle();
+        self.hold_behind_fence(client);
+        let wrote = self.engine.wrote_since(told);
+        self.gate_client(client, wrote);
         self.limit_replies(client);
     }
 
@@ -131,8 +124,8 @@ impl Shard {
         if looks.renamed {
             self.hide(&mut resolved, args);
         }
-        self.stats.commands += 1;
-        self.timing.in_row = in_row;
+        self.engine.stats.commands += 1;
+        self.engine.timing.in_row = in_row;
         self.route(client, args, resolved);
         true
     }
@@ -147,7 +140,7 @@ impl Shard {
         looks: Looks,
         in_row: bool,
     ) -> bool {
-        let Some(original) = self.config.renames.original(args) else {
+        let Some(original) = self.engine.config.renames.original(args) else {
             return self.take_command(client, args, Err(unknown), looks, in_row);
         };
         let args = original.borrow();
@@ -168,7 +161,7 @@ impl Shard {
         // A sub-command that there is not is told about as one of a container that there is.
         let container = lookup(&args[0]);
         let name = id.or(container).map(|id| id.command().name);
-        if name.is_some_and(|name| self.config.renames.hides(name)) {
+        if name.is_some_and(|name| self.engine.config.renames.hides(name)) {
             let error = Error::unknown_command(&args[0], args.iter().skip(1));
             *resolved = Err((None, error));
         }
@@ -177,8 +170,8 @@ impl Shard {
     /// What a client may send.
     fn limits_of(&self, client: &Client) -> Limits {
         Limits {
-            bulk_len_max: self.config.proto_max_bulk_len,
-            query_len_max: self.config.client_query_buffer_limit,
+            bulk_len_max: self.engine.config.proto_max_bulk_len,
+            query_len_max: self.engine.config.client_query_buffer_limit,
             authenticated: client.session.authenticated,
             ..Limits::default()
         }
@@ -200,7 +193,7 @@ impl Shard {
         };
         !client.may_run()
             || self.pause.is_some() && self.postpones(client, args)
-            || crowded && self.crowds(client, args)
+            || crowded && self.crowds(client, resolved)
     }
 
     /// What a client has sent is no command, or too long: it is told so, and closed.
@@ -209,7 +202,7 @@ impl Shard {
         let too_long = *error == ProtocolError::QueryTooLong;
         let reason = error.text();
         let text = Error::from_bytes([b"ERR ".as_slice(), &reason].concat());
-        self.stats.rejected(None, &text);
+        self.engine.stats.rejected(None, &text);
         if too_long {
             self.note_input_limit(client);
         } else {
@@ -226,8 +219,8 @@ impl Shard {
 
     /// A client is closed because it has sent more than `client-query-buffer-limit` allows.
     pub(crate) fn note_input_limit(&mut self, client: &Client) {
-        self.stats.input_limit_closes += 1;
-        if let Some(left_out) = self.told.limits.tell(self.second()) {
+        self.engine.stats.input_limit_closes += 1;
+        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,
@@ -241,7 +234,7 @@ impl Shard {
     /// nothing behind this is, nor is anything answered.
     #[cold]
     fn end_http(&mut self, client: &mut Client) {
-        if let Some(left_out) = self.told.attacks.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.attacks.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,
@@ -274,10 +267,10 @@ impl Shard {
     #[inline(always)]
     fn route_resolved(&mut self, client: &mut Client, id: CommandId, args: &Args<'_>) {
         let command = id.command();
-        if id == DEBUG && !may_debug(self, client) {
+        if command.traits.contains(Traits::DEBUGS) && !may_debug(self, client) {
             return self.refuse(client, Some(id), &NOT_ALLOWED);
         }
-        if self.refusals.any
+        if self.engine.admission.any
             && let Err(error) = self.admit(command)
         {
             return self.refuse(client, Some(id), &error);
@@ -292,15 +285,15 @@ impl Shard {
             return;
         }
         match HANDLERS[id.index()] {
-            Handler::Keyed(_) => self.route_keyed(client, id, command, args),
-            Handler::Session(run) | Handler::Roaming(run, _) => {
+            Handler::Keyed => self.route_keyed(client, id, command, args),
+            Handler::Session(run) | Handler::Roaming(run) => {
                 self.run_session(client, id, run, args);
             }
-            Handler::Whole(run) => self.begin_whole(client, client.facts(id), args, run),
+            Handler::Whole => self.begin_whole(client, client.facts(id), args),
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
         }
         // An EXEC that takes longer is shown at its end.
-        if self.monitors.watched && !(client.stalled.is_some() && command.name == "exec") {
+        if self.monitors.watched && !(client.stalled.is_some() && command.executes()) {
             self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
@@ -319,8 +312,8 @@ impl Shard {
             return self.route_blocking(client, facts, args);
         }
         match command.shape {
-            KeyShape::One => match self.slots.owner(&args[1]) {
-                owner if owner == self.id => self.run_here(client, facts, args),
+            KeyShape::One => match self.engine.slots.owner(&args[1]) {
+                owner if owner == self.engine.id => self.run_here(client, facts, args),
                 owner => {
                     let to = client.send_on(owner, command);
                     self.forward(owner, to, facts, args);
@@ -331,85 +324,52 @@ impl Shard {
         }
     }
 
+    /// Begins a command on the whole keyspace.
+    fn begin_whole(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
+        let engine::handler::Handler::Whole(run) = engine::handler::HANDLERS[facts.command.index()]
+        else {
+            unreachable!("both tables are made of the same rows");
+        };
+        let to = client.stall();
+        self.engine.begin_whole(to, facts, args, run);
+        self.settle();
+    }
+
     /// A command that may wait. Its connection runs nothing else until it has its reply.
     #[cold]
     fn route_blocking(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
-        let positions = key_positions(facts.command.command(), args);
-        let mut owners: SmallVec<[ShardId; 4]> = positions
-            .iter()
-            .map(|&at| self.slots.owner(&args[at]))
-            .collect();
-        owners.sort_unstable();
-        owners.dedup();
-        if owners.len() > 1 {
-            if !self.has_room_for(facts.command) {
-                return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+        let owner = match self.engine.route(facts.command, args) {
+            Route::Here | Route::Anywhere => self.engine.id,
+            Route::At(owner) => owner,
+            Route::Several(_) => {
+                if !self.engine.has_room_for(facts.command) {
+                    return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+                }
+                let scopes = self.engine.scopes_of(facts, args);
+                let to = client.stall();
+                self.engine.begin_transaction(to, facts, args, scopes);
+                return self.settle();
             }
-            let scopes = self.scopes_of(facts, args);
-            return self.begin_transaction(client, facts, args, scopes);
-        }
-        let owner = owners.first().copied().unwrap_or(self.id);
+        };
         client.blocked = Some(BlockedAt::Owner(owner));
         let parked = Parked {
-            origin: self.id,
+            origin: self.engine.id,
             to: client.stall(),
             facts,
             args: OwnedArgs::from(args),
         };
-        self.send(owner, Message::Command(Box::new(parked)));
-    }
-
-    /// On the owner of its keys: runs a command that came alone.
-    pub(crate) fn run_command(&mut self, parked: Parked) {
-        if !self.locks.is_empty() {
-            let client = parked.to.client;
-            let keys = self.keys_of(parked.facts, &parked.args.borrow());
-            let keys: SmallVec<[LockName; 4]> =
-                keys.iter().map(|key| LockName::of_key(&key.key)).collect();
-            if self.must_queue(parked.origin, client, &keys) {
-                return self.park(parked, &keys);
-            }
-        }
-        self.run_or_refuse(parked, usize::MAX);
-        self.serve_ready();
-    }
-
-    /// The same where no lock is in its way. Its client is held back where its reply is longer than
-    /// `room`. Returns how long it is.
-    pub(crate) fn run_or_refuse(&mut self, parked: Parked, room: usize) -> usize {
-        let command = parked.facts.command;
-        let refusal = match self.refusals.any {
-            true => self.refusals.admit_forwarded(command.command()).err(),
-            false => None,
-        };
-        let refusal =
-            refusal.or_else(|| (!self.has_room_for(command)).then_some(Error::OUT_OF_MEMORY));
-        let Some(error) = refusal else {
-            return self.run_parked(parked, room);
-        };
-        let mut encoded = Vec::new();
-        let mut reply = Reply::new(&mut encoded, parked.facts.version);
-        self.answer_refusal(parked.facts, &error, &mut reply);
-        let bytes = encoded.len();
-        self.answer_parked(parked.origin, parked.to, encoded, room);
-        bytes
+        let message = engine::message::Message::Command(Box::new(parked));
+        self.send(owner, Message::Engine(message));
     }
 
     /// Whether memory is too short for what a connection between MULTI and EXEC sends: a command that takes some, or an EXEC with one.
     fn is_multi_short_of_memory(&mut self, client: &Client, command: &Command) -> bool {
         let refusable = match &client.session.queue {
             None => false,
-            Some(queue) if command.name == "exec" => queue.takes_memory(),
+            Some(queue) if command.executes() => queue.takes_memory(),
             Some(_) => command.flags.contains(Flags::DENYOOM),
         };
-        refusable && self.make_room() == Room::None
-    }
-
-    /// On the owner of its keys: answers a command that may not run.
-    #[cold]
-    fn answer_refusal(&mut self, facts: Facts, error: &Error, reply: &mut Reply<'_>) {
-        self.stats.rejected(Some(facts.command.index()), error);
-        error.write(reply);
+        refusable && self.engine.make_room() == Room::None
     }
 
     /// A command that may have any number of keys.
@@ -420,87 +380,59 @@ impl Shard {
         facts: Facts,
         args: &Args<'_>,
     ) {
-        let computes = sort::reads_computed_keys(command, args);
-        if computes && !self.has_all_keys() {
-            if !self.has_room_for(facts.command) {
-                return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+        let route = self.engine.route(facts.command, args);
+        let asks_several = matches!(route, Route::Several(_) | Route::Anywhere);
+        if asks_several && !self.engine.has_room_for(facts.command) {
+            return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+        }
+        match route {
+            Route::Here => return self.run_here(client, facts, args),
+            Route::At(owner) => {
+                let to = client.send_on(owner, command);
+                return self.forward(owner, to, facts, args);
             }
-            return self.begin_computed(client, facts, args);
-        }
-        if self.slots.shards() == 1 {
-            return self.run_here(client, facts, args);
-        }
-        let positions = key_positions(command, args);
-        let mut owners = positions.iter().map(|&at| self.slots.owner(&args[at]));
-        match owners.next() {
-            None => self.run_here(client, facts, args),
-            Some(first) if owners.all(|owner| owner == first) => match first == self.id {
-                true => self.run_here(client, facts, args),
-                false => {
-                    let to = client.send_on(first, command);
-                    self.forward(first, to, facts, args);
-                }
-            },
-            Some(_) => {
-                if !self.has_room_for(facts.command) {
-                    return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
-                }
-                let owners = positions.iter().map(|&at| self.slots.owner(&args[at]));
-                if !self.begin_if_divisible(client, facts, args, owners.collect()) {
-                    let scopes = self.scopes_of(facts, args);
-                    self.begin_transaction(client, facts, args, scopes);
-                }
+            Route::Several(owners) => {
+                let to = client.stall();
+                self.engine.begin_on_several(to, facts, args, owners);
+            }
+            Route::Anywhere => {
+                let to = client.stall();
+                self.engine.begin_computed(to, facts, args);
             }
         }
-    }
-
-    /// Whether any key there is can be found on this shard, now.
-    pub(crate) fn has_all_keys(&self) -> bool {
-        self.slots.shards() == 1 && self.locks.is_empty()
-    }
-
-    /// The keys that a command works on, with their databases.
-    pub(crate) fn keys_of(&self, facts: Facts, args: &Args<'_>) -> Vec<TransactionKey> {
-        let command = facts.command.command();
-        let here = key_positions(command, args)
-            .into_iter()
-            .map(|at| (facts.db, at));
-        let there = copy::other_database(command, args)
-            .and_then(|(at, db)| Some((self.databases.index(db)?, at)));
-        here.chain(there)
-            .filter_map(|(db, at)| {
-                let key = args.get(at)?.into();
-                Some(TransactionKey { db, key })
-            })
-            .collect()
+        self.settle();
     }
 
     /// Runs a data command whose keys are all on this shard, for a connection of this shard.
     #[inline]
     fn run_here(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
-        if !self.locks.is_empty() && self.queue_local(client, facts, args) {
+        if !self.engine.owner.locks.is_empty() && self.queue_local(client, facts, args) {
             return;
         }
-        if self.config.maxmemory > 0 && !self.has_room_here(client, facts.command) {
+        if self.engine.config.maxmemory > 0 && !self.has_room_here(client, facts.command) {
             return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
         }
         if client.takes_direct_replies() {
-            self.execute(facts, args, &mut Reply::new(&mut client.out, facts.version));
+            self.engine
+                .execute(facts, args, &mut Reply::new(&mut client.out, facts.version));
         } else if client.next_reply_is_muted() {
-            self.execute(facts, args, &mut Reply::new(&mut Vec::new(), facts.version));
+            self.engine
+                .execute(facts, args, &mut Reply::new(&mut Vec::new(), facts.version));
         } else {
             client.reply(|reply| {
-                self.execute(facts, args, reply);
+                self.engine.execute(facts, args, reply);
             });
         }
-        self.serve_ready();
+        self.engine.serve_ready();
+        self.settle();
         self.end_command(client);
     }
 
     /// Makes room for a command of this shard's connection. What is evicted for it has gone before it: clients hear so before its reply.
     fn has_room_here(&mut self, client: &mut Client, id: CommandId) -> bool {
-        let has_room = self.has_room_for(id);
-        if self.effects.invalidations.is_for_here() {
+        let has_room = self.engine.has_room_for(id);
+        self.settle();
+        if self.engine.effects.invalidations.is_for_here() {
             self.tell_readers_here(Some(client));
         }
         has_room
@@ -508,84 +440,24 @@ impl Shard {
 
     #[cold]
     fn queue_local(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) -> bool {
-        let waits = self.meets_lock(self.id, client.token, facts.command, args);
+        let waits = self
+            .engine
+            .meets_lock(self.engine.id, client.token, facts.command, args);
         if waits {
             let keys = lock_names(facts.command, args);
-            let to = client.send_on(self.id, facts.command.command());
-            self.park(
+            let to = client.send_on(self.engine.id, facts.command.command());
+            self.engine.park(
                 Parked {
-                    origin: self.id,
+                    origin: self.engine.id,
                     to,
                     facts,
                     args: OwnedArgs::from(args),
                 },
                 &keys,
             );
+            self.settle();
         }
         waits
-    }
-
-    /// Runs what another shard's connections sent.
-    pub(crate) fn run_batch(&mut self, origin: ShardId, batch: &mut Batch) {
-        self.interrupt_timing();
-        let mut answered = Answered::default();
-        let mut begin = 0;
-        while begin < batch.count() {
-            let group = begin..batch.count().min(begin + GROUP_LEN_MAX);
-            begin = group.end;
-            if group.len() > 1 {
-                let seen: SmallVec<[Seen<'_>; GROUP_LEN_MAX]> = batch.seen(group.clone()).collect();
-                glance::fetch_group(self.databases.get(batch.db(group.start)), &seen);
-            }
-            self.run_group(origin, batch, group, &mut answered);
-        }
-        batch.note_held_back(answered.end());
-        self.interrupt_timing();
-    }
-
-    fn run_group(
-        &mut self,
-        origin: ShardId,
-        batch: &mut Batch,
-        group: Range<usize>,
-        answered: &mut Answered,
-    ) {
-        batch.run(group, |to, facts, args, reply| {
-            // Where it came from this may not be known yet.
-            if self.refusals.any
-                && let Err(error) = self.refusals.admit_forwarded(facts.command.command())
-            {
-                self.answer_refusal(facts, &error, reply);
-                return Ran::Answered;
-            }
-            let parked = || Parked {
-                origin,
-                to,
-                facts,
-                args: OwnedArgs::from(args),
-            };
-            if !self.held_back.is_empty() && self.is_held_back(origin, to.client) {
-                self.hold_back(parked());
-                return Ran::Deferred;
-            }
-            if !self.locks.is_empty() && self.meets_lock(origin, to.client, facts.command, args) {
-                let keys = lock_names(facts.command, args);
-                self.park(parked(), &keys);
-                return Ran::Deferred;
-            }
-            self.timing.in_row = is_short(args);
-            match self.has_room_for(facts.command) {
-                true => {
-                    self.execute(facts, args, reply);
-                    self.serve_ready();
-                }
-                false => self.answer_refusal(facts, &Error::OUT_OF_MEMORY, reply),
-            }
-            if answered.looks_large(reply.written(), to.client) {
-                self.held_back.begin(origin, to.client);
-            }
-            Ran::Answered
-        });
     }
 
     /// Runs a command about the connection or the process.
@@ -610,19 +482,21 @@ impl Shard {
                 encoded.clear();
             }
             Err(error) => {
-                self.stats.failed(id.index(), &error);
+                self.engine.stats.failed(id.index(), &error);
                 reply.truncate(0);
                 error.write(&mut reply);
             }
         }
         // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off. What a subscription is told is no reply.
-        let is_told = !client.next_reply_is_muted() || id.command().name.ends_with("subscribe");
+        let is_told =
+            !client.next_reply_is_muted() || id.command().subscribers == Subscribers::Changed;
         if !encoded.is_empty() && is_told {
             client.reply(|reply| reply.raw(&encoded));
         }
         if encoded.capacity() <= SCRATCH_KEPT_BYTES_MAX {
             self.scratch = encoded;
         }
+        self.settle();
         self.end_command(client);
         self.flush_pushes(client);
     }
@@ -631,18 +505,18 @@ impl Shard {
     #[cold]
     pub(crate) fn refuse(&mut self, client: &mut Client, id: Option<CommandId>, error: &Error) {
         let index = id.map(CommandId::index);
-        if id.is_some_and(|id| id.command().name == "exec") {
+        if id.is_some_and(|id| id.command().executes()) {
             // A bad EXEC ends the transaction.
             self.discard_queue(client);
-            self.stats.refused_for_memory += u64::from(*error == Error::OUT_OF_MEMORY);
+            self.engine.stats.refused_for_memory += u64::from(*error == Error::OUT_OF_MEMORY);
             let error = error.of_exec();
-            self.stats.rejected(index, &error);
+            self.engine.stats.rejected(index, &error);
             return client.reply_unless_muted(&error);
         }
         if let Some(queue) = &mut client.session.queue {
             queue.abort();
         }
-        self.stats.rejected(index, error);
+        self.engine.stats.rejected(index, error);
         client.reply_unless_muted(error);
     }
 }
@@ -654,14 +528,6 @@ struct Looks {
     crowded: bool,
     /// Some commands are not called by their own names.
     renamed: bool,
-}
-
-/// Whether a command of another connection may be timed in a row with others.
-#[inline]
-fn is_short(args: &Args<'_>) -> bool {
-    /// Arguments of a short command.
-    const ARGS_MAX: usize = 8;
-    args.len() <= ARGS_MAX && args.iter().map(<[u8]>::len).sum::<usize>() <= SHORT_BYTES_MAX
 }
 
 /// Whether a verb that is none is how an HTTP request begins, or its header names the host. To
@@ -694,19 +560,4 @@ pub(crate) fn resolve(args: &Args<'_>) -> Resolved {
         true => Ok(id),
         false => Err((Some(id), Error::arity(command.name))),
     }
-}
-
-/// What a command locks where it meets a lock.
-pub(crate) fn lock_names(command: CommandId, args: &Args<'_>) -> SmallVec<[LockName; 8]> {
-    let positions = key_positions(command.command(), args).into_iter();
-    positions.map(|at| LockName::of_key(&args[at])).collect()
-}
-
-/// Where the keys stand among the arguments. A command whose arguments are malformed has none: it runs where it is and says so itself.
-pub(crate) fn key_positions(command: &'static Command, args: &Args<'_>) -> SmallVec<[usize; 8]> {
-    let mut positions = SmallVec::new();
-    if keys::key_positions(command, args, &mut |at, _| positions.push(at)).is_err() {
-        positions.clear();
-    }
-    positions
 }

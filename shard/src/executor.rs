@@ -3,7 +3,7 @@
 //! A default ring costs about 1.7 times the CPU of a tuned one, so the flags are tried from the best down, once, before the shards start;
 //! a kernel that refuses one is stepped around with a log line, and one without io_uring gets monoio's epoll driver.
 
-pub mod crew;
+pub mod thread_group;
 
 use std::future::Future;
 use std::io;

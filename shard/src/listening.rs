@@ -13,10 +13,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use crate::accept;
-use crate::executor::crew;
+use crate::executor::thread_group;
+use crate::local_waker::LocalWaker;
 use crate::shard::Shard;
 use config::Config;
 
@@ -147,7 +148,7 @@ impl Exchange {
 pub(crate) struct Listening {
     open: Vec<Open>,
     fresh: Option<Fresh>,
-    waker: Option<Waker>,
+    waker: LocalWaker,
 }
 
 /// A listener that a task accepts from.
@@ -188,12 +189,10 @@ impl Listening {
 impl Shard {
     /// Takes this shard's part of a change, if there was one.
     pub(crate) fn take_fresh_sockets(&mut self) {
-        if let Some(fresh) = self.process.listening.take(self.id.index()) {
+        if let Some(fresh) = self.process.listening.take(self.engine.id.index()) {
             let pending = self.listening.fresh.get_or_insert_default();
             pending.follow_with(fresh);
-            if let Some(waker) = self.listening.waker.take() {
-                waker.wake();
-            }
+            self.listening.waker.wake();
         }
     }
 }
@@ -206,7 +205,7 @@ fn follow(shard: &Rc<RefCell<Shard>>, fresh: Fresh) -> io::Result<()> {
             let over = note_open(shard, Some(address), listener.try_clone()?.into());
             let is_uring = shard.borrow().process.driver.is_uring();
             let listener = accept::Tcp::new(listener, is_uring)?;
-            drop(crew::spawn(accept::accept_tcp(
+            drop(thread_group::spawn(accept::accept_tcp(
                 shard.clone(),
                 listener,
                 over,
@@ -225,7 +224,7 @@ fn follow(shard: &Rc<RefCell<Shard>>, fresh: Fresh) -> io::Result<()> {
             let over = note_open(shard, None, listener.try_clone()?.into());
             let is_uring = shard.borrow().process.driver.is_uring();
             let listener = accept::Unix::new(listener, is_uring)?;
-            drop(crew::spawn(accept::accept_unix(
+            drop(thread_group::spawn(accept::accept_unix(
                 shard.clone(),
                 listener,
                 over,
@@ -253,7 +252,7 @@ fn note_open(
 /// Lets a shard accept from `first`, and from what comes later in its place.
 pub(crate) fn begin(shard: &Rc<RefCell<Shard>>, first: Fresh) -> io::Result<()> {
     follow(shard, first)?;
-    drop(crew::spawn(follow_changes(shard.clone())));
+    drop(thread_group::spawn(follow_changes(shard.clone())));
     Ok(())
 }
 
@@ -264,7 +263,7 @@ async fn follow_changes(shard: Rc<RefCell<Shard>>) {
             match listening.fresh.take() {
                 Some(fresh) => Poll::Ready(fresh),
                 None => {
-                    listening.waker = Some(cx.waker().clone());
+                    listening.waker.register(cx.waker());
                     Poll::Pending
                 }
             }

@@ -3,6 +3,7 @@
 //! Passing over a foreign key costs a fraction of building one, so shards load in parallel without a word between them, and a file loads with any
 //! number of shards. Where that takes long, connections are accepted meanwhile and told so.
 
+mod admission;
 pub mod progress;
 
 use std::cell::RefCell;
@@ -20,15 +21,15 @@ use storage::rdb::{Damage, FileReader, Limits, Section};
 use storage::{AccessPolicy, Databases, DbIndex, Entry, Hash, UnixMillis};
 use tracing::{info, warn};
 
-use crate::context::{Change, What};
 use crate::debug_delay;
 use crate::loading::progress::Progress;
 use crate::process::Process;
 use crate::shard::Shard;
-use crate::slot::{ShardId, SlotMap};
-use crate::transaction::world::World;
 use crate::turn;
 use config::Config;
+use engine::effect::{Effect, What};
+use engine::slot::{ShardId, SlotMap};
+use engine::transaction::world::World;
 
 /// How long a shard reads before its connections have their turn.
 const STEP: Duration = Duration::from_millis(2);
@@ -169,8 +170,10 @@ impl Load {
             if self.done || group.len() == GROUP_LEN_MAX {
                 break;
             }
-            let (slots, id) = (shard.slots, shard.id);
-            let found = self.next(&shard.databases, shard.now, |key| slots.owner(key) == id)?;
+            let (slots, id) = (shard.engine.slots, shard.engine.id);
+            let found = self.next(&shard.engine.databases, shard.engine.now, |key| {
+                slots.owner(key) == id
+            })?;
             match found {
                 Found::Entry(db, entry) => group.push((db, entry)),
                 Found::Function(code) if id.index() == 0 => {
@@ -181,14 +184,14 @@ impl Load {
         }
         if let Some((db, _)) = group.first() {
             let keys = group.iter().map(|(_, entry)| entry.key());
-            let keyspace = shard.databases.get(*db);
+            let keyspace = shard.engine.databases.get(*db);
             if keyspace.is_worth_fetching() {
                 keyspace.prefetch(keys);
             }
         }
         for (db, entry) in group {
-            if let Some(key) = self.keep(&mut shard.databases, db, entry)? {
-                shard.effects.fields.note(db, &key);
+            if let Some(key) = self.keep(&mut shard.engine.databases, db, entry)? {
+                shard.engine.effects.fields.note(db, &key);
             }
         }
         Ok(())
@@ -199,10 +202,10 @@ impl Load {
 pub async fn finished(shard: &Rc<RefCell<Shard>>) {
     poll_fn(|cx| {
         let mut shard = shard.borrow_mut();
-        if !shard.refusals.loading {
+        if !shard.engine.admission.loading {
             return Poll::Ready(());
         }
-        shard.load_wakers.push(cx.waker().clone());
+        shard.load_wakers.register(cx.waker());
         Poll::Pending
     })
     .await;
@@ -226,7 +229,11 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
     }
     let (config, process, id) = {
         let shard = shard.borrow();
-        (shard.config.clone(), shard.process.clone(), shard.id)
+        (
+            shard.engine.config.clone(),
+            shard.process.clone(),
+            shard.engine.id,
+        )
     };
     let mut load = Load::open(path, &config)?;
     if id.index() == 0 {
@@ -241,9 +248,9 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
         let before = load.loaded;
         while !load.done && step.elapsed() < STEP {
             let mut shard = shard.borrow_mut();
-            shard.now = crate::shard::wall_time();
+            shard.engine.now = crate::shard::wall_time();
             load.step(&mut shard)?;
-            if shard.config.key_load_delay_us != 0 && load.loaded > before {
+            if shard.engine.config.key_load_delay_us != 0 && load.loaded > before {
                 break;
             }
         }
@@ -303,8 +310,12 @@ pub fn open_dump(config: &Config) -> Result<Load, NotLoaded> {
 }
 
 /// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys replace those that are there.
-pub fn load_world(world: &mut World<'_>, mut load: Load, merge: bool) -> Result<(), NotLoaded> {
-    let slots = world.process.slots;
+pub fn load_world(
+    world: &mut World<'_>,
+    slots: SlotMap,
+    mut load: Load,
+    merge: bool,
+) -> Result<(), NotLoaded> {
     while !load.done {
         let Some(first) = world.shards.first() else {
             break;
@@ -315,9 +326,13 @@ pub fn load_world(world: &mut World<'_>, mut load: Load, merge: bool) -> Result<
                 drop(lent.databases.get_mut(db).take(entry.key()));
             }
             if let Some(key) = load.keep(&mut lent.databases, db, entry)? {
-                let what = What::FieldsExpire;
-                let by = None;
-                lent.changes.push(Change { db, key, what, by });
+                lent.effects.push(Effect {
+                    db,
+                    key: &key,
+                    what: What::FieldsExpire,
+                    by: None,
+                    payload: b"",
+                });
             }
         }
     }

@@ -11,7 +11,6 @@
 //! A ring that is full refuses the message: it stays in the sender's outbox, whose size the pending limits of connections bound, and the
 //! receiver rings the sender once it has made room. That ring is never skipped: the sender may be awake still and past its last try.
 
-pub mod batch;
 pub mod message;
 pub mod outbox;
 
@@ -28,8 +27,8 @@ use monoio::net::UnixStream;
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::executor::crew;
-use crate::slot::ShardId;
+use crate::executor::thread_group;
+use engine::slot::ShardId;
 
 /// Messages that wait in one ring at the most; a message is a batch, so this is many commands.
 const RING_MESSAGES_MAX: usize = 64;
@@ -63,7 +62,7 @@ impl Doorbell {
         if !self.sleeping.load(Ordering::Relaxed) || !self.sleeping.swap(false, Ordering::AcqRel) {
             return false;
         }
-        if crew::wake(shard) {
+        if thread_group::wake(shard) {
             return false;
         }
         self.ring_from_outside();

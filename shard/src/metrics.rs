@@ -23,10 +23,10 @@ use crate::commands::info_clients::Clients;
 use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
-use crate::slot::ShardId;
-use crate::stats::Stats;
-use crate::timing::latency::Histogram;
 use config::Config;
+use engine::histogram::Histogram;
+use engine::slot::ShardId;
+use engine::stats::Stats;
 
 /// Asks for the metrics, from any thread.
 #[derive(Clone)]
@@ -97,9 +97,9 @@ impl Latencies {
 
 impl Sample {
     fn of(shard: &mut Shard) -> Self {
-        shard.publish_memory();
+        shard.engine.publish_memory();
         let (inbound, outbound) = shard.messages_waiting();
-        let databases = &shard.databases;
+        let databases = &shard.engine.databases;
         let keys_of = |index: DbIndex| {
             let keyspace = databases.get(index);
             DatabaseKeys {
@@ -109,21 +109,21 @@ impl Sample {
             }
         };
         let measured = |command: CommandId| {
-            let histogram = shard.timing.histograms[command.index()].as_ref()?;
+            let histogram = shard.engine.timing.histograms[command.index()].as_ref()?;
             Some(Latencies {
                 command,
                 counts: histogram.between_bounds(),
             })
         };
         Self {
-            shard: shard.id.index(),
-            stats: shard.stats.clone(),
+            shard: shard.engine.id.index(),
+            stats: shard.engine.stats.clone(),
             clients: Clients::of(shard),
-            keyspace_hits: shard.effects.keyspace_hits,
-            keyspace_misses: shard.effects.keyspace_misses,
-            expired_keys: shard.effects.expired_keys,
-            expired_fields: shard.effects.expired_fields,
-            evicted_keys: shard.effects.evicted_keys,
+            keyspace_hits: shard.engine.effects.keyspace_hits,
+            keyspace_misses: shard.engine.effects.keyspace_misses,
+            expired_keys: shard.engine.effects.expired_keys,
+            expired_fields: shard.engine.effects.expired_fields,
+            evicted_keys: shard.engine.effects.evicted_keys,
             databases: databases
                 .indices()
                 .map(keys_of)
@@ -133,7 +133,7 @@ impl Sample {
             used_bytes: shard.used_by_thread(),
             inbound: inbound as u64,
             outbound: outbound as u64,
-            lock_items: shard.locks.len() as u64,
+            lock_items: shard.engine.owner.locks.len() as u64,
             slow_log_entries: shard.slow_log.len() as u64,
             log_failed: shard.log.failed,
             latencies: CommandId::all().filter_map(measured).collect(),
@@ -143,7 +143,7 @@ impl Sample {
 
 /// CPU time of the thread that runs `shard`, if that is the one which speaks for the thread.
 fn cpu_time(shard: &Shard) -> Duration {
-    if shard.process.crews.first_of(shard.id) != shard.id {
+    if shard.process.thread_groups.first_of(shard.engine.id) != shard.engine.id {
         return Duration::ZERO;
     }
     let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -199,7 +199,7 @@ impl Metrics {
 
 impl Shard {
     fn pass_on(&mut self, answers: &SyncSender<Sample>) {
-        for index in 0..self.slots.shards() {
+        for index in 0..self.engine.slots.shards() {
             let answers = answers.clone();
             let visit = move |shard: &mut Shard| {
                 // Who asked may have given up.

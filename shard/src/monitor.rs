@@ -17,11 +17,11 @@ use protocol::command::Flags;
 use protocol::table::CommandId;
 
 use crate::client::Client;
-use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::Message;
 use crate::redact;
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use engine::header::ClientToken;
+use engine::slot::ShardId;
 
 /// How many monitors there are.
 pub struct Census {
@@ -78,14 +78,14 @@ impl Shard {
         if !std::mem::replace(&mut subscriptions.is_monitor, true) {
             self.monitors.tokens.push(client.token);
             self.monitors.watched = true;
-            self.process.monitors.joins(self.id);
+            self.process.monitors.joins(self.engine.id);
         }
     }
 
     /// A connection monitors no longer.
     pub fn drop_monitor(&mut self, token: ClientToken) {
         self.monitors.tokens.retain(|other| *other != token);
-        self.process.monitors.leaves(self.id);
+        self.process.monitors.leaves(self.engine.id);
     }
 
     /// Looks whether anybody watches.
@@ -131,7 +131,7 @@ impl Shard {
             if client.closing.is_none() {
                 client.attach(std::slice::from_ref(lines));
                 let is_over = self.limit_output(&mut client);
-                self.stats.output_limit_closes += u64::from(is_over);
+                self.engine.stats.output_limit_closes += u64::from(is_over);
                 client.wake();
             }
         }

@@ -11,15 +11,15 @@
 use std::sync::PoisonError;
 
 use protocol::args::Args;
-use protocol::command::{Command, Flags};
+use protocol::command::Command;
 use storage::UnixMillis;
 
 use crate::blocking::BlockedAt;
 use crate::client::Client;
 use crate::dispatch::resolve;
-use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
+use engine::header::ClientToken;
 
 /// Which commands a pause holds back. The later holds back more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -58,19 +58,10 @@ impl Pause {
     fn holds_back(self, command: &Command, client: &Client) -> bool {
         let queue = client.session.queue.as_ref();
         self.what == Paused::All
-            || changes_something(command)
-            || command.name == "exec"
-                && queue.is_some_and(|queue| queue.commands().any(changes_something))
+            || command.is_replicated()
+            || command.executes()
+                && queue.is_some_and(|queue| queue.commands().any(Command::is_replicated))
     }
-}
-
-/// Whether replicas may hear of a command. COMMAND does not tell it of those that are no writes.
-pub(crate) fn changes_something(command: &Command) -> bool {
-    command.flags.contains(Flags::WRITE)
-        || matches!(
-            command.name,
-            "publish" | "spublish" | "pfcount" | "eval" | "evalsha" | "fcall"
-        )
 }
 
 /// Something to do once connections have the replies to what they had sent.
@@ -87,7 +78,7 @@ impl Shard {
     /// Pauses the process from here on; each shard has yet to take it up.
     pub fn call_pause(&self, pause: Pause) {
         let mut known = self.known_pause();
-        *known = Some(pause.join(*known, self.now));
+        *known = Some(pause.join(*known, self.engine.now));
     }
 
     /// Ends the pause of the process.
@@ -104,7 +95,7 @@ impl Shard {
 
     /// Goes by what is paused now.
     pub fn take_up_pause(&mut self) {
-        let now = self.now;
+        let now = self.engine.now;
         let called = self.known_pause().filter(|pause| pause.until > now);
         let known = if self.process.stop.holds_writes() {
             Some(Pause::UNTIL_THE_END.join(called, now))
@@ -149,7 +140,7 @@ impl Shard {
             owners: owners.len(),
             then,
         });
-        let origin = self.id;
+        let origin = self.engine.id;
         for owner in owners {
             // Behind the command itself, and behind what it may have met locked.
             let home = move |shard: &mut Shard| shard.owner_is_past(number);
@@ -205,7 +196,10 @@ impl Shard {
     }
 
     pub(crate) fn end_pause_if_due(&mut self) {
-        if self.pause.is_some_and(|pause| pause.until <= self.now) {
+        if self
+            .pause
+            .is_some_and(|pause| pause.until <= self.engine.now)
+        {
             self.set_pause(None);
             self.let_go_on();
         }
@@ -213,7 +207,7 @@ impl Shard {
 
     fn set_pause(&mut self, pause: Option<Pause>) {
         self.pause = pause;
-        self.effects.expiry_paused = pause.is_some();
+        self.engine.effects.expiry_paused = pause.is_some();
     }
 
     fn let_go_on(&mut self) {

@@ -6,30 +6,31 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use storage::{Databases, KeyHasher};
+use engine::environment::Environment;
+use storage::{Databases, Entry, KeyHasher, Keyspace};
 
 use crate::aof::commits::Commits;
 use crate::aof::manifest::Manifest;
 use crate::aof::pace::Pace;
 use crate::data_lock::DataLocks;
 use crate::executor::Driver;
-use crate::executor::crew::Crews;
+use crate::executor::thread_group::ThreadGroups;
 use crate::listening::Exchange;
 use crate::loading::progress::Progress;
 use crate::mailbox::Doorbell;
-use crate::memory::Ledger;
 use crate::memory::client_eviction::ClientMemory;
-use crate::memory::undertaker::Undertaker;
+use crate::memory::lazyfree::Lazyfree;
 use crate::metrics::outside::Visitors;
 use crate::monitor::Census;
 use crate::pause::Pause;
 use crate::permitted::Permitted;
 use crate::pubsub::publish::Underway;
 use crate::pubsub::registry::Registry;
-use crate::slot::SlotMap;
 use crate::snapshot::Snapshots;
 use crate::stop::Stop;
 use config::{Config, LogLevel};
+use engine::ledger::Ledger;
+use engine::slot::SlotMap;
 
 /// The version that INFO, HELLO and `--version` show.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -71,12 +72,12 @@ pub struct Outside {
 pub struct Process {
     pub slots: SlotMap,
     /// Which thread runs which shards.
-    pub crews: Crews,
+    pub thread_groups: ThreadGroups,
     pub hasher: KeyHasher,
     pub driver: Driver,
     /// Which calls may be tried that only make things better.
     pub permitted: Permitted,
-    pub undertaker: Undertaker,
+    pub lazyfree: Lazyfree,
     pub started_at: Instant,
     pub started_unix_s: u64,
     /// Tells this run's transactions from those of others in the logs.
@@ -134,13 +135,35 @@ pub struct Process {
     pub shards_drained: AtomicUsize,
 }
 
+impl Environment for Process {
+    fn ledger(&self) -> &Ledger {
+        &self.memory
+    }
+
+    fn free(&self, entries: &mut Vec<Entry>) {
+        self.lazyfree.free(entries);
+    }
+
+    fn free_keyspaces(&self, keyspaces: Vec<Keyspace>, lazily: bool) {
+        self.lazyfree.free_keyspaces(keyspaces, lazily);
+    }
+
+    fn anybody_subscribes(&self) -> bool {
+        self.pubsub.anybody_subscribes()
+    }
+
+    fn anybody_tracks(&self) -> bool {
+        self.tracking_clients.load(Ordering::Relaxed) > 0
+    }
+}
+
 impl Process {
     /// What `start` in `lib.rs` fills in.
     pub fn new(
         config: Config,
         config_file: Option<String>,
         (driver, permitted): (Driver, Permitted),
-        undertaker: Undertaker,
+        lazyfree: Lazyfree,
         memory: Arc<Ledger>,
         outside: Outside,
     ) -> Self {
@@ -152,17 +175,17 @@ impl Process {
         let stop = Stop::default();
         stop.exit_by(exit);
         let slots = SlotMap::new(config.shards);
-        let crews = Crews::new(config.shards, config.threads);
+        let thread_groups = ThreadGroups::new(config.shards, config.threads);
         let run_id = (0..40)
             .map(|_| char::from_digit(fastrand::u32(0..16), 16).unwrap_or('0'))
             .collect();
         Self {
             slots,
-            crews,
+            thread_groups,
             hasher: KeyHasher::random(),
             driver,
             permitted,
-            undertaker,
+            lazyfree,
             started_at: Instant::now(),
             started_unix_ms: crate::shard::wall_time().ms(),
             started_unix_s: SystemTime::now()

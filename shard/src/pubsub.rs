@@ -3,9 +3,8 @@
 //! Each shard knows the subscriptions of its own connections; what it has in common with the others is in [`crate::pubsub::registry`], and how messages
 //! come to subscribers in [`crate::pubsub::publish`].
 
-pub mod line;
+pub mod fanout;
 pub mod notify;
-pub mod patience;
 pub mod publish;
 pub mod registry;
 
@@ -19,9 +18,9 @@ use hashbrown::HashMap;
 use protocol::reply::Reply;
 
 use crate::client::Client;
-use crate::mailbox::batch::ClientToken;
 use crate::pubsub::publish::Hold;
 use crate::shard::Shard;
+use engine::header::ClientToken;
 
 /// What a subscription is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -160,7 +159,7 @@ impl Shard {
         let Some(known) = self.client(client.token).cloned() else {
             return;
         };
-        let (name, since) = self.process.pubsub.join(topic, channel, self.id);
+        let (name, since) = self.process.pubsub.join(topic, channel, self.engine.id);
         let names = &mut self.subscribers.names[topic.index()];
         let audience = names.entry(name.clone()).or_default();
         let subscriber = Subscriber {
@@ -224,7 +223,7 @@ impl Shard {
     }
 
     fn drop_subscription(&mut self, token: ClientToken, topic: Topic, channel: &[u8]) {
-        self.process.pubsub.leave(topic, channel, self.id);
+        self.process.pubsub.leave(topic, channel, self.engine.id);
         let names = &mut self.subscribers.names[topic.index()];
         if let Some(audience) = names.get_mut(channel) {
             audience.remove(&token);

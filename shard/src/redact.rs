@@ -1,6 +1,7 @@
 //! Arguments that nobody else may read: passwords, where the slow log and MONITOR repeat a command.
 
 use protocol::args::Args;
+use protocol::facts::{SecretOption, Secrets};
 use protocol::table::CommandId;
 
 use config::{Flag, Parameter};
@@ -8,40 +9,35 @@ use config::{Flag, Parameter};
 /// What stands in a secret's place.
 pub const REDACTED: &[u8] = b"(redacted)";
 
-const AUTH: CommandId = CommandId::named("auth");
-const HELLO: CommandId = CommandId::named("hello");
-const CONFIG_SET: CommandId = CommandId::named("config|set");
-
 /// The arguments of `command` as others may see them, verb first.
 pub fn shown<'a>(command: CommandId, args: &Args<'a>) -> Vec<&'a [u8]> {
     let mut shown: Vec<&[u8]> = args.iter().collect();
-    let name = command.command().name;
-    if command == AUTH {
-        shown[1..].fill(REDACTED);
-    } else if command == HELLO {
-        // `HELLO version [AUTH username password] [SETNAME name]`
-        let word = |text: &&[u8]| text.eq_ignore_ascii_case(b"auth");
-        if let Some(at) = shown.iter().skip(2).position(word) {
-            let end = shown.len().min(at + 5);
-            shown[at + 3..end].fill(REDACTED);
-        }
-    } else if command == CONFIG_SET {
-        hide_values(&mut shown[2..]);
-    } else if name == "acl|setuser" {
-        // Its rules hold passwords and their hashes.
-        shown[2..].fill(REDACTED);
-    } else if name == "migrate" {
-        for at in 3..shown.len() {
-            let secrets = match shown[at] {
-                word if word.eq_ignore_ascii_case(b"auth") => 1,
-                word if word.eq_ignore_ascii_case(b"auth2") => 2,
-                _ => continue,
-            };
-            let end = shown.len().min(at + 1 + secrets);
-            shown[at + 1..end].fill(REDACTED);
-        }
+    match command.command().secrets {
+        Secrets::Nothing => {}
+        Secrets::From(at) => from(at, &mut shown).fill(REDACTED),
+        Secrets::Options { from: at, options } => hide_options(options, from(at, &mut shown)),
+        Secrets::Parameters(at) => hide_values(from(at, &mut shown)),
     }
     shown
+}
+
+/// The arguments from `at` on; none where there are fewer.
+fn from<'s, 'a>(at: u8, args: &'s mut [&'a [u8]]) -> &'s mut [&'a [u8]] {
+    let at = args.len().min(usize::from(at));
+    &mut args[at..]
+}
+
+/// Hides the values of those of `options` that are secret, also where some are missing.
+fn hide_options(options: &[SecretOption], mut words: &mut [&[u8]]) {
+    while let Some((word, rest)) = words.split_first_mut() {
+        let is = |option: &&SecretOption| word.eq_ignore_ascii_case(option.word.as_bytes());
+        let option = options.iter().find(is);
+        let values = option.map_or(0, |option| usize::from(option.values).min(rest.len()));
+        if option.is_some_and(|option| option.is_secret) {
+            rest[..values].fill(REDACTED);
+        }
+        words = &mut rest[values..];
+    }
 }
 
 /// Hides the secrets among pairs of parameters and values. Where one has no partner, which words
@@ -95,6 +91,16 @@ mod tests {
             ("hello", "HELLO 3 auth me", "HELLO 3 auth (redacted)"),
             ("hello", "HELLO 3 AUTH", "HELLO 3 AUTH"),
             ("hello", "HELLO", "HELLO"),
+            (
+                "hello",
+                "HELLO 3 SETNAME auth AUTH me secret",
+                "HELLO 3 SETNAME auth AUTH (redacted) (redacted)",
+            ),
+            (
+                "hello",
+                "HELLO 3 AUTH me secret AUTH me other",
+                "HELLO 3 AUTH (redacted) (redacted) AUTH (redacted) (redacted)",
+            ),
             (
                 "config|set",
                 "CONFIG SET maxmemory 0 REQUIREPASS secret",

@@ -17,20 +17,20 @@ use std::time::Duration;
 use tracing::{Instrument, info};
 
 use crate::aof::manifest::Folder;
-use crate::executor::{self, Driver, crew};
+use crate::executor::{self, Driver, thread_group};
 use crate::listening::{self, Fresh, Host, Tcp};
 use crate::mailbox::message::Message;
 use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
-use crate::memory::Ledger;
-use crate::memory::undertaker::Undertaker;
+use crate::memory::lazyfree::Lazyfree;
 use crate::metrics::Metrics;
 use crate::permitted::Permitted;
 use crate::process::{Outside, Process};
 use crate::shard::Shard;
-use crate::slot::ShardId;
 use crate::stop::StopHandle;
 use crate::{aof, blocking, cron, data_lock, loading, snapshot, stop, turn};
 use config::Config;
+use engine::ledger::Ledger;
+use engine::slot::ShardId;
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
@@ -66,7 +66,7 @@ impl Server {
             setup.config,
             setup.config_file,
             (driver, permitted),
-            Undertaker::start(memory.clone())?,
+            Lazyfree::start(memory.clone())?,
             memory,
             setup.outside,
         ));
@@ -84,9 +84,9 @@ impl Server {
         let listens_on_tcp = setup.tcp.iter().any(|listeners| !listeners.is_empty());
         let listens_on_unix = setup.unix.is_some();
         let mut tcp = setup.tcp.into_iter();
-        let seats = ends.into_iter().enumerate().map(|(index, ends)| {
+        let inits = ends.into_iter().enumerate().map(|(index, ends)| {
             let unix = setup.unix.as_ref().map(UnixListener::try_clone);
-            Ok(Seat {
+            Ok(ShardInit {
                 id: ShardId::new(index),
                 process: process.clone(),
                 ends,
@@ -95,15 +95,15 @@ impl Server {
                 ready: ready.clone(),
             })
         });
-        let mut seats = seats.collect::<io::Result<Vec<_>>>()?.into_iter();
+        let mut inits = inits.collect::<io::Result<Vec<_>>>()?.into_iter();
         drop(ready);
-        let crews = process.crews;
-        let mut threads = Vec::with_capacity(crews.threads());
-        for thread in 0..crews.threads() {
-            let shards = crews.of_thread(thread);
-            let crew: Vec<Seat> = seats.by_ref().take(shards.len()).collect();
+        let groups = process.thread_groups;
+        let mut threads = Vec::with_capacity(groups.threads());
+        for thread in 0..groups.threads() {
+            let shards = groups.of_thread(thread);
+            let group: Vec<ShardInit> = inits.by_ref().take(shards.len()).collect();
             let process = process.clone();
-            let run = move || run_crew(&process, thread, crew);
+            let run = move || run_group(&process, thread, group);
             let name = format!("shard-{}", shards.start);
             threads.push(thread::Builder::new().name(name).spawn(run)?);
         }
@@ -117,7 +117,7 @@ impl Server {
                 .unwrap_or_else(|_| Err(io::Error::other("a shard ended before it served")))?;
         }
         // Redis's words, which people's scripts and test helpers wait for.
-        let (on, driver) = (crews.threads(), driver.name());
+        let (on, driver) = (groups.threads(), driver.name());
         if listens_on_tcp {
             info!(
                 shards,
@@ -181,7 +181,11 @@ fn unusable(why: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
     let (config, process, id) = {
         let shard = shard.borrow();
-        (shard.config.clone(), shard.process.clone(), shard.id)
+        (
+            shard.engine.config.clone(),
+            shard.process.clone(),
+            shard.engine.id,
+        )
     };
     if config.appendonly {
         // Another thread reads the log for all; this one tells clients so meanwhile.
@@ -196,9 +200,9 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
         };
         let mut shard = shard.borrow_mut();
         for (db, key) in aof::replay::hashes_with_deadlines(&databases) {
-            shard.effects.fields.note(db, &key);
+            shard.engine.effects.fields.note(db, &key);
         }
-        shard.databases = databases;
+        shard.engine.databases = databases;
         let part = lock(&process.manifest).parts.last().copied();
         if let Some(part) = part {
             shard.open_log(Folder::of(&config).part(part.sequence, id.index()));
@@ -213,25 +217,25 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
 }
 
 /// Runs the shards of one thread until they have ended.
-fn run_crew(process: &Process, thread: usize, seats: Vec<Seat>) -> io::Result<()> {
+fn run_group(process: &Process, thread: usize, inits: Vec<ShardInit>) -> io::Result<()> {
     if process.permitted.affinity {
-        executor::pin_thread(thread, process.crews.threads());
+        executor::pin_thread(thread, process.thread_groups.threads());
     }
-    let ready = seats.first().map(|seat| seat.ready.clone());
-    let mark = match &*seats {
-        [alone] => Some(crew::mark_thread(alone.id)),
+    let ready = inits.first().map(|init| init.ready.clone());
+    let mark = match &*inits {
+        [alone] => Some(thread_group::mark_thread(alone.id)),
         _ => None,
     };
     let is_marked = mark.is_some();
     let serve = async {
-        let shards: Vec<_> = seats
+        let shards: Vec<_> = inits
             .into_iter()
-            .map(|seat| {
+            .map(|init| {
                 let span = match is_marked {
-                    true => crew::span(),
-                    false => crew::span_of(seat.id),
+                    true => thread_group::span(),
+                    false => thread_group::span_of(init.id),
                 };
-                monoio::spawn(seat.run().instrument(span))
+                monoio::spawn(init.run().instrument(span))
             })
             .collect();
         for shard in shards {
@@ -253,7 +257,7 @@ fn same(error: &io::Error) -> io::Error {
 }
 
 /// What one shard starts with.
-struct Seat {
+struct ShardInit {
     id: ShardId,
     process: Arc<Process>,
     ends: Ends<Message>,
@@ -263,7 +267,7 @@ struct Seat {
     ready: Sender<io::Result<()>>,
 }
 
-impl Seat {
+impl ShardInit {
     async fn run(self) -> io::Result<()> {
         let ready = self.ready.clone();
         let result = self.serve().await;
@@ -293,15 +297,15 @@ impl Seat {
         }
         {
             let mut shard = shard.borrow_mut();
-            shard.refusals.loading = true;
-            let config = shard.config.clone();
-            shard.refusals.settle(&config);
+            shard.engine.admission.loading = true;
+            let config = shard.engine.config.clone();
+            shard.engine.admission.settle(&config);
         }
-        let mut turns = crew::spawn(turn::run(shard.clone(), bell));
-        drop(crew::spawn(cron::run(shard.clone())));
-        drop(crew::spawn(blocking::run_timer(shard.clone())));
-        drop(crew::spawn(snapshot::walk::walk(shard.clone())));
-        drop(crew::spawn(aof::writer::run(shard.clone())));
+        let mut turns = thread_group::spawn(turn::run(shard.clone(), bell));
+        drop(thread_group::spawn(cron::run(shard.clone())));
+        drop(thread_group::spawn(blocking::run_timer(shard.clone())));
+        drop(thread_group::spawn(snapshot::walk::walk(shard.clone())));
+        drop(thread_group::spawn(aof::writer::run(shard.clone())));
         let addresses = self.tcp.iter().map(TcpListener::local_addr);
         let sockets = Fresh {
             tcp: Some(Tcp {
@@ -321,7 +325,7 @@ impl Seat {
             match shard.has_stopped() {
                 true => Poll::Ready(Ok(())),
                 false => {
-                    shard.stop_waker = Some(cx.waker().clone());
+                    shard.stop_waker.register(cx.waker());
                     Poll::Pending
                 }
             }

@@ -28,10 +28,11 @@ use std::time::{Duration, Instant, SystemTime};
 use storage::Piece;
 use tracing::{error, info};
 
-use crate::aof::manifest::Part;
-use crate::mailbox::batch::ReplyTo;
-use crate::slot::ShardId;
+use engine::transaction::world::Cut;
+
 use config::Config;
+use engine::header::ReplyTo;
+use engine::slot::ShardId;
 
 /// Keys that a shard writes before its connections have their turn.
 pub(crate) const KEYS_PER_STEP: usize = 256;
@@ -56,15 +57,6 @@ impl Aim {
     pub fn is_rewrite(self) -> bool {
         matches!(self, Self::Base | Self::BaseAlone)
     }
-}
-
-/// The instant of a snapshot.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut {
-    /// Which snapshot's: none gets pieces of another.
-    pub number: u64,
-    /// The part of the log that begins then.
-    pub part: Option<Part>,
 }
 
 /// The thread that writes the file.

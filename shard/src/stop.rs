@@ -18,9 +18,9 @@ use crate::mailbox::Doorbell;
 use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
-use crate::slot::ShardId;
 use crate::stop::attempt::Attempt;
 use config::ShutdownFlags;
+use engine::slot::ShardId;
 
 /// Looks of the driver after the last task, until it has cancelled what connections had in flight,
 /// and closed their sockets.
@@ -133,20 +133,20 @@ impl Shard {
     /// Begins the end on every shard. Nothing stops it any more.
     pub(crate) fn stop_everywhere(&mut self) {
         self.process.stop.is_certain.store(true, Ordering::Release);
-        for index in 0..self.slots.shards() {
+        for index in 0..self.engine.slots.shards() {
             self.send(ShardId::new(index), Message::Visit(Box::new(Shard::stop)));
         }
     }
 
     /// Shard 0 looks here once a turn, because signals cannot send messages.
     pub(crate) fn notice_stop_request(&mut self) {
-        if self.id.index() != 0 {
+        if self.engine.id.index() != 0 {
             return;
         }
         let how: ShutdownFlags = match self.process.stop.take_signal() {
             None => return,
-            Some(EndSignal::Term) => self.config.shutdown_on_sigterm,
-            Some(EndSignal::Interrupt) => self.config.shutdown_on_sigint,
+            Some(EndSignal::Term) => self.engine.config.shutdown_on_sigterm,
+            Some(EndSignal::Interrupt) => self.engine.config.shutdown_on_sigint,
         };
         // A refusal is in the log.
         let _ = self.attempt_stop(how, None);
@@ -173,9 +173,7 @@ impl Shard {
         self.stop_by = Some(Instant::now() + GRACE);
         self.wake_main();
         // Somebody must look again when the time of grace is over.
-        if let Some(waker) = self.cron_waker.take() {
-            waker.wake();
-        }
+        self.cron_waker.wake();
     }
 
     /// Connections have had the time to take what is due to them.
@@ -194,9 +192,7 @@ impl Shard {
 
     /// Lets the thread's main future look whether the end has come.
     pub(crate) fn wake_main(&self) {
-        if let Some(waker) = &self.stop_waker {
-            waker.wake_by_ref();
-        }
+        self.stop_waker.wake();
     }
 
     /// Whether this shard's thread may return: everybody has gone on every shard, or has had the time to.
@@ -211,17 +207,18 @@ impl Shard {
         }
         let gone = self.clients.is_empty() || late(Duration::ZERO);
         // Transactions that have begun happen whole, and are in the log.
-        let home = self.locks.is_empty() && self.transactions.is_empty();
+        let home =
+            self.engine.owner.locks.is_empty() && !self.engine.coordinator.has_transactions();
         if gone && home && self.log_is_idle() && !self.drained {
             self.drained = true;
             let before = self.process.shards_drained.fetch_add(1, Ordering::AcqRel);
-            if before + 1 == self.slots.shards() {
+            if before + 1 == self.engine.slots.shards() {
                 // Those that were ready before wait for this one.
                 self.begin_turn();
                 self.tell_others(|shard| shard.wake_main());
             }
         }
-        let all = self.process.shards_drained.load(Ordering::Acquire) == self.slots.shards();
+        let all = self.process.shards_drained.load(Ordering::Acquire) == self.engine.slots.shards();
         if !all && late(GRACE) {
             error!("ending while commands are under way");
             return true;

@@ -2,15 +2,14 @@
 //!
 //! A client that keeps what it reads in a cache of its own wants to hear when that is not valid any more. The shard of a key remembers who has read
 //! it (`tracking_table`), in the instant of the read, or by whom changes are to be told in any case (`broadcast`); it learns of changes where
-//! everybody else does ([`crate::context::Effects`]) and tells the readers' homes (`invalidation`). How a client wants to hear is its
+//! everybody else does ([`engine::effects`]) and tells the readers' homes (`invalidation`). How a client wants to hear is its
 //! home's to know and may change at any time: in which version of RESP, through which other client, not of its own changes.
 //!
 //! What travels with a command is one bit: its keys are to be remembered. While nobody tracks, a read looks at that bit, and a write at two
 //! counts among those that it looks at anyway.
 
-pub mod broadcast;
+pub mod audience;
 pub mod invalidation;
-pub mod table;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -18,12 +17,12 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use crate::client::{Client, Session};
-use crate::mailbox::batch::{ClientAddress, ClientToken};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::slot::ShardId;
-use crate::tracking::broadcast::Audience;
+use crate::tracking::audience::Audience;
 use crate::tracking::invalidation::Flushes;
+use engine::header::{ClientAddress, ClientToken};
+use engine::slot::ShardId;
 
 /// Of which keys a client wants to hear.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -147,11 +146,11 @@ impl Shard {
         if prefixes.is_empty() {
             return;
         }
-        let home = self.id;
-        for shard in (0..self.slots.shards()).map(ShardId::new) {
+        let home = self.engine.id;
+        for shard in (0..self.engine.slots.shards()).map(ShardId::new) {
             let prefixes = prefixes.clone();
             let remove = move |shard: &mut Shard| {
-                let known = &mut shard.effects.invalidations.prefixes;
+                let known = &mut shard.engine.effects.invalidations.prefixes;
                 prefixes
                     .iter()
                     .for_each(|prefix| known.remove(prefix, home));

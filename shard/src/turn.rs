@@ -4,9 +4,8 @@
 //! monoio runs woken tasks first in, first out, and puts a task that wakes itself in front. The turn must come last, after the connections
 //! that the same wake-up made ready; so it is two tasks that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
 
-pub mod giving_way;
-pub mod moderation;
-pub mod news;
+pub mod idle_policy;
+pub mod reply_fence;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -16,11 +15,12 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use crate::executor::crew;
+use crate::executor::thread_group;
 use crate::mailbox::BellReader;
-use crate::mailbox::message::Message;
+use crate::mailbox::message::{Late, Message};
 use crate::shard::{Shard, wall_time};
-use crate::slot::ShardId;
+use crate::turn::idle_policy::Idle;
+use engine::slot::ShardId;
 
 /// Messages a turn handles before connections get their chance.
 const TURN_MESSAGES_MAX: usize = 64;
@@ -28,8 +28,8 @@ const TURN_MESSAGES_MAX: usize = 64;
 /// What the shard should do after a turn.
 #[derive(PartialEq, Eq)]
 enum After {
-    /// Nothing is left: wait for the bell.
-    Sleep,
+    /// Nothing is left: the shard waits until it is woken.
+    Park,
     /// Let the tasks that this turn woke run, then have another one.
     Again,
 }
@@ -37,7 +37,7 @@ enum After {
 /// Runs turns until the process ends; returns only where the bell fails.
 pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> {
     let echo: Rc<RefCell<Option<Waker>>> = Rc::default();
-    crew::spawn({
+    thread_group::spawn({
         let (shard, echo) = (shard.clone(), echo.clone());
         poll_fn(move |cx| {
             // Its first poll only registers it; each later one is a wake-up to pass on.
@@ -48,6 +48,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
         })
     });
     let mut rung = pin!(bell.rung());
+    let mut has_joined = false;
     poll_fn(|cx| {
         let mut heard = false;
         while let Poll::Ready(result) = rung.as_mut().poll(cx) {
@@ -59,11 +60,11 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
         }
         let mut shard = shard.borrow_mut();
         if heard {
-            shard.publishing.line.heard_bell();
+            shard.publishing.fanout.heard_bell();
         }
-        if shard.turn_waker.is_none() {
-            shard.turn_waker = Some(cx.waker().clone());
-            crew::join(shard.id, cx.waker().clone());
+        shard.turn_waker.register(cx.waker());
+        if !mem::replace(&mut has_joined, true) {
+            thread_group::join(shard.engine.id, cx.waker().clone());
         }
         if shard.turn() == After::Again {
             match &*echo.borrow() {
@@ -85,7 +86,7 @@ pub async fn passed(shard: &RefCell<Shard>) {
             return Poll::Ready(());
         }
         let mut shard = shard.borrow_mut();
-        shard.step_wakers.push(cx.waker().clone());
+        shard.step_wakers.register(cx.waker());
         shard.mailbox.bell().ring_from_outside();
         Poll::Pending
     })
@@ -97,28 +98,25 @@ impl Shard {
         if !self.awake {
             self.wake_up();
         }
-        self.stats.turns += 1;
-        self.count_late_turn();
-        for waker in self.step_wakers.drain(..) {
-            waker.wake();
-        }
+        self.engine.stats.turns += 1;
+        self.age_corked_output();
+        self.idle_policy.begin_turn(self.clients.len());
+        self.step_wakers.wake_all();
         self.notice_stop_request();
         self.notice_snapshot();
         self.receive_visitors();
-        if self.eviction_unfinished {
-            self.evict_soon();
+        if self.engine.evicting.is_unfinished {
+            self.engine.evict_soon();
+            self.settle();
         }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
-        let mut old_tries = self.tries.len();
-        // One connection sends nothing while it waits for its reply.
-        let mut may_give_way =
-            self.slots.shards() > 1 && self.clients.len() > 1 && !self.late.just_went();
-        let mut may_nap = true;
+        let mut old_tries = self.engine.tries().len();
         loop {
+            self.settle();
             while let Some(message) = self.own.pop_front() {
                 woke_somebody = true;
-                self.handle(self.id, message);
+                self.handle(self.engine.id, message);
             }
             let mut idle = true;
             while left > 0
@@ -126,30 +124,33 @@ impl Shard {
             {
                 idle = false;
                 left -= 1;
-                // No command runs by a time from before it came: the shard may have given way, or lost its core, since the turn began.
-                self.now = wall_time();
+                // No command runs by a time from before it came: the shard may have yielded, or lost its core, since the turn began.
+                self.engine.now = wall_time();
                 woke_somebody |= !matches!(message, Message::Requests(_));
                 self.handle(from, message);
                 self.relieve(from);
             }
-            if !self.tries.is_empty() {
+            if !self.engine.tries().is_empty() {
                 // All rings have been seen empty since the last try came, or, for those of an earlier turn, a whole turn has passed.
                 let old_tries = mem::take(&mut old_tries);
-                self.decide_tries(if left > 0 {
-                    self.tries.len()
+                let count = if left > 0 {
+                    self.engine.tries().len()
                 } else {
                     old_tries
-                });
+                };
+                self.refresh_log_state();
+                self.engine.decide_tries(count);
+                self.settle();
             }
             self.feed_monitors();
             if !self.draining.is_empty() {
                 woke_somebody |= self.look_at_draining();
             }
-            if self.effects.invalidations.is_for_turn() {
+            if self.engine.effects.invalidations.is_for_turn() {
                 woke_somebody = true;
                 self.tell_invalidations();
             }
-            if !self.effects.notices.is_empty() {
+            if !self.engine.effects.notices.is_empty() {
                 woke_somebody = true;
                 self.tell_notices(None);
             }
@@ -166,99 +167,63 @@ impl Shard {
                 kept_back = self.flush();
             }
             if !kept_back {
-                woke_somebody |= self.answer_behind_news();
+                woke_somebody |= self.release_reply_fence();
             }
-            woke_somebody |= self.send_to_line();
-            if woke_somebody || left == 0 || self.eviction_unfinished {
+            woke_somebody |= self.send_fanout();
+            if woke_somebody || left == 0 || self.engine.evicting.is_unfinished {
                 return After::Again;
             }
-            self.publish_moved();
-            if idle
-                && mem::take(&mut may_give_way)
-                && self.publishing.line.is_empty()
-                && self.has_time()
-            {
-                self.giving_way.give_way(self.instant);
+            self.engine.publish_moved();
+            if !idle {
                 continue;
             }
-            if idle && !self.late.is_empty() {
-                // Other shards of this thread may answer yet.
-                match crew::others_rest() {
-                    true => self.let_late_go(),
-                    false => self.linger(),
+            match self.idle() {
+                Idle::LooksAgain => {}
+                Idle::Ends => return After::Again,
+                Idle::MayPark if self.mailbox.fall_asleep() => {
+                    debug_assert!(self.engine.actions.is_empty());
+                    debug_assert!(self.engine.is_settled());
+                    self.awake = false;
+                    thread_group::slept();
+                    return After::Park;
                 }
-                return After::Again;
+                // A message has come meanwhile.
+                Idle::MayPark => {}
             }
-            if idle && mem::take(&mut may_nap) && self.calls_for_nap() {
-                self.moderation.nap();
-                continue;
-            }
-            if idle && self.mailbox.fall_asleep() {
-                self.awake = false;
-                crew::slept();
-                return After::Sleep;
-            }
-        }
-    }
-
-    /// Whether others may have this core. Where locks and blocked commands are passed on from shard to shard, messages that lie about cost somebody his place
-    /// in the order.
-    pub(crate) fn has_time(&self) -> bool {
-        crew::others_rest()
-            && self.locks.is_empty()
-            && self.transactions.is_empty()
-            && self.tickets.is_empty()
-            && self.effects.waits.is_empty()
-    }
-
-    /// Whether most of those who are served are about to send more, or other shards are, and nobody waits whom a nap would hold up.
-    fn calls_for_nap(&mut self) -> bool {
-        let nobody_waits =
-            self.publishing.line.is_empty() && self.step_wakers.is_empty() && !self.log_is_behind();
-        match self.slots.shards() {
-            // It counts with each question.
-            1 => {
-                let reads = self.stats.reads;
-                self.moderation.calls_for_nap(reads, self.instant) && nobody_waits
-            }
-            // It takes it for a nap when it says so.
-            _ => nobody_waits && self.has_time() && self.publishing.patience.calls_for_nap(),
         }
     }
 
     fn handle(&mut self, from: ShardId, message: Message) {
         match message {
             Message::Requests(mut batch) => {
-                self.run_batch(from, &mut batch);
-                self.send_gated(from, Message::Replies(batch));
+                let told = self.engine.effects.journal.told();
+                self.engine.run_batch(from, &mut batch);
+                let wrote = self.engine.wrote_since(told);
+                self.settle();
+                self.send_gated(from, Message::Replies(batch), wrote);
             }
             Message::Replies(batch) => self.fold_replies(from, batch),
             Message::Late(late) => {
-                self.complete(self.id, late.to, &late.reply);
-                if late.holds_back {
-                    self.note_held_back(from, late.to.client);
+                let Late {
+                    to,
+                    reply,
+                    holds_back,
+                } = *late;
+                self.complete(self.engine.id, to, reply);
+                if holds_back {
+                    self.note_held_back(from, to.client);
                 }
             }
-            Message::Resume(resume) => self.resume(from, &resume),
-            Message::Lock(request) => {
-                self.let_held_back_go(from, request.client);
-                self.lock(request);
+            Message::Engine(message) => {
+                self.refresh_log_state();
+                self.engine.handle(from, message);
+                self.settle();
             }
-            Message::Granted(grant) => self.granted(from, *grant),
-            Message::Command(parked) => {
-                self.let_held_back_go(from, parked.to.client);
-                self.run_command(*parked);
+            Message::PublishBatch(batch) => self.receive_publish_batch(*batch),
+            Message::Visit(visit) => {
+                visit(self);
+                self.settle();
             }
-            Message::Exec(exec) => {
-                self.let_held_back_go(from, exec.client());
-                self.run_forwarded(exec);
-            }
-            Message::Claim(claim) => self.claimed(from, *claim),
-            Message::Refused(request) => self.refused(from, *request),
-            Message::Release(release) => self.release(*release),
-            Message::Told(index) => self.told(index),
-            Message::Parcel(parcel) => self.receive_parcel(*parcel),
-            Message::Visit(visit) => visit(self),
         }
     }
 }

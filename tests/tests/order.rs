@@ -411,7 +411,7 @@ const ENDINGS: [&str; 15] = [
 ];
 
 /// Rounds of each.
-const ENDINGS_ROUNDS: u32 = 12;
+const ENDINGS_ROUNDS: u32 = 40;
 
 /// Waits until a reader of `group` waits.
 fn until_waiting(wire: &mut Wire) {

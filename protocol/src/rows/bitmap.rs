@@ -14,6 +14,7 @@ macro_rules! bitmap_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "bitfield" => keyed(bitmap::bitfield) {
         arity -2; flags [WRITE DENYOOM]; acl [BITMAP]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE VARIABLE_FLAGS];
+        finds Bitfield;
         group Bitmap; since "3.2.0"; complexity "O(1)";
         syntax "key [GET encoding offset|[OVERFLOW (WRAP|SAT|FAIL)] (SET encoding offset value:integer|INCRBY encoding offset increment)]...";
         summary "Reads and writes integers of any width within a string.";

@@ -8,6 +8,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
     "auth" => session(connection::auth) {
         arity -2; flags [NOSCRIPT LOADING STALE FAST NO_AUTH ALLOW_BUSY]; acl [CONNECTION]; keys [];
         behind Nothing;
+        secrets from(1);
         group Connection; since "1.0.0"; complexity "O(N)";
         syntax "[username] password";
         summary "Authenticates the connection.";
@@ -15,6 +16,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "client" => container {
         arity -2; flags []; acl []; keys [];
+        traits [KEEPS_CACHING];
         group Connection; since "2.4.0"; complexity "";
         syntax "";
         summary "Commands about connections.";
@@ -102,6 +104,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "client|reply" => session(client::reply) {
         arity 3; flags [NOSCRIPT LOADING STALE]; acl [CONNECTION]; keys [];
+        multi Mutes;
         group Connection; since "3.2.0"; complexity "O(1)";
         syntax "(ON|OFF|SKIP)";
         summary "Whether the server answers this connection's commands.";
@@ -163,6 +166,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
     "hello" => session(connection::hello) {
         arity -1; flags [NOSCRIPT LOADING STALE FAST NO_AUTH ALLOW_BUSY]; acl [CONNECTION]; keys [];
         behind Nothing;
+        secrets options(2, "AUTH" 2 secret, "SETNAME" 1 shown);
         group Connection; since "6.0.0"; complexity "O(1)";
         syntax "[protover [AUTH username password] [SETNAME clientname]]";
         summary "Chooses the protocol version, and may authenticate and name the connection.";
@@ -172,6 +176,8 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         arity -1; flags [FAST]; acl [CONNECTION]; keys [];
         tips ["request_policy:all_shards", "response_policy:all_succeeded"];
         behind Nothing;
+        subscribers Allowed;
+        traits [FAILS_WITH_DISK];
         group Connection; since "1.0.0"; complexity "O(1)";
         syntax "[message]";
         summary "PONG, or the message.";
@@ -180,6 +186,8 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
     "quit" => session(connection::quit) {
         arity -1; flags [NOSCRIPT LOADING STALE FAST NO_AUTH ALLOW_BUSY]; acl [CONNECTION]; keys [];
         behind Nothing;
+        multi Runs;
+        subscribers Allowed;
         group Connection; since "1.0.0"; complexity "O(1)";
         syntax "";
         summary "Closes the connection.";
@@ -188,6 +196,8 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
     "reset" => session(connection::reset) {
         arity 1; flags [NOSCRIPT LOADING STALE FAST NO_AUTH ALLOW_BUSY]; acl [CONNECTION]; keys [];
         behind Nothing;
+        multi Runs;
+        subscribers Allowed;
         group Connection; since "6.2.0"; complexity "O(1)";
         syntax "";
         summary "Puts the connection back into the state it had when it opened.";
@@ -196,6 +206,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
     "select" => session(connection::select) {
         arity 2; flags [LOADING STALE FAST]; acl [CONNECTION]; keys [];
         behind Nothing;
+        multi Selects;
         group Connection; since "1.0.0"; complexity "O(1)";
         syntax "index";
         summary "Chooses the connection's database.";

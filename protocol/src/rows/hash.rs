@@ -9,7 +9,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity -3; flags [WRITE FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW DELETE];
         group Hash; since "2.0.0"; complexity "O(N)";
         syntax "key field...";
-        summary "Deletes fields of a hash.";
+        summary "Deletes fields of a hash; how many there were.";
     }
 
     "hexists" => keyed(hash::hexists) {
@@ -44,7 +44,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity 3; flags [READONLY FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group Hash; since "2.0.0"; complexity "O(1)";
         syntax "key field";
-        summary "The value of a field.";
+        summary "The value of a field; nil where there is none.";
     }
 
     "hgetall" => keyed(hash::hgetall) {
@@ -52,7 +52,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         tips ["nondeterministic_output_order"];
         group Hash; since "2.0.0"; complexity "O(N)";
         syntax "key";
-        summary "All fields of a hash with their values.";
+        summary "All fields of a hash with their values; empty where there is no hash.";
     }
 
     "hgetdel" => keyed(hash_expire::hgetdel) {
@@ -73,7 +73,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity 4; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
         group Hash; since "2.0.0"; complexity "O(1)";
         syntax "key field increment";
-        summary "Adds to the integer of a field.";
+        summary "Adds to the integer of a field, 0 where missing; the sum, an error where it is no integer.";
     }
 
     "hincrbyfloat" => keyed(hash::hincrbyfloat) {
@@ -102,7 +102,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity -3; flags [READONLY FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group Hash; since "2.0.0"; complexity "O(N)";
         syntax "key field...";
-        summary "The values of several fields.";
+        summary "The values of several fields; nil for each that is missing.";
     }
 
     "hmset" => keyed(hash::hmset) {
@@ -167,7 +167,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity -4; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group Hash; since "2.0.0"; complexity "O(1)";
         syntax "key (field value)...";
-        summary "Sets fields of a hash.";
+        summary "Sets fields of a hash, which is created where missing; how many fields were new.";
     }
 
     "hsetex" => keyed(hash_expire::hsetex) {

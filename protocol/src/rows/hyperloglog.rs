@@ -14,6 +14,7 @@ macro_rules! hyperloglog_commands { ($($so_far:tt)*) => { $crate::join_commands!
 
     "pfcount" => keyed(hyperloglog::pfcount) {
         arity -2; flags [READONLY]; acl [HYPERLOGLOG]; keys [at(1) range(-1, 1, 0) RW ACCESS];
+        traits [REPLICATED];
         group HyperLogLog; since "2.8.9"; complexity "O(1)";
         syntax "key...";
         summary "About how many different elements HyperLogLogs have seen.";
@@ -33,7 +34,7 @@ macro_rules! hyperloglog_commands { ($($so_far:tt)*) => { $crate::join_commands!
         summary "Merges HyperLogLogs into one.";
     }
 
-    "pfselftest" => session(hyperloglog::pfselftest) {
+    "pfselftest" => session(help::pfselftest) {
         arity 1; flags [ADMIN]; acl [HYPERLOGLOG]; keys [];
         group HyperLogLog; since "2.8.9"; complexity "";
         syntax "";

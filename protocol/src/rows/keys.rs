@@ -8,6 +8,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "copy" => keyed(keys::copy) {
         arity -3; flags [WRITE DENYOOM]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO ACCESS, at(2) range(0, 1, 0) OW UPDATE];
         behind Writes;
+        elsewhere option(2, 3);
         group Generic; since "6.2.0"; complexity "O(N)";
         syntax "source destination [DB destination-db] [REPLACE]";
         summary "Copies the value at a key to another key.";
@@ -16,14 +17,16 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "del" => keyed(keys::del) {
         arity -2; flags [WRITE]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RM DELETE];
         tips ["request_policy:multi_shard", "response_policy:agg_sum"];
+        divides Sum;
         group Generic; since "1.0.0"; complexity "O(N)";
         syntax "key...";
-        summary "Deletes keys.";
+        summary "Deletes keys; how many there were.";
     }
 
     "exists" => keyed(keys::exists) {
         arity -2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RO];
         tips ["request_policy:multi_shard", "response_policy:agg_sum"];
+        divides Sum;
         group Generic; since "1.0.0"; complexity "O(N)";
         syntax "key...";
         summary "How many of the keys exist; a key named twice counts twice.";
@@ -33,7 +36,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity -3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW UPDATE];
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "key seconds [NX|XX|GT|LT]";
-        summary "Sets a key's time to live in seconds.";
+        summary "Sets a key's time to live in seconds; 1 where it did, 0 where there is no key or NX, XX, GT or LT forbid.";
     }
 
     "expireat" => keyed(keys::expireat) {
@@ -61,6 +64,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "move" => keyed(keys::move_) {
         arity 3; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
         behind Writes;
+        elsewhere argument(1, 2);
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "key db";
         summary "Moves a key to another database.";
@@ -89,7 +93,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         summary "The logarithmic access counter of a key, under an LFU policy.";
     }
 
-    "object|help" => session(object::help) {
+    "object|help" => session(help::object) {
         arity 2; flags [LOADING STALE]; acl [KEYSPACE]; keys [];
         group Generic; since "6.2.0"; complexity "O(1)";
         syntax "";
@@ -178,12 +182,14 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         behind Everything;
         group Generic; since "2.8.0"; complexity "O(1) a call, O(N) the whole iteration";
         syntax "cursor [MATCH pattern] [COUNT count] [TYPE type]";
-        summary "Some keys of the database, and the cursor from which to go on.";
+        summary "Some keys of the database, and the cursor from which to go on; 0 at the end.";
     }
 
     "sort" => keyed(sort::sort) {
         arity -2; flags [WRITE DENYOOM]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS, anywhere unknown OW UPDATE];
         behind Writes;
+        finds Sort;
+        traits [COMPUTED_KEYS];
         group Generic; since "1.0.0"; complexity "O(N+M*log(M))";
         syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]";
         summary "The elements of a list, a set or a sorted set in order; STORE keeps them as a list.";
@@ -191,6 +197,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "sort_ro" => keyed(sort::sort_ro) {
         arity -2; flags [READONLY]; acl [SET SORTEDSET LIST DANGEROUS]; keys [at(1) range(0, 1, 0) RO ACCESS, anywhere unknown RO ACCESS];
+        traits [COMPUTED_KEYS];
         group Generic; since "7.0.0"; complexity "O(N+M*log(M))";
         syntax "key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA]";
         summary "As SORT, without STORE.";
@@ -215,6 +222,7 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "touch" => keyed(keys::touch) {
         arity -2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RO];
         tips ["request_policy:multi_shard", "response_policy:agg_sum"];
+        divides Sum;
         group Generic; since "3.2.1"; complexity "O(N)";
         syntax "key...";
         summary "Marks keys as used now, and says how many exist.";
@@ -225,19 +233,20 @@ macro_rules! keys_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         tips ["nondeterministic_output"];
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "key";
-        summary "A key's time to live in seconds.";
+        summary "A key's time to live in seconds; -1 where it has none, -2 where there is no key.";
     }
 
     "type" => keyed(keys::type_) {
         arity 2; flags [READONLY FAST]; acl [KEYSPACE]; keys [at(1) range(0, 1, 0) RO];
         group Generic; since "1.0.0"; complexity "O(1)";
         syntax "key";
-        summary "The type of the value at a key.";
+        summary "The type of the value at a key; none where there is no key.";
     }
 
     "unlink" => keyed(keys::unlink) {
         arity -2; flags [WRITE FAST]; acl [KEYSPACE]; keys [at(1) range(-1, 1, 0) RM DELETE];
         tips ["request_policy:multi_shard", "response_policy:agg_sum"];
+        divides Sum;
         group Generic; since "4.0.0"; complexity "O(1)";
         syntax "key...";
         summary "Deletes keys and frees their memory in the background.";

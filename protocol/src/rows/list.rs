@@ -24,7 +24,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity 2; flags [READONLY FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RO];
         group List; since "1.0.0"; complexity "O(1)";
         syntax "key";
-        summary "The length of a list.";
+        summary "The length of a list; 0 where there is none.";
     }
 
     "lmove" => keyed(list::lmove) {
@@ -46,7 +46,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity -2; flags [WRITE FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE];
         group List; since "1.0.0"; complexity "O(N)";
         syntax "key [count]";
-        summary "Pops the first elements of a list.";
+        summary "Pops the first element of a list, or an array of so many; nil where there is no list.";
     }
 
     "lpos" => keyed(list::lpos) {
@@ -61,7 +61,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         behind Writes;
         group List; since "1.0.0"; complexity "O(1)";
         syntax "key element...";
-        summary "Pushes elements in front of a list.";
+        summary "Pushes elements in front of a list, which is created where missing; the new length.";
     }
 
     "lpushx" => keyed(list::lpushx) {
@@ -76,7 +76,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity 4; flags [READONLY]; acl [LIST]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group List; since "1.0.0"; complexity "O(S+N)";
         syntax "key start stop";
-        summary "The elements of a list between two indexes, both included.";
+        summary "The elements of a list between two indexes, both included; empty where there are none.";
     }
 
     "lrem" => keyed(list::lrem) {
@@ -104,7 +104,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         arity -2; flags [WRITE FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE];
         group List; since "1.0.0"; complexity "O(N)";
         syntax "key [count]";
-        summary "Pops the last elements of a list.";
+        summary "Pops the last element of a list, or an array of so many; nil where there is no list.";
     }
 
     "rpoplpush" => keyed(list::rpoplpush) {
@@ -120,7 +120,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
         behind Writes;
         group List; since "1.0.0"; complexity "O(1)";
         syntax "key element...";
-        summary "Appends elements to a list.";
+        summary "Appends elements to a list, which is created where missing; the new length.";
     }
 
     "rpushx" => keyed(list::rpushx) {
@@ -141,6 +141,7 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
     "blmove" => keyed(blocking::blmove) {
         arity 6; flags [WRITE DENYOOM BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
         behind Writes;
+        waits List;
         group List; since "6.2.0"; complexity "O(1)";
         syntax "source destination (LEFT|RIGHT) (LEFT|RIGHT) timeout";
         summary "As LMOVE; waits for an element.";
@@ -148,6 +149,7 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
 
     "blmpop" => keyed(blocking::blmpop) {
         arity -5; flags [WRITE BLOCKING]; acl [LIST]; keys [at(2) keynum(0, 1, 1) RW ACCESS DELETE];
+        waits List;
         group List; since "7.0.0"; complexity "O(N+M)";
         syntax "timeout numkeys key... (LEFT|RIGHT) [COUNT count]";
         summary "As LMPOP; waits for an element.";
@@ -155,13 +157,15 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
 
     "blpop" => keyed(blocking::blpop) {
         arity -3; flags [WRITE BLOCKING]; acl [LIST]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        waits List;
         group List; since "2.0.0"; complexity "O(N)";
         syntax "key... timeout";
-        summary "Pops the first element of the first list that has one; waits for it.";
+        summary "Pops the first element of the first list that has one; waits for it; a null array when the time is up.";
     }
 
     "brpop" => keyed(blocking::brpop) {
         arity -3; flags [WRITE BLOCKING]; acl [LIST]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        waits List;
         group List; since "2.0.0"; complexity "O(N)";
         syntax "key... timeout";
         summary "Pops the last element of the first list that has one; waits for it.";
@@ -170,6 +174,7 @@ macro_rules! list_blocking_commands { ($($so_far:tt)*) => { $crate::join_command
     "brpoplpush" => keyed(blocking::brpoplpush) {
         arity 4; flags [WRITE DENYOOM BLOCKING]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
         behind Writes;
+        waits List;
         group List; since "2.2.0"; complexity "O(1)";
         syntax "source destination timeout";
         summary "As RPOPLPUSH; waits for an element.";

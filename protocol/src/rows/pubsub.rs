@@ -7,6 +7,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "psubscribe" => session(pubsub::psubscribe) {
         arity -2; flags [PUBSUB NOSCRIPT LOADING STALE]; acl []; keys [];
+        subscribers Changed;
         group PubSub; since "2.0.0"; complexity "O(N)";
         syntax "pattern...";
         summary "Listens to the channels that match patterns.";
@@ -15,9 +16,10 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "publish" => session(pubsub::publish) {
         arity 3; flags [PUBSUB LOADING STALE FAST]; acl []; keys [];
         behind Everything;
+        traits [REPLICATED PUBLISHES];
         group PubSub; since "2.0.0"; complexity "O(N+M)";
         syntax "channel message";
-        summary "Sends a message to a channel.";
+        summary "Sends a message to a channel; how many listeners got it.";
     }
 
     "pubsub" => container {
@@ -71,6 +73,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "punsubscribe" => session(pubsub::punsubscribe) {
         arity -1; flags [PUBSUB NOSCRIPT LOADING STALE]; acl []; keys [];
+        subscribers Changed;
         group PubSub; since "2.0.0"; complexity "O(N+M)";
         syntax "[pattern]...";
         summary "Stops listening to patterns.";
@@ -79,6 +82,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "spublish" => session(pubsub::spublish) {
         arity 3; flags [PUBSUB LOADING STALE FAST]; acl []; keys [at(1) range(0, 1, 0) NOT_KEY];
         behind Everything;
+        traits [REPLICATED PUBLISHES];
         group PubSub; since "7.0.0"; complexity "O(N)";
         syntax "shardchannel message";
         summary "Sends a message to a shard channel.";
@@ -86,6 +90,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "ssubscribe" => session(pubsub::ssubscribe) {
         arity -2; flags [PUBSUB NOSCRIPT LOADING STALE]; acl []; keys [at(1) range(-1, 1, 0) NOT_KEY];
+        subscribers Changed;
         group PubSub; since "7.0.0"; complexity "O(N)";
         syntax "shardchannel...";
         summary "Listens to shard channels.";
@@ -93,6 +98,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "subscribe" => session(pubsub::subscribe) {
         arity -2; flags [PUBSUB NOSCRIPT LOADING STALE]; acl []; keys [];
+        subscribers Changed;
         group PubSub; since "2.0.0"; complexity "O(N)";
         syntax "channel...";
         summary "Listens to channels.";
@@ -100,6 +106,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "sunsubscribe" => session(pubsub::sunsubscribe) {
         arity -1; flags [PUBSUB NOSCRIPT LOADING STALE]; acl []; keys [at(1) range(-1, 1, 0) NOT_KEY];
+        subscribers Changed;
         group PubSub; since "7.0.0"; complexity "O(N)";
         syntax "[shardchannel]...";
         summary "Stops listening to shard channels.";
@@ -107,6 +114,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "unsubscribe" => session(pubsub::unsubscribe) {
         arity -1; flags [PUBSUB NOSCRIPT LOADING STALE]; acl []; keys [];
+        subscribers Changed;
         group PubSub; since "2.0.0"; complexity "O(N)";
         syntax "[channel]...";
         summary "Stops listening to channels.";

@@ -105,6 +105,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "config|set" => session(config::set) {
         arity -4; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
         tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
+        secrets parameters(2);
         group Server; since "2.0.0"; complexity "O(N)";
         syntax "(parameter value)...";
         summary "Changes parameters while the server runs.";
@@ -120,6 +121,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "debug" => session(debug::debug) {
         arity -2; flags [ADMIN NOSCRIPT LOADING STALE]; acl []; keys [];
+        traits [DEBUGS];
         group Server; since "1.0.0"; complexity "";
         syntax "subcommand [arg]...";
         summary "Tools for testing the server itself.";
@@ -128,6 +130,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "flushall" => whole(keyspace::flushall) {
         arity -1; flags [WRITE]; acl [KEYSPACE DANGEROUS]; keys [];
         tips ["request_policy:all_shards", "response_policy:all_succeeded"];
+        databases AllEmptied;
         group Server; since "1.0.0"; complexity "O(N)";
         syntax "[ASYNC|SYNC]";
         summary "Deletes all keys of all databases.";
@@ -136,6 +139,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "flushdb" => whole(keyspace::flushdb) {
         arity -1; flags [WRITE]; acl [KEYSPACE DANGEROUS]; keys [];
         tips ["request_policy:all_shards", "response_policy:all_succeeded"];
+        databases OneEmptied;
         group Server; since "1.0.0"; complexity "O(N)";
         syntax "[ASYNC|SYNC]";
         summary "Deletes all keys of the database.";
@@ -337,6 +341,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "swapdb" => whole(keyspace::swapdb) {
         arity 3; flags [WRITE FAST]; acl [KEYSPACE DANGEROUS]; keys [];
+        databases Swapped;
         group Server; since "4.0.0"; complexity "O(N)";
         syntax "index1 index2";
         summary "Swaps two databases.";

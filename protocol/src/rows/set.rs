@@ -9,7 +9,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
         arity -3; flags [WRITE DENYOOM FAST]; acl [SET]; keys [at(1) range(0, 1, 0) RW INSERT];
         group Set; since "1.0.0"; complexity "O(1)";
         syntax "key member...";
-        summary "Adds members to a set.";
+        summary "Adds members to a set, which is created where missing; how many were new.";
     }
 
     "scard" => keyed(set::scard) {
@@ -60,7 +60,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
         arity 3; flags [READONLY FAST]; acl [SET]; keys [at(1) range(0, 1, 0) RO];
         group Set; since "1.0.0"; complexity "O(1)";
         syntax "key member";
-        summary "Whether a set has a member.";
+        summary "Whether a set has a member: 1 or 0.";
     }
 
     "smembers" => keyed(set::smembers) {
@@ -68,7 +68,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
         tips ["nondeterministic_output_order"];
         group Set; since "1.0.0"; complexity "O(N)";
         syntax "key";
-        summary "The members of a set.";
+        summary "The members of a set; empty where there is no set.";
     }
 
     "smismember" => keyed(set::smismember) {
@@ -105,7 +105,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
         arity -3; flags [WRITE FAST]; acl [SET]; keys [at(1) range(0, 1, 0) RW DELETE];
         group Set; since "1.0.0"; complexity "O(N)";
         syntax "key member...";
-        summary "Removes members from a set.";
+        summary "Removes members from a set; how many there were.";
     }
 
     "sscan" => keyed(set::sscan) {

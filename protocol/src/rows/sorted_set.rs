@@ -7,6 +7,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "bzmpop" => keyed(blocking::bzmpop) {
         arity -5; flags [WRITE BLOCKING]; acl [SORTEDSET]; keys [at(2) keynum(0, 1, 1) RW ACCESS DELETE];
+        waits SortedSet;
         group SortedSet; since "7.0.0"; complexity "O(K) + O(M*log(N))";
         syntax "timeout numkeys key... (MIN|MAX) [COUNT count]";
         summary "As ZMPOP; waits for a member.";
@@ -14,6 +15,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "bzpopmax" => keyed(blocking::bzpopmax) {
         arity -3; flags [WRITE BLOCKING FAST]; acl [SORTEDSET]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        waits SortedSet;
         group SortedSet; since "5.0.0"; complexity "O(log(N))";
         syntax "key... timeout";
         summary "Takes the highest member of the first sorted set that has one; waits for it.";
@@ -21,6 +23,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "bzpopmin" => keyed(blocking::bzpopmin) {
         arity -3; flags [WRITE BLOCKING FAST]; acl [SORTEDSET]; keys [at(1) range(-2, 1, 0) RW ACCESS DELETE];
+        waits SortedSet;
         group SortedSet; since "5.0.0"; complexity "O(log(N))";
         syntax "key... timeout";
         summary "Takes the lowest member of the first sorted set that has one; waits for it.";
@@ -31,7 +34,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         behind Writes;
         group SortedSet; since "1.2.0"; complexity "O(log(N))";
         syntax "key [NX|XX] [GT|LT] [CH] [INCR] (score member)...";
-        summary "Adds members to a sorted set, or changes their scores.";
+        summary "Adds members to a sorted set, or changes their scores; how many were new, with CH those changed too.";
     }
 
     "zcard" => keyed(sorted_set::zcard) {
@@ -68,7 +71,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         behind Writes;
         group SortedSet; since "1.2.0"; complexity "O(log(N))";
         syntax "key increment member";
-        summary "Adds to a member's score.";
+        summary "Adds to a member's score, 0 where missing; the sum.";
     }
 
     "zinter" => keyed(sorted_set_store::zinter) {
@@ -140,7 +143,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         arity -4; flags [READONLY]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "1.2.0"; complexity "O(log(N)+M)";
         syntax "key start:string stop:string [BYSCORE|BYLEX] [REV] [LIMIT offset count] [WITHSCORES]";
-        summary "The members in a range of ranks, scores or names.";
+        summary "The members in a range of ranks, scores or names; empty where there are none.";
     }
 
     "zrangebylex" => keyed(sorted_set_range::zrangebylex) {
@@ -169,14 +172,14 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         arity -3; flags [READONLY FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "2.0.0"; complexity "O(log(N))";
         syntax "key member [WITHSCORE]";
-        summary "A member's rank, counted from the lowest score.";
+        summary "A member's rank, counted from the lowest score; nil where there is no such member.";
     }
 
     "zrem" => keyed(sorted_set::zrem) {
         arity -3; flags [WRITE FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW DELETE];
         group SortedSet; since "1.2.0"; complexity "O(M*log(N))";
         syntax "key member...";
-        summary "Removes members from a sorted set.";
+        summary "Removes members from a sorted set; how many there were.";
     }
 
     "zremrangebylex" => keyed(sorted_set_range::zremrangebylex) {
@@ -240,7 +243,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         arity 3; flags [READONLY FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group SortedSet; since "1.2.0"; complexity "O(1)";
         syntax "key member";
-        summary "A member's score.";
+        summary "A member's score; nil where there is no such member.";
     }
 
     "zunion" => keyed(sorted_set_store::zunion) {

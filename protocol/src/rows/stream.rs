@@ -16,9 +16,10 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         arity -5; flags [WRITE DENYOOM FAST]; acl [STREAM]; keys [at(1) range(0, 1, 0) RW UPDATE];
         tips ["nondeterministic_output"];
         behind Writes;
+        traits [LONG];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key [NOMKSTREAM] [(MAXLEN|MINID) [=|~] threshold [LIMIT count]] (*|id) (field value)...";
-        summary "Appends an entry to a stream.";
+        summary "Appends an entry to a stream; its id, nil where NOMKSTREAM kept it, an error where the id is not above the last.";
     }
 
     "xautoclaim" => keyed(stream_pending::xautoclaim) {
@@ -83,7 +84,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Deletes a consumer group.";
     }
 
-    "xgroup|help" => session(stream_group::xgroup_help) {
+    "xgroup|help" => session(help::xgroup) {
         arity 2; flags [LOADING STALE]; acl [STREAM]; keys [];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "";
@@ -120,7 +121,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "The consumer groups of a stream.";
     }
 
-    "xinfo|help" => session(stream_info::xinfo_help) {
+    "xinfo|help" => session(help::xinfo) {
         arity 2; flags [LOADING STALE]; acl [STREAM]; keys [];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "";
@@ -158,13 +159,16 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "xread" => keyed(stream_read::xread) {
         arity -4; flags [READONLY BLOCKING]; acl [STREAM]; keys [after("STREAMS", 1) range(-1, 1, 2) RO ACCESS];
+        waits Stream;
         group Stream; since "5.0.0"; complexity "O(M), M entries answered";
         syntax "[COUNT count] [BLOCK milliseconds] STREAMS key... id...";
-        summary "Entries of streams that follow given ids; may wait for them.";
+        summary "Entries of streams that follow given ids; may wait for them; nil where there are none.";
     }
 
     "xreadgroup" => keyed(stream_read::xreadgroup) {
         arity -7; flags [WRITE BLOCKING]; acl [STREAM]; keys [after("STREAMS", 4) range(-1, 1, 2) RO ACCESS];
+        waits Group;
+        traits [QUIET];
         group Stream; since "5.0.0"; complexity "O(M), M entries answered";
         syntax "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key... id...";
         summary "As XREAD, as a consumer of a group.";

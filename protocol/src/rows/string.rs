@@ -9,14 +9,14 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         arity 3; flags [WRITE DENYOOM FAST]; acl [STRING]; keys [at(1) range(0, 1, 0) RW INSERT];
         group String; since "2.0.0"; complexity "O(1)";
         syntax "key value";
-        summary "Appends to the string at a key, which is created where missing.";
+        summary "Appends to the string at a key, which is created where missing; the new length.";
     }
 
     "decr" => keyed(string::decr) {
         arity 2; flags [WRITE DENYOOM FAST]; acl [STRING]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
         group String; since "1.0.0"; complexity "O(1)";
         syntax "key";
-        summary "Subtracts one from the integer at a key.";
+        summary "Subtracts one from the integer at a key, 0 where missing; the difference.";
     }
 
     "decrby" => keyed(string::decrby) {
@@ -30,14 +30,14 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         arity 2; flags [READONLY FAST]; acl [STRING]; keys [at(1) range(0, 1, 0) RO ACCESS];
         group String; since "1.0.0"; complexity "O(1)";
         syntax "key";
-        summary "The string at a key.";
+        summary "The string at a key; nil where there is none, WRONGTYPE where it is no string.";
     }
 
     "getdel" => keyed(string::getdel) {
         arity 2; flags [WRITE FAST]; acl [STRING]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE];
         group String; since "6.2.0"; complexity "O(1)";
         syntax "key";
-        summary "The string at a key, which is deleted.";
+        summary "The string at a key, which is deleted; nil where there is none.";
     }
 
     "getex" => keyed(string::getex) {
@@ -58,21 +58,21 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         arity 3; flags [WRITE DENYOOM FAST]; acl [STRING]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
         group String; since "1.0.0"; complexity "O(1)";
         syntax "key value";
-        summary "Sets the string at a key, and answers the one before.";
+        summary "Sets the string at a key, and answers the one before; nil where there was none.";
     }
 
     "incr" => keyed(string::incr) {
         arity 2; flags [WRITE DENYOOM FAST]; acl [STRING]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
         group String; since "1.0.0"; complexity "O(1)";
         syntax "key";
-        summary "Adds one to the integer at a key.";
+        summary "Adds one to the integer at a key, 0 where missing; the sum, an error where it is no integer.";
     }
 
     "incrby" => keyed(string::incrby) {
         arity 3; flags [WRITE DENYOOM FAST]; acl [STRING]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
         group String; since "1.0.0"; complexity "O(1)";
         syntax "key increment";
-        summary "Adds to the integer at a key.";
+        summary "Adds to the integer at a key, 0 where missing; the sum, an error where it is no integer.";
     }
 
     "incrbyfloat" => keyed(string::incrbyfloat) {
@@ -92,17 +92,19 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "mget" => keyed(string::mget) {
         arity -2; flags [READONLY FAST]; acl [STRING]; keys [at(1) range(-1, 1, 0) RO ACCESS];
         tips ["request_policy:multi_shard"];
+        divides Each;
         group String; since "1.0.0"; complexity "O(N)";
         syntax "key...";
-        summary "The strings at several keys.";
+        summary "The strings at several keys; nil for each that is missing or no string.";
     }
 
     "mset" => keyed(string::mset) {
         arity -3; flags [WRITE DENYOOM]; acl [STRING]; keys [at(1) range(-1, 2, 0) OW UPDATE];
         tips ["request_policy:multi_shard", "response_policy:all_succeeded"];
+        divides Pairs;
         group String; since "1.0.1"; complexity "O(N)";
         syntax "(key value)...";
-        summary "Sets several strings at once.";
+        summary "Sets several strings at once, whatever the keys held; OK.";
     }
 
     "msetnx" => keyed(string::msetnx) {
@@ -121,23 +123,25 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "set" => keyed(string::set) {
         arity -3; flags [WRITE DENYOOM]; acl [STRING]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE VARIABLE_FLAGS];
+        finds Set;
+        traits [BRIEF];
         group String; since "1.0.0"; complexity "O(1)";
         syntax "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]";
-        summary "Sets the string at a key, whatever it held before.";
+        summary "Sets the string at a key, whatever it held; OK, nil where NX or XX kept it, with GET the one before.";
     }
 
     "setex" => keyed(string::setex) {
         arity 4; flags [WRITE DENYOOM]; acl [STRING]; keys [at(1) range(0, 1, 0) OW UPDATE];
         group String; since "2.0.0"; complexity "O(1)";
         syntax "key seconds value";
-        summary "Sets a string and its time to live in seconds.";
+        summary "Sets a string and its time to live in seconds; an error where that is not positive.";
     }
 
     "setnx" => keyed(string::setnx) {
         arity 3; flags [WRITE DENYOOM FAST]; acl [STRING]; keys [at(1) range(0, 1, 0) OW INSERT];
         group String; since "1.0.0"; complexity "O(1)";
         syntax "key value";
-        summary "Sets the string at a key that does not exist.";
+        summary "Sets the string at a key that does not exist; 1 where it did, else 0.";
     }
 
     "setrange" => keyed(string::setrange) {
@@ -151,7 +155,7 @@ macro_rules! string_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         arity 2; flags [READONLY FAST]; acl [STRING]; keys [at(1) range(0, 1, 0) RO];
         group String; since "2.2.0"; complexity "O(1)";
         syntax "key";
-        summary "The length of a string.";
+        summary "The length of a string in bytes; 0 where there is none.";
     }
 
     "substr" => keyed(string::substr) {

@@ -45,6 +45,14 @@ choices! {
         Epoll "epoll",
     }
 
+    /// Whether shards wait for more work, and output for more output, where that saves CPU time.
+    IdleMode {
+        /// As it was measured to cost least.
+        Default "default",
+        /// Never: an idle shard parks at once, and output leaves at once.
+        Off "off",
+    }
+
     /// How much is logged. Each level holds those after it.
     LogLevel {
         Debug "debug",

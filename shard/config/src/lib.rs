@@ -33,7 +33,7 @@ use storage::{
 };
 
 pub use choice::{
-    AppendFsync, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission, Supervised,
+    AppendFsync, IdleMode, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission, Supervised,
 };
 pub use event_class::EventClass;
 pub use file::{FileError, Loader};

@@ -13,8 +13,8 @@ use std::sync::OnceLock;
 
 use super::SHARDS_MAX;
 use super::choice::{
-    AclPubsub, AppendFsync, DisklessLoad, Endpoint, Facility, IoDriver, LogFormat, LogLevel,
-    MaxmemoryPolicy, Permission, PropagationError, SanitizeDump, Supervised, TlsAuth,
+    AclPubsub, AppendFsync, DisklessLoad, Endpoint, Facility, IdleMode, IoDriver, LogFormat,
+    LogLevel, MaxmemoryPolicy, Permission, PropagationError, SanitizeDump, Supervised, TlsAuth,
 };
 use super::given::Given;
 use super::kind::Kind::{
@@ -168,6 +168,9 @@ parameters! {
         "threads" => threads: usize = cores(), Integer(1, SHARDS_MAX as i128), Immutable, Own;
         /// What shards wait with: io_uring, epoll, or the better one that the kernel has.
         "io-driver" => io_driver: IoDriver = IoDriver::Auto, IoDriver::KIND, Immutable, Own;
+        /// Whether idle shards wait a moment for more work, and output for more output, where that saves CPU time;
+        /// with off a shard parks at once, and no output waits.
+        "idle-policy" => idle_policy: IdleMode = IdleMode::Default, IdleMode::KIND, Own;
         /// Databases, from 0 to one less.
         "databases" => databases: u16 = 16, Integer(1, 65535), Immutable;
         /// What is logged, this and everything graver: debug is figures every few seconds, verbose

@@ -15,22 +15,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
-/// A transaction whose answer waits, by its coordinator. The index names another one once that has been told that this is certain.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct CommitId {
-    pub coordinator: ShardId,
-    pub index: usize,
-}
-
-/// The same as each shard hears of it that has a share or a mark.
-#[derive(Clone, Copy, Debug)]
-pub struct Awaited {
-    pub id: CommitId,
-    /// How many such shards there are.
-    pub parts: usize,
-}
+use engine::transaction::commit::{Awaited, CommitId};
 
 /// What one shard is to know when transactions have become certain.
 #[derive(PartialEq, Eq, Debug)]

@@ -2,10 +2,12 @@
 //! they wait for the disk; otherwise until the system has the records, which is mostly so at the
 //! end of the turn.
 
+use engine::engine::LogState;
+
 use crate::client::Client;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
 /// What output waits for: bytes of the journal that are to be safe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,33 +19,41 @@ pub struct Gate {
 }
 
 impl Shard {
-    /// Whether answers that tell of what is here have to wait for the log when this turn is over.
-    pub(crate) fn log_is_behind(&self) -> bool {
-        if !self.log.gates || self.refusals.a_log_fails() {
-            false
-        } else if self.log.appends() {
-            !self.log.unsettled.is_empty()
-        } else {
-            self.log.frontier() < self.effects.journal.total()
+    /// Lets the engine know how far the log has come.
+    #[inline]
+    pub(crate) fn refresh_log_state(&mut self) {
+        if self.log.gates | self.engine.log.holds_replies {
+            self.engine.log = LogState {
+                holds_replies: self.log.gates,
+                appends: self.log.appends(),
+                has_unsettled: !self.log.unsettled.is_empty(),
+                frontier: self.log.frontier(),
+                fails: self.log.failed,
+            };
         }
+    }
+
+    /// Whether answers that tell of what is here have to wait for the log when this turn is over.
+    pub(crate) fn log_is_behind(&mut self) -> bool {
+        self.refresh_log_state();
+        self.engine.log_is_behind()
     }
 
     /// How far the log must have come.
     fn awaited(&self, gate: Gate) -> u64 {
-        match self.refusals.a_log_fails() {
+        match self.engine.admission.a_log_fails() {
             true => gate.own,
             false => gate.all,
         }
     }
 
-    /// What the replies of what has just run must wait for, if anything. Asked once for each piece of work.
+    /// What replies must wait for now, if anything. `wrote` is how much of the journal has what they
+    /// answer itself: 0 where that only read.
     #[inline]
-    fn gate(&mut self) -> Option<Gate> {
-        let told = self.effects.journal.told();
-        let wrote = std::mem::replace(&mut self.log.looked_at, told) < told;
+    fn gate(&self, wrote: u64) -> Option<Gate> {
         let gate = Gate {
-            all: self.effects.journal.total(),
-            own: if wrote { told } else { 0 },
+            all: self.engine.effects.journal.total(),
+            own: wrote,
         };
         (self.awaited(gate) > self.log.frontier()).then_some(gate)
     }
@@ -51,9 +61,9 @@ impl Shard {
     /// Keeps a connection's output back until what it may tell of is safe. So too where its replies
     /// stand behind one that another shard has yet to send.
     #[inline]
-    pub(crate) fn gate_client(&mut self, client: &mut Client) {
+    pub(crate) fn gate_client(&mut self, client: &mut Client, wrote: u64) {
         if self.log.gates
-            && let Some(gate) = self.gate()
+            && let Some(gate) = self.gate(wrote)
             && (client.has_output() || !client.pending.is_empty())
         {
             match &mut client.gated {
@@ -71,9 +81,9 @@ impl Shard {
 
     /// Sends a message with replies once what they may tell of is safe.
     #[inline]
-    pub(crate) fn send_gated(&mut self, to: ShardId, message: Message) {
+    pub(crate) fn send_gated(&mut self, to: ShardId, message: Message, wrote: u64) {
         if self.log.gates
-            && let Some(gate) = self.gate()
+            && let Some(gate) = self.gate(wrote)
         {
             self.log.held.push_back((gate, to, message));
         } else {
@@ -84,7 +94,7 @@ impl Shard {
     /// Sends a message that tells of changes behind all replies that were sent there before, also
     /// those that wait for the log.
     pub(crate) fn send_behind_replies(&mut self, to: ShardId, message: Message) {
-        let told = self.effects.journal.total();
+        let told = self.engine.effects.journal.total();
         let gate = Gate {
             all: told,
             own: told,
@@ -97,8 +107,8 @@ impl Shard {
 
     /// A log has just failed: what only read does not wait for it.
     pub(super) fn let_readers_go(&mut self) {
-        self.log.looked_at = self.effects.journal.told();
-        self.answer_readers();
+        self.engine.answer_readers();
+        self.settle();
         let frontier = self.log.frontier();
         for (gate, to, message) in std::mem::take(&mut self.log.held) {
             match self.awaited(gate) > frontier {
@@ -125,7 +135,7 @@ impl Shard {
 
     /// A message may go that was held. There may be news among such, which go first.
     fn send_held(&mut self, to: ShardId, message: Message) {
-        self.news.is_sent = true;
+        self.reply_fence.effects_sent = true;
         self.send(to, message);
     }
 

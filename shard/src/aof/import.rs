@@ -18,9 +18,9 @@ use crate::aof::redis_log::RedisLog;
 use crate::aof::replay::{NotReplayed, distribute, failed};
 use crate::loading;
 use crate::process::Process;
-use crate::slot::SlotMap;
 use crate::snapshot;
 use config::Config;
+use engine::slot::SlotMap;
 
 /// Bytes that every snapshot begins with.
 const SNAPSHOT_MAGIC: &[u8] = b"REDIS";

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
 /// What all shards know of it.
 pub struct Pace {

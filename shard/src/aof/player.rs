@@ -4,14 +4,17 @@
 //! do (fields that expire) when all has been read.
 
 use protocol::args::{Args, OwnedArgs, Span};
+use protocol::facts;
 use protocol::reply::{Reply, Version};
 use protocol::table::lookup;
 use storage::aof::{Reader, TRANSACTION};
 use storage::{Databases, DbIndex, UnixMillis};
 
-use crate::context::{Caller, Context, Effects};
-use crate::dispatch::handler::{HANDLERS, Handler};
 use config::Config;
+use engine::context::Context;
+use engine::effects::Effects;
+use engine::handler::{HANDLERS, Handler};
+use engine::header::Caller;
 
 /// Runs the commands of one file.
 pub struct Player<'a> {
@@ -61,18 +64,43 @@ impl<'a> Player<'a> {
         played
     }
 
+    /// The database whose number is argument `at`, if there is one.
+    fn database_in(&self, args: &Args<'_>, at: usize) -> Option<DbIndex> {
+        let number = storage::item::parse_int(args.get(at)?)?;
+        self.databases.index(u16::try_from(number).ok()?)
+    }
+
+    /// Does to whole databases what a command does to them. False where that is nothing.
+    fn change_databases(
+        &mut self,
+        what: facts::Databases,
+        selected: DbIndex,
+        args: &Args<'_>,
+    ) -> Result<bool, String> {
+        match what {
+            facts::Databases::Kept => return Ok(false),
+            facts::Databases::OneEmptied => drop(self.databases.get_mut(selected).clear()),
+            facts::Databases::AllEmptied => {
+                for db in self.databases.indices() {
+                    drop(self.databases.get_mut(db).clear());
+                }
+            }
+            facts::Databases::Swapped => {
+                let (a, b) = (self.database_in(args, 1), self.database_in(args, 2));
+                let (a, b) = a.zip(b).ok_or("SWAPDB of a database that there is not")?;
+                self.databases.swap(a, b);
+            }
+        }
+        Ok(true)
+    }
+
     fn run(&mut self, args: &Args<'_>) -> Result<(), String> {
         let verb = &args[0];
-        let number = |at: usize| {
-            let text = args.get(at)?;
-            let number = storage::item::parse_int(text)?;
-            self.databases.index(u16::try_from(number).ok()?)
-        };
         let shown = || format!("the command \"{}\"", verb.escape_ascii());
         match verb {
             b"MULTI" | b"EXEC" | TRANSACTION => return Ok(()),
             b"SELECT" => {
-                self.selected = number(1);
+                self.selected = self.database_in(args, 1);
                 let missing = "a database that there is not; start with more --databases";
                 return self.selected.map(|_| ()).ok_or_else(|| missing.into());
             }
@@ -80,20 +108,7 @@ impl<'a> Player<'a> {
         }
         let id = lookup(verb).ok_or_else(|| format!("{}, which percore does not have", shown()))?;
         let selected = self.selected.ok_or("a command before the first SELECT")?;
-        if verb.eq_ignore_ascii_case(b"flushdb") {
-            drop(self.databases.get_mut(selected).clear());
-            return Ok(());
-        }
-        if verb.eq_ignore_ascii_case(b"flushall") {
-            for db in self.databases.indices() {
-                drop(self.databases.get_mut(db).clear());
-            }
-            return Ok(());
-        }
-        if verb.eq_ignore_ascii_case(b"swapdb") {
-            let (a, b) = (number(1), number(2));
-            let (a, b) = a.zip(b).ok_or("SWAPDB of a database that there is not")?;
-            self.databases.swap(a, b);
+        if self.change_databases(id.command().databases, selected, args)? {
             return Ok(());
         }
         let id = match args.get(1) {
@@ -124,10 +139,8 @@ impl<'a> Player<'a> {
             args,
             &mut Reply::new(&mut encoded, Version::Resp2),
         );
-        self.effects.wait = None;
-        self.effects.discarded.clear();
-        // The shard will look for these itself.
-        self.effects.fields = Default::default();
+        // The shard will look for fields that expire itself.
+        self.effects.forget();
         result.map_err(|error| format!("{} failed: {error}", shown()))
     }
 }

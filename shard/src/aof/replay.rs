@@ -22,8 +22,8 @@ use crate::aof::tails::{self, Unreadable};
 use crate::loading;
 use crate::loading::progress::Progress;
 use crate::process::Process;
-use crate::slot::SlotMap;
 use config::Config;
+use engine::slot::SlotMap;
 
 /// Why the log was not loaded. Nothing has been changed.
 #[derive(Debug)]

@@ -19,11 +19,11 @@ use super::*;
 use crate::aof::manifest::Part;
 use crate::check::{Verdict, check};
 use crate::executor::Driver;
-use crate::memory::Ledger;
-use crate::memory::undertaker::Undertaker;
+use crate::memory::lazyfree::Lazyfree;
 use crate::permitted::Permitted;
 use crate::process::{Allocator, LogControl, Outside};
 use config::IoDriver;
+use engine::ledger::Ledger;
 
 /// How long `cargo test` searches.
 const SEARCH: Duration = Duration::from_secs(3);
@@ -190,7 +190,7 @@ fn process(config: &Config) -> Process {
         give_back: || {},
         report: String::new,
     };
-    let undertaker = Undertaker::start(memory.clone()).expect("a thread");
+    let lazyfree = Lazyfree::start(memory.clone()).expect("a thread");
     let driver = Driver::probe(IoDriver::Epoll, true).expect("epoll");
     let log_control = LogControl {
         set_level: Box::new(|_| {}),
@@ -200,7 +200,7 @@ fn process(config: &Config) -> Process {
         config.clone(),
         None,
         (driver, Permitted::ALL),
-        undertaker,
+        lazyfree,
         memory,
         Outside {
             allocator,

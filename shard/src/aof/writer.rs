@@ -71,13 +71,13 @@ async fn gather(shard: &RefCell<Shard>) {
     poll_fn(|cx| {
         let mut shard = shard.borrow_mut();
         if shard.log.awaits_disk {
-            shard.process.pace.waits(shard.id);
+            shard.process.pace.waits(shard.engine.id);
         }
-        if !shard.effects.journal.has_more() || !shard.may_gather() {
+        if !shard.engine.effects.journal.has_more() || !shard.may_gather() {
             return Poll::Ready(());
         }
         shard.log.gathers.get_or_insert_with(Instant::now);
-        shard.log.waker = Some(cx.waker().clone());
+        shard.log.waker.register(cx.waker());
         timer.as_mut().poll(cx)
     })
     .await;
@@ -100,7 +100,7 @@ async fn reopen(shard: &RefCell<Shard>, path: &Path) -> Option<Open> {
 async fn write(shard: &RefCell<Shard>, open: &Open, mut bytes: Vec<u8>) {
     let len = bytes.len() as u64;
     loop {
-        let reach = match shard.borrow().config.appendfsync {
+        let reach = match shard.borrow().engine.config.appendfsync {
             AppendFsync::Always => Reach::Disk,
             AppendFsync::EverySecond | AppendFsync::No => Reach::System,
         };
@@ -122,12 +122,12 @@ async fn write(shard: &RefCell<Shard>, open: &Open, mut bytes: Vec<u8>) {
         shard.log.written += len;
         shard.log.file_bytes = open.bytes();
         bytes.clear();
-        shard.effects.journal.give_back(bytes);
+        shard.engine.effects.journal.give_back(bytes);
         shard.begin_turn();
         shard.lend_what_waits();
         shard.tell_certain();
         shard.open_gates();
-        shard.config.appendfsync
+        shard.engine.config.appendfsync
     };
     match policy {
         AppendFsync::Always if open.is_safe() => {
@@ -162,7 +162,7 @@ async fn rest(shard: &RefCell<Shard>, open: Option<&Open>) {
         let shard = shard.borrow();
         (shard.log.synced < shard.log.written, shard.ends())
     };
-    let policy = shard.borrow().config.appendfsync;
+    let policy = shard.borrow().engine.config.appendfsync;
     let until = match open {
         Some(open) if unsynced => match policy {
             _ if stopping => Some(Duration::ZERO),
@@ -178,7 +178,7 @@ async fn rest(shard: &RefCell<Shard>, open: Option<&Open>) {
         let mut timer = pin!(monoio::time::sleep(until.unwrap_or(SYNC_EVERY)));
         let mut registered = false;
         poll_fn(|cx| {
-            if registered && shard.borrow().log.waker.is_none() {
+            if registered && !shard.borrow().log.waker.is_waiting() {
                 return Poll::Ready(());
             }
             registered = true;
@@ -186,7 +186,7 @@ async fn rest(shard: &RefCell<Shard>, open: Option<&Open>) {
             if shard.has_step() {
                 return Poll::Ready(());
             }
-            shard.log.waker = Some(cx.waker().clone());
+            shard.log.waker.register(cx.waker());
             match until {
                 Some(_) => timer.as_mut().poll(cx),
                 None => Poll::Pending,

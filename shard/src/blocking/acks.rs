@@ -16,13 +16,14 @@ use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use storage::UnixMillis;
 
-use crate::blocking::{BlockedAt, End, UNBLOCKED};
+use crate::blocking::BlockedAt;
 use crate::client::Client;
-use crate::error::Error;
-use crate::mailbox::batch::ReplyTo;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use engine::blocking::ending::{End, UNBLOCKED};
+use engine::error::Error;
+use engine::header::ReplyTo;
+use engine::slot::ShardId;
 
 /// What WAITAOF answers where the disk is to be waited for and there is no log.
 pub const NO_LOG: Error =
@@ -128,7 +129,7 @@ impl Shard {
         let number = self.acks.last;
         client.blocked = Some(BlockedAt::Acks(number));
         let asked = match wanted.disk {
-            Some(_) => self.slots.all(),
+            Some(_) => self.engine.slots.all(),
             None => Vec::new(),
         };
         let wait = AckWait {
@@ -141,7 +142,7 @@ impl Shard {
         };
         self.acks.waits.insert(number, wait);
         self.wake_timer();
-        let origin = self.id;
+        let origin = self.engine.id;
         for shard in asked {
             let there = move |shard: &mut Shard| shard.tell_when_synced(origin, number);
             let arrive = move |shard: &mut Shard| shard.when_all_home(Box::new(there));
@@ -151,17 +152,17 @@ impl Shard {
 
     /// Whether all that this shard has said is on disk, in a log that holds all data.
     pub(crate) fn all_is_synced(&self) -> bool {
-        self.is_synced_to(self.effects.journal.total())
+        self.is_synced_to(self.engine.effects.journal.total())
     }
 
     fn is_synced_to(&self, mark: u64) -> bool {
-        self.effects.journal.is_on()
+        self.engine.effects.journal.is_on()
             && self.process.snapshots.log_is_whole()
             && self.log.synced() >= mark
     }
 
     fn tell_when_synced(&mut self, origin: ShardId, number: u64) {
-        let mark = self.effects.journal.total();
+        let mark = self.engine.effects.journal.total();
         match self.is_synced_to(mark) {
             true => self.tell_synced(origin, number),
             false => self.log.sync_waits.push(SyncWait {
@@ -213,7 +214,7 @@ impl Shard {
 
     /// Ends those whose time is up.
     pub(crate) fn time_out_acks(&mut self) {
-        let now = self.now;
+        let now = self.engine.now;
         let is_due = |wait: &AckWait| wait.until.is_some_and(|until| until <= now);
         for number in self.acks.numbers(is_due) {
             self.end_ack(number, None);
@@ -227,7 +228,7 @@ impl Shard {
             End::Unblocked => self.end_ack(number, Some(UNBLOCKED)),
             End::Gone => self.forget_ack(number).is_some_and(|wait| {
                 // Its place among the replies is free, so that the others can leave.
-                self.complete(self.id, wait.to, &[]);
+                self.complete(self.engine.id, wait.to, Vec::new());
                 true
             }),
         }
@@ -244,10 +245,10 @@ impl Shard {
             None => wait.wanted.write(wait.unsynced == 0, &mut reply),
             Some(error) => {
                 error.write(&mut reply);
-                self.stats.failed(wait.command.index(), &error);
+                self.engine.stats.failed(wait.command.index(), &error);
             }
         }
-        self.complete(self.id, wait.to, &encoded);
+        self.complete(self.engine.id, wait.to, encoded);
         true
     }
 
@@ -255,8 +256,8 @@ impl Shard {
     fn forget_ack(&mut self, number: u64) -> Option<AckWait> {
         let wait = self.acks.waits.remove(&number)?;
         if wait.wanted.disk.is_some() && wait.unsynced > 0 {
-            let origin = self.id;
-            for shard in self.slots.all() {
+            let origin = self.engine.id;
+            for shard in self.engine.slots.all() {
                 let there: fn(&mut Shard, ShardId, u64) = |shard, origin, number| {
                     let is_it = |wait: &SyncWait| (wait.origin, wait.number) == (origin, number);
                     shard.log.sync_waits.retain(|wait| !is_it(wait));

@@ -2,7 +2,7 @@
 
 use protocol::strtod::c_string;
 
-use crate::error::Error;
+use engine::error::Error;
 
 /// One word of visible ASCII, as far as C reads it: what stands behind a zero byte is kept and shown to its owner only, as in Redis.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -24,7 +24,7 @@ impl Shard {
     pub(crate) fn limit_replies(&mut self, client: &mut Client) {
         if client.owed_bytes() > LOOKED_AT_BYTES_MIN {
             let is_over = self.limit_output(client);
-            self.stats.output_limit_closes += u64::from(is_over);
+            self.engine.stats.output_limit_closes += u64::from(is_over);
         }
     }
 
@@ -50,7 +50,7 @@ impl Shard {
     }
 
     fn output_limit_of(&self, client: &Client) -> &OutputLimit {
-        let limits = &self.config.client_output_buffer_limit;
+        let limits = &self.engine.config.client_output_buffer_limit;
         let limits_normal = limits.normal.hard_bytes > 0 || limits.normal.soft_bytes > 0;
         match &client.session.subscriptions {
             // A monitor's text would grow without end.
@@ -85,7 +85,7 @@ impl Shard {
 
     /// Closes a connection whose output is over its limit.
     pub(crate) fn close_for_output(&self, client: &mut Client, unsent_bytes: u64) {
-        if let Some(left_out) = self.told.limits.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,

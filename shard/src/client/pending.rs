@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
 /// Commands of one connection that may wait at a time; beyond it the connection stops running its input.
 pub const PENDING_SLOTS_MAX: usize = 4096;

@@ -10,8 +10,8 @@ use storage::item::parse_int;
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
+use engine::error::Error;
 
 const USER: &[u8] = b"default";
 

@@ -11,12 +11,12 @@ use storage::item::parse_int;
 use crate::client::attribute::Attribute;
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::connection::version_number;
-use crate::commands::options::is;
 use crate::commands::tracking::redirect_id;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::pubsub::Topic;
 use crate::shard::Shard;
+use engine::commands::options::is;
+use engine::error::Error;
 
 pub use crate::commands::client_kill::kill;
 pub use crate::commands::client_pause::{pause, unpause};
@@ -393,7 +393,7 @@ pub fn write_help(lines: &[&str], reply: &mut Reply<'_>) {
 #[cfg(test)]
 mod tests {
     use crate::client::Peer;
-    use crate::mailbox::batch::ClientToken;
+    use engine::header::ClientToken;
 
     use super::*;
 

@@ -9,15 +9,16 @@ use protocol::reply::Reply;
 use storage::item::parse_int;
 use tracing::info;
 
-use crate::blocking::{End, Haste};
+use crate::blocking::haste_of;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::commands::client::ClientType;
-use crate::commands::options::is;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
+use engine::blocking::ending::{End, Haste};
+use engine::commands::options::is;
+use engine::error::Error;
 
 /// Which connections are to be closed: those that everything given fits.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -125,8 +126,8 @@ pub fn kill(
         },
         false => Filter::parse(args, own_id)?,
     };
-    let shards = shard.slots.all();
-    let haste = Haste::of(client);
+    let shards = shard.engine.slots.all();
+    let haste = haste_of(client);
     let visit = move |shard: &mut Shard, part| shard.kill_clients(&filter, own_id, haste, part);
     let finish = move |_: &mut Shard, parts: Vec<i64>, reply: &mut Reply<'_>| {
         let killed = parts.iter().sum::<i64>();
@@ -171,7 +172,7 @@ mod tests {
     use protocol::args::OwnedArgs;
 
     use crate::client::Peer;
-    use crate::mailbox::batch::ClientToken;
+    use engine::header::ClientToken;
 
     use super::*;
 

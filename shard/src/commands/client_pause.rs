@@ -6,13 +6,13 @@ use storage::UnixMillis;
 use storage::item::parse_int;
 
 use crate::client::Client;
-use crate::commands::options::is;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::pause::{Pause, Paused};
 use crate::shard::Shard;
-use crate::slot::ShardId;
 use crate::transaction::gather::Until;
+use engine::commands::options::is;
+use engine::error::Error;
+use engine::slot::ShardId;
 
 /// `CLIENT PAUSE timeout [WRITE | ALL]`: OK once nothing paused runs any more.
 pub fn pause(
@@ -30,9 +30,9 @@ pub fn pause(
             return Err(Error::bad_subcommand("CLIENT", &args[1]));
         }
     };
-    let until = end(&args[2], shard.now)?;
+    let until = end(&args[2], shard.engine.now)?;
     shard.call_pause(Pause { what, until });
-    let shards = (0..shard.slots.shards()).map(ShardId::new).collect();
+    let shards = (0..shard.engine.slots.shards()).map(ShardId::new).collect();
     let answer = |_: &mut Shard, _: Vec<()>, reply: &mut Reply<'_>| {
         reply.ok();
         Ok(())

@@ -6,8 +6,8 @@ use protocol::reply::Reply;
 
 use crate::client::Client;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
+use engine::error::Error;
 
 /// Refuses whatever is asked of a cluster. What there is to ask, and with how many arguments,
 /// stands in the command table.

@@ -10,10 +10,10 @@ use protocol::table::{CommandId, lookup, lookup_full, lookup_sub};
 
 use crate::client::Client;
 use crate::commands::client::write_help;
-use crate::commands::options::is;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
+use engine::commands::options::is;
+use engine::error::Error;
 
 const HELP: &[&str] = &[
     "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

@@ -18,12 +18,12 @@ use tracing::{debug, info, warn};
 
 use crate::client::{Client, Peer};
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::redact::REDACTED;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
 use config::kind::plain;
 use config::{Config, ConfigError, Flag, LogLevel, Parameter};
+use engine::error::Error;
 
 /// The parameter that says where the log's file is.
 const LOG_FILE: &str = "logfile";
@@ -49,7 +49,7 @@ pub fn get(
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    let found = found(&shard.config, args);
+    let found = found(&shard.engine.config, args);
     reply.map(found.len());
     for (name, value) in found {
         reply.bulk(name.as_bytes());
@@ -80,7 +80,7 @@ impl Heard {
 
     /// On a shard that has heard.
     fn tell_all(self: Arc<Self>, shard: &mut Shard, part: PartOf<()>) {
-        let own = self.0[shard.id.index()].part.lock();
+        let own = self.0[shard.engine.id.index()].part.lock();
         *own.unwrap_or_else(PoisonError::into_inner) = Some(part);
         let told = self.clone();
         shard.tell_others(move |other| told.note(other));
@@ -88,7 +88,7 @@ impl Heard {
     }
 
     fn note(&self, shard: &mut Shard) {
-        let own = &self.0[shard.id.index()];
+        let own = &self.0[shard.engine.id.index()];
         if own.missing.fetch_sub(1, Ordering::Relaxed) > 1 {
             return;
         }
@@ -141,7 +141,7 @@ pub fn set(
         tell_changes(shard, client, &named, &old, &current);
     }
     tell_without_effect(args);
-    let shards = shard.slots.all();
+    let shards = shard.engine.slots.all();
     let heard = Arc::new(Heard::new(shards.len()));
     let adopt = move |shard: &mut Shard, part: PartOf<()>| {
         shard.adopt_config();
@@ -277,21 +277,23 @@ pub fn help(
 impl Shard {
     /// Goes by the configuration in force from now on.
     fn adopt_config(&mut self) {
-        self.config = self.process.current_config();
+        self.engine.config = self.process.current_config();
         self.take_fresh_sockets();
-        self.refusals.settle(&self.config.clone());
-        self.access = self.config.access_policy();
+        self.engine.admission.settle(&self.engine.config.clone());
+        self.engine.access = self.engine.config.access_policy();
         self.heed_appendonly();
-        self.candidates.clear();
-        self.publish_memory();
+        self.engine.evicting.candidates.clear();
+        self.engine.publish_memory();
         self.weigh_all();
-        self.evict_soon();
-        self.timing.adopt(&self.config);
-        let tracked_max = self.config.tracked_keys_max(self.id.index());
-        self.effects.invalidations.table.limit(tracked_max);
-        self.effects
+        self.engine.evict_soon();
+        self.engine.timing.adopt(&self.engine.config);
+        self.idle_policy.adopt(&self.engine.config);
+        let tracked_max = self.engine.config.tracked_keys_max(self.engine.id.index());
+        self.engine.effects.invalidations.table.limit(tracked_max);
+        self.engine
+            .effects
             .notices
-            .want(self.config.notify_keyspace_events);
+            .want(self.engine.config.notify_keyspace_events);
     }
 }
 

@@ -12,12 +12,12 @@ use tracing::{debug, warn};
 use crate::client::attribute::Attribute;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, ReplyMode};
-use crate::commands::options::{Options, is, small_integer};
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::process::REDIS_VERSION;
 use crate::shard::Shard;
 use config::Config;
+use engine::commands::options::{Options, is, small_integer};
+use engine::error::Error;
 use storage::DbIndex;
 use storage::item::parse_int;
 
@@ -68,7 +68,7 @@ pub fn auth(
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     let (user, password) = match args.len() {
-        2 if password(&shard.config).is_none() => return Err(NO_PASSWORD),
+        2 if password(&shard.engine.config).is_none() => return Err(NO_PASSWORD),
         2 => (b"default".as_slice(), &args[1]),
         3 => (&args[1], &args[2]),
         _ => return Err(Error::SYNTAX),
@@ -165,7 +165,7 @@ pub fn select(
     let number = small_integer(&args[1])?;
     client.session.db = u16::try_from(number)
         .ok()
-        .and_then(|number| shard.databases.index(number))
+        .and_then(|number| shard.engine.databases.index(number))
         .ok_or(Error::DB_OUT_OF_RANGE)?;
     reply.ok();
     Ok(Answer::Now)
@@ -196,7 +196,7 @@ pub fn reset(
     let session = &mut client.session;
     session.db = DbIndex::default();
     session.version = Version::Resp2;
-    session.authenticated = password(&shard.config).is_none();
+    session.authenticated = password(&shard.engine.config).is_none();
     session.reply_mode = ReplyMode::On;
     session.no_evict = false;
     session.no_touch = false;
@@ -221,10 +221,11 @@ fn authenticate(
     given: &[u8],
 ) -> Result<(), Error> {
     // Without a password the user takes any.
-    let right = password(&shard.config).is_none_or(|wanted| same_bytes(given, wanted.as_bytes()));
+    let right =
+        password(&shard.engine.config).is_none_or(|wanted| same_bytes(given, wanted.as_bytes()));
     if !right || user != b"default" {
-        shard.stats.denied_auth += 1;
-        if let Some(left_out) = shard.told.denied.tell(shard.second()) {
+        shard.engine.stats.denied_auth += 1;
+        if let Some(left_out) = shard.log_limits.denied.admit(shard.second()) {
             let (client, address) = (client.session.id, &*client.peer.address);
             warn!(client, address, left_out, "a client gave a wrong password");
         }

@@ -16,16 +16,17 @@ use tracing::{error, info, warn};
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::commands::config::is_local;
-use crate::commands::options::{at_least, float, integer, is};
+use crate::commands::persistence::Outside;
 use crate::commands::{debug_protocol, persistence};
-use crate::digest::Digest;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
-use crate::slot::ShardId;
 use crate::transaction::gather::Until;
 use config::Permission;
 use config::kind::parse_memory;
+use engine::commands::options::{at_least, float, integer, is};
+use engine::digest::Digest;
+use engine::error::Error;
+use engine::slot::ShardId;
 
 /// The longest text that STRINGMATCH-LEN makes, in bytes: a few bytes from a client must not cost gigabytes.
 const MATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -93,7 +94,7 @@ pub const NOT_ALLOWED: Error = Error::new(
 
 /// Whether the configuration lets a client use DEBUG.
 pub fn may_debug(shard: &Shard, client: &Client) -> bool {
-    match shard.config.enable_debug_command {
+    match shard.engine.config.enable_debug_command {
         Permission::Yes => true,
         Permission::Local => is_local(&client.peer),
         Permission::No => false,
@@ -134,13 +135,13 @@ pub fn debug(
         2.. if is(sub, "reload") => {
             persistence::Reload::parse(args)?;
             let facts = client.facts(lookup(b"debug").ok_or(Error::SYNTAX)?);
-            shard.begin_whole(client, facts, args, persistence::reload);
-            return Ok(Answer::Later);
+            let whole = Outside::of(client, facts, args);
+            return Ok(shard.begin_on_all(whole, false, persistence::reload));
         }
         2 if is(sub, "loadaof") => {
             let facts = client.facts(lookup(b"debug").ok_or(Error::SYNTAX)?);
-            shard.begin_whole_logged(client, facts, args, persistence::load_log);
-            return Ok(Answer::Later);
+            let whole = Outside::of(client, facts, args);
+            return Ok(shard.begin_on_all(whole, true, persistence::load_log));
         }
         3 if is(sub, "sleep") => return sleep(shard, client, &args[2]),
         3 if is(sub, "object") => return object(shard, client, &args[2]),
@@ -230,26 +231,26 @@ fn populate(shard: &mut Shard, client: &mut Client, args: &Args<'_>) -> Result<A
         .get(4)
         .map(|text| at_least(0, text, Error::MUST_BE_POSITIVE));
     let size = size.transpose()?.filter(|size| *size > 0);
-    if size.is_some_and(|size| size > shard.config.proto_max_bulk_len) {
+    if size.is_some_and(|size| size > shard.engine.config.proto_max_bulk_len) {
         return Err(Error::OUT_OF_RANGE);
     }
     let db = client.session.db;
     let visit = move |shard: &mut Shard| {
         for number in 0..count {
             let key = [&prefix, b":".as_slice(), number.to_string().as_bytes()].concat();
-            if shard.slots.owner(&key) != shard.id {
+            if shard.engine.slots.owner(&key) != shard.engine.id {
                 continue;
             }
-            shard.expire_if_due(db, &key);
-            if shard.databases.get(db).get(&key).is_none() {
+            shard.engine.expire_if_due(db, &key);
+            if shard.engine.databases.get(db).get(&key).is_none() {
                 let mut value = format!("value:{number}").into_bytes();
                 value.resize(size.unwrap_or(value.len()), 0);
                 let entry = Entry::string(&key, &value, None);
-                shard.databases.get_mut(db).insert_new(entry);
+                shard.engine.databases.get_mut(db).insert_new(entry);
             }
         }
     };
-    let shards = (0..shard.slots.shards()).map(ShardId::new).collect();
+    let shards = (0..shard.engine.slots.shards()).map(ShardId::new).collect();
     let finish = |_: &mut Shard, _, reply: &mut Reply<'_>| {
         reply.ok();
         Ok(())
@@ -288,10 +289,10 @@ fn look(
     let db = client.session.db;
     let key: Box<[u8]> = key.into();
     let until = Until::Home([key.clone()].into());
-    let owner = shard.slots.owner(&key);
+    let owner = shard.engine.slots.owner(&key);
     let there = move |shard: &mut Shard| {
-        let now = shard.now;
-        let entry = shard.databases.get(db).get(&key);
+        let now = shard.engine.now;
+        let entry = shard.engine.databases.get(db).get(&key);
         let entry = entry.filter(|entry| !entry.is_expired(now));
         visit(entry.ok_or(Error::NO_SUCH_KEY)?, now)
     };
@@ -352,12 +353,16 @@ fn digest(shard: &mut Shard, client: &mut Client, args: &Args<'_>) -> Result<Ans
     refuse_in_exec(client)?;
     let command = lookup(&args[0]).ok_or(Error::SYNTAX)?;
     let facts = client.facts(command);
-    shard.begin_whole(client, facts, args, |world, _, reply| {
-        let numbers = world.databases().into_iter();
-        let databases = numbers.map(|db| (db.number(), world.keyspaces(db)));
-        reply.simple(&Digest::of_databases(databases, world.now).to_string());
-        Ok(())
-    });
+    let to = client.stall();
+    shard
+        .engine
+        .begin_whole(to, facts, args, |world, _, reply| {
+            let numbers = world.databases().into_iter();
+            let databases = numbers.map(|db| (db.number(), world.keyspaces(db)));
+            reply.simple(&Digest::of_databases(databases, world.now).to_string());
+            Ok(())
+        });
+    shard.settle();
     Ok(Answer::Later)
 }
 
@@ -365,12 +370,15 @@ fn digest(shard: &mut Shard, client: &mut Client, args: &Args<'_>) -> Result<Ans
 fn digest_value(shard: &mut Shard, client: &mut Client, args: &Args<'_>) -> Result<Answer, Error> {
     refuse_in_exec(client)?;
     let keys: Arc<[Box<[u8]>]> = (2..args.len()).map(|at| args[at].into()).collect();
-    let owners: Vec<_> = keys.iter().map(|key| shard.slots.owner(key)).collect();
+    let owners: Vec<_> = keys
+        .iter()
+        .map(|key| shard.engine.slots.owner(key))
+        .collect();
     let shards: BTreeSet<_> = owners.iter().copied().collect();
     let db = client.session.db;
     let until = Until::Home(Arc::clone(&keys));
     let visit = move |shard: &mut Shard| -> Vec<(usize, Digest)> {
-        let (now, keyspace) = (shard.now, shard.databases.get(db));
+        let (now, keyspace) = (shard.engine.now, shard.engine.databases.get(db));
         let all = keys.iter().enumerate();
         all.filter_map(|(at, key)| {
             let entry = keyspace.get(key).filter(|entry| !entry.is_expired(now))?;

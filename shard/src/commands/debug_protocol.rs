@@ -3,8 +3,8 @@
 use protocol::reply::{Reply, Version};
 
 use crate::client::Client;
-use crate::commands::options::is;
-use crate::error::Error;
+use engine::commands::options::is;
+use engine::error::Error;
 
 const UNKNOWN_KIND: Error = Error::new(
     "ERR Wrong protocol type name. Please use one of the following: \

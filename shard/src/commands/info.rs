@@ -17,19 +17,19 @@ use crate::commands::info_clients::Clients;
 use crate::commands::info_cpu::{CpuTime, Traffic};
 use crate::commands::info_keyspace::Database;
 use crate::commands::latency::join;
-use crate::commands::options::is;
 use crate::commands::{info_cpu, info_memory};
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::memory::footprint::{self, Footprint, ratio};
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::pubsub::Topic;
 use crate::shard::Shard;
-use crate::stats::Stats;
-use crate::timing::latency::Histogram;
 use crate::timing::rates::Current;
 use crate::transaction::gather::Until;
 use config::{Config, Supervised};
+use engine::commands::options::is;
+use engine::error::Error;
+use engine::histogram::Histogram;
+use engine::stats::Stats;
 
 /// A section: its name as a client asks for it, its heading, whether a bare INFO shows it, and what writes its lines.
 struct Section {
@@ -93,12 +93,12 @@ impl Part {
         let footprint = footprint::Part::of(shard);
         shard.count_busy_time();
         let snapshots = &shard.process.snapshots;
-        snapshots.publish_dirty(shard.id, shard.effects.dirty);
-        snapshots.publish_log(shard.id, shard.log.file_bytes);
-        let (now, random) = (shard.now, &mut shard.random);
-        let mut with_field_deadlines = shard.effects.fields.hashes(&shard.databases);
-        let databases = shard.databases.indices().map(|index| {
-            let keyspace = shard.databases.get(index);
+        snapshots.publish_dirty(shard.engine.id, shard.engine.effects.dirty);
+        snapshots.publish_log(shard.engine.id, shard.log.file_bytes);
+        let (now, random) = (shard.engine.now, &mut shard.engine.random);
+        let mut with_field_deadlines = shard.engine.effects.fields.hashes(&shard.engine.databases);
+        let databases = shard.engine.databases.indices().map(|index| {
+            let keyspace = shard.engine.databases.get(index);
             let hashes = with_field_deadlines.remove(&index).unwrap_or(0);
             Database::of(keyspace, now, random, hashes)
         });
@@ -106,18 +106,18 @@ impl Part {
         Self {
             cpu: shard.cpu_of_thread(),
             traffic: vec![Traffic::of(shard)],
-            stats: shard.stats.clone(),
+            stats: shard.engine.stats.clone(),
             footprint,
             clients: Clients::of(shard),
-            rates: shard.rates.current(Instant::now(), &shard.stats),
-            keyspace_hits: shard.effects.keyspace_hits,
-            keyspace_misses: shard.effects.keyspace_misses,
-            expired_keys: shard.effects.expired_keys,
-            expired_fields: shard.effects.expired_fields,
+            rates: shard.rates.current(Instant::now(), &shard.engine.stats),
+            keyspace_hits: shard.engine.effects.keyspace_hits,
+            keyspace_misses: shard.engine.effects.keyspace_misses,
+            expired_keys: shard.engine.effects.expired_keys,
+            expired_fields: shard.engine.effects.expired_fields,
             logs_failed: u64::from(shard.log.failed),
-            evicted_keys: shard.effects.evicted_keys,
-            tracked_keys: shard.effects.invalidations.table.len() as u64,
-            trackers_of_keys: shard.effects.invalidations.table.readers() as u64,
+            evicted_keys: shard.engine.effects.evicted_keys,
+            tracked_keys: shard.engine.effects.invalidations.table.len() as u64,
+            trackers_of_keys: shard.engine.effects.invalidations.table.readers() as u64,
             databases,
         }
     }
@@ -178,7 +178,7 @@ pub fn info(
         false => Until::Now,
     };
     let visit = move |shard: &mut Shard| (Part::of(shard), shard.histograms(&measured));
-    let shards = shard.slots.all();
+    let shards = shard.engine.slots.all();
     Ok(
         shard.gather_when(client, shards, until, visit, move |shard, parts, reply| {
             let (parts, histograms): (Vec<Part>, Vec<_>) = parts.into_iter().unzip();
@@ -250,21 +250,21 @@ fn server(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         // As Redis says where it was built by another compiler.
         "gcc_version": "0.0.0",
         "process_id": process::id(),
-        "process_supervised": supervisor(report.shard.config.supervised),
+        "process_supervised": supervisor(report.shard.engine.config.supervised),
         "run_id": shared.run_id,
-        "tcp_port": report.shard.config.port,
+        "tcp_port": report.shard.engine.config.port,
         "server_time_usec": unix_micros(),
         "uptime_in_seconds": uptime,
         "uptime_in_days": uptime / (24 * 60 * 60),
-        "hz": report.shard.config.hz,
-        "configured_hz": report.shard.config.hz,
+        "hz": report.shard.engine.config.hz,
+        "configured_hz": report.shard.engine.config.hz,
         "lru_clock": (unix_micros() / 1_000_000) as u64 & LRU_CLOCK_MASK,
         "executable": executable.display(),
         "config_file": shared.config_file.as_deref().unwrap_or_default(),
         "io_threads_active": 0,
         "shards": shared.slots.shards(),
     )?;
-    listeners(&report.shard.config, out)
+    listeners(&report.shard.engine.config, out)
 }
 
 /// Tells builds apart: a hash (FNV-1a) of the version and of what it was built for.
@@ -324,13 +324,18 @@ fn clients(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     report
         .sum
         .clients
-        .write(report.shard.config.maxclients, out)
+        .write(report.shard.engine.config.maxclients, out)
 }
 
 fn memory(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let process = &report.shard.process;
     let footprint = Footprint::of(process, report.sum.footprint.clone());
-    info_memory::write(&footprint, &report.shard.config, &process.memory, out)
+    info_memory::write(
+        &footprint,
+        &report.shard.engine.config,
+        &process.memory,
+        out,
+    )
 }
 
 fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
@@ -341,7 +346,7 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let (keys_loaded, keys_expired) = snapshots.loaded();
     let (keys_written, keys_to_write) = snapshots.written();
     lines!(out,
-        "loading": u8::from(report.shard.refusals.loading),
+        "loading": u8::from(report.shard.engine.admission.loading),
         "async_loading": 0,
         "current_cow_peak": 0,
         "current_cow_size": 0,
@@ -359,7 +364,7 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "rdb_last_cow_size": 0,
         "rdb_last_load_keys_expired": keys_expired,
         "rdb_last_load_keys_loaded": keys_loaded,
-        "aof_enabled": u8::from(report.shard.config.appendonly),
+        "aof_enabled": u8::from(report.shard.engine.config.appendonly),
         "aof_rewrite_in_progress": u8::from(rewrite_s.is_some()),
         "aof_rewrite_scheduled": u8::from(snapshots.rewrite_scheduled()),
         "aof_last_rewrite_time_sec": snapshots.last_rewrite_duration_s(),
@@ -372,7 +377,7 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "module_fork_in_progress": 0,
         "module_fork_last_cow_size": 0,
     )?;
-    if report.shard.config.appendonly {
+    if report.shard.engine.config.appendonly {
         lines!(out,
             "aof_current_size": log_bytes,
             "aof_base_size": rewritten_bytes,
@@ -384,7 +389,7 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
             "aof_delayed_fsync": 0,
         )?;
     }
-    match report.shard.refusals.loading {
+    match report.shard.engine.admission.loading {
         true => loading(report, out),
         false => Ok(()),
     }
@@ -408,7 +413,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let stats = &sum.stats;
     let pubsub = &report.shard.process.pubsub;
     let memory = &report.shard.process.memory;
-    let (exceeded_ms, exceeded_now_ms) = memory.exceeded_ms(report.shard.now.ms());
+    let (exceeded_ms, exceeded_now_ms) = memory.exceeded_ms(report.shard.engine.now.ms());
     lines!(out,
         "total_connections_received": stats.connections,
         "total_commands_processed": stats.calls.iter().sum::<u64>(),
@@ -453,7 +458,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "current_active_defrag_time": 0,
         "tracking_total_keys": sum.tracked_keys,
         "tracking_total_items": sum.trackers_of_keys,
-        "tracking_total_prefixes": report.shard.effects.invalidations.prefixes.len(),
+        "tracking_total_prefixes": report.shard.engine.effects.invalidations.prefixes.len(),
         "unexpected_error_replies": 0,
         "total_error_replies": stats.error_replies,
         "dump_payload_sanitizations": payloads_taken(stats),
@@ -504,7 +509,7 @@ fn replication(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "master_repl_offset": 0,
         "second_repl_offset": -1,
         "repl_backlog_active": 0,
-        "repl_backlog_size": report.shard.config.repl_backlog_size,
+        "repl_backlog_size": report.shard.engine.config.repl_backlog_size,
         "repl_backlog_first_byte_offset": 0,
         "repl_backlog_histlen": 0,
     )
@@ -543,7 +548,7 @@ fn commandstats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 fn latencystats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     for (id, histogram) in &report.histograms {
         write!(out, "latency_percentiles_usec_{}:", id.command().name)?;
-        let percentiles = &report.shard.config.latency_tracking_info_percentiles;
+        let percentiles = &report.shard.engine.config.latency_tracking_info_percentiles;
         for (number, percent) in percentiles.0.iter().enumerate() {
             let comma = if number > 0 { "," } else { "" };
             let micros = histogram.percentile(percent.percent()) as f64 / 1_000.0;
@@ -583,13 +588,13 @@ impl Shard {
 
     /// Begins to count anew what INFO shows as statistics.
     pub fn reset_stats(&mut self) {
-        self.stats = Stats::default();
-        self.timing.reset();
-        self.effects.keyspace_hits = 0;
-        self.effects.keyspace_misses = 0;
-        self.effects.expired_keys = 0;
-        self.effects.evicted_keys = 0;
-        self.effects.expired_fields = 0;
+        self.engine.stats = Stats::default();
+        self.engine.timing.reset();
+        self.engine.effects.keyspace_hits = 0;
+        self.engine.effects.keyspace_misses = 0;
+        self.engine.effects.expired_keys = 0;
+        self.engine.effects.evicted_keys = 0;
+        self.engine.effects.expired_fields = 0;
         self.process.memory.count_anew();
     }
 }

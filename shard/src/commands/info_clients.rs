@@ -28,11 +28,11 @@ pub struct Clients {
 impl Clients {
     /// The connections of one shard.
     pub fn of(shard: &Shard) -> Self {
-        let waits = &shard.effects.waits;
+        let waits = &shard.engine.effects.waits;
         let mut clients = Self {
             count: shard.clients.len() as u64,
             blocked: (shard.blocked_clients() + shard.postponed_clients()) as u64,
-            watched_keys: shard.effects.watches.len() as u64,
+            watched_keys: shard.engine.effects.watches.len() as u64,
             blocking_keys: waits.waited_for() as u64,
             blocking_keys_on_nokey: waits.waited_for_without_value() as u64,
             in_timeout_table: shard.clients_with_deadline() as u64,

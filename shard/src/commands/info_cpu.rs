@@ -65,8 +65,8 @@ impl Traffic {
     pub fn of(shard: &Shard) -> Self {
         Self {
             clients: shard.clients.len() as u64,
-            reads: shard.stats.reads,
-            writes: shard.stats.writes,
+            reads: shard.engine.stats.reads,
+            writes: shard.engine.stats.writes,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::memory::Ledger;
 use crate::memory::footprint::{Footprint, difference, machine_bytes, ratio};
 use config::Config;
+use engine::ledger::Ledger;
 
 /// The lines of the section.
 pub fn write(

@@ -9,9 +9,10 @@ use protocol::table::{CommandId, lookup_full};
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
-use crate::timing::latency::{Histogram, Series, Spike, Spikes};
+use crate::timing::latency::{Series, Spike, Spikes};
+use engine::error::Error;
+use engine::histogram::Histogram;
 
 const HELP: &[&str] = &[
     "LATENCY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -143,7 +144,7 @@ pub fn graph(
     };
     Ok(gather_spikes(shard, client, move |shard, spikes, reply| {
         let series = spikes.series(spike).ok_or(none)?;
-        let now_s = shard.now.ms() / 1000;
+        let now_s = shard.engine.now.ms() / 1000;
         reply.verbatim("txt", draw(spike.name(), series, now_s).as_bytes());
         Ok(())
     }))
@@ -213,7 +214,7 @@ pub fn doctor(
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     Ok(gather_spikes(shard, client, |shard, spikes, reply| {
-        let config = &shard.config;
+        let config = &shard.engine.config;
         let text = report(
             &spikes,
             config.latency_monitor_threshold_ms,
@@ -353,7 +354,7 @@ impl Shard {
     /// The durations of these commands on this shard, each in its place.
     pub fn histograms(&self, wanted: &[CommandId]) -> Vec<Option<(CommandId, Histogram)>> {
         let measured = |id: &CommandId| {
-            let histogram = self.timing.histograms[id.index()].as_ref()?;
+            let histogram = self.engine.timing.histograms[id.index()].as_ref()?;
             Some((*id, Histogram::clone(histogram)))
         };
         wanted.iter().map(measured).collect()

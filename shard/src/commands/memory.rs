@@ -2,20 +2,16 @@
 
 use std::borrow::Cow;
 
-use protocol::args::Args;
-use protocol::reply::Reply;
-use storage::keyspace::SAMPLES;
-
 use crate::client::Client;
 use crate::commands::client::write_help;
-use crate::commands::options::{Options, integer, is};
-use crate::context::Context;
 use crate::dispatch::handler::Answer;
-use crate::error::{Error, Outcome};
 use crate::mailbox::message::Message;
 use crate::memory::footprint::{Footprint, Part, difference, ratio};
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use engine::error::Error;
+use engine::slot::ShardId;
+use protocol::args::Args;
+use protocol::reply::Reply;
 
 /// Below this many bytes in use, DOCTOR has nothing to say.
 const DOCTOR_BYTES_MIN: u64 = 5 * 1024 * 1024;
@@ -44,32 +40,6 @@ const HELP: &[&str] = &[
     "HELP",
     "    Show this help.",
 ];
-
-/// `MEMORY USAGE key [SAMPLES count]`: the memory of the key and its value, by the allocator's own measure; nil where there is no such key.
-///
-/// Most values know what they take. Of a table as many elements are looked at as SAMPLES says, or some dozens; 0 is all of them.
-pub fn usage(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let mut samples = SAMPLES;
-    let mut options = Options::new(args, 3);
-    while let Some(word) = options.next() {
-        if !is(word, "samples") {
-            return Err(Error::SYNTAX);
-        }
-        samples = match integer(options.value()?)? {
-            ..0 => return Err(Error::SYNTAX),
-            0 => usize::MAX,
-            count => usize::try_from(count).unwrap_or(usize::MAX),
-        };
-    }
-    match ctx.peek(&args[2]) {
-        Some(entry) => {
-            let bytes = entry.memory_bytes_by(samples);
-            reply.integer(i64::try_from(bytes).unwrap_or(i64::MAX));
-        }
-        None => reply.null(),
-    }
-    Ok(())
-}
 
 /// Asks all shards where memory goes.
 fn gather_footprint(
@@ -274,7 +244,7 @@ pub fn purge(
     _: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    for index in 0..shard.slots.shards() {
+    for index in 0..shard.engine.slots.shards() {
         let give_back = |shard: &mut Shard| (shard.process.allocator.give_back)();
         shard.send(ShardId::new(index), Message::Visit(Box::new(give_back)));
     }

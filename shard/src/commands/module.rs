@@ -6,8 +6,8 @@ use protocol::reply::Reply;
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
+use engine::error::Error;
 
 const HELP: &[&str] = &[
     "MODULE <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

@@ -1,19 +1,22 @@
 //! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, DEBUG RELOAD and LOADAOF.
 
-use protocol::args::Args;
+use engine::header::{Facts, ReplyTo};
+use engine::transaction::coordinator::{Held, Scopes};
+use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 
 use crate::aof::manifest::Folder;
 use crate::client::Client;
-use crate::commands::options::is;
-use crate::context::{Change, What};
 use crate::dispatch::handler::Answer;
-use crate::error::{Error, Outcome};
 use crate::loading::progress::Progress;
+use crate::process::Process;
 use crate::shard::Shard;
 use crate::snapshot::{NotBegun, Until};
-use crate::transaction::world::World;
 use crate::{aof, loading, snapshot};
+use engine::commands::options::is;
+use engine::effect::{Effect, What};
+use engine::error::{Error, Outcome};
+use engine::transaction::world::World;
 
 const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
 
@@ -32,7 +35,7 @@ fn begin(shard: &mut Shard, client: &mut Client, until: Until) -> Result<Answer,
         let mut encoded = Vec::new();
         let error = not_begun(shard, why);
         error.write(&mut Reply::new(&mut encoded, client.session.version));
-        shard.complete(shard.id, to, &encoded);
+        shard.complete(shard.engine.id, to, encoded);
     }
     Ok(Answer::Later)
 }
@@ -41,7 +44,7 @@ fn not_begun(shard: &Shard, why: NotBegun) -> Error {
     match why {
         NotBegun::UnderWay => UNDER_WAY,
         NotBegun::Failed(error) => {
-            tracing::error!(%error, dir = %shard.config.dir.display(), "cannot begin a snapshot");
+            tracing::error!(%error, dir = %shard.engine.config.dir.display(), "cannot begin a snapshot");
             Error::new("ERR")
         }
     }
@@ -161,17 +164,21 @@ impl Reload {
 
 /// `DEBUG RELOAD [MERGE] [NOFLUSH] [NOSAVE]`: saves all, forgets all, and loads it from the file again. With MERGE a key in the file takes the
 /// place of one that is there.
-pub fn reload(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+pub fn reload(
+    process: &Process,
+    world: &mut World<'_>,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Outcome {
     let failed = |what: &dyn std::fmt::Display| {
         tracing::error!(error = %what, "DEBUG RELOAD failed");
         Error::new("ERR Error trying to load the RDB dump, check server logs.")
     };
     let how = Reload::parse(args)?;
-    let process = world.process.clone();
     let config = process.current_config();
     if !how.no_save {
         let shards = world.shards.iter().map(|lent| &lent.databases);
-        snapshot::file::save_now(&process, &config, shards).map_err(|error| {
+        snapshot::file::save_now(process, &config, shards).map_err(|error| {
             tracing::error!(%error, "DEBUG RELOAD cannot save");
             Error::new("ERR")
         })?;
@@ -186,13 +193,18 @@ pub fn reload(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         }
     }
     world.all_changed = true;
-    loading::load_world(world, file, how.merge).map_err(|error| failed(&error))?;
+    loading::load_world(world, process.slots, file, how.merge).map_err(|error| failed(&error))?;
     reply.ok();
     Ok(())
 }
 
 /// `DEBUG LOADAOF`: forgets all, and loads it from the append-only log, which is written by now.
-pub fn load_log(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+pub fn load_log(
+    process: &Process,
+    world: &mut World<'_>,
+    _: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Outcome {
     let failed = |what: &dyn std::fmt::Display| {
         tracing::error!(error = %what, "DEBUG LOADAOF failed");
         Error::new("ERR Error trying to load the AOF files, check server logs.")
@@ -200,12 +212,11 @@ pub fn load_log(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> O
     if world.shards.iter().any(|lent| lent.log_fails) {
         return Err(failed(&"the log cannot be written"));
     }
-    let process = world.process.clone();
     let config = process.current_config();
     let folder = Folder::of(&config);
     let manifest = folder.read().map_err(|error| failed(&error))?;
     let manifest = manifest.unwrap_or_default();
-    let loaded = aof::replay::replay(&folder, &manifest, &config, &process, &Progress::default())
+    let loaded = aof::replay::replay(&folder, &manifest, &config, process, &Progress::default())
         .map_err(|error| failed(&error))?;
     for db in world.databases() {
         world.forget(db);
@@ -213,11 +224,12 @@ pub fn load_log(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> O
     for (lent, databases) in world.shards.iter_mut().zip(loaded) {
         for (db, key) in aof::replay::hashes_with_deadlines(&databases) {
             let what = What::FieldsExpire;
-            lent.changes.push(Change {
+            lent.effects.push(Effect {
                 db,
-                key,
+                key: &key,
                 what,
                 by: None,
+                payload: b"",
             });
         }
         lent.databases = databases;
@@ -226,4 +238,57 @@ pub fn load_log(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> O
     process.snapshots.now_saved(dirty);
     reply.ok();
     Ok(())
+}
+
+/// A command that works on all databases, and on files.
+pub struct Outside {
+    to: ReplyTo,
+    facts: Facts,
+    args: OwnedArgs,
+}
+
+impl Outside {
+    /// One of this client, which runs nothing else meanwhile.
+    pub fn of(client: &mut Client, facts: Facts, args: &Args<'_>) -> Self {
+        Self {
+            to: client.stall(),
+            facts,
+            args: OwnedArgs::from(args),
+        }
+    }
+}
+
+/// What such a command does.
+type OnAll = fn(&Process, &mut World<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
+
+impl Shard {
+    /// Runs a command on all databases at one instant; `logged` where that reads the logs.
+    pub(crate) fn begin_on_all(&mut self, command: Outside, logged: bool, run: OnAll) -> Answer {
+        let client = command.to.client;
+        let run_held = move |shard: &mut Self, _, mut held: Box<Held>| {
+            let Outside { to, facts, args } = command;
+            let mut encoded = Vec::new();
+            let mut reply = Reply::new(&mut encoded, facts.version);
+            let process = shard.process.clone();
+            let on_all = |world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>| {
+                run(&process, world, args, reply)
+            };
+            let args = args.borrow();
+            let workspace = &mut held.workspace;
+            shard
+                .engine
+                .run_whole(workspace, facts, on_all, false, &args, &mut reply);
+            let commit = shard.engine.commit(*held);
+            shard.engine.answer(commit, to, encoded);
+        };
+        let task = self.tasks.transaction(Box::new(run_held));
+        if logged {
+            self.engine.begin_outside_logged(client, task);
+        } else {
+            self.engine
+                .begin_outside(client, task, Scopes::default(), true);
+        }
+        self.settle();
+        Answer::Later
+    }
 }

@@ -6,10 +6,10 @@ use protocol::reply::Reply;
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::pubsub::Topic;
 use crate::pubsub::publish::Payload;
 use crate::shard::Shard;
+use engine::error::Error;
 
 type Done = Result<Answer, Error>;
 

@@ -4,10 +4,10 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 
 use crate::client::Client;
-use crate::commands::options::{integer, is};
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
+use engine::commands::options::{integer, is};
+use engine::error::Error;
 
 const NO_REPLICAS: Error = Error::new(
     "ERR percore has no replication yet, so it sends its data to nobody. For a copy of it, send SAVE or BGSAVE and take the dump.rdb",

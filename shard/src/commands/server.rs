@@ -7,12 +7,12 @@ use protocol::reply::Reply;
 use tracing::info;
 
 use crate::client::Client;
-use crate::commands::options::{integer, is};
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::shard::Shard;
 use config::ShutdownFlags;
+use engine::commands::options::{integer, is};
+use engine::error::Error;
 
 pub use crate::commands::info::info;
 
@@ -81,7 +81,7 @@ pub fn shutdown(
     if let Err(error) = shard.attempt_stop(flags, Some(to)) {
         let mut encoded = Vec::new();
         error.write(&mut Reply::new(&mut encoded, client.session.version));
-        shard.complete(shard.id, to, &encoded);
+        shard.complete(shard.engine.id, to, encoded);
     }
     Ok(Answer::Later)
 }
@@ -125,7 +125,7 @@ pub fn lolwut(
     for row in 0..ROWS {
         for _ in 0..COLUMNS {
             // A skyline: the lower, the denser.
-            text.push(match shard.random.usize(..ROWS) <= row {
+            text.push(match shard.engine.random.usize(..ROWS) <= row {
                 true => '#',
                 false => ' ',
             });

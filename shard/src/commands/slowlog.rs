@@ -5,11 +5,11 @@ use protocol::reply::Reply;
 
 use crate::client::Client;
 use crate::commands::client::write_help;
-use crate::commands::options::integer;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
 use crate::timing::slowlog::SlowCommand;
+use engine::commands::options::integer;
+use engine::error::Error;
 
 /// Entries that `SLOWLOG GET` shows where no count is given.
 const SHOWN_BY_DEFAULT: usize = 10;

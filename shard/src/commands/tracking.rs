@@ -5,12 +5,12 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 
 use crate::client::{Client, Closing, Session};
-use crate::commands::options::{Options, integer, is};
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
-use crate::mailbox::batch::ClientAddress;
 use crate::shard::Shard;
 use crate::tracking::{Mode, Redirect, Tracking};
+use engine::commands::options::{Options, integer, is};
+use engine::error::Error;
+use engine::header::ClientAddress;
 
 const NO_SUCH_CLIENT: Error = Error::new("ERR The client ID you want redirect to does not exist");
 
@@ -189,7 +189,7 @@ pub fn tracking(
             audience.join(prefix.clone(), client.token);
         }
     }
-    let (token, home) = (client.token, shard.id);
+    let (token, home) = (client.token, shard.engine.id);
     let id = request.redirect;
     let prefixes = match broadcasts {
         true => request.prefixes.clone(),
@@ -197,7 +197,7 @@ pub fn tracking(
     };
     let announced = prefixes.clone();
     let visit = move |shard: &mut Shard| {
-        let known = &mut shard.effects.invalidations.prefixes;
+        let known = &mut shard.engine.effects.invalidations.prefixes;
         prefixes.iter().for_each(|prefix| known.add(prefix, home));
         id.and_then(|id| shard.client_with_id(id))
     };
@@ -341,7 +341,7 @@ impl Shard {
             is_it.then_some(client.token)
         })?;
         Some(ClientAddress {
-            home: self.id,
+            home: self.engine.id,
             token,
         })
     }

@@ -5,8 +5,8 @@ use protocol::reply::Reply;
 
 use crate::client::Client;
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
+use engine::error::Error;
 
 /// `MULTI`: from here on commands queue.
 pub fn multi(
@@ -69,7 +69,7 @@ pub fn unwatch(
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     let watched = client.session.watched.take();
-    shard.unwatch(watched);
+    shard.engine.unwatch(watched);
     reply.ok();
     Ok(Answer::Now)
 }

@@ -9,10 +9,10 @@ use storage::item::parse_int;
 
 use crate::blocking::acks::{NO_LOG, Wanted};
 use crate::client::Client;
-use crate::commands::options::{count, integer};
 use crate::dispatch::handler::Answer;
-use crate::error::Error;
 use crate::shard::Shard;
+use engine::commands::options::{count, integer};
+use engine::error::Error;
 
 const WAIT: CommandId = CommandId::named("wait");
 const WAITAOF: CommandId = CommandId::named("waitaof");
@@ -29,7 +29,7 @@ pub fn wait(
         disk: None,
         replicas: integer(&args[1])?,
     };
-    let until = deadline(&args[2], shard.now)?;
+    let until = deadline(&args[2], shard.engine.now)?;
     if wanted.replicas <= 0 || client.session.in_exec {
         wanted.write(false, reply);
         return Ok(Answer::Now);
@@ -56,8 +56,8 @@ pub fn waitaof(
         }
     };
     let replicas = count(&args[2]).map_err(|_| Error::MUST_BE_POSITIVE)?;
-    let until = deadline(&args[3], shard.now)?;
-    if wants_disk && !shard.config.appendonly {
+    let until = deadline(&args[3], shard.engine.now)?;
+    if wants_disk && !shard.engine.config.appendonly {
         return Err(NO_LOG);
     }
     let wanted = Wanted {

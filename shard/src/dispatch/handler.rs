@@ -6,20 +6,12 @@ use protocol::table::COMMANDS;
 
 use crate::client::Client;
 use crate::commands::*;
-use crate::context::Context;
-use crate::error::{Error, Outcome};
 use crate::shard::Shard;
-use crate::transaction::world::World;
-
-/// A command on data: it runs where its keys are.
-pub type DataCommand = fn(&mut Context<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
+use engine::error::Error;
 
 /// A command about the connection, the whole keyspace or the process: it runs on the connection's own shard.
 pub type SessionCommand =
     fn(&mut Shard, &mut Client, &Args<'_>, &mut Reply<'_>) -> Result<Answer, Error>;
-
-/// A command on the whole keyspace: it runs on what all shards lend.
-pub type WholeCommand = fn(&mut World<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
 
 /// When a session command answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,28 +27,29 @@ pub enum Answer {
 /// What runs for a row of the table.
 #[derive(Clone, Copy)]
 pub enum Handler {
-    Keyed(DataCommand),
+    /// A command on data, which the engine runs.
+    Keyed,
     Session(SessionCommand),
     /// A command on the whole keyspace, at one instant.
-    Whole(WholeCommand),
+    Whole,
     /// A command that goes from shard to shard; inside EXEC it runs on what all lend.
-    Roaming(SessionCommand, WholeCommand),
+    Roaming(SessionCommand),
     /// Only its sub-commands run.
     Container,
 }
 
 macro_rules! handler {
     (keyed $path:path) => {
-        Handler::Keyed($path)
+        Handler::Keyed
     };
     (session $path:path) => {
         Handler::Session($path)
     };
     (whole $path:path) => {
-        Handler::Whole($path)
+        Handler::Whole
     };
     (roaming $path:path, $at_once:path) => {
-        Handler::Roaming($path, $at_once)
+        Handler::Roaming($path)
     };
     (container) => {
         Handler::Container
@@ -71,3 +64,7 @@ macro_rules! handlers {
 }
 
 protocol::for_each_command!(handlers);
+
+#[cfg(test)]
+#[path = "handler_tests.rs"]
+mod tests;

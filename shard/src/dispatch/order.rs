@@ -17,14 +17,15 @@
 //! Writes of the same shard need not be waited for, so a pipeline that fills one queue costs nothing.
 
 use protocol::args::Args;
-use protocol::command::{Behind, Flags, KeyShape};
+use protocol::command::{Flags, KeyShape};
+use protocol::facts::Behind;
 use protocol::table::{COMMANDS, CommandId};
 
 use crate::client::Client;
 use crate::client::pending::Pending;
-use crate::dispatch::backpressure::UNANSWERED_MAX;
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use engine::backpressure::UNANSWERED_MAX;
+use engine::slot::ShardId;
 
 /// What the rows say, by the command's place in the table: close together, since every command is
 /// looked up.
@@ -90,7 +91,7 @@ impl Shard {
         match behind(id) {
             Behind::Everything => true,
             _ if client.pending.is_empty() => false,
-            Behind::Nothing if !self.effects.notices.is_on() => false,
+            Behind::Nothing if !self.engine.effects.notices.is_on() => false,
             Behind::Much | Behind::Writes if self.comes_behind_much(client, id, args) => true,
             _ => self.comes_behind_writes(client, id, args),
         }
@@ -104,11 +105,11 @@ impl Shard {
     fn comes_behind_writes(&self, client: &mut Client, id: CommandId, args: &Args<'_>) -> bool {
         let command = id.command();
         let tells = match &client.session.queue {
-            Some(queue) => command.name == "exec" && queue.ids().any(|queued| self.tells(queued)),
+            Some(queue) => command.executes() && queue.ids().any(|queued| self.tells(queued)),
             None => self.tells(id),
         };
         let owner = match command.shape {
-            KeyShape::One => Some(self.slots.owner(&args[1])),
+            KeyShape::One => Some(self.engine.slots.owner(&args[1])),
             _ => None,
         };
         tells && client.writes.go_elsewhere(owner, &client.pending)
@@ -118,6 +119,6 @@ impl Shard {
     fn tells(&self, id: CommandId) -> bool {
         let writes = id.command().flags.contains(Flags::WRITE);
         let tells = matches!(behind(id), Behind::Writes | Behind::Everything);
-        tells || (writes && self.effects.notices.is_on())
+        tells || (writes && self.engine.effects.notices.is_on())
     }
 }

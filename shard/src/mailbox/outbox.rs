@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use crate::mailbox::Outlets;
-use crate::mailbox::batch::Batch;
-use crate::mailbox::message::{Lending, Message};
-use crate::slot::ShardId;
+use crate::mailbox::message::Message;
+use engine::batch::Batch;
+use engine::message::{Lending, Message as EngineMessage};
+use engine::slot::ShardId;
 
 /// Messages to one shard, in order, that its ring has not taken yet.
 #[derive(Default)]
@@ -21,8 +22,10 @@ impl Outbox {
     /// Whether a client is answered by something in it.
     pub fn has_replies(&self) -> bool {
         let is_reply = |message: &Message| match message {
-            Message::Replies(_) | Message::Late(_) | Message::Told(_) => true,
-            Message::Granted(grant) => matches!(grant.lent, Lending::Ran(_)),
+            Message::Replies(_) | Message::Late(_) | Message::Engine(EngineMessage::Told(_)) => {
+                true
+            }
+            Message::Engine(EngineMessage::Granted(grant)) => matches!(grant.lent, Lending::Ran(_)),
             _ => false,
         };
         self.sealed.iter().any(is_reply)

@@ -18,7 +18,7 @@ use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
 /// A shard whose sum has moved by so many bytes says so and looks at the limit.
 const PUBLISHED_STEP: usize = 16 * 1024;
@@ -126,7 +126,7 @@ impl Shard {
     /// A connection's task has run: what it holds now is counted, and the limit looked at, where there is one.
     #[inline]
     pub(crate) fn weigh(&mut self, client: &mut Client) {
-        if self.config.maxmemory_clients.is_set() {
+        if self.engine.config.maxmemory_clients.is_set() {
             self.weigh_anew(client);
             self.heed_client_memory(may_go(client));
         }
@@ -151,7 +151,7 @@ impl Shard {
 
     /// The limit may have changed: every connection is counted again.
     pub(crate) fn weigh_all(&mut self) {
-        if !self.config.maxmemory_clients.is_set() {
+        if !self.engine.config.maxmemory_clients.is_set() {
             return;
         }
         let clients: Vec<_> = self
@@ -180,7 +180,7 @@ impl Shard {
         let moved = held.sum.abs_diff(held.published) >= PUBLISHED_STEP;
         if moved {
             held.published = held.sum;
-            let published = &self.process.client_memory.sums[self.id.index()];
+            let published = &self.process.client_memory.sums[self.engine.id.index()];
             published.0.store(held.sum, Ordering::Relaxed);
         }
         moved
@@ -200,7 +200,7 @@ impl Shard {
 
     /// Bytes by which all connections together are above the limit.
     fn client_memory_excess(&self) -> usize {
-        match self.config.client_memory_max() {
+        match self.engine.config.client_memory_max() {
             None => 0,
             Some(limit) => self.process.client_memory.total().saturating_sub(limit),
         }
@@ -217,14 +217,14 @@ impl Shard {
             // Whoever is at it looks once more at its end.
             return;
         }
-        let shards = self.slots.shards();
+        let shards = self.engine.slots.shards();
         self.client_memory.round = Some(Round {
             missing: shards,
             sum: 0,
             sizes: Sizes::default(),
             closed: 0,
         });
-        let origin = self.id;
+        let origin = self.engine.id;
         for index in 0..shards {
             let visit = move |shard: &mut Shard| {
                 let (sum, sizes) = shard.client_sizes();
@@ -250,8 +250,8 @@ impl Shard {
     }
 
     fn sizes_came(&mut self, sum: usize, sizes: &Sizes) {
-        let shards = self.slots.shards();
-        let limit = self.config.client_memory_max().unwrap_or(usize::MAX);
+        let shards = self.engine.slots.shards();
+        let limit = self.engine.config.client_memory_max().unwrap_or(usize::MAX);
         let Some(round) = &mut self.client_memory.round else {
             return;
         };
@@ -267,7 +267,7 @@ impl Shard {
             return self.end_round();
         };
         let rest = Arc::new(AtomicI64::new(i64::try_from(rest).unwrap_or(i64::MAX)));
-        let origin = self.id;
+        let origin = self.engine.id;
         for index in 0..shards {
             let rest = rest.clone();
             let visit = move |shard: &mut Shard| {
@@ -300,7 +300,7 @@ impl Shard {
             let Ok(mut client) = client.try_borrow_mut() else {
                 continue;
             };
-            if let Some(left_out) = self.told.evicted_clients.tell(self.second()) {
+            if let Some(left_out) = self.log_limits.evicted_clients.admit(self.second()) {
                 info!(
                     client = client.session.id,
                     address = &*client.peer.address,
@@ -311,7 +311,7 @@ impl Shard {
             }
             client.close_for(CloseReason::ClientMemory, Closing::Now);
             self.weigh_anew(&mut client);
-            self.stats.evicted_clients += 1;
+            self.engine.stats.evicted_clients += 1;
             closed += 1;
         }
         self.client_memory.published = usize::MAX;

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use crate::commands::info_clients::Clients;
 use crate::process::Process;
 use crate::shard::Shard;
+use crate::snapshot::unix_s;
 
 /// One shard's part, and the sum of them.
 #[derive(Clone, Default)]
@@ -24,13 +25,13 @@ pub struct Part {
 impl Part {
     /// What this shard has.
     pub fn of(shard: &mut Shard) -> Self {
-        shard.publish_memory();
+        shard.engine.publish_memory();
         let clients = Clients::of(shard);
-        let databases = &shard.databases;
+        let databases = &shard.engine.databases;
         Self {
             clients: clients.count,
             clients_bytes: clients.memory_bytes,
-            log_buffer_bytes: shard.effects.journal.waiting_bytes() as u64,
+            log_buffer_bytes: shard.engine.effects.journal.waiting_bytes() as u64,
             databases: databases
                 .indices()
                 .map(|index| databases.get(index))
@@ -80,7 +81,7 @@ pub struct Footprint {
 impl Footprint {
     /// From the sum of all shards' parts, just asked for.
     pub fn of(process: &Process, parts: Part) -> Self {
-        let used = process.memory.used_bytes();
+        let used = process.memory.used_bytes(unix_s());
         let startup = process.startup_memory.load(Ordering::Relaxed);
         let startup = u64::try_from(startup).unwrap_or(0);
         let tables: u64 = parts.databases.iter().map(|(_, bytes)| bytes).sum();

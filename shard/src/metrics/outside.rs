@@ -57,7 +57,7 @@ impl Shard {
     /// On shard 0, once a turn: does what other threads have asked for.
     #[inline]
     pub(crate) fn receive_visitors(&mut self) {
-        if self.id.index() == 0 {
+        if self.engine.id.index() == 0 {
             for visit in self.process.visitors.take() {
                 visit(self);
             }

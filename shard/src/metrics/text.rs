@@ -19,7 +19,8 @@ use crate::commands::info_cpu::CpuTime;
 use crate::memory::footprint::resident_bytes;
 use crate::process::{Process, REDIS_VERSION, VERSION};
 use crate::pubsub::Topic;
-use crate::timing::latency::Histogram;
+use crate::snapshot::unix_s;
+use engine::histogram::Histogram;
 
 const NANOS_PER_SECOND: f64 = 1e9;
 
@@ -71,7 +72,7 @@ impl Once {
         Self {
             driver: process.driver.name(),
             uptime_s: process.started_at.elapsed().as_secs_f64(),
-            used_bytes: process.memory.used_bytes(),
+            used_bytes: process.memory.used_bytes(unix_s()),
             peak_bytes: process.memory.peak_bytes(),
             resident_bytes: resident_bytes(),
             max_bytes: config.maxmemory as u64,
@@ -463,7 +464,7 @@ impl Everything {
     }
 
     fn errors(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let mut sum = crate::stats::Stats::default();
+        let mut sum = engine::stats::Stats::default();
         self.samples.iter().for_each(|it| sum.add(&it.stats));
         sum.errors.sort_unstable();
         let mut family = encoder.encode_descriptor(

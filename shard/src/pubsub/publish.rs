@@ -1,24 +1,30 @@
 //! How messages come to subscribers.
 //!
-//! A message is encoded once, as it goes to the sockets, and shared by all who get it. Messages to one channel that follow one another in a turn
-//! make a *run*: one text, which each subscriber gets as a whole and writes at once. A run ends with the turn, with a message to another
-//! channel and with any change of the subscriptions.
+//! A message is encoded once, as it goes to the sockets, and shared by all who get it. Messages to
+//! one channel that follow one another in a turn make a *run*: one text, which each subscriber gets
+//! as a whole and writes at once. A run ends with the turn, with a message to another channel and
+//! with any change of the subscriptions.
 //!
 //! Other shards with subscribers get all runs of a turn in one message each, and only those shards.
 //!
-//! A publisher that is faster than the shards with the subscribers waits, or subscribers would be closed that read all they are sent: beyond
-//! [`Underway`]'s bound no connection publishes until all who stand in line anywhere have got half of it. For sockets that are full nobody waits.
+//! A publisher that is faster than the shards with the subscribers waits, or subscribers would be
+//! closed that read all they are sent: beyond [`Underway`]'s bound no connection publishes until
+//! all who stand in line anywhere have got half of it. For sockets that are full nobody waits.
 //!
-//! *Order.* All subscribers hear messages in one order, which follows what publishers knew of one another. Each run has a number that all shards
-//! draw from one counter. A shard's turn hands out what has arrived, its own and others', by these numbers once it has seen its mailbox empty: who
-//! publishes after having seen another's reply finds that one's message in the rings already. A message stands at the end of its subscriber's
-//! output, which always ends with a whole reply; replies that still wait for other shards come behind it.
+//! *Order.* All subscribers hear messages in one order, which follows what publishers knew of one
+//! another. Each run has a number that all shards draw from one counter. A shard's turn hands out
+//! what has arrived, its own and others', by these numbers once it has seen its mailbox empty: who
+//! publishes after having seen another's reply finds that one's message in the rings already. A
+//! message stands at the end of its subscriber's output, which always ends with a whole reply;
+//! replies that still wait for other shards come behind it.
 //!
-//! *Who hears what.* A message carries the version of the registry that gave its route, and is for those who had subscribed by then. What a subscriber
-//! sends waits until it has heard all that lay in the mailbox: a message that was counted is not lost to an UNSUBSCRIBE behind it. A
-//! connection that publishes to itself gets its reply first.
+//! *Who hears what.* A message carries the version of the registry that gave its route, and is for
+//! those who had subscribed by then. What a subscriber sends waits until it has heard all that lay
+//! in the mailbox: a message that was counted is not lost to an UNSUBSCRIBE behind it. A connection
+//! that publishes to itself gets its reply first.
 //!
-//! A subscriber that does not read is closed when its output meets `client-output-buffer-limit pubsub`. What it holds is shared, too.
+//! A subscriber that does not read is closed when its output meets `client-output-buffer-limit
+//! pubsub`. What it holds is shared, too.
 
 use std::mem;
 use std::rc::Rc;
@@ -26,18 +32,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use protocol::args::Args;
+use protocol::facts::Traits;
 use protocol::reply::{Reply, Version};
+use protocol::table::CommandId;
 use smallvec::SmallVec;
 
 use crate::client::Client;
-use crate::mailbox::batch::ClientToken;
+use crate::dispatch::Resolved;
 use crate::mailbox::message::Message;
-use crate::pubsub::line::Line;
-use crate::pubsub::patience::Patience;
+use crate::pubsub::fanout::FanoutQueue;
 use crate::pubsub::registry::{Route, Routes};
 use crate::pubsub::{Name, Topic};
 use crate::shard::Shard;
-use crate::slot::ShardId;
+use engine::header::ClientToken;
+use engine::slot::ShardId;
 
 /// A run with more is closed, and another one begun.
 const RUN_BYTES_MAX: usize = 256 * 1024;
@@ -48,16 +56,18 @@ const PAYLOAD_APART_BYTES_MIN: usize = 32 * 1024;
 /// Room that a run begins with.
 const RUN_BYTES_MIN: usize = 256;
 
-/// Messages on their way to those in line, in bytes a shard, beyond which publishers wait: two of the largest writes. A message counts once for each shard
-/// that it goes to.
+/// Messages on their way to those in line, in bytes a shard, beyond which publishers wait: two of
+/// the largest writes. A message counts once for each shard that it goes to.
 const UNDERWAY_BYTES_A_SHARD: usize = 256 * 1024;
 
-/// The bound of all shards is so much at least and at most. All of it may be for one shard, and is to be far below any output limit: so much, and some more,
-/// a subscriber may be behind without that it is to blame.
+/// The bound of all shards is so much at least and at most. All of it may be for one shard, and is
+/// to be far below any output limit: so much, and some more, a subscriber may be behind without
+/// that it is to blame.
 const UNDERWAY_BYTES_LEAST: usize = 512 * 1024;
 const UNDERWAY_BYTES_MOST: usize = 4 * 1024 * 1024;
 
-/// A part of what is told, in RESP2, and where in it messages begin: in RESP3 their first byte is another one.
+/// A part of what is told, in RESP2, and where in it messages begin: in RESP3 their first byte is
+/// another one.
 #[derive(Clone)]
 struct Piece {
     bytes: Bytes,
@@ -114,7 +124,8 @@ impl Frames {
             self.open
                 .reserve(RUN_BYTES_MIN.max(2 * len.min(RUN_BYTES_MAX)));
         }
-        // Far below u32::MAX: an open part ends at RUN_BYTES_MAX, and a longer name is a piece's only one.
+        // Far below u32::MAX: an open part ends at RUN_BYTES_MAX, and a longer name is a piece's
+        // only one.
         self.begins.push(before as u32);
         let mut reply = Reply::new(&mut self.open, Version::Resp2);
         match name.topic {
@@ -222,14 +233,14 @@ pub struct Publishing {
     /// Turns that have ended before the mailbox was empty since something arrived.
     turns_waited: usize,
     /// For each shard what this turn has for it.
-    parcels: Vec<Vec<Delivery>>,
+    batches: Vec<Vec<Delivery>>,
     /// It has something for another shard, perhaps in the run that goes on.
     pub(crate) is_for_others: bool,
-    /// Connections that wait because too much is on its way, and those that wait for what others have for them.
+    /// Connections that wait because too much is on its way, and those that wait for what others
+    /// have for them.
     crowded: Vec<ClientToken>,
     hearing: Vec<ClientToken>,
-    pub(crate) line: Line,
-    pub(crate) patience: Patience,
+    pub(crate) fanout: FanoutQueue,
 }
 
 /// Whether a connection waits for messages to move.
@@ -247,7 +258,7 @@ impl Publishing {
     /// Nothing yet, of so many shards.
     pub fn new(shards: usize) -> Self {
         Self {
-            parcels: (0..shards).map(|_| Vec::new()).collect(),
+            batches: (0..shards).map(|_| Vec::new()).collect(),
             ..Self::default()
         }
     }
@@ -300,7 +311,8 @@ impl Underway {
 }
 
 impl Shard {
-    /// Sends the message of a connection, which is in use just now, to whoever subscribes. Returns to how many.
+    /// Sends the message of a connection, which is in use just now, to whoever subscribes. Returns
+    /// to how many.
     pub fn publish(
         &mut self,
         publisher: &mut Client,
@@ -313,7 +325,8 @@ impl Shard {
         self.spread(topic, channel, payload, Some(publisher))
     }
 
-    /// Sends a message to whoever subscribes. `current` is the connection that is in use, if one is. Returns to how many.
+    /// Sends a message to whoever subscribes. `current` is the connection that is in use, if one
+    /// is. Returns to how many.
     pub(crate) fn spread(
         &mut self,
         topic: Topic,
@@ -342,7 +355,10 @@ impl Shard {
         if route.total == 0 {
             return 0;
         }
-        self.publishing.is_for_others |= route.shards.iter().any(|(shard, _)| *shard != self.id);
+        self.publishing.is_for_others |= route
+            .shards
+            .iter()
+            .any(|(shard, _)| *shard != self.engine.id);
         let number = self.process.underway.next_number();
         if let [name] = &*route.names
             && !may_hear_itself
@@ -390,15 +406,16 @@ impl Shard {
     /// Sends a delivery on all its ways. `at` is its name's place in the route.
     fn dispatch(&mut self, route: &Route, at: usize, delivery: Delivery) {
         for (shard, names) in &route.shards {
-            if *shard != self.id && names.contains(&at) {
+            if *shard != self.engine.id && names.contains(&at) {
                 let mut copy = delivery.clone();
                 copy.except = None;
                 self.process.underway.begin(copy.bytes);
-                self.publishing.parcels[shard.index()].push(copy);
+                self.publishing.batches[shard.index()].push(copy);
             }
         }
-        let is_here =
-            |(shard, names): &(ShardId, Vec<usize>)| *shard == self.id && names.contains(&at);
+        let is_here = |(shard, names): &(ShardId, Vec<usize>)| {
+            *shard == self.engine.id && names.contains(&at)
+        };
         if route.shards.iter().any(is_here) {
             self.process.underway.begin(delivery.bytes);
             self.publishing.arrived.push(delivery);
@@ -411,30 +428,31 @@ impl Shard {
         if !mem::take(&mut self.publishing.is_for_others) {
             return;
         }
-        for index in 0..self.publishing.parcels.len() {
-            if !self.publishing.parcels[index].is_empty() {
-                let parcel = mem::take(&mut self.publishing.parcels[index]);
-                self.news.is_sent = true;
-                self.send(ShardId::new(index), Message::Parcel(Box::new(parcel)));
+        for index in 0..self.publishing.batches.len() {
+            if !self.publishing.batches[index].is_empty() {
+                let batch = mem::take(&mut self.publishing.batches[index]);
+                self.reply_fence.effects_sent = true;
+                self.send(ShardId::new(index), Message::PublishBatch(Box::new(batch)));
             }
         }
     }
 
     /// What another shard has published.
-    pub(crate) fn receive_parcel(&mut self, parcel: Vec<Delivery>) {
-        self.publishing.arrived.extend(parcel);
-        self.publishing.patience.parcel_came();
+    pub(crate) fn receive_publish_batch(&mut self, batch: Vec<Delivery>) {
+        self.publishing.arrived.extend(batch);
+        self.idle_policy.batch_came();
     }
 
-    /// Hands out what has arrived, once the mailbox has been seen empty: by then everything is here that comes before it. A mailbox that is never
-    /// empty has been read through after a turn for each shard. Returns whether anybody got something.
+    /// Hands out what has arrived, once the mailbox has been seen empty: by then everything is here
+    /// that comes before it. A mailbox that is never empty has been read through after a turn for
+    /// each shard. Returns whether anybody got something.
     #[inline]
     pub(crate) fn hand_out_in_turn(&mut self, mailbox_is_empty: bool) -> bool {
         if self.publishing.arrived.is_empty() && self.publishing.hearing.is_empty() {
             return false;
         }
         self.publishing.turns_waited += 1;
-        if !mailbox_is_empty && self.publishing.turns_waited <= self.slots.shards() {
+        if !mailbox_is_empty && self.publishing.turns_waited <= self.engine.slots.shards() {
             return false;
         }
         self.hand_out(None);
@@ -442,27 +460,28 @@ impl Shard {
         true
     }
 
-    /// Hands out what has arrived. `current` is the connection that is in use, if one is, between two commands.
+    /// Hands out what has arrived. `current` is the connection that is in use, if one is, between
+    /// two commands.
     fn hand_out(&mut self, mut current: Option<&mut Client>) {
         self.publishing.turns_waited = 0;
         let mut arrived = mem::take(&mut self.publishing.arrived);
-        if self.slots.shards() > 1 {
+        if self.engine.slots.shards() > 1 {
             arrived.sort_by_key(|delivery| delivery.number);
         }
-        if !arrived.is_empty() {
-            self.publishing.line.news_came();
+        if !arrived.is_empty() && !self.publishing.fanout.is_empty() {
+            self.idle_policy.fanout_grows();
         }
         for delivery in arrived.drain(..) {
-            self.publishing.line.tells(delivery.bytes);
+            self.publishing.fanout.hands_out(delivery.bytes);
             self.deliver(&delivery, current.as_deref_mut());
         }
         self.publishing.arrived = arrived;
-        self.count_passed();
+        self.count_sent();
     }
 
     /// Counts off what all in line have been sent.
-    pub(crate) fn count_passed(&mut self) {
-        let bytes = self.publishing.line.passed();
+    pub(crate) fn count_sent(&mut self) {
+        let bytes = self.publishing.fanout.take_sent();
         if bytes > 0 && self.process.underway.end(bytes) {
             self.tell_all(Self::let_publish);
         }
@@ -489,8 +508,8 @@ impl Shard {
             if client.closing.is_none() {
                 client.attach(shaped_for(delivery, client.session.version, &mut shaped));
                 let is_over = self.limit_output(client);
-                self.stats.output_limit_closes += u64::from(is_over);
-                self.publishing.line.join(client);
+                self.engine.stats.output_limit_closes += u64::from(is_over);
+                self.publishing.fanout.join(client);
             }
         }
         if let Some(place) = self.subscribers.of(&delivery.name) {
@@ -498,22 +517,26 @@ impl Shard {
         }
     }
 
-    /// The command that a connection was in the middle of is over: what came meanwhile stands behind its reply.
+    /// The command that a connection was in the middle of is over: what came meanwhile stands
+    /// behind its reply.
     #[inline]
     pub(crate) fn flush_pushes(&mut self, client: &mut Client) {
         if !client.pushes.is_empty() {
             client.out.append(&mut client.pushes);
             let is_over = self.limit_output(client);
-            self.stats.output_limit_closes += u64::from(is_over);
+            self.engine.stats.output_limit_closes += u64::from(is_over);
         }
     }
 
-    /// Whether a connection must not run its next command because that may publish and too much is on its way. Then it is called later.
+    /// Whether a connection must not run its next command because that may publish and too much is
+    /// on its way. Then it is called later.
     #[cold]
-    pub(crate) fn crowds(&mut self, client: &mut Client, args: &Args<'_>) -> bool {
-        const VERBS: [&[u8]; 3] = [b"publish", b"spublish", b"exec"];
-        let publishes = VERBS.iter().any(|verb| args[0].eq_ignore_ascii_case(verb));
-        if !publishes && !self.effects.notices.is_on() {
+    pub(crate) fn crowds(&mut self, client: &mut Client, resolved: &Resolved) -> bool {
+        let id = resolved.as_ref().map_or_else(|(id, _)| *id, |id| Some(*id));
+        let publishes = id.map(CommandId::command).is_some_and(|command| {
+            command.executes() || command.traits.contains(Traits::PUBLISHES)
+        });
+        if !publishes && !self.engine.effects.notices.is_on() {
             return false;
         }
         let underway = &self.process.underway;
@@ -538,8 +561,9 @@ impl Shard {
         }
     }
 
-    /// Whether a client has all that it was to be told before the commands that it has just sent: they may end what it subscribes to, or rely on what it
-    /// has cached. What other shards have for it lies in the mailbox by then, and the turn reads that.
+    /// Whether a client has all that it was to be told before the commands that it has just sent:
+    /// they may end what it subscribes to, or rely on what it has cached. What other shards have
+    /// for it lies in the mailbox by then, and the turn reads that.
     #[cold]
     pub(crate) fn hears_first(&mut self, client: &mut Client) -> bool {
         if mem::take(&mut client.hold) != Hold::Heard && self.mailbox.waiting() > 0 {

@@ -1,7 +1,9 @@
-//! Who subscribes to what, over all shards: for each channel and pattern, how many subscribers it has and on which shards.
+//! Who subscribes to what, over all shards: for each channel and pattern, how many subscribers it
+//! has and on which shards.
 //!
-//! All shards share it behind one lock, which a subscription takes to write. A publish hardly ever takes it: every change raises a version, and each
-//! shard keeps the [`Route`]s of channels that it has published to for as long as the version stays. Then a publish reads one number that nobody
+//! All shards share it behind one lock, which a subscription takes to write. A publish hardly ever
+//! takes it: every change raises a version, and each shard keeps the [`Route`]s of channels that it
+//! has published to for as long as the version stays. Then a publish reads one number that nobody
 //! writes. While nobody subscribes to anything, it reads one number too.
 
 use std::rc::Rc;
@@ -13,7 +15,7 @@ use hashbrown::HashMap;
 use protocol::glob;
 
 use crate::pubsub::{Name, Topic};
-use crate::slot::ShardId;
+use engine::slot::ShardId;
 
 /// Routes that a shard keeps; with more it begins anew.
 const ROUTES_KEPT_MAX: usize = 1024;
@@ -70,7 +72,8 @@ impl Registry {
         self.names.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more subscriber on `shard`. Returns the name as all keep it, and the version since when it counts.
+    /// One more subscriber on `shard`. Returns the name as all keep it, and the version since when
+    /// it counts.
     pub fn join(&self, topic: Topic, text: &[u8], shard: ShardId) -> (Arc<[u8]>, u64) {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         let names = &mut names[topic.index()];

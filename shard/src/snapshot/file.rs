@@ -14,7 +14,9 @@ use tracing::debug;
 use crate::aof::manifest::{Folder, Manifest, Part};
 use crate::process::{Process, REDIS_VERSION};
 use crate::snapshot::page_cache::{self, Trail};
-use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, Writer, lock, unix_s};
+use engine::transaction::world::Cut;
+
+use crate::snapshot::{Aim, KEYS_PER_STEP, Writer, lock, unix_s};
 use config::Config;
 
 /// Pieces that the writer may be behind.
@@ -24,7 +26,7 @@ const PIECES_WAITING_MAX: usize = 16;
 fn first_piece(process: &Process) -> Vec<u8> {
     let (ctime, used) = (
         unix_s().to_string(),
-        process.memory.used_bytes().to_string(),
+        process.memory.used_bytes(unix_s()).to_string(),
     );
     let mut out = header(&[
         ("redis-ver", REDIS_VERSION),
@@ -159,7 +161,10 @@ fn write(
     };
     let file = create(process, config, &name)?;
     let part = target.part();
-    process.snapshots.is_prepared(Cut { number, part });
+    process.snapshots.is_prepared(Cut {
+        number,
+        part: part.map(|part| part.sequence),
+    });
     process.wake_first_shard();
     let file = write_all(file, pieces, &name, keyspaces)?;
     if process.snapshots.is_given_up(number) {

@@ -1,25 +1,30 @@
 //! A shard's part in snapshots: their beginning, the instant, the walk over its keys, and the end.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::TrySendError;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use storage::{Keyspace, Piece};
 use tracing::{error, info};
 
 use crate::debug_delay;
-use crate::mailbox::batch::ReplyTo;
+use crate::local_waker::woken;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
 use crate::snapshot;
-use crate::snapshot::{Aim, Cut, KEYS_PER_STEP, NotBegun, UnderWay, Until, Waiting, lock};
-use crate::transaction::world::Lent;
+use engine::header::ClientToken;
+use engine::header::ReplyTo;
+use engine::journal::LogSwitch;
+use engine::transaction::coordinator::{Held, Scopes};
+use engine::transaction::world::Cut;
+
+use crate::aof::manifest::Folder;
+use crate::snapshot::{Aim, KEYS_PER_STEP, NotBegun, UnderWay, Until, Waiting, lock};
 use crate::turn;
 use config::Config;
+use engine::transaction::world::Lent;
 
 /// The reply to BGSAVE, when the instant of its snapshot has been.
 const STARTED: &[u8] = b"+Background saving started\r\n";
@@ -43,7 +48,7 @@ impl Shard {
 
     /// Begins a rewrite of the append-only log: a snapshot, and what is logged from its instant on.
     pub fn begin_rewrite(&mut self) -> Result<(), NotBegun> {
-        let aim = match self.config.appendonly {
+        let aim = match self.engine.config.appendonly {
             true => Aim::Base,
             false => Aim::BaseAlone,
         };
@@ -63,14 +68,14 @@ impl Shard {
             return Err(NotBegun::UnderWay);
         }
         *lock(&snapshots.last_try) = Some(Instant::now());
-        let keyspaces = self.slots.shards() * usize::from(self.databases.count());
+        let keyspaces = self.engine.slots.shards() * usize::from(self.engine.databases.count());
         let number = snapshots.next_number();
-        let writer = snapshot::file::spawn(&process, &self.config, number, aim, keyspaces);
+        let writer = snapshot::file::spawn(&process, &self.engine.config, number, aim, keyspaces);
         let who = |wanted: Until| {
             let meant = waits.filter(|(_, until)| *until == wanted);
             let reply = (wanted == Until::Begun).then(|| STARTED.to_vec());
             meant
-                .map(|(to, _)| (self.id, to, reply))
+                .map(|(to, _)| (self.engine.id, to, reply))
                 .into_iter()
                 .collect()
         };
@@ -82,7 +87,7 @@ impl Shard {
             dirty: None,
             beginning: who(Until::Begun),
             waiting: who(Until::Done),
-            unaware: self.slots.shards(),
+            unaware: self.engine.slots.shards(),
             saved: false,
             given_up: false,
         });
@@ -90,9 +95,41 @@ impl Shard {
         Ok(())
     }
 
+    /// Begins the transaction that marks the instant of a snapshot, on all shards.
+    fn begin_cut(&mut self, cut: Cut) {
+        let run = move |shard: &mut Self, _, mut held: Box<Held>| {
+            shard.cut(
+                cut,
+                held.workspace
+                    .world
+                    .iter_mut()
+                    .map(|(_, lent)| lent.as_mut()),
+            );
+            shard.engine.commit(*held);
+            shard.is_cut(cut);
+        };
+        let task = self.tasks.transaction(Box::new(run));
+        self.engine
+            .begin_outside(ClientToken::NOBODY, task, Scopes::default(), true);
+        self.settle();
+    }
+
+    /// This shard's databases are back that were lent as a whole.
+    pub(crate) fn databases_came_home(&mut self, cut: Option<Cut>, switch: Option<LogSwitch>) {
+        if let Some(cut) = cut {
+            self.walk_for(cut);
+            if let (Some(sequence), Some(switch)) = (cut.part, switch) {
+                let folder = Folder::of(&self.engine.config);
+                let path = folder.part(sequence, self.engine.id.index());
+                self.switch_log(path, switch);
+            }
+        }
+        self.walk_on();
+    }
+
     /// On the coordinator, while all databases are in its hand: this is the instant.
     pub(crate) fn cut<'a>(&mut self, cut: Cut, lent: impl Iterator<Item = &'a mut Lent>) {
-        let terms = snapshot::file::terms(&self.config);
+        let terms = snapshot::file::terms(&self.engine.config);
         let (mut dirty, mut keys) = (0, 0);
         for lent in lent {
             let databases = &lent.databases;
@@ -115,17 +152,15 @@ impl Shard {
     pub(crate) fn walk_for(&mut self, cut: Cut) {
         let orphans = std::mem::take(&mut self.orphans);
         if !orphans.is_empty() {
-            self.process.undertaker.bury_keyspaces(orphans, true);
+            self.process.lazyfree.free_keyspaces(orphans, true);
         }
         self.walks_for = cut.number;
     }
 
     /// Databases came home: there may be a walk to go on with.
     pub(crate) fn walk_on(&mut self) {
-        if self.databases.cut().is_some()
-            && let Some(waker) = self.walk_waker.take()
-        {
-            waker.wake();
+        if self.engine.databases.cut().is_some() {
+            self.walk_waker.wake();
         }
     }
 
@@ -133,38 +168,36 @@ impl Shard {
     pub(crate) fn keep_for_snapshot(&mut self, discarded: Vec<Keyspace>) -> Vec<Keyspace> {
         let (cut, rest) = discarded.into_iter().partition(Keyspace::is_cut);
         self.orphans.extend::<Vec<_>>(cut);
-        if !self.orphans.is_empty()
-            && let Some(waker) = self.walk_waker.take()
-        {
-            waker.wake();
+        if !self.orphans.is_empty() {
+            self.walk_waker.wake();
         }
         rest
     }
 
     /// The next piece of this shard, if it has one to write.
     fn next_piece(&mut self) -> Option<Piece> {
-        let keys = match self.config.rdb_key_save_delay_us {
+        let keys = match self.engine.config.rdb_key_save_delay_us {
             0 => KEYS_PER_STEP,
             _ => 1,
         };
-        if let Some(keyspace) = self.databases.cut() {
+        if let Some(keyspace) = self.engine.databases.cut() {
             return keyspace.write_on(keys);
         }
         let piece = self.orphans.last_mut()?.write_on(keys);
         if piece.as_ref().is_none_or(|piece| piece.last) {
             let done = self.orphans.pop();
             self.process
-                .undertaker
-                .bury_keyspaces(done.into_iter().collect(), true);
+                .lazyfree
+                .free_keyspaces(done.into_iter().collect(), true);
         }
         piece
     }
 
     /// Nobody wants the rest.
     fn abandon_walk(&mut self) {
-        self.databases.abandon_cut();
+        self.engine.databases.abandon_cut();
         let orphans = std::mem::take(&mut self.orphans);
-        self.process.undertaker.bury_keyspaces(orphans, true);
+        self.process.lazyfree.free_keyspaces(orphans, true);
     }
 
     /// Shard 0 looks here once a turn, because threads cannot send messages.
@@ -250,39 +283,41 @@ impl Shard {
         let snapshots = &self.process.snapshots;
         // First: what is under way may end at any moment.
         snapshots.schedule_save();
-        let waits = answer.map(|(to, reply)| (self.id, to, Some(reply)));
+        let waits = answer.map(|(to, reply)| (self.engine.id, to, Some(reply)));
         lock(&snapshots.save_waiting).extend(waits);
         let begin: Visit = Box::new(|shard| {
             if lock(&shard.process.snapshots.under_way).is_none() {
                 shard.begin_scheduled();
             }
         });
-        self.send(self.id, Message::Visit(begin));
+        self.send(self.engine.id, Message::Visit(begin));
     }
 
     /// Answers commands that have waited for a snapshot.
     fn answer_waiting(&mut self, waiting: Vec<Waiting>, saved: bool) {
         let usual: &[u8] = if saved { b"+OK\r\n" } else { b"-ERR\r\n" };
         for (origin, to, reply) in waiting {
-            self.complete(origin, to, reply.as_deref().unwrap_or(usual));
+            self.complete(origin, to, reply.unwrap_or_else(|| usual.to_vec()));
         }
     }
 
     /// Whether writes are to be refused.
     fn heed_snapshot_result(&mut self) {
-        self.refusals.snapshot_failed = self.process.snapshots.failed();
-        self.refusals.settle(&self.config);
+        self.engine.admission.snapshot_failed = self.process.snapshots.failed();
+        self.engine.admission.settle(&self.engine.config);
     }
 
     /// By the clock: begins a snapshot where a save point is reached. Returns whether changes wait for one.
     pub(crate) fn heed_save_points(&mut self) -> bool {
         let process = self.process.clone();
-        process.snapshots.publish_dirty(self.id, self.effects.dirty);
+        process
+            .snapshots
+            .publish_dirty(self.engine.id, self.engine.effects.dirty);
         let ends = self.stopping || process.stop.holds_writes();
-        if self.config.save.0.is_empty() || self.refusals.loading || ends {
+        if self.engine.config.save.0.is_empty() || self.engine.admission.loading || ends {
             return false;
         }
-        if process.snapshots.is_due(&self.config)
+        if process.snapshots.is_due(&self.engine.config)
             && let Err(NotBegun::Failed(error)) = self.begin_snapshot(None)
         {
             error!(%error, "cannot begin a snapshot");
@@ -293,13 +328,16 @@ impl Shard {
     /// By the clock: begins a rewrite where the log has grown enough.
     pub(crate) fn heed_log_size(&mut self) {
         let process = self.process.clone();
-        process.snapshots.publish_log(self.id, self.log.file_bytes);
+        process
+            .snapshots
+            .publish_log(self.engine.id, self.log.file_bytes);
         let ends = self.stopping || process.stop.holds_writes();
-        if !self.config.appendonly || self.refusals.loading || ends {
+        if !self.engine.config.appendonly || self.engine.admission.loading || ends {
             return;
         }
-        let has_none = !self.effects.journal.is_on() || lock(&process.manifest).parts.is_empty();
-        if (has_none || process.snapshots.rewrite_is_due(&self.config))
+        let has_none =
+            !self.engine.effects.journal.is_on() || lock(&process.manifest).parts.is_empty();
+        if (has_none || process.snapshots.rewrite_is_due(&self.engine.config))
             && !process.snapshots.retries_too_soon()
             && let Err(NotBegun::Failed(error)) = self.begin_rewrite()
         {
@@ -335,17 +373,7 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
                     monoio::time::sleep(REST).await;
                 }
             }
-            None => {
-                let mut registered = false;
-                poll_fn(|cx| {
-                    if std::mem::replace(&mut registered, true) {
-                        return Poll::Ready(());
-                    }
-                    shard.borrow_mut().walk_waker = Some(cx.waker().clone());
-                    Poll::Pending
-                })
-                .await;
-            }
+            None => woken(&shard, |shard| &mut shard.walk_waker).await,
         }
     }
 }

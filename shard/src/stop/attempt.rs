@@ -17,14 +17,14 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use crate::error::Error;
-use crate::mailbox::batch::{ClientToken, ReplyTo};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::slot::ShardId;
 use crate::snapshot::{self, NotBegun, lock};
 use crate::stop::Stop;
 use config::ShutdownFlags;
+use engine::error::Error;
+use engine::header::{ClientToken, ReplyTo};
+use engine::slot::ShardId;
 
 /// Redis's answer to a SHUTDOWN that was refused or aborted.
 pub(crate) const REFUSED: Error = Error::new("ERR Errors trying to SHUTDOWN. Check logs.");
@@ -98,18 +98,21 @@ impl Shard {
         if self.stopping {
             return Ok(());
         }
-        if self.refusals.loading {
+        if self.engine.admission.loading {
             // What is in memory is not all, and the files have it.
             warn!("asked to end while loading: ending at once");
             self.process.stop.exit(0);
         }
-        let saves = how.saves(!self.config.save.0.is_empty());
-        let logs = self.config.appendonly && !how.no_save;
+        let saves = how.saves(!self.engine.config.save.0.is_empty());
+        let logs = self.engine.config.appendonly && !how.no_save;
         if !how.force && !self.could_end(saves, logs) {
             return Err(REFUSED);
         }
-        let asker = asker.map(|to| (self.id, to));
-        let begun = self.process.stop.join(how, asker, self.slots.shards());
+        let asker = asker.map(|to| (self.engine.id, to));
+        let begun = self
+            .process
+            .stop
+            .join(how, asker, self.engine.slots.shards());
         if !(saves || logs) {
             self.end_for_certain();
         } else if let Some(number) = begun {
@@ -136,19 +139,19 @@ impl Shard {
                 shard.look_whether_quiet();
             }));
         };
-        for shard in self.slots.all() {
+        for shard in self.engine.slots.all() {
             self.send(shard, Message::Visit(Box::new(quiet)));
         }
     }
 
     /// Whether saving has a chance, as far as can be told before; if not, says why.
     fn could_end(&self, saves: bool, logs: bool) -> bool {
-        if saves && let Err(error) = snapshot::file::can_write(&self.config) {
-            let dir = self.config.dir.display();
+        if saves && let Err(error) = snapshot::file::can_write(&self.engine.config) {
+            let dir = self.engine.config.dir.display();
             error!(%error, %dir, "cannot write the last snapshot, so the server does not stop unless forced to");
             return false;
         }
-        if logs && self.refusals.a_log_fails() {
+        if logs && self.engine.admission.a_log_fails() {
             error!(
                 "the append-only log cannot be written, so the server does not stop unless forced to"
             );
@@ -166,7 +169,8 @@ impl Shard {
     /// Whether this connection waits for the end itself.
     pub(crate) fn asks_for_stop(&self, client: ClientToken) -> bool {
         let attempt = self.process.stop.attempt();
-        let here = |(shard, to): &(ShardId, ReplyTo)| *shard == self.id && to.client == client;
+        let here =
+            |(shard, to): &(ShardId, ReplyTo)| *shard == self.engine.id && to.client == client;
         attempt
             .as_ref()
             .is_some_and(|attempt| attempt.askers.iter().any(here))
@@ -226,13 +230,13 @@ impl Shard {
             }
             _ => return,
         };
-        if self.config.appendonly && self.refusals.a_log_fails() {
+        if self.engine.config.appendonly && self.engine.admission.a_log_fails() {
             error!("the append-only log cannot be written");
             if !how.force {
                 return self.refuse_stop();
             }
         }
-        if !how.saves(!self.config.save.0.is_empty()) {
+        if !how.saves(!self.engine.config.save.0.is_empty()) {
             return self.end_for_certain();
         }
         info!("writing the last snapshot");
@@ -283,7 +287,7 @@ impl Shard {
         let attempt = self.process.stop.attempt().take();
         for (origin, to) in attempt.into_iter().flat_map(|attempt| attempt.askers) {
             // SHUTDOWN has no reply but the close.
-            self.complete(origin, to, b"");
+            self.complete(origin, to, Vec::new());
         }
         self.stop_everywhere();
     }
@@ -306,7 +310,7 @@ impl Shard {
         });
         let error = format!("-{}\r\n", REFUSED.text());
         for (origin, to) in attempt.askers {
-            self.complete(origin, to, error.as_bytes());
+            self.complete(origin, to, error.as_bytes().to_vec());
         }
         true
     }

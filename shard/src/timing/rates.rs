@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::stats::Stats;
+use engine::stats::Stats;
 
 /// How far back the rates look.
 const WINDOW: Duration = Duration::from_millis(1_600);

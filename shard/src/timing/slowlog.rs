@@ -12,11 +12,11 @@ use storage::UnixMillis;
 
 use tracing::info;
 
-use crate::context::Caller;
-use crate::mailbox::batch::ClientToken;
 use crate::mailbox::message::Message;
 use crate::redact;
 use crate::shard::Shard;
+use engine::header::Caller;
+use engine::header::ClientToken;
 
 /// Arguments of an entry; where a command has more, the last one says how many are left out.
 const ARGS_MAX: usize = 32;
@@ -107,7 +107,8 @@ impl Shard {
         args: &Args<'_>,
         micros: u64,
     ) {
-        if command.command().flags.contains(Flags::SKIP_SLOWLOG) || self.config.slowlog_max_len == 0
+        if command.command().flags.contains(Flags::SKIP_SLOWLOG)
+            || self.engine.config.slowlog_max_len == 0
         {
             return;
         }
@@ -136,7 +137,7 @@ impl Shard {
             entry.name = name.map_or("", |name| name.shown()).into();
         }
         let len_max = self.slow_log_len_max();
-        if let Some(left_out) = self.told.slow_commands.tell(self.second()) {
+        if let Some(left_out) = self.log_limits.slow_commands.admit(self.second()) {
             // Arguments may be secret; the slow log has them.
             let name = entry
                 .args
@@ -155,7 +156,7 @@ impl Shard {
 
     /// How many entries all shards together show.
     pub fn slow_log_len_max(&self) -> usize {
-        usize::try_from(self.config.slowlog_max_len).unwrap_or(usize::MAX)
+        usize::try_from(self.engine.config.slowlog_max_len).unwrap_or(usize::MAX)
     }
 }
 

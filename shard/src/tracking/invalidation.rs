@@ -15,43 +15,27 @@
 //! Emptying databases invalidates everything, by one message without keys. A home waits until every shard has told it so, for then all older
 //! replies are here. Redis does not tell of SWAPDB, nor those with NOLOOP of keys that expire in their own command: they would keep what is not so.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
+use engine::header::FlushId;
+use engine::header::{ClientAddress, ClientToken};
+use engine::tracking::invalidations::{Notice, ToHome, encode};
+use engine::tracking::prefixes::Changed;
+use engine::tracking::table::Readers;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use protocol::reply::{Reply, Version};
-use smallvec::SmallVec;
-use storage::Keyspace;
 
 use crate::client::Client;
-use crate::mailbox::batch::{ClientAddress, ClientToken};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::slot::ShardId;
-use crate::tracking::broadcast::{Changed, OfPrefix, Prefixes};
-use crate::tracking::table::{Readers, TrackingTable};
 use crate::tracking::{Mode, Tracking};
 
 /// Where a RESP2 client hears of another one's keys.
 const CHANNEL: &[u8] = b"__redis__:invalidate";
 
-/// Keys that a full table forgets in one turn.
-const FORGOTTEN_PER_TURN_MAX: usize = 1024;
-
-/// One emptying of databases, by the shard that coordinated it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct FlushId {
-    coordinator: ShardId,
-    number: u64,
-}
-
 /// Emptyings of databases, as a home hears of them.
 #[derive(Default)]
 pub struct Flushes {
-    last: u64,
     /// How many shards have told so far.
     heard: HashMap<FlushId, usize, RandomState>,
 }
@@ -62,161 +46,6 @@ enum Stale {
     /// An array of keys, encoded as all versions of RESP have it.
     Keys(Bytes),
     Everything,
-}
-
-/// Some keys of one message, and who is to hear.
-struct Notice {
-    stale: Bytes,
-    readers: Readers,
-    by: Option<ClientAddress>,
-}
-
-/// What a shard tells a home.
-enum Told {
-    /// A key has changed that these clients have read.
-    Read {
-        stale: Bytes,
-        readers: SmallVec<[ClientToken; 2]>,
-        by: Option<ClientAddress>,
-    },
-    /// Keys with this prefix have changed.
-    Prefix {
-        prefix: Bytes,
-        stale: Bytes,
-        keys: Arc<[Changed]>,
-    },
-    Flush(FlushId),
-}
-
-/// What the keys of one shard have to tell.
-#[derive(Default)]
-pub struct Invalidations {
-    pub table: TrackingTable,
-    pub prefixes: Prefixes,
-    /// This shard.
-    home: ShardId,
-    /// For clients of this shard.
-    here: Vec<Notice>,
-    /// For those of others.
-    elsewhere: Vec<Notice>,
-    flushes: Vec<FlushId>,
-    /// Keys with a prefix that changed in this turn, and who did it last.
-    changed: BTreeMap<Bytes, Option<ClientAddress>>,
-    /// Emptied tables on their way to the thread that frees them.
-    emptied: Vec<Keyspace>,
-}
-
-impl Invalidations {
-    /// What there is on a shard: nothing yet.
-    pub fn of(home: ShardId) -> Self {
-        Self {
-            home,
-            ..Self::default()
-        }
-    }
-
-    /// Whether nobody wants to hear of any change.
-    #[inline]
-    pub fn nobody_tracks(&self) -> bool {
-        self.table.is_empty() & self.prefixes.is_empty()
-    }
-
-    /// Whether clients of this shard are to be told something of keys they have read.
-    #[inline]
-    pub fn is_for_here(&self) -> bool {
-        !self.here.is_empty()
-    }
-
-    /// Whether there is something for a turn to do.
-    #[inline]
-    pub fn is_for_turn(&self) -> bool {
-        !self.here.is_empty()
-            | !self.elsewhere.is_empty()
-            | !self.changed.is_empty()
-            | !self.flushes.is_empty()
-            | self.table.is_over()
-    }
-
-    /// A key has changed.
-    pub fn note(&mut self, key: &[u8], by: Option<ClientAddress>) {
-        if self.prefixes.fit(key) {
-            self.changed.insert(Bytes::copy_from_slice(key), by);
-        }
-        if let Some(readers) = self.table.forget(key) {
-            self.note_readers(key, readers, by);
-        }
-    }
-
-    fn note_readers(&mut self, key: &[u8], readers: Readers, by: Option<ClientAddress>) {
-        let stale = encode([key]);
-        let (here, elsewhere): (Readers, Readers) =
-            readers.into_iter().partition(|it| it.home == self.home);
-        for (readers, notices) in [(here, &mut self.here), (elsewhere, &mut self.elsewhere)] {
-            if !readers.is_empty() {
-                let stale = stale.clone();
-                notices.push(Notice { stale, readers, by });
-            }
-        }
-    }
-
-    /// All keys are gone, or others. Nothing where nobody tracks.
-    pub fn flush(&mut self, id: Option<FlushId>) {
-        if !self.table.is_empty() {
-            let keys = self.table.clear();
-            self.emptied.push(keys);
-        }
-        self.flushes.extend(id);
-    }
-
-    /// Takes what homes are to be told.
-    fn take(&mut self, shards: usize) -> Vec<(ShardId, Vec<Told>)> {
-        let mut told: Vec<Vec<Told>> = (0..shards).map(|_| Vec::new()).collect();
-        for notice in self.here.drain(..).chain(self.elsewhere.drain(..)) {
-            let Notice { stale, readers, by } = notice;
-            for of_home in readers.chunk_by(|one, other| one.home == other.home) {
-                let readers = of_home.iter().map(|it| it.token).collect();
-                let stale = stale.clone();
-                told[of_home[0].home.index()].push(Told::Read { stale, readers, by });
-            }
-        }
-        for id in self.flushes.drain(..) {
-            told.iter_mut().for_each(|it| it.push(Told::Flush(id)));
-        }
-        for of_prefix in self.prefixes.sort(std::mem::take(&mut self.changed)) {
-            let OfPrefix {
-                prefix,
-                homes,
-                keys,
-            } = of_prefix;
-            let stale = encode(keys.iter().map(|changed| &*changed.key));
-            let keys: Arc<[Changed]> = keys.into();
-            for home in homes {
-                let (prefix, stale, keys) = (prefix.clone(), stale.clone(), keys.clone());
-                told[home.index()].push(Told::Prefix {
-                    prefix,
-                    stale,
-                    keys,
-                });
-            }
-        }
-        let homes = told
-            .into_iter()
-            .enumerate()
-            .filter(|(_, told)| !told.is_empty());
-        homes
-            .map(|(home, told)| (ShardId::new(home), told))
-            .collect()
-    }
-}
-
-/// An array of keys.
-fn encode<'k>(keys: impl IntoIterator<Item = &'k [u8], IntoIter: Clone>) -> Bytes {
-    let keys = keys.into_iter();
-    let mut encoded = Vec::new();
-    let mut reply = Reply::new(&mut encoded, Version::Resp2);
-    reply.array(keys.clone().count());
-    keys.for_each(|key| reply.bulk(key));
-    encoded.into()
 }
 
 impl Stale {
@@ -241,19 +70,6 @@ impl Stale {
 }
 
 impl Shard {
-    /// Names an emptying of databases which this shard coordinates, if there is anybody to hear of it: whoever has read something, anywhere,
-    /// was counted before.
-    pub(crate) fn next_flush(&mut self) -> Option<FlushId> {
-        if self.process.tracking_clients.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        self.trackers.flushes.last += 1;
-        Some(FlushId {
-            coordinator: self.id,
-            number: self.trackers.flushes.last,
-        })
-    }
-
     /// Tells clients of this shard what they have read and is not valid any more, as far as they are not in use. `current` is the one that is
     /// in use and may be told.
     pub(crate) fn tell_readers_here(&mut self, mut current: Option<&mut Client>) {
@@ -261,7 +77,7 @@ impl Shard {
             // An older reply may lie there: the turn tells what is behind it.
             return;
         }
-        for notice in std::mem::take(&mut self.effects.invalidations.here) {
+        for notice in self.engine.effects.invalidations.take_here() {
             let Notice { stale, readers, by } = notice;
             let told = Stale::Keys(stale.clone());
             let mut later = Readers::new();
@@ -273,10 +89,10 @@ impl Shard {
             }
             if !later.is_empty() {
                 let readers = later;
-                self.effects
+                self.engine
+                    .effects
                     .invalidations
-                    .here
-                    .push(Notice { stale, readers, by });
+                    .put_back_here(Notice { stale, readers, by });
             }
         }
     }
@@ -297,41 +113,28 @@ impl Shard {
 
     /// Once a turn: tells all homes what there is, and lets a table that is too full forget.
     pub(crate) fn tell_invalidations(&mut self) {
-        let invalidations = &mut self.effects.invalidations;
-        for _ in 0..FORGOTTEN_PER_TURN_MAX {
-            if !invalidations.table.is_over() {
-                break;
-            }
-            if let Some((key, readers)) = invalidations.table.forget_any(&mut self.random) {
-                invalidations.note_readers(&key, readers, None);
-            }
-        }
-        let emptied = std::mem::take(&mut invalidations.emptied);
-        for (home, told) in invalidations.take(self.slots.shards()) {
-            if home == self.id && self.own.is_empty() {
+        for (home, told) in self.engine.take_invalidations() {
+            if home == self.engine.id && self.own.is_empty() {
                 self.hear(told);
                 continue;
             }
-            self.news.is_sent = true;
+            self.reply_fence.effects_sent = true;
             let hear = move |shard: &mut Shard| shard.hear(told);
             self.send_behind_replies(home, Message::Visit(Box::new(hear)));
-        }
-        if !emptied.is_empty() {
-            self.process.undertaker.bury_keyspaces(emptied, true);
         }
     }
 
     /// At home: tells clients what a shard has told.
-    fn hear(&mut self, told: Vec<Told>) {
+    fn hear(&mut self, told: Vec<ToHome>) {
         for told in told {
             match told {
-                Told::Read { stale, readers, by } => {
+                ToHome::Read { stale, readers, by } => {
                     let stale = Stale::Keys(stale);
                     for reader in readers {
                         self.tell_reader(reader, &stale, by, None);
                     }
                 }
-                Told::Prefix {
+                ToHome::Prefix {
                     prefix,
                     stale,
                     keys,
@@ -341,7 +144,7 @@ impl Shard {
                         self.tell_prefix(client, &stale, &keys);
                     }
                 }
-                Told::Flush(id) => self.hear_of_flush(id),
+                ToHome::Flush(id) => self.hear_of_flush(id),
             }
         }
     }
@@ -378,7 +181,7 @@ impl Shard {
     }
 
     fn hear_of_flush(&mut self, id: FlushId) {
-        let shards = self.slots.shards();
+        let shards = self.engine.slots.shards();
         let heard = self.trackers.flushes.heard.entry(id).or_default();
         *heard += 1;
         if *heard < shards {
@@ -392,7 +195,7 @@ impl Shard {
     }
 
     fn address(&self, token: ClientToken) -> ClientAddress {
-        let home = self.id;
+        let home = self.engine.id;
         ClientAddress { home, token }
     }
 
@@ -416,13 +219,13 @@ impl Shard {
             return;
         };
         let (to, id) = (redirect.to, redirect.id);
-        if to.home == self.id {
+        if to.home == self.engine.id {
             if !self.push_stale(to.token, true, stale, current.as_deref_mut()) {
                 self.redirect_is_broken(token, id, current);
             }
             return;
         }
-        let (home, stale) = (self.id, stale.clone());
+        let (home, stale) = (self.engine.id, stale.clone());
         let there = move |shard: &mut Shard| {
             if !shard.push_stale(to.token, true, &stale, None) {
                 let broken = move |shard: &mut Shard| shard.redirect_is_broken(token, id, None);
@@ -440,15 +243,21 @@ impl Shard {
         stale: &Stale,
         current: Option<&mut Client>,
     ) -> bool {
-        if self.awaits_commit(token) {
+        if self.engine.awaits_commit(token) {
             let stale = stale.clone();
             let push = move |shard: &mut Shard| {
                 shard.push_stale(token, redirected, &stale, None);
             };
-            self.behind_commit(token, push);
+            let task = self.tasks.visit(Box::new(push));
+            self.engine.task_behind_answer(token, task);
             return true;
         }
-        let limit = self.config.client_output_buffer_limit.pubsub.hard_bytes;
+        let limit = self
+            .engine
+            .config
+            .client_output_buffer_limit
+            .pubsub
+            .hard_bytes;
         let push = |client: &mut Client| {
             let hears = match client.session.version {
                 Version::Resp3 => true,
@@ -469,7 +278,7 @@ impl Shard {
             Some(self.limit_output(client))
         };
         let is_over = self.with_client(token, current, push).flatten();
-        self.stats.output_limit_closes += u64::from(is_over == Some(true));
+        self.engine.stats.output_limit_closes += u64::from(is_over == Some(true));
         is_over.is_some()
     }
 

@@ -10,26 +10,28 @@ use std::sync::Arc;
 
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags};
+use protocol::facts::InMulti;
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
-use smallvec::SmallVec;
 use storage::UnixMillis;
 
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
-use crate::commands::options::is;
-use crate::commands::sort;
 use crate::dispatch::handler::{Answer, HANDLERS, Handler, SessionCommand};
-use crate::dispatch::{key_positions, lock_names};
-use crate::error::Error;
-use crate::mailbox::batch::{ClientToken, Facts, ReplyTo};
-use crate::mailbox::message::{Message, TransactionKey, Work};
+use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::slot::ShardId;
 use crate::transaction::gather::Until;
-use crate::transaction::locks::LockName;
-use crate::transaction::watch::Watched;
-use crate::transaction::{Held, Scopes};
+use engine::commands::options::is;
+use engine::commands::sort;
+use engine::error::Error;
+use engine::handler::WholeCommand;
+use engine::header::TransactionKey;
+use engine::header::{Facts, ReplyTo};
+use engine::keys::key_positions;
+use engine::slot::ShardId;
+use engine::transaction::coordinator::{Held, Scopes};
+use engine::transaction::forwarded::Forwarded;
+use engine::watch::Watched;
 
 const EXEC: CommandId = CommandId::named("exec");
 
@@ -61,27 +63,6 @@ pub struct Exec {
     /// for an answer, and nothing expires.
     now: UnixMillis,
     replies: Vec<u8>,
-}
-
-/// An EXEC all of whose keys are another shard's, on its way there.
-pub struct Forwarded {
-    origin: ShardId,
-    to: ReplyTo,
-    version: Version,
-    commands: Vec<(Facts, OwnedArgs)>,
-    watched: Vec<Watched>,
-}
-
-impl Forwarded {
-    /// The shard of its connection.
-    pub fn origin(&self) -> ShardId {
-        self.origin
-    }
-
-    /// Its connection.
-    pub fn client(&self) -> ClientToken {
-        self.to.client
-    }
 }
 
 /// Whether a connection has an EXEC that is not over: all of it happens, or nothing, whatever becomes of the connection.
@@ -137,17 +118,9 @@ impl Queue {
     }
 }
 
-/// Commands that run at once, though MULTI has been called.
-fn runs_inside_multi(name: &str) -> bool {
-    matches!(
-        name,
-        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
-    )
-}
-
 /// CLIENT REPLY OFF or SKIP: the reply to EXEC would have fewer elements than it says.
 fn mutes_replies(command: &Command, args: &Args<'_>) -> bool {
-    command.name == "client|reply"
+    command.in_multi == InMulti::Mutes
         && args
             .get(2)
             .is_some_and(|mode| is(mode, "OFF") || is(mode, "SKIP"))
@@ -165,7 +138,7 @@ impl Shard {
             return false;
         }
         let command = id.command();
-        if runs_inside_multi(command.name) {
+        if command.in_multi.runs_at_once() {
             return false;
         }
         if command.flags.contains(Flags::NO_MULTI) || mutes_replies(command, args) {
@@ -178,7 +151,7 @@ impl Shard {
         };
         let args = OwnedArgs::from(args);
         queue.bytes += args.memory_bytes();
-        if queue.bytes > self.config.client_query_buffer_limit {
+        if queue.bytes > self.engine.config.client_query_buffer_limit {
             self.note_input_limit(client);
             client.close_for(CloseReason::InputLimit, Closing::Now);
             return true;
@@ -202,14 +175,14 @@ impl Shard {
         };
         let watched = client.session.watched.take();
         if queue.aborted {
-            self.unwatch(watched);
+            self.engine.unwatch(watched);
             return Err(Error::new(
                 "EXECABORT Transaction discarded because of previous errors.",
             ));
         }
         if self.may_exec_here(client, &queue, &watched) {
             self.exec_here(client, queue.commands, &watched, reply);
-            self.unwatch(watched);
+            self.engine.unwatch(watched);
             return Ok(Answer::Now);
         }
         let tracks = client.facts(EXEC).caller.tracks;
@@ -222,7 +195,7 @@ impl Shard {
         let mut db = client.session.db;
         for queued in &queue.commands {
             let args = queued.args.borrow();
-            if queued.id.command().name == "select"
+            if queued.id.command().in_multi == InMulti::Selects
                 && let Some(selected) = args.get(1).and_then(|text| self.database_named(text))
             {
                 db = selected;
@@ -231,16 +204,16 @@ impl Shard {
                 db,
                 ..client.facts(queued.id)
             };
-            for key in self.keys_of(facts, &args) {
-                scopes.key(self.slots.owner(&key.key), key);
+            for key in self.engine.keys_of(facts, &args) {
+                scopes.key(self.engine.slots.owner(&key.key), key);
             }
             whole |= matches!(
                 HANDLERS[queued.id.index()],
-                Handler::Whole(_) | Handler::Roaming(..)
+                Handler::Whole | Handler::Roaming(_)
             ) || sort::reads_computed_keys(queued.id.command(), &args);
         }
         for watched in &watched {
-            scopes.watched(self.slots.owner(&watched.key.key), watched.clone());
+            scopes.watched(self.engine.slots.owner(&watched.key.key), watched.clone());
         }
         let to = client.stall();
         let exec = Box::new(Exec {
@@ -249,35 +222,47 @@ impl Shard {
             args: OwnedArgs::from(args),
             commands: queue.commands,
             done: 0,
-            now: self.now,
+            now: self.engine.now,
             replies: Vec::new(),
         });
         client.session.exec_watched = watched;
         client.exec = ExecState::UnderWay;
-        self.begin_exec(client.token, exec, scopes, whole);
+        // It needs its connection, which is in use now and may be when all is locked.
+        let run = move |shard: &mut Self, unchanged, held: Box<Held>| {
+            shard.post(move |shard| shard.run_exec(exec, unchanged, *held));
+        };
+        let task = self.tasks.transaction(Box::new(run));
+        self.engine.begin_outside(client.token, task, scopes, whole);
+        self.settle();
         Ok(Answer::Later)
     }
 
     fn database_named(&self, text: &[u8]) -> Option<storage::DbIndex> {
         let number = storage::item::parse_int(text)?;
-        self.databases.index(u16::try_from(number).ok()?)
+        self.engine.databases.index(u16::try_from(number).ok()?)
     }
 
     /// Whether everything is on this shard, and free.
     fn may_exec_here(&self, client: &Client, queue: &Queue, watched: &[Watched]) -> bool {
-        let free = self.locks.is_empty() || !self.locks.holds_client(self.id, client.token);
+        let free = self.engine.owner.locks.is_empty()
+            || !self
+                .engine
+                .owner
+                .locks
+                .holds_client(self.engine.id, client.token);
         let is_mine = |key: &[u8]| {
-            self.slots.owner(key) == self.id
-                && (self.locks.is_empty() || !self.locks.holds_key(key))
+            self.engine.slots.owner(key) == self.engine.id
+                && (self.engine.owner.locks.is_empty() || !self.engine.owner.locks.holds_key(key))
         };
-        free && !self.locks.holds_all()
+        free && !self.engine.owner.locks.holds_all()
             && watched.iter().all(|watched| is_mine(&watched.key.key))
             && queue.commands.iter().all(|queued| {
                 let computes =
                     sort::reads_computed_keys(queued.id.command(), &queued.args.borrow());
-                matches!(HANDLERS[queued.id.index()], Handler::Keyed(_))
-                    && (!computes || self.has_all_keys())
+                matches!(HANDLERS[queued.id.index()], Handler::Keyed)
+                    && (!computes || self.engine.has_all_keys())
                     && self
+                        .engine
                         .keys_of(client.facts(queued.id), &queued.args.borrow())
                         .iter()
                         .all(|key| is_mine(&key.key))
@@ -292,13 +277,13 @@ impl Shard {
         }
         let mut owner = None;
         let mut is_of_one = |key: &[u8]| {
-            let its = self.slots.owner(key);
-            its != self.id && *owner.get_or_insert(its) == its
+            let its = self.engine.slots.owner(key);
+            its != self.engine.id && *owner.get_or_insert(its) == its
         };
         let is_plain = queue.commands.iter().all(|queued| {
             let args = queued.args.borrow();
             let command = queued.id.command();
-            matches!(HANDLERS[queued.id.index()], Handler::Keyed(_))
+            matches!(HANDLERS[queued.id.index()], Handler::Keyed)
                 && !sort::reads_computed_keys(command, &args)
                 && key_positions(command, &args)
                     .into_iter()
@@ -317,7 +302,7 @@ impl Shard {
     ) {
         let commands = queue.commands.into_iter();
         let exec = Forwarded {
-            origin: self.id,
+            origin: self.engine.id,
             to: client.stall(),
             version: client.session.version,
             commands: commands
@@ -326,50 +311,8 @@ impl Shard {
             watched,
         };
         client.session.set_caching(false);
-        self.send(owner, Message::Exec(Box::new(exec)));
-    }
-
-    /// On the owner of all its keys: runs an EXEC, as soon as nobody holds one of them.
-    pub(crate) fn run_forwarded(&mut self, exec: Box<Forwarded>) {
-        if !self.locks.is_empty() {
-            let mut names: SmallVec<[LockName; 8]> = exec
-                .watched
-                .iter()
-                .map(|it| LockName::of_key(&it.key.key))
-                .collect();
-            for (facts, args) in &exec.commands {
-                names.extend(lock_names(facts.command, &args.borrow()));
-            }
-            if self.must_queue(exec.origin, exec.to.client, &names) {
-                names.push(LockName::Client(exec.origin, exec.to.client));
-                let queued = self.locks.enqueue(names, Work::Exec(exec));
-                debug_assert!(queued.1.is_none(), "somebody holds a key");
-                return;
-            }
-        }
-        self.run_forwarded_now(*exec);
-        self.serve_ready();
-    }
-
-    /// The same, where they are free.
-    pub(crate) fn run_forwarded_now(&mut self, exec: Forwarded) {
-        let mut encoded = Vec::new();
-        let mut reply = Reply::new(&mut encoded, exec.version);
-        self.interrupt_timing();
-        match exec.watched.iter().all(|it| self.is_unchanged(it)) {
-            false => reply.null_array(),
-            true => {
-                reply.array(exec.commands.len());
-                let group = self.effects.journal.begin_group();
-                for (facts, args) in exec.commands {
-                    self.execute_at_once(facts, &args.borrow(), &mut reply);
-                }
-                self.effects.journal.end_group(group);
-            }
-        }
-        self.interrupt_timing();
-        self.unwatch(exec.watched);
-        self.complete(exec.origin, exec.to, &encoded);
+        let message = engine::message::Message::Exec(Box::new(exec));
+        self.send(owner, Message::Engine(message));
     }
 
     fn exec_here(
@@ -379,56 +322,61 @@ impl Shard {
         watched: &[Watched],
         reply: &mut Reply<'_>,
     ) {
-        if !watched.iter().all(|watched| self.is_unchanged(watched)) {
+        if !watched
+            .iter()
+            .all(|watched| self.engine.is_unchanged(watched))
+        {
             reply.null_array();
             return;
         }
         reply.array(commands.len());
-        let group = self.effects.journal.begin_group();
+        let group = self.engine.effects.journal.begin_group();
         for queued in commands {
             let facts = client.facts(queued.id);
-            self.execute_at_once(facts, &queued.args.borrow(), reply);
+            self.engine
+                .execute_at_once(facts, &queued.args.borrow(), reply);
             if self.monitors.watched {
                 self.show_to_monitors(client, queued.id, &queued.args.borrow());
             }
         }
-        self.effects.journal.end_group(group);
-        self.serve_ready();
+        self.engine.effects.journal.end_group(group);
+        self.engine.serve_ready();
     }
 
     /// All locks are held.
     pub(crate) fn run_exec(&mut self, mut exec: Box<Exec>, unchanged: bool, held: Held) {
         let Some(client) = self.client(exec.to.client).cloned() else {
             debug_assert!(false, "a connection is known until its EXEC is over");
-            held.end(self);
-            return;
+            self.engine.commit(held);
+            return self.settle();
         };
         let watched = take(&mut client.borrow_mut().session.exec_watched);
-        self.unwatch(watched);
+        self.engine.unwatch(watched);
         let mut reply = Reply::new(&mut exec.replies, exec.version);
         if !unchanged {
             client.borrow_mut().session.set_caching(false);
             reply.null_array();
             self.show_exec(&client.borrow(), &exec);
-            held.end(self);
-            self.complete(self.id, exec.to, &exec.replies);
+            self.engine.commit(held);
+            self.settle();
+            self.complete(self.engine.id, exec.to, exec.replies);
             return self.end_exec(&mut client.borrow_mut());
         }
         reply.array(exec.commands.len());
-        exec.now = self.now;
+        exec.now = self.engine.now;
         self.continue_exec(exec, held);
     }
 
     /// Runs what is left of it, until the end or until a command has to wait for its reply.
     fn continue_exec(&mut self, mut exec: Box<Exec>, mut held: Held) {
         let Some(client) = self.client(exec.to.client).cloned() else {
-            held.end(self);
-            return;
+            self.engine.commit(held);
+            return self.settle();
         };
         self.look_for_monitors();
-        let outside = std::mem::replace(&mut self.now, exec.now);
+        let outside = std::mem::replace(&mut self.engine.now, exec.now);
         let is_over = self.run_queued(&client, &mut exec, &mut held);
-        self.now = outside;
+        self.engine.now = outside;
         if !is_over {
             client.borrow_mut().suspended = Some(Box::new(Suspended { exec, held }));
             return;
@@ -439,8 +387,9 @@ impl Shard {
             session.in_exec = false;
             session.set_caching(false);
         }
-        let commit = held.end(self);
-        self.answer(commit, exec.to, exec.replies);
+        let commit = self.engine.commit(held);
+        self.engine.answer(commit, exec.to, exec.replies);
+        self.settle();
         let client = &mut *client.borrow_mut();
         self.flush_pushes(client);
         self.end_exec(client);
@@ -456,15 +405,24 @@ impl Shard {
             let facts = client.borrow().facts(id);
             let mut is_answered = true;
             match HANDLERS[id.index()] {
-                Handler::Keyed(_) => {
-                    self.run_on(&mut held.stage, facts, &args, &mut reply);
-                    if let Some(wait) = self.effects.wait.take() {
-                        self.count_in_vain(facts.command);
+                Handler::Keyed => {
+                    self.engine
+                        .run_on(&mut held.workspace, facts, &args, &mut reply);
+                    if let Some(wait) = self.engine.effects.wait.take() {
+                        self.engine.count_in_vain(facts.command);
                         wait.null.write(&mut reply);
                     }
                 }
-                Handler::Whole(run) | Handler::Roaming(_, run) => {
-                    if self.run_whole(&mut held.stage, facts, run, true, &args, &mut reply) {
+                Handler::Whole | Handler::Roaming(_) => {
+                    let run = whole_command(id);
+                    if self.engine.run_whole(
+                        &mut held.workspace,
+                        facts,
+                        run,
+                        true,
+                        &args,
+                        &mut reply,
+                    ) {
                         self.save_what_was_flushed(None);
                     }
                 }
@@ -497,12 +455,12 @@ impl Shard {
     ) -> bool {
         client.session.in_exec = true;
         let start = reply.written();
-        self.interrupt_timing();
+        self.engine.interrupt_timing();
         match self.run_timed(client, id, run, args, reply) {
             Ok(Answer::Now | Answer::None) => {}
             Ok(Answer::Later) => return false,
             Err(error) => {
-                self.stats.failed(id.index(), &error);
+                self.engine.stats.failed(id.index(), &error);
                 reply.truncate(start);
                 error.write(reply);
             }
@@ -534,7 +492,7 @@ impl Shard {
     /// DISCARD, and what ends a connection's wish to EXEC in other ways.
     pub fn discard_queue(&mut self, client: &mut Client) -> bool {
         let watched = client.session.watched.take();
-        self.unwatch(watched);
+        self.engine.unwatch(watched);
         client.session.queue.take().is_some()
     }
 
@@ -542,14 +500,14 @@ impl Shard {
     pub fn watch(&mut self, client: &mut Client, args: &Args<'_>) -> Answer {
         let db = client.session.db;
         let keys: Arc<[Box<[u8]>]> = args.iter().skip(1).map(Into::into).collect();
-        let owners = self.slots.owners(&keys);
+        let owners = self.engine.slots.owners(&keys);
         let token = client.token;
         let until = Until::Home(keys.clone());
         let visit = move |shard: &mut Shard| -> Vec<Watched> {
-            let own: Vec<&[u8]> = shard.slots.owned(shard.id, &keys).collect();
+            let own: Vec<&[u8]> = shard.engine.slots.owned(shard.engine.id, &keys).collect();
             let watch = |key: &[u8]| {
-                let was_hidden = shard.expire_if_due(db, key);
-                let version = shard.effects.watches.watch(db, key);
+                let was_hidden = shard.engine.expire_if_due(db, key);
+                let version = shard.engine.effects.watches.watch(db, key);
                 let key = TransactionKey {
                     db,
                     key: key.into(),
@@ -568,21 +526,17 @@ impl Shard {
                 Some(client) => client.borrow_mut().session.watched.extend(watched),
                 None => watched.collect(),
             };
-            shard.unwatch(not_watched);
+            shard.engine.unwatch(not_watched);
             reply.ok();
             Ok(())
         })
     }
+}
 
-    /// Ends the watch on these keys, wherever they live.
-    pub fn unwatch(&mut self, watched: Vec<Watched>) {
-        for Watched { key, .. } in watched {
-            let owner = self.slots.owner(&key.key);
-            let end = move |shard: &mut Shard| shard.effects.watches.unwatch(key.db, &key.key);
-            match owner == self.id {
-                true => end(self),
-                false => self.send(owner, Message::Visit(Box::new(end))),
-            }
-        }
+/// What a command on the whole keyspace runs inside EXEC.
+fn whole_command(id: CommandId) -> WholeCommand {
+    match engine::handler::HANDLERS[id.index()] {
+        engine::handler::Handler::Whole(run) => run,
+        _ => unreachable!("both tables are made of the same rows"),
     }
 }

@@ -11,12 +11,12 @@ use protocol::reply::{Reply, Version};
 
 use crate::client::Client;
 use crate::dispatch::handler::Answer;
-use crate::error::Outcome;
-use crate::mailbox::batch::{ClientToken, ReplyTo};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::slot::ShardId;
 use crate::timing::Measured;
+use engine::error::Outcome;
+use engine::header::{ClientToken, ReplyTo};
+use engine::slot::ShardId;
 
 type BoxedPart = Box<dyn Any + Send>;
 type Finish = Box<dyn FnOnce(&mut Shard, Vec<BoxedPart>, &mut Reply<'_>) -> Outcome>;
@@ -62,7 +62,8 @@ impl<T: Send + 'static> PartOf<T> {
     /// The same, as a reply goes: under `appendfsync always` when all is on disk that the shard has said.
     pub fn tell_when_synced(self, shard: &mut Shard, part: T) {
         let (origin, message) = self.message(part);
-        shard.send_gated(origin, message);
+        let told = shard.engine.effects.journal.told();
+        shard.send_gated(origin, message, told);
     }
 
     fn message(self, part: T) -> (ShardId, Message) {
@@ -80,7 +81,7 @@ impl Shard {
         visit: impl Fn(&mut Shard) -> T + Clone + Send + 'static,
         finish: impl FnOnce(&mut Shard, Vec<T>, &mut Reply<'_>) -> Outcome + 'static,
     ) -> Answer {
-        self.gather_from(client, self.slots.all(), visit, finish)
+        self.gather_from(client, self.engine.slots.all(), visit, finish)
     }
 
     /// The same on some shards only.
@@ -111,7 +112,8 @@ impl Shard {
             match until {
                 Until::Now => there(shard),
                 Until::Home(keys) => {
-                    let own: Vec<&[u8]> = shard.slots.owned(shard.id, &keys).collect();
+                    let own: Vec<&[u8]> =
+                        shard.engine.slots.owned(shard.engine.id, &keys).collect();
                     shard.when_home(&own, Box::new(there));
                 }
                 Until::Paused => shard.take_up_pause_and(Box::new(there)),
@@ -144,8 +146,8 @@ impl Shard {
                 finish(shard, parts, reply)
             }),
         });
-        self.timing.gathering = Some(index);
-        let (origin, client) = (self.id, client.token);
+        self.gathering = Some(index);
+        let (origin, client) = (self.engine.id, client.token);
         for (place, shard) in shards.into_iter().enumerate() {
             let arrive = arrive.clone();
             let part = PartOf {
@@ -155,7 +157,7 @@ impl Shard {
                 of: PhantomData,
             };
             let visit = move |shard: &mut Shard| {
-                shard.let_held_back_go(origin, client);
+                shard.engine.let_held_back_go(origin, client);
                 arrive(shard, part);
             };
             self.send(shard, Message::Visit(Box::new(visit)));
@@ -194,9 +196,9 @@ impl Shard {
             reply.truncate(0);
             error.write(&mut reply);
             if let Some(command) = command {
-                self.stats.failed(command.index(), &error);
+                self.engine.stats.failed(command.index(), &error);
             }
         }
-        self.complete(self.id, gather.to, &encoded);
+        self.complete(self.engine.id, gather.to, encoded);
     }
 }

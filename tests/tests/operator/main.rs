@@ -3,6 +3,7 @@
 
 mod counts;
 mod debug;
+mod idle_policy;
 mod info;
 mod log_files;
 mod log_lines;

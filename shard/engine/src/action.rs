@@ -1,0 +1,87 @@
+//! What an engine gives back: what is to be done outside, in the order in which it came about.
+
+use protocol::args::OwnedArgs;
+use protocol::table::CommandId;
+use storage::Keyspace;
+
+use crate::blocking::waiting::Ticket;
+use crate::header::Caller;
+use crate::header::ClientToken;
+use crate::header::ReplyTo;
+use crate::journal::LogSwitch;
+use crate::message::LockRequest;
+use crate::message::Message;
+use crate::slot::ShardId;
+use crate::task::TaskId;
+use crate::transaction::commit::Awaited;
+use crate::transaction::coordinator::Held;
+use crate::transaction::locks::ItemId;
+use crate::transaction::world::Cut;
+
+/// One thing to do.
+pub enum Action {
+    /// Brings a message to a shard, which may be this one.
+    Send(ShardId, Message),
+    /// The same, behind all replies that were sent there before.
+    SendBehindReplies(ShardId, Message),
+    /// Brings the reply of a command that was not answered in its turn to its connection.
+    Reply {
+        origin: ShardId,
+        to: ReplyTo,
+        reply: Vec<u8>,
+        /// The client's further commands are held back: see `backpressure`.
+        holds_back: bool,
+        /// How much of the journal has the command itself; 0 where it only read, or where its
+        /// answer has waited for that.
+        wrote: u64,
+    },
+    /// A command of one of this shard's connections waits for keys of several shards.
+    Blocked(ClientToken, Ticket),
+    /// All locks of a transaction are held that the outside runs, which ends it with
+    /// [`crate::engine::Engine::commit`]. `unchanged` says that no watched key has changed.
+    Ready {
+        task: TaskId,
+        unchanged: bool,
+        held: Box<Held>,
+    },
+    /// Does what was asked for. Where it stands `under` an item of the lock table, that is unlocked
+    /// afterwards with [`crate::engine::Engine::unlock`].
+    Run { task: TaskId, under: Option<ItemId> },
+    /// Somebody's wait was ended, or was over already.
+    WaitEnded(TaskId, bool),
+    /// A whole shard is asked for by somebody who reads its log: [`crate::engine::Engine::lend_by_message`]
+    /// is due when that is written.
+    LendWhenWritten(ItemId, Box<LockRequest>),
+    /// The log has a transaction's record, from byte `begins` to `end` of the journal.
+    ShareLogged {
+        begins: u64,
+        end: u64,
+        awaited: Option<Awaited>,
+    },
+    /// A transaction's answer waits for the log up to this byte of the journal, of which it has read.
+    ReadLogged(Awaited, u64),
+    /// The databases that were lent as a whole are back, after the instant of a snapshot perhaps.
+    /// Where a new part of the logs begins with that, here is what the part before still lacks.
+    CameHome(Option<Cut>, Option<LogSwitch>),
+    /// FLUSHALL is over: a snapshot of nothing may have to follow before it is answered.
+    Flushed(Option<(ReplyTo, Vec<u8>)>),
+    /// What BGSAVE is writing is given up.
+    GiveUpDump,
+    /// Clients of this shard that have read what has changed hear of it before what follows.
+    TellReaders,
+    /// A command took long.
+    Slow {
+        command: CommandId,
+        caller: Caller,
+        args: OwnedArgs,
+        nanos: u64,
+    },
+    /// Evicting took so many milliseconds.
+    Evicted { ms: u64 },
+    /// Frees emptied databases, which counts as done lazily or not.
+    FreeKeyspaces(Vec<Keyspace>, bool),
+    /// Somebody waits until a time: the next one may be nearer now.
+    Timer,
+    /// There is more to do when the mailbox has been read.
+    Turn,
+}

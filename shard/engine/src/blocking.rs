@@ -1,0 +1,6 @@
+//! What blocked commands are made of.
+
+pub mod ending;
+pub mod fenced;
+pub mod ticketed;
+pub mod waiting;

@@ -1,0 +1,35 @@
+//! The commands on data, one file a family.
+
+pub mod bitmap;
+pub mod blocking;
+pub mod copy;
+pub mod dump;
+pub mod expiry;
+pub mod geo;
+pub mod geo_search;
+pub mod hash;
+pub mod hash_expire;
+pub mod hyperloglog;
+pub mod keys;
+pub mod keyspace;
+pub mod lcs;
+pub mod list;
+pub mod memory;
+pub mod object;
+pub mod options;
+pub mod scan;
+pub mod set;
+pub mod set_algebra;
+pub mod sort;
+pub mod sorted_set;
+pub mod sorted_set_add;
+pub mod sorted_set_pop;
+pub mod sorted_set_range;
+pub mod sorted_set_store;
+pub mod sorting;
+pub mod stream;
+pub mod stream_group;
+pub mod stream_info;
+pub mod stream_pending;
+pub mod stream_read;
+pub mod string;

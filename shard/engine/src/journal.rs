@@ -1,0 +1,464 @@
+//! What a shard says in its append-only log: each change, in the order in which it took effect.
+//!
+//! A command is recorded as it came, together with the time by which it decided what had expired: replayed on the same data at the same time, it
+//! does the same again. What does not (a random choice) says something else in its place ([`Journal::instead`]). What expires or is evicted is
+//! recorded as a deletion. SELECT and the time stand in the log only where they change.
+//!
+//! A transaction runs away from home, on keys that others lent. There, each command whose keys are all of one shard is kept for that shard's
+//! log; of a command over several shards every key that it changed is kept by name, and its owner records the value that comes home. From
+//! then on within the transaction that key is recorded by its value only: so whatever is recorded can be replayed from one log alone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use protocol::args::Args;
+use protocol::facts::Traits;
+use storage::{DbIndex, UnixMillis, aof};
+
+use crate::effect::Effect;
+use crate::effect::EffectList;
+use crate::effect::What;
+use crate::header::Facts;
+use crate::header::TransactionKey;
+use crate::slot::ShardId;
+use crate::slot::SlotMap;
+use crate::transaction::commit::Awaited;
+use crate::transaction::commit::CommitId;
+
+/// A larger buffer is not kept for the next records.
+pub(crate) const SPARE_BYTES_MAX: usize = 1 << 20;
+
+/// The log goes on in another file.
+pub struct LogSwitch {
+    /// What the file before still lacks; nothing where there was none.
+    pub rest: Option<Vec<u8>>,
+    /// Where the new file begins, in bytes of the journal.
+    pub from: u64,
+}
+
+/// What the log says of one shard.
+#[derive(Default)]
+pub struct Journal {
+    pub(crate) on: bool,
+    /// Records that the writer has not taken.
+    pub(crate) out: Vec<u8>,
+    /// Bytes that the writer has taken, of all files.
+    pub(crate) taken: u64,
+    /// Bytes up to the last record of what a client asked for.
+    pub(crate) told: u64,
+    /// Commands and transactions of clients that the writer has not taken.
+    pub(crate) commands: usize,
+    /// An emptied buffer for the next ones.
+    pub(crate) spare: Vec<u8>,
+    pub(crate) selected: Option<DbIndex>,
+    pub(crate) time: Option<UnixMillis>,
+    /// What the running command says in place of itself: each the whole effect on one key.
+    pub(crate) instead: Vec<(Box<[u8]>, Vec<u8>)>,
+    /// What commands did on keys that others lent.
+    pub(crate) away: Vec<Away>,
+}
+
+/// A command that ran in a transaction over several shards, as one log will have it.
+pub enum Away {
+    /// All its keys are this shard's.
+    Command {
+        owner: ShardId,
+        db: DbIndex,
+        /// The coordinator's time, by which it ran.
+        now: UnixMillis,
+        keys: Vec<TransactionKey>,
+        record: Vec<u8>,
+        /// What it changed.
+        changed: Vec<TransactionKey>,
+    },
+    /// Its keys are of several shards; these changed.
+    Keys(Vec<TransactionKey>),
+    /// It concerned whole databases, on every shard.
+    Everywhere {
+        db: DbIndex,
+        now: UnixMillis,
+        record: Vec<u8>,
+    },
+    /// Two databases were exchanged.
+    Swapped(DbIndex, DbIndex),
+}
+
+/// What one shard's log says of a transaction.
+#[derive(Default)]
+pub struct Share {
+    /// Commands, each with its database and time.
+    pub(crate) commands: Vec<(DbIndex, UnixMillis, Vec<u8>)>,
+    /// Keys whose values, as they come home, end it.
+    pub(crate) values: BTreeSet<TransactionKey>,
+}
+
+impl Share {
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.values.is_empty()
+    }
+}
+
+/// The shares of all shards in what a transaction did.
+pub fn shares(away: Vec<Away>, slots: SlotMap) -> Vec<Share> {
+    let mut shares: Vec<Share> = (0..slots.shards()).map(|_| Share::default()).collect();
+    let mut by_value: BTreeSet<TransactionKey> = BTreeSet::new();
+    for step in away {
+        match step {
+            Away::Command {
+                owner,
+                db,
+                now,
+                keys,
+                record,
+                changed,
+            } => match keys.iter().any(|key| by_value.contains(key)) {
+                true => by_value.extend(changed),
+                false => shares[owner.index()].commands.push((db, now, record)),
+            },
+            Away::Keys(keys) => by_value.extend(keys),
+            Away::Everywhere { db, now, record } => {
+                for share in &mut shares {
+                    share.commands.push((db, now, record.clone()));
+                }
+            }
+            Away::Swapped(a, b) => {
+                let swap = |db| match db {
+                    _ if db == a => b,
+                    _ if db == b => a,
+                    other => other,
+                };
+                let swapped = std::mem::take(&mut by_value).into_iter();
+                by_value = swapped
+                    .map(|TransactionKey { db, key }| TransactionKey { db: swap(db), key })
+                    .collect();
+            }
+        }
+    }
+    for key in by_value {
+        shares[slots.owner(&key.key).index()].values.insert(key);
+    }
+    shares
+}
+
+impl Journal {
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// From now on there is a log, which begins with what comes next; or there is none, and what the writer has not taken goes. Bytes are counted
+    /// on.
+    pub fn turn(&mut self, on: bool) {
+        *self = Self {
+            on,
+            taken: self.total(),
+            told: self.told,
+            ..Self::default()
+        };
+    }
+
+    /// The next record is the first of a new file. Returns what the old one still lacks.
+    pub fn begin_file(&mut self) -> Vec<u8> {
+        self.selected = None;
+        self.time = None;
+        self.take()
+    }
+
+    /// The next record is the first of a new file, also where there was no log before.
+    pub(crate) fn switch_file(&mut self) -> LogSwitch {
+        let rest = self.on.then(|| self.begin_file());
+        if !self.on {
+            self.turn(true);
+        }
+        LogSwitch {
+            rest,
+            from: self.total(),
+        }
+    }
+
+    /// Bytes of all records there ever were.
+    #[inline]
+    pub fn total(&self) -> u64 {
+        self.taken + self.out.len() as u64
+    }
+
+    /// The same up to the last record of what a client asked for: not of what expired or was evicted.
+    #[inline]
+    pub fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// Bytes of records that the writer has not taken.
+    pub fn waiting_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Commands and transactions of clients that the writer has not taken.
+    #[inline]
+    pub fn waiting_commands(&self) -> usize {
+        self.commands
+    }
+
+    /// Whether the writer has something to take.
+    #[inline]
+    pub fn has_more(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// What the writer has not taken.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.taken += self.out.len() as u64;
+        self.commands = 0;
+        std::mem::replace(&mut self.out, std::mem::take(&mut self.spare))
+    }
+
+    /// What the writer has not taken, to be written where it is.
+    pub fn waiting(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// All of [`Self::waiting`] is written.
+    pub fn written(&mut self) {
+        self.taken += self.out.len() as u64;
+        self.commands = 0;
+        self.out.clear();
+        self.out.shrink_to(SPARE_BYTES_MAX);
+    }
+
+    /// Gives an emptied buffer back.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        debug_assert!(buffer.is_empty());
+        if buffer.capacity() <= SPARE_BYTES_MAX {
+            self.spare = buffer;
+        }
+    }
+
+    /// A command as the log has it.
+    pub(crate) fn record(parts: &[&[u8]]) -> Vec<u8> {
+        let mut record = Vec::new();
+        aof::command(&mut record, parts.iter().copied());
+        record
+    }
+
+    /// Reads an effect: what no command did is recorded at once, and what a command has to be
+    /// recorded as is kept until it is over.
+    pub(crate) fn heed(&mut self, effect: &Effect<'_>) {
+        if !self.on {
+            return;
+        }
+        match effect.what {
+            What::Expired | What::Evicted => self.say(effect.db, &[b"DEL", effect.key]),
+            What::FieldsExpired => {
+                self.context(effect.db, None);
+                self.out.extend_from_slice(effect.payload);
+            }
+            What::PropagateAs => {
+                self.instead
+                    .push((effect.key.into(), effect.payload.into()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads what a command did on keys that others lent, but for what becomes of itself.
+    pub(crate) fn heed_away(&mut self, effects: &EffectList, from: usize) {
+        for effect in effects.since(from) {
+            match effect.what {
+                What::Expired | What::Evicted | What::FieldsExpired => {
+                    self.away.push(Away::Keys(vec![effect.key_name()]));
+                }
+                What::PropagateAs => {
+                    self.instead
+                        .push((effect.key.into(), effect.payload.into()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Begins a command: nothing is said in its place yet.
+    pub fn begin_command(&mut self) {
+        self.instead.clear();
+    }
+
+    /// Says that a command has changed something.
+    pub fn command(&mut self, db: DbIndex, now: UnixMillis, args: &Args<'_>) {
+        self.context(db, Some(now));
+        if self.instead.is_empty() {
+            aof::command_as_sent(&mut self.out, args.bytes(), args.iter());
+        }
+        let whole = (self.instead.len() > 1).then(|| self.begin_group());
+        for (_, record) in std::mem::take(&mut self.instead) {
+            self.out.extend_from_slice(&record);
+        }
+        if let Some(begun) = whole {
+            self.end_group(begun);
+        }
+        self.told = self.total();
+        self.commands += 1;
+    }
+
+    /// Reads what a command did to keys that others lent: `keys` are all of them. Its effects are
+    /// those of the list from the given place on.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn command_away(
+        &mut self,
+        facts: Facts,
+        now: UnixMillis,
+        slots: SlotMap,
+        args: &Args<'_>,
+        keys: Vec<TransactionKey>,
+        (effects, from): (&EffectList, usize),
+        changed_nothing: bool,
+    ) {
+        self.heed_away(effects, from);
+        if changed_nothing {
+            return;
+        }
+        let db = facts.db;
+        let is_change = |effect: &Effect<'_>| {
+            !effect.key.is_empty() && !matches!(effect.what, What::Read | What::PropagateAs)
+        };
+        let changed = effects.since(from).filter(is_change);
+        let changed: Vec<_> = changed.map(|effect| effect.key_name()).collect();
+        // What groups have pending changes without an event.
+        let quietly = changed.is_empty() || facts.command.command().traits.contains(Traits::QUIET);
+        let changed = if quietly { keys.clone() } else { changed };
+        let instead = std::mem::take(&mut self.instead);
+        let says_itself = instead.is_empty();
+        for (key, record) in instead {
+            let key = TransactionKey { db, key };
+            self.away.push(Away::Command {
+                owner: slots.owner(&key.key),
+                db,
+                now,
+                keys: vec![key.clone()],
+                record,
+                changed: vec![key],
+            });
+        }
+        if !says_itself {
+            return;
+        }
+        let mut owners = keys.iter().map(|key| slots.owner(&key.key));
+        let first = owners.next();
+        match first {
+            Some(owner) if owners.all(|other| other == owner) => {
+                let mut record = Vec::new();
+                aof::command(&mut record, args.iter());
+                self.away.push(Away::Command {
+                    owner,
+                    db,
+                    now,
+                    keys,
+                    record,
+                    changed,
+                });
+            }
+            _ => self.away.push(Away::Keys(changed)),
+        }
+    }
+
+    /// Says something that means the same at any time.
+    pub fn say(&mut self, db: DbIndex, parts: &[&[u8]]) {
+        if self.on {
+            self.context(db, None);
+            aof::command(&mut self.out, parts.iter().copied());
+        }
+    }
+
+    /// Says something that is no change to any database.
+    pub(crate) fn mark(&mut self, parts: &[&[u8]]) {
+        if self.on {
+            aof::command(&mut self.out, parts.iter().copied());
+        }
+    }
+
+    /// Says what was recorded before.
+    pub fn repeat(&mut self, db: DbIndex, now: UnixMillis, record: &[u8]) {
+        if self.on {
+            self.context(db, Some(now));
+            self.out.extend_from_slice(record);
+        }
+    }
+
+    /// What follows happens together.
+    pub fn begin_group(&mut self) -> usize {
+        if self.on {
+            aof::command(&mut self.out, [b"MULTI".as_slice()].into_iter());
+        }
+        self.out.len()
+    }
+
+    /// What has been said since [`Self::begin_group`] happens together. Where that is nothing, nothing is said.
+    pub fn end_group(&mut self, begun: usize) {
+        const MULTI_BYTES: usize = b"*1\r\n$5\r\nMULTI\r\n".len();
+        if !self.on {
+            return;
+        }
+        if self.out.len() == begun {
+            self.out.truncate(begun - MULTI_BYTES);
+            return;
+        }
+        aof::command(&mut self.out, [b"EXEC".as_slice()].into_iter());
+    }
+
+    pub(crate) fn context(&mut self, db: DbIndex, now: Option<UnixMillis>) {
+        if let Some(now) = now
+            && self.time != Some(now)
+        {
+            self.time = Some(now);
+            aof::time(&mut self.out, now);
+        }
+        if self.selected != Some(db) {
+            self.selected = Some(db);
+            let mut digits = itoa::Buffer::new();
+            let number = digits.format(db.number()).as_bytes();
+            aof::command(&mut self.out, [b"SELECT", number].into_iter());
+        }
+    }
+}
+
+/// A transaction as one shard's log will have it.
+pub struct TransactionShare {
+    /// Who waits for it to be on disk.
+    pub(crate) awaited: Option<Awaited>,
+    /// Names it in the logs of all who take part.
+    pub(crate) id: Arc<str>,
+    /// The shards whose logs have a share.
+    pub(crate) participants: Arc<[ShardId]>,
+    pub(crate) share: Share,
+}
+
+/// The shares of a transaction that ends.
+pub struct Shares {
+    pub(crate) awaited: Option<Awaited>,
+    pub(crate) id: Arc<str>,
+    pub(crate) participants: Arc<[ShardId]>,
+    pub(crate) shares: Vec<Share>,
+}
+
+impl Shares {
+    /// What the answer has to wait for.
+    pub fn commit(&self) -> Option<CommitId> {
+        self.awaited.map(|it| it.id)
+    }
+
+    /// How a shard is told of it that was only read.
+    pub fn mark(&self, shard: ShardId) -> Option<Awaited> {
+        self.awaited.filter(|_| !self.participants.contains(&shard))
+    }
+
+    /// The share of one shard, if it has one.
+    pub fn take(&mut self, shard: ShardId) -> Option<Box<TransactionShare>> {
+        let share = std::mem::take(self.shares.get_mut(shard.index())?);
+        (!share.is_empty()).then(|| {
+            Box::new(TransactionShare {
+                awaited: self.awaited,
+                id: self.id.clone(),
+                participants: self.participants.clone(),
+                share,
+            })
+        })
+    }
+}

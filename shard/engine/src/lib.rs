@@ -1,0 +1,37 @@
+//! One shard as a state machine.
+
+pub mod action;
+pub mod admission;
+pub mod backpressure;
+pub mod batch;
+pub mod blocking;
+pub mod commands;
+pub mod context;
+pub mod digest;
+pub mod effect;
+pub mod effects;
+pub mod engine;
+pub mod environment;
+pub mod error;
+pub mod event;
+pub mod eviction;
+pub mod field_expiry;
+pub mod handler;
+pub mod header;
+pub mod histogram;
+pub mod journal;
+pub mod keys;
+pub mod ledger;
+pub mod lookahead;
+pub mod message;
+pub mod notices;
+pub mod routing;
+pub mod slot;
+pub mod stats;
+mod steps;
+pub mod task;
+pub mod timing;
+pub mod trace;
+pub mod tracking;
+pub mod transaction;
+pub mod watch;

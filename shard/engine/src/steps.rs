@@ -1,0 +1,23 @@
+//! What an engine does: one file a matter. Each adds to [`crate::engine::Engine`], and uses none of
+//! the others but through it.
+
+mod answers;
+mod backpressure;
+mod blocking;
+mod coordination;
+mod divided;
+mod eviction;
+mod execution;
+mod expiry;
+mod fence;
+mod field_expiry;
+mod forwarded;
+mod invalidations;
+mod keys;
+mod lending;
+mod messages;
+mod requests;
+mod routing;
+mod shares;
+mod timing;
+mod workspace;

@@ -1,0 +1,512 @@
+//! Commands that wait for a key.
+//!
+//! A command that finds nothing says so ([`crate::context::Context::wait`]) and is enrolled where its keys live, in the same instant in which it looked.
+//!
+//! - All keys on one shard: that shard serves it. As soon as a command (or a transaction's release) has made a key ready, the waiters of the
+//!   key run again, in order, until nothing is left for them: nobody can come in between. Its time runs out there too. So each is answered
+//!   by one thread, once.
+//! - Keys on several shards: its origin serves it, and each owner keeps a place in the queue for it. When its *turn* comes there, the owner
+//!   locks the waiter's keys for it at once and lends them with a *claim*; the origin completes that to a transaction on all keys and runs
+//!   the command. Nobody behind it has a turn before its own is over, also where the transaction had to give the locks back and take them in
+//!   order. Served or not, the locks go, and those behind it have their turn. An origin that has served the waiter meanwhile, or lost its
+//!   connection, gives the claim back unused.
+//!
+//! Nothing wakes in vain for ever: a failed claim tries those behind it once, and the waiter itself again with the next change.
+//! Nothing sleeps for ever: a turn ends with its claim's release or when its waiter leaves, and both make the keys ready for those behind.
+
+use crate::blocking::ending::End;
+use crate::blocking::ending::Haste;
+use crate::blocking::ending::UNBLOCKED;
+use crate::blocking::ticketed::Ticketed;
+use protocol::args::{Args, OwnedArgs};
+use protocol::command::KeyFlags;
+use protocol::keys::key_positions;
+use protocol::reply::Reply;
+use storage::{Entry, UnixMillis};
+
+use crate::action::Action;
+use crate::blocking::fenced::Fenced;
+use crate::blocking::waiting::Blocked;
+use crate::blocking::waiting::Ticket;
+use crate::blocking::waiting::Wait;
+use crate::blocking::waiting::Waiter;
+use crate::blocking::waiting::WaiterId;
+use crate::blocking::waiting::is_met;
+use crate::engine::Engine;
+use crate::header::ClientToken;
+use crate::header::Facts;
+use crate::header::ReplyTo;
+use crate::header::TransactionKey;
+use crate::message::Claim;
+use crate::message::EndWait;
+use crate::message::Lending;
+use crate::message::Message;
+use crate::message::Release;
+use crate::message::Work;
+use crate::slot::ShardId;
+use crate::task::TaskId;
+use crate::transaction::answers::Then;
+use crate::transaction::commit::CommitId;
+use crate::transaction::coordinator::Scopes;
+use crate::transaction::locks::ItemId;
+use crate::transaction::locks::LockName;
+
+impl Engine {
+    /// Enrolls a command that has just found nothing, all of whose keys are here.
+    pub(crate) fn enroll_here(
+        &mut self,
+        origin: ShardId,
+        to: ReplyTo,
+        facts: Facts,
+        args: &Args<'_>,
+        wait: Wait,
+    ) {
+        let args = wait.args.unwrap_or_else(|| OwnedArgs::from(args));
+        let keys = self.keys_of(facts, &args.borrow());
+        let blocked = Blocked {
+            origin,
+            to,
+            facts,
+            args,
+            until: wait.until,
+        };
+        self.effects
+            .waits
+            .enroll(Waiter::Here(Box::new(blocked)), keys);
+        self.actions.push(Action::Timer);
+    }
+
+    /// Gives a command that has just found nothing on several shards its ticket; the release of its locks enrolls it there.
+    pub(crate) fn issue_ticket(
+        &mut self,
+        to: ReplyTo,
+        facts: Facts,
+        args: OwnedArgs,
+        wait: Wait,
+    ) -> Ticket {
+        self.coordinator.last_ticket += 1;
+        let blocked = Blocked {
+            origin: self.id,
+            to,
+            facts,
+            args: wait.args.unwrap_or(args),
+            until: wait.until,
+        };
+        let ticket = Ticket {
+            origin: self.id,
+            number: self.coordinator.last_ticket,
+            wants: blocked.wants(),
+        };
+        self.actions.push(Action::Blocked(to.client, ticket));
+        self.coordinator.tickets.insert(
+            ticket,
+            Ticketed {
+                blocked,
+                trying: false,
+                again: false,
+                end: None,
+            },
+        );
+        self.actions.push(Action::Timer);
+        ticket
+    }
+
+    /// Serves whoever waits for keys that became ready. Called when a command or a transaction is over.
+    #[inline]
+    pub fn serve_ready(&mut self) {
+        if self.effects.waits.has_ready() {
+            self.serve_all_ready();
+        }
+    }
+
+    #[cold]
+    fn serve_all_ready(&mut self) {
+        // What waits and what it has read before: it hears of the change first, as in Redis, where that can be.
+        if self.effects.invalidations.is_for_here() {
+            self.actions.push(Action::TellReaders);
+        }
+        let mut ends = Vec::new();
+        while let Some((key, after)) = self.effects.waits.pop_ready() {
+            if self.owner.locks.holds_key(&key.key) {
+                // Lent away: those who wait have their turn when it is home again.
+                let name = [LockName::of_key(&key.key)];
+                let later = Work::Ready(key, after);
+                let queued = self.owner.locks.enqueue(name, later);
+                debug_assert!(queued.1.is_none(), "the key is held");
+                continue;
+            }
+            self.serve_waiters(&key, after, &mut ends);
+        }
+        self.answer_behind_all(ends);
+    }
+
+    /// Serves those who wait for a key here, from behind `after` on.
+    fn serve_waiters(
+        &mut self,
+        key: &TransactionKey,
+        mut after: Option<WaiterId>,
+        ends: &mut Vec<Fenced>,
+    ) {
+        while let Some(id) = self.effects.waits.next(key, after) {
+            after = Some(id);
+            self.expire_if_due(key.db, &key.key);
+            let kind = self.databases.get(key.db).get(&key.key).map(Entry::kind);
+            if kind.is_none() && !self.effects.waits.some_want_groups() {
+                return;
+            }
+            let waiter = self.effects.waits.get(id);
+            if !waiter.is_some_and(|waiter| is_met(waiter.wants(), kind)) {
+                continue;
+            }
+            if let Some(Waiter::Elsewhere(_)) = waiter {
+                if self.effects.waits.begin_turn(id) {
+                    self.claim(id);
+                }
+                return;
+            }
+            if !self.owner.locks.is_empty() {
+                let keys = self.effects.waits.keys(id);
+                if keys.iter().any(|key| self.owner.locks.holds_key(&key.key)) {
+                    // Its command would miss what is lent away, and those behind it must not have what is there.
+                    let queued = self.lock_keys(&keys, Work::Serve(id, key.clone()));
+                    debug_assert!(queued.1.is_none(), "a key is held");
+                    return;
+                }
+            }
+            self.serve(id, ends);
+        }
+    }
+
+    /// All keys of a waiter are locked for it and at home: it is served, and then those behind it at the key that was ready.
+    pub(crate) fn serve_locked(&mut self, id: WaiterId, key: TransactionKey) {
+        let mut ends = Vec::new();
+        self.serve(id, &mut ends);
+        self.answer_behind_all(ends);
+        self.effects.waits.push_ready(key, Some(id));
+    }
+
+    /// Runs a waiter's command again, and answers it where that was the end of its wait; `ends` are
+    /// answers that are to wait.
+    fn serve(&mut self, id: WaiterId, ends: &mut Vec<Fenced>) {
+        let Some(Waiter::Here(blocked)) = self.effects.waits.get(id) else {
+            return;
+        };
+        let (origin, to, facts) = (blocked.origin, blocked.to, blocked.facts);
+        let args = blocked.args.clone();
+        let told = self.effects.journal.told();
+        let mut encoded = Vec::new();
+        let mut reply = Reply::new(&mut encoded, facts.version);
+        if !self.execute_for_waiter(facts, &args.borrow(), &mut reply) {
+            return;
+        }
+        self.effects.waits.leave(id);
+        match self.tells_of_an_end(&encoded) {
+            false => {
+                let wrote = self.wrote_since(told);
+                self.complete(origin, to, encoded, wrote);
+            }
+            true => ends.push(Fenced {
+                origin,
+                to,
+                encoded,
+            }),
+        }
+    }
+
+    /// Runs a blocked command once more. False where it goes on waiting: it found nothing, or what it was to have is gone again.
+    /// An error at another of its keys is its answer.
+    pub(crate) fn execute_for_waiter(
+        &mut self,
+        facts: Facts,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> bool {
+        self.interrupt_timing();
+        let result = self.attempt(facts, args, reply);
+        if self.effects.wait.take().is_some() {
+            return false;
+        }
+        let index = facts.command.index();
+        match result {
+            Ok(()) => true,
+            Err(error) if self.has_what_is_waited_for(facts, args) => {
+                self.stats.failed(index, &error);
+                true
+            }
+            Err(_) => {
+                // It waits on, as if nothing had been.
+                self.trace.take_back();
+                self.stats.calls[index] -= 1;
+                false
+            }
+        }
+    }
+
+    /// Whether some key that a command can be served from holds what it waits for.
+    fn has_what_is_waited_for(&self, facts: Facts, args: &Args<'_>) -> bool {
+        let command = facts.command.command();
+        let keyspace = self.databases.get(facts.db);
+        let mut found = false;
+        let listed = key_positions(command, args, &mut |at, flags| {
+            let entry = keyspace.get(&args[at]);
+            found |=
+                flags.contains(KeyFlags::ACCESS) && is_met(command.waits, entry.map(Entry::kind));
+        });
+        found && listed.is_ok()
+    }
+
+    /// Locks a waiter's keys for it and lends them to its origin.
+    fn claim(&mut self, id: WaiterId) {
+        let keys = self.effects.waits.keys(id);
+        if let (item, Some(_)) = self.lock_keys(&keys, Work::Claim(id)) {
+            self.send_claim(item, id);
+        }
+    }
+
+    /// The keys of a claim are locked.
+    pub(crate) fn send_claim(&mut self, item: ItemId, id: WaiterId) {
+        let Some(&Waiter::Elsewhere(ticket)) = self.effects.waits.get(id) else {
+            // It has left meanwhile, and those behind it have their turn.
+            return self.unlock(item);
+        };
+        let keys = self.effects.waits.keys(id);
+        let lent = self.lend_entries(&keys);
+        let claim = Claim {
+            ticket,
+            waiter: id,
+            item,
+            lent,
+        };
+        self.send(ticket.origin, Message::Claim(Box::new(claim)));
+    }
+
+    /// On the origin: a shard has keys for one of its blocked commands.
+    pub(crate) fn claimed(&mut self, from: ShardId, claim: Claim) {
+        match self.coordinator.tickets.get_mut(&claim.ticket) {
+            Some(ticketed) if !ticketed.trying => {
+                ticketed.trying = true;
+                let blocked = &ticketed.blocked;
+                let (client, facts) = (blocked.to.client, blocked.facts);
+                let args = blocked.args.clone();
+                let scopes = self.scopes_of(facts, &args.borrow());
+                self.begin_retry(client, claim.ticket, scopes, Some((from, claim)));
+            }
+            other => {
+                if let Some(ticketed) = other {
+                    ticketed.again = true;
+                }
+                let lent = Lending::Entries(claim.lent);
+                let release = Release {
+                    end_turn: Some(claim.waiter),
+                    ..Release::unused(claim.item, lent)
+                };
+                self.give_back(from, release);
+            }
+        }
+    }
+
+    /// What a ticket's command is, for the transaction that tries to serve it.
+    pub(crate) fn ticketed_command(&self, ticket: Ticket) -> Option<(Facts, OwnedArgs)> {
+        let blocked = &self.coordinator.tickets.get(&ticket)?.blocked;
+        Some((blocked.facts, blocked.args.clone()))
+    }
+
+    /// The transaction has served it: the ticket is void, and the reply goes out as soon as it may.
+    pub(crate) fn ticket_served(
+        &mut self,
+        ticket: Ticket,
+        commit: Option<CommitId>,
+        reply: Vec<u8>,
+    ) {
+        if let Some(Ticketed { blocked, end, .. }) = self.coordinator.tickets.remove(&ticket) {
+            match self.tells_of_an_end(&reply) {
+                false => self.answer(commit, blocked.to, reply),
+                true => {
+                    let answer = Fenced {
+                        origin: self.id,
+                        to: blocked.to,
+                        encoded: reply,
+                    };
+                    self.after_commit(commit, blocked.to.client, Then::Fenced(answer));
+                }
+            }
+            if let Some((_, task)) = end {
+                self.wait_ended(task, false);
+            }
+        }
+    }
+
+    /// The transaction has found nothing.
+    pub(crate) fn ticket_not_served(&mut self, ticket: Ticket) {
+        let Some(ticketed) = self.coordinator.tickets.get_mut(&ticket) else {
+            return;
+        };
+        ticketed.trying = false;
+        if let Some((end, task)) = ticketed.end.take() {
+            return self.end_ticket(ticket, end, Haste::None, task);
+        }
+        if std::mem::take(&mut ticketed.again) {
+            ticketed.trying = true;
+            let blocked = &ticketed.blocked;
+            let (client, facts) = (blocked.to.client, blocked.facts);
+            let args = blocked.args.clone();
+            let scopes = self.scopes_of(facts, &args.borrow());
+            self.begin_retry(client, ticket, scopes, None);
+        }
+    }
+
+    /// All keys of a command, for a transaction.
+    pub fn scopes_of(&self, facts: Facts, args: &Args<'_>) -> Scopes {
+        let mut scopes = Scopes::default();
+        for key in self.keys_of(facts, args) {
+            scopes.key(self.slots.owner(&key.key), key);
+        }
+        scopes
+    }
+
+    /// Says whether there was a wait to end, to whoever asks.
+    fn wait_ended(&mut self, task: TaskId, ended: bool) {
+        if task != TaskId::NONE {
+            self.actions.push(Action::WaitEnded(task, ended));
+        }
+    }
+
+    /// Another shard, or this one, asks to end the wait of one of its connections.
+    pub(crate) fn end_wait_for(&mut self, origin: ShardId, asked: &EndWait) {
+        let ended = self.end_wait_here(origin, asked.client, asked.end);
+        if asked.task != TaskId::NONE {
+            self.send(origin, Message::WaitEnded(asked.task, ended));
+        }
+    }
+
+    /// Ends the wait of a connection that this shard serves. False where there is none.
+    pub fn end_wait_here(&mut self, origin: ShardId, client: ClientToken, end: End) -> bool {
+        let ended = self.take_out(origin, client, end);
+        if !ended && end == End::Gone && self.owner.locks.holds_client(origin, client) {
+            // Its command has met a lock. When it has run, it may wait.
+            let name = [LockName::Client(origin, client)];
+            let later = Work::TakeOut(origin, client);
+            let queued = self.owner.locks.enqueue(name, later);
+            debug_assert!(queued.1.is_none(), "the client's command is before it");
+        }
+        ended
+    }
+
+    /// Ends the wait of a connection that this shard serves, if it waits.
+    pub(crate) fn take_out(&mut self, origin: ShardId, client: ClientToken, end: End) -> bool {
+        if let Some(id) = self.effects.waits.of_client(origin, client)
+            && let Some(Waiter::Here(blocked)) = self.effects.waits.leave(id)
+        {
+            self.answer_in_vain(&blocked, end);
+            return true;
+        }
+        false
+    }
+
+    /// Ends a wait on several shards. Whoever asks hears whether there was one.
+    pub fn end_ticket(&mut self, ticket: Ticket, end: End, haste: Haste, task: TaskId) {
+        match self.coordinator.tickets.get_mut(&ticket) {
+            Some(it) if it.trying && haste == Haste::None => match it.end {
+                None => it.end = Some((end, task)),
+                Some(_) => self.wait_ended(task, false),
+            },
+            Some(_) => {
+                self.void_ticket(ticket, end);
+                self.wait_ended(task, true);
+            }
+            None => self.wait_ended(task, false),
+        }
+    }
+
+    /// Ends a wait on several shards. A transaction that was to serve it gives all back unused.
+    fn void_ticket(&mut self, ticket: Ticket, end: End) {
+        let Some(Ticketed {
+            blocked,
+            end: earlier,
+            ..
+        }) = self.coordinator.tickets.remove(&ticket)
+        else {
+            return;
+        };
+        let keys = self.keys_of(blocked.facts, &blocked.args.borrow());
+        let keys: Vec<_> = keys.into_iter().map(|key| key.key).collect();
+        for owner in self.slots.owners(&keys) {
+            self.send(owner, Message::Leave(Box::new(ticket)));
+        }
+        self.answer_in_vain(&blocked, end);
+        if let Some((_, task)) = earlier {
+            self.wait_ended(task, false);
+        }
+    }
+
+    /// On an owner: a ticket is void.
+    pub(crate) fn leave(&mut self, ticket: Ticket) {
+        if let Some(id) = self.effects.waits.of_ticket(ticket) {
+            self.effects.waits.leave(id);
+        }
+    }
+
+    fn answer_in_vain(&mut self, blocked: &Blocked, end: End) {
+        let mut encoded = Vec::new();
+        let mut reply = Reply::new(&mut encoded, blocked.facts.version);
+        match end {
+            // Whatever the command answers else.
+            End::TimedOut => reply.null_array(),
+            End::Unblocked => {
+                UNBLOCKED.write(&mut reply);
+                self.stats.failed(blocked.facts.command.index(), &UNBLOCKED);
+            }
+            // Its place among the replies is free, so that the others can leave.
+            End::Gone => {}
+        }
+        if end != End::Gone {
+            self.count_in_vain(blocked.facts.command);
+        }
+        self.complete(blocked.origin, blocked.to, encoded, 0);
+    }
+
+    /// Connections of this shard, and commands of others on its keys, that wait.
+    pub fn blocked_clients(&self) -> usize {
+        self.effects.waits.served_here() + self.coordinator.tickets.len()
+    }
+
+    /// Those of them whose time can run out.
+    pub fn clients_with_deadline(&self) -> usize {
+        let on_several = self.coordinator.tickets.values();
+        self.effects.waits.with_deadline()
+            + on_several.filter(|it| it.blocked.until.is_some()).count()
+    }
+
+    /// When the next one's time is up.
+    pub fn next_timeout(&self) -> Option<UnixMillis> {
+        let tickets = self.coordinator.tickets.values();
+        tickets
+            .filter(|ticketed| ticketed.end.is_none())
+            .filter_map(|ticketed| ticketed.blocked.until)
+            .chain(self.effects.waits.next_deadline())
+            .min()
+    }
+
+    /// Answers those whose time is up.
+    pub fn time_out(&mut self) {
+        let now = self.now;
+        while let Some(id) = self.effects.waits.timed_out(now) {
+            if let Some(Waiter::Here(blocked)) = self.effects.waits.leave(id) {
+                self.answer_in_vain(&blocked, End::TimedOut);
+            }
+        }
+        let is_due = |ticketed: &Ticketed| {
+            ticketed.end.is_none() && ticketed.blocked.until.is_some_and(|until| until <= now)
+        };
+        let due: Vec<Ticket> = self
+            .coordinator
+            .tickets
+            .iter()
+            .filter(|(_, ticketed)| is_due(ticketed))
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in due {
+            self.end_ticket(ticket, End::TimedOut, Haste::None, TaskId::NONE);
+        }
+    }
+}

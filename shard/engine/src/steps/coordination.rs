@@ -1,0 +1,478 @@
+//! The coordinator of what must happen at one instant on several shards.
+//!
+//! A transaction locks its keys where they live; each owner then *lends* the entries, which move to the coordinator by pointer. There the
+//! ordinary command runs, as if it had found all its keys at home, on databases that hold just what was lent; the entries go back with the
+//! release of the locks. No command knows about it, so every command with several keys is atomic, and there is one mechanism to get right.
+//! What concerns the whole keyspace locks whole shards and is lent their databases (see `world`); EXEC may need either (see `exec`). What does the
+//! same with each key is done where the keys are, under the same locks (see `divided`).
+//!
+//! Locks are first tried on all shards at once: one round trip. A shard that would have to queue refuses instead, after it has looked once
+//! more: the release it would wait for may lie in its mailbox. Then the locks from the first missing one on are given back and taken one
+//! shard after the other in ascending order, waiting in each queue.
+//!
+//! Why nothing deadlocks: a transaction that waits holds locks only on lower shards than the one it waits on, and one that tries never
+//! waits; on one shard see `locks`. Why nothing starves: the ordered pass queues first come, first served. Why it is strictly serializable:
+//! between the last grant and the first release all locks are held (two-phase locking), the command runs at that instant, and it lies between
+//! the call and the reply. The client may be answered before the entries are back home, because whoever asks for those keys meets the lock. Where
+//! others are to hear of what has changed, the answer waits for that (see `answers`).
+//!
+//! A connection runs nothing else while its transaction is under way, which keeps its commands in order.
+
+use crate::transaction::coordinator::Ending;
+use crate::transaction::coordinator::Held;
+use crate::transaction::coordinator::Job;
+use crate::transaction::coordinator::Part;
+use crate::transaction::coordinator::Pass;
+use crate::transaction::coordinator::Scopes;
+use crate::transaction::coordinator::Transaction;
+use protocol::args::{Args, OwnedArgs};
+use protocol::reply::Reply;
+use smallvec::SmallVec;
+
+use crate::action::Action;
+use crate::blocking::waiting::Ticket;
+use crate::effect::Effect;
+use crate::engine::Engine;
+use crate::handler::WholeCommand;
+use crate::header::ClientToken;
+use crate::header::Facts;
+use crate::header::ReplyTo;
+use crate::message::Claim;
+use crate::message::Grant;
+use crate::message::Lending;
+use crate::message::LockRequest;
+use crate::message::Message;
+use crate::message::Release;
+use crate::message::Scope;
+use crate::message::TransactionId;
+use crate::slot::ShardId;
+use crate::task::TaskId;
+use crate::transaction::answers::Then;
+use crate::transaction::commit::CommitId;
+use crate::transaction::divided::Divided;
+use crate::transaction::divided::When;
+use crate::transaction::workspace::Workspace;
+
+impl Engine {
+    /// Begins the transaction that runs `args` on keys that live on several shards. The reply goes
+    /// to `to`; its client runs nothing else meanwhile.
+    pub fn begin_transaction(
+        &mut self,
+        to: ReplyTo,
+        facts: Facts,
+        args: &Args<'_>,
+        scopes: Scopes,
+    ) {
+        let args = OwnedArgs::from(args);
+        let job = Job::Command { to, facts, args };
+        self.begin(to.client, scopes.into_parts(), job);
+    }
+
+    /// Begins the transaction of a command that also works on keys that it computes, which may live
+    /// anywhere.
+    pub fn begin_computed(&mut self, to: ReplyTo, facts: Facts, args: &Args<'_>) {
+        let args = OwnedArgs::from(args);
+        let job = Job::Command { to, facts, args };
+        let parts = Scopes::default().into_whole(self.slots.shards());
+        self.begin(to.client, parts, job);
+    }
+
+    /// Begins the transaction of a command on the whole keyspace.
+    pub fn begin_whole(&mut self, to: ReplyTo, facts: Facts, args: &Args<'_>, run: WholeCommand) {
+        let args = OwnedArgs::from(args);
+        let job = Job::Whole {
+            to,
+            facts,
+            args,
+            run,
+        };
+        let parts = Scopes::default().into_whole(self.slots.shards());
+        self.begin(to.client, parts, job);
+    }
+
+    /// Begins a transaction that the outside runs: `whole` where it wants all databases of all
+    /// shards. It hears with [`Action::Ready`] that all locks are held.
+    pub fn begin_outside(
+        &mut self,
+        client: ClientToken,
+        task: TaskId,
+        scopes: Scopes,
+        whole: bool,
+    ) {
+        let parts = if whole {
+            scopes.into_whole(self.slots.shards())
+        } else {
+            scopes.into_parts()
+        };
+        self.begin(client, parts, Job::Outside(task));
+    }
+
+    /// Begins a transaction that the outside runs on all databases, and which reads the logs: all
+    /// of them is in their files then.
+    pub fn begin_outside_logged(&mut self, client: ClientToken, task: TaskId) {
+        let mut parts = Scopes::default().into_whole(self.slots.shards());
+        for part in &mut parts {
+            if let Scope::Whole { logged, .. } = &mut part.scope {
+                *logged = true;
+            }
+        }
+        self.begin(client, parts, Job::Outside(task));
+    }
+
+    /// Begins the transaction that tries to serve a blocked command; a claim is a part of it that is granted already.
+    pub(crate) fn begin_retry(
+        &mut self,
+        client: ClientToken,
+        ticket: Ticket,
+        scopes: Scopes,
+        claim: Option<(ShardId, Claim)>,
+    ) {
+        let mut parts = scopes.into_parts();
+        if let Some((from, claim)) = claim
+            && let Some(part) = parts.iter_mut().find(|part| part.shard == from)
+        {
+            part.granted = Some(claim.item);
+            part.lent = Some(Lending::Entries(claim.lent));
+            part.behind = self.log.holds_replies;
+            part.claimed_by = Some(claim.waiter);
+        }
+        self.begin(client, parts, Job::Retry(ticket));
+    }
+
+    /// Begins the transaction of a command that has been divided.
+    pub(crate) fn begin_divided(
+        &mut self,
+        client: ClientToken,
+        parts: SmallVec<[Part; 4]>,
+        divided: Divided,
+    ) {
+        self.begin(client, parts, Job::Divided(divided));
+    }
+
+    fn begin(&mut self, client: ClientToken, parts: SmallVec<[Part; 4]>, job: Job) {
+        // With one part there is nothing to hold while it waits: it queues at once.
+        let missing = parts.iter().filter(|part| part.granted.is_none()).count();
+        let wait = parts.len() == 1 && missing == 1;
+        let pass = match wait {
+            true => Pass::Ordered { at: 0 },
+            false => Pass::Try {
+                missing,
+                refused: false,
+            },
+        };
+        let is_last =
+            |part: &Part| matches!(&part.scope, Scope::Portion(it) if it.when == When::Last);
+        let last = parts.iter().position(is_last);
+        let index = self.coordinator.transactions.insert(Transaction {
+            client,
+            parts,
+            pass,
+            last,
+            unchanged: true,
+            job,
+        });
+        let id = TransactionId {
+            coordinator: self.id,
+            index,
+        };
+        self.stats.transactions += 1;
+        // The local part goes last: it may complete the pass at once.
+        if missing == 0 {
+            return self.run_soon(id);
+        }
+        let mut local = None;
+        for at in 0..self.coordinator.transactions[index].parts.len() {
+            if self.coordinator.transactions[index].parts[at]
+                .granted
+                .is_some()
+                || last == Some(at)
+            {
+                continue;
+            }
+            match self.coordinator.transactions[index].parts[at].shard == self.id {
+                true => local = Some(at),
+                false => self.request_locks(id, at, wait),
+            }
+        }
+        if let Some(at) = local {
+            self.request_locks(id, at, wait);
+        }
+    }
+
+    fn request_locks(&mut self, id: TransactionId, at: usize, wait: bool) {
+        let transaction = &mut self.coordinator.transactions[id.index];
+        let part = &mut transaction.parts[at];
+        let shard = part.shard;
+        let request = Box::new(LockRequest {
+            transaction: id,
+            client: transaction.client,
+            scope: std::mem::take(&mut part.scope),
+            wait,
+        });
+        match shard == self.id {
+            true => self.lock(request),
+            false => self.send(shard, Message::Lock(request)),
+        }
+    }
+
+    /// On the coordinator: one part has its locks.
+    pub fn granted(&mut self, from: ShardId, grant: Grant) {
+        let id = grant.transaction;
+        let transaction = &mut self.coordinator.transactions[id.index];
+        let part = transaction.part_of(from);
+        part.scope = grant.scope;
+        part.granted = grant.item;
+        part.lent = Some(grant.lent);
+        part.behind = grant.behind;
+        transaction.unchanged &= grant.unchanged;
+        match &mut transaction.pass {
+            Pass::Try { missing, .. } => {
+                *missing -= 1;
+                match transaction.last.take() {
+                    Some(at) => self.request_locks(id, at, false),
+                    None => self.end_try(id),
+                }
+            }
+            Pass::Ordered { at } => {
+                *at += 1;
+                let at = *at;
+                match at < transaction.parts.len() {
+                    true => self.request_locks(id, at, true),
+                    false => self.run_soon(id),
+                }
+            }
+        }
+    }
+
+    /// On the coordinator: one part would have had to wait.
+    pub fn refused(&mut self, from: ShardId, request: LockRequest) {
+        let id = request.transaction;
+        let transaction = &mut self.coordinator.transactions[id.index];
+        transaction.part_of(from).scope = request.scope;
+        if let Pass::Try { missing, refused } = &mut transaction.pass {
+            // What was to be asked last is not asked at all.
+            *missing -= 1 + usize::from(transaction.last.take().is_some());
+            *refused = true;
+        }
+        self.end_try(id);
+    }
+
+    fn end_try(&mut self, id: TransactionId) {
+        match self.coordinator.transactions[id.index].pass {
+            Pass::Try {
+                missing: 0,
+                refused: false,
+            } => self.run_soon(id),
+            Pass::Try {
+                missing: 0,
+                refused: true,
+            } => {
+                self.stats.transactions_retried += 1;
+                self.join_again(id);
+                let parts = &self.coordinator.transactions[id.index].parts;
+                let missing = parts.iter().position(|part| part.granted.is_none());
+                let first = missing.expect("a part has refused");
+                for at in first..parts.len() {
+                    let part = &mut self.coordinator.transactions[id.index].parts[at];
+                    if let (Some(item), Some(lent)) = (part.granted.take(), part.lent.take()) {
+                        let shard = part.shard;
+                        self.give_back(shard, Release::unused(item, lent));
+                    }
+                }
+                self.coordinator.transactions[id.index].pass = Pass::Ordered { at: first };
+                self.request_locks(id, first, true);
+            }
+            _ => {}
+        }
+    }
+
+    /// A divided command that was refused goes on undivided, from the beginning.
+    fn join_again(&mut self, id: TransactionId) {
+        let Job::Divided(Divided { facts, args, .. }) =
+            &self.coordinator.transactions[id.index].job
+        else {
+            return;
+        };
+        let parts = self.scopes_of(*facts, &args.borrow()).into_parts();
+        let portions = std::mem::replace(&mut self.coordinator.transactions[id.index].parts, parts);
+        for part in portions {
+            if let Some(item) = part.granted {
+                self.give_back(part.shard, Release::unused(item, Lending::Nothing));
+            }
+        }
+    }
+
+    /// All locks are held: the transaction happens.
+    fn run_soon(&mut self, id: TransactionId) {
+        self.run_transaction(id);
+    }
+
+    fn run_transaction(&mut self, id: TransactionId) {
+        let transaction = self.coordinator.transactions.remove(id.index);
+        let Transaction {
+            mut parts,
+            unchanged,
+            job,
+            ..
+        } = transaction;
+        let is_portion = |part: &Part| matches!(part.scope, Scope::Portion(_));
+        let job = match job {
+            Job::Divided(divided) if parts.iter().any(is_portion) => {
+                return self.end_divided(divided, parts);
+            }
+            job => job,
+        };
+        let mut workspace = Workspace::new(&self.databases, self.coordinator.spare.take());
+        for part in &mut parts {
+            if let Some(lent) = part.lent.take() {
+                workspace.put(part.shard, lent);
+            }
+        }
+        let mut encoded = Vec::new();
+        match job {
+            Job::Command { to, facts, args }
+            | Job::Divided(Divided {
+                to, facts, args, ..
+            }) => {
+                let mut reply = Reply::new(&mut encoded, facts.version);
+                self.run_on(&mut workspace, facts, &args.borrow(), &mut reply);
+                match self.effects.wait.take() {
+                    None => {
+                        let commit = self.release_all(workspace, parts, Ending::Plain);
+                        self.answer(commit, to, encoded);
+                    }
+                    Some(wait) => {
+                        let ticket = self.issue_ticket(to, facts, args, wait);
+                        self.release_all(workspace, parts, Ending::Enroll(ticket));
+                    }
+                }
+            }
+            Job::Whole {
+                to,
+                facts,
+                args,
+                run,
+            } => {
+                let mut reply = Reply::new(&mut encoded, facts.version);
+                let saves = self.run_whole(
+                    &mut workspace,
+                    facts,
+                    run,
+                    false,
+                    &args.borrow(),
+                    &mut reply,
+                );
+                let commit = self.release_all(workspace, parts, Ending::Plain);
+                if saves {
+                    self.after_commit(commit, to.client, Then::Flushed(to, encoded));
+                } else {
+                    self.answer(commit, to, encoded);
+                }
+            }
+            Job::Outside(task) => {
+                let held = Box::new(Held { workspace, parts });
+                self.actions.push(Action::Ready {
+                    task,
+                    unchanged,
+                    held,
+                });
+            }
+            Job::Retry(ticket) => {
+                let served = match self.ticketed_command(ticket) {
+                    None => false,
+                    Some((facts, args)) => {
+                        let mut reply = Reply::new(&mut encoded, facts.version);
+                        workspace.open(self);
+                        let served = self.execute_for_waiter(facts, &args.borrow(), &mut reply);
+                        workspace.close(self);
+                        served
+                    }
+                };
+                if served {
+                    let commit = self.release_all(workspace, parts, Ending::Leave(ticket));
+                    self.ticket_served(ticket, commit, encoded);
+                } else {
+                    self.release_all(workspace, parts, Ending::Plain);
+                    self.ticket_not_served(ticket);
+                }
+            }
+        }
+    }
+
+    /// The transaction has happened: everything goes home, and the locks are free.
+    /// Returns what its reply has to wait for.
+    fn release_all(
+        &mut self,
+        mut workspace: Workspace,
+        parts: SmallVec<[Part; 4]>,
+        ending: Ending,
+    ) -> Option<CommitId> {
+        // What this shard itself has not on disk, keeps back whatever it answers.
+        let is_behind =
+            |part: &&Part| part.behind && part.granted.is_some() && part.shard != self.id;
+        let behind: SmallVec<[ShardId; 4]> =
+            parts.iter().filter(is_behind).map(|it| it.shard).collect();
+        let mut shares = self.shares(std::mem::take(&mut workspace.away), &behind);
+        let mut telling = self.begin_telling(shares.commit());
+        for part in parts {
+            let Some(item) = part.granted else {
+                continue;
+            };
+            let shard = part.shard;
+            let slots = self.slots;
+            let owned = |effect: &Effect<'_>| slots.owner(effect.key) == shard;
+            let mut effects = workspace.take_effects(owned);
+            let (lent, keys) = match part.scope {
+                Scope::Keys { keys, .. } => (workspace.return_to_owner(&keys), keys),
+                Scope::Whole { .. } => {
+                    let at = workspace.world.iter().position(|(of, _)| *of == shard);
+                    let Some((_, mut lent)) = at.map(|at| workspace.world.swap_remove(at)) else {
+                        continue;
+                    };
+                    let before = std::mem::take(&mut lent.effects);
+                    effects = before.followed_by(effects);
+                    (Lending::World(lent), Vec::new())
+                }
+                Scope::Portion(_) => continue,
+            };
+            let mut release = Release {
+                effects,
+                ..Release::unused(item, lent)
+            };
+            release.share = shares.take(shard);
+            if behind.contains(&shard) {
+                release.mark = shares.mark(shard);
+            }
+            if let Ending::Leave(ticket) = ending {
+                release.leave = Some(ticket);
+            }
+            release.end_turn = part.claimed_by;
+            self.ask_to_tell(&mut telling, shard, &mut release);
+            if let Ending::Enroll(ticket) = ending {
+                release.enroll = Some((ticket, keys));
+            }
+            self.give_back(shard, release);
+        }
+        debug_assert!(
+            workspace.is_clear(),
+            "a transaction wrote a key that it had not locked"
+        );
+        self.coordinator.spare = workspace.into_spare();
+        telling.commit
+    }
+
+    pub(crate) fn give_back(&mut self, shard: ShardId, release: Release) {
+        match shard == self.id {
+            true => self.release(release),
+            false => self.send(shard, Message::Release(Box::new(release))),
+        }
+    }
+}
+
+impl Engine {
+    /// A transaction that the outside has run is over: all goes home. Returns what its reply has to
+    /// wait for.
+    pub fn commit(&mut self, held: Held) -> Option<CommitId> {
+        self.release_all(held.workspace, held.parts, Ending::Plain)
+    }
+}

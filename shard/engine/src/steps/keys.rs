@@ -1,0 +1,32 @@
+//! Keys of commands, with their databases.
+
+use crate::keys::key_positions;
+use protocol::args::Args;
+
+use crate::commands::copy;
+use crate::engine::Engine;
+use crate::header::Facts;
+use crate::header::TransactionKey;
+
+impl Engine {
+    /// Whether any key there is can be found on this shard, now.
+    pub fn has_all_keys(&self) -> bool {
+        self.slots.shards() == 1 && self.owner.locks.is_empty()
+    }
+
+    /// The keys that a command works on, with their databases.
+    pub fn keys_of(&self, facts: Facts, args: &Args<'_>) -> Vec<TransactionKey> {
+        let command = facts.command.command();
+        let here = key_positions(command, args)
+            .into_iter()
+            .map(|at| (facts.db, at));
+        let there = copy::other_database(command, args)
+            .and_then(|(at, db)| Some((self.databases.index(db)?, at)));
+        here.chain(there)
+            .filter_map(|(db, at)| {
+                let key = args.get(at)?.into();
+                Some(TransactionKey { db, key })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,53 @@
+//! What took effect, in order: a simulator runs the same on a model at that instant.
+//!
+//! Without the feature `trace` there is nothing here.
+
+use crate::header::Facts;
+
+/// Clients whose commands have taken effect, by their `CLIENT ID`.
+#[derive(Default)]
+pub struct Trace {
+    #[cfg(feature = "trace")]
+    effective: Option<Vec<u64>>,
+}
+
+#[cfg(not(feature = "trace"))]
+impl Trace {
+    /// A command takes effect.
+    #[inline]
+    pub(crate) fn note(&mut self, _: Facts) {}
+
+    /// The command that was noted last has had no effect after all.
+    #[inline]
+    pub(crate) fn take_back(&mut self) {}
+}
+
+#[cfg(feature = "trace")]
+impl Trace {
+    /// From now on what takes effect is noted.
+    pub fn begin(&mut self) {
+        self.effective = Some(Vec::new());
+    }
+
+    /// What has taken effect since the last look.
+    pub fn take(&mut self) -> Vec<u64> {
+        self.effective
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// A command takes effect.
+    pub(crate) fn note(&mut self, facts: Facts) {
+        if let Some(effective) = &mut self.effective {
+            effective.push(facts.caller.client_id);
+        }
+    }
+
+    /// The command that was noted last has had no effect after all.
+    pub(crate) fn take_back(&mut self) {
+        if let Some(effective) = &mut self.effective {
+            effective.pop();
+        }
+    }
+}

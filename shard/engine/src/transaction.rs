@@ -1,0 +1,11 @@
+//! What must happen at one instant on several shards. See [`coordinator`] for how.
+
+pub mod answers;
+pub mod commit;
+pub mod coordinator;
+pub mod divided;
+pub mod forwarded;
+pub mod locks;
+pub mod owner;
+pub mod workspace;
+pub mod world;

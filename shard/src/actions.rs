@@ -1,0 +1,190 @@
+//! What the engine wants done, on its way to where that is.
+
+use engine::action::Action;
+use engine::header::{ClientToken, ReplyTo};
+use engine::slot::ShardId;
+use engine::transaction::locks::ItemId;
+use protocol::command::Flags;
+
+use crate::blocking::{BlockedAt, nobody_asks};
+use crate::mailbox::message::{Late, Message};
+use crate::shard::Shard;
+use crate::timing::latency::Spike;
+use engine::blocking::ending::{End, Haste};
+use engine::blocking::waiting::Ticket;
+
+impl Shard {
+    /// Does all that the engine has said. Called whenever it has been given something to do.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        if !self.engine.actions.is_empty() {
+            self.do_actions();
+        }
+    }
+
+    #[cold]
+    fn do_actions(&mut self) {
+        // What an action brings about stands behind those that were there before.
+        if std::mem::replace(&mut self.is_settling, true) {
+            return;
+        }
+        while !self.engine.actions.is_empty() {
+            let mut actions = std::mem::take(&mut self.engine.actions);
+            for action in actions.drain(..) {
+                self.act(action);
+            }
+            if self.engine.actions.is_empty() {
+                self.engine.actions = actions;
+            }
+        }
+        self.is_settling = false;
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Send(to, message) => self.send(to, Message::Engine(message)),
+            Action::SendBehindReplies(to, message) => {
+                self.reply_fence.effects_sent = true;
+                self.send_behind_replies(to, Message::Engine(message));
+            }
+            Action::Reply {
+                origin,
+                to,
+                reply,
+                holds_back,
+                wrote,
+            } => self.bring_reply(origin, to, reply, holds_back, wrote),
+            Action::Blocked(client, ticket) => self.note_blocked(client, ticket),
+            Action::Ready {
+                task,
+                unchanged,
+                held,
+            } => self.run_held(task, unchanged, held),
+            Action::Run { task, under: None } => self.run_task(task),
+            Action::Run {
+                task,
+                under: Some(item),
+            } => self.run_locked(item, task),
+            Action::WaitEnded(task, ended) => self.run_wait_ended(task, ended),
+            Action::LendWhenWritten(item, request) => self.lend_when_written(item, request),
+            Action::ShareLogged {
+                begins,
+                end,
+                awaited,
+            } => {
+                if let Some(awaited) = awaited {
+                    self.share_said(awaited, begins, end);
+                }
+            }
+            Action::ReadLogged(awaited, end) => self.mark_said(awaited, end),
+            Action::CameHome(cut, switch) => self.databases_came_home(cut, switch),
+            Action::Flushed(answer) => self.save_what_was_flushed(answer),
+            Action::GiveUpDump => self.process.snapshots.give_up_dump(),
+            Action::TellReaders => self.tell_readers_here(None),
+            Action::Slow {
+                command,
+                caller,
+                args,
+                nanos,
+            } => {
+                let micros = nanos / 1_000;
+                let limit = u64::try_from(self.engine.config.slowlog_log_slower_than_us);
+                if limit.is_ok_and(|limit| micros >= limit) {
+                    self.log_slow(command, caller, &args.borrow(), micros);
+                }
+                let is_fast = command.command().flags.contains(Flags::FAST);
+                let spike = if is_fast {
+                    Spike::FastCommand
+                } else {
+                    Spike::Command
+                };
+                self.note_spike(spike, nanos / 1_000_000);
+            }
+            Action::Evicted { ms } => self.note_spike(Spike::EvictionCycle, ms),
+            Action::FreeKeyspaces(keyspaces, lazily) => {
+                let rest = self.keep_for_snapshot(keyspaces);
+                if !rest.is_empty() {
+                    self.process.lazyfree.free_keyspaces(rest, lazily);
+                }
+            }
+            Action::Timer => self.wake_timer(),
+            Action::Turn => self.schedule_turn(),
+        }
+    }
+
+    /// Does what the locks of an item are held for, and frees them.
+    fn run_locked(&mut self, item: ItemId, task: engine::task::TaskId) {
+        let before = self.engine.owner.runs_under.replace(item);
+        self.run_task(task);
+        self.engine.owner.runs_under = before;
+        self.engine.unlock(item);
+    }
+
+    /// A connection's command waits for keys of several shards, if it is still there.
+    fn note_blocked(&mut self, token: ClientToken, ticket: Ticket) {
+        let client = self.client(token).cloned();
+        if client
+            .as_ref()
+            .is_some_and(|it| it.try_borrow_mut().is_err())
+        {
+            // It is in use: this turn's next thing.
+            return self.post(move |shard| shard.note_blocked(token, ticket));
+        }
+        let is_there = client.is_some_and(|client| {
+            let mut client = client.borrow_mut();
+            client.blocked = Some(BlockedAt::Ticket(ticket));
+            client.closing.is_none()
+        });
+        if !is_there {
+            let at = BlockedAt::Ticket(ticket);
+            self.end_wait(token, at, End::Gone, Haste::AtOnce, nobody_asks());
+        }
+    }
+
+    /// Brings the reply of a command that was not answered in its turn to its connection, wherever
+    /// that is; the connection may go on.
+    pub fn complete(&mut self, origin: ShardId, to: ReplyTo, reply: Vec<u8>) {
+        self.bring_reply(origin, to, reply, false, 0);
+    }
+
+    fn bring_reply(
+        &mut self,
+        origin: ShardId,
+        to: ReplyTo,
+        reply: Vec<u8>,
+        holds_back: bool,
+        wrote: u64,
+    ) {
+        let late = |reply| {
+            Message::Late(Box::new(Late {
+                to,
+                reply,
+                holds_back,
+            }))
+        };
+        if origin != self.engine.id {
+            return self.send_gated(origin, late(reply), wrote);
+        }
+        let Some(client) = self.client(to.client).cloned() else {
+            return;
+        };
+        // A connection that is just now running its input has this reply among those it waits for:
+        // it is folded when that is done.
+        let Ok(mut client) = client.try_borrow_mut() else {
+            return self.send(origin, late(reply));
+        };
+        // It may be the late reply of a command before the one that stalls.
+        if client.stalled == Some(to.seq) {
+            if let Some(suspended) = client.suspended.take() {
+                return self.resume_exec(suspended, &reply);
+            }
+            client.stalled = None;
+            client.blocked = None;
+            // It was not idle while it waited.
+            client.touch(self.instant);
+        }
+        client.fold(to.seq, &reply);
+        self.gate_client(&mut client, wrote);
+        self.look_at_room(&mut client);
+    }
+}

@@ -1,0 +1,72 @@
+//! What others are to hear of a command goes before its reply.
+//!
+//! Who has the reply of a PUBLISH may act on it through another shard's connection, and what that
+//! one hears must not be missing there yet. What a connection publishes, notifies of or invalidates
+//! leaves with the turn, all at once for all connections. Its replies mostly leave behind that, but
+//! neither driver promises it: epoll writes at once, and io_uring's executor submits what it has
+//! when too many tasks run one after the other. So they are held until the turn is over. Within one
+//! shard nothing can come in between.
+
+use crate::client::Client;
+use crate::shard::Shard;
+use engine::header::ClientToken;
+use engine::slot::ShardId;
+
+/// What a turn tells others, and who waits for that.
+#[derive(Default)]
+pub struct ReplyFence {
+    /// Among its messages are some that tell other shards what their clients are to hear.
+    pub(crate) effects_sent: bool,
+    /// Connections whose output waits until all have left.
+    behind: Vec<ClientToken>,
+}
+
+impl Shard {
+    /// Called when a connection's commands have run: holds their replies if other shards are to
+    /// hear of them first.
+    #[inline]
+    pub(crate) fn hold_behind_fence(&mut self, client: &mut Client) {
+        if self.has_effects_for_others() && client.has_output() && !client.behind_fence {
+            client.behind_fence = true;
+            self.reply_fence.behind.push(client.token);
+            self.begin_turn();
+        }
+    }
+
+    #[inline]
+    fn has_effects_for_others(&self) -> bool {
+        self.engine.slots.shards() > 1
+            && (self.publishing.is_for_others
+                || !self.engine.effects.notices.is_empty()
+                || self.engine.effects.invalidations.is_for_turn())
+    }
+
+    /// The first messages of a turn that tells others something: those to shards that get no reply.
+    /// Who gets a reply may act on it at once.
+    #[cold]
+    pub(crate) fn flush_effects(&mut self) {
+        self.reply_fence.effects_sent = false;
+        for (index, outbox) in self.outboxes.iter_mut().enumerate() {
+            if !outbox.has_replies() {
+                outbox.send(ShardId::new(index), &mut self.outlets);
+            }
+        }
+    }
+
+    /// All that this turn had for others has left. Returns whether anybody may be answered who
+    /// could not before.
+    #[inline]
+    pub(crate) fn release_reply_fence(&mut self) -> bool {
+        if self.reply_fence.behind.is_empty() {
+            return false;
+        }
+        for token in std::mem::take(&mut self.reply_fence.behind) {
+            if let Some(client) = self.client(token) {
+                let mut client = client.borrow_mut();
+                client.behind_fence = false;
+                client.wake();
+            }
+        }
+        true
+    }
+}

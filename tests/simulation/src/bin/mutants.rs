@@ -1,0 +1,296 @@
+//! Puts faults into the engine, one at a time, and sees that the simulator finds each within a
+//! minute: `cargo run --profile simulation -p simulation --bin mutants [NAME]`, at the root.
+//!
+//! The sources are copied to `target/mutants` and changed there. A fault whose place in the sources
+//! is no longer found is an error: this list goes with the engine.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+use std::{fs, io};
+
+/// One fault.
+struct Fault {
+    name: &'static str,
+    file: &'static str,
+    good: &'static str,
+    bad: &'static str,
+}
+
+/// Seconds in which a fault is to be found.
+const SECONDS: &str = "60";
+
+const COORDINATOR: &str = "transaction/coordinator.rs";
+const OWNER: &str = "transaction/owner.rs";
+const LOCKS: &str = "transaction/locks.rs";
+const WAITING: &str = "blocking/waiting.rs";
+const BLOCKING: &str = "blocking.rs";
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        name: "commands do not meet locks",
+        file: LOCKS,
+        good: "self.barrier.is_some() || self.queues.contains_key(&key)",
+        bad: "self.barrier.is_some() && self.queues.contains_key(&key)",
+    },
+    Fault {
+        name: "what comes after a barrier does not wait for it",
+        file: LOCKS,
+        good: "if let Some(barrier) = self.barrier {",
+        bad: "if let Some(barrier) = self.barrier.filter(|_| false) {",
+    },
+    Fault {
+        name: "a barrier does not wait for what came before",
+        file: LOCKS,
+        good: "let behind = self.items.len();",
+        bad: "let behind = 0;",
+    },
+    Fault {
+        name: "a release lets nobody go on but the barrier",
+        file: LOCKS,
+        good: "self.step(next, &mut run);\n                }",
+        bad: "}",
+    },
+    Fault {
+        name: "a refused transaction keeps the locks behind the missing one",
+        file: COORDINATOR,
+        good: "for at in first..parts.len() {",
+        bad: "for at in first + 1..parts.len() {",
+    },
+    Fault {
+        name: "EXEC runs though a watched key has changed",
+        file: COORDINATOR,
+        good: "transaction.unchanged &= grant.unchanged;",
+        bad: "",
+    },
+    Fault {
+        name: "the last entry of those lent does not come home",
+        file: "transaction/workspace.rs",
+        good: "keys.iter().filter_map(exists).collect()",
+        bad: "keys.iter().rev().skip(1).filter_map(exists).collect()",
+    },
+    Fault {
+        name: "what a transaction did is told to no owner",
+        file: "effects.rs",
+        good: "effects.iter().for_each(|effect| self.heed(&effect));",
+        bad: "let _ = effects;",
+    },
+    Fault {
+        name: "a change marks no watch",
+        file: "watch.rs",
+        good: "if effect.modifies() || effect.what == What::DatabaseReplaced {",
+        bad: "if effect.what == What::DatabaseReplaced {",
+    },
+    Fault {
+        name: "emptying a database marks no watch",
+        file: "watch.rs",
+        good: "if effect.modifies() || effect.what == What::DatabaseReplaced {",
+        bad: "if effect.modifies() {",
+    },
+    Fault {
+        name: "a change makes no waiter's key ready",
+        file: WAITING,
+        good: "if by_event || effect.what == What::DatabaseReplaced {",
+        bad: "if effect.what == What::DatabaseReplaced {",
+    },
+    Fault {
+        name: "exchanged databases wake nobody",
+        file: WAITING,
+        good: "if !self.queues.contains_key(&db) {",
+        bad: "if self.queues.contains_key(&db) {",
+    },
+    Fault {
+        name: "those behind a waiter are not tried when its turn ends",
+        file: WAITING,
+        good: "for key in self.keys(id) {\n            self.push_ready(key, after);\n        }",
+        bad: "let _ = after;",
+    },
+    Fault {
+        name: "news during a waiter's turn is forgotten",
+        file: WAITING,
+        good: "Turn::ItsAndNews => None,",
+        bad: "Turn::ItsAndNews => Some(id),",
+    },
+    Fault {
+        name: "a waiter may be claimed twice at once",
+        file: WAITING,
+        good: "let may = enrolled.turn == Turn::Waits;",
+        bad: "let may = true;",
+    },
+    Fault {
+        name: "a waiter that was served elsewhere is tried again by nobody",
+        file: BLOCKING,
+        good: "ticketed.again = true;",
+        bad: "",
+    },
+    Fault {
+        name: "a command that found nothing is not enrolled",
+        file: COORDINATOR,
+        good: "release.enroll = Some((ticket, keys));",
+        bad: "let _ = (ticket, keys);",
+    },
+    Fault {
+        name: "a blocked command that was served stays enrolled",
+        file: COORDINATOR,
+        good: "release.leave = Some(ticket);",
+        bad: "let _ = ticket;",
+    },
+    Fault {
+        name: "a connection that went while its command met a lock is forgotten",
+        file: BLOCKING,
+        good: "if !ended && end == End::Gone && self.owner.locks.holds_client(origin, client) {",
+        bad: "if ended && end == End::Gone && self.owner.locks.holds_client(origin, client) {",
+    },
+    Fault {
+        name: "a divided command does its last portion on locked keys",
+        file: OWNER,
+        good: "names.into_iter().any(|name| self.owner.locks.holds(name))",
+        bad: "portion.when != When::Last && names.into_iter().any(|name| self.owner.locks.holds(name))",
+    },
+    Fault {
+        name: "a divided command that was refused keeps its locks",
+        file: COORDINATOR,
+        good: "if let Some(item) = part.granted {\n                self.give_back(part.shard, Release::unused(item, Lending::Nothing));",
+        bad: "if let Some(item) = part.granted.filter(|_| false) {\n                self.give_back(part.shard, Release::unused(item, Lending::Nothing));",
+    },
+    Fault {
+        name: "a key whose time has come is lent",
+        file: OWNER,
+        good: "match entry.is_expired(self.now) && !self.effects.expiry_paused {",
+        bad: "match !entry.is_expired(self.now) && !self.effects.expiry_paused {",
+    },
+    Fault {
+        name: "a waiter is answered and stays",
+        file: BLOCKING,
+        good: "self.effects.waits.leave(id);\n        match self.tells_of_an_end(&encoded) {",
+        bad: "match self.tells_of_an_end(&encoded) {",
+    },
+    Fault {
+        name: "a release comes before the transaction has run",
+        file: COORDINATOR,
+        good: "self.run_on(&mut workspace, facts, &args.borrow(), &mut reply);",
+        bad: "self.effects.wait = None;",
+    },
+];
+
+fn main() -> ExitCode {
+    let only = std::env::args().nth(1);
+    let root = Path::new("target/mutants");
+    if let Err(error) = copy_sources(root) {
+        eprintln!("cannot copy the sources to {}: {error}", root.display());
+        return ExitCode::FAILURE;
+    }
+    let mut missed = Vec::new();
+    let wanted = |fault: &&Fault| only.as_ref().is_none_or(|only| fault.name.contains(only));
+    for fault in FAULTS.iter().filter(wanted) {
+        match try_fault(root, fault) {
+            Ok(Some(how)) => println!("found   {}: {how}", fault.name),
+            Ok(None) => {
+                println!("MISSED  {}", fault.name);
+                missed.push(fault.name);
+            }
+            Err(error) => {
+                println!("ERROR   {}: {error}", fault.name);
+                missed.push(fault.name);
+            }
+        }
+    }
+    println!(
+        "{} of {} faults found",
+        FAULTS.len() - missed.len(),
+        FAULTS.len()
+    );
+    if missed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Copies what the simulator is built from.
+fn copy_sources(to: &Path) -> io::Result<()> {
+    for part in [
+        "protocol",
+        "storage",
+        "shard/config",
+        "shard/engine",
+        "tests/simulation",
+    ] {
+        copy_folder(Path::new(part), &to.join(part))?;
+    }
+    fs::copy("Cargo.lock", to.join("Cargo.lock"))?;
+    let manifest = fs::read_to_string("Cargo.toml")?;
+    let members = "members = [\"protocol\", \"storage\", \"shard/config\", \"shard/engine\", \"tests/simulation\"]";
+    let lines = manifest.lines().map(|line| {
+        if line.starts_with("members = ") {
+            members
+        } else if line.starts_with("default-members") {
+            ""
+        } else {
+            line
+        }
+    });
+    let lines: Vec<&str> = lines.collect();
+    fs::write(to.join("Cargo.toml"), lines.join("\n"))
+}
+
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_folder(&from, &to)?;
+        } else {
+            fs::copy(from, to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts one fault in, lets the simulator look for it, and takes it out. Returns how it was found.
+fn try_fault(root: &Path, fault: &Fault) -> io::Result<Option<String>> {
+    let path = root.join("shard/engine/src").join(fault.file);
+    let sound = fs::read_to_string(&path)?;
+    if sound.matches(fault.good).count() != 1 {
+        return Err(io::Error::other(
+            "its place in the sources is not found, or more than one",
+        ));
+    }
+    fs::write(&path, sound.replace(fault.good, fault.bad))?;
+    let tried = simulate(root);
+    fs::write(&path, sound)?;
+    tried
+}
+
+fn simulate(root: &Path) -> io::Result<Option<String>> {
+    let cargo = |args: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.args(args).current_dir(root);
+        command.env("CARGO_TARGET_DIR", "built");
+        command.output()
+    };
+    let profile = ["--offline", "--profile", "simulation", "-p", "simulation"];
+    let built = cargo(&[&["build"], &profile[..]].concat())?;
+    if !built.status.success() {
+        let text = String::from_utf8_lossy(&built.stderr).into_owned();
+        return Err(io::Error::other(format!("it does not compile\n{text}")));
+    }
+    let began = Instant::now();
+    let run = [
+        &["run"],
+        &profile[..],
+        &["--bin", "simulation", "--", SECONDS],
+    ]
+    .concat();
+    let ran = cargo(&run)?;
+    if ran.status.success() {
+        return Ok(None);
+    }
+    let text = [ran.stdout, ran.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let tells = |line: &&str| line.contains("seed") || line.contains("panicked");
+    let first = text.lines().find(tells).unwrap_or("no word of how");
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Some(format!("{seconds:.1} s, {first}")))
+}
