@@ -76,7 +76,7 @@ pub fn key(
     encode::value(entry, out, compression);
 }
 
-/// A file that is being written.
+/// An RDB file that is being written, under a temporary name until it is whole.
 pub struct FileWriter {
     file: File,
     temporary: PathBuf,
@@ -96,6 +96,7 @@ impl FileWriter {
         })
     }
 
+    /// Appends bytes in RDB format.
     pub fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         if let Some(checksum) = &mut self.checksum {
             checksum.update(piece);
@@ -162,6 +163,7 @@ pub enum Section {
 
 /// A key as it stands in a file.
 pub struct Key {
+    /// The key with its value and deadline.
     pub entry: Entry,
     /// Seconds since its last use.
     pub idle_s: Option<u64>,
@@ -177,7 +179,7 @@ impl Key {
     }
 }
 
-/// Reads a file part by part, through a window of it: neither is it held in memory, nor anything
+/// Reads an RDB file section by section, through a window of it: neither is it held in memory, nor anything
 /// that no more than claims to be in it.
 pub struct FileReader {
     input: Input<'static>,
