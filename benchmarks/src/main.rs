@@ -78,18 +78,7 @@ enum Benchmark {
         requests: Option<NonZeroU64>,
     },
     /// CPU time an operation of the commands of each type, 16 deep.
-    Types {
-        /// Rounds of all servers [default: 3, quick: 1].
-        #[arg(long)]
-        rounds: Option<NonZeroU64>,
-        /// Commands of a run; those with large replies or many keys get fewer [default: 1000000,
-        /// quick: 100000].
-        #[arg(long)]
-        requests: Option<NonZeroU64>,
-        /// Only these commands, such as `LPUSH,ZADD`.
-        #[arg(long, value_delimiter = ',')]
-        commands: Option<Vec<String>>,
-    },
+    Types(TypesFlags),
     /// Resident memory of collections.
     Collections {
         /// Elements of each data set [default: 1000000, quick: 100000].
@@ -116,26 +105,7 @@ enum Benchmark {
     },
     /// What it costs that data outlasts the process: writing a log, saving, loading, and latency
     /// meanwhile; judges the project's bounds.
-    Durable {
-        /// Rounds of writing [default: 5, quick: 1].
-        #[arg(long)]
-        rounds: Option<NonZeroU64>,
-        /// SETs of a run of writing [default: 400000, quick: 60000].
-        #[arg(long)]
-        requests: Option<NonZeroU64>,
-        /// Keys that are saved and loaded [default: 5000000, quick: 200000].
-        #[arg(long)]
-        keys: Option<NonZeroU64>,
-        /// Saves, loads, and rounds of latency [default: 3, quick: 1].
-        #[arg(long)]
-        repeats: Option<NonZeroU64>,
-        /// Only the parts whose names have this in them: `writing`, `files`, `latency`.
-        #[arg(long)]
-        only: Option<String>,
-        /// Where to draw the latencies, as an SVG.
-        #[arg(long)]
-        picture: Option<PathBuf>,
-    },
+    Durable(DurableFlags),
     /// Latency of GET while the keyspace grows.
     Growth {
         /// Keys at the end [default: 5000000, quick: 500000].
@@ -155,14 +125,7 @@ enum Benchmark {
         only: Option<String>,
     },
     /// Memory of idle connections, and CPU time of an idle server.
-    Idle {
-        /// Connections [default: 10000, quick: 1000].
-        #[arg(long)]
-        connections: Option<NonZeroU64>,
-        /// Seconds to watch the CPU [default: 10, quick: 2].
-        #[arg(long)]
-        seconds: Option<NonZeroU64>,
-    },
+    Idle(IdleFlags),
     /// What it costs to be able to watch percore, and to watch it; judges the project's bound.
     Overhead {
         /// Rounds of all ways to run it [default: 7, quick: 2].
@@ -174,33 +137,98 @@ enum Benchmark {
     },
     /// CPU time a delivered message, by the size of the message and the number of subscribers;
     /// judges the project's bound.
-    Publish {
-        /// Rounds of all servers [default: 5, quick: 1].
-        #[arg(long)]
-        rounds: Option<NonZeroU64>,
-        /// Milliseconds of a run [default: 1000, quick: 200].
-        #[arg(long)]
-        millis: Option<NonZeroU64>,
-        /// Only the workloads whose names have this in them, such as `16 bytes to 50 1 deep`.
-        #[arg(long)]
-        only: Option<String>,
-    },
+    Publish(PublishFlags),
     /// Commands on keys of several shards: CPU time an operation, what they cost others, and how
     /// fast who waits is served.
-    Transactions {
-        /// Rounds of all servers [default: 5, quick: 1].
-        #[arg(long)]
-        rounds: Option<NonZeroU64>,
-        /// Milliseconds of a run [default: 1000, quick: 200].
-        #[arg(long)]
-        millis: Option<NonZeroU64>,
-        /// Elements handed to waiting clients in a round [default: 4000, quick: 400].
-        #[arg(long)]
-        handoffs: Option<NonZeroU64>,
-        /// Only the workloads whose names have one of these in them, such as `single,mset10`.
-        #[arg(long, value_delimiter = ',')]
-        only: Option<Vec<String>>,
-    },
+    Transactions(TransactionsFlags),
+}
+
+#[derive(clap::Args)]
+struct TypesFlags {
+    /// Rounds of all servers [default: 3, quick: 1].
+    #[arg(long)]
+    rounds: Option<NonZeroU64>,
+    /// Commands of a run; those with large replies or many keys get fewer [default: 1000000,
+    /// quick: 100000].
+    #[arg(long)]
+    requests: Option<NonZeroU64>,
+    /// Only these commands, such as `LPUSH,ZADD`.
+    #[arg(long, value_delimiter = ',')]
+    commands: Option<Vec<String>>,
+}
+
+#[derive(clap::Args)]
+struct IdleFlags {
+    /// Connections [default: 10000, quick: 1000].
+    #[arg(long)]
+    connections: Option<NonZeroU64>,
+    /// Seconds to watch the CPU [default: 10, quick: 2].
+    #[arg(long)]
+    seconds: Option<NonZeroU64>,
+}
+
+#[derive(clap::Args)]
+struct DurableFlags {
+    /// Rounds of writing [default: 5, quick: 1].
+    #[arg(long)]
+    rounds: Option<NonZeroU64>,
+    /// SETs of a run of writing [default: 400000, quick: 60000].
+    #[arg(long)]
+    requests: Option<NonZeroU64>,
+    /// Keys that are saved and loaded [default: 5000000, quick: 200000].
+    #[arg(long)]
+    keys: Option<NonZeroU64>,
+    /// Saves, loads, and rounds of latency [default: 3, quick: 1].
+    #[arg(long)]
+    repeats: Option<NonZeroU64>,
+    /// Only the parts whose names have this in them: `writing`, `files`, `latency`.
+    #[arg(long)]
+    only: Option<String>,
+    /// Where to draw the latencies, as an SVG.
+    #[arg(long)]
+    picture: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct PublishFlags {
+    /// Rounds of all servers [default: 5, quick: 1].
+    #[arg(long)]
+    rounds: Option<NonZeroU64>,
+    /// Milliseconds of a run [default: 1000, quick: 200].
+    #[arg(long)]
+    millis: Option<NonZeroU64>,
+    /// Only the workloads whose names have this in them, such as `16 bytes to 50 1 deep`.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+#[derive(clap::Args)]
+struct TransactionsFlags {
+    /// Rounds of all servers [default: 5, quick: 1].
+    #[arg(long)]
+    rounds: Option<NonZeroU64>,
+    /// Milliseconds of a run [default: 1000, quick: 200].
+    #[arg(long)]
+    millis: Option<NonZeroU64>,
+    /// Elements handed to waiting clients in a round [default: 4000, quick: 400].
+    #[arg(long)]
+    handoffs: Option<NonZeroU64>,
+    /// Only the workloads whose names have one of these in them, such as `single,mset10`.
+    #[arg(long, value_delimiter = ',')]
+    only: Option<Vec<String>>,
+}
+
+impl DurableFlags {
+    /// How much is measured, where `pick` chooses between what was asked for, and the full and the
+    /// quick default.
+    fn size(&self, pick: impl Fn(Option<NonZeroU64>, u64, u64) -> u64) -> durable::Size {
+        durable::Size {
+            rounds: pick(self.rounds, 5, 1),
+            requests: pick(self.requests, 400_000, 60_000),
+            keys: pick(self.keys, 5_000_000, 200_000),
+            repeats: pick(self.repeats, 3, 1),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -239,15 +267,11 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(rounds, 5, 2),
             pick(requests, 300_000, 50_000),
         ),
-        Benchmark::Types {
-            rounds,
-            requests,
-            ref commands,
-        } => types::run(
+        Benchmark::Types(ref flags) => types::run(
             selection,
-            pick(rounds, 3, 1),
-            pick(requests, 1_000_000, 100_000),
-            commands.as_deref(),
+            pick(flags.rounds, 3, 1),
+            pick(flags.requests, 1_000_000, 100_000),
+            flags.commands.as_deref(),
         ),
         Benchmark::Collections { elements, ref only } => collections::run(
             selection,
@@ -260,22 +284,12 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(requests, 6_000_000, 600_000),
             pick(mib, 100, 20),
         ),
-        Benchmark::Durable {
-            rounds,
-            requests,
-            keys,
-            repeats,
-            ref only,
-            ref picture,
-        } => {
-            let size = durable::Size {
-                rounds: pick(rounds, 5, 1),
-                requests: pick(requests, 400_000, 60_000),
-                keys: pick(keys, 5_000_000, 200_000),
-                repeats: pick(repeats, 3, 1),
-            };
-            durable::run(selection, &size, only.as_deref(), picture.as_ref())
-        }
+        Benchmark::Durable(ref flags) => durable::run(
+            selection,
+            &flags.size(pick),
+            flags.only.as_deref(),
+            flags.picture.as_ref(),
+        ),
         Benchmark::Growth { keys, rate } => growth::run(
             selection,
             pick(keys, 5_000_000, 500_000),
@@ -286,43 +300,28 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(rounds, 7, 2),
             pick(requests, 3_000_000, 300_000),
         ),
-        Benchmark::Publish {
-            rounds,
-            millis,
-            ref only,
-        } => publish::run(
+        Benchmark::Publish(ref flags) => publish::run(
             selection,
-            pick(rounds, 5, 1),
-            Duration::from_millis(pick(millis, 1000, 200)),
-            only.as_deref(),
+            pick(flags.rounds, 5, 1),
+            Duration::from_millis(pick(flags.millis, 1000, 200)),
+            flags.only.as_deref(),
         ),
-        Benchmark::Transactions {
-            rounds,
-            millis,
-            handoffs,
-            ref only,
-        } => transactions::run(
+        Benchmark::Transactions(ref flags) => transactions::run(
             selection,
-            pick(rounds, 5, 1),
-            Duration::from_millis(pick(millis, 1000, 200)),
-            pick(handoffs, 4000, 400),
-            only.as_deref(),
+            pick(flags.rounds, 5, 1),
+            Duration::from_millis(pick(flags.millis, 1000, 200)),
+            pick(flags.handoffs, 4000, 400),
+            flags.only.as_deref(),
         ),
         Benchmark::Pauses { elements, ref only } => pauses::run(
             selection,
             pick(elements, 10_000_000, 100_000),
             only.as_deref(),
         ),
-        Benchmark::Idle {
-            connections,
-            seconds,
-        } => {
-            let watch = Duration::from_secs(pick(seconds, 10, 2));
-            idle::run(
-                selection,
-                pick(connections, 10_000, 1_000).min(CONNECTIONS_MAX),
-                watch,
-            )
-        }
+        Benchmark::Idle(ref flags) => idle::run(
+            selection,
+            pick(flags.connections, 10_000, 1_000).min(CONNECTIONS_MAX),
+            Duration::from_secs(pick(flags.seconds, 10, 2)),
+        ),
     }
 }

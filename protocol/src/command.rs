@@ -1,7 +1,7 @@
 //! What the table knows of a command: everything but how to run it.
 //!
-//! The types mirror the properties that `COMMAND INFO` and `COMMAND DOCS` show; those of what only the server needs to know are in
-//! [`crate::facts`]. All of them are built at compile time.
+//! The types mirror the properties that `COMMAND INFO` and `COMMAND DOCS` show; those of what only
+//! the server needs to know are in [`crate::facts`]. All of them are built at compile time.
 
 use crate::facts::{
     Behind, Databases, Division, Elsewhere, InMulti, KeyRule, Secrets, Subscribers, Traits, Wants,
@@ -230,7 +230,8 @@ impl Categories {
 pub enum BeginSearch {
     /// At this argument.
     Index(u16),
-    /// After this word, looked for from argument `from` on; where `from` is negative, backwards from there, counted from the end.
+    /// After this word, looked for from argument `from` on; where `from` is negative, backwards
+    /// from there, counted from the end.
     Keyword { word: &'static str, from: i16 },
     /// Somewhere: only the command itself knows.
     Unknown,
@@ -239,8 +240,8 @@ pub enum BeginSearch {
 /// Which arguments are keys, counted from where the search begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FindKeys {
-    /// Every `step`th, up to `last`. A negative `last` counts from the command's end, or, where `limit` is two or more, from
-    /// the end of the first of as many equal parts of what is left.
+    /// Every `step`th, up to `last`. A negative `last` counts from the command's end, or, where
+    /// `limit` is two or more, from the end of the first of as many equal parts of what is left.
     Range { last: i16, step: u16, limit: u16 },
     /// As many as argument `count` says, every `step`th from argument `first` on.
     KeyNum { count: u16, first: u16, step: u16 },
@@ -263,20 +264,23 @@ impl KeySpec {
     }
 }
 
-/// Where the keys are, in the form that dispatch asks for. Equivalent to the key specs where it is not `Other`.
+/// Where the keys are, in the form that dispatch asks for. Equivalent to the key specs where it is
+/// not `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyShape {
     /// No keys.
     None,
     /// Exactly one, argument 1.
     One,
-    /// Arguments `first` to `last` in steps of `step`; a negative `last` counts from the end, -1 being the last argument.
+    /// Arguments `first` to `last` in steps of `step`; a negative `last` counts from the end, -1
+    /// being the last argument.
     Range { first: u16, last: i16, step: u16 },
     /// Ask [`crate::keys::key_positions`].
     Other,
 }
 
-/// A plain range of arguments, as the first versions of `COMMAND` told where keys are. All zero where there is none.
+/// A plain range of arguments, as the first versions of `COMMAND` told where keys are. All zero
+/// where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LegacyRange {
     pub first: u16,
@@ -293,8 +297,8 @@ struct Summary {
     keys: bool,
 }
 
-/// Specs that are plain ranges of step one, each beginning where the one before ends, join to one range. Any other spec
-/// makes the keys movable, unless it is the only one and a range.
+/// Specs that are plain ranges of step one, each beginning where the one before ends, join to one
+/// range. Any other spec makes the keys movable, unless it is the only one and a range.
 const fn summarize(specs: &[KeySpec]) -> Summary {
     let mut summary = Summary {
         range: LegacyRange {
@@ -437,7 +441,8 @@ pub struct Command {
     pub categories: Categories,
     /// What `keys` come to.
     pub shape: KeyShape,
-    /// How many arguments it takes, the verb, and the container's word, included; negative: at least so many.
+    /// How many arguments it takes, the verb, and the container's word, included; negative: at
+    /// least so many.
     pub arity: i16,
     /// What it comes behind.
     pub behind: Behind,

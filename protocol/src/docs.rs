@@ -1,4 +1,5 @@
-//! What COMMAND answers about commands: `COMMAND INFO`, `COMMAND DOCS` and `COMMAND GETKEYSANDFLAGS`.
+//! What COMMAND answers about commands: `COMMAND INFO`, `COMMAND DOCS` and `COMMAND
+//! GETKEYSANDFLAGS`.
 
 use crate::args::Args;
 use crate::command::{BeginSearch, Command, FindKeys, KeyFlags, KeyShape, KeySpec, LegacyRange};
@@ -7,7 +8,8 @@ use crate::reply::Reply;
 use crate::syntax::{self, Argument, Kind};
 use crate::table::CommandId;
 
-/// The properties of a command, as one element of the answer to `COMMAND INFO`, with its sub-commands.
+/// The properties of a command, as one element of the answer to `COMMAND INFO`, with its
+/// sub-commands.
 pub fn write_info(id: CommandId, reply: &mut Reply<'_>) {
     write_own_info(id.command(), reply);
     match id.subcommands().len() {
@@ -139,8 +141,9 @@ fn write_text(name: &str, text: &str, reply: &mut Reply<'_>) {
     reply.bulk(text.as_bytes());
 }
 
-/// Arguments and those within them, which are as deep as a row of the table writes them. `keys_seen` counts the key arguments before these: the
-/// first belongs to the first of the command's `specs`, and so on.
+/// Arguments and those within them, which are as deep as a row of the table writes them.
+/// `keys_seen` counts the key arguments before these: the first belongs to the first of the
+/// command's `specs`, and so on.
 fn write_arguments(
     arguments: &[Argument],
     specs: usize,
@@ -191,8 +194,8 @@ fn write_arguments(
     }
 }
 
-/// The answer to `COMMAND GETKEYSANDFLAGS`: each key of the command `args` with what is done to it. Where it errs, or the command
-/// has no keys, what it has written is to be taken back.
+/// The answer to `COMMAND GETKEYSANDFLAGS`: each key of the command `args` with what is done to it.
+/// Where it errs, or the command has no keys, what it has written is to be taken back.
 pub fn write_keys_and_flags(
     command: &Command,
     args: &Args<'_>,
@@ -210,7 +213,8 @@ pub fn write_keys_and_flags(
     Ok(())
 }
 
-/// The answer to `COMMAND GETKEYS`: each key of the command `args`. Where it errs, what it has written is to be taken back.
+/// The answer to `COMMAND GETKEYS`: each key of the command `args`. Where it errs, what it has
+/// written is to be taken back.
 pub fn write_keys(
     command: &Command,
     args: &Args<'_>,
@@ -226,7 +230,8 @@ pub fn write_keys(
     Ok(())
 }
 
-/// True where COMMAND GETKEYS has something to ask: else Redis answers `ERR The command has no key arguments`.
+/// True where COMMAND GETKEYS has something to ask: else Redis answers `ERR The command has no key
+/// arguments`.
 pub fn has_keys(command: &Command) -> bool {
     command.shape != KeyShape::None
 }

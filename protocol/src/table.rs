@@ -1,8 +1,9 @@
 //! The command table.
 //!
-//! A command is one row in `rows/` and one function in the shard crate. [`for_each_command!`](crate::for_each_command) hands all rows
-//! to a macro: here it makes [`COMMANDS`], in the shard crate a table of functions in the same order, so that a [`CommandId`] indexes
-//! both. A family of commands is switched on by its name in that macro.
+//! A command is one row in `rows/` and one function in the shard crate.
+//! [`for_each_command!`](crate::for_each_command) hands all rows to a macro: here it makes
+//! [`COMMANDS`], in the shard crate a table of functions in the same order, so that a [`CommandId`]
+//! indexes both. A family of commands is switched on by its name in that macro.
 //!
 //! # A row
 //!
@@ -20,8 +21,9 @@
 //! * `arity` counts the verb; negative: at least so many.
 //! * `flags` are those of [`Flags`](crate::command::Flags); MOVABLEKEYS is computed.
 //! * `acl`: the [`Categories`](crate::command::Categories) that the flags do not imply.
-//! * `keys`: one spec or more, parted by commas: where the search begins (`at(argument)`, `after("WORD", from)`, `anywhere`),
-//!   which arguments from there are keys (`range(last, step, limit)`, `keynum(count, first, step)`, `unknown`), what is done to them.
+//! * `keys`: one spec or more, parted by commas: where the search begins (`at(argument)`,
+//!   `after("WORD", from)`, `anywhere`), which arguments from there are keys (`range(last, step,
+//!   limit)`, `keynum(count, first, step)`, `unknown`), what is done to them.
 //! * `tips` may follow, with Redis's hints to clients.
 //! * Then may follow, in this order, what the server itself must know of the command. Each has a
 //!   default, and is explained with its type in [`crate::facts`]:
@@ -32,7 +34,8 @@
 //!   * `subscribers Allowed`: what it has to do with subscriptions;
 //!   * `databases Swapped`: what it does to whole databases;
 //!   * `elsewhere argument(key, number)` or `option(key, from)`: its key in another database;
-//!   * `secrets from(argument)`, `options(from, "WORD" values secret, ...)`, `parameters(argument)`:
+//!   * `secrets from(argument)`, `options(from, "WORD" values secret, ...)`,
+//!     `parameters(argument)`:
 //!     what nobody else may read;
 //!   * `finds Sort`: how its keys are found where the specs do not tell;
 //!   * `traits [QUIET]`: what is true of few. A container's are its sub-commands'.
@@ -57,7 +60,8 @@ use crate::facts::{
     Traits, Wants,
 };
 
-/// Calls the macro `$callback` once, with the rows of all enabled families. To switch a family on, add its name here.
+/// Calls the macro `$callback` once, with the rows of all enabled families. To switch a family on,
+/// add its name here.
 #[macro_export]
 macro_rules! for_each_command {
     ($($callback:ident)::+) => {
@@ -85,7 +89,8 @@ macro_rules! for_each_command {
     };
 }
 
-/// The same with the rows of all families, so that the tests here hold for those that are not enabled yet.
+/// Calls the macro `$callback` once, with the rows of all families, so that the tests here hold for
+/// those that are not enabled yet.
 #[cfg(test)]
 macro_rules! for_each_known_command {
     ($callback:ident) => {
@@ -114,7 +119,8 @@ macro_rules! for_each_known_command {
     };
 }
 
-/// Hands the families that are left in the list to the first of them, which comes back with its rows appended; then all to the callback.
+/// Hands the families that are left in the list to the first of them, which comes back with its
+/// rows appended; then all to the callback.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! join_commands {
@@ -300,7 +306,8 @@ impl CommandId {
         SUBCOMMANDS[self.index()] > 0
     }
 
-    /// The command whose full name in lower case is `name`. In a `const` it costs nothing, and a name that is not in the table does not compile.
+    /// The command whose full name in lower case is `name`. In a `const` it costs nothing, and a
+    /// name that is not in the table does not compile.
     ///
     /// # Panics
     /// Where there is no such command.
@@ -327,7 +334,8 @@ pub fn lookup(verb: &[u8]) -> Option<CommandId> {
             return None;
         }
         if *found == key {
-            // The key holds every byte of a name of up to sixteen, and only the ends of a longer one.
+            // The key holds every byte of a name of up to sixteen, and only the ends of a longer
+            // one.
             let same = verb.len() <= KEY_BYTES
                 || verb.eq_ignore_ascii_case(COMMANDS[usize::from(*id)].name.as_bytes());
             return same.then_some(CommandId(*id));
@@ -343,7 +351,8 @@ pub fn lookup_sub(container: CommandId, sub: &[u8]) -> Option<CommandId> {
         .find(|id| id.command().own_name().as_bytes().eq_ignore_ascii_case(sub))
 }
 
-/// The command of this full name, in any case: `get`, or `client|id` as ACL rules and COMMAND INFO write it.
+/// The command of this full name, in any case: `get`, or `client|id` as ACL rules and COMMAND INFO
+/// write it.
 pub fn lookup_full(name: &[u8]) -> Option<CommandId> {
     match memchr::memchr(b'|', name) {
         None => lookup(name),
@@ -377,7 +386,8 @@ static SUBCOMMANDS: [u16; COUNT] = {
 /// The longest name that a [`Key`] holds whole.
 const KEY_BYTES: usize = 16;
 
-/// A name in lower case, folded into two words: its first and last eight bytes, which overlap where it is shorter.
+/// A name in lower case, folded into two words: its first and last eight bytes, which overlap where
+/// it is shorter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key {
     front: u64,
@@ -449,7 +459,8 @@ struct Entry {
 
 /// The id of a slot without a command.
 const EMPTY: u16 = u16::MAX;
-/// Four times as many as there are verbs, or more, so that nearly all are found in their first slot.
+/// Four times as many as there are verbs, or more, so that nearly all are found in their first
+/// slot.
 const SLOT_COUNT: usize = 1024;
 
 static SLOTS: [Entry; SLOT_COUNT] = {

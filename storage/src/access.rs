@@ -26,7 +26,9 @@ const TICK_MS: u64 = 32;
 
 const LFU_MINUTES_MASK: u64 = (1 << 16) - 1;
 
-/// What a use of a key notes, as `maxmemory-policy` has it.
+/// What a use of a key notes, as `maxmemory-policy` has it: when it was (LRU), or that it was (LFU, a
+/// logarithmic counter after Morris, "Counting large numbers of events in small registers", 1978). See
+/// <https://redis.io/docs/latest/develop/reference/eviction/>.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum AccessPolicy {
     /// The time of the last use. Without an eviction policy too, for OBJECT IDLETIME.
@@ -34,6 +36,7 @@ pub enum AccessPolicy {
     Lru,
     /// How often, with decay.
     Lfu {
+        /// How seldom the counter grows: the larger, the more uses it takes (`lfu-log-factor`).
         log_factor: u32,
         /// Minutes; 0 never decays.
         decay_time_min: u32,

@@ -69,9 +69,11 @@ pub enum Stop {
 pub enum Record {
     /// The arguments are in the reader.
     Command,
+    /// When what follows happened.
     Time(UnixMillis),
     /// A line that changes nothing.
     Note,
+    /// The log ends here, behind a whole record.
     End,
 }
 
@@ -114,6 +116,7 @@ impl Reader {
         self.len
     }
 
+    /// True where the file has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

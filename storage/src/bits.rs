@@ -122,8 +122,11 @@ pub fn set(bytes: &mut [u8], offset: u64, bit: bool) -> bool {
 /// How strings are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combine {
+    /// A bit that is set in all.
     And,
+    /// A bit that is set in one at least.
     Or,
+    /// A bit that is set in an odd number of them.
     Xor,
     /// Of the first string alone.
     Not,

@@ -31,6 +31,7 @@ pub struct Terms {
     pub access: AccessPolicy,
     /// When the cut was made.
     pub now: UnixMillis,
+    /// How long strings are written.
     pub compression: Compression,
 }
 
@@ -58,6 +59,7 @@ struct Writing {
 /// Keys as a file holds them, behind the number of their database; none where the next piece will
 /// have them.
 pub struct Piece {
+    /// Keys in RDB format.
     pub bytes: Vec<u8>,
     /// Keys that were written since the piece before, this one's or the next one's.
     pub keys: u64,

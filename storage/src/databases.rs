@@ -16,7 +16,7 @@ impl DbIndex {
     }
 }
 
-/// All databases of one shard.
+/// All databases of one shard: a [`Keyspace`] for each number, with one hasher.
 pub struct Databases {
     keyspaces: Box<[Keyspace]>,
     hasher: KeyHasher,
@@ -59,11 +59,13 @@ impl Databases {
         (0..self.count()).map(DbIndex)
     }
 
+    /// The keys of a database.
     #[inline]
     pub fn get(&self, index: DbIndex) -> &Keyspace {
         &self.keyspaces[usize::from(index.0)]
     }
 
+    /// The keys of a database, to change.
     #[inline]
     pub fn get_mut(&mut self, index: DbIndex) -> &mut Keyspace {
         &mut self.keyspaces[usize::from(index.0)]

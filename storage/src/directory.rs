@@ -4,7 +4,8 @@
 //! pointers name one segment while it is shallow. A full segment splits in two by its next bit, and
 //! a directory that is too coarse for that doubles: a few kilobytes of copying, since a large
 //! keyspace has 256 directories. Near-empty neighbours merge, and the directory halves when no
-//! segment needs its last bit. (Fagin, Nievergelt, Pippenger, Strong: Extendible hashing, 1979.)
+//! segment needs its last bit. (Fagin, Nievergelt, Pippenger, Strong: "Extendible hashing: a fast
+//! access method for dynamic files", 1979.)
 
 use crate::block_size::block_size;
 use crate::entry::Entry;

@@ -44,7 +44,8 @@ use crate::keyspace::SAMPLES;
 use crate::prefetch;
 use crate::value::{Kind, Object, Value, WrongType};
 
-/// A key, its value, its deadline and when it was last used.
+/// A key, its value, its deadline (Unix milliseconds) and when it was last used: one pointer to one
+/// block. A key of 16 bytes with a value of 16 takes 48 bytes of memory.
 pub struct Entry {
     block: NonNull<u8>,
 }

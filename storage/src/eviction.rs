@@ -41,7 +41,9 @@ pub enum Preference {
 /// Which keys may go, and in what order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EvictionPolicy {
+    /// Which of them goes first.
     pub prefer: Preference,
+    /// Which may go at all.
     pub eligible: Eligible,
     /// Keys of each database that are looked at for one victim.
     pub samples: usize,
@@ -64,7 +66,8 @@ struct Candidate {
     key: Vec<u8>,
 }
 
-/// The best candidates so far.
+/// The best candidates for eviction so far, from sample to sample: Redis's approximation of the exact
+/// order (<https://redis.io/docs/latest/develop/reference/eviction/>).
 #[derive(Default)]
 pub struct Pool {
     candidates: Vec<Candidate>,

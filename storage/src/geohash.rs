@@ -11,7 +11,9 @@ const STEPS: u32 = 26;
 /// Radius of the sphere, in metres.
 pub const EARTH_RADIUS_M: f64 = 6_372_797.560_856;
 
+/// The largest longitude, in degrees; its negative is the least.
 pub const LONGITUDE_MAX: f64 = 180.0;
+/// The largest latitude, in degrees; its negative is the least. Beyond it the Mercator map is no square.
 pub const LATITUDE_MAX: f64 = 85.05112878;
 
 /// Letters of the text form.
@@ -20,10 +22,13 @@ const ALPHABET: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
 /// Letters of a text. The last would need bits that 52 do not have, and is always 0.
 const TEXT_LEN: usize = 11;
 
-/// A place, in degrees.
+/// A place on Earth: longitude and latitude in degrees, within the ranges that GEOADD takes
+/// (<https://redis.io/docs/latest/commands/geoadd/>).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Coordinates {
+    /// Degrees east.
     pub longitude: f64,
+    /// Degrees north.
     pub latitude: f64,
 }
 

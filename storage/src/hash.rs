@@ -43,7 +43,9 @@ impl Default for HashLimits {
 /// What writing a field does to its deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FieldDeadline {
+    /// It stays.
     Keep,
+    /// It goes.
     Clear,
 }
 
@@ -55,7 +57,12 @@ enum Encoding {
     Table(Box<Keyspace>),
 }
 
-/// A map from fields to values.
+/// A map from fields to values, both byte strings; a field may have a deadline in Unix milliseconds.
+///
+/// It is a [`Listpack`] while both limits of [`HashLimits`] hold, and a [`Keyspace`] of fields from
+/// then on: O(1) for a look-up or a change. A field whose deadline has passed is hidden from who gives
+/// the time, and stays until it is removed. See
+/// <https://redis.io/docs/latest/develop/data-types/hashes/>.
 #[derive(Clone)]
 pub struct Hash(Encoding);
 
@@ -68,8 +75,11 @@ impl Default for Hash {
 /// A field as it stands in the hash.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
+    /// Its name.
     pub name: Item<'a>,
+    /// Its value.
     pub value: Item<'a>,
+    /// When it expires, if ever.
     pub deadline: Option<UnixMillis>,
 }
 
@@ -163,6 +173,7 @@ impl Hash {
         }
     }
 
+    /// True where it has no field, not even an expired one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

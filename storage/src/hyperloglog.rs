@@ -49,7 +49,9 @@ pub struct Corrupt;
 /// How the registers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
+    /// Six bits a register.
     Dense,
+    /// Runs of equal registers.
     Sparse,
 }
 
@@ -152,7 +154,7 @@ pub fn count(value: &[u8]) -> Result<u64, Corrupt> {
     Ok(estimate(&histogram))
 }
 
-/// Registers unpacked, to merge many strings.
+/// The 16384 registers of a HyperLogLog, a byte each, to merge many strings.
 pub struct Registers(Box<[u8]>);
 
 impl Default for Registers {

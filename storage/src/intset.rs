@@ -11,7 +11,8 @@ use crate::thin_bytes::ThinBytes;
 
 const HEADER: usize = 8;
 
-/// The set.
+/// A set of 64-bit integers, ascending, each in as few bytes as the largest needs: O(log n) to find
+/// one, O(n) to change.
 #[derive(Clone, Default)]
 pub struct Intset {
     bytes: ThinBytes,
@@ -56,6 +57,7 @@ impl Intset {
         self.word(4)
     }
 
+    /// True where it has no member.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -94,6 +96,7 @@ impl Intset {
         Err(low)
     }
 
+    /// True where `int` is a member.
     pub fn contains(&self, int: i64) -> bool {
         width_of(int) <= self.width() && self.search(int).is_ok()
     }

@@ -89,7 +89,11 @@ enum Encoding {
     Quick(Box<Quicklist>),
 }
 
-/// A list of byte strings.
+/// A list of byte strings, which grows and shrinks at either end in O(1).
+///
+/// It is one [`Listpack`] up to [`ListLimits`], and a quicklist of such packs from then on: an index is
+/// found in two short scans. Indexes begin with 0. See
+/// <https://redis.io/docs/latest/develop/data-types/lists/>.
 #[derive(Clone)]
 pub struct List {
     encoding: Encoding,
@@ -106,6 +110,7 @@ impl List {
     /// clients refuses larger ones.
     pub const ELEMENT_BYTES_MAX: usize = 512 << 20;
 
+    /// The empty list, without a block.
     pub const fn new() -> Self {
         Self {
             encoding: Encoding::Packed(Listpack::new()),
@@ -134,6 +139,7 @@ impl List {
         packed.into_iter().chain(nodes)
     }
 
+    /// Elements.
     pub fn len(&self) -> usize {
         match &self.encoding {
             Encoding::Packed(pack) => pack.len(),
@@ -141,6 +147,7 @@ impl List {
         }
     }
 
+    /// True where it has no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -174,6 +181,7 @@ impl List {
         }
     }
 
+    /// Adds an element at an end.
     pub fn push(&mut self, end: End, element: &[u8], limits: ListLimits) {
         self.push_all(end, std::iter::once(element), limits);
     }
@@ -215,6 +223,7 @@ impl List {
         }
     }
 
+    /// Removes the element at an end and returns it. None where the list is empty.
     pub fn pop(&mut self, end: End, limits: ListLimits) -> Option<Vec<u8>> {
         self.pop_with(end, limits, |item| item.to_vec())
     }
@@ -234,6 +243,7 @@ impl List {
         result
     }
 
+    /// The element at an index, the first at 0. None where there is none.
     pub fn get(&self, index: usize) -> Option<Item<'_>> {
         match &self.encoding {
             Encoding::Packed(pack) => pack.seek(index).map(|cursor| pack.get(cursor)),

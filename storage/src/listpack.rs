@@ -59,7 +59,9 @@ const COUNT_ELSEWHERE: u16 = u16::MAX;
 const WIDE_COUNT: usize = size_of::<u32>();
 /// The empty pack, as [`Listpack::as_bytes`] shows it.
 const EMPTY: [u8; Listpack::FRAME] = [7, 0, 0, 0, 0, 0, END];
-/// A packed sequence. See the module for its shape.
+/// A packed sequence of byte strings and integers, in the bytes of Redis's listpack
+/// (<https://github.com/antirez/listpack/blob/master/listpack.md>). One pointer; the empty one has no
+/// block. An index or a search is O(n), an end O(1).
 #[derive(Clone, Default)]
 pub struct Listpack {
     bytes: ThinBytes,
@@ -84,7 +86,9 @@ impl Cursor {
 /// An end of a sequence. As a direction: from there towards the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
+    /// Where the first element is.
     Front,
+    /// Where the last element is.
     Back,
 }
 
@@ -141,6 +145,7 @@ impl Listpack {
         }
     }
 
+    /// True where it has no element.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -241,11 +246,13 @@ impl Listpack {
         (cursor.at() > HEADER).then(|| Cursor::new(entry_before(self.as_bytes(), cursor.at())))
     }
 
+    /// Adds an element behind all others.
     pub fn push_back(&mut self, element: &[u8]) {
         let end = self.end();
         self.insert_at(end, element);
     }
 
+    /// Adds an element before all others.
     pub fn push_front(&mut self, element: &[u8]) {
         self.insert_at(HEADER, element);
     }

@@ -42,7 +42,11 @@ enum Encoding {
     Table(Box<LinearHashSet>),
 }
 
-/// A set of byte strings.
+/// A set of byte strings, in no order.
+///
+/// It is an intset while all members are integers, a [`Listpack`] while they are few and short (see
+/// [`SetLimits`]), and a linear-hash set from then on: O(1) for a look-up or a change. It never goes
+/// back. See <https://redis.io/docs/latest/develop/data-types/sets/>.
 #[derive(Clone)]
 pub struct Set(Encoding);
 
@@ -83,6 +87,7 @@ impl Set {
         }
     }
 
+    /// Members.
     pub fn len(&self) -> usize {
         match &self.0 {
             Encoding::Ints(ints) => ints.len(),
@@ -91,10 +96,12 @@ impl Set {
         }
     }
 
+    /// True where it has no member.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// True where `member` is one.
     pub fn contains(&self, member: &[u8]) -> bool {
         match &self.0 {
             Encoding::Ints(ints) => parse_int(member).is_some_and(|int| ints.contains(int)),

@@ -32,6 +32,7 @@ use score_tree::Walk;
 pub struct Score(f64);
 
 impl Score {
+    /// The score 0.
     pub const ZERO: Self = Self(0.0);
 
     /// The score, unless it is NaN.
@@ -39,6 +40,7 @@ impl Score {
         (!value.is_nan()).then_some(Self(value))
     }
 
+    /// The number, which is never NaN.
     pub fn get(self) -> f64 {
         self.0
     }
@@ -174,7 +176,11 @@ enum Encoding {
     Indexed(Box<SortedSetIndex>),
 }
 
-/// Members with scores, in their order.
+/// A sorted set: members with scores, by score and, where these are equal, by the bytes of the member.
+///
+/// It is a [`Listpack`] of members and scores while both limits of [`SortedSetLimits`] hold, and a
+/// table with a counted B+tree beside it from then on: O(log n) for a rank, a range or a change. Ranks
+/// begin with 0. See <https://redis.io/docs/latest/develop/data-types/sorted-sets/>.
 #[derive(Clone)]
 pub struct SortedSet {
     encoding: Encoding,
@@ -190,6 +196,7 @@ impl SortedSet {
     /// The longest member, in bytes: whoever inserts refuses longer ones.
     pub const MEMBER_BYTES_MAX: usize = 512 << 20;
 
+    /// The empty sorted set, without a block.
     pub const fn new() -> Self {
         Self {
             encoding: Encoding::Packed(Listpack::new()),
@@ -207,6 +214,7 @@ impl SortedSet {
         }
     }
 
+    /// Members.
     pub fn len(&self) -> usize {
         match &self.encoding {
             Encoding::Packed(pack) => pack.len() / 2,
@@ -214,6 +222,7 @@ impl SortedSet {
         }
     }
 
+    /// True where it has no member.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -11,7 +11,8 @@ use crate::stream_log::{Counts, StreamLog};
 /// A group's share of the tree it stands in, besides name and content.
 const GROUP_BYTES: usize = 176;
 
-/// The value of a key of type stream. Kept in a box: eight bytes where it is stored.
+/// A stream: a log of entries by ID, and the consumer groups that read it. Kept in a box: eight bytes
+/// where it is stored. See <https://redis.io/docs/latest/develop/data-types/streams/>.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
     /// The entries.
@@ -25,10 +26,12 @@ impl Stream {
         self.groups.is_empty() && self.log.counts() == Counts::default()
     }
 
+    /// The consumer group of this name, if there is one.
     pub fn group(&self, name: &[u8]) -> Option<&Group> {
         self.groups.get(name)
     }
 
+    /// The consumer group of this name, to change, if there is one.
     pub fn group_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
         self.groups.get_mut(name)
     }
@@ -38,6 +41,7 @@ impl Stream {
         Some((&mut self.log, self.groups.get_mut(name)?))
     }
 
+    /// How many consumer groups it has.
     pub fn group_count(&self) -> usize {
         self.groups.len()
     }

@@ -46,6 +46,7 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    /// Its name.
     pub fn name(&self) -> &[u8] {
         &self.name
     }
@@ -56,7 +57,7 @@ impl Consumer {
     }
 }
 
-/// See the file's head.
+/// A consumer group: what it was given last, and what is pending, by entry and by consumer.
 #[derive(Clone, Debug)]
 pub struct Group {
     last_id: StreamId,
@@ -141,10 +142,12 @@ impl Group {
 
     // Consumers.
 
+    /// How many consumers the group has.
     pub fn consumer_count(&self) -> usize {
         self.by_name.len()
     }
 
+    /// The consumer of this name, if there is one.
     pub fn consumer_named(&self, name: &[u8]) -> Option<ConsumerId> {
         self.by_name.get(name).copied()
     }
@@ -154,6 +157,7 @@ impl Group {
         self.consumers.get(id.0 as usize)?.as_ref()
     }
 
+    /// A consumer of this group, to change. `None` for an id whose consumer was deleted.
     pub fn consumer_mut(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
         self.consumers.get_mut(id.0 as usize)?.as_mut()
     }

@@ -40,6 +40,7 @@ impl StreamId {
         seq: u64::MAX,
     };
 
+    /// The ID `ms-seq`.
     pub const fn new(ms: u64, seq: u64) -> StreamId {
         StreamId { ms, seq }
     }

@@ -86,11 +86,13 @@ pub struct Counts {
 /// One entry, read in place.
 #[derive(Clone)]
 pub struct StreamEntry<'a> {
+    /// Its ID.
     pub id: StreamId,
+    /// Names and values, in the order in which they were added.
     pub fields: Fields<'a>,
 }
 
-/// See the file's head.
+/// The entries of a stream by ID, packed in nodes: O(log n) to find one, O(1) to append.
 #[derive(Debug, Default)]
 pub struct StreamLog {
     nodes: BTreeMap<StreamId, Node>,
@@ -114,10 +116,12 @@ impl Clone for StreamLog {
 }
 
 impl StreamLog {
+    /// Entries.
     pub fn len(&self) -> u64 {
         self.len
     }
 
+    /// True where it has no entry.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -162,10 +166,12 @@ impl StreamLog {
         self.entries_added = count;
     }
 
+    /// The entry with the least ID.
     pub fn first(&self) -> Option<StreamEntry<'_>> {
         self.range(StreamId::MIN..=StreamId::MAX).next()
     }
 
+    /// The entry with the greatest ID.
     pub fn last(&self) -> Option<StreamEntry<'_>> {
         self.range_back(StreamId::MIN..=StreamId::MAX).next()
     }
@@ -269,6 +275,7 @@ impl StreamLog {
         })
     }
 
+    /// True where an entry has this ID.
     pub fn contains(&self, id: StreamId) -> bool {
         self.get(id).is_some()
     }

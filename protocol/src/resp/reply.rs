@@ -229,7 +229,8 @@ impl<'a> Reply<'a> {
         self.insert(mark, |reply| reply.array(len));
     }
 
-    /// Puts the header of a map of `pairs` keys and values at `mark`, and moves what was written since.
+    /// Puts the header of a map of `pairs` keys and values at `mark`, and moves what was written
+    /// since.
     pub fn finish_map(&mut self, mark: Mark, pairs: usize) {
         self.insert(mark, |reply| reply.map(pairs));
     }

@@ -1,4 +1,5 @@
-//! Commands that are known and not written yet: not enabled, so that no client is told that they exist. See [`crate::table`].
+//! Commands that are known and not written yet: not enabled, so that no client is told that they
+//! exist. See [`crate::table`].
 
 /// The rows of this family.
 #[doc(hidden)]

@@ -1,4 +1,5 @@
-//! Replicas and masters: what tells that there are none. See [`crate::table`] for how to read a row.
+//! Replicas and masters: what tells that there are none. See [`crate::table`] for how to read a
+//! row.
 
 /// The rows of this family.
 #[doc(hidden)]

@@ -1,4 +1,5 @@
-//! The server itself: its configuration, its users, its state. See [`crate::table`] for how to read a row.
+//! The server itself: its configuration, its users, its state. See [`crate::table`] for how to read
+//! a row.
 
 /// The rows of this family.
 #[doc(hidden)]

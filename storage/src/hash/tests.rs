@@ -44,6 +44,44 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// The hash shows what the model has, at this time.
+fn agree(
+    hash: &Hash,
+    model: &BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>,
+    now: u64,
+) -> Result<(), TestCaseError> {
+    let clock = UnixMillis::new(now);
+    prop_assert_eq!(hash.len(), model.len());
+    let shown: BTreeMap<_, _> = hash
+        .live(clock)
+        .map(|it| (it.name.to_vec(), it.value.to_vec()))
+        .collect();
+    let expected: BTreeMap<_, _> = model
+        .iter()
+        .filter(|(_, (_, at))| at.is_none_or(|at| at >= now))
+        .map(|(name, (value, _))| (name.clone(), value.clone()))
+        .collect();
+    prop_assert_eq!(&shown, &expected);
+    let earliest = model.values().filter_map(|(_, at)| *at).min();
+    match (hash.next_deadline(), earliest) {
+        (Some(bound), Some(at)) => prop_assert!(bound.ms() <= at),
+        (None, at) => prop_assert_eq!(at, None),
+        (Some(_), None) => {}
+    }
+    for (name, (value, at)) in model {
+        let is_live = at.is_none_or(|at| at >= now);
+        prop_assert_eq!(
+            hash.get(name, clock).map(Item::to_vec),
+            is_live.then(|| value.clone())
+        );
+        prop_assert_eq!(
+            hash.deadline(name, clock),
+            is_live.then_some(at.map(UnixMillis::new))
+        );
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
@@ -99,25 +137,7 @@ proptest! {
                     }
                 }
             }
-            let clock = UnixMillis::new(now);
-            prop_assert_eq!(hash.len(), model.len());
-            let shown: BTreeMap<_, _> = hash.live(clock).map(|it| (it.name.to_vec(), it.value.to_vec())).collect();
-            let expected: BTreeMap<_, _> = model.iter()
-                .filter(|(_, (_, at))| at.is_none_or(|at| at >= now))
-                .map(|(name, (value, _))| (name.clone(), value.clone()))
-                .collect();
-            prop_assert_eq!(&shown, &expected);
-            let earliest = model.values().filter_map(|(_, at)| *at).min();
-            match (hash.next_deadline(), earliest) {
-                (Some(bound), Some(at)) => prop_assert!(bound.ms() <= at),
-                (None, at) => prop_assert_eq!(at, None),
-                (Some(_), None) => {}
-            }
-            for (name, (value, at)) in &model {
-                let is_live = at.is_none_or(|at| at >= now);
-                prop_assert_eq!(hash.get(name, clock).map(Item::to_vec), is_live.then(|| value.clone()));
-                prop_assert_eq!(hash.deadline(name, clock), is_live.then_some(at.map(UnixMillis::new)));
-            }
+            agree(&hash, &model, now)?;
         }
     }
 }

@@ -16,6 +16,7 @@ const SEGMENTS_PER_SEARCH_MAX: usize = 8192;
 /// Which entries a sample is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Eligible {
+    /// Every entry.
     All,
     /// Those with a deadline.
     Volatile,

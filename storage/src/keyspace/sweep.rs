@@ -11,6 +11,7 @@ const SEGMENTS_PER_SWEEP_MAX: usize = 8192;
 /// What a sweep for expired keys did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
+    /// How many entries it removed.
     pub removed: usize,
     /// It stopped at a bound: there may be more.
     pub more: bool,

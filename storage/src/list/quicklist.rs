@@ -75,7 +75,8 @@ struct NodeIndex {
     node: usize,
 }
 
-/// See the module. Limits come with each call, since CONFIG SET changes them under a list.
+/// A long list, as packed nodes in chunks. Limits come with each call, since CONFIG SET changes them
+/// under a list.
 #[derive(Clone, Default)]
 pub struct Quicklist {
     chunks: VecDeque<Chunk>,

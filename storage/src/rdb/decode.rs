@@ -18,9 +18,13 @@ use crate::value::{Object, Value};
 /// Up to where collections are packed: the reader's, not the writer's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
+    /// Of a list's nodes.
     pub list: ListLimits,
+    /// Up to where a set is packed.
     pub set: SetLimits,
+    /// Up to where a hash is packed.
     pub hash: HashLimits,
+    /// Up to where a sorted set is packed.
     pub sorted_set: SortedSetLimits,
 }
 

@@ -13,6 +13,7 @@ use crate::read_at::ReadAt;
 pub struct Damage {
     /// Where, in bytes from the beginning.
     pub at: u64,
+    /// In words.
     pub what: String,
 }
 

@@ -7,7 +7,9 @@ use crate::item::{Item, parse_int};
 /// Whether strings are compressed where that makes them shorter: `rdbcompression`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Compression {
+    /// Strings are written as they are.
     Off,
+    /// Long strings are compressed where that makes them shorter (`rdbcompression`).
     Lzf,
 }
 

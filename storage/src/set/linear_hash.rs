@@ -39,7 +39,8 @@ const MATCHES_LEN_MIN: usize = 20_000;
 /// Draws of a random place before the first member is taken as it is.
 const RANDOM_TRIES: usize = 1000;
 
-/// See the module.
+/// A set of byte strings in buckets that come and go one at a time: linear hashing (Litwin, "Linear
+/// hashing: a new tool for file and table addressing", 1980).
 #[derive(Clone)]
 pub(crate) struct LinearHashSet {
     buckets: Slabs<Bucket, BUCKETS_PER_SLAB>,

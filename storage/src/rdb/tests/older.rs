@@ -29,27 +29,8 @@ pub fn value(entry: &Entry, random: &mut Rng) -> Option<(Type, Vec<u8>)> {
         Compression::Off
     };
     let mut out = Vec::new();
-    let string = |out: &mut Vec<u8>, text: &[u8]| write::string(out, text, compression);
     let of = if let Ok(list) = entry.get::<List>() {
-        let elements: Vec<Vec<u8>> = list.iter().map(Item::to_vec).collect();
-        match random.u8(..3) {
-            0 => {
-                strings(&elements, &mut out, compression);
-                Type::List
-            }
-            1 => {
-                string(&mut out, &ziplist(&elements, random));
-                Type::ListZiplist
-            }
-            _ => {
-                let nodes: Vec<&[Vec<u8>]> = elements.chunks(random.usize(1..50)).collect();
-                write::length(&mut out, nodes.len() as u64);
-                for node in nodes {
-                    string(&mut out, &ziplist(node, random));
-                }
-                Type::ListQuicklist
-            }
-        }
+        older_list(list, random, &mut out, compression)
     } else if let Ok(set) = entry.get::<Set>() {
         let members: Vec<Vec<u8>> = set.iter().map(Item::to_vec).collect();
         strings(&members, &mut out, compression);
@@ -58,44 +39,9 @@ pub fn value(entry: &Entry, random: &mut Rng) -> Option<(Type, Vec<u8>)> {
         if hash.next_deadline().is_some() {
             return None;
         }
-        let pairs: Vec<Vec<u8>> = hash
-            .live(NOW)
-            .flat_map(|field| [field.name.to_vec(), field.value.to_vec()])
-            .collect();
-        let short = pairs.iter().all(|text| text.len() <= ZIPMAP_TEXT_MAX);
-        match random.u8(..3) {
-            0 => {
-                write::length(&mut out, hash.len() as u64);
-                pairs.iter().for_each(|text| string(&mut out, text));
-                Type::Hash
-            }
-            1 if short => {
-                string(&mut out, &zipmap(&pairs, random));
-                Type::HashZipmap
-            }
-            _ => {
-                string(&mut out, &ziplist(&pairs, random));
-                Type::HashZiplist
-            }
-        }
+        older_hash(hash, random, &mut out, compression)
     } else if let Ok(set) = entry.get::<SortedSet>() {
-        let members = set
-            .iter()
-            .map(|(member, score)| (member.to_vec(), score.get()));
-        if random.bool() {
-            let elements: Vec<Vec<u8>> = members
-                .flat_map(|(member, score)| [member, format!("{score}").into_bytes()])
-                .collect();
-            string(&mut out, &ziplist(&elements, random));
-            Type::SortedSetZiplist
-        } else {
-            write::length(&mut out, set.len() as u64);
-            for (member, score) in members {
-                string(&mut out, &member);
-                score_text(score, &mut out);
-            }
-            Type::SortedSet
-        }
+        older_sorted_set(set, random, &mut out, compression)
     } else if let Ok(stream) = entry.get::<Box<Stream>>() {
         let of = if random.bool() {
             Type::Stream1
@@ -108,6 +54,78 @@ pub fn value(entry: &Entry, random: &mut Rng) -> Option<(Type, Vec<u8>)> {
         return None;
     };
     Some((of, out))
+}
+
+fn older_list(list: &List, random: &mut Rng, out: &mut Vec<u8>, compression: Compression) -> Type {
+    let elements: Vec<Vec<u8>> = list.iter().map(Item::to_vec).collect();
+    match random.u8(..3) {
+        0 => {
+            strings(&elements, out, compression);
+            Type::List
+        }
+        1 => {
+            write::string(out, &ziplist(&elements, random), compression);
+            Type::ListZiplist
+        }
+        _ => {
+            let nodes: Vec<&[Vec<u8>]> = elements.chunks(random.usize(1..50)).collect();
+            write::length(out, nodes.len() as u64);
+            for node in nodes {
+                write::string(out, &ziplist(node, random), compression);
+            }
+            Type::ListQuicklist
+        }
+    }
+}
+
+fn older_hash(hash: &Hash, random: &mut Rng, out: &mut Vec<u8>, compression: Compression) -> Type {
+    let pairs: Vec<Vec<u8>> = hash
+        .live(NOW)
+        .flat_map(|field| [field.name.to_vec(), field.value.to_vec()])
+        .collect();
+    let short = pairs.iter().all(|text| text.len() <= ZIPMAP_TEXT_MAX);
+    match random.u8(..3) {
+        0 => {
+            write::length(out, hash.len() as u64);
+            for text in &pairs {
+                write::string(out, text, compression);
+            }
+            Type::Hash
+        }
+        1 if short => {
+            write::string(out, &zipmap(&pairs, random), compression);
+            Type::HashZipmap
+        }
+        _ => {
+            write::string(out, &ziplist(&pairs, random), compression);
+            Type::HashZiplist
+        }
+    }
+}
+
+fn older_sorted_set(
+    set: &SortedSet,
+    random: &mut Rng,
+    out: &mut Vec<u8>,
+    compression: Compression,
+) -> Type {
+    let members = set
+        .iter()
+        .map(|(member, score)| (member.to_vec(), score.get()));
+    if random.bool() {
+        let elements: Vec<Vec<u8>> = members
+            .flat_map(|(member, score)| [member, format!("{score}").into_bytes()])
+            .collect();
+        write::string(out, &ziplist(&elements, random), compression);
+        Type::SortedSetZiplist
+    } else {
+        write::length(out, set.len() as u64);
+        for (member, score) in members {
+            write::string(out, &member, compression);
+            score_text(score, out);
+        }
+        Type::SortedSet
+    }
 }
 
 fn strings(elements: &[Vec<u8>], out: &mut Vec<u8>, compression: Compression) {
