@@ -5,11 +5,12 @@ use storage::rdb::{Compression, FileReader, Limits, Section, dump, restore};
 /// Bytes of memory that a byte of a file may come to, as in the tests of `storage::rdb`.
 const BYTES_PER_BYTE_MAX: usize = 128;
 
-/// Reads bytes as a snapshot, to its end or to the first damage, and does the same without building values.
+/// Reads bytes as a snapshot, to its end or to the first damage, and does the same without building
+/// values.
 ///
 /// # Panics
-/// Where a value takes memory out of proportion, or does not come back from its own dump; and where a file that is read whole cannot
-/// be passed over.
+/// Where a value takes memory out of proportion, or does not come back from its own dump; and where
+/// a file that is read whole cannot be passed over.
 pub fn rdb(bytes: &[u8]) {
     let limits = Limits::default();
     let read = |wanted: bool| {

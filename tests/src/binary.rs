@@ -1,7 +1,8 @@
 //! Which binary is tested.
 //!
-//! Without `PERCORE_BINARY` it is built on first use with the profile of the tests themselves, so that nobody tests yesterday's
-//! build: where nothing has changed, cargo says so in a fraction of a second.
+//! Without `PERCORE_BINARY` it is built on first use with the profile of the tests themselves, so
+//! that nobody tests yesterday's build: where nothing has changed, cargo says so in a fraction of a
+//! second.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +13,8 @@ use std::sync::OnceLock;
 pub struct Binary {
     /// Where it lies, or a name to be found on the `PATH`.
     pub path: PathBuf,
-    /// Whether it is Redis itself, testing the tests: it knows neither `--shards` nor `--io-driver`.
+    /// Whether it is Redis itself, testing the tests: it knows neither `--shards` nor
+    /// `--io-driver`.
     pub is_redis: bool,
 }
 

@@ -1,6 +1,7 @@
 //! When two replies count as the same.
 //!
-//! Byte for byte is the rule. The exceptions are commands whose reply has no promised order, or depends on the clock.
+//! Byte for byte is the rule. The exceptions are commands whose reply has no promised order, or
+//! depends on the clock.
 
 use crate::reply::Value;
 
@@ -17,11 +18,13 @@ pub enum Compare {
     ScanPage,
     /// The same, its elements by twos.
     ScanPageOfPairs,
-    /// Integers that differ by at most so much, as the clock went on between the two; all else byte for byte.
+    /// Integers that differ by at most so much, as the clock went on between the two; all else byte
+    /// for byte.
     Within(i64),
     /// Of the same kind (error, integer, string, aggregate of so many): what is in it is chance.
     Kind,
-    /// Errors byte for byte; what is no error is not compared: it tells of the server and not of the data.
+    /// Errors byte for byte; what is no error is not compared: it tells of the server and not of
+    /// the data.
     ErrorsOnly,
 }
 

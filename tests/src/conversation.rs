@@ -24,8 +24,8 @@ const BLOCKED_TIME_MAX: Duration = Duration::from_secs(10);
 /// The versions of RESP a conversation is held in.
 pub const VERSIONS: [&str; 2] = ["2", "3"];
 
-/// Holds a conversation with a server, whose data is removed before. Returns the replies heard, each with the number of the line
-/// that waits for it.
+/// Holds a conversation with a server, whose data is removed before. Returns the replies heard,
+/// each with the number of the line that waits for it.
 ///
 /// # Panics
 /// Where a step is not followed by what it says, or is no step.

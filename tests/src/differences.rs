@@ -1,7 +1,8 @@
 //! Where the servers that percore is compared with answer otherwise than percore, each by name.
 //!
-//! percore answers as Redis 7.4 does. A difference does not switch a comparison off: it says which two replies count as the
-//! same, of which reference, in which family or conversation. One that is not met any more fails the test: then it goes.
+//! percore answers as Redis 7.4 does. A difference does not switch a comparison off: it says which
+//! two replies count as the same, of which reference, in which family or conversation. One that is
+//! not met any more fails the test: then it goes.
 
 use crate::grammar::Command;
 use crate::reference::Reference;
@@ -16,9 +17,13 @@ pub struct Difference {
     pub reason: &'static str,
     /// The servers that show it.
     pub references: &'static [Reference],
-    /// The families of commands whose tests meet it.
-    pub families: &'static [&'static str],
-    /// Whether the two hold different data from then on, or a transaction that the other does not: what follows is not compared.
+    /// The families of commands whose usual sequences meet it, all of them. More sequences may meet
+    /// it elsewhere.
+    pub met_in: &'static [&'static str],
+    /// Commands of which the last one meets it, for one that the usual sequences do not.
+    pub example: &'static [&'static str],
+    /// Whether the two hold different data from then on, or a transaction that the other does not:
+    /// what follows is not compared.
     pub parts: bool,
     /// Whether it explains the replies of reference and tested server, in this order.
     explains: fn(&Command, &Value, &Value) -> bool,
@@ -28,17 +33,25 @@ pub struct Difference {
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
         name: "lag-of-what-is-there",
-        reason: "since 7.4.2, which percore follows, what was cut off before it was read is no part of a group's lag, and ENTRIESREAD is at most what was ever added",
-        references: &[Reference::Redis74],
-        families: &["stream"],
+        reason: "since Redis 7.4.2, which percore follows, what was cut off before it was read is no part of a group's lag, and ENTRIESREAD is at most what was ever added",
+        references: &[Reference::Redis74, Reference::Valkey91],
+        met_in: &[],
+        example: &[
+            "XADD s 6 a b",
+            "XGROUP CREATE s g 3-0 ENTRIESREAD 2",
+            "XINFO GROUPS s",
+        ],
         parts: false,
-        explains: |command, old, new| command.verb() == "XINFO" && same_but_counts(old, new),
+        explains: |command, theirs, ours| {
+            command.verb() == "XINFO" && same_but_counts(theirs, ours)
+        },
     },
     Difference {
         name: "shortest-coordinates",
         reason: "since Redis 8.0 a coordinate is written with as few digits as tell it from all others, before with 17 of them",
         references: &[Reference::Redis82],
-        families: &["geo"],
+        met_in: &["geo"],
+        example: &[],
         parts: false,
         explains: |command, theirs, ours| {
             command.verb().starts_with("GEO") && same_numbers(theirs, ours)
@@ -48,17 +61,17 @@ pub const DIFFERENCES: &[Difference] = &[
         name: "shorter-strings-embedded",
         reason: "since Redis 8.2 a string of 44 bytes is no longer embedded, since its key is",
         references: &[Reference::Redis82],
-        families: &["list", "string"],
+        met_in: &["list", "string"],
+        example: &[],
         parts: false,
-        explains: |command, theirs, ours| {
-            command.verb() == "OBJECT" && is(theirs, "raw") && is(ours, "embstr")
-        },
+        explains: |command, theirs, ours| encoding(command, theirs, ours, "raw", "embstr"),
     },
     Difference {
         name: "no-blank-before-a-score",
         reason: "since Redis 8.0 and Valkey 9.0 a limit of scores may not begin with a blank",
         references: &Reference::NEWER,
-        families: &["sorted_set"],
+        met_in: &["sorted_set"],
+        example: &[],
         parts: true,
         explains: |command, theirs, _| {
             command.verb().starts_with('Z')
@@ -67,10 +80,45 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        name: "negative-zero",
+        reason: "a zero that a negative weight made of a score keeps its sign in Redis, until it is kept in a listpack; here it has none",
+        references: &[Reference::Redis74, Reference::Redis82, Reference::Valkey91],
+        met_in: &["sorted_set"],
+        example: &[],
+        parts: false,
+        explains: |command, theirs, ours| {
+            command.verb().starts_with('Z') && same_but(theirs, ours, "-0", "0")
+        },
+    },
+    Difference {
+        name: "last-entry-that-is-there",
+        reason: "since Redis 8.0 and Valkey 8.1 XREAD with + gives the last entry that is there, before it asked for the last that ever was",
+        references: &Reference::NEWER,
+        met_in: &[],
+        example: &["XGROUP CREATE s g 3-0 MKSTREAM", "XREAD STREAMS s +"],
+        parts: false,
+        explains: |command, theirs, _| {
+            command.verb() == "XREAD" && command.has(|word| word == b"+") && !theirs.is_error()
+        },
+    },
+    Difference {
+        name: "empty-is-no-number",
+        reason: "since Valkey 9.0 SORT takes an empty string for no number, before it was zero",
+        references: &[Reference::Valkey91],
+        met_in: &[],
+        example: &["RPUSH l \"\"", "SORT l"],
+        parts: false,
+        explains: |command, theirs, _| {
+            command.verb().starts_with("SORT")
+                && starts(theirs, "ERR One or more scores can't be converted")
+        },
+    },
+    Difference {
         name: "bits-from-a-start",
         reason: "since Valkey 8.1 BITCOUNT takes a start without an end",
         references: &[Reference::Valkey91],
-        families: &["bitmap"],
+        met_in: &["bitmap"],
+        example: &[],
         parts: false,
         explains: |command, _, ours| {
             command.verb() == "BITCOUNT"
@@ -82,7 +130,8 @@ pub const DIFFERENCES: &[Difference] = &[
         name: "places-in-a-polygon",
         reason: "since Valkey 9.0 GEOSEARCH takes BYPOLYGON, and says so",
         references: &[Reference::Valkey91],
-        families: &["geo"],
+        met_in: &["geo"],
+        example: &[],
         parts: false,
         explains: |_, theirs, ours| {
             starts(theirs, "ERR exactly one of BYRADIUS, BYBOX and BYPOLYGON")
@@ -93,7 +142,8 @@ pub const DIFFERENCES: &[Difference] = &[
         name: "places-that-are-missing",
         reason: "since Valkey 9.0 the member that a search begins at is named where it is missing",
         references: &[Reference::Valkey91],
-        families: &["geo"],
+        met_in: &["geo"],
+        example: &[],
         parts: false,
         explains: |_, theirs, ours| {
             starts(theirs, "ERR member ")
@@ -104,7 +154,8 @@ pub const DIFFERENCES: &[Difference] = &[
         name: "fields-that-expire-otherwise",
         reason: "Valkey 9.0 has times of fields of its own making: it refuses what Redis 7.4 refuses, in other words",
         references: &[Reference::Valkey91],
-        families: &["hash"],
+        met_in: &["hash"],
+        example: &[],
         parts: false,
         explains: |command, theirs, ours| {
             is_of_field_times(&command.verb()) && theirs.is_error() && ours.is_error()
@@ -114,37 +165,45 @@ pub const DIFFERENCES: &[Difference] = &[
         name: "no-listpack-of-times",
         reason: "Valkey keeps times of fields elsewhere: a hash that has any is no listpackex",
         references: &[Reference::Valkey91],
-        families: &["hash"],
+        met_in: &["hash"],
+        example: &[],
         parts: false,
         explains: |command, theirs, ours| {
-            command.verb() == "OBJECT" && is(theirs, "listpack") && is(ours, "listpackex")
+            encoding(command, theirs, ours, "listpack", "listpackex")
+                || encoding(command, theirs, ours, "hashtable", "listpackex")
         },
     },
     Difference {
         name: "longer-strings-embedded",
         reason: "since Valkey 8.1 a string is embedded up to another length",
         references: &[Reference::Valkey91],
-        families: &["hash", "string"],
+        met_in: &["hash", "string"],
+        example: &[],
         parts: false,
-        explains: |command, theirs, ours| {
-            command.verb() == "OBJECT" && is(theirs, "embstr") && is(ours, "raw")
-        },
+        explains: |command, theirs, ours| encoding(command, theirs, ours, "embstr", "raw"),
     },
     Difference {
         name: "getex-parses-first",
-        reason: "since Valkey 8.1 GETEX looks at its time also where there is no key",
+        reason: "since Valkey 8.1 GETEX looks at its time before it looks at the key",
         references: &[Reference::Valkey91],
-        families: &["string", "transaction"],
+        met_in: &["string", "transaction"],
+        example: &[],
         parts: false,
         explains: |command, theirs, ours| {
-            command.verb() == "GETEX" && theirs.is_error() && matches!(ours, Value::Null(_))
+            matches!(command.verb().as_str(), "GETEX" | "EXEC")
+                && same_but_where(theirs, ours, &|theirs, ours| {
+                    (starts(theirs, "ERR invalid expire time in 'getex'")
+                        || starts(theirs, "ERR value is not an integer"))
+                        && (ours.is_error() || matches!(ours, Value::Null(_)))
+                })
         },
     },
     Difference {
         name: "nesting-aborts",
         reason: "since Valkey 8.1 MULTI or WATCH within a transaction aborts it, and is refused in other words",
         references: &[Reference::Valkey91],
-        families: &["transaction"],
+        met_in: &["transaction"],
+        example: &[],
         parts: true,
         explains: |command, theirs, _| {
             matches!(command.verb().as_str(), "MULTI" | "WATCH") && starts(theirs, "ERR Command '")
@@ -197,7 +256,8 @@ pub const CHANGED: &[Changed] = &[
     },
 ];
 
-/// The steps of a conversation whose replies differ: the numbers of their lines, and how they are written there.
+/// The steps of a conversation whose replies differ: the numbers of their lines, and how they are
+/// written there.
 pub fn steps(
     reference: Reference,
     conversation: &str,
@@ -210,19 +270,29 @@ pub fn steps(
 
 /// The difference that explains why the tested server replies otherwise, if there is one.
 pub fn explanation(
-    (reference, family): (Reference, &str),
+    reference: Reference,
     command: &Command,
     expected: &[u8],
     tested: &[u8],
 ) -> Option<&'static Difference> {
     let (expected, tested) = (Value::parse(expected), Value::parse(tested));
-    of(reference, family).find(|difference| (difference.explains)(command, &expected, &tested))
+    DIFFERENCES.iter().find(|difference| {
+        difference.references.contains(&reference)
+            && (difference.explains)(command, &expected, &tested)
+    })
 }
 
-/// The differences that the commands of a family meet.
-pub fn of(reference: Reference, family: &str) -> impl Iterator<Item = &'static Difference> {
+/// The differences of a reference that have an example.
+pub fn with_examples(reference: Reference) -> impl Iterator<Item = &'static Difference> {
     DIFFERENCES.iter().filter(move |difference| {
-        difference.references.contains(&reference) && difference.families.contains(&family)
+        difference.references.contains(&reference) && !difference.example.is_empty()
+    })
+}
+
+/// The differences that the usual sequences of a family meet.
+pub fn met_in(reference: Reference, family: &str) -> impl Iterator<Item = &'static Difference> {
+    DIFFERENCES.iter().filter(move |difference| {
+        difference.references.contains(&reference) && difference.met_in.contains(&family)
     })
 }
 
@@ -250,23 +320,48 @@ fn same_but_counts(old: &Value, new: &Value) -> bool {
         && std::iter::zip(old, new).all(|(old, new)| same_group(old, new) == Some(true))
 }
 
-/// The same trees but for numbers that are equal and shorter on the reference's side.
-fn same_numbers(theirs: &Value, ours: &Value) -> bool {
-    match (theirs, ours) {
-        (Value::Array(theirs), Value::Array(ours)) => {
-            theirs.len() == ours.len()
-                && std::iter::zip(theirs, ours).all(|(theirs, ours)| same_numbers(theirs, ours))
+/// The same trees but where `explains` says that two replies in them count as the same.
+fn same_but_where(theirs: &Value, ours: &Value, explains: &dyn Fn(&Value, &Value) -> bool) -> bool {
+    theirs == ours
+        || explains(theirs, ours)
+        || match (theirs, ours) {
+            (Value::Array(theirs), Value::Array(ours)) => {
+                theirs.len() == ours.len()
+                    && std::iter::zip(theirs, ours)
+                        .all(|(theirs, ours)| same_but_where(theirs, ours, explains))
+            }
+            _ => false,
         }
-        (Value::Bulk(shorter), Value::Bulk(longer))
-        | (Value::Double(shorter), Value::Double(longer)) => {
-            let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok();
-            theirs == ours
-                || (number(shorter).is_some()
-                    && number(shorter) == number(longer)
-                    && shorter.len() < longer.len())
-        }
-        _ => theirs == ours,
+}
+
+/// A string, or a double, as it is written.
+fn written(value: &Value) -> Option<&str> {
+    match value {
+        Value::Bulk(text) | Value::Double(text) => std::str::from_utf8(text).ok(),
+        _ => None,
     }
+}
+
+/// The same trees but for numbers that are the same within seventeen decimals, and written
+/// otherwise.
+fn same_numbers(theirs: &Value, ours: &Value) -> bool {
+    let number = |value: &Value| written(value)?.parse::<f64>().ok();
+    same_but_where(theirs, ours, &|theirs, ours| {
+        let pair = number(theirs).zip(number(ours));
+        pair.is_some_and(|(theirs, ours)| (theirs - ours).abs() < 1e-16)
+    })
+}
+
+/// The same trees but for texts that are `theirs` there and `ours` here.
+fn same_but(there: &Value, here: &Value, theirs: &str, ours: &str) -> bool {
+    same_but_where(there, here, &|there, here| {
+        written(there) == Some(theirs) && written(here) == Some(ours)
+    })
+}
+
+/// Told by OBJECT ENCODING, also within a transaction.
+fn encoding(command: &Command, there: &Value, here: &Value, theirs: &str, ours: &str) -> bool {
+    matches!(command.verb().as_str(), "OBJECT" | "EXEC") && same_but(there, here, theirs, ours)
 }
 
 fn is_of_field_times(verb: &str) -> bool {
@@ -284,10 +379,6 @@ fn is_of_field_times(verb: &str) -> bool {
     )
 }
 
-fn is(value: &Value, text: &str) -> bool {
-    matches!(value, Value::Bulk(bulk) if bulk == text.as_bytes())
-}
-
 fn starts(value: &Value, with: &str) -> bool {
     matches!(value, Value::Error(text) if text.starts_with(with.as_bytes()))
 }
@@ -297,13 +388,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_may_be_shorter_and_not_other() {
+    fn numbers_may_be_written_otherwise_and_not_be_other() {
         let pair =
             |text: &str| Value::Array(vec![Value::Bulk(b"m".to_vec()), Value::Bulk(text.into())]);
-        let long = pair("0.10000000000000001");
-        assert!(same_numbers(&pair("0.1"), &long));
-        assert!(!same_numbers(&long, &pair("0.1")));
-        assert!(!same_numbers(&pair("0.2"), &long));
+        assert!(same_numbers(&pair("0.1"), &pair("0.10000000000000001")));
+        assert!(!same_numbers(&pair("0.1"), &pair("0.1000000000001")));
+        assert!(!same_numbers(&pair("0.1"), &pair("m")));
     }
 
     #[test]
@@ -313,6 +403,8 @@ mod tests {
                 .iter()
                 .any(|other| other.name == difference.name);
             assert!(!again, "{} twice", difference.name);
+            let is_shown = !difference.met_in.is_empty() || !difference.example.is_empty();
+            assert!(is_shown, "{} is not seen to exist", difference.name);
         }
     }
 }

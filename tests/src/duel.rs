@@ -1,15 +1,17 @@
-//! The same commands to the reference and to the server under test, in one pipeline each, and the replies side by side.
+//! The same commands to the reference and to the server under test, in one pipeline each, and the
+//! replies side by side.
 //!
-//! Where two replies differ the sequence is shrunk to few commands before it is reported, with the seed that draws it again:
-//! `PERCORE_SEED=... PERCORE_SEQUENCES=1 cargo test -p tests --test differential FAMILY`. Without those variables the seeds are
-//! the same in every run: a test that was green stays green until the code changes. `PERCORE_SEQUENCES=10000` looks further.
+//! Where two replies differ the sequence is shrunk to few commands before it is reported, with the
+//! seed that draws it again: `PERCORE_SEED=... PERCORE_SEQUENCES=1 cargo test -p tests --test
+//! differential FAMILY`. Without those variables the seeds are the same in every run: a test that
+//! was green stays green until the code changes. `PERCORE_SEQUENCES=10000` looks further.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::differences;
-use crate::grammar::{Command, Draw, Family};
+use crate::grammar::{self, Command, Draw, Family};
 use crate::reference::Reference;
 use crate::reply::show;
 use crate::server::{Options, Oracle, Server};
@@ -77,10 +79,13 @@ impl Duel {
 
     /// Runs so many sequences of a family, or as many as the environment says.
     ///
+    /// # Errors
+    /// The first reply that differs and that nothing explains, with a short sequence that shows it.
+    /// Where all the usual sequences are run, also a listed difference that is not met.
+    ///
     /// # Panics
-    /// At the first reply that differs and that nothing explains, with a short sequence that shows it. Where all the usual
-    /// sequences are run, also where a listed difference is not met.
-    pub fn family(&self, family: &Family, sequences: u64) {
+    /// Where the environment says no number.
+    pub fn family(&self, family: &Family, sequences: u64) -> Result<(), String> {
         let count = from_environment("PERCORE_SEQUENCES");
         let first = from_environment("PERCORE_SEED");
         let seeds = first.unwrap_or(1)..first.unwrap_or(1) + count.unwrap_or(sequences);
@@ -92,39 +97,68 @@ impl Duel {
                 let reference = replies(&self.oracle, protocol, &sequence);
                 for (shards, tested) in &self.tested {
                     let heard = replies(tested, protocol, &sequence);
-                    let found = self.compare(family, &sequence, &reference, &heard, &mut met);
+                    let found = self.compare(&sequence, &reference, &heard, &mut met);
                     let Some(mismatch) = found else {
                         continue;
                     };
-                    let (sequence, mismatch) =
-                        self.shrink(family, tested, protocol, sequence, mismatch);
-                    panic!(
+                    let (sequence, mismatch) = self.shrink(tested, protocol, sequence, mismatch);
+                    return Err(format!(
                         "{} differs from {} with {shards} shards in {protocol:?}, PERCORE_SEED={seed}:\n{}",
                         family.name,
                         self.reference.name(),
                         report(&sequence, &mismatch)
-                    );
+                    ));
                 }
             }
         }
         if first.is_none() && count.is_none_or(|count| count >= sequences) {
-            let gone = differences::of(self.reference, family.name)
+            let gone = differences::met_in(self.reference, family.name)
                 .filter(|difference| !met.contains(difference.name))
                 .map(|difference| difference.name);
             let gone: Vec<&str> = gone.collect();
-            assert!(
-                gone.is_empty(),
-                "{} and {}: there is no such difference any more: {gone:?}",
-                family.name,
-                self.reference.name()
-            );
+            if !gone.is_empty() {
+                return Err(format!(
+                    "{} and {}: there is no such difference any more: {gone:?}",
+                    family.name,
+                    self.reference.name()
+                ));
+            }
         }
+        Ok(())
+    }
+
+    /// Runs the examples of differences, and returns the names of those that do not show theirs.
+    pub fn examples_in_vain(&self) -> Vec<&'static str> {
+        let differences = differences::with_examples(self.reference);
+        let in_vain = differences.filter(|difference| {
+            let words = difference.example.iter();
+            let sequence: Vec<Command> = words
+                .map(|words| {
+                    let mut command = grammar::command(words);
+                    // A word that is empty is written as two quotes.
+                    let empty = command.arguments.iter_mut().filter(|word| *word == b"\"\"");
+                    empty.for_each(Vec::clear);
+                    command
+                })
+                .collect();
+            let reference = replies(&self.oracle, Protocol::Resp2, &sequence);
+            let shows = |tested: &Server| {
+                let tested = replies(tested, Protocol::Resp2, &sequence);
+                let last = (sequence.last(), reference.last(), tested.last());
+                let (Some(command), Some(Ok(reference)), Some(Ok(tested))) = last else {
+                    return false;
+                };
+                let known = differences::explanation(self.reference, command, reference, tested);
+                reference != tested && known.is_some_and(|known| known.name == difference.name)
+            };
+            !self.tested.iter().all(|(_, tested)| shows(tested))
+        });
+        in_vain.map(|difference| difference.name).collect()
     }
 
     /// The shortest sequence found that still differs: pieces are left out, large ones first.
     fn shrink(
         &self,
-        family: &Family,
         tested: &Server,
         protocol: Protocol,
         mut sequence: Vec<Command>,
@@ -142,7 +176,7 @@ impl Duel {
                 runs += 1;
                 let reference = replies(&self.oracle, protocol, &rest);
                 let heard = replies(tested, protocol, &rest);
-                match self.compare(family, &rest, &reference, &heard, &mut BTreeSet::new()) {
+                match self.compare(&rest, &reference, &heard, &mut BTreeSet::new()) {
                     Some(smaller) => {
                         sequence = rest;
                         sequence.truncate(smaller.at + 1);
@@ -158,10 +192,10 @@ impl Duel {
         }
     }
 
-    /// The first reply that nothing explains. The names of differences on the way to it are added to `met`.
+    /// The first reply that nothing explains. The names of differences on the way to it are added
+    /// to `met`.
     fn compare(
         &self,
-        family: &Family,
         sequence: &[Command],
         reference: &[Result<Vec<u8>, String>],
         tested: &[Result<Vec<u8>, String>],
@@ -172,8 +206,8 @@ impl Duel {
             let same = match pair {
                 (Some(Ok(reference)), Some(Ok(tested))) => {
                     command.compare.same(reference, tested) || {
-                        let of = (self.reference, family.name);
-                        let known = differences::explanation(of, command, reference, tested);
+                        let known =
+                            differences::explanation(self.reference, command, reference, tested);
                         met.extend(known.map(|known| known.name));
                         if known.is_some_and(|known| known.parts) {
                             return None;
@@ -202,7 +236,8 @@ impl Duel {
     }
 }
 
-/// The replies of a server, whose data is removed before, each or the reason why there is none; after one such there are no more.
+/// The replies of a server, whose data is removed before, each or the reason why there is none;
+/// after one such there are no more.
 fn replies(
     server: &Server,
     protocol: Protocol,

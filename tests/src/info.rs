@@ -71,7 +71,8 @@ impl Info {
 }
 
 impl Wire {
-    /// Asks for sections of INFO: one, several with blanks between, or, if empty, those that Redis shows by default.
+    /// Asks for sections of INFO: one, several with blanks between, or, if empty, those that Redis
+    /// shows by default.
     ///
     /// # Panics
     /// Where there is no answer, or an error.

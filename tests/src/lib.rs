@@ -1,8 +1,9 @@
-//! What every black-box test stands on: servers that start on a port of their own and die with the test, a connection that deals
-//! in raw bytes, and random commands by family.
+//! What every black-box test stands on: servers that start on a port of their own and die with the
+//! test, a connection that deals in raw bytes, and random commands by family.
 //!
-//! The binary under test is `percore`, or whatever `PERCORE_BINARY` names; the reference is the Redis 7.4 that `tests/run` prepares.
-//! Setting `PERCORE_BINARY=redis-server` tests the tests. Nothing here skips: what is missing fails, saying what to install.
+//! The binary under test is `percore`, or whatever `PERCORE_BINARY` names; the reference is the
+//! Redis 7.4 that `tests/run` prepares. Setting `PERCORE_BINARY=redis-server` tests the tests.
+//! Nothing here skips: what is missing fails, saying what to install.
 //!
 //! * [`server`]: [`Server`](server::Server) and the reference, [`Oracle`](server::Oracle).
 //! * [`wire`]: [`Wire`](wire::Wire), a connection.
@@ -44,7 +45,8 @@ pub use wire::Wire;
 /// Numbers of shards that tests run with: alone, as many as CI has cores, and more.
 pub const SHARDS: [u16; 3] = [1, 2, 4];
 
-/// [`SHARDS`], and so many that one has few keys and several run on a thread: for what many shards must agree on.
+/// [`SHARDS`], and so many that one has few keys and several run on a thread: for what many shards
+/// must agree on.
 pub const MANY_SHARDS: [u16; 4] = [1, 2, 4, 8];
 
 /// Those of [`MANY_SHARDS`] that have something to agree on.

@@ -1,7 +1,8 @@
-//! The servers that say what is right: Redis 7.4, which percore is to be, and two that came after it.
+//! The servers that say what is right: Redis 7.4, which percore is to be, and two that came after
+//! it.
 //!
-//! `tests/run` lays their binaries into `target/reference`. Nothing takes their place: an older Redis of a distribution says
-//! other things.
+//! `tests/run` lays their binaries into `target/reference`. Nothing takes their place: an older
+//! Redis of a distribution says other things.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! Servers that belong to one test: each on a free port, in a directory of its own, ended when the value is dropped.
+//! Servers that belong to one test: each on a free port, in a directory of its own, ended when the
+//! value is dropped.
 //!
 //! When a test fails, the end of the log of each of its servers is printed.
 
@@ -117,7 +118,8 @@ pub struct Server {
     directory: TempDir,
 }
 
-/// A server that percore is compared with, Redis 7.4 where nothing else is said: what it answers is right.
+/// A server that percore is compared with, Redis 7.4 where nothing else is said: what it answers is
+/// right.
 #[derive(Debug)]
 pub struct Oracle(Server);
 
@@ -168,7 +170,8 @@ impl Oracle {
         Oracle::start_with(Options::shards(1).flags(words))
     }
 
-    /// Starts one of the servers that percore is compared with; the number of shards says nothing to it.
+    /// Starts one of the servers that percore is compared with; the number of shards says nothing
+    /// to it.
     ///
     /// # Panics
     /// Where it is missing, or does not start.
@@ -245,7 +248,8 @@ impl Server {
                 && wire.try_send(b"*1\r\n$4\r\nPING\r\n").is_ok()
                 && matches!(wire.try_reply(), Ok(Some(reply)) if reply == b"+PONG\r\n")
             {
-                // A test that counts clients is not to find this one among them: whoever has been closed is counted no more.
+                // A test that counts clients is not to find this one among them: whoever has been
+                // closed is counted no more.
                 let _ = wire.try_send(b"QUIT\r\n");
                 while matches!(wire.try_reply(), Ok(Some(_))) {}
                 return Ok(());
@@ -347,7 +351,8 @@ impl Server {
         self.restart();
     }
 
-    /// Starts it again after its end, on the same port and directory and with other options, whose files are not laid there.
+    /// Starts it again after its end, on the same port and directory and with other options, whose
+    /// files are not laid there.
     ///
     /// # Panics
     /// Where it does not start.
@@ -423,7 +428,8 @@ fn spawn(program: Program, options: &Options, port: u16, directory: &Path) -> Ch
         .arg("--dir")
         .arg(directory);
     if program.is_redis() {
-        // It looks at blocked clients' times once a tick: with ten ticks a second a test would mostly wait.
+        // It looks at blocked clients' times once a tick: with ten ticks a second a test would
+        // mostly wait.
         command.args(["--hz", "500"]);
     } else {
         command.args(["--shards", &options.shards.to_string()]);
@@ -469,7 +475,8 @@ pub fn wait(child: &mut Child) -> Option<ExitStatus> {
 
 /// A port nobody listens on.
 ///
-/// Below the range from which the system gives ports to outgoing connections, of which some tests open thousands.
+/// Below the range from which the system gives ports to outgoing connections, of which some tests
+/// open thousands.
 ///
 /// # Panics
 /// Where a thousand in a row are taken.

@@ -1,4 +1,5 @@
-//! Several connections that meet: blocked clients and who serves them, subscribers, watchers. What each hears is what Redis says.
+//! Several connections that meet: blocked clients and who serves them, subscribers, watchers. What
+//! each hears is what Redis says.
 //!
 //! Each is a file in `conversations/`, in the words of `tests::conversation`.
 
@@ -104,8 +105,8 @@ fn who_reads_for_a_group_that_goes_is_told() {
     }
 }
 
-/// Since 7.2 a client that is woken has its command run again, as if it came now: the order of its keys counts, not that in which
-/// they became ready.
+/// Since 7.2 a client that is woken has its command run again, as if it came now: the order of its
+/// keys counts, not that in which they became ready.
 #[test]
 fn who_is_woken_asks_again() {
     for shards in SHARDS {

@@ -83,7 +83,7 @@ impl Command {
 }
 
 /// A command from words with blanks between.
-fn command(words: &str) -> Command {
+pub fn command(words: &str) -> Command {
     Command {
         arguments: words
             .split_whitespace()

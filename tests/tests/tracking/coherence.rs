@@ -1,10 +1,13 @@
-//! Caches that go by invalidations are never wrong for long: when all is quiet, what a client has cached is what the server holds.
+//! Caches that go by invalidations are never wrong for long: when all is quiet, what a client has
+//! cached is what the server holds.
 //!
-//! Readers of every mode keep caches as their clients' libraries do, in the order of what they hear: a reply is cached, an invalidation removes.
-//! They send pipelines over keys of all shards, so that replies wait for one another. Writers change the keys meanwhile in every way: alone, many
-//! at once, in transactions, by time, by renaming, by emptying everything. Then each reader makes sure to have heard everything that was to
-//! be told before, and every cached value is compared. An invalidation that is lost, or comes before the reply that it is about, leaves a wrong value
-//! behind. Rounds are short and many, for a later change of the same key would hide it.
+//! Readers of every mode keep caches as their clients' libraries do, in the order of what they
+//! hear: a reply is cached, an invalidation removes. They send pipelines over keys of all shards,
+//! so that replies wait for one another. Writers change the keys meanwhile in every way: alone,
+//! many at once, in transactions, by time, by renaming, by emptying everything. Then each reader
+//! makes sure to have heard everything that was to be told before, and every cached value is
+//! compared. An invalidation that is lost, or comes before the reply that it is about, leaves a
+//! wrong value behind. Rounds are short and many, for a later change of the same key would hide it.
 //!
 //! Variables: `PERCORE_SEED` begins elsewhere, `PERCORE_ROUNDS` for each server.
 
@@ -63,7 +66,8 @@ const MODES: [Mode; 8] = [
 /// What a cache knows of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Known {
-    /// It was asked for, by the question with this number: the answer may be cached if nothing comes between.
+    /// It was asked for, by the question with this number: the answer may be cached if nothing
+    /// comes between.
     Asked(u64),
     /// Nothing where there is no such key.
     Value(Option<Vec<u8>>),
@@ -271,7 +275,8 @@ impl Reader {
 
     fn keep(&self, cache: &mut Cache, question: &Question, values: Vec<Value>) {
         for (key, value) in std::iter::zip(&question.keys, values) {
-            // Who hears on the connection on which it reads needs no care: what it hears before the reply is older.
+            // Who hears on the connection on which it reads needs no care: what it hears before the
+            // reply is older.
             let may_cache = match self.mode {
                 Mode::Redirect(_) => cache.known.get(key) == Some(&Known::Asked(question.number)),
                 _ => true,
