@@ -35,7 +35,7 @@ pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: Tcp, over: Rc<Cell<
     loading::finished_or_long(&shard).await;
     loop {
         let accepted = listener.accept().await;
-        if shard.borrow().stopping {
+        if shard.borrow().stop.is_under_way {
             return;
         }
         match accepted {
@@ -59,7 +59,7 @@ pub async fn accept_unix(shard: Rc<RefCell<Shard>>, listener: Unix, over: Rc<Cel
         .unwrap_or_default();
     loop {
         let accepted = listener.accept().await;
-        if shard.borrow().stopping {
+        if shard.borrow().stop.is_under_way {
             return;
         }
         match accepted {
@@ -161,7 +161,7 @@ async fn turn_away<S: monoio::io::AsyncWriteRent>(mut stream: S, why: &'static [
 
 impl Shard {
     fn tell_failed_accept(&self, error: &io::Error) {
-        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
+        if let Some(left_out) = self.measured.log_limits.limits.admit(self.second()) {
             warn!(%error, left_out, "could not accept a connection");
         }
     }
@@ -169,7 +169,7 @@ impl Shard {
     /// A connection is not let in, because of this parameter.
     fn note_turned_away(&mut self, parameter: &str, address: &str) {
         self.engine.stats.rejected_connections += 1;
-        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
+        if let Some(left_out) = self.measured.log_limits.limits.admit(self.second()) {
             warn!(parameter, address, left_out, "turning a connection away");
         }
     }

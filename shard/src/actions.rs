@@ -25,7 +25,7 @@ impl Shard {
     #[cold]
     fn do_actions(&mut self) {
         // What an action brings about stands behind those that were there before.
-        if std::mem::replace(&mut self.is_settling, true) {
+        if std::mem::replace(&mut self.turns.is_settling, true) {
             return;
         }
         while !self.engine.actions.is_empty() {
@@ -37,14 +37,14 @@ impl Shard {
                 self.engine.actions = actions;
             }
         }
-        self.is_settling = false;
+        self.turns.is_settling = false;
     }
 
     fn act(&mut self, action: Action) {
         match action {
             Action::Send(to, message) => self.send(to, Message::Engine(message)),
             Action::SendBehindReplies(to, message) => {
-                self.reply_fence.effects_sent = true;
+                self.turns.reply_fence.effects_sent = true;
                 self.send_behind_replies(to, Message::Engine(message));
             }
             Action::Reply {
@@ -183,7 +183,7 @@ impl Shard {
             client.end_stall();
             client.blocked = None;
             // It was not idle while it waited.
-            client.touch(self.instant);
+            client.touch(self.clock.instant);
         }
         client.fold(to.seq, &reply);
         self.gate_client(&mut client, wrote);

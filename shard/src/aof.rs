@@ -469,7 +469,7 @@ impl Shard {
         self.tell_certain();
         self.open_gates();
         self.tell_sync_waits();
-        if self.stopping {
+        if self.stop.is_under_way {
             self.wake_main();
         }
         self.look_whether_quiet();

@@ -74,7 +74,7 @@ impl Shard {
                     then(self, ended);
                 }
             }
-            BlockedAt::Owner(owner) if owner == origin && self.own.is_empty() => {
+            BlockedAt::Owner(owner) if owner == origin && self.links.own.is_empty() => {
                 let ended = self.engine.end_wait_here(origin, client, end);
                 if let Some(then) = then {
                     then(self, ended);
@@ -130,14 +130,14 @@ impl Shard {
     }
 
     pub(crate) fn wake_timer(&mut self) {
-        self.timer_waker.wake();
+        self.clock.timer_waker.wake();
     }
 
     fn next_timeout(&self) -> Option<UnixMillis> {
         let others = self.acks.next_deadline().into_iter();
         others
             .chain(self.engine.next_timeout())
-            .chain(self.pause.map(|pause| pause.until))
+            .chain(self.pausing.pause.map(|pause| pause.until))
             .min()
     }
 
@@ -160,15 +160,15 @@ pub async fn run_timer(shard: Rc<RefCell<Shard>>) {
         let mut registered = false;
         poll_fn(|cx| {
             let mut shard = shard.borrow_mut();
-            if registered && !shard.timer_waker.is_waiting() {
+            if registered && !shard.clock.timer_waker.is_waiting() {
                 return Poll::Ready(());
             }
             registered = true;
-            shard.timer_waker.register(cx.waker());
+            shard.clock.timer_waker.register(cx.waker());
             sleep.as_mut().poll(cx)
         })
         .await;
-        shard.borrow_mut().timer_waker.cancel();
+        shard.borrow_mut().clock.timer_waker.cancel();
         shard.borrow_mut().time_out();
     }
 }

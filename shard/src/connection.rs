@@ -83,7 +83,7 @@ where
                 // Not even a write that the client does not take holds this up.
                 return Poll::Ready(Ok(()));
             }
-            let corks = served.shard.borrow().idle_policy.corks();
+            let corks = served.shard.borrow().turns.idle_policy.corks();
             client.borrow_mut().settle_cork(corks);
             loop {
                 if let Some(stream) = resting.take_if(|_| client.borrow().has_work_for_sending()) {
@@ -268,7 +268,7 @@ impl Served {
             &mut *self.client.borrow_mut(),
         );
         client.written(chunk);
-        client.settle_cork(shard.idle_policy.corks());
+        client.settle_cork(shard.turns.idle_policy.corks());
         shard.engine.stats.net_output_bytes += result? as u64;
         shard.engine.stats.writes += 1;
         shard.resume_if_room(client);

@@ -4,6 +4,7 @@
 
 mod report;
 
+use crate::local_waker::LocalWaker;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -45,7 +46,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             continue;
         }
         // A shard that sleeps, or that is never idle, has had the time of its last wake-up until now.
-        shard.borrow_mut().instant = Instant::now();
+        shard.borrow_mut().clock.instant = Instant::now();
         while shard.borrow_mut().expire_step() {
             // Sleeping for no time lets the connections run first.
             monoio::time::sleep(Duration::ZERO).await;
@@ -59,7 +60,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             let mut shard = shard.borrow_mut();
             shard.engine.publish_memory();
             shard.mark_rates();
-            if shard.stopping {
+            if shard.stop.is_under_way {
                 // Whether the end has come is for the main future to see.
                 shard.wake_main();
             }
@@ -80,12 +81,37 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             };
             !unsaved
                 && shard.has_nothing_to_watch()
-                && (quiet_ticks >= QUIET_TICKS || quiet_ticks > 0 && shard.clients.is_empty())
+                && (quiet_ticks >= QUIET_TICKS
+                    || quiet_ticks > 0 && shard.connections.clients.is_empty())
         };
         if quiet {
             quiet_ticks = 0;
             shard.borrow_mut().give_memory_back();
-            woken(&shard, |shard| &mut shard.cron_waker).await;
+            woken(&shard, |shard| &mut shard.clock.waker).await;
+        }
+    }
+}
+
+/// A shard's time, and who waits for it.
+pub struct Clock {
+    /// Monotonic time of this turn.
+    pub instant: Instant,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: bool,
+    /// DEBUG PAUSE-CRON: the clock does nothing.
+    pub is_paused: bool,
+    pub(crate) waker: LocalWaker,
+    pub(crate) timer_waker: LocalWaker,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            instant: Instant::now(),
+            active_expire: true,
+            is_paused: false,
+            waker: LocalWaker::default(),
+            timer_waker: LocalWaker::default(),
         }
     }
 }
@@ -93,12 +119,12 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
 impl Shard {
     /// Whether the clock is to do nothing. The end of the process needs it.
     fn is_cron_paused(&self) -> bool {
-        self.cron_paused && !self.stopping
+        self.clock.is_paused && !self.stop.is_under_way
     }
 
     /// Removes some keys whose time has come. True where more are due.
     fn expire_step(&mut self) -> bool {
-        if !self.active_expire || self.pause.is_some() {
+        if !self.clock.active_expire || self.pausing.pause.is_some() {
             return false;
         }
         let began = Instant::now();
@@ -119,7 +145,7 @@ impl Shard {
     /// What connections gave up when they came to rest leaves the process, too: mimalloc waits for further calls, which a sleeping shard does
     /// not make.
     fn give_memory_back(&mut self) {
-        if std::mem::take(&mut self.clients_rested)
+        if std::mem::take(&mut self.connections.rested)
             && self.process.memory.used_here() < LOOKED_OVER_BYTES_MAX
         {
             (self.process.allocator.give_back)();
@@ -130,7 +156,7 @@ impl Shard {
         let timeout = Duration::from_secs(u64::from(self.engine.config.timeout_s));
         let now = std::time::Instant::now();
         let (mut closed, mut over_soft) = (0, false);
-        for (_, known) in &self.clients {
+        for (_, known) in &self.connections.clients {
             let Ok(mut client) = known.client.try_borrow_mut() else {
                 continue;
             };
@@ -146,24 +172,24 @@ impl Shard {
             {
                 client.close_for(CloseReason::Idle, Closing::Now);
             } else if idle >= IDLE_BUFFERS_KEPT {
-                self.clients_rested |= client.rest();
+                self.connections.rested |= client.rest();
             }
         }
         self.engine.stats.output_limit_closes += closed;
-        self.some_over_soft = over_soft;
+        self.connections.some_over_soft = over_soft;
     }
 
     fn mark_rates(&mut self) {
         self.count_busy_time();
-        self.rates.mark(Instant::now(), &self.engine.stats);
+        self.measured.rates.mark(Instant::now(), &self.engine.stats);
     }
 
     fn has_nothing_to_watch(&self) -> bool {
-        !self.stopping
+        !self.stop.is_under_way
             && !self.process.stop.holds_writes()
             && self.engine.databases.volatile_len() == 0
             && self.engine.effects.fields.is_empty()
-            && !self.some_over_soft
-            && (self.clients.is_empty() || self.engine.config.timeout_s == 0)
+            && !self.connections.some_over_soft
+            && (self.connections.clients.is_empty() || self.engine.config.timeout_s == 0)
     }
 }

@@ -42,7 +42,7 @@ pub async fn wait_after(
         let left = delay.saturating_sub(began.elapsed());
         let still = {
             let shard = shard.borrow();
-            !shard.stopping && delay_us(&shard.engine.config) == told && goes_on(&shard)
+            !shard.stop.is_under_way && delay_us(&shard.engine.config) == told && goes_on(&shard)
         };
         if left.is_zero() || !still {
             return;

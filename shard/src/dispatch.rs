@@ -41,8 +41,8 @@ impl Shard {
         if !client.settle_commands() {
             return;
         }
-        self.idle_policy.speaks(client.active_at);
-        client.touch(self.instant);
+        self.turns.idle_policy.speaks(client.active_at);
+        client.touch(self.clock.instant);
         if client.session.is_told() && !self.hears_first(client) {
             return;
         }
@@ -192,7 +192,7 @@ impl Shard {
             Err(_) => false,
         };
         client.comes_behind(comes_behind_all)
-            || self.pause.is_some() && self.postpones(client, args)
+            || self.pausing.pause.is_some() && self.postpones(client, args)
             || crowded && self.crowds(client, resolved)
     }
 
@@ -220,7 +220,7 @@ impl Shard {
     /// A client is closed because it has sent more than `client-query-buffer-limit` allows.
     pub(crate) fn note_input_limit(&mut self, client: &Client) {
         self.engine.stats.input_limit_closes += 1;
-        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
+        if let Some(left_out) = self.measured.log_limits.limits.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,
@@ -234,7 +234,7 @@ impl Shard {
     /// nothing behind this is, nor is anything answered.
     #[cold]
     fn end_http(&mut self, client: &mut Client) {
-        if let Some(left_out) = self.log_limits.attacks.admit(self.second()) {
+        if let Some(left_out) = self.measured.log_limits.attacks.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,
@@ -293,7 +293,7 @@ impl Shard {
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
         }
         // An EXEC that takes longer is shown at its end.
-        if self.monitors.watched && !(client.unfinished().is_some() && command.executes()) {
+        if self.hearers.monitors.watched && !(client.unfinished().is_some() && command.executes()) {
             self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
@@ -475,7 +475,7 @@ impl Shard {
         run: SessionCommand,
         args: &Args<'_>,
     ) {
-        let mut encoded = std::mem::take(&mut self.scratch);
+        let mut encoded = std::mem::take(&mut self.connections.scratch);
         encoded.clear();
         let mut reply = Reply::new(&mut encoded, client.session.version);
         match self.run_timed(client, id, run, args, &mut reply) {
@@ -501,7 +501,7 @@ impl Shard {
             client.reply(|reply| reply.raw(&encoded));
         }
         if encoded.capacity() <= SCRATCH_KEPT_BYTES_MAX {
-            self.scratch = encoded;
+            self.connections.scratch = encoded;
         }
         self.settle();
         self.end_command(client);

@@ -27,6 +27,7 @@ pub mod blocking;
 pub mod client;
 pub mod commands;
 pub mod connection;
+pub mod connections;
 pub mod cron;
 mod debug_delay;
 pub mod dispatch;

@@ -206,7 +206,7 @@ pub async fn finished(shard: &Rc<RefCell<Shard>>) {
         if !shard.engine.admission.loading {
             return Poll::Ready(());
         }
-        shard.load_wakers.register(cx.waker());
+        shard.turns.load_wakers.register(cx.waker());
         Poll::Pending
     })
     .await;

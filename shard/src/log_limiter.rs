@@ -66,7 +66,7 @@ impl Shard {
             self.engine.effects.evicted_keys,
             self.engine.stats.refused_for_memory,
         );
-        let limits = &mut self.log_limits;
+        let limits = &mut self.measured.log_limits;
         // CONFIG RESETSTAT begins anew.
         let keys = evicted.checked_sub(limits.evicted_keys).unwrap_or(evicted);
         let commands = refused
@@ -74,11 +74,11 @@ impl Shard {
             .unwrap_or(refused);
         let is_early = limits
             .evictions_at
-            .is_some_and(|at| self.instant.saturating_duration_since(at).as_secs() < 1);
+            .is_some_and(|at| self.clock.instant.saturating_duration_since(at).as_secs() < 1);
         if (keys, commands) == (0, 0) || is_early {
             return;
         }
-        limits.evictions_at = Some(self.instant);
+        limits.evictions_at = Some(self.clock.instant);
         (limits.evicted_keys, limits.refused_for_memory) = (evicted, refused);
         let used_bytes = self.process.memory.used_bytes(unix_s());
         let maxmemory = self.engine.config.maxmemory;

@@ -14,6 +14,7 @@
 //! limits of connections bound, and the receiver rings the sender once it has made room. That ring
 //! is never skipped: the sender may be awake still and past its last try.
 
+pub(crate) mod links;
 pub mod message;
 pub mod outbox;
 

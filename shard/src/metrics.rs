@@ -134,7 +134,7 @@ impl Sample {
             inbound: inbound as u64,
             outbound: outbound as u64,
             lock_items: shard.engine.owner.locks.len() as u64,
-            slow_log_entries: shard.slow_log.len() as u64,
+            slow_log_entries: shard.measured.slow_log.len() as u64,
             log_failed: shard.log.failed,
             latencies: CommandId::all().filter_map(measured).collect(),
         }

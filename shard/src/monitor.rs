@@ -76,22 +76,22 @@ impl Shard {
     pub fn add_monitor(&mut self, client: &mut Client) {
         let subscriptions = client.session.subscriptions.get_or_insert_default();
         if !std::mem::replace(&mut subscriptions.is_monitor, true) {
-            self.monitors.tokens.push(client.token);
-            self.monitors.watched = true;
+            self.hearers.monitors.tokens.push(client.token);
+            self.hearers.monitors.watched = true;
             self.process.monitors.joins(self.engine.id);
         }
     }
 
     /// A connection monitors no longer.
     pub fn drop_monitor(&mut self, token: ClientToken) {
-        self.monitors.tokens.retain(|other| *other != token);
+        self.hearers.monitors.tokens.retain(|other| *other != token);
         self.process.monitors.leaves(self.engine.id);
     }
 
     /// Looks whether anybody watches.
     #[inline]
     pub(crate) fn look_for_monitors(&mut self) {
-        self.monitors.watched = self.process.monitors.is_any();
+        self.hearers.monitors.watched = self.process.monitors.is_any();
     }
 
     /// Shows a command of this shard's connection to the monitors.
@@ -99,21 +99,21 @@ impl Shard {
     pub(crate) fn show_to_monitors(&mut self, client: &Client, id: CommandId, args: &Args<'_>) {
         let hidden = Flags::ADMIN.with(Flags::SKIP_MONITOR);
         if !id.command().flags.intersects(hidden) {
-            write_line(&mut self.monitors.lines, client, id, args);
+            write_line(&mut self.hearers.monitors.lines, client, id, args);
         }
     }
 
     /// Sends what this turn has run to the shards that have monitors.
     #[inline]
     pub(crate) fn feed_monitors(&mut self) {
-        if !self.monitors.lines.is_empty() {
+        if !self.hearers.monitors.lines.is_empty() {
             self.send_lines();
         }
     }
 
     #[cold]
     fn send_lines(&mut self) {
-        let lines = Bytes::from(std::mem::take(&mut self.monitors.lines));
+        let lines = Bytes::from(std::mem::take(&mut self.hearers.monitors.lines));
         let process = self.process.clone();
         for shard in process.monitors.shards() {
             let lines = lines.clone();
@@ -123,7 +123,7 @@ impl Shard {
     }
 
     fn hand_to_monitors(&mut self, lines: &Bytes) {
-        for token in self.monitors.tokens.clone() {
+        for token in self.hearers.monitors.tokens.clone() {
             let Some(client) = self.client(token).cloned() else {
                 continue;
             };

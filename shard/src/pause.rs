@@ -75,6 +75,15 @@ pub struct Draining {
     then: Visit,
 }
 
+/// What a shard has paused.
+#[derive(Default)]
+pub struct Pausing {
+    /// Which commands wait for now.
+    pub pause: Option<Pause>,
+    pub(crate) draining: Vec<Draining>,
+    pub(crate) last_draining: u64,
+}
+
 impl Shard {
     /// Pauses the process from here on; each shard has yet to take it up.
     pub fn call_pause(&self, pause: Pause) {
@@ -115,7 +124,7 @@ impl Shard {
         self.take_up_pause();
         self.resume_all_clients();
         let (mut waits_for, mut owners) = (Vec::new(), Vec::new());
-        for (_, known) in &self.clients {
+        for (_, known) in &self.connections.clients {
             if let Ok(client) = known.client.try_borrow()
                 && !client.pending.is_empty()
             {
@@ -133,9 +142,9 @@ impl Shard {
         }
         owners.sort_unstable();
         owners.dedup();
-        self.last_draining += 1;
-        let number = self.last_draining;
-        self.draining.push(Draining {
+        self.pausing.last_draining += 1;
+        let number = self.pausing.last_draining;
+        self.pausing.draining.push(Draining {
             number,
             waits_for,
             owners: owners.len(),
@@ -153,7 +162,11 @@ impl Shard {
     }
 
     fn owner_is_past(&mut self, number: u64) {
-        let draining = self.draining.iter_mut().find(|it| it.number == number);
+        let draining = self
+            .pausing
+            .draining
+            .iter_mut()
+            .find(|it| it.number == number);
         if let Some(draining) = draining {
             draining.owners -= 1;
         }
@@ -162,7 +175,7 @@ impl Shard {
     /// Does what was to be done after the replies that are there now. Returns whether there was something.
     pub(crate) fn look_at_draining(&mut self) -> bool {
         let mut done = Vec::new();
-        for mut draining in std::mem::take(&mut self.draining) {
+        for mut draining in std::mem::take(&mut self.pausing.draining) {
             draining.waits_for.retain(|&(token, seq)| {
                 let Some(client) = self.client(token) else {
                     return false;
@@ -174,7 +187,7 @@ impl Shard {
             });
             match draining.waits_for.is_empty() && draining.owners == 0 {
                 true => done.push(draining.then),
-                false => self.draining.push(draining),
+                false => self.pausing.draining.push(draining),
             }
         }
         let any = !done.is_empty();
@@ -186,7 +199,7 @@ impl Shard {
     #[cold]
     pub(crate) fn postpones(&mut self, client: &mut Client, args: &Args<'_>) -> bool {
         self.end_pause_if_due();
-        let (Some(pause), Ok(id)) = (self.pause, resolve(args)) else {
+        let (Some(pause), Ok(id)) = (self.pausing.pause, resolve(args)) else {
             return false;
         };
         let command = id.command();
@@ -200,6 +213,7 @@ impl Shard {
 
     pub(crate) fn end_pause_if_due(&mut self) {
         if self
+            .pausing
             .pause
             .is_some_and(|pause| pause.until <= self.engine.now)
         {
@@ -209,7 +223,7 @@ impl Shard {
     }
 
     fn set_pause(&mut self, pause: Option<Pause>) {
-        self.pause = pause;
+        self.pausing.pause = pause;
         self.engine.effects.expiry_paused = pause.is_some();
     }
 
@@ -220,7 +234,8 @@ impl Shard {
     /// Connections of this shard whose next command is held back.
     pub fn postponed_clients(&self) -> usize {
         let is_postponed = |client: &Client| client.command_hold.contains(CommandHold::PAUSED);
-        self.clients
+        self.connections
+            .clients
             .iter()
             .filter(|(_, known)| known.client.try_borrow().is_ok_and(|it| is_postponed(&it)))
             .count()

@@ -10,6 +10,8 @@ pub mod notify;
 pub mod publish;
 pub mod registry;
 
+use crate::monitor::Monitors;
+use crate::tracking::Trackers;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -135,6 +137,17 @@ impl Subscribers {
     }
 }
 
+/// Those of a shard's clients that hear of what others do.
+#[derive(Default)]
+pub struct Hearers {
+    /// Subscribers to channels and patterns.
+    pub subscribers: Subscribers,
+    /// Who is shown every command.
+    pub monitors: Monitors,
+    /// Who keeps what it reads in a cache.
+    pub trackers: Trackers,
+}
+
 impl Shard {
     /// Subscribes a connection, and tells it.
     pub fn subscribe(
@@ -161,7 +174,7 @@ impl Shard {
             return;
         };
         let (name, since) = self.process.pubsub.join(topic, channel, self.engine.id);
-        let names = &mut self.subscribers.names[topic.index()];
+        let names = &mut self.hearers.subscribers.names[topic.index()];
         let audience = names.entry(name.clone()).or_default();
         let subscriber = Subscriber {
             client: known,
@@ -226,7 +239,7 @@ impl Shard {
 
     fn drop_subscription(&mut self, token: ClientToken, topic: Topic, channel: &[u8]) {
         self.process.pubsub.leave(topic, channel, self.engine.id);
-        let names = &mut self.subscribers.names[topic.index()];
+        let names = &mut self.hearers.subscribers.names[topic.index()];
         if let Some(audience) = names.get_mut(channel) {
             audience.remove(&token);
             if audience.is_empty() {

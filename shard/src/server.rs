@@ -328,7 +328,7 @@ impl ShardInit {
             match shard.has_stopped() {
                 true => Poll::Ready(Ok(())),
                 false => {
-                    shard.stop_waker.register(cx.waker());
+                    shard.stop.waker.register(cx.waker());
                     Poll::Pending
                 }
             }

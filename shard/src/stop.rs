@@ -6,6 +6,7 @@
 
 pub mod attempt;
 
+use crate::local_waker::LocalWaker;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -129,6 +130,20 @@ impl StopHandle {
     }
 }
 
+/// How far a shard's end has come.
+#[derive(Default)]
+pub struct Stopping {
+    /// The process is going down: connections close once their replies are out.
+    pub is_under_way: bool,
+    pub(crate) drained: bool,
+    /// The attempt to end the server for which its connections are quiet, and which waits for its
+    /// log.
+    pub(crate) quiet_for: Option<u64>,
+    /// When the shard's thread ends even if connections are left.
+    pub(crate) by: Option<Instant>,
+    pub(crate) waker: LocalWaker,
+}
+
 impl Shard {
     /// Begins the end on every shard. Nothing stops it any more.
     pub(crate) fn stop_everywhere(&mut self) {
@@ -153,12 +168,12 @@ impl Shard {
     }
 
     fn stop(&mut self) {
-        if self.stopping {
+        if self.stop.is_under_way {
             return;
         }
-        self.stopping = true;
-        info!(clients = self.clients.len(), "stopping");
-        for (_, known) in &self.clients {
+        self.stop.is_under_way = true;
+        info!(clients = self.connections.clients.len(), "stopping");
+        for (_, known) in &self.connections.clients {
             if let Ok(mut client) = known.client.try_borrow_mut() {
                 // A command that waits for an element has no reply to wait for.
                 let how = match client.blocked {
@@ -170,15 +185,15 @@ impl Shard {
         }
         self.listening.end();
         self.flush_log_at_stop();
-        self.stop_by = Some(Instant::now() + GRACE);
+        self.stop.by = Some(Instant::now() + GRACE);
         self.wake_main();
         // Somebody must look again when the time of grace is over.
-        self.cron_waker.wake();
+        self.clock.waker.wake();
     }
 
     /// Connections have had the time to take what is due to them.
     fn close_those_left(&self) {
-        for (_, known) in &self.clients {
+        for (_, known) in &self.connections.clients {
             if let Ok(mut client) = known.client.try_borrow_mut() {
                 client.close(Closing::Now);
             }
@@ -187,30 +202,30 @@ impl Shard {
 
     /// Whether the shard ends, or is about to: what is to be on disk is to be there at once.
     pub(crate) fn ends(&self) -> bool {
-        self.stopping || self.quiet_for_stop.is_some()
+        self.stop.is_under_way || self.stop.quiet_for.is_some()
     }
 
     /// Lets the thread's main future look whether the end has come.
     pub(crate) fn wake_main(&self) {
-        self.stop_waker.wake();
+        self.stop.waker.wake();
     }
 
     /// Whether this shard's thread may return: everybody has gone on every shard, or has had the time to.
     pub(crate) fn has_stopped(&mut self) -> bool {
-        if !self.stopping {
+        if !self.stop.is_under_way {
             return false;
         }
-        let (stop_by, now) = (self.stop_by, Instant::now());
+        let (stop_by, now) = (self.stop.by, Instant::now());
         let late = |by: Duration| stop_by.is_some_and(|at| now >= at + by);
         if late(Duration::ZERO) {
             self.close_those_left();
         }
-        let gone = self.clients.is_empty() || late(Duration::ZERO);
+        let gone = self.connections.clients.is_empty() || late(Duration::ZERO);
         // Transactions that have begun happen whole, and are in the log.
         let home =
             self.engine.owner.locks.is_empty() && !self.engine.coordinator.has_transactions();
-        if gone && home && self.log_is_idle() && !self.drained {
-            self.drained = true;
+        if gone && home && self.log_is_idle() && !self.stop.drained {
+            self.stop.drained = true;
             let before = self.process.shards_drained.fetch_add(1, Ordering::AcqRel);
             if before + 1 == self.engine.slots.shards() {
                 // Those that were ready before wait for this one.

@@ -5,6 +5,10 @@ pub mod latency;
 pub mod rates;
 pub mod slowlog;
 
+use crate::log_limiter::LogLimits;
+use crate::timing::latency::Spikes;
+use crate::timing::rates::Rates;
+use crate::timing::slowlog::SlowLog;
 use std::time::Instant;
 
 use engine::error::Error;
@@ -29,11 +33,25 @@ fn thread_busy_us() -> u64 {
 }
 
 /// A command that is not over yet.
-pub struct Measured {
+pub struct Unfinished {
     pub(crate) command: CommandId,
     caller: Caller,
     args: OwnedArgs,
     began: Instant,
+}
+
+/// How long things took on a shard.
+#[derive(Default)]
+pub struct Measured {
+    /// CPU time of the thread when statistics began, in microseconds.
+    pub(crate) busy_before_us: u64,
+    /// The gathering that the running command has begun.
+    pub(crate) gathering: Option<usize>,
+    pub spikes: Spikes,
+    pub rates: Rates,
+    pub slow_log: SlowLog,
+    /// What of all this the log has been told.
+    pub(crate) log_limits: LogLimits,
 }
 
 impl Shard {
@@ -48,12 +66,12 @@ impl Shard {
     ) -> Result<Answer, Error> {
         let caller = client.header(command).caller;
         let began = self.engine.begin_timing(command);
-        self.gathering = None;
+        self.measured.gathering = None;
         let result = run(self, client, args, reply);
-        match self.gathering.take() {
+        match self.measured.gathering.take() {
             Some(index) if result == Ok(Answer::Later) => {
                 let args = OwnedArgs::from(args);
-                let measured = Measured {
+                let measured = Unfinished {
                     command,
                     caller,
                     args,
@@ -72,13 +90,13 @@ impl Shard {
     /// Brings the time that this shard's thread has worked up to date.
     pub(crate) fn count_busy_time(&mut self) {
         if self.speaks_for_thread() {
-            let before = self.busy_before_us;
+            let before = self.measured.busy_before_us;
             self.engine.stats.busy_us = thread_busy_us().saturating_sub(before);
         }
     }
 
     /// A session command has all its answers. Only now it counts: INFO does not show itself, and RESETSTAT is the first that counts again.
-    pub(crate) fn account_measured(&mut self, measured: Measured) {
+    pub(crate) fn account_measured(&mut self, measured: Unfinished) {
         let args = measured.args.borrow();
         self.engine.stats.calls[measured.command.index()] += 1;
         self.engine
@@ -91,7 +109,7 @@ impl Shard {
         let threshold_ms = self.engine.config.latency_monitor_threshold_ms;
         if threshold_ms > 0 && ms >= threshold_ms {
             let unix_s = crate::shard::wall_time().ms() / 1_000;
-            self.spikes.note(spike, unix_s, ms);
+            self.measured.spikes.note(spike, unix_s, ms);
         }
     }
 }

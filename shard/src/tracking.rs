@@ -141,7 +141,7 @@ impl Shard {
 
     /// A client does not want to hear of these prefixes any more; where it was the last one here, no shard has to tell this one.
     pub(crate) fn leave_audience(&mut self, client: ClientToken, mut prefixes: Vec<Bytes>) {
-        let audience = &mut self.trackers.audience;
+        let audience = &mut self.hearers.trackers.audience;
         prefixes.retain(|prefix| audience.leave(prefix, client));
         if prefixes.is_empty() {
             return;

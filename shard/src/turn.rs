@@ -9,6 +9,9 @@
 pub mod idle_policy;
 pub mod reply_fence;
 
+use crate::local_waker::{LocalWaker, LocalWakers};
+use crate::turn::idle_policy::IdlePolicy;
+use crate::turn::reply_fence::ReplyFence;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -64,7 +67,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
         if heard {
             shard.publishing.fanout.heard_bell();
         }
-        shard.turn_waker.register(cx.waker());
+        shard.turns.waker.register(cx.waker());
         if !mem::replace(&mut has_joined, true) {
             thread_group::join(shard.engine.id, cx.waker().clone());
         }
@@ -90,22 +93,53 @@ pub async fn passed(shard: &RefCell<Shard>) {
             return Poll::Ready(());
         }
         let mut shard = shard.borrow_mut();
-        shard.step_wakers.register(cx.waker());
-        shard.mailbox.bell().ring_from_outside();
+        shard.turns.step_wakers.register(cx.waker());
+        shard.links.mailbox.bell().ring_from_outside();
         Poll::Pending
     })
     .await;
 }
 
+/// What a shard's turns go by.
+pub(crate) struct Turns {
+    /// False from when the turn task announced sleep until somebody begins a turn.
+    pub is_awake: bool,
+    /// What the engine has said is being done.
+    pub is_settling: bool,
+    pub waker: LocalWaker,
+    pub idle_policy: IdlePolicy,
+    pub reply_fence: ReplyFence,
+    /// Who waits for the next turn: see [`passed`].
+    pub step_wakers: LocalWakers,
+    /// Who waits for the data to be there.
+    pub load_wakers: LocalWakers,
+}
+
+impl Turns {
+    pub fn new(idle_policy: IdlePolicy) -> Self {
+        Self {
+            is_awake: false,
+            is_settling: false,
+            waker: LocalWaker::default(),
+            idle_policy,
+            reply_fence: ReplyFence::default(),
+            step_wakers: LocalWakers::default(),
+            load_wakers: LocalWakers::default(),
+        }
+    }
+}
+
 impl Shard {
     fn turn(&mut self) -> After {
-        if !self.awake {
+        if !self.turns.is_awake {
             self.wake_up();
         }
         self.engine.stats.turns += 1;
-        self.idle_policy.begin_turn(self.clients.len());
+        self.turns
+            .idle_policy
+            .begin_turn(self.connections.clients.len());
         self.age_corked_output();
-        self.step_wakers.wake_all();
+        self.turns.step_wakers.wake_all();
         self.notice_stop_request();
         self.notice_snapshot();
         self.receive_visitors();
@@ -118,13 +152,13 @@ impl Shard {
         let mut old_tries = self.engine.tries().len();
         loop {
             self.settle();
-            while let Some(message) = self.own.pop_front() {
+            while let Some(message) = self.links.own.pop_front() {
                 woke_somebody = true;
                 self.handle(self.engine.id, message);
             }
             let mut idle = true;
             while left > 0
-                && let Some((from, message)) = self.mailbox.try_recv()
+                && let Some((from, message)) = self.links.mailbox.try_recv()
             {
                 idle = false;
                 left -= 1;
@@ -149,7 +183,7 @@ impl Shard {
                 self.settle();
             }
             self.feed_monitors();
-            if !self.draining.is_empty() {
+            if !self.pausing.draining.is_empty() {
                 woke_somebody |= self.look_at_draining();
             }
             if self.engine.effects.invalidations.is_for_turn() {
@@ -164,7 +198,7 @@ impl Shard {
             woke_somebody |= self.hand_out_in_turn(left > 0);
             woke_somebody |= self.flush_journal();
             let mut kept_back = self.flush();
-            if !self.own.is_empty() {
+            if !self.links.own.is_empty() {
                 continue;
             }
             if kept_back {
@@ -186,10 +220,10 @@ impl Shard {
             match self.idle() {
                 Idle::LooksAgain => {}
                 Idle::Ends => return After::Again,
-                Idle::MayPark if self.mailbox.fall_asleep() => {
+                Idle::MayPark if self.links.mailbox.fall_asleep() => {
                     debug_assert!(self.engine.actions.is_empty());
                     debug_assert!(self.engine.is_settled());
-                    self.awake = false;
+                    self.turns.is_awake = false;
                     thread_group::slept();
                     return After::Park;
                 }

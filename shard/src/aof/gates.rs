@@ -137,7 +137,7 @@ impl Shard {
 
     /// A message may go that was held. There may be news among such, which go first.
     fn send_held(&mut self, to: ShardId, message: Message) {
-        self.reply_fence.effects_sent = true;
+        self.turns.reply_fence.effects_sent = true;
         self.send(to, message);
     }
 

@@ -63,12 +63,12 @@ impl Shard {
         if !client.has_output() || client.cork != Cork::No {
             return;
         }
-        client.settle_cork(self.idle_policy.corks());
+        client.settle_cork(self.turns.idle_policy.corks());
         if client.output_hold.contains(OutputHold::CORKED) {
             client.cork = Cork::Queued;
-            let due = self.idle_policy.turns() + CORKED_TURNS_MAX;
+            let due = self.turns.idle_policy.turns() + CORKED_TURNS_MAX;
             self.hold_output(client, OutputHold::CORKED, due);
-            if !self.awake {
+            if !self.turns.is_awake {
                 // Somebody has to let it go.
                 self.begin_turn();
             }
@@ -78,8 +78,8 @@ impl Shard {
     /// A turn begins: what has been corked for too many of them leaves.
     #[inline]
     pub(crate) fn age_corked_output(&mut self) {
-        if !self.held.corked.is_empty() {
-            self.release_output(OutputHold::CORKED, self.idle_policy.turns() - 1);
+        if !self.connections.held.corked.is_empty() {
+            self.release_output(OutputHold::CORKED, self.turns.idle_policy.turns() - 1);
         }
     }
 

@@ -128,20 +128,20 @@ impl Shard {
     /// Holds a client's commands until [`Self::release_commands`] is called for the same reason.
     pub(crate) fn hold_commands(&mut self, client: &mut Client, reason: CommandHold) {
         client.command_hold.insert(reason);
-        let mut queue = mem::take(self.held.commands(reason));
-        if queue.clients.len() > 2 * self.clients.len() {
+        let mut queue = mem::take(self.connections.held.commands(reason));
+        if queue.clients.len() > 2 * self.connections.clients.len() {
             // Clients that have gone leave their places behind.
             queue
                 .clients
                 .retain(|(_, token)| self.client(*token).is_some());
         }
         queue.push(0, client.token);
-        *self.held.commands(reason) = queue;
+        *self.connections.held.commands(reason) = queue;
     }
 
     /// A reason for which commands are held has ended: those clients go on.
     pub(crate) fn release_commands(&mut self, reason: CommandHold) {
-        let mut queue = mem::take(self.held.commands(reason));
+        let mut queue = mem::take(self.connections.held.commands(reason));
         while let Some(token) = queue.pop_due(u64::MAX) {
             if let Some(client) = self.client(token) {
                 let mut client = client.borrow_mut();
@@ -155,12 +155,12 @@ impl Shard {
     /// `due` or more.
     pub(crate) fn hold_output(&mut self, client: &mut Client, reason: OutputHold, due: u64) {
         client.output_hold.insert(reason);
-        self.held.output(reason).push(due, client.token);
+        self.connections.held.output(reason).push(due, client.token);
     }
 
     /// A reason for which output is held has ended for those that are due at `now`: it may leave.
     pub(crate) fn release_output(&mut self, reason: OutputHold, now: u64) {
-        while let Some(token) = self.held.output(reason).pop_due(now) {
+        while let Some(token) = self.connections.held.output(reason).pop_due(now) {
             if let Some(client) = self.client(token) {
                 let mut client = client.borrow_mut();
                 client.output_hold.remove(reason);

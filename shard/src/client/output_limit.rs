@@ -68,14 +68,14 @@ impl Shard {
         let limit = self.output_limit_of(client);
         let over_soft = limit.soft_bytes > 0 && unsent > limit.soft_bytes;
         let since = match over_soft {
-            true => *client.over_soft_since.get_or_insert(self.instant),
+            true => *client.over_soft_since.get_or_insert(self.clock.instant),
             false => {
                 client.over_soft_since = None;
-                self.instant
+                self.clock.instant
             }
         };
         let soft_time = Duration::from_secs(limit.soft_s);
-        let too_long = over_soft && self.instant.saturating_duration_since(since) > soft_time;
+        let too_long = over_soft && self.clock.instant.saturating_duration_since(since) > soft_time;
         let is_over = too_long || limit.hard_bytes > 0 && unsent > limit.hard_bytes;
         if is_over {
             self.close_for_output(client, unsent);
@@ -85,7 +85,7 @@ impl Shard {
 
     /// Closes a connection whose output is over its limit.
     pub(crate) fn close_for_output(&self, client: &mut Client, unsent_bytes: u64) {
-        if let Some(left_out) = self.log_limits.limits.admit(self.second()) {
+        if let Some(left_out) = self.measured.log_limits.limits.admit(self.second()) {
             warn!(
                 client = client.session.id,
                 address = &*client.peer.address,

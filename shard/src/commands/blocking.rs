@@ -51,7 +51,7 @@ pub fn unblock(
 impl Shard {
     /// Ends the wait of the connection with this id, if it is here and waits. Where something is serving it just now, that comes first.
     fn unblock(&mut self, id: i64, how: WaitEnd, mode: CancelMode, part: PartOf<bool>) {
-        let found = self.clients.iter().find_map(|(_, known)| {
+        let found = self.connections.clients.iter().find_map(|(_, known)| {
             let client = known.client.try_borrow().ok()?;
             let is_it = u64::try_from(id) == Ok(client.session.id);
             let at = client.blocked.filter(|_| is_it)?;

@@ -182,7 +182,7 @@ pub fn info(
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     client.session.last_command = "client|info";
-    let mut text = line(client, shard.instant);
+    let mut text = line(client, shard.clock.instant);
     text.push('\n');
     reply.verbatim("txt", text.as_bytes());
     Ok(Answer::Now)
@@ -221,11 +221,11 @@ pub fn list(
                     .is_none_or(|ids| ids.contains(&client.session.id))
         };
         let mut lines = Vec::new();
-        for (_, known) in &shard.clients {
+        for (_, known) in &shard.connections.clients {
             if let Ok(client) = known.client.try_borrow()
                 && wanted(&client)
             {
-                lines.push((client.session.id, line(&client, shard.instant)));
+                lines.push((client.session.id, line(&client, shard.clock.instant)));
             }
         }
         lines

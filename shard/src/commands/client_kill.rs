@@ -148,9 +148,9 @@ impl Shard {
     /// Closes those of this shard's connections that fit. Tells how many once none of them can be served with an element any more.
     fn kill_clients(&mut self, filter: &Filter, own_id: u64, mode: CancelMode, part: PartOf<i64>) {
         let (mut killed, mut waits) = (0, Vec::new());
-        for (_, known) in &self.clients {
+        for (_, known) in &self.connections.clients {
             if let Ok(mut client) = known.client.try_borrow_mut()
-                && filter.fits(&client, self.instant)
+                && filter.fits(&client, self.clock.instant)
             {
                 let how = match client.session.id == own_id {
                     true => Closing::AfterReplies,

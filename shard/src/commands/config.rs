@@ -287,7 +287,7 @@ impl Shard {
         self.weigh_all();
         self.engine.evict_soon();
         self.engine.timing.adopt(&self.engine.config);
-        self.idle_policy.adopt(&self.engine.config);
+        self.turns.idle_policy.adopt(&self.engine.config);
         let tracked_max = self.engine.config.tracked_keys_max(self.engine.id.index());
         self.engine.effects.invalidations.table.limit(tracked_max);
         self.engine

@@ -225,7 +225,7 @@ fn authenticate(
         password(&shard.engine.config).is_none_or(|wanted| same_bytes(given, wanted.as_bytes()));
     if !right || user != b"default" {
         shard.engine.stats.denied_auth += 1;
-        if let Some(left_out) = shard.log_limits.denied.admit(shard.second()) {
+        if let Some(left_out) = shard.measured.log_limits.denied.admit(shard.second()) {
             let (client, address) = (client.session.id, &*client.peer.address);
             warn!(client, address, left_out, "a client gave a wrong password");
         }

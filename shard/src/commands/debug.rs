@@ -149,13 +149,13 @@ pub fn debug(
         3 if is(sub, "set-active-expire") => {
             let on = integer(&args[2]).unwrap_or(0) != 0;
             return Ok(everywhere(shard, client, move |shard| {
-                shard.active_expire = on
+                shard.clock.active_expire = on
             }));
         }
         3 if is(sub, "pause-cron") => {
             let paused = integer(&args[2]).unwrap_or(0) != 0;
             return Ok(everywhere(shard, client, move |shard| {
-                shard.cron_paused = paused
+                shard.clock.is_paused = paused
             }));
         }
         2 if is(sub, "config-rewrite-force-all") => rewrite_all(shard, reply)?,

@@ -109,7 +109,10 @@ impl Part {
             stats: shard.engine.stats.clone(),
             footprint,
             clients: Clients::of(shard),
-            rates: shard.rates.current(Instant::now(), &shard.engine.stats),
+            rates: shard
+                .measured
+                .rates
+                .current(Instant::now(), &shard.engine.stats),
             keyspace_hits: shard.engine.effects.keyspace_hits,
             keyspace_misses: shard.engine.effects.keyspace_misses,
             expired_keys: shard.engine.effects.expired_keys,

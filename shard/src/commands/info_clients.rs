@@ -30,7 +30,7 @@ impl Clients {
     pub fn of(shard: &Shard) -> Self {
         let waits = &shard.engine.effects.waits;
         let mut clients = Self {
-            count: shard.clients.len() as u64,
+            count: shard.connections.clients.len() as u64,
             blocked: (shard.blocked_clients() + shard.postponed_clients()) as u64,
             watched_keys: shard.engine.effects.watches.len() as u64,
             blocking_keys: waits.waited_for() as u64,
@@ -38,7 +38,7 @@ impl Clients {
             in_timeout_table: shard.clients_with_deadline() as u64,
             ..Self::default()
         };
-        for (_, known) in &shard.clients {
+        for (_, known) in &shard.connections.clients {
             if let Ok(client) = known.client.try_borrow() {
                 clients.count_in(&client);
             }

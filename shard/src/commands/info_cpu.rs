@@ -64,7 +64,7 @@ impl Traffic {
     /// Of this shard.
     pub fn of(shard: &Shard) -> Self {
         Self {
-            clients: shard.clients.len() as u64,
+            clients: shard.connections.clients.len() as u64,
             reads: shard.engine.stats.reads,
             writes: shard.engine.stats.writes,
         }

@@ -41,7 +41,7 @@ fn gather_spikes(
     client: &mut Client,
     finish: impl FnOnce(&mut Shard, Spikes, &mut Reply<'_>) -> Result<(), Error> + 'static,
 ) -> Answer {
-    let visit = |shard: &mut Shard| shard.spikes.clone();
+    let visit = |shard: &mut Shard| shard.measured.spikes.clone();
     shard.gather(client, visit, move |shard, parts, reply| {
         let mut all = Spikes::default();
         parts.iter().for_each(|part| all.add(part));
@@ -111,7 +111,7 @@ pub fn reset(
         _ => args.iter().skip(2).filter_map(Spike::named).collect(),
     };
     let visit = move |shard: &mut Shard| -> Vec<Spike> {
-        let forget = |spike: &Spike| shard.spikes.reset(*spike);
+        let forget = |spike: &Spike| shard.measured.spikes.reset(*spike);
         spikes.iter().copied().filter(forget).collect()
     };
     Ok(shard.gather(client, visit, |_, parts, reply| {

@@ -51,7 +51,7 @@ pub fn get(
     };
     let visit = move |shard: &mut Shard| {
         let count = count.min(shard.slow_log_len_max());
-        shard.slow_log.latest(count)
+        shard.measured.slow_log.latest(count)
     };
     Ok(shard.gather(client, visit, move |shard, parts, reply| {
         let mut entries: Vec<SlowCommand> = parts.into_iter().flatten().collect();
@@ -79,7 +79,7 @@ pub fn len(
     _: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    let visit = |shard: &mut Shard| shard.slow_log.len();
+    let visit = |shard: &mut Shard| shard.measured.slow_log.len();
     Ok(shard.gather(client, visit, |shard, parts, reply| {
         let len = parts.iter().sum::<usize>().min(shard.slow_log_len_max());
         reply.integer(len as i64);
@@ -94,7 +94,7 @@ pub fn reset(
     _: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    let visit = |shard: &mut Shard| shard.slow_log.clear();
+    let visit = |shard: &mut Shard| shard.measured.slow_log.clear();
     Ok(shard.gather(client, visit, |_, _, reply| {
         reply.ok();
         Ok(())

@@ -185,7 +185,7 @@ pub fn tracking(
             request.prefixes.push(Bytes::new());
         }
         for prefix in &request.prefixes {
-            let audience = &mut shard.trackers.audience;
+            let audience = &mut shard.hearers.trackers.audience;
             audience.join(prefix.clone(), client.token);
         }
     }
@@ -335,7 +335,7 @@ impl Shard {
     /// The connection of this shard with an id, if it is here.
     fn client_with_id(&self, id: i64) -> Option<ClientAddress> {
         let id = u64::try_from(id).ok()?;
-        let token = self.clients.iter().find_map(|(_, known)| {
+        let token = self.connections.clients.iter().find_map(|(_, known)| {
             let client = known.client.try_borrow().ok()?;
             let is_it = client.session.id == id && client.closing != Some(Closing::Now);
             is_it.then_some(client.token)

@@ -27,7 +27,7 @@ impl Shard {
         }
         let (inbound, outbound) = self.messages_waiting();
         trace!(
-            clients = self.clients.len(),
+            clients = self.connections.clients.len(),
             commands = self.engine.stats.commands,
             forwarded = self.engine.stats.forwarded,
             transactions = self.engine.stats.transactions,

@@ -17,7 +17,7 @@ use crate::shard::Shard;
 impl Shard {
     /// Replies of a batch have come.
     pub(crate) fn fold_replies(&mut self, from: ShardId, mut batch: Box<Batch>) {
-        let looks = self.clients_held_back > 0 || batch.has_large_replies();
+        let looks = self.connections.held_back > 0 || batch.has_large_replies();
         let held_back = batch.take_held_back();
         match looks {
             false => batch.fold(|to, reply| {
@@ -53,7 +53,7 @@ impl Shard {
             return self.send_resume(owner, token, true);
         };
         let client = &mut *client.borrow_mut();
-        self.clients_held_back += usize::from(client.held_back_at.is_empty());
+        self.connections.held_back += usize::from(client.held_back_at.is_empty());
         client.held_back_at.push(owner);
         self.settle_output_max(client);
         self.resume_if_room(client);
@@ -66,7 +66,7 @@ impl Shard {
         }
         let room = self.output_room(client);
         // Whoever pauses the process waits for all that is under way.
-        let resumes_all = client.owed_bytes() < room || !self.draining.is_empty();
+        let resumes_all = client.owed_bytes() < room || !self.pausing.draining.is_empty();
         if resumes_all {
             return self.resume_everywhere(client, false);
         }
@@ -83,10 +83,11 @@ impl Shard {
 
     /// Lets all connections go on that are held back, whether or not they have room.
     pub(crate) fn resume_all_clients(&mut self) {
-        if self.clients_held_back == 0 {
+        if self.connections.held_back == 0 {
             return;
         }
         let all: Vec<_> = self
+            .connections
             .clients
             .iter()
             .map(|(_, it)| it.client.clone())
@@ -110,7 +111,7 @@ impl Shard {
     }
 
     fn settle_held_back(&mut self, client: &mut Client) {
-        self.clients_held_back -= usize::from(client.held_back_at.is_empty());
+        self.connections.held_back -= usize::from(client.held_back_at.is_empty());
         self.settle_output_max(client);
         client.wake();
     }

@@ -28,7 +28,7 @@ impl Shard {
             self.tell_all(|shard| {
                 shard.engine.admission.loading = false;
                 shard.engine.admission.settle(&shard.engine.config);
-                shard.load_wakers.wake_all();
+                shard.turns.load_wakers.wake_all();
             });
         }
     }

@@ -139,13 +139,13 @@ impl Shard {
             _ => client.memory_bytes(),
         };
         let before = std::mem::replace(&mut client.weighed_bytes, bytes);
-        self.client_memory.sum = (self.client_memory.sum + bytes).saturating_sub(before);
+        self.connections.memory.sum = (self.connections.memory.sum + bytes).saturating_sub(before);
     }
 
     /// A connection has gone.
     pub(crate) fn unweigh(&mut self, client: &mut Client) {
         let before = std::mem::take(&mut client.weighed_bytes);
-        self.client_memory.sum = self.client_memory.sum.saturating_sub(before);
+        self.connections.memory.sum = self.connections.memory.sum.saturating_sub(before);
         self.publish_client_memory();
     }
 
@@ -155,11 +155,12 @@ impl Shard {
             return;
         }
         let clients: Vec<_> = self
+            .connections
             .clients
             .iter()
             .map(|(_, it)| it.client.clone())
             .collect();
-        self.client_memory.sum = 0;
+        self.connections.memory.sum = 0;
         for client in clients {
             match client.try_borrow_mut() {
                 Ok(mut client) => {
@@ -170,13 +171,13 @@ impl Shard {
                 Err(_) => continue,
             }
         }
-        self.client_memory.published = usize::MAX;
+        self.connections.memory.published = usize::MAX;
         self.heed_client_memory(true);
     }
 
     /// Publishes the sum where it has moved, and says whether it had.
     fn publish_client_memory(&mut self) -> bool {
-        let held = &mut self.client_memory;
+        let held = &mut self.connections.memory;
         let moved = held.sum.abs_diff(held.published) >= PUBLISHED_STEP;
         if moved {
             held.published = held.sum;
@@ -188,9 +189,9 @@ impl Shard {
 
     /// Looks at the limit where the sum has moved. `may_help` where a connection that may go has, or any may have.
     fn heed_client_memory(&mut self, may_help: bool) {
-        if self.publish_client_memory() || self.client_memory.over {
+        if self.publish_client_memory() || self.connections.memory.over {
             let over = self.client_memory_excess() > 0;
-            let newly = !std::mem::replace(&mut self.client_memory.over, over) && over;
+            let newly = !std::mem::replace(&mut self.connections.memory.over, over) && over;
             // After the first round only those are left that may not go.
             if newly || over && may_help {
                 self.begin_round();
@@ -218,7 +219,7 @@ impl Shard {
             return;
         }
         let shards = self.engine.slots.shards();
-        self.client_memory.round = Some(Round {
+        self.connections.memory.round = Some(Round {
             missing: shards,
             sum: 0,
             sizes: Sizes::default(),
@@ -237,22 +238,22 @@ impl Shard {
 
     /// What the connections of this shard hold, and those of them that may go.
     fn client_sizes(&mut self) -> (usize, Sizes) {
-        self.client_memory.over = true;
+        self.connections.memory.over = true;
         let mut sizes = Sizes::default();
-        for (_, known) in &self.clients {
+        for (_, known) in &self.connections.clients {
             if let Ok(client) = known.client.try_borrow()
                 && may_go(&client)
             {
                 sizes.note(client.weighed_bytes);
             }
         }
-        (self.client_memory.sum, sizes)
+        (self.connections.memory.sum, sizes)
     }
 
     fn sizes_came(&mut self, sum: usize, sizes: &Sizes) {
         let shards = self.engine.slots.shards();
         let limit = self.engine.config.client_memory_max().unwrap_or(usize::MAX);
-        let Some(round) = &mut self.client_memory.round else {
+        let Some(round) = &mut self.connections.memory.round else {
             return;
         };
         round.sum = round.sum.saturating_add(sum);
@@ -282,6 +283,7 @@ impl Shard {
     /// Closes all above `class`, and of that class the largest, until no shard has any of `rest` left to free. Returns how many.
     fn close_largest(&mut self, class: usize, rest: &AtomicI64) -> usize {
         let mut largest: Vec<_> = self
+            .connections
             .clients
             .iter()
             .filter_map(|(_, known)| {
@@ -300,7 +302,12 @@ impl Shard {
             let Ok(mut client) = client.try_borrow_mut() else {
                 continue;
             };
-            if let Some(left_out) = self.log_limits.evicted_clients.admit(self.second()) {
+            if let Some(left_out) = self
+                .measured
+                .log_limits
+                .evicted_clients
+                .admit(self.second())
+            {
                 info!(
                     client = client.session.id,
                     address = &*client.peer.address,
@@ -314,13 +321,13 @@ impl Shard {
             self.engine.stats.evicted_clients += 1;
             closed += 1;
         }
-        self.client_memory.published = usize::MAX;
+        self.connections.memory.published = usize::MAX;
         self.publish_client_memory();
         closed
     }
 
     fn largest_are_closed(&mut self, closed: usize) {
-        let Some(round) = &mut self.client_memory.round else {
+        let Some(round) = &mut self.connections.memory.round else {
             return;
         };
         round.closed += closed;
@@ -331,7 +338,12 @@ impl Shard {
     }
 
     fn end_round(&mut self) {
-        let closed = self.client_memory.round.take().map_or(0, |it| it.closed);
+        let closed = self
+            .connections
+            .memory
+            .round
+            .take()
+            .map_or(0, |it| it.closed);
         self.process
             .client_memory
             .choosing

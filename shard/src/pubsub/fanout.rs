@@ -100,6 +100,7 @@ impl Shard {
             return true;
         }
         let count = self
+            .turns
             .idle_policy
             .fanout_sends(self.engine.stats.reads, waiting);
         for _ in 0..count {
@@ -114,7 +115,7 @@ impl Shard {
         }
         self.count_sent();
         let is_over = self.publishing.fanout.is_empty();
-        self.idle_policy.fanout_has_sent(is_over);
+        self.turns.idle_policy.fanout_has_sent(is_over);
         if !is_over {
             self.look_before_fanout();
         }
@@ -124,7 +125,7 @@ impl Shard {
     /// The shard looks for input from outside before it sends to the next.
     fn look_before_fanout(&mut self) {
         self.publishing.fanout.awaits_bell = true;
-        self.mailbox.bell().ring_from_outside();
+        self.links.mailbox.bell().ring_from_outside();
     }
 }
 

@@ -208,7 +208,7 @@ impl Shard {
             frames.push(name, channel, payload);
             let mut delivery = frames.deliver(name.clone(), number, version);
             if let Some(current) = current.as_deref_mut()
-                && self.subscribers.is_among(name, current.token)
+                && self.hearers.subscribers.is_among(name, current.token)
             {
                 let pieces = delivery.shaped(current.session.version);
                 pieces
@@ -259,7 +259,7 @@ impl Shard {
         for index in 0..self.publishing.batches.len() {
             if !self.publishing.batches[index].is_empty() {
                 let batch = mem::take(&mut self.publishing.batches[index]);
-                self.reply_fence.effects_sent = true;
+                self.turns.reply_fence.effects_sent = true;
                 self.send(ShardId::new(index), Message::PublishBatch(Box::new(batch)));
             }
         }
@@ -268,7 +268,7 @@ impl Shard {
     /// What another shard has published.
     pub(crate) fn receive_publish_batch(&mut self, batch: Vec<Delivery>) {
         self.publishing.arrived.extend(batch);
-        self.idle_policy.batch_came();
+        self.turns.idle_policy.batch_came();
     }
 
     /// Hands out what has arrived, once the mailbox has been seen empty: by then everything is here
@@ -276,7 +276,7 @@ impl Shard {
     /// each shard. Returns whether anybody got something.
     #[inline]
     pub(crate) fn hand_out_in_turn(&mut self, mailbox_is_empty: bool) -> bool {
-        if self.publishing.arrived.is_empty() && !self.held.has_unheard() {
+        if self.publishing.arrived.is_empty() && !self.connections.held.has_unheard() {
             return false;
         }
         self.publishing.turns_waited += 1;
@@ -298,7 +298,7 @@ impl Shard {
             arrived.sort_by_key(|delivery| delivery.number);
         }
         if !arrived.is_empty() && !self.publishing.fanout.is_empty() {
-            self.idle_policy.fanout_grows();
+            self.turns.idle_policy.fanout_grows();
         }
         for delivery in arrived.drain(..) {
             self.publishing.fanout.hands_out(delivery.bytes);
@@ -318,7 +318,7 @@ impl Shard {
 
     /// Hands a delivery to this shard's subscribers.
     fn deliver(&mut self, delivery: &Delivery, mut current: Option<&mut Client>) {
-        let Some(audience) = self.subscribers.of(&delivery.name).map(mem::take) else {
+        let Some(audience) = self.hearers.subscribers.of(&delivery.name).map(mem::take) else {
             return;
         };
         let mut shaped = [None, None];
@@ -341,7 +341,7 @@ impl Shard {
                 self.publishing.fanout.join(client);
             }
         }
-        if let Some(place) = self.subscribers.of(&delivery.name) {
+        if let Some(place) = self.hearers.subscribers.of(&delivery.name) {
             *place = audience;
         }
     }
@@ -388,7 +388,7 @@ impl Shard {
     /// for it lies in the mailbox by then, and the turn reads that.
     #[cold]
     pub(crate) fn hears_first(&mut self, client: &mut Client) -> bool {
-        if !mem::take(&mut client.has_heard) && self.mailbox.waiting() > 0 {
+        if !mem::take(&mut client.has_heard) && self.links.mailbox.waiting() > 0 {
             // It has when it is let go.
             client.has_heard = true;
             self.hold_commands(client, CommandHold::UNHEARD);

@@ -1,5 +1,6 @@
 //! A shard's part in snapshots: their beginning, the instant, the walk over its keys, and the end.
 
+use crate::local_waker::LocalWaker;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +40,16 @@ const WORK: Duration = Duration::from_micros(500);
 
 /// How long it rests, to which the timer adds up to its own millisecond.
 const REST: Duration = Duration::from_millis(1);
+
+/// What a shard has still to write of a snapshot.
+#[derive(Default)]
+pub struct Walking {
+    /// Emptied databases that are still to be written.
+    pub(crate) orphans: Vec<Keyspace>,
+    /// The number of the snapshot that it walks for, or did last.
+    pub(crate) number: u64,
+    pub(crate) waker: LocalWaker,
+}
 
 impl Shard {
     /// Begins a snapshot. `waits` is answered when it has come that far.
@@ -150,26 +161,26 @@ impl Shard {
 
     /// The instant of a snapshot has been: what is walked over from now on is for that one.
     pub(crate) fn walk_for(&mut self, cut: Cut) {
-        let orphans = std::mem::take(&mut self.orphans);
+        let orphans = std::mem::take(&mut self.walking.orphans);
         if !orphans.is_empty() {
             self.process.lazyfree.free_keyspaces(orphans, true);
         }
-        self.walks_for = cut.number;
+        self.walking.number = cut.number;
     }
 
     /// Databases came home: there may be a walk to go on with.
     pub(crate) fn walk_on(&mut self) {
         if self.engine.databases.cut().is_some() {
-            self.walk_waker.wake();
+            self.walking.waker.wake();
         }
     }
 
     /// Emptied databases that are still to be written; what is not, comes back.
     pub(crate) fn keep_for_snapshot(&mut self, discarded: Vec<Keyspace>) -> Vec<Keyspace> {
         let (cut, rest) = discarded.into_iter().partition(Keyspace::is_cut);
-        self.orphans.extend::<Vec<_>>(cut);
-        if !self.orphans.is_empty() {
-            self.walk_waker.wake();
+        self.walking.orphans.extend::<Vec<_>>(cut);
+        if !self.walking.orphans.is_empty() {
+            self.walking.waker.wake();
         }
         rest
     }
@@ -183,9 +194,9 @@ impl Shard {
         if let Some(keyspace) = self.engine.databases.cut() {
             return keyspace.write_on(keys);
         }
-        let piece = self.orphans.last_mut()?.write_on(keys);
+        let piece = self.walking.orphans.last_mut()?.write_on(keys);
         if piece.as_ref().is_none_or(|piece| piece.last) {
-            let done = self.orphans.pop();
+            let done = self.walking.orphans.pop();
             self.process
                 .lazyfree
                 .free_keyspaces(done.into_iter().collect(), true);
@@ -196,7 +207,7 @@ impl Shard {
     /// Nobody wants the rest.
     fn abandon_walk(&mut self) {
         self.engine.databases.abandon_cut();
-        let orphans = std::mem::take(&mut self.orphans);
+        let orphans = std::mem::take(&mut self.walking.orphans);
         self.process.lazyfree.free_keyspaces(orphans, true);
     }
 
@@ -208,7 +219,7 @@ impl Shard {
         }
         let prepared = lock(&snapshots.prepared).take();
         if let Some(cut) = prepared
-            && !self.stopping
+            && !self.stop.is_under_way
         {
             self.begin_cut(cut);
         }
@@ -313,7 +324,7 @@ impl Shard {
         process
             .snapshots
             .publish_dirty(self.engine.id, self.engine.effects.dirty);
-        let ends = self.stopping || process.stop.holds_writes();
+        let ends = self.stop.is_under_way || process.stop.holds_writes();
         if self.engine.config.save.0.is_empty() || self.engine.admission.loading || ends {
             return false;
         }
@@ -331,7 +342,7 @@ impl Shard {
         process
             .snapshots
             .publish_log(self.engine.id, self.log.file_bytes);
-        let ends = self.stopping || process.stop.holds_writes();
+        let ends = self.stop.is_under_way || process.stop.holds_writes();
         if !self.engine.config.appendonly || self.engine.admission.loading || ends {
             return;
         }
@@ -353,7 +364,7 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
         let began = Instant::now();
         let (number, piece) = {
             let shard = &mut *shard.borrow_mut();
-            (shard.walks_for, shard.next_piece())
+            (shard.walking.number, shard.next_piece())
         };
         worked += began.elapsed();
         match piece {
@@ -373,7 +384,7 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
                     monoio::time::sleep(REST).await;
                 }
             }
-            None => woken(&shard, |shard| &mut shard.walk_waker).await,
+            None => woken(&shard, |shard| &mut shard.walking.waker).await,
         }
     }
 }
@@ -386,7 +397,7 @@ async fn hand_on(shard: &RefCell<Shard>, number: u64, mut piece: Piece) {
             Ok(()) => return,
             Err(TrySendError::Disconnected(_)) => {
                 let mut shard = shard.borrow_mut();
-                if shard.walks_for == number {
+                if shard.walking.number == number {
                     shard.abandon_walk();
                 }
                 return;

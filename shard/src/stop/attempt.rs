@@ -95,7 +95,7 @@ impl Shard {
         how: ShutdownFlags,
         asker: Option<ReplyTo>,
     ) -> Result<(), Error> {
-        if self.stopping {
+        if self.stop.is_under_way {
             return Ok(());
         }
         if self.engine.admission.loading {
@@ -134,7 +134,7 @@ impl Shard {
                 if !shard.process.stop.is_attempt(number) {
                     return;
                 }
-                shard.quiet_for_stop = Some(number);
+                shard.stop.quiet_for = Some(number);
                 shard.flush_log_at_stop();
                 shard.look_whether_quiet();
             }));
@@ -182,13 +182,13 @@ impl Shard {
     /// Looks whether this shard is as it is to be saved: called when its connections are quiet, and
     /// whenever its log comes further.
     pub(crate) fn look_whether_quiet(&mut self) {
-        let Some(number) = self.quiet_for_stop else {
+        let Some(number) = self.stop.quiet_for else {
             return;
         };
         if !(self.log_is_idle() || self.log.failed) {
             return;
         }
-        self.quiet_for_stop = None;
+        self.stop.quiet_for = None;
         let all = match &mut *self.process.stop.attempt() {
             Some(attempt) if attempt.number == number => match &mut attempt.stage {
                 Stage::Quieting(left) => {
@@ -308,7 +308,7 @@ impl Shard {
             self.process.snapshots.give_up_for_the_end();
         }
         self.tell_all(|shard| {
-            shard.quiet_for_stop = None;
+            shard.stop.quiet_for = None;
             shard.take_up_pause();
         });
         let error = format!("-{}\r\n", REFUSED.text());

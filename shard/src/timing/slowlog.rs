@@ -137,7 +137,7 @@ impl Shard {
             entry.name = name.map_or("", |name| name.shown()).into();
         }
         let len_max = self.slow_log_len_max();
-        if let Some(left_out) = self.log_limits.slow_commands.admit(self.second()) {
+        if let Some(left_out) = self.measured.log_limits.slow_commands.admit(self.second()) {
             // Arguments may be secret; the slow log has them.
             let name = entry
                 .args
@@ -151,7 +151,7 @@ impl Shard {
                 "slow command"
             );
         }
-        self.slow_log.push(entry, len_max);
+        self.measured.slow_log.push(entry, len_max);
     }
 
     /// How many entries all shards together show.

@@ -73,7 +73,7 @@ impl Shard {
     /// Tells clients of this shard what they have read and is not valid any more, as far as they are not in use. `current` is the one that is
     /// in use and may be told.
     pub(crate) fn tell_readers_here(&mut self, mut current: Option<&mut Client>) {
-        if !self.own.is_empty() {
+        if !self.links.own.is_empty() {
             // An older reply may lie there: the turn tells what is behind it.
             return;
         }
@@ -114,11 +114,11 @@ impl Shard {
     /// Once a turn: tells all homes what there is, and lets a table that is too full forget.
     pub(crate) fn tell_invalidations(&mut self) {
         for (home, told) in self.engine.take_invalidations() {
-            if home == self.engine.id && self.own.is_empty() {
+            if home == self.engine.id && self.links.own.is_empty() {
                 self.hear(told);
                 continue;
             }
-            self.reply_fence.effects_sent = true;
+            self.turns.reply_fence.effects_sent = true;
             let hear = move |shard: &mut Shard| shard.hear(told);
             self.send_behind_replies(home, Message::Visit(Box::new(hear)));
         }
@@ -140,7 +140,7 @@ impl Shard {
                     keys,
                 } => {
                     let stale = Stale::Keys(stale);
-                    for client in self.trackers.audience.of(&prefix) {
+                    for client in self.hearers.trackers.audience.of(&prefix) {
                         self.tell_prefix(client, &stale, &keys);
                     }
                 }
@@ -182,13 +182,18 @@ impl Shard {
 
     fn hear_of_flush(&mut self, id: FlushId) {
         let shards = self.engine.slots.shards();
-        let heard = self.trackers.flushes.heard.entry(id).or_default();
+        let heard = self.hearers.trackers.flushes.heard.entry(id).or_default();
         *heard += 1;
         if *heard < shards {
             return;
         }
-        self.trackers.flushes.heard.remove(&id);
-        let tokens: Vec<_> = self.clients.iter().map(|(_, known)| known.token).collect();
+        self.hearers.trackers.flushes.heard.remove(&id);
+        let tokens: Vec<_> = self
+            .connections
+            .clients
+            .iter()
+            .map(|(_, known)| known.token)
+            .collect();
         for token in tokens {
             self.tell_tracker(token, &Stale::Everything, |_| true, None);
         }

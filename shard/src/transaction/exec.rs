@@ -271,7 +271,7 @@ impl Shard {
 
     /// The other shard that owns every key of these commands, where they need nothing else.
     fn owner_of_all(&self, queue: &Queue, watched: &[Watched]) -> Option<ShardId> {
-        if self.monitors.watched {
+        if self.hearers.monitors.watched {
             // They are shown where they are known.
             return None;
         }
@@ -335,7 +335,7 @@ impl Shard {
             let header = client.header(queued.id);
             self.engine
                 .execute_at_once(header, &queued.args.borrow(), reply);
-            if self.monitors.watched {
+            if self.hearers.monitors.watched {
                 self.show_to_monitors(client, queued.id, &queued.args.borrow());
             }
         }
@@ -433,7 +433,7 @@ impl Shard {
                 }
                 Handler::Container => Error::arity(id.command().name).write(&mut reply),
             }
-            if self.monitors.watched {
+            if self.hearers.monitors.watched {
                 self.show_to_monitors(&client.borrow(), id, &args);
             }
             if !is_answered {
@@ -477,7 +477,7 @@ impl Shard {
     /// An EXEC that was answered later is over.
     fn show_exec(&mut self, client: &Client, exec: &Exec) {
         self.look_for_monitors();
-        if self.monitors.watched {
+        if self.hearers.monitors.watched {
             self.show_to_monitors(client, EXEC, &exec.args.borrow());
         }
     }

@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::dispatch::handler::Answer;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::timing::Measured;
+use crate::timing::Unfinished;
 use engine::error::Outcome;
 use engine::header::{ClientToken, ReplyTo};
 use engine::slot::ShardId;
@@ -41,7 +41,7 @@ pub struct Gather {
     missing: usize,
     finish: Finish,
     /// The command, once it has said that it answers later.
-    measured: Option<Measured>,
+    measured: Option<Unfinished>,
 }
 
 /// The place of one shard's part, which it is to fill.
@@ -146,7 +146,7 @@ impl Shard {
                 finish(shard, parts, reply)
             }),
         });
-        self.gathering = Some(index);
+        self.measured.gathering = Some(index);
         let (origin, client) = (self.engine.id, client.token);
         for (place, shard) in shards.into_iter().enumerate() {
             let arrive = arrive.clone();
@@ -171,7 +171,7 @@ impl Shard {
     }
 
     /// Measures a gathering that has just begun until its last part has come.
-    pub(crate) fn measure_gathering(&mut self, index: usize, measured: Measured) {
+    pub(crate) fn measure_gathering(&mut self, index: usize, measured: Unfinished) {
         if let Some(gather) = self.gathers.get_mut(index) {
             gather.measured = Some(measured);
         }

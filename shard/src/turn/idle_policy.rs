@@ -256,24 +256,24 @@ impl Shard {
     /// The shard has nothing to do: does what the policy says.
     pub(super) fn idle(&mut self) -> Idle {
         let look = Look {
-            has_corked: !self.held.corked.is_empty(),
+            has_corked: !self.connections.held.corked.is_empty(),
             has_fanout: !self.publishing.fanout.is_empty(),
             others_rest: thread_group::others_rest(),
             has_time: self.has_time(),
-            is_awaited: !self.step_wakers.is_empty() || self.log_is_behind(),
+            is_awaited: !self.turns.step_wakers.is_empty() || self.log_is_behind(),
             reads: self.engine.stats.reads,
         };
-        match self.idle_policy.next_step(look, self.instant) {
+        match self.turns.idle_policy.next_step(look, self.clock.instant) {
             Step::Yield => {
-                self.idle_policy.yield_core(self.instant);
+                self.turns.idle_policy.yield_core(self.clock.instant);
                 Idle::LooksAgain
             }
             Step::Nap => {
-                self.idle_policy.nap();
+                self.turns.idle_policy.nap();
                 Idle::LooksAgain
             }
             Step::Spin => {
-                self.idle_policy.spin();
+                self.turns.idle_policy.spin();
                 Idle::Ends
             }
             Step::Uncork => {
@@ -287,9 +287,9 @@ impl Shard {
     /// Before it sends to some of `waiting` subscribers: lets a publisher run that may be waiting
     /// for this core. Returns whether anybody ran.
     pub(crate) fn yield_to_publishers(&mut self, waiting: usize) -> bool {
-        self.idle_policy.yields_to_publishers(waiting)
+        self.turns.idle_policy.yields_to_publishers(waiting)
             && self.has_time()
-            && self.idle_policy.yield_core(self.instant)
+            && self.turns.idle_policy.yield_core(self.clock.instant)
     }
 
     /// Whether others may have this core. Where locks and blocked commands are passed on from shard

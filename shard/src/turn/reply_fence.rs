@@ -45,10 +45,10 @@ impl Shard {
     /// Who gets a reply may act on it at once.
     #[cold]
     pub(crate) fn flush_effects(&mut self) {
-        self.reply_fence.effects_sent = false;
-        for (index, outbox) in self.outboxes.iter_mut().enumerate() {
+        self.turns.reply_fence.effects_sent = false;
+        for (index, outbox) in self.links.outboxes.iter_mut().enumerate() {
             if !outbox.has_replies() {
-                outbox.send(ShardId::new(index), &mut self.outlets);
+                outbox.send(ShardId::new(index), &mut self.links.outlets);
             }
         }
     }
@@ -57,7 +57,7 @@ impl Shard {
     /// could not before.
     #[inline]
     pub(crate) fn release_reply_fence(&mut self) -> bool {
-        if self.held.fenced.is_empty() {
+        if self.connections.held.fenced.is_empty() {
             return false;
         }
         self.release_output(OutputHold::FENCE, 0);

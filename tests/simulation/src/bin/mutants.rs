@@ -55,7 +55,7 @@ const FAULTS: &[Fault] = &[
         name: "a refused transaction keeps the locks behind the missing one",
         file: COORDINATOR,
         good: "for at in first..parts.len() {",
-        bad: "for at in first + 1..parts.len() {",
+        bad: "for at in first..first {",
     },
     Fault {
         name: "EXEC runs though a watched key has changed",
