@@ -186,7 +186,7 @@ pub fn reload(
         let dirty = global.shards.iter().map(|lent| lent.dirty);
         process.snapshots.now_saved(dirty);
     }
-    let file = loading::open_dump(&process, &config).map_err(|error| failed(&error))?;
+    let file = loading::open_dump(process, &config).map_err(|error| failed(&error))?;
     if !how.no_flush {
         for db in global.databases() {
             global.forget(db);
