@@ -3,8 +3,12 @@
 use std::ffi::OsString;
 use std::iter::Peekable;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use shard::check::{Report, Verdict};
+use persistence::check::{Report, Verdict, check, check_file};
+use persistence::disk::Disk;
+use persistence::file_system::FileSystem;
 
 use crate::Failure;
 use crate::flags;
@@ -46,9 +50,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
     let Some(start) = flags::read(dir.into_iter().flatten().chain(args))? else {
         return Ok(());
     };
+    let disk: Arc<dyn Disk> = Arc::new(FileSystem);
     let report = match file {
-        None => shard::check::check(&start.config),
-        Some(file) => shard::check::check_file(&file, &start.config)
+        None => check(&disk, &start.config, SystemTime::now()),
+        Some(file) => check_file(&disk, &file, &start.config, SystemTime::now())
             .map_err(|error| Failure(format!("{}: {error}", file.display())))?,
     };
     print!("{}", report.text);

@@ -10,8 +10,8 @@ use crate::blocking::{BlockedAt, nobody_asks};
 use crate::mailbox::message::{Late, Message};
 use crate::shard::Shard;
 use crate::timing::latency::Spike;
-use engine::blocking::ending::{End, Haste};
-use engine::blocking::waiting::Ticket;
+use engine::blocking::ending::{CancelMode, End};
+use engine::blocking::waiting::BlockedId;
 
 impl Shard {
     /// Does all that the engine has said. Called whenever it has been given something to do.
@@ -54,7 +54,7 @@ impl Shard {
                 holds_back,
                 wrote,
             } => self.bring_reply(origin, to, reply, holds_back, wrote),
-            Action::Blocked(client, ticket) => self.note_blocked(client, ticket),
+            Action::Blocked(client, blocked_id) => self.note_blocked(client, blocked_id),
             Action::Ready {
                 task,
                 unchanged,
@@ -66,14 +66,16 @@ impl Shard {
                 under: Some(item),
             } => self.run_locked(item, task),
             Action::WaitEnded(task, ended) => self.run_wait_ended(task, ended),
-            Action::LendWhenWritten(item, request) => self.lend_when_written(item, request),
-            Action::ShareLogged {
+            Action::CheckOutWhenWritten(item, request) => {
+                self.check_out_when_written(item, request)
+            }
+            Action::RecordLogged {
                 begins,
                 end,
                 awaited,
             } => {
                 if let Some(awaited) = awaited {
-                    self.share_said(awaited, begins, end);
+                    self.record_logged(awaited, begins, end);
                 }
             }
             Action::ReadLogged(awaited, end) => self.mark_said(awaited, end),
@@ -121,23 +123,23 @@ impl Shard {
     }
 
     /// A connection's command waits for keys of several shards, if it is still there.
-    fn note_blocked(&mut self, token: ClientToken, ticket: Ticket) {
+    fn note_blocked(&mut self, token: ClientToken, blocked_id: BlockedId) {
         let client = self.client(token).cloned();
         if client
             .as_ref()
             .is_some_and(|it| it.try_borrow_mut().is_err())
         {
             // It is in use: this turn's next thing.
-            return self.post(move |shard| shard.note_blocked(token, ticket));
+            return self.post(move |shard| shard.note_blocked(token, blocked_id));
         }
         let is_there = client.is_some_and(|client| {
             let mut client = client.borrow_mut();
-            client.blocked = Some(BlockedAt::Ticket(ticket));
+            client.blocked = Some(BlockedAt::BlockedId(blocked_id));
             client.closing.is_none()
         });
         if !is_there {
-            let at = BlockedAt::Ticket(ticket);
-            self.end_wait(token, at, End::Gone, Haste::AtOnce, nobody_asks());
+            let at = BlockedAt::BlockedId(blocked_id);
+            self.end_wait(token, at, End::Gone, CancelMode::AtOnce, nobody_asks());
         }
     }
 
@@ -174,11 +176,11 @@ impl Shard {
             return self.send(origin, late(reply));
         };
         // It may be the late reply of a command before the one that stalls.
-        if client.stalled == Some(to.seq) {
+        if client.unfinished() == Some(to.seq) {
             if let Some(suspended) = client.suspended.take() {
                 return self.resume_exec(suspended, &reply);
             }
-            client.stalled = None;
+            client.end_stall();
             client.blocked = None;
             // It was not idle while it waited.
             client.touch(self.instant);

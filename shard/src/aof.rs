@@ -31,17 +31,10 @@
 pub mod commits;
 pub mod gates;
 pub mod import;
-pub mod log_file;
-pub mod manifest;
-pub mod not_started;
-mod outlived;
-pub mod pace;
 pub mod player;
-pub mod redis_log;
-mod redis_manifest;
 pub mod replay;
+mod ring_file;
 pub mod start;
-pub mod tails;
 pub mod writer;
 
 use std::collections::VecDeque;
@@ -55,9 +48,7 @@ use tracing::{error, info};
 
 use crate::aof::commits::Settled;
 use crate::aof::gates::Gate;
-use crate::aof::log_file::{LogFile, RingFile};
-use crate::aof::manifest::Manifest;
-use crate::aof::pace::Groups;
+use crate::aof::ring_file::RingFile;
 use crate::blocking::acks::SyncWait;
 use crate::local_waker::LocalWaker;
 use crate::mailbox::message::Message;
@@ -69,6 +60,9 @@ use engine::message::LockRequest;
 use engine::slot::ShardId;
 use engine::transaction::commit::Awaited;
 use engine::transaction::locks::ItemId;
+use persistence::fsync_scheduler::GroupSizes;
+use persistence::log_file::LogFile;
+use persistence::manifest::Manifest;
 
 /// So long at most what is said waits for the sync of others to end, give or take the timer's own
 /// millisecond.
@@ -119,7 +113,7 @@ pub struct Log {
     /// Somebody waits for all that was said to be written.
     hurries: bool,
     /// How many commands were written together lately.
-    groups: Groups,
+    groups: GroupSizes,
     /// What was last to be written or synced was not.
     pub failed: bool,
     /// Who is lent all there is once all that is said is written.
@@ -131,7 +125,7 @@ pub struct Log {
 
 impl Log {
     /// The locks are held: lends what they cover once the log is written, or has failed.
-    fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
+    fn check_out_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
         self.lends.push((item, request));
     }
 
@@ -256,7 +250,7 @@ impl Shard {
         if was_synced || (syncs && file.has_much_unsynced()) {
             self.wake_log();
         }
-        self.lend_what_waits();
+        self.check_out_what_waits();
         self.tell_certain();
         self.open_gates()
     }
@@ -268,7 +262,7 @@ impl Shard {
             && !log.hurries
             && !self.ends()
             && log.steps.is_empty()
-            && self.process.pace.others_are_at_it()
+            && self.process.fsync_scheduler.is_syncing()
             && log.groups.is_few(journal.waiting_commands())
             && log.gathers.is_none_or(|since| since.elapsed() < GATHER_FOR)
     }
@@ -279,9 +273,9 @@ impl Shard {
     }
 
     /// A sync has ended, for which these have waited.
-    fn wake_logs(&mut self, waiting: impl Iterator<Item = ShardId>) {
+    fn wake_logs(&mut self, waiting: impl Iterator<Item = usize>) {
         let own = self.engine.id;
-        for shard in waiting.filter(|it| *it != own) {
+        for shard in waiting.map(ShardId::new).filter(|it| *it != own) {
             self.begin_turn();
             self.send(shard, Message::Visit(Box::new(Shard::go_on_with_log)));
         }
@@ -313,21 +307,21 @@ impl Shard {
     }
 
     /// The locks of an item are held: lends what they cover once the log is written, or has failed.
-    pub(crate) fn lend_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
+    pub(crate) fn check_out_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
         if self.log_is_written() {
-            self.engine.lend_by_message(item, *request);
+            self.engine.check_out_by_message(item, *request);
         } else {
-            self.log.lend_when_written(item, request);
+            self.log.check_out_when_written(item, request);
         }
     }
 
     /// Something was written, or could not be.
-    fn lend_what_waits(&mut self) {
+    fn check_out_what_waits(&mut self) {
         if !self.log.lends.is_empty() && self.log_is_written() {
             self.begin_turn();
             self.refresh_log_state();
             for (item, request) in std::mem::take(&mut self.log.lends) {
-                self.engine.lend_by_message(item, *request);
+                self.engine.check_out_by_message(item, *request);
             }
             self.settle();
         }
@@ -342,7 +336,7 @@ impl Shard {
     }
 
     /// On an owner: its share of a transaction has been said from `begins` on.
-    pub(crate) fn share_said(&mut self, awaited: Awaited, begins: u64, end: u64) {
+    pub(crate) fn record_logged(&mut self, awaited: Awaited, begins: u64, end: u64) {
         self.log.unsettled.push_back((begins, end));
         self.mark_said(awaited, end);
     }
@@ -444,7 +438,7 @@ impl Shard {
             };
             heed(self);
             self.tell_others(heed);
-            self.lend_what_waits();
+            self.check_out_what_waits();
             self.look_whether_quiet();
         }
     }
@@ -462,7 +456,7 @@ impl Shard {
         self.log.file_bytes = 0;
         self.log.refused = false;
         self.log_works();
-        self.lend_what_waits();
+        self.check_out_what_waits();
     }
 
     /// So much of what was written is on disk.

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use engine::blocking::ending::{End, Haste};
-use engine::blocking::waiting::Ticket;
+use engine::blocking::ending::{CancelMode, End};
+use engine::blocking::waiting::BlockedId;
 use engine::header::ClientToken;
 use engine::message::EndWait;
 use engine::slot::ShardId;
@@ -31,18 +31,18 @@ const NOBODY_WAITS: Duration = Duration::from_secs(3600);
 pub enum BlockedAt {
     /// On the one shard that owns all its keys, if it waits at all and has not just been answered.
     Owner(ShardId),
-    /// On several; here is its ticket.
-    Ticket(Ticket),
+    /// On several; here is its blocked id.
+    BlockedId(BlockedId),
     /// At no key: for its connection's writes to be safe. This is its number on its own shard.
     Acks(u64),
 }
 
 /// When a wait ends that a command of this connection ends.
-pub fn haste_of(client: &Client) -> Haste {
+pub fn cancel_mode_of(client: &Client) -> CancelMode {
     if client.session.in_exec {
-        Haste::AtOnce
+        CancelMode::AtOnce
     } else {
-        Haste::None
+        CancelMode::AfterTry
     }
 }
 
@@ -59,14 +59,14 @@ impl Shard {
         client: ClientToken,
         at: BlockedAt,
         end: End,
-        haste: Haste,
+        mode: CancelMode,
         then: Option<WaitEnded>,
     ) {
         let origin = self.engine.id;
         match at {
-            BlockedAt::Ticket(ticket) => {
+            BlockedAt::BlockedId(blocked_id) => {
                 let task = self.task_of(then);
-                self.engine.end_ticket(ticket, end, haste, task);
+                self.engine.cancel_blocked(blocked_id, end, mode, task);
             }
             BlockedAt::Acks(number) => {
                 let ended = self.end_ack_wait(number, end);
@@ -100,7 +100,7 @@ impl Shard {
         &mut self,
         waits: Vec<(ClientToken, BlockedAt)>,
         end: End,
-        haste: Haste,
+        mode: CancelMode,
         then: impl FnOnce(&mut Shard) + Send + 'static,
     ) {
         // The last who has it has it alone.
@@ -108,7 +108,7 @@ impl Shard {
         for (client, at) in waits {
             let then = then.clone();
             let told = move |shard: &mut Shard, _| shard.do_if_last(then);
-            self.end_wait(client, at, end, haste, Some(Box::new(told)));
+            self.end_wait(client, at, end, mode, Some(Box::new(told)));
         }
         self.do_if_last(then);
     }

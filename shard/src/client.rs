@@ -1,11 +1,14 @@
-//! A connection as its shard knows it: the session that commands may read and change, the input that waits, the replies that are due.
+//! A connection as its shard knows it: the session that commands may read and change, the input
+//! that waits, the replies that are due.
 
 pub mod attribute;
 pub mod close_reason;
 pub mod cork;
+pub mod hold;
 pub mod output;
 pub mod output_limit;
 pub mod pending;
+mod session;
 pub mod vectored;
 
 use std::task::{Poll, Waker};
@@ -13,34 +16,32 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::command::{Command, Flags};
-use protocol::facts::{Subscribers, Traits};
+use protocol::facts::Traits;
 use protocol::parse::{LargeArg, Parser};
-use protocol::reply::{Reply, Version};
+use protocol::reply::Reply;
 use protocol::table::CommandId;
-use storage::DbIndex;
 
+pub use self::session::{ReplyMode, Session};
 use crate::aof::gates::Gate;
 use crate::blocking::BlockedAt;
-use crate::client::attribute::Attribute;
 use crate::client::close_reason::CloseReason;
 use crate::client::cork::Cork;
+use crate::client::hold::{CommandHold, OutputHold};
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
 use crate::client::vectored::Vectored;
 use crate::dispatch::order::WritesUnderWay;
 use crate::local_waker::LocalWaker;
-use crate::pubsub::Subscriptions;
-use crate::pubsub::publish::Hold;
 use crate::tracking::Tracking;
-use crate::transaction::exec::{ExecState, Queue, Suspended};
+use crate::transaction::exec::{ExecState, Suspended};
 use engine::error::Error;
 use engine::header::Caller;
-use engine::header::{ClientToken, Facts, ReplyTo};
+use engine::header::{ClientToken, Header, ReplyTo};
 use engine::slot::ShardId;
-use engine::watch::{Watched, Watching};
 
-/// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive client that sends its whole pipeline before it
-/// reads must fit here and in the kernel's buffers; one that never reads costs no more than this.
+/// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive
+/// client that sends its whole pipeline before it reads must fit here and in the kernel's buffers;
+/// one that never reads costs no more than this.
 pub const OUTPUT_UNSENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The same for a client that has not authenticated where it must: it is owed errors, and no more
@@ -53,24 +54,12 @@ const STALLED_INPUT_BYTES_MAX: usize = 256 * 1024;
 /// The same for a client that has not authenticated where it must: as much as its longest argument.
 const STRANGERS_INPUT_BYTES_MAX: usize = 16 * 1024;
 
-/// Output that waits for the disk beyond which the input is no longer run: a client that never pauses would push its own replies ahead for ever.
+/// Output that waits for the disk beyond which the input is no longer run: a client that never
+/// pauses would push its own replies ahead for ever.
 const GATED_BYTES_MAX: usize = 256 * 1024;
 
 /// An output buffer larger than this is not kept for the next reply.
 const OUTPUT_KEPT_BYTES_MAX: usize = 64 * 1024;
-
-/// What happens to replies (CLIENT REPLY).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum ReplyMode {
-    #[default]
-    On,
-    /// Until CLIENT REPLY ON.
-    Off,
-    /// This command's reply is dropped (CLIENT REPLY SKIP itself), and then the next one's.
-    SkipNext,
-    /// This command's reply is dropped.
-    Skip,
-}
 
 /// Why a connection is to be closed once its output is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,44 +84,14 @@ pub enum Due {
     End,
 }
 
-/// What commands may read and change of their connection.
-pub struct Session {
-    pub id: u64,
-    pub db: DbIndex,
-    pub version: Version,
-    pub authenticated: bool,
-    pub reply_mode: ReplyMode,
-    pub no_evict: bool,
-    pub no_touch: bool,
-    pub name: Option<Attribute>,
-    pub lib_name: Option<Attribute>,
-    pub lib_ver: Option<Attribute>,
-    pub last_command: &'static str,
-    /// How it tracks keys for a cache of its own.
-    pub tracking: Option<Box<Tracking>>,
-    /// What the next command reads is remembered: see [`Session::settle_tracking`].
-    pub tracks_reads: bool,
-    /// CLIENT CACHING was called just before.
-    pub caching: bool,
-    /// What it subscribes to.
-    pub subscriptions: Option<Box<Subscriptions>>,
-    /// Commands since MULTI.
-    pub queue: Option<Box<Queue>>,
-    /// Keys since WATCH.
-    pub watched: Watching,
-    /// The same, while EXEC takes its locks.
-    pub exec_watched: Vec<Watched>,
-    /// A command of EXEC is running: it takes no slot of its own for its reply.
-    pub in_exec: bool,
-}
-
 /// Where the connection comes from.
 pub struct Peer {
     /// `ip:port` or the socket's path and `:0`.
     pub address: Box<str>,
     pub local_address: Box<str>,
     pub unix: bool,
-    /// The socket, to close it from elsewhere on this shard; the descriptor stays the connection task's.
+    /// The socket, to close it from elsewhere on this shard; the descriptor stays the connection
+    /// task's.
     pub socket: i32,
 }
 
@@ -158,10 +117,8 @@ pub struct Client {
     pub out: Vec<u8>,
     /// Whether that may wait for what comes behind it.
     pub(crate) cork: Cork,
-    /// Its output waits for what comes behind it.
-    pub(crate) is_corked: bool,
-    /// It waits until others have been told of its commands.
-    pub(crate) behind_fence: bool,
+    /// Why its output may not leave yet.
+    pub output_hold: OutputHold,
     /// Unsent output from here on keeps its input from being run. Nothing is run while other shards
     /// hold it back.
     pub(crate) output_max: usize,
@@ -179,19 +136,19 @@ pub struct Client {
     pub reading_bytes: usize,
     /// What it held when that was last counted for `maxmemory-clients`.
     pub weighed_bytes: usize,
-    /// The slot of a command that must finish before the next one may begin (a transaction, a gathering, a block). Replies of commands
-    /// before it may still come, and do not end it.
-    pub stalled: Option<u32>,
-    /// CLIENT PAUSE holds its next command back.
-    pub postponed: bool,
-    /// Messages of pub/sub have to move before its next command runs.
-    pub hold: Hold,
-    /// Its output may tell of what is not on disk yet: so far the log has to be written before it leaves.
+    /// Why its next command may not run yet.
+    pub command_hold: CommandHold,
+    /// The slot of its command that is not finished, where there is one.
+    unfinished_seq: u32,
+    /// It has been told all that came before its next command.
+    pub(crate) has_heard: bool,
+    /// Its output may tell of what is not on disk yet: so far the log has to be written before it
+    /// leaves.
     pub gated: Option<Gate>,
     /// Writes that may not have taken effect yet.
     pub writes: WritesUnderWay,
-    /// The next command runs only once nothing is pending.
-    pub comes_behind_all: bool,
+    /// The command in front, or the last that ran, comes behind all before it; nothing passes it.
+    is_barrier: bool,
     pub closing: Option<Closing>,
     /// The first thing that made the server close it.
     pub close_reason: Option<CloseReason>,
@@ -213,101 +170,13 @@ pub struct Client {
     waker: LocalWaker,
 }
 
-/// What a monitor may not use. Redis counts monitors among the replicas, and says so.
-fn touches_data(command: &Command) -> bool {
-    command.flags.contains(Flags::READONLY) || command.is_replicated()
-}
-
-impl Session {
-    /// Whether commands need no further question: authenticated, replies on.
-    #[inline]
-    pub fn is_plain(&self) -> bool {
-        self.authenticated
-            && self.reply_mode == ReplyMode::On
-            && self.queue.is_none()
-            && self.subscriptions.is_none()
-    }
-
-    /// Whether something is on that ends with a command: CLIENT REPLY SKIP, CLIENT CACHING. (Replies that are off are looked at too.)
-    #[inline]
-    pub fn has_passing_state(&self) -> bool {
-        (self.reply_mode != ReplyMode::On) | self.caching
-    }
-
-    /// Whether it subscribes to something in RESP2, where messages and replies look alike.
-    pub fn is_restricted(&self) -> bool {
-        self.version == Version::Resp2 && self.is_subscriber()
-    }
-
-    /// Whether it subscribes to anything.
-    pub fn is_subscriber(&self) -> bool {
-        self.subscriptions.as_ref().is_some_and(|it| it.is_any())
-    }
-
-    /// Whether others may have something to tell it: messages, or what it has cached and is stale.
-    #[inline]
-    pub fn is_told(&self) -> bool {
-        self.subscriptions.is_some() | self.tracking.is_some()
-    }
-
-    /// Whether it is shown every command.
-    pub fn is_monitor(&self) -> bool {
-        self.subscriptions.as_ref().is_some_and(|it| it.is_monitor)
-    }
-
-    /// Whether this connection may use `command` in the state it is in.
-    pub fn admits(&self, command: &Command) -> Result<(), Error> {
-        if !self.authenticated && !command.flags.contains(Flags::NO_AUTH) {
-            return Err(Error::NO_AUTH);
-        }
-        if self.is_monitor() && touches_data(command) {
-            return Err(Error::new("ERR Replica can't interact with the keyspace"));
-        }
-        if self.is_restricted() && command.subscribers == Subscribers::Refused {
-            return Err(Error::not_while_subscribed(command.name));
-        }
-        Ok(())
-    }
-}
-
-impl ReplyMode {
-    /// The mode after a command has run in this one.
-    pub fn after_command(self) -> Self {
-        match self {
-            Self::SkipNext => Self::Skip,
-            Self::Skip => Self::On,
-            same => same,
-        }
-    }
-}
-
 impl Client {
     /// A connection that has just been accepted.
     pub fn new(token: ClientToken, id: u64, peer: Peer, authenticated: bool, now: Instant) -> Self {
         Self {
             token,
             home: ShardId::new(0),
-            session: Session {
-                id,
-                db: DbIndex::default(),
-                version: Version::Resp2,
-                authenticated,
-                reply_mode: ReplyMode::On,
-                no_evict: false,
-                no_touch: false,
-                name: None,
-                lib_name: None,
-                lib_ver: None,
-                last_command: "NULL",
-                tracking: None,
-                tracks_reads: false,
-                caching: false,
-                subscriptions: None,
-                queue: None,
-                watched: Watching::default(),
-                exec_watched: Vec::new(),
-                in_exec: false,
-            },
+            session: Session::new(id, authenticated),
             peer,
             connected_at: now,
             active_at: now,
@@ -318,8 +187,7 @@ impl Client {
             chain: None,
             out: Vec::new(),
             cork: Cork::No,
-            is_corked: false,
-            behind_fence: false,
+            output_hold: OutputHold::empty(),
             output_max: STRANGERS_OUTPUT_BYTES_MAX,
             held_back_at: Vec::new(),
             pushes: Vec::new(),
@@ -328,12 +196,12 @@ impl Client {
             writing_bytes: 0,
             reading_bytes: 0,
             weighed_bytes: 0,
-            stalled: None,
-            postponed: false,
-            hold: Hold::default(),
+            command_hold: CommandHold::empty(),
+            unfinished_seq: 0,
+            has_heard: false,
             gated: None,
             writes: WritesUnderWay::default(),
-            comes_behind_all: false,
+            is_barrier: false,
             closing: None,
             close_reason: None,
             over_soft_since: None,
@@ -359,7 +227,8 @@ impl Client {
         }
     }
 
-    /// Takes a slot for a reply that comes later, or for nothing where the client wants none. A command of EXEC has that of EXEC.
+    /// Takes a slot for a reply that comes later, or for nothing where the client wants none. A
+    /// command of EXEC has that of EXEC.
     pub fn wait(&mut self) -> u32 {
         self.wait_for(self.home)
     }
@@ -368,7 +237,7 @@ impl Client {
     #[inline]
     fn wait_for(&mut self, owner: ShardId) -> u32 {
         if self.session.in_exec
-            && let Some(seq) = self.stalled
+            && let Some(seq) = self.unfinished()
         {
             return seq;
         }
@@ -392,7 +261,8 @@ impl Client {
     /// The same for a command that must finish before the next one may begin.
     pub fn stall(&mut self) -> ReplyTo {
         let seq = self.wait();
-        self.stalled = Some(seq);
+        self.unfinished_seq = seq;
+        self.command_hold.insert(CommandHold::UNFINISHED);
         ReplyTo {
             client: self.token,
             seq,
@@ -413,16 +283,19 @@ impl Client {
         }
     }
 
-    /// A command is over, or was refused; nothing where there is no such command. What was on for just that one ends.
+    /// A command is over, or was refused; nothing where there is no such command. What was on for
+    /// just that one ends.
     #[cold]
     pub fn end_of_passing(&mut self, command: Option<&Command>) {
+        let is_unfinished = self.unfinished().is_some();
         let session = &mut self.session;
         session.reply_mode = session.reply_mode.after_command();
-        // CLIENT CACHING is for what comes behind all commands of CLIENT, which may be a whole transaction.
+        // CLIENT CACHING is for what comes behind all commands of CLIENT, which may be a whole
+        // transaction.
         let goes_on = session.queue.is_some()
             || command.is_some_and(|command| {
                 command.traits.contains(Traits::KEEPS_CACHING)
-                    || (command.executes() && self.stalled.is_some())
+                    || (command.executes() && is_unfinished)
             });
         if session.caching && !goes_on {
             session.set_caching(false);
@@ -431,9 +304,9 @@ impl Client {
 
     /// What travels with a command of this connection.
     #[inline]
-    pub fn facts(&self, command: CommandId) -> Facts {
+    pub fn header(&self, command: CommandId) -> Header {
         let session = &self.session;
-        Facts {
+        Header {
             command,
             db: session.db,
             version: session.version,
@@ -453,8 +326,9 @@ impl Client {
         self.wake();
     }
 
-    /// Writes something that answers no command, behind every reply that is here already, those included that may not leave before others.
-    /// Commands that have no reply yet do not hold it up.
+    /// Writes something that answers no command, behind every reply that is here already, those
+    /// included that may not leave before others. Commands that have no reply yet do not hold it
+    /// up.
     pub fn push(&mut self, write: impl FnOnce(&mut Reply<'_>)) {
         let version = self.session.version;
         let mut bytes = 0;
@@ -467,17 +341,54 @@ impl Client {
         self.wake();
     }
 
-    /// Whether its next command may run now.
+    /// The slot of the command that has to finish before the next one may begin, if there is one.
+    /// Replies of commands before it may still come, and do not end it.
+    #[inline]
+    pub fn unfinished(&self) -> Option<u32> {
+        let is_unfinished = self.command_hold.contains(CommandHold::UNFINISHED);
+        is_unfinished.then_some(self.unfinished_seq)
+    }
+
+    /// The command for which [`Self::stall`] was called has finished.
+    pub fn end_stall(&mut self) {
+        self.command_hold.remove(CommandHold::UNFINISHED);
+    }
+
+    /// Notes whether the command in front comes behind all that its connection sent before. Returns
+    /// whether it has to wait for that.
+    #[inline]
+    pub fn comes_behind(&mut self, all: bool) -> bool {
+        self.is_barrier = all;
+        let waits = all && !self.pending.is_empty();
+        self.command_hold.set(CommandHold::BEHIND_ALL, waits);
+        waits
+    }
+
+    /// Looks again at what follows from its replies and its output, before each command. Returns
+    /// whether the next command may run now.
+    #[inline]
+    pub fn settle_commands(&mut self) -> bool {
+        let is_answered = self.pending.is_empty();
+        let waits_for_log = self.output_hold.contains(OutputHold::DURABILITY);
+        let no_room = self.unsent_bytes() >= self.output_max
+            || (!is_answered && self.pending.is_full())
+            || (waits_for_log && self.out.len() > GATED_BYTES_MAX);
+        let behind_all = self.is_barrier && !is_answered;
+        self.command_hold.set(CommandHold::NO_ROOM, no_room);
+        self.command_hold.set(CommandHold::BEHIND_ALL, behind_all);
+        self.may_run()
+    }
+
+    /// Whether its next command may run, as of the last [`Self::settle_commands`].
     #[inline]
     pub fn may_run(&self) -> bool {
-        self.stalled.is_none()
-            && !self.postponed
-            && self.hold != Hold::Waits
-            && (!self.comes_behind_all || self.pending.is_empty())
-            && self.closing.is_none()
-            && !self.pending.is_full()
-            && self.unsent_bytes() < self.output_max
-            && !(self.gated.is_some() && self.out.len() > GATED_BYTES_MAX)
+        self.command_hold.is_empty()
+    }
+
+    /// The log has made safe what its output may tell of.
+    pub(crate) fn end_durability_wait(&mut self) {
+        self.gated = None;
+        self.output_hold.remove(OutputHold::DURABILITY);
     }
 
     /// Output that the socket has not taken.
@@ -503,7 +414,8 @@ impl Client {
         !self.out.is_empty() || self.chain.as_ref().is_some_and(|chain| !chain.is_empty())
     }
 
-    /// Whether the next command's reply may be written straight into `out`, with nothing to check on the way.
+    /// Whether the next command's reply may be written straight into `out`, with nothing to check
+    /// on the way.
     #[inline]
     pub fn takes_direct_replies(&self) -> bool {
         self.pending.is_empty() && self.session.reply_mode == ReplyMode::On
@@ -549,8 +461,7 @@ impl Client {
     }
 
     fn output_is_due(&self) -> bool {
-        let may_leave = self.gated.is_none() && !self.behind_fence;
-        may_leave && self.has_output() && !self.is_corked
+        self.output_hold.is_empty() && self.has_output()
     }
 
     /// Input that is kept while it may not run.
@@ -562,7 +473,8 @@ impl Client {
         }
     }
 
-    /// Bytes have arrived for its input. A large argument may have begun while they were read: the first of them are its own then.
+    /// Bytes have arrived for its input. A large argument may have begun while they were read: the
+    /// first of them are its own then.
     pub fn take_in(&mut self, chunk: Vec<u8>) {
         if let Some(large) = &mut self.large {
             let (own, behind) = chunk.split_at(chunk.len().min(large.missing()));
@@ -613,6 +525,7 @@ impl Client {
     pub fn close(&mut self, how: Closing) {
         if self.closing != Some(Closing::Now) {
             self.closing = Some(how);
+            self.command_hold.insert(CommandHold::CLOSING);
         }
         self.wake();
     }
@@ -624,7 +537,8 @@ impl Client {
         self.at_rest = false;
     }
 
-    /// Frees what an idle connection need not keep, once for each time that it falls idle. Returns whether this was one.
+    /// Frees what an idle connection need not keep, once for each time that it falls idle. Returns
+    /// whether this was one.
     pub fn rest(&mut self) -> bool {
         if self.at_rest {
             return false;

@@ -1,15 +1,18 @@
-//! One connection: an async task that receives, lets its shard run what came in, and sends what is due.
+//! One connection: an async task that receives, lets its shard run what came in, and sends what is
+//! due.
 //!
-//! Receiving and sending are two futures polled by the one task, so that replies from other shards leave while a read is in flight. A read
-//! keeps its buffer until it completes and is never dropped before the connection is, so no byte that has arrived is lost.
+//! Receiving and sending are two futures polled by the one task, so that replies from other shards
+//! leave while a read is in flight. A read keeps its buffer until it completes and is never dropped
+//! before the connection is, so no byte that has arrived is lost.
 //!
 //! Bounds, and what happens at them: a connection whose pending slots, held replies or unsent
 //! output are at their limit is not run further (`Client::may_run`); while it is not run it
 //! receives at most 256 KB (16 before AUTH) and then stops reading, so the kernel makes the client
 //! wait. A command that grows beyond `client-query-buffer-limit` ends the connection.
 //!
-//! Most connections of a large server say nothing most of the time. Such a one holds its task, which is no larger than receiving needs, and a
-//! small buffer for the read in flight; the state of sending is in a box that goes when the connection has been idle for a while.
+//! Most connections of a large server say nothing most of the time. Such a one holds its task,
+//! which is no larger than receiving needs, and a small buffer for the read in flight; the state of
+//! sending is in a box that goes when the connection has been idle for a while.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -28,7 +31,7 @@ use crate::blocking::nobody_asks;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, Due};
 use crate::shard::Shard;
-use engine::blocking::ending::{End, Haste};
+use engine::blocking::ending::{CancelMode, End};
 
 /// Room for the first read of a connection; one that sends little stays small.
 const READ_BYTES_MIN: usize = 256;
@@ -72,7 +75,7 @@ where
                 if let Some(at) = blocked {
                     let token = client.borrow().token;
                     let mut shard = served.shard.borrow_mut();
-                    shard.end_wait(token, at, End::Gone, Haste::AtOnce, nobody_asks());
+                    shard.end_wait(token, at, End::Gone, CancelMode::AtOnce, nobody_asks());
                 }
                 received = Some(result);
             }
@@ -180,7 +183,8 @@ async fn receive<R: AsyncReadRent>(served: &Served, stream: &mut R) -> io::Resul
         if count == end - start {
             room = (room * 2).min(READ_BYTES_MAX);
         } else if small_reads > SMALL_READS_MAX {
-            // Not at the first small one: that may be the rest of a pipeline which the buffer had cut in two.
+            // Not at the first small one: that may be the rest of a pipeline which the buffer had
+            // cut in two.
             room = (room / 2).max(READ_BYTES_MIN);
             small_reads = 0;
         }
@@ -218,10 +222,12 @@ fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize
         return Some((chunk, start, start + count));
     }
     // What may not run yet stays where it can be run from while the read is in flight.
-    let mut chunk = match client.may_run() {
-        true => mem::take(&mut client.input),
-        false if client.input.len() >= client.stalled_input_max() => return None,
-        false => Vec::new(),
+    let mut chunk = if client.settle_commands() {
+        mem::take(&mut client.input)
+    } else if client.input.len() >= client.stalled_input_max() {
+        return None;
+    } else {
+        Vec::new()
     };
     let start = chunk.len();
     if chunk.capacity() - start < room || chunk.capacity() > 2 * (start + room) {
@@ -237,11 +243,12 @@ fn room_to_read(client: &RefCell<Client>, room: usize) -> Option<(Vec<u8>, usize
 async fn run_what_is_left(served: &Served) {
     poll_fn(|_| {
         served.run();
-        let client = served.client.borrow();
+        let mut client = served.client.borrow_mut();
         let nothing_left = client.input.is_empty() || client.blocked.is_some();
-        match client.closing.is_some() || client.may_run() || nothing_left {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        if client.closing.is_some() || client.settle_commands() || nothing_left {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     })
     .await;
@@ -287,8 +294,8 @@ async fn woken() {
     .await;
 }
 
-/// Writes what is due until the connection is to be closed and nothing is due any more, or until it has been idle for so long that it may
-/// rest: then the stream comes back, for the next call.
+/// Writes what is due until the connection is to be closed and nothing is due any more, or until it
+/// has been idle for so long that it may rest: then the stream comes back, for the next call.
 async fn send<W: AsyncWriteRent>(served: &Served, mut stream: W) -> io::Result<Option<W>> {
     loop {
         let due = poll_fn(|_| served.client.borrow_mut().next_due()).await;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Closing;
 use crate::client::close_reason::CloseReason;
+use crate::client::hold::CommandHold;
 use crate::local_waker::woken;
 use crate::shard::Shard;
 use crate::timing::latency::Spike;
@@ -138,8 +139,9 @@ impl Shard {
             let idle = now.saturating_duration_since(client.active_at);
             if !timeout.is_zero()
                 && idle >= timeout
-                && client.stalled.is_none()
-                && !client.postponed
+                && !client
+                    .command_hold
+                    .intersects(CommandHold::UNFINISHED | CommandHold::PAUSED)
                 && client.session.subscriptions.is_none()
             {
                 client.close_for(CloseReason::Idle, Closing::Now);

@@ -21,7 +21,7 @@ use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use engine::error::Error;
 use engine::eviction::Room;
-use engine::header::Facts;
+use engine::header::Header;
 use engine::keys::lock_names;
 use engine::lookahead::Lookahead;
 use engine::message::Parked;
@@ -38,7 +38,7 @@ impl Shard {
             return;
         }
         self.settle_output_max(client);
-        if !client.may_run() {
+        if !client.settle_commands() {
             return;
         }
         self.idle_policy.speaks(client.active_at);
@@ -58,7 +58,7 @@ impl Shard {
         self.engine.interrupt_timing();
         self.look_for_monitors();
         let mut lookahead = Lookahead::default();
-        while client.may_run() {
+        while client.settle_commands() {
             if self.engine.slots.shards() == 1 {
                 lookahead.fetch(self.engine.databases.get(client.session.db), &input, at);
             }
@@ -187,11 +187,11 @@ impl Shard {
         args: &Args<'_>,
         crowded: bool,
     ) -> bool {
-        client.comes_behind_all = match resolved {
+        let comes_behind_all = match resolved {
             Ok(id) => self.comes_behind_all(client, *id, args),
             Err(_) => false,
         };
-        !client.may_run()
+        client.comes_behind(comes_behind_all)
             || self.pause.is_some() && self.postpones(client, args)
             || crowded && self.crowds(client, resolved)
     }
@@ -289,11 +289,11 @@ impl Shard {
             Handler::Session(run) | Handler::Roaming(run) => {
                 self.run_session(client, id, run, args);
             }
-            Handler::Whole => self.begin_whole(client, client.facts(id), args),
+            Handler::Whole => self.begin_whole(client, client.header(id), args),
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
         }
         // An EXEC that takes longer is shown at its end.
-        if self.monitors.watched && !(client.stalled.is_some() && command.executes()) {
+        if self.monitors.watched && !(client.unfinished().is_some() && command.executes()) {
             self.show_to_monitors(client, id, args);
         }
         client.session.last_command = command.name;
@@ -307,47 +307,48 @@ impl Shard {
         command: &'static Command,
         args: &Args<'_>,
     ) {
-        let facts = client.facts(id);
+        let header = client.header(id);
         if command.flags.contains(Flags::BLOCKING) {
-            return self.route_blocking(client, facts, args);
+            return self.route_blocking(client, header, args);
         }
         match command.shape {
             KeyShape::One => match self.engine.slots.owner(&args[1]) {
-                owner if owner == self.engine.id => self.run_here(client, facts, args),
+                owner if owner == self.engine.id => self.run_here(client, header, args),
                 owner => {
                     let to = client.send_on(owner, command);
-                    self.forward(owner, to, facts, args);
+                    self.forward(owner, to, header, args);
                 }
             },
-            KeyShape::None => self.run_here(client, facts, args),
-            _ => self.route_many(client, command, facts, args),
+            KeyShape::None => self.run_here(client, header, args),
+            _ => self.route_many(client, command, header, args),
         }
     }
 
     /// Begins a command on the whole keyspace.
-    fn begin_whole(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
-        let engine::handler::Handler::Whole(run) = engine::handler::HANDLERS[facts.command.index()]
+    fn begin_whole(&mut self, client: &mut Client, header: Header, args: &Args<'_>) {
+        let engine::handler::Handler::Whole(run) =
+            engine::handler::HANDLERS[header.command.index()]
         else {
             unreachable!("both tables are made of the same rows");
         };
         let to = client.stall();
-        self.engine.begin_whole(to, facts, args, run);
+        self.engine.begin_whole(to, header, args, run);
         self.settle();
     }
 
     /// A command that may wait. Its connection runs nothing else until it has its reply.
     #[cold]
-    fn route_blocking(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
-        let owner = match self.engine.route(facts.command, args) {
+    fn route_blocking(&mut self, client: &mut Client, header: Header, args: &Args<'_>) {
+        let owner = match self.engine.route(header.command, args) {
             Route::Here | Route::Anywhere => self.engine.id,
             Route::At(owner) => owner,
             Route::Several(_) => {
-                if !self.engine.has_room_for(facts.command) {
-                    return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+                if !self.engine.has_room_for(header.command) {
+                    return self.refuse(client, Some(header.command), &Error::OUT_OF_MEMORY);
                 }
-                let scopes = self.engine.scopes_of(facts, args);
+                let scopes = self.engine.scopes_of(header, args);
                 let to = client.stall();
-                self.engine.begin_transaction(to, facts, args, scopes);
+                self.engine.begin_transaction(to, header, args, scopes);
                 return self.settle();
             }
         };
@@ -355,7 +356,7 @@ impl Shard {
         let parked = Parked {
             origin: self.engine.id,
             to: client.stall(),
-            facts,
+            header,
             args: OwnedArgs::from(args),
         };
         let message = engine::message::Message::Command(Box::new(parked));
@@ -377,27 +378,27 @@ impl Shard {
         &mut self,
         client: &mut Client,
         command: &'static Command,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
     ) {
-        let route = self.engine.route(facts.command, args);
+        let route = self.engine.route(header.command, args);
         let asks_several = matches!(route, Route::Several(_) | Route::Anywhere);
-        if asks_several && !self.engine.has_room_for(facts.command) {
-            return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+        if asks_several && !self.engine.has_room_for(header.command) {
+            return self.refuse(client, Some(header.command), &Error::OUT_OF_MEMORY);
         }
         match route {
-            Route::Here => return self.run_here(client, facts, args),
+            Route::Here => return self.run_here(client, header, args),
             Route::At(owner) => {
                 let to = client.send_on(owner, command);
-                return self.forward(owner, to, facts, args);
+                return self.forward(owner, to, header, args);
             }
             Route::Several(owners) => {
                 let to = client.stall();
-                self.engine.begin_on_several(to, facts, args, owners);
+                self.engine.begin_on_several(to, header, args, owners);
             }
             Route::Anywhere => {
                 let to = client.stall();
-                self.engine.begin_computed(to, facts, args);
+                self.engine.begin_computed(to, header, args);
             }
         }
         self.settle();
@@ -405,22 +406,28 @@ impl Shard {
 
     /// Runs a data command whose keys are all on this shard, for a connection of this shard.
     #[inline]
-    fn run_here(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) {
-        if !self.engine.owner.locks.is_empty() && self.queue_local(client, facts, args) {
+    fn run_here(&mut self, client: &mut Client, header: Header, args: &Args<'_>) {
+        if !self.engine.owner.locks.is_empty() && self.queue_local(client, header, args) {
             return;
         }
-        if self.engine.config.maxmemory > 0 && !self.has_room_here(client, facts.command) {
-            return self.refuse(client, Some(facts.command), &Error::OUT_OF_MEMORY);
+        if self.engine.config.maxmemory > 0 && !self.has_room_here(client, header.command) {
+            return self.refuse(client, Some(header.command), &Error::OUT_OF_MEMORY);
         }
         if client.takes_direct_replies() {
-            self.engine
-                .execute(facts, args, &mut Reply::new(&mut client.out, facts.version));
+            self.engine.execute(
+                header,
+                args,
+                &mut Reply::new(&mut client.out, header.version),
+            );
         } else if client.next_reply_is_muted() {
-            self.engine
-                .execute(facts, args, &mut Reply::new(&mut Vec::new(), facts.version));
+            self.engine.execute(
+                header,
+                args,
+                &mut Reply::new(&mut Vec::new(), header.version),
+            );
         } else {
             client.reply(|reply| {
-                self.engine.execute(facts, args, reply);
+                self.engine.execute(header, args, reply);
             });
         }
         self.engine.serve_ready();
@@ -439,18 +446,18 @@ impl Shard {
     }
 
     #[cold]
-    fn queue_local(&mut self, client: &mut Client, facts: Facts, args: &Args<'_>) -> bool {
+    fn queue_local(&mut self, client: &mut Client, header: Header, args: &Args<'_>) -> bool {
         let waits = self
             .engine
-            .meets_lock(self.engine.id, client.token, facts.command, args);
+            .meets_lock(self.engine.id, client.token, header.command, args);
         if waits {
-            let keys = lock_names(facts.command, args);
-            let to = client.send_on(self.engine.id, facts.command.command());
+            let keys = lock_names(header.command, args);
+            let to = client.send_on(self.engine.id, header.command.command());
             self.engine.park(
                 Parked {
                     origin: self.engine.id,
                     to,
-                    facts,
+                    header,
                     args: OwnedArgs::from(args),
                 },
                 &keys,

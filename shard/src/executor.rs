@@ -1,7 +1,8 @@
 //! One monoio executor a shard, and which driver it runs on.
 //!
-//! A default ring costs about 1.7 times the CPU of a tuned one, so the flags are tried from the best down, once, before the shards start;
-//! a kernel that refuses one is stepped around with a log line, and one without io_uring gets monoio's epoll driver.
+//! A default ring costs about 1.7 times the CPU of a tuned one, so the flags are tried from the
+//! best down, once, before the shards start; a kernel that refuses one is stepped around with a log
+//! line, and one without io_uring gets monoio's epoll driver.
 
 pub mod thread_group;
 
@@ -134,7 +135,8 @@ pub(crate) fn try_ring() {
     }
 }
 
-/// Pins the calling thread to the `index`-th core it may use, where there is one core or more for each of so many threads.
+/// Pins the calling thread to the `index`-th core it may use, where there is one core or more for
+/// each of so many threads.
 pub fn pin_thread(index: usize, threads: usize) {
     let Ok(allowed) = sched_getaffinity(None) else {
         return;

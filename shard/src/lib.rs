@@ -13,9 +13,8 @@
 //! - [`context`] is what a data command sees; [`commands`] are the commands, one file a family.
 //! - [`pubsub`] brings messages to subscribers, [`tracking`] tells clients with caches what has changed.
 //! - [`memory`] knows what all shards use together, and keeps it and connections within their limits.
-//! - [`snapshot`] writes RDB files, [`loading`] reads them at the start, [`aof`] is the log; [`check`] tells what is in the files.
+//! - [`snapshot`] writes RDB files, [`loading`] reads them at the start, [`aof`] is the log; the crate `persistence` knows the files.
 //! - [`timing`] measures every command for SLOWLOG and LATENCY; [`stats`] counts, [`metrics`] is what a scraper gets, [`monitor`] shows what runs.
-//! - [`data_lock`] keeps two servers from writing the same files.
 //! - [`stop`] ends the server; [`permitted`] says which system calls may be tried where a filter
 //!   may be.
 //! - [`digest`] tells whether two servers hold the same.
@@ -25,12 +24,10 @@ pub mod accept;
 mod actions;
 pub mod aof;
 pub mod blocking;
-pub mod check;
 pub mod client;
 pub mod commands;
 pub mod connection;
 pub mod cron;
-pub mod data_lock;
 mod debug_delay;
 pub mod dispatch;
 pub mod executor;

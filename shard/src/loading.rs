@@ -4,7 +4,6 @@
 //! number of shards. Where that takes long, connections are accepted meanwhile and told so.
 
 mod admission;
-pub mod progress;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -22,14 +21,16 @@ use storage::{AccessPolicy, Databases, DbIndex, Entry, Hash, UnixMillis};
 use tracing::{info, warn};
 
 use crate::debug_delay;
-use crate::loading::progress::Progress;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::turn;
 use config::Config;
 use engine::effect::{Effect, What};
 use engine::slot::{ShardId, SlotMap};
-use engine::transaction::world::World;
+use engine::transaction::global::Global;
+use persistence::disk::{Disk, open_snapshot};
+use persistence::progress::Progress;
+use persistence::snapshot_file::dump_path;
 
 /// How long a shard reads before its connections have their turn.
 const STEP: Duration = Duration::from_millis(2);
@@ -82,8 +83,8 @@ enum Found {
 }
 
 impl Load {
-    fn open(path: &Path, config: &Config) -> Result<Self, NotLoaded> {
-        let reader = FileReader::open(path).map_err(|damage| NotLoaded {
+    fn open(disk: &dyn Disk, path: &Path, config: &Config) -> Result<Self, NotLoaded> {
+        let reader = open_snapshot(disk, path).map_err(|damage| NotLoaded {
             path: path.into(),
             damage,
         })?;
@@ -224,9 +225,6 @@ pub async fn finished_or_long(shard: &Rc<RefCell<Shard>>) {
 
 /// Loads a file into one shard, giving way to its connections. A file that is not there is none.
 pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoaded> {
-    if !path.exists() {
-        return Ok(());
-    }
     let (config, process, id) = {
         let shard = shard.borrow();
         (
@@ -235,7 +233,10 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
             shard.engine.id,
         )
     };
-    let mut load = Load::open(path, &config)?;
+    if !process.disk.exists(path) {
+        return Ok(());
+    }
+    let mut load = Load::open(&*process.disk, path, &config)?;
     if id.index() == 0 {
         // Every shard reads all of it.
         let bytes = load.reader.at() + load.reader.remaining();
@@ -284,7 +285,7 @@ pub fn load_part(
     process: &Process,
     progress: &Progress,
 ) -> Result<u64, NotLoaded> {
-    let mut load = Load::open(path, config)?;
+    let mut load = Load::open(&*process.disk, path, config)?;
     let mut done = progress.of_file();
     let (now, shard) = (UnixMillis::new(0), ShardId::new(shard));
     while !load.done {
@@ -305,23 +306,23 @@ pub fn load_part(
 }
 
 /// Opens the snapshot.
-pub fn open_dump(config: &Config) -> Result<Load, NotLoaded> {
-    Load::open(&config.dir.join(&config.dbfilename), config)
+pub fn open_dump(process: &Process, config: &Config) -> Result<Load, NotLoaded> {
+    Load::open(&*process.disk, &dump_path(config), config)
 }
 
 /// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys replace those that are there.
 pub fn load_world(
-    world: &mut World<'_>,
+    global: &mut Global<'_>,
     slots: SlotMap,
     mut load: Load,
     merge: bool,
 ) -> Result<(), NotLoaded> {
     while !load.done {
-        let Some(first) = world.shards.first() else {
+        let Some(first) = global.shards.first() else {
             break;
         };
-        if let Found::Entry(db, entry) = load.next(&first.databases, world.now, |_| true)? {
-            let lent = &mut world.shards[slots.owner(entry.key()).index()];
+        if let Found::Entry(db, entry) = load.next(&first.databases, global.now, |_| true)? {
+            let lent = &mut global.shards[slots.owner(entry.key()).index()];
             if merge {
                 drop(lent.databases.get_mut(db).take(entry.key()));
             }

@@ -1,15 +1,18 @@
 //! The async channels between shards.
 //!
-//! Every ordered pair of shards has a bounded single-producer single-consumer ring of messages; every shard has one doorbell,
-//! an eventfd that its own executor reads. A sender pushes, then rings only where the receiver has said that it sleeps: while it is
-//! awake it looks into its rings before it parks, so a busy pair of shards exchanges messages without a system call or a lock.
+//! Every ordered pair of shards has a bounded single-producer single-consumer ring of messages;
+//! every shard has one doorbell, an eventfd that its own executor reads. A sender pushes, then
+//! rings only where the receiver has said that it sleeps: while it is awake it looks into its rings
+//! before it parks, so a busy pair of shards exchanges messages without a system call or a lock.
 //!
-//! Invariant, why no wake-up is lost: the receiver stores `sleeping = true`, then (a full fence apart) looks into its rings once more
-//! and only then waits; the sender pushes, then (a full fence apart) reads `sleeping`. In every interleaving one of the two sees the
-//! other's store. The bell stays readable until read, so ringing before the receiver waits is no loss either.
+//! Invariant, why no wake-up is lost: the receiver stores `sleeping = true`, then (a full fence
+//! apart) looks into its rings once more and only then waits; the sender pushes, then (a full fence
+//! apart) reads `sleeping`. In every interleaving one of the two sees the other's store. The bell
+//! stays readable until read, so ringing before the receiver waits is no loss either.
 //!
-//! A ring that is full refuses the message: it stays in the sender's outbox, whose size the pending limits of connections bound, and the
-//! receiver rings the sender once it has made room. That ring is never skipped: the sender may be awake still and past its last try.
+//! A ring that is full refuses the message: it stays in the sender's outbox, whose size the pending
+//! limits of connections bound, and the receiver rings the sender once it has made room. That ring
+//! is never skipped: the sender may be awake still and past its last try.
 
 pub mod message;
 pub mod outbox;
@@ -35,9 +38,11 @@ const RING_MESSAGES_MAX: usize = 64;
 
 /// The eventfd of one shard and its sleeping flag.
 pub struct Doorbell {
-    /// True from before the shard's last look at its rings until somebody rings or it begins a turn.
+    /// True from before the shard's last look at its rings until somebody rings or it begins a
+    /// turn.
     sleeping: AtomicBool,
-    /// True while the shard has messages that some full ring did not take: whoever makes room rings it.
+    /// True while the shard has messages that some full ring did not take: whoever makes room rings
+    /// it.
     stuck: AtomicBool,
     eventfd: OwnedFd,
 }
@@ -69,9 +74,11 @@ impl Doorbell {
         true
     }
 
-    /// Wakes the shard whether it sleeps or not: for what is rare, and for threads that are no shards.
+    /// Wakes the shard whether it sleeps or not: for what is rare, and for threads that are no
+    /// shards.
     pub fn ring_from_outside(&self) {
-        // The counter cannot overflow (about one write a sleep); a failed write would be a lost wake-up, so it ends the process.
+        // The counter cannot overflow (about one write a sleep); a failed write would be a lost
+        // wake-up, so it ends the process.
         rustix::io::write(&self.eventfd, &1u64.to_ne_bytes()).expect("an eventfd takes a write");
     }
 }
@@ -96,8 +103,8 @@ pub struct Ends<M> {
     pub outlets: Outlets<M>,
 }
 
-/// Builds the rings and bells for `shards` shards. `blocking_bells` suits a ring driver, which waits in the kernel;
-/// the epoll driver needs bells that never block.
+/// Builds the rings and bells for `shards` shards. `blocking_bells` suits a ring driver, which
+/// waits in the kernel; the epoll driver needs bells that never block.
 pub fn mesh<M>(shards: usize, blocking_bells: bool) -> io::Result<Vec<Ends<M>>> {
     let bells: Vec<Arc<Doorbell>> = (0..shards)
         .map(|_| Doorbell::new(blocking_bells).map(Arc::new))
@@ -158,7 +165,8 @@ impl<M> Mailbox<M> {
         self.inbound.iter().flatten().map(Consumer::slots).sum()
     }
 
-    /// Announces that the shard is about to wait. False where a message came in meanwhile: it must look again instead.
+    /// Announces that the shard is about to wait. False where a message came in meanwhile: it must
+    /// look again instead.
     pub fn fall_asleep(&mut self) -> bool {
         self.bell.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -169,7 +177,8 @@ impl<M> Mailbox<M> {
         false
     }
 
-    /// Announces that the shard is awake and will look into its rings before it waits: senders skip the bell.
+    /// Announces that the shard is awake and will look into its rings before it waits: senders skip
+    /// the bell.
     pub fn wake_up(&self) {
         self.bell.sleeping.store(false, Ordering::Relaxed);
     }
@@ -181,7 +190,8 @@ impl<M> Mailbox<M> {
 }
 
 impl<M> Outlets<M> {
-    /// Puts messages into the ring to `to`, as many as it has room for; the receiver sees all of those at once.
+    /// Puts messages into the ring to `to`, as many as it has room for; the receiver sees all of
+    /// those at once.
     pub fn send(&mut self, to: ShardId, messages: &mut VecDeque<M>) {
         let Some(ring) = &mut self.rings[to.index()] else {
             unreachable!("a shard sends nothing to itself");
@@ -192,7 +202,8 @@ impl<M> Outlets<M> {
         }
     }
 
-    /// Announces that a ring was full. The caller then tries once more before it relies on being rung: room may have come meanwhile.
+    /// Announces that a ring was full. The caller then tries once more before it relies on being
+    /// rung: room may have come meanwhile.
     pub fn stuck(&self, own: ShardId) {
         self.bells[own.index()].stuck.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);

@@ -16,6 +16,7 @@ use storage::UnixMillis;
 
 use crate::blocking::BlockedAt;
 use crate::client::Client;
+use crate::client::hold::CommandHold;
 use crate::dispatch::resolve;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
@@ -190,9 +191,11 @@ impl Shard {
         };
         let command = id.command();
         // A refusal is told at once.
-        client.postponed =
-            client.session.admits(command).is_ok() && pause.holds_back(command, client);
-        client.postponed
+        let waits = client.session.admits(command).is_ok() && pause.holds_back(command, client);
+        if waits {
+            self.hold_commands(client, CommandHold::PAUSED);
+        }
+        waits
     }
 
     pub(crate) fn end_pause_if_due(&mut self) {
@@ -211,19 +214,12 @@ impl Shard {
     }
 
     fn let_go_on(&mut self) {
-        for (_, known) in &self.clients {
-            if let Ok(mut client) = known.client.try_borrow_mut()
-                && client.postponed
-            {
-                client.postponed = false;
-                client.wake();
-            }
-        }
+        self.release_commands(CommandHold::PAUSED);
     }
 
     /// Connections of this shard whose next command is held back.
     pub fn postponed_clients(&self) -> usize {
-        let is_postponed = |client: &Client| client.postponed;
+        let is_postponed = |client: &Client| client.command_hold.contains(CommandHold::PAUSED);
         self.clients
             .iter()
             .filter(|(_, known)| known.client.try_borrow().is_ok_and(|it| is_postponed(&it)))

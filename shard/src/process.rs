@@ -10,13 +10,9 @@ use engine::environment::Environment;
 use storage::{Databases, Entry, KeyHasher, Keyspace};
 
 use crate::aof::commits::Commits;
-use crate::aof::manifest::Manifest;
-use crate::aof::pace::Pace;
-use crate::data_lock::DataLocks;
 use crate::executor::Driver;
 use crate::executor::thread_group::ThreadGroups;
 use crate::listening::Exchange;
-use crate::loading::progress::Progress;
 use crate::mailbox::Doorbell;
 use crate::memory::client_eviction::ClientMemory;
 use crate::memory::lazyfree::Lazyfree;
@@ -31,6 +27,12 @@ use crate::stop::Stop;
 use config::{Config, LogLevel};
 use engine::ledger::Ledger;
 use engine::slot::SlotMap;
+use persistence::data_lock::DataLocks;
+use persistence::disk::Disk;
+use persistence::file_system::FileSystem;
+use persistence::fsync_scheduler::FsyncScheduler;
+use persistence::manifest::Manifest;
+use persistence::progress::Progress;
 
 /// The version that INFO, HELLO and `--version` show.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -107,7 +109,7 @@ pub struct Process {
     /// Which transactions no crash can take any more.
     pub(crate) commits: Commits,
     /// Which shards' logs are being synced.
-    pub(crate) pace: Pace,
+    pub(crate) fsync_scheduler: FsyncScheduler,
     /// How far loading has come.
     pub progress: Progress,
     /// The files of the append-only log.
@@ -118,6 +120,8 @@ pub struct Process {
     pub(crate) first_bell: OnceLock<Arc<Doorbell>>,
     /// What threads that are no shards ask of shard 0.
     pub(crate) visitors: Visitors,
+    /// Where the data files are.
+    pub disk: Arc<dyn Disk>,
     /// What no other server may write meanwhile.
     pub data_locks: DataLocks,
     /// How far the end has come.
@@ -175,6 +179,7 @@ impl Process {
         let stop = Stop::default();
         stop.exit_by(exit);
         let slots = SlotMap::new(config.shards);
+        let disk: Arc<dyn Disk> = Arc::new(FileSystem);
         let thread_groups = ThreadGroups::new(config.shards, config.threads);
         let run_id = (0..40)
             .map(|_| char::from_digit(fastrand::u32(0..16), 16).unwrap_or('0'))
@@ -206,13 +211,14 @@ impl Process {
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
             commits: Commits::new(slots.shards()),
-            pace: Pace::new(slots.shards()),
+            fsync_scheduler: FsyncScheduler::new(slots.shards()),
             progress: Progress::default(),
             manifest: Mutex::default(),
             delivered: Mutex::default(),
             first_bell: OnceLock::new(),
             visitors: Visitors::default(),
-            data_locks: DataLocks::default(),
+            data_locks: DataLocks::new(disk.clone()),
+            disk,
             stop,
             listening: Exchange::default(),
             pubsub: Registry::default(),

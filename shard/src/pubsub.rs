@@ -1,8 +1,10 @@
 //! Publish and subscribe: who has subscribed to what.
 //!
-//! Each shard knows the subscriptions of its own connections; what it has in common with the others is in [`crate::pubsub::registry`], and how messages
-//! come to subscribers in [`crate::pubsub::publish`].
+//! Each shard knows the subscriptions of its own connections; what it has in common with the others
+//! is in [`crate::pubsub::registry`], and how messages come to subscribers in
+//! [`crate::pubsub::publish`].
 
+mod encoding;
 pub mod fanout;
 pub mod notify;
 pub mod publish;
@@ -18,7 +20,6 @@ use hashbrown::HashMap;
 use protocol::reply::Reply;
 
 use crate::client::Client;
-use crate::pubsub::publish::Hold;
 use crate::shard::Shard;
 use engine::header::ClientToken;
 
@@ -167,7 +168,7 @@ impl Shard {
             since,
         };
         audience.insert(client.token, subscriber);
-        client.hold = Hold::None;
+        client.has_heard = false;
         let subscriptions = client.session.subscriptions.get_or_insert_default();
         subscriptions.name_bytes += channel.len();
         subscriptions.names[topic.index()].insert(name);
@@ -208,7 +209,8 @@ impl Shard {
         }
     }
 
-    /// Ends all subscriptions of a connection, and its monitoring, without a word: RESET, or its end.
+    /// Ends all subscriptions of a connection, and its monitoring, without a word: RESET, or its
+    /// end.
     pub fn drop_subscriptions(&mut self, client: &mut Client) {
         if let Some(subscriptions) = client.session.subscriptions.take() {
             for topic in [Topic::Channel, Topic::Pattern, Topic::ShardChannel] {

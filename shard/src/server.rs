@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use tracing::{Instrument, info};
 
-use crate::aof::manifest::Folder;
 use crate::executor::{self, Driver, thread_group};
 use crate::listening::{self, Fresh, Host, Tcp};
 use crate::mailbox::message::Message;
@@ -27,7 +26,10 @@ use crate::permitted::Permitted;
 use crate::process::{Outside, Process};
 use crate::shard::Shard;
 use crate::stop::StopHandle;
-use crate::{aof, blocking, cron, data_lock, loading, snapshot, stop, turn};
+use persistence::data_lock;
+use persistence::manifest::Folder;
+
+use crate::{aof, blocking, cron, loading, snapshot, stop, turn};
 use config::Config;
 use engine::ledger::Ledger;
 use engine::slot::ShardId;
@@ -205,7 +207,8 @@ async fn load(shard: &Rc<RefCell<Shard>>) -> io::Result<()> {
         shard.engine.databases = databases;
         let part = lock(&process.manifest).parts.last().copied();
         if let Some(part) = part {
-            shard.open_log(Folder::of(&config).part(part.sequence, id.index()));
+            let folder = Folder::new(&process.disk, &config);
+            shard.open_log(folder.part(part.sequence, id.index()));
         }
     } else {
         let path = config.dir.join(&config.dbfilename);

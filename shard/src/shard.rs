@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use engine::batch::Batch;
-use engine::blocking::ending::{End, Haste};
+use engine::blocking::ending::{CancelMode, End};
 use engine::engine::Engine;
-use engine::header::{ClientToken, Facts, ReplyTo};
+use engine::header::{ClientToken, Header, ReplyTo};
 use engine::slot::ShardId;
 use fastrand::Rng;
 use protocol::args::Args;
@@ -22,7 +22,7 @@ use crate::aof::Log;
 use crate::blocking::acks::AckWaits;
 use crate::blocking::nobody_asks;
 use crate::client::Client;
-use crate::client::cork::CorkedOutput;
+use crate::client::hold::HeldClients;
 use crate::executor::thread_group;
 use crate::listening::Listening;
 use crate::local_waker::{LocalWaker, LocalWakers};
@@ -86,8 +86,8 @@ pub struct Shard {
     pub(crate) some_over_soft: bool,
     /// What they hold in memory.
     pub(crate) client_memory: Held,
-    /// Those whose output waits for what comes behind it.
-    pub(crate) corked: CorkedOutput,
+    /// Those whose commands or output wait for something of the shard.
+    pub(crate) held: HeldClients,
     pub(crate) reply_fence: ReplyFence,
     /// Connections of this shard whose commands wait so on others.
     pub(crate) clients_held_back: usize,
@@ -186,7 +186,7 @@ impl Shard {
             clients_rested: false,
             some_over_soft: false,
             client_memory: Held::default(),
-            corked: CorkedOutput::default(),
+            held: HeldClients::default(),
             reply_fence: ReplyFence::default(),
             clients_held_back: 0,
             gathers: Slab::new(),
@@ -309,7 +309,7 @@ impl Shard {
 
     /// Adds a command to this turn's batch for its owner.
     #[inline]
-    pub fn forward(&mut self, owner: ShardId, to: ReplyTo, facts: Facts, args: &Args<'_>) {
+    pub fn forward(&mut self, owner: ShardId, to: ReplyTo, header: Header, args: &Args<'_>) {
         debug_assert!(self.awake, "input is run within a turn");
         self.engine.stats.forwarded += 1;
         self.engine.interrupt_timing();
@@ -317,7 +317,7 @@ impl Shard {
         let batch = outbox
             .open
             .get_or_insert_with(|| self.spare_batches.pop().unwrap_or_default());
-        batch.push(to, facts, args);
+        batch.push(to, header, args);
         if batch.is_full()
             && let Some(batch) = outbox.open.take()
         {
@@ -417,7 +417,7 @@ impl Shard {
             self.unweigh(client);
             match client.exec {
                 ExecState::None => self.forget(client),
-                ExecState::UnderWay | ExecState::LastWish => client.exec = ExecState::LastWish,
+                ExecState::UnderWay | ExecState::Orphaned => client.exec = ExecState::Orphaned,
             }
         }
     }
@@ -429,7 +429,13 @@ impl Shard {
         self.untrack(client);
         self.resume_everywhere(client, true);
         if let Some(at) = client.blocked.take() {
-            self.end_wait(client.token, at, End::Gone, Haste::AtOnce, nobody_asks());
+            self.end_wait(
+                client.token,
+                at,
+                End::Gone,
+                CancelMode::AtOnce,
+                nobody_asks(),
+            );
         }
         self.settle();
         if self.stopping {

@@ -10,12 +10,11 @@
 //! shard 0             notices the end, and tells whoever waits
 //! ```
 //!
-//! [`walk`] is the shards' side, [`file`] and [`page_cache`] the thread's; here is what is known of snapshots, by all.
+//! [`walk`] is the shards' side, [`file`] the thread's; here is what is known of snapshots, by all.
 //!
 //! There is one at a time. A failure leaves the last good file as it was; the walks end when they find nobody to hand their pieces to.
 
 pub mod file;
-mod page_cache;
 pub mod walk;
 
 use std::io;
@@ -28,7 +27,7 @@ use std::time::{Duration, Instant, SystemTime};
 use storage::Piece;
 use tracing::{error, info};
 
-use engine::transaction::world::Cut;
+use engine::transaction::global::Cut;
 
 use config::Config;
 use engine::header::ReplyTo;

@@ -46,7 +46,7 @@ impl Shard {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<Answer, Error> {
-        let caller = client.facts(command).caller;
+        let caller = client.header(command).caller;
         let began = self.engine.begin_timing(command);
         self.gathering = None;
         let result = run(self, client, args, reply);

@@ -1,8 +1,10 @@
-//! The turn: what a shard does once for all its connections together. It runs what other shards sent, folds the replies they sent back,
-//! sends out this turn's batches, and only then lets the executor wait.
+//! The turn: what a shard does once for all its connections together. It runs what other shards
+//! sent, folds the replies they sent back, sends out this turn's batches, and only then lets the
+//! executor wait.
 //!
-//! monoio runs woken tasks first in, first out, and puts a task that wakes itself in front. The turn must come last, after the connections
-//! that the same wake-up made ready; so it is two tasks that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
+//! monoio runs woken tasks first in, first out, and puts a task that wakes itself in front. The
+//! turn must come last, after the connections that the same wake-up made ready; so it is two tasks
+//! that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
 
 pub mod idle_policy;
 pub mod reply_fence;
@@ -77,8 +79,10 @@ pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> 
     .await
 }
 
-/// Waits until the shard has looked for input and had a turn: for tasks with much to do, between two steps. The bell is rung for that, as only what
-/// comes from outside stands behind all that is ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps others waiting.
+/// Waits until the shard has looked for input and had a turn: for tasks with much to do, between
+/// two steps. The bell is rung for that, as only what comes from outside stands behind all that is
+/// ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps others
+/// waiting.
 pub async fn passed(shard: &RefCell<Shard>) {
     let mut asked = false;
     poll_fn(|cx| {
@@ -99,8 +103,8 @@ impl Shard {
             self.wake_up();
         }
         self.engine.stats.turns += 1;
-        self.age_corked_output();
         self.idle_policy.begin_turn(self.clients.len());
+        self.age_corked_output();
         self.step_wakers.wake_all();
         self.notice_stop_request();
         self.notice_snapshot();
@@ -124,14 +128,16 @@ impl Shard {
             {
                 idle = false;
                 left -= 1;
-                // No command runs by a time from before it came: the shard may have yielded, or lost its core, since the turn began.
+                // No command runs by a time from before it came: the shard may have yielded, or
+                // lost its core, since the turn began.
                 self.engine.now = wall_time();
                 woke_somebody |= !matches!(message, Message::Requests(_));
                 self.handle(from, message);
                 self.relieve(from);
             }
             if !self.engine.tries().is_empty() {
-                // All rings have been seen empty since the last try came, or, for those of an earlier turn, a whole turn has passed.
+                // All rings have been seen empty since the last try came, or, for those of an
+                // earlier turn, a whole turn has passed.
                 let old_tries = mem::take(&mut old_tries);
                 let count = if left > 0 {
                     self.engine.tries().len()

@@ -5,7 +5,7 @@
 //! log      record*
 //! record   command                                      one change
 //!          | MULTI [PERCORE.TX id shard shard ...] command* EXEC
-//!                                                       changes that happen together, or not at all
+//!                                                    changes that happen together, or not at all
 //!          | "#MS:" milliseconds CR LF                  when what follows happened, in Unix time
 //!          | "#TS:" seconds CR LF                       Redis's note of the time: changes nothing
 //! command  "*" count CR LF ( "$" bytes CR LF text CR LF )*     RESP
@@ -15,17 +15,15 @@
 //! command decided what had expired, so that replaying it decides the same. PERCORE.TX names a
 //! transaction over several shards, each of whose logs has a part of it.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use protocol::resp::element::{self, Bounds, Element, Malformed, Read as Piece, Reason};
 use protocol::resp::header;
 
 use crate::clock::UnixMillis;
 use crate::rdb::Damage;
+use crate::read_at::ReadAt;
 
 pub use protocol::resp::encode::{command, command_as_sent};
 
@@ -82,7 +80,7 @@ pub enum Record {
 /// Reads a log from its beginning, through a window that holds the record at hand: as large as
 /// that, never as what it only claims to be.
 pub struct Reader {
-    file: File,
+    file: Box<dyn ReadAt>,
     len: u64,
     window: Vec<u8>,
     /// Where the window begins in the file.
@@ -95,24 +93,17 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads the file from its beginning.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        Self::open_at(path, 0)
-    }
-
-    /// Reads the file from an offset on, where a record begins.
-    pub fn open_at(path: &Path, offset: u64) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(offset))?;
-        Ok(Self {
-            len: file.metadata()?.len().max(offset),
+    /// Reads a file of `len` bytes from an offset on, where a record begins.
+    pub fn new(file: Box<dyn ReadAt>, len: u64, offset: u64) -> Self {
+        Self {
+            len: len.max(offset),
             file,
             window: Vec::new(),
             offset,
             begins: 0,
             next: 0,
             args: Vec::new(),
-        })
+        }
     }
 
     /// Bytes read.
@@ -338,7 +329,8 @@ impl Reader {
         let wanted = (bytes - had).max(CHUNK_BYTES) as u64;
         self.window.resize(had + wanted.min(left) as usize, 0);
         self.window.shrink_to(CHUNK_BYTES);
-        let read = self.file.read_exact(&mut self.window[had..]);
+        let at = self.offset + had as u64;
+        let read = self.file.read_exact_at(&mut self.window[had..], at);
         read.map_err(|error| self.damage(had, &format!("cannot be read: {error}")))
     }
 }
@@ -363,10 +355,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> (Vec<Vec<Vec<u8>>>, Result<(), Stop>) {
-        let path = std::env::temp_dir().join(format!("percore-log-{}", fastrand::u64(..)));
-        std::fs::write(&path, bytes).unwrap();
-        let mut reader = Reader::open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let mut reader = Reader::new(Box::new(bytes.to_vec()), bytes.len() as u64, 0);
         let mut commands = Vec::new();
         loop {
             match reader.read() {

@@ -28,6 +28,7 @@ pub mod list;
 pub mod listpack;
 pub mod prefetch;
 pub mod rdb;
+pub mod read_at;
 mod segment;
 pub mod set;
 mod slabs;

@@ -49,7 +49,7 @@ fn at_root(path: PathBuf) -> PathBuf {
 }
 
 /// `target/<profile>`, where this test was built.
-fn profile_directory() -> PathBuf {
+pub(crate) fn profile_directory() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let directory = test.ancestors().nth(2);
     directory
@@ -69,18 +69,6 @@ pub fn python() -> PathBuf {
         python.display()
     );
     python
-}
-
-/// The reference: the Redis 7.4 that `tests/run` prepares, or else the one that is installed, whose age `differences` knows.
-pub fn reference() -> &'static Path {
-    static REFERENCE: OnceLock<PathBuf> = OnceLock::new();
-    REFERENCE.get_or_init(|| {
-        let prepared = profile_directory().with_file_name("reference/redis-server");
-        match prepared.exists() {
-            true => prepared,
-            false => PathBuf::from("redis-server"),
-        }
-    })
 }
 
 /// The library that stands between a server and its disk, built where needed.

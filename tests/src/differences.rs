@@ -1,17 +1,25 @@
-//! Where Redis 7.4, which percore is to be, differs from the older Redis that the tests find installed (7.0 on Debian 12).
+//! Where the servers that percore is compared with answer otherwise than percore, each by name.
 //!
-//! A difference does not switch a comparison off: it says what the newer reply is. With a reference of 7.4 none of them is met.
+//! percore answers as Redis 7.4 does. A difference does not switch a comparison off: it says which two replies count as the
+//! same, of which reference, in which family or conversation. One that is not met any more fails the test: then it goes.
 
 use crate::grammar::Command;
+use crate::reference::Reference;
 use crate::reply::Value;
 
-/// One known difference.
+/// One known difference between replies to random commands.
 #[derive(Debug)]
 pub struct Difference {
     /// How it is called where it is reported.
     pub name: &'static str,
-    /// Since when, and what changed.
+    /// What the reference does otherwise, and since when.
     pub reason: &'static str,
+    /// The servers that show it.
+    pub references: &'static [Reference],
+    /// The families of commands whose tests meet it.
+    pub families: &'static [&'static str],
+    /// Whether the two hold different data from then on, or a transaction that the other does not: what follows is not compared.
+    pub parts: bool,
     /// Whether it explains the replies of reference and tested server, in this order.
     explains: fn(&Command, &Value, &Value) -> bool,
 }
@@ -19,187 +27,203 @@ pub struct Difference {
 /// All that are known.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
-        name: "listpack-sets",
-        reason: "since 7.2 a small set with members that are no integers is a listpack, before it was a hashtable",
-        explains: |command, old, new| encoding(command, old, new, "hashtable", "listpack"),
-    },
-    Difference {
-        name: "listpack-lists",
-        reason: "since 7.2 a small list is a bare listpack, before it was a quicklist with one node",
-        explains: |command, old, new| encoding(command, old, new, "quicklist", "listpack"),
-    },
-    Difference {
-        name: "bits-of-nothing",
-        reason: "since 7.2 BITCOUNT and BITPOS check their arguments also where there is no key, before they answered 0 or -1",
-        explains: |command, old, new| {
-            matches!(command.verb().as_str(), "BITCOUNT" | "BITPOS")
-                && matches!(old, Value::Integer(0 | -1))
-                && new.is_error()
-        },
-    },
-    Difference {
-        name: "bit-is-checked-late",
-        reason: "since 7.2 BITPOS and BITCOUNT report an argument that is no integer before the key's wrong type",
-        explains: |command, old, new| {
-            matches!(command.verb().as_str(), "BITCOUNT" | "BITPOS")
-                && old.is_error()
-                && new.is_error()
-        },
-    },
-    Difference {
-        name: "shortest-scores",
-        reason: "since 7.2 a score is written with as few digits as tell it from all others (0.1), before with 17 (0.10000000000000001)",
-        explains: |command, old, new| {
-            let verb = command.verb();
-            (verb.starts_with('Z') || verb.starts_with("BZ")) && same_scores(old, new)
-        },
-    },
-    Difference {
-        name: "lag-is-known",
-        reason: "since 7.2 XINFO GROUPS knows a group's lag in more cases, as with an empty stream, where it was null before",
-        explains: |command, old, new| command.verb() == "XINFO" && same_but_lag(old, new),
-    },
-    Difference {
         name: "lag-of-what-is-there",
-        reason: "since 7.4.2 what was cut off before it was read is no part of a group's lag, and ENTRIESREAD is at most what was ever added",
+        reason: "since 7.4.2, which percore follows, what was cut off before it was read is no part of a group's lag, and ENTRIESREAD is at most what was ever added",
+        references: &[Reference::Redis74],
+        families: &["stream"],
+        parts: false,
         explains: |command, old, new| command.verb() == "XINFO" && same_but_counts(old, new),
     },
     Difference {
-        name: "rank-with-score",
-        reason: "since 7.2 ZRANK and ZREVRANK take WITHSCORE, so that a fourth argument is a syntax error and no wrong arity",
-        explains: |command, old, new| {
-            matches!(command.verb().as_str(), "ZRANK" | "ZREVRANK")
-                && command.arguments.len() > 3
-                && starts(old, "ERR wrong number of arguments")
-                && starts(new, "ERR syntax error")
+        name: "shortest-coordinates",
+        reason: "since Redis 8.0 a coordinate is written with as few digits as tell it from all others, before with 17 of them",
+        references: &[Reference::Redis82],
+        families: &["geo"],
+        parts: false,
+        explains: |command, theirs, ours| {
+            command.verb().starts_with("GEO") && same_numbers(theirs, ours)
         },
     },
     Difference {
-        name: "least-number",
-        reason: "since 7.2 LPOS refuses the RANK and LREM the count -2^63, which has no opposite, before it was searched for",
-        explains: |command, old, new| match (command.verb().as_str(), old, new) {
-            ("LPOS" | "LREM", _, new) => refuses_least(new),
-            ("EXEC", Value::Array(old), Value::Array(new)) => {
-                old.len() == new.len()
-                    && std::iter::zip(old, new).all(|(old, new)| old == new || refuses_least(new))
-            }
-            _ => false,
+        name: "shorter-strings-embedded",
+        reason: "since Redis 8.2 a string of 44 bytes is no longer embedded, since its key is",
+        references: &[Reference::Redis82],
+        families: &["list", "string"],
+        parts: false,
+        explains: |command, theirs, ours| {
+            command.verb() == "OBJECT" && is(theirs, "raw") && is(ours, "embstr")
         },
     },
     Difference {
-        name: "id-below-the-deleted",
-        reason: "since 7.2 XSETID refuses an id below that of an entry which was deleted",
-        explains: |command, old, new| {
-            command.verb() == "XSETID"
-                && !old.is_error()
-                && starts(new, "ERR The ID specified in XSETID is smaller")
+        name: "no-blank-before-a-score",
+        reason: "since Redis 8.0 and Valkey 9.0 a limit of scores may not begin with a blank",
+        references: &Reference::NEWER,
+        families: &["sorted_set"],
+        parts: true,
+        explains: |command, theirs, _| {
+            command.verb().starts_with('Z')
+                && command.has(|word| word.starts_with(b" ") || word.starts_with(b"( "))
+                && starts(theirs, "ERR min or max is not a float")
         },
     },
     Difference {
-        name: "fields-expire",
-        reason: "since 7.4 the fields of a hash can have times to live",
-        explains: |command, old, _| {
-            command.verb().starts_with('H') && starts(old, "ERR unknown command 'H")
+        name: "bits-from-a-start",
+        reason: "since Valkey 8.1 BITCOUNT takes a start without an end",
+        references: &[Reference::Valkey91],
+        families: &["bitmap"],
+        parts: false,
+        explains: |command, _, ours| {
+            command.verb() == "BITCOUNT"
+                && command.arguments.len() == 3
+                && starts(ours, "ERR syntax error")
         },
     },
     Difference {
-        name: "listpack-with-times",
-        reason: "since 7.4 a small hash whose fields have times to live is a listpackex",
-        explains: |command, old, new| encoding(command, old, new, "listpack", "listpackex"),
-    },
-    Difference {
-        name: "scan-without-values",
-        reason: "since 7.4 HSCAN takes NOVALUES",
-        explains: |command, old, new| {
-            command.verb() == "HSCAN"
-                && command
-                    .arguments
-                    .iter()
-                    .any(|word| word.eq_ignore_ascii_case(b"NOVALUES"))
-                && old.is_error()
-                && !new.is_error()
+        name: "places-in-a-polygon",
+        reason: "since Valkey 9.0 GEOSEARCH takes BYPOLYGON, and says so",
+        references: &[Reference::Valkey91],
+        families: &["geo"],
+        parts: false,
+        explains: |_, theirs, ours| {
+            starts(theirs, "ERR exactly one of BYRADIUS, BYBOX and BYPOLYGON")
+                && starts(ours, "ERR exactly one of BYRADIUS and BYBOX")
         },
     },
     Difference {
-        name: "read-the-last",
-        reason: "since 7.4 XREAD takes + for the last entry of a stream",
-        explains: |command, old, _| {
-            command.verb() == "XREAD"
-                && command.arguments.iter().any(|word| word == b"+")
-                && starts(old, "ERR Invalid stream ID")
+        name: "places-that-are-missing",
+        reason: "since Valkey 9.0 the member that a search begins at is named where it is missing",
+        references: &[Reference::Valkey91],
+        families: &["geo"],
+        parts: false,
+        explains: |_, theirs, ours| {
+            starts(theirs, "ERR member ")
+                && starts(ours, "ERR could not decode requested zset member")
+        },
+    },
+    Difference {
+        name: "fields-that-expire-otherwise",
+        reason: "Valkey 9.0 has times of fields of its own making: it refuses what Redis 7.4 refuses, in other words",
+        references: &[Reference::Valkey91],
+        families: &["hash"],
+        parts: false,
+        explains: |command, theirs, ours| {
+            is_of_field_times(&command.verb()) && theirs.is_error() && ours.is_error()
+        },
+    },
+    Difference {
+        name: "no-listpack-of-times",
+        reason: "Valkey keeps times of fields elsewhere: a hash that has any is no listpackex",
+        references: &[Reference::Valkey91],
+        families: &["hash"],
+        parts: false,
+        explains: |command, theirs, ours| {
+            command.verb() == "OBJECT" && is(theirs, "listpack") && is(ours, "listpackex")
+        },
+    },
+    Difference {
+        name: "longer-strings-embedded",
+        reason: "since Valkey 8.1 a string is embedded up to another length",
+        references: &[Reference::Valkey91],
+        families: &["hash", "string"],
+        parts: false,
+        explains: |command, theirs, ours| {
+            command.verb() == "OBJECT" && is(theirs, "embstr") && is(ours, "raw")
+        },
+    },
+    Difference {
+        name: "getex-parses-first",
+        reason: "since Valkey 8.1 GETEX looks at its time also where there is no key",
+        references: &[Reference::Valkey91],
+        families: &["string", "transaction"],
+        parts: false,
+        explains: |command, theirs, ours| {
+            command.verb() == "GETEX" && theirs.is_error() && matches!(ours, Value::Null(_))
+        },
+    },
+    Difference {
+        name: "nesting-aborts",
+        reason: "since Valkey 8.1 MULTI or WATCH within a transaction aborts it, and is refused in other words",
+        references: &[Reference::Valkey91],
+        families: &["transaction"],
+        parts: true,
+        explains: |command, theirs, _| {
+            matches!(command.verb().as_str(), "MULTI" | "WATCH") && starts(theirs, "ERR Command '")
         },
     },
 ];
 
+/// One known difference between replies in a conversation.
+#[derive(Debug)]
+pub struct Changed {
+    /// What the reference does otherwise, and since when.
+    pub reason: &'static str,
+    /// The servers that show it.
+    pub references: &'static [Reference],
+    /// The name of the conversation.
+    pub conversation: &'static str,
+    /// The steps whose replies differ: each with the number of its line and as it is written there.
+    pub steps: &'static [(usize, &'static str)],
+}
+
+/// All that are known.
+pub const CHANGED: &[Changed] = &[
+    Changed {
+        reason: "since Valkey 8.1 MULTI or WATCH within a transaction aborts it, and is refused in other words",
+        references: &[Reference::Valkey91],
+        conversation: "watching",
+        steps: &[(108, "1 MULTI"), (109, "1 WATCH q"), (111, "1 EXEC")],
+    },
+    Changed {
+        reason: "since Valkey 8.1 READONLY and READWRITE are for servers without a cluster, too, and the slot of a key is told",
+        references: &[Reference::Valkey91],
+        conversation: "absent",
+        steps: &[
+            (2, "1 READONLY"),
+            (4, "1 READWRITE"),
+            (12, "1 CLUSTER KEYSLOT a"),
+        ],
+    },
+    Changed {
+        reason: "modules that are built in count as loaded: vector sets since Redis 8.0, Lua since Valkey 9.0",
+        references: &Reference::NEWER,
+        conversation: "absent",
+        steps: &[(17, "1 MODULE LIST"), (45, "1 EXEC")],
+    },
+    Changed {
+        reason: "Valkey does not call itself Redis",
+        references: &[Reference::Valkey91],
+        conversation: "absent",
+        steps: &[(37, "1 ACL LOAD"), (38, "1 ACL SAVE")],
+    },
+];
+
+/// The steps of a conversation whose replies differ: the numbers of their lines, and how they are written there.
+pub fn steps(
+    reference: Reference,
+    conversation: &str,
+) -> impl Iterator<Item = (usize, &'static str)> {
+    let such = CHANGED.iter().filter(move |changed| {
+        changed.references.contains(&reference) && changed.conversation == conversation
+    });
+    such.flat_map(|changed| changed.steps.iter().copied())
+}
+
 /// The difference that explains why the tested server replies otherwise, if there is one.
 pub fn explanation(
+    (reference, family): (Reference, &str),
     command: &Command,
-    reference: &[u8],
+    expected: &[u8],
     tested: &[u8],
 ) -> Option<&'static Difference> {
-    let (old, new) = (Value::parse(reference), Value::parse(tested));
-    DIFFERENCES
-        .iter()
-        .find(|difference| (difference.explains)(command, &old, &new))
+    let (expected, tested) = (Value::parse(expected), Value::parse(tested));
+    of(reference, family).find(|difference| (difference.explains)(command, &expected, &tested))
 }
 
-/// Told by OBJECT ENCODING, also within a transaction.
-fn encoding(command: &Command, old: &Value, new: &Value, was: &str, is: &str) -> bool {
-    fn same(old: &Value, new: &Value, was: &str, is: &str) -> bool {
-        match (old, new) {
-            (Value::Array(old), Value::Array(new)) => {
-                old.len() == new.len()
-                    && std::iter::zip(old, new).all(|(old, new)| same(old, new, was, is))
-            }
-            (Value::Bulk(older), Value::Bulk(newer)) => {
-                old == new || (older == was.as_bytes() && newer == is.as_bytes())
-            }
-            _ => old == new,
-        }
-    }
-    matches!(command.verb().as_str(), "OBJECT" | "EXEC") && same(old, new, was, is)
-}
-
-/// The same trees but for scores that are equal as numbers, and not longer in the newer one.
-fn same_scores(old: &Value, new: &Value) -> bool {
-    match (old, new) {
-        (Value::Array(old), Value::Array(new)) => {
-            old.len() == new.len()
-                && std::iter::zip(old, new).all(|(old, new)| same_scores(old, new))
-        }
-        (Value::Bulk(older), Value::Bulk(newer)) | (Value::Double(older), Value::Double(newer)) => {
-            let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok();
-            old == new
-                || (number(older).is_some()
-                    && number(older) == number(newer)
-                    && newer.len() <= older.len())
-        }
-        _ => old == new,
-    }
-}
-
-/// The same groups, but for `lag` where it was null.
-fn same_but_lag(old: &Value, new: &Value) -> bool {
-    let (Value::Array(old), Value::Array(new)) = (old, new) else {
-        return false;
-    };
-    let without_lag = |group: &Value, unknown: bool| -> Option<Vec<Value>> {
-        let mut fields = group.elements()?;
-        let lag = fields
-            .iter()
-            .position(|field| matches!(field, Value::Bulk(name) if name == b"lag"))?
-            + 1;
-        let value = fields.get_mut(lag)?;
-        (!unknown || matches!(value, Value::Null(_))).then(|| *value = Value::Null("lag"))?;
-        Some(fields)
-    };
-    old.len() == new.len()
-        && std::iter::zip(old, new).all(|(old, new)| {
-            old == new || {
-                let (old, new) = (without_lag(old, true), without_lag(new, false));
-                old.is_some() && old == new
-            }
-        })
+/// The differences that the commands of a family meet.
+pub fn of(reference: Reference, family: &str) -> impl Iterator<Item = &'static Difference> {
+    DIFFERENCES.iter().filter(move |difference| {
+        difference.references.contains(&reference) && difference.families.contains(&family)
+    })
 }
 
 /// The same groups, but for numbers of entries read and left that the older one told, rightly or
@@ -226,8 +250,42 @@ fn same_but_counts(old: &Value, new: &Value) -> bool {
         && std::iter::zip(old, new).all(|(old, new)| same_group(old, new) == Some(true))
 }
 
-fn refuses_least(reply: &Value) -> bool {
-    starts(reply, "ERR value is out of range, value must between")
+/// The same trees but for numbers that are equal and shorter on the reference's side.
+fn same_numbers(theirs: &Value, ours: &Value) -> bool {
+    match (theirs, ours) {
+        (Value::Array(theirs), Value::Array(ours)) => {
+            theirs.len() == ours.len()
+                && std::iter::zip(theirs, ours).all(|(theirs, ours)| same_numbers(theirs, ours))
+        }
+        (Value::Bulk(shorter), Value::Bulk(longer))
+        | (Value::Double(shorter), Value::Double(longer)) => {
+            let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok();
+            theirs == ours
+                || (number(shorter).is_some()
+                    && number(shorter) == number(longer)
+                    && shorter.len() < longer.len())
+        }
+        _ => theirs == ours,
+    }
+}
+
+fn is_of_field_times(verb: &str) -> bool {
+    matches!(
+        verb,
+        "HEXPIRE"
+            | "HPEXPIRE"
+            | "HEXPIREAT"
+            | "HPEXPIREAT"
+            | "HTTL"
+            | "HPTTL"
+            | "HEXPIRETIME"
+            | "HPEXPIRETIME"
+            | "HPERSIST"
+    )
+}
+
+fn is(value: &Value, text: &str) -> bool {
+    matches!(value, Value::Bulk(bulk) if bulk == text.as_bytes())
 }
 
 fn starts(value: &Value, with: &str) -> bool {
@@ -239,22 +297,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_reasons_given() {
+    fn numbers_may_be_shorter_and_not_other() {
+        let pair =
+            |text: &str| Value::Array(vec![Value::Bulk(b"m".to_vec()), Value::Bulk(text.into())]);
+        let long = pair("0.10000000000000001");
+        assert!(same_numbers(&pair("0.1"), &long));
+        assert!(!same_numbers(&long, &pair("0.1")));
+        assert!(!same_numbers(&pair("0.2"), &long));
+    }
+
+    #[test]
+    fn names_are_unique() {
         for (index, difference) in DIFFERENCES.iter().enumerate() {
-            assert!(difference.reason.starts_with("since 7."));
             let again = DIFFERENCES[index + 1..]
                 .iter()
                 .any(|other| other.name == difference.name);
             assert!(!again, "{} twice", difference.name);
         }
-    }
-
-    #[test]
-    fn scores_may_be_shorter_and_not_other() {
-        let score =
-            |text: &str| Value::Array(vec![Value::Bulk(b"m".to_vec()), Value::Bulk(text.into())]);
-        assert!(same_scores(&score("0.10000000000000001"), &score("0.1")));
-        assert!(!same_scores(&score("0.1"), &score("0.10000000000000001")));
-        assert!(!same_scores(&score("0.10000000000000001"), &score("0.2")));
     }
 }

@@ -4,20 +4,16 @@
 //! `PERCORE_SEED=... PERCORE_SEQUENCES=1 cargo test -p tests --test differential FAMILY`. Without those variables the seeds are
 //! the same in every run: a test that was green stays green until the code changes. `PERCORE_SEQUENCES=10000` looks further.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::differences;
 use crate::grammar::{Command, Draw, Family};
+use crate::reference::Reference;
 use crate::reply::show;
 use crate::server::{Options, Oracle, Server};
 use crate::wire::{Wire, encode};
-
-/// Numbers of shards a family is tested with.
-const SHARDS: [u16; 3] = [1, 2, 4];
-
-/// Sequences a family, each run with both protocols on all of [`SHARDS`].
-const SEQUENCES: u64 = 100;
 
 /// Commands a sequence.
 const LENGTH: usize = 60;
@@ -49,6 +45,7 @@ impl Protocol {
 /// The reference and the servers under test, all running.
 #[derive(Debug)]
 pub struct Duel {
+    reference: Reference,
     oracle: Oracle,
     tested: Vec<(u16, Server)>,
 }
@@ -63,52 +60,71 @@ struct Mismatch {
 }
 
 impl Duel {
-    /// Starts them.
+    /// Starts a reference, and a server under test with each of these numbers of shards.
     ///
     /// # Panics
     /// Where one does not start.
-    pub fn start() -> Duel {
+    pub fn start(reference: Reference, shards: &[u16]) -> Duel {
         Duel {
-            oracle: Oracle::start(),
-            tested: SHARDS
+            reference,
+            oracle: Oracle::of(reference, Options::shards(1)),
+            tested: shards
                 .iter()
                 .map(|&shards| (shards, Server::start(Options::shards(shards))))
                 .collect(),
         }
     }
 
-    /// Runs all sequences of a family.
+    /// Runs so many sequences of a family, or as many as the environment says.
     ///
     /// # Panics
-    /// At the first reply that differs, with a short sequence that shows it.
-    pub fn family(&self, family: &Family) {
-        let count = from_environment("PERCORE_SEQUENCES").unwrap_or(SEQUENCES);
-        let first = from_environment("PERCORE_SEED").unwrap_or(1);
-        for seed in first..first + count {
+    /// At the first reply that differs and that nothing explains, with a short sequence that shows it. Where all the usual
+    /// sequences are run, also where a listed difference is not met.
+    pub fn family(&self, family: &Family, sequences: u64) {
+        let count = from_environment("PERCORE_SEQUENCES");
+        let first = from_environment("PERCORE_SEED");
+        let seeds = first.unwrap_or(1)..first.unwrap_or(1) + count.unwrap_or(sequences);
+        let mut met = BTreeSet::new();
+        for seed in seeds {
             let mut draw = Draw::new(seed);
             let sequence: Vec<Command> = (0..LENGTH).map(|_| draw.command(family)).collect();
             for protocol in [Protocol::Resp2, Protocol::Resp3] {
                 let reference = replies(&self.oracle, protocol, &sequence);
                 for (shards, tested) in &self.tested {
-                    let Some(mismatch) =
-                        compare(&sequence, &reference, &replies(tested, protocol, &sequence))
-                    else {
+                    let heard = replies(tested, protocol, &sequence);
+                    let found = self.compare(family, &sequence, &reference, &heard, &mut met);
+                    let Some(mismatch) = found else {
                         continue;
                     };
-                    let (sequence, mismatch) = self.shrink(tested, protocol, sequence, mismatch);
+                    let (sequence, mismatch) =
+                        self.shrink(family, tested, protocol, sequence, mismatch);
                     panic!(
-                        "{} differs with {shards} shards in {protocol:?}, PERCORE_SEED={seed}:\n{}",
+                        "{} differs from {} with {shards} shards in {protocol:?}, PERCORE_SEED={seed}:\n{}",
                         family.name,
+                        self.reference.name(),
                         report(&sequence, &mismatch)
                     );
                 }
             }
+        }
+        if first.is_none() && count.is_none_or(|count| count >= sequences) {
+            let gone = differences::of(self.reference, family.name)
+                .filter(|difference| !met.contains(difference.name))
+                .map(|difference| difference.name);
+            let gone: Vec<&str> = gone.collect();
+            assert!(
+                gone.is_empty(),
+                "{} and {}: there is no such difference any more: {gone:?}",
+                family.name,
+                self.reference.name()
+            );
         }
     }
 
     /// The shortest sequence found that still differs: pieces are left out, large ones first.
     fn shrink(
         &self,
+        family: &Family,
         tested: &Server,
         protocol: Protocol,
         mut sequence: Vec<Command>,
@@ -125,7 +141,8 @@ impl Duel {
                 let rest = [&sequence[..start], &sequence[end..]].concat();
                 runs += 1;
                 let reference = replies(&self.oracle, protocol, &rest);
-                match compare(&rest, &reference, &replies(tested, protocol, &rest)) {
+                let heard = replies(tested, protocol, &rest);
+                match self.compare(family, &rest, &reference, &heard, &mut BTreeSet::new()) {
                     Some(smaller) => {
                         sequence = rest;
                         sequence.truncate(smaller.at + 1);
@@ -139,6 +156,49 @@ impl Duel {
             }
             piece = piece.div_ceil(2);
         }
+    }
+
+    /// The first reply that nothing explains. The names of differences on the way to it are added to `met`.
+    fn compare(
+        &self,
+        family: &Family,
+        sequence: &[Command],
+        reference: &[Result<Vec<u8>, String>],
+        tested: &[Result<Vec<u8>, String>],
+        met: &mut BTreeSet<&'static str>,
+    ) -> Option<Mismatch> {
+        for (at, command) in sequence.iter().enumerate() {
+            let pair = (reference.get(at), tested.get(at));
+            let same = match pair {
+                (Some(Ok(reference)), Some(Ok(tested))) => {
+                    command.compare.same(reference, tested) || {
+                        let of = (self.reference, family.name);
+                        let known = differences::explanation(of, command, reference, tested);
+                        met.extend(known.map(|known| known.name));
+                        if known.is_some_and(|known| known.parts) {
+                            return None;
+                        }
+                        known.is_some()
+                    }
+                }
+                // Both have closed: on QUIT, say.
+                (Some(Err(_)), Some(Err(_))) => return None,
+                _ => false,
+            };
+            if !same {
+                let text = |reply: Option<&Result<Vec<u8>, String>>| match reply {
+                    Some(Ok(reply)) => show(reply),
+                    Some(Err(reason)) => format!("no reply: {reason}"),
+                    None => "no reply".to_owned(),
+                };
+                return Some(Mismatch {
+                    at,
+                    reference: text(pair.0),
+                    tested: text(pair.1),
+                });
+            }
+        }
+        None
     }
 }
 
@@ -188,38 +248,6 @@ fn replies(
         }
     }
     all
-}
-
-fn compare(
-    sequence: &[Command],
-    reference: &[Result<Vec<u8>, String>],
-    tested: &[Result<Vec<u8>, String>],
-) -> Option<Mismatch> {
-    for (at, command) in sequence.iter().enumerate() {
-        let pair = (reference.get(at), tested.get(at));
-        let same = match pair {
-            (Some(Ok(reference)), Some(Ok(tested))) => {
-                command.compare.same(reference, tested)
-                    || differences::explanation(command, reference, tested).is_some()
-            }
-            // Both have closed: on QUIT, say.
-            (Some(Err(_)), Some(Err(_))) => return None,
-            _ => false,
-        };
-        if !same {
-            let text = |reply: Option<&Result<Vec<u8>, String>>| match reply {
-                Some(Ok(reply)) => show(reply),
-                Some(Err(reason)) => format!("no reply: {reason}"),
-                None => "no reply".to_owned(),
-            };
-            return Some(Mismatch {
-                at,
-                reference: text(pair.0),
-                tested: text(pair.1),
-            });
-        }
-    }
-    None
 }
 
 fn report(sequence: &[Command], mismatch: &Mismatch) -> String {

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::binary::{binary, reference};
+use crate::binary::binary;
 use crate::disk::{self, Disk};
+use crate::reference::Reference;
 use crate::wire::Wire;
 
 /// How long a server may take from its start to its first PONG, and from a signal to its end.
@@ -116,28 +117,28 @@ pub struct Server {
     directory: TempDir,
 }
 
-/// Redis itself: what it answers is right.
+/// A server that percore is compared with, Redis 7.4 where nothing else is said: what it answers is right.
 #[derive(Debug)]
 pub struct Oracle(Server);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Program {
     UnderTest,
-    Reference,
+    Reference(Reference),
 }
 
 impl Program {
-    fn path(self) -> &'static Path {
+    fn path(self) -> PathBuf {
         match self {
-            Program::UnderTest => &binary().path,
-            Program::Reference => reference(),
+            Program::UnderTest => binary().path.clone(),
+            Program::Reference(reference) => reference.path(),
         }
     }
 
     fn is_redis(self) -> bool {
         match self {
             Program::UnderTest => binary().is_redis,
-            Program::Reference => true,
+            Program::Reference(_) => true,
         }
     }
 }
@@ -156,16 +157,23 @@ impl Oracle {
     /// # Panics
     /// Where there is none to start.
     pub fn start_with(options: Options) -> Oracle {
-        Oracle(Server::launch(Program::Reference, options))
+        Oracle::of(Reference::Redis74, options)
     }
 
-    /// The same with flags of its own: words with blanks between.
+    /// Starts the reference server with flags of its own: words with blanks between.
     ///
     /// # Panics
-    /// As [`Oracle::start`].
+    /// Where there is none to start.
     pub fn with_flags(words: &str) -> Oracle {
-        let options = Options::shards(1).flags(words);
-        Oracle(Server::launch(Program::Reference, options))
+        Oracle::start_with(Options::shards(1).flags(words))
+    }
+
+    /// Starts one of the servers that percore is compared with; the number of shards says nothing to it.
+    ///
+    /// # Panics
+    /// Where it is missing, or does not start.
+    pub fn of(reference: Reference, options: Options) -> Oracle {
+        Oracle(Server::launch(Program::Reference(reference), options))
     }
 }
 
@@ -438,9 +446,6 @@ fn spawn(program: Program, options: &Options, port: u16, directory: &Path) -> Ch
         .stderr(log);
     match command.spawn() {
         Ok(child) => child,
-        Err(error) if program == Program::Reference => panic!(
-            "redis-server does not start ({error}); these tests compare with it: install the package redis-server"
-        ),
         Err(error) => panic!("{} does not start: {error}", program.path().display()),
     }
 }

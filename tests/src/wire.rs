@@ -186,21 +186,6 @@ impl Wire {
         self.command(&arguments)
     }
 
-    /// A figure of INFO.
-    ///
-    /// # Panics
-    /// Where there is none of this name.
-    pub fn figure(&mut self, name: &str) -> u64 {
-        let info = self.ask("INFO everything");
-        let text = String::from_utf8_lossy(info.text());
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        value
-            .and_then(|value| value.trim().parse().ok())
-            .unwrap_or_else(|| panic!("no figure {name} in {text}"))
-    }
-
     /// Everything that arrives until the server closes. A reset counts as a close: the server may
     /// have had unread bytes.
     ///

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use tests::reply::show;
 use tests::server::{eventually, outer_address};
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-const SHARDS: [u16; 3] = [1, 2, 4];
 const TIME_MAX: Duration = Duration::from_secs(20);
 
 fn set_password(server: &Server) {

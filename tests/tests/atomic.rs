@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use tests::reply::Value;
-use tests::{Options, Server, Wire};
-
-const SHARDS: [u16; 4] = [1, 2, 4, 8];
+use tests::{MANY_SHARDS, Options, Server, Wire};
 
 /// For each test and number of shards.
 const DURATION: Duration = Duration::from_millis(700);
@@ -86,7 +84,7 @@ fn get_all() -> Vec<&'static str> {
 
 #[test]
 fn a_read_of_many_keys_sees_all_of_a_write_or_none() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         server.connect().command(&set_all("MSET", "start"));
         contend(
@@ -110,7 +108,7 @@ fn a_read_of_many_keys_sees_all_of_a_write_or_none() {
 
 #[test]
 fn a_transaction_is_seen_whole() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         server.connect().command(&set_all("MSET", "start"));
         contend(
@@ -148,7 +146,7 @@ fn a_transaction_is_seen_whole() {
 
 #[test]
 fn of_many_that_set_what_is_not_there_one_wins_wholly() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         contend(
             &server,
@@ -176,7 +174,7 @@ fn of_many_that_set_what_is_not_there_one_wins_wholly() {
 
 #[test]
 fn a_renamed_key_is_never_nowhere_nor_twice() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         server.connect().ask("SET alpha treasure");
         contend(
@@ -203,7 +201,7 @@ fn a_renamed_key_is_never_nowhere_nor_twice() {
 /// A transaction holds its keys in the databases that its commands name, too.
 #[test]
 fn a_transaction_moves_and_copies_keys_between_databases() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         for key in KEYS {
@@ -240,7 +238,7 @@ fn a_transaction_moves_and_copies_keys_between_databases() {
 
 #[test]
 fn a_watched_key_that_changed_stops_the_transaction() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         let done = AtomicUsize::new(0);
         contend(
@@ -300,7 +298,7 @@ fn exec_of_all(wire: &mut Wire, command: &[&str], more: &[&str]) -> Vec<Value> {
 #[test]
 fn a_bank_loses_nothing() {
     const EACH: i64 = 1_000;
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         let total = EACH * KEYS.len() as i64;
         server
@@ -350,7 +348,7 @@ fn a_bank_loses_nothing() {
 
 #[test]
 fn a_member_is_in_one_set() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         server.connect().ask("SADD alpha treasure");
         contend(
@@ -372,7 +370,7 @@ fn a_member_is_in_one_set() {
 
 #[test]
 fn a_flush_leaves_nothing_of_before() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         contend(
             &server,
@@ -401,7 +399,7 @@ fn a_flush_leaves_nothing_of_before() {
 fn each_element_is_popped_once_by_one_who_waits() {
     const CLIENTS: usize = 8;
     const ELEMENTS: usize = 2_000;
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         let popped: Vec<Vec<String>> = std::thread::scope(|scope| {
             let waiters: Vec<_> = (0..CLIENTS)
@@ -449,7 +447,7 @@ fn each_element_is_popped_once_by_one_who_waits() {
 
 #[test]
 fn who_waits_longest_is_served_first() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         for key in KEYS {
@@ -458,9 +456,7 @@ fn who_waits_longest_is_served_first() {
                 let mut next = server.connect();
                 next.send_command(&["BLPOP", "elsewhere", key, "0"]);
                 tests::server::eventually("it waits", Duration::from_secs(10), || {
-                    let info = wire.ask("INFO clients");
-                    String::from_utf8_lossy(info.text())
-                        .contains(&format!("blocked_clients:{position}\r\n"))
+                    wire.blocked_clients() == position
                 });
                 waiting.push(next);
             }
@@ -481,7 +477,7 @@ fn who_waits_longest_is_served_first() {
 
 #[test]
 fn a_moved_element_is_never_nowhere_nor_twice() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         server.connect().ask("RPUSH alpha treasure");
         contend(
@@ -516,7 +512,7 @@ fn a_move_that_waited_finds_its_destination_at_home() {
     const ELEMENTS: usize = 600;
     const MOVE: [&str; 6] = ["BLMOVE", "{alpha}in", "{alpha}out", "LEFT", "RIGHT", "0.02"];
     const END: &str = "delta";
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         let is_over = AtomicBool::new(false);
@@ -562,7 +558,7 @@ fn a_move_that_waited_finds_its_destination_at_home() {
 #[test]
 fn a_transaction_is_whole_though_its_client_has_gone() {
     const ROUNDS: usize = 60;
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         let mut subscriber = server.connect();

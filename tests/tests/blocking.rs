@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use tests::reply::Value;
 use tests::server::eventually;
-use tests::{Options, Server, Wire};
+use tests::{MANY_SHARDS, Options, Server, Wire};
 
-const SHARDS: [u16; 4] = [1, 2, 4, 8];
 const ELEMENTS: usize = 1_500;
 const PRODUCERS: usize = 3;
 /// Consumers of each kind.
@@ -358,16 +357,6 @@ impl Run<'_> {
     }
 }
 
-fn info(wire: &mut Wire, field: &str) -> i64 {
-    let reply = wire.ask("INFO clients");
-    let text = String::from_utf8_lossy(reply.text()).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix(field));
-    let value = line.and_then(|value| value.strip_prefix(':'));
-    value
-        .and_then(|value| value.parse().ok())
-        .unwrap_or_else(|| panic!("no {field} in {text}"))
-}
-
 /// What is left in the lists and scored sets of the selected database.
 fn left(wire: &mut Wire) -> Vec<usize> {
     let mut all = Vec::new();
@@ -472,13 +461,13 @@ fn run(shards: u16, elements: usize, seed: u64, lossy: bool) {
                 let id = id.load(Ordering::Relaxed);
                 wire.ask(&format!("CLIENT UNBLOCK {id}"));
             }
-            info(&mut wire, "blocked_clients") == 0
+            wire.blocked_clients() == 0
         });
     });
     eventually("all have gone", QUIET_TIME_MAX, || {
-        info(&mut wire, "connected_clients") == 1
+        wire.info("clients").number::<i64>("connected_clients") == 1
     });
-    assert_eq!(info(&mut wire, "blocked_clients"), 0);
+    assert_eq!(wire.blocked_clients(), 0);
     let mut all = run.taken.into_inner().expect("no panic");
     for db in ["SELECT 1", "SELECT 0"] {
         wire.ask(db);
@@ -521,7 +510,7 @@ fn run_all(lossy: bool) {
     let seed = variable("PERCORE_SEED").unwrap_or(1) as u64;
     match variable("PERCORE_SHARDS") {
         Some(shards) => run(shards as u16, elements, seed, lossy),
-        None => SHARDS
+        None => MANY_SHARDS
             .into_iter()
             .for_each(|shards| run(shards, elements, seed, lossy)),
     }
@@ -540,7 +529,7 @@ fn whatever_goes_nothing_comes_twice_and_nobody_sleeps_on() {
 /// Once CLIENT KILL or UNBLOCK has answered, its victim gets nothing any more.
 #[test]
 fn whoever_was_killed_or_unblocked_takes_nothing() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         for round in 0..120 {
@@ -553,9 +542,7 @@ fn whoever_was_killed_or_unblocked_takes_nothing() {
                 _ => format!("BLMOVE {key} elsewhere LEFT LEFT 0"),
             };
             waiter.send(format!("{command}\r\n").as_bytes());
-            eventually("it waits", QUIET_TIME_MAX, || {
-                info(&mut wire, "blocked_clients") == 1
-            });
+            eventually("it waits", QUIET_TIME_MAX, || wire.blocked_clients() == 1);
             let end = match round % 2 {
                 0 => format!("CLIENT KILL ID {id}"),
                 _ => format!("CLIENT UNBLOCK {id} ERROR"),
@@ -577,7 +564,7 @@ fn whoever_was_killed_or_unblocked_takes_nothing() {
 /// Whom an element has reached is not unblocked any more.
 #[test]
 fn unblock_tells_whether_it_was_in_time() {
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         let (mut wire, mut other) = (server.connect(), server.connect());
         for round in 0..120 {
@@ -589,9 +576,7 @@ fn unblock_tells_whether_it_was_in_time() {
                 _ => format!("BLPOP {key} elsewhere another 0\r\n"),
             };
             waiter.send(command.as_bytes());
-            eventually("it waits", QUIET_TIME_MAX, || {
-                info(&mut wire, "blocked_clients") == 1
-            });
+            eventually("it waits", QUIET_TIME_MAX, || wire.blocked_clients() == 1);
             // Neither knows of the other.
             other.send(format!("CLIENT UNBLOCK {id}\r\n").as_bytes());
             wire.command(&["RPUSH", key, "element"]);
@@ -609,7 +594,7 @@ fn unblock_tells_whether_it_was_in_time() {
 #[test]
 fn who_closes_his_side_gets_what_is_there() {
     // With epoll the end may be seen together with the command.
-    let drivers = SHARDS.map(|shards| ["auto", "epoll"].map(|driver| (shards, driver)));
+    let drivers = MANY_SHARDS.map(|shards| ["auto", "epoll"].map(|driver| (shards, driver)));
     for (shards, driver) in drivers.into_iter().flatten() {
         let flags = format!("--io-driver {driver}");
         let server = Server::start(Options::shards(shards).flags(&flags));
@@ -650,7 +635,7 @@ fn time_runs_out_to_the_millisecond() {
     /// The server counts from the millisecond in which it began.
     const EARLY_MAX: Duration = Duration::from_millis(1);
     const LATE_MAX: Duration = Duration::from_millis(4);
-    for shards in SHARDS {
+    for shards in MANY_SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         for command in [

@@ -9,19 +9,8 @@ const CONNECTIONS: usize = 5_000;
 const AT_ONCE: usize = 250;
 const GONE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// A field of INFO.
-fn info(wire: &mut Wire, section: &str, field: &str) -> i64 {
-    let reply = wire.ask(&format!("INFO {section}"));
-    let text = String::from_utf8(reply.text().to_vec()).expect("INFO is text");
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
-        .unwrap_or_else(|| panic!("no {field} in INFO {section}:\n{text}"));
-    line.parse().expect("a number")
-}
-
 fn connected(wire: &mut Wire) -> i64 {
-    info(wire, "clients", "connected_clients")
+    wire.info("clients").number::<i64>("connected_clients")
 }
 
 #[test]
@@ -31,7 +20,9 @@ fn five_thousand_connections_come_and_go() {
     eventually("the starting connections are gone", GONE_TIME_MAX, || {
         connected(&mut watch) == 1
     });
-    let received = info(&mut watch, "stats", "total_connections_received");
+    let received = watch
+        .info("stats")
+        .number::<i64>("total_connections_received");
     let files = open_files(&server);
     for round in 0..CONNECTIONS / AT_ONCE {
         let mut wires: Vec<Wire> = (0..AT_ONCE).map(|_| server.connect()).collect();
@@ -57,7 +48,10 @@ fn five_thousand_connections_come_and_go() {
     // The last ones may not have been accepted yet.
     let mut all = 0;
     eventually("all connections have come and gone", GONE_TIME_MAX, || {
-        all = info(&mut watch, "stats", "total_connections_received") - received;
+        all = watch
+            .info("stats")
+            .number::<i64>("total_connections_received")
+            - received;
         all >= CONNECTIONS as i64 && connected(&mut watch) == 1
     });
     assert_eq!(all, CONNECTIONS as i64);
@@ -83,14 +77,19 @@ fn open_files(server: &Server) -> usize {
 fn connections_that_wait_are_forgotten_when_they_close() {
     let server = Server::start(Options::shards(4));
     let mut watch = server.connect();
-    let received = info(&mut watch, "stats", "total_connections_received");
+    let received = watch
+        .info("stats")
+        .number::<i64>("total_connections_received");
     for _ in 0..200 {
         let mut wire = server.connect();
         wire.send(b"BLPOP one two three 0\r\n");
     }
     eventually("the waiting connections are gone", GONE_TIME_MAX, || {
-        info(&mut watch, "stats", "total_connections_received") == received + 200
-            && info(&mut watch, "clients", "blocked_clients") == 0
+        watch
+            .info("stats")
+            .number::<i64>("total_connections_received")
+            == received + 200
+            && watch.blocked_clients() == 0
             && connected(&mut watch) == 1
     });
     // An element that comes now is nobody's.
@@ -140,9 +139,7 @@ fn what_is_pushed_after_a_waiting_client_broke_off_stays() {
         let mut waiter = server.connect();
         // The reply that it does not read makes the kernel reset the connection when it is dropped.
         waiter.send(b"PING\r\nBLPOP queue 0\r\n");
-        eventually("it waits", GONE_TIME_MAX, || {
-            info(&mut watch, "clients", "blocked_clients") == 1
-        });
+        eventually("it waits", GONE_TIME_MAX, || watch.blocked_clients() == 1);
         let files = open_files(&server);
         drop(waiter);
         eventually("it is gone", GONE_TIME_MAX, || open_files(&server) < files);

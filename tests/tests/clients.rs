@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use redis::{Commands, ConnectionLike};
 use tests::binary::python;
-use tests::{Options, Oracle, Server};
-
-const SHARDS: [u16; 3] = [1, 2, 4];
+use tests::{Options, Oracle, SHARDS, Server};
 
 fn script(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,110 +1,15 @@
 //! Several connections that meet: blocked clients and who serves them, subscribers, watchers. What each hears is what Redis says.
 //!
-//! A conversation is a file in `conversations/`, a step a line; a number is a connection:
-//!
-//! ```text
-//! 1 GET a       sends, and waits for the reply
-//! 1! BLPOP a 0  sends, and waits until the server counts one more blocked client
-//! 1> SET a b    sends, and expects no reply
-//! 1<            waits for a reply, or a message
-//! 1~2 DBSIZE    asks until the answer is this number
-//! ```
-//!
-//! An empty line ends a scene: the next one has new connections. The data stays.
+//! Each is a file in `conversations/`, in the words of `tests::conversation`.
 
 use std::time::Duration;
 
-use tests::reply::{Value, show};
-use tests::server::{START_TIME_MAX, eventually};
-use tests::{Options, Oracle, Server, Wire};
+use tests::conversation::{VERSIONS, hold};
+use tests::reply::show;
+use tests::server::eventually;
+use tests::{Options, Oracle, SHARDS, Server};
 
-const SHARDS: [u16; 3] = [1, 2, 4];
-const CONNECTIONS: usize = 3;
 const BLOCKED_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// The versions of RESP a conversation is held in.
-const VERSIONS: [&str; 2] = ["2", "3"];
-
-fn blocked(control: &mut Wire) -> usize {
-    let info = control.ask("INFO clients");
-    let text = String::from_utf8_lossy(info.text()).into_owned();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("blocked_clients:"));
-    line.and_then(|count| count.parse().ok())
-        .unwrap_or_else(|| panic!("no blocked_clients in {text}"))
-}
-
-/// The replies heard, each with the number of the line that waits for it.
-fn hold(server: &Server, version: &str, conversation: &str) -> Vec<(usize, Vec<u8>)> {
-    let mut control = server.connect();
-    control.ask("FLUSHALL");
-    let mut wires = Vec::new();
-    let mut heard = Vec::new();
-    for (index, line) in conversation.lines().enumerate() {
-        let at = index + 1;
-        if line.is_empty() {
-            wires.clear();
-            eventually(
-                "the last scene's clients are gone",
-                BLOCKED_TIME_MAX,
-                || blocked(&mut control) == 0,
-            );
-            continue;
-        }
-        if line.starts_with('#') {
-            continue;
-        }
-        if wires.is_empty() {
-            wires = (0..CONNECTIONS)
-                .map(|_| {
-                    let mut wire = server.connect();
-                    wire.command(&["HELLO", version]);
-                    wire
-                })
-                .collect();
-        }
-        let (who, words) = line.split_once(' ').unwrap_or((line, ""));
-        let number: usize = who[..1]
-            .parse()
-            .unwrap_or_else(|_| panic!("line {at}: no connection's number: {line}"));
-        let wire: &mut Wire = &mut wires[number - 1];
-        let words: Vec<&str> = words.split_whitespace().collect();
-        match &who[1..] {
-            "" => {
-                wire.send_command(&words);
-                heard.push((at, hear(wire, at, line)));
-            }
-            ">" => wire.send_command(&words),
-            "<" => heard.push((at, hear(wire, at, line))),
-            "!" => {
-                let before = blocked(&mut control);
-                wire.send_command(&words);
-                eventually(
-                    &format!("line {at} blocks: {line}"),
-                    BLOCKED_TIME_MAX,
-                    || blocked(&mut control) > before,
-                );
-            }
-            other => {
-                let number = other.strip_prefix('~').and_then(|it| it.parse().ok());
-                let number = number.unwrap_or_else(|| panic!("line {at}: what is {other:?}?"));
-                eventually(&format!("line {at}: {line}"), START_TIME_MAX, || {
-                    wire.command(&words) == Value::Integer(number)
-                });
-            }
-        }
-    }
-    heard
-}
-
-fn hear(wire: &mut Wire, at: usize, line: &str) -> Vec<u8> {
-    match wire.try_reply() {
-        Ok(Some(reply)) => reply,
-        Ok(None) => panic!("line {at}: closed: {line}"),
-        Err(error) => panic!("line {at}: {error}: {line}"),
-    }
-}
 
 fn compare(conversation: &str) {
     let flags = "--enable-debug-command yes";
@@ -186,7 +91,7 @@ fn who_reads_for_a_group_that_goes_is_told() {
             manager.ask("XGROUP CREATE stream group $ MKSTREAM");
             reader.send(b"XREADGROUP GROUP group me BLOCK 0 STREAMS stream >\r\n");
             eventually("the reader waits", BLOCKED_TIME_MAX, || {
-                blocked(&mut manager) == 1
+                manager.blocked_clients() == 1
             });
             manager.ask(way);
             let reply = reader.reply();
@@ -208,7 +113,7 @@ fn who_is_woken_asks_again() {
         let (mut waiter, mut other) = (server.connect(), server.connect());
         waiter.send(b"BLPOP first second 0\r\n");
         eventually("the client waits", BLOCKED_TIME_MAX, || {
-            blocked(&mut other) == 1
+            other.blocked_clients() == 1
         });
         other.send(b"MULTI\r\nRPUSH second b\r\nRPUSH first a\r\nEXEC\r\n");
         let reply = waiter.reply();

@@ -4,6 +4,10 @@
 
 use tests::duel::Duel;
 use tests::grammar::FAMILIES;
+use tests::{Reference, SHARDS};
+
+/// Sequences a family, each run with both protocols on all numbers of shards.
+const SEQUENCES: u64 = 100;
 
 macro_rules! families {
     ($($name:ident)*) => {
@@ -38,5 +42,5 @@ fn differ(name: &str) {
         .iter()
         .find(|family| family.name == name)
         .expect("a family of the list");
-    Duel::start().family(family);
+    Duel::start(Reference::Redis74, &SHARDS).family(family, SEQUENCES);
 }

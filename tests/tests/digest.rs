@@ -1,7 +1,7 @@
 //! DEBUG DIGEST: equal to the reference's for equal data, whatever the number of shards; different after any change.
 
 use tests::reply::Value;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
 /// Every type in its packed and its large form, scores and texts of odd shapes, deadlines of keys and fields, two databases.
 fn fill(wire: &mut Wire) {
@@ -60,7 +60,7 @@ fn equal_data_has_the_references_digest() {
     let oracle = Oracle::with_flags("--enable-debug-command local");
     let mut reference = oracle.connect();
     fill(&mut reference);
-    for shards in [1, 2, 4] {
+    for shards in SHARDS {
         let server = Server::start(Options::shards(shards).flags("--enable-debug-command local"));
         let mut wire = server.connect();
         let nothing = ask(&mut wire, "DEBUG DIGEST");

@@ -5,9 +5,7 @@ use std::time::Duration;
 use tests::reply::Value;
 use tests::server::eventually;
 use tests::wire::encode;
-use tests::{Options, Server, Wire};
-
-const SHARDS: [u16; 3] = [1, 2, 4];
+use tests::{Options, SHARDS, Server, Wire};
 
 /// What the data may take above what an empty server does.
 const DATA_BYTES_MAX: u64 = 3 << 20;
@@ -23,20 +21,8 @@ const PIPELINE: usize = 100;
 
 const EVICTION_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// The number behind `name:` in a section of INFO.
-fn info(wire: &mut Wire, section: &str, name: &str) -> u64 {
-    let reply = wire.ask(&format!("INFO {section}"));
-    let text = String::from_utf8_lossy(reply.text()).into_owned();
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    value
-        .and_then(|value| value.trim().parse().ok())
-        .unwrap_or_else(|| panic!("no {name} in {text}"))
-}
-
 fn used(wire: &mut Wire) -> u64 {
-    info(wire, "memory", "used_memory")
+    wire.info("memory").number::<u64>("used_memory")
 }
 
 /// Sends all commands, some at a time. Returns how many were answered with an error, which must be OOM.
@@ -132,7 +118,7 @@ fn every_policy_keeps_memory_within_bounds() {
                 used(&mut wire) < limit - DATA_BYTES_MAX / 2
             });
             wire.ask(&format!("CONFIG SET maxmemory-policy {policy}"));
-            let before = info(&mut wire, "stats", "evicted_keys");
+            let before = wire.info("stats").number::<u64>("evicted_keys");
             let volatile = policy.starts_with("volatile");
             let expiry = if volatile { "EX 1000" } else { "" };
             assert_eq!(run(&mut wire, sets("spared", SPARED, "")), 0);
@@ -149,7 +135,7 @@ fn every_policy_keeps_memory_within_bounds() {
             // Shards may still owe one another some.
             let mut left = 0;
             eventually("all keys are accounted for", EVICTION_TIME_MAX, || {
-                let evicted = info(&mut wire, "stats", "evicted_keys") - before;
+                let evicted = wire.info("stats").number::<u64>("evicted_keys") - before;
                 left = wire.ask("DBSIZE").integer();
                 evicted as i64 + left == (WRITTEN + SPARED) as i64
             });
@@ -171,7 +157,7 @@ fn without_eviction_writes_are_refused_and_all_else_goes_on() {
         assert!(refused > 1000, "{shards} shards: {refused} refused");
         let left = wire.ask("DBSIZE").integer();
         assert_eq!(left as usize + refused, 5000);
-        assert_eq!(info(&mut wire, "stats", "evicted_keys"), 0);
+        assert_eq!(wire.info("stats").number::<u64>("evicted_keys"), 0);
         assert_eq!(wire.ask("GET key:0").text().len(), VALUE_BYTES);
         assert_eq!(wire.ask("EXPIRE key:0 1000").integer(), 1);
         assert!(wire.ask("MSET a 1 b 2 c 3").is_error());
@@ -204,7 +190,7 @@ fn a_shard_without_a_victim_has_others_evict() {
             "{shards} shards: {refused} refused, {} of {limit}, {} keys, {} evicted",
             used(&mut wire),
             wire.ask("DBSIZE").integer(),
-            info(&mut wire, "stats", "evicted_keys")
+            wire.info("stats").number::<u64>("evicted_keys")
         );
         assert_eq!(existing(&mut wire, "goes", 2500), 0);
         assert_eq!(existing(&mut wire, "{stays}", 2000), 2000);
@@ -257,7 +243,7 @@ fn what_was_used_of_late_stays() {
         std::thread::sleep(Duration::from_millis(2100));
         run(&mut wire, gets("hot", 300));
         run(&mut wire, sets("new", 3000, ""));
-        let evicted = info(&mut wire, "stats", "evicted_keys");
+        let evicted = wire.info("stats").number::<u64>("evicted_keys");
         assert!(evicted > 500, "{shards} shards: {evicted} evicted");
         let hot = existing(&mut wire, "hot", 300);
         assert!(hot > 285, "{shards} shards: {hot} of 300 are left");

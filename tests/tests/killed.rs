@@ -7,9 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tests::server::eventually;
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
-const SHARDS: [u16; 3] = [1, 2, 4];
 const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What a client is in the middle of: the words that bring it there, and what it has not finished.

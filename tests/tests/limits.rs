@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use tests::server::eventually;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-const SHARDS: [u16; 3] = [1, 2, 4];
 const TIME_MAX: Duration = Duration::from_secs(20);
 
 /// A connection whose unfinished command holds so many bytes. It may be closed while it still sends.
@@ -158,17 +157,15 @@ fn owed(control: &mut Wire) -> Option<usize> {
 
 /// Calls of a command since the server began.
 fn calls(control: &mut Wire, command: &str) -> usize {
-    let info = control.ask("INFO commandstats");
-    let text = String::from_utf8_lossy(info.text()).into_owned();
-    let start = format!("cmdstat_{command}:calls=");
-    let calls = text.lines().find_map(|line| line.strip_prefix(&start));
-    calls.map_or(0, |it| {
-        it.split(',')
-            .next()
-            .unwrap_or_default()
-            .parse()
-            .expect("a count")
-    })
+    let info = control.info("commandstats");
+    let Some(line) = info.get(&format!("cmdstat_{command}")) else {
+        return 0;
+    };
+    let calls = line
+        .split(',')
+        .next()
+        .and_then(|it| it.strip_prefix("calls="));
+    calls.and_then(|it| it.parse().ok()).expect("a count")
 }
 
 const LARGE_BYTES: usize = 300_000;

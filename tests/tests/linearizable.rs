@@ -14,9 +14,8 @@ use tests::history::{self, Operation, Verdict, check, shrink};
 use tests::miniature::{Call, Key, Miniature};
 use tests::reply::Value;
 use tests::wire::encode;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SEVERAL_SHARDS, Server, Wire};
 
-const SHARDS: [u16; 3] = [2, 4, 8];
 const ROUNDS: u64 = 200;
 const CLIENTS: usize = 6;
 /// Operations of a client in a round.
@@ -183,7 +182,7 @@ fn judge(server: &Server, shards: u16, rounds: u64) {
 
 #[test]
 fn every_history_has_an_order() {
-    for shards in SHARDS {
+    for shards in SEVERAL_SHARDS {
         let server = Server::start(Options::shards(shards));
         judge(&server, shards, variable("PERCORE_ROUNDS", ROUNDS));
     }

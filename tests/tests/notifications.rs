@@ -16,9 +16,8 @@ use std::time::Duration;
 
 use tests::reply::show;
 use tests::server::eventually;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-const SHARDS: [u16; 3] = [1, 2, 4];
 const BLOCKED_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Keys set at a scene's end, spread over all shards: what came before them has been told when they are.
@@ -26,14 +25,6 @@ const LAST_KEYS: usize = 24;
 
 /// What was heard of each key, by its database's number and its name.
 type Heard = BTreeMap<String, Vec<String>>;
-
-fn blocked(control: &mut Wire) -> usize {
-    let info = control.ask("INFO clients");
-    let text = String::from_utf8_lossy(info.text()).into_owned();
-    text.lines()
-        .find_map(|line| line.strip_prefix("blocked_clients:")?.parse().ok())
-        .unwrap_or_else(|| panic!("no blocked_clients in {text}"))
-}
 
 fn hold(server: &Server, classes: &str, scene: &str) -> Heard {
     let mut control = server.connect();
@@ -46,9 +37,11 @@ fn hold(server: &Server, classes: &str, scene: &str) -> Heard {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[0] {
             "!" => {
-                let before = blocked(&mut control);
+                let before = control.blocked_clients();
                 waiter.send_command(&words[1..]);
-                eventually(line, BLOCKED_TIME_MAX, || blocked(&mut control) > before);
+                eventually(line, BLOCKED_TIME_MAX, || {
+                    control.blocked_clients() > before
+                });
             }
             "<" => drop(waiter.reply()),
             "~" => std::thread::sleep(Duration::from_millis(words[1].parse().expect("a time"))),

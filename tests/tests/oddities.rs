@@ -1,9 +1,7 @@
 //! Replies of Redis 7.4 that one would not expect. They stand here as it gave them, since an older reference gives others.
 
 use tests::reply::Value;
-use tests::{Options, Server};
-
-const SHARDS: [u16; 3] = [1, 2, 4];
+use tests::{Options, SHARDS, Server};
 
 /// Asks for each in turn; the last reply must be this.
 fn ends_with(asked: &[&str], reply: &Value) {

@@ -8,9 +8,8 @@ use fastrand::Rng;
 use tests::reply::{Value, show};
 use tests::server::eventually;
 use tests::wire::encode;
-use tests::{Options, Server, Wire};
+use tests::{Options, SEVERAL_SHARDS, SHARDS, Server, Wire};
 
-const SHARDS: [u16; 3] = [1, 2, 4];
 const KEYS: u32 = 32;
 const PIPELINES: usize = 30;
 const COMMANDS_MAX: usize = 400;
@@ -367,7 +366,7 @@ fn hear(ear: &mut Wire, how: &str, wire: &mut Wire) -> Result<(), String> {
 /// "SET data, PUSH ready" in one pipeline is a habit of Redis's users.
 #[test]
 fn who_hears_of_it_finds_what_was_written_before() {
-    for shards in [2, 4, 8] {
+    for shards in SEVERAL_SHARDS {
         let server = Server::start(Options::shards(shards));
         let (server, done) = (&server, AtomicBool::new(false));
         let failure = std::thread::scope(|scope| {
@@ -460,7 +459,7 @@ fn end_streams(server: &Server, how: &str) -> Result<(), String> {
 /// their connection has sent.
 #[test]
 fn who_hears_that_a_stream_is_gone_finds_what_was_written_before() {
-    for shards in [2, 4, 8] {
+    for shards in SEVERAL_SHARDS {
         let server = Server::start(Options::shards(shards));
         let (server, done) = (&server, AtomicBool::new(false));
         let failure = std::thread::scope(|scope| {

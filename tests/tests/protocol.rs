@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use tests::reply::{Value, show};
 use tests::server::{START_TIME_MAX, eventually};
 use tests::wire::encode;
-use tests::{Options, Oracle, Server};
+use tests::{FEW_SHARDS, Options, Oracle, SHARDS, Server};
 
 /// What is sent, and answered with an error and a close, or by waiting for more: as Redis does it.
 const MALFORMED: &[&[u8]] = &[
@@ -260,7 +260,7 @@ fn arguments_of_a_megabyte_and_of_64() {
 fn a_large_argument_may_begin_behind_a_command_that_waits() {
     const LEN: usize = 100_000;
     let value: Vec<u8> = (0..LEN).map(|at| b'a' + (at % 26) as u8).collect();
-    for shards in [1, 2] {
+    for shards in FEW_SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut control = server.connect();
         for cut in [1, 100, 300, 20_000, LEN - 1] {
@@ -434,7 +434,7 @@ fn replies_are_skipped_as_by_redis() {
         }
     };
     let oracle = Oracle::start();
-    for shards in [1, 2, 4] {
+    for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
         for sent in SENT {
             assert_eq!(heard(&oracle, sent), heard(&server, sent), "{sent}");
@@ -444,7 +444,7 @@ fn replies_are_skipped_as_by_redis() {
 
 #[test]
 fn a_client_that_never_reads_is_closed_where_there_is_a_limit() {
-    for shards in [1, 2] {
+    for shards in FEW_SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         let set = [

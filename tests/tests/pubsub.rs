@@ -8,9 +8,8 @@ use tests::noise::Noise;
 use tests::reply::show;
 use tests::server::eventually;
 use tests::wire::encode;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-const SHARDS: [u16; 3] = [1, 2, 4];
 const SEQUENCES: u64 = 40;
 const CONNECTIONS: usize = 4;
 const STEPS: usize = 60;
@@ -319,12 +318,7 @@ fn a_publisher_that_waits_for_nothing_costs_no_subscriber_its_connection() {
 
 /// Resident memory in bytes.
 fn used(wire: &mut Wire) -> usize {
-    let info = wire.ask("INFO memory");
-    let text = String::from_utf8_lossy(info.text()).into_owned();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("used_memory:"));
-    line.and_then(|bytes| bytes.parse().ok()).expect("a figure")
+    wire.info("memory").number("used_memory")
 }
 
 /// One shard that delivers to many cannot keep up with several that only publish: these wait.

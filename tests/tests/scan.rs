@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tests::reply::Value;
 use tests::wire::encode;
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
-const SHARDS: [u16; 3] = [1, 2, 4];
 const STAYING: usize = 2_000;
 const PASSING: usize = 4_000;
 

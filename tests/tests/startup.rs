@@ -266,13 +266,13 @@ fn a_service_manager_is_told_when_it_is_ready() {
     let mut room = [0; 200];
     let len = told.recv(&mut room);
     let socket = directory.path().join("s");
-    let info = Wire::connect_unix(&socket).map(|mut wire| wire.ask("INFO server"));
+    let info = Wire::connect_unix(&socket).map(|mut wire| wire.info("server"));
     child.kill().expect("killing a child");
     child.wait().expect("waiting for a child");
     let text = String::from_utf8_lossy(&room[..len.expect("a datagram")]);
     assert!(text.contains("READY=1"), "{text}");
-    let info = format!("{:?}", info.expect("a connection"));
-    assert!(info.contains("process_supervised:systemd"), "{info}");
+    let info = info.expect("a connection");
+    assert_eq!(info.text("process_supervised"), "systemd");
 }
 
 #[test]
@@ -460,9 +460,8 @@ fn two_servers_do_not_write_the_same_files() {
     eventually("the end of the rewrite", server::START_TIME_MAX, || {
         guest.figure("aof_rewrite_in_progress") == 0
     });
-    let info = guest.ask("INFO persistence");
-    let info = String::from_utf8_lossy(info.text()).into_owned();
-    assert!(info.contains("aof_last_bgrewrite_status:err"), "{info}");
+    let info = guest.info("persistence");
+    assert_eq!(info.text("aof_last_bgrewrite_status"), "err");
     assert_eq!(wire.ask("SET second value").text(), b"OK");
     // The lock goes with its holder, also with one that had no time to.
     server.kill_and_restart();

@@ -5,27 +5,18 @@ use std::time::Duration;
 
 use tests::reply::show;
 use tests::server::eventually;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-const SHARDS: [u16; 3] = [1, 2, 4];
 const TIME_MAX: Duration = Duration::from_secs(10);
-
-/// A number of INFO's.
-fn number(control: &mut Wire, section: &str, name: &str) -> u64 {
-    let info = control.ask(&format!("INFO {section}"));
-    let text = String::from_utf8_lossy(info.text()).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let value = line.and_then(|line| line.strip_prefix(':'));
-    value
-        .and_then(|value| value.parse().ok())
-        .unwrap_or_else(|| panic!("no {name} in {text}"))
-}
 
 fn begin_log(control: &mut Wire) {
     control.ask("CONFIG SET appendonly yes");
     eventually("the log is there", TIME_MAX, || {
-        number(control, "persistence", "aof_rewrite_in_progress") == 0
-            && number(control, "persistence", "aof_base_size") > 0
+        control
+            .info("persistence")
+            .number::<u64>("aof_rewrite_in_progress")
+            == 0
+            && control.info("persistence").number::<u64>("aof_base_size") > 0
     });
 }
 
@@ -39,10 +30,12 @@ fn told(server: &Server, version: &str, command: &str, end: impl Fn(&mut Wire, i
     waiter.ask("SET own x");
     waiter.send(format!("{command}\r\nECHO behind\r\n").as_bytes());
     eventually(command, TIME_MAX, || {
-        number(&mut control, "clients", "blocked_clients") == 1
+        control.info("clients").number::<u64>("blocked_clients") == 1
     });
     let ends = u64::from(!command.ends_with(" 0"));
-    let by_clock = number(&mut control, "clients", "clients_in_timeout_table");
+    let by_clock = control
+        .info("clients")
+        .number::<u64>("clients_in_timeout_table");
     assert_eq!(by_clock, ends, "{command}");
     let listed = control.ask("CLIENT LIST");
     let listed = String::from_utf8_lossy(listed.text()).into_owned();
@@ -56,7 +49,7 @@ fn told(server: &Server, version: &str, command: &str, end: impl Fn(&mut Wire, i
     end(&mut control, id);
     let first = show(&waiter.reply());
     assert_eq!(waiter.reply(), b"$6\r\nbehind\r\n", "{command}");
-    assert_eq!(number(&mut control, "clients", "blocked_clients"), 0);
+    assert_eq!(control.info("clients").number::<u64>("blocked_clients"), 0);
     format!("{command}: {first}")
 }
 
@@ -146,11 +139,11 @@ fn a_change_of_policy_ends_the_wait_for_the_disk() {
         let mut waiter = server.connect();
         waiter.send(b"WAITAOF 1 0 0\r\n");
         eventually("it waits", TIME_MAX, || {
-            number(&mut control, "clients", "blocked_clients") == 1
+            control.info("clients").number::<u64>("blocked_clients") == 1
         });
         drop(waiter);
         eventually("it has gone", TIME_MAX, || {
-            number(&mut control, "clients", "blocked_clients") == 0
+            control.info("clients").number::<u64>("blocked_clients") == 0
         });
         control.ask("CONFIG SET appendfsync everysec");
         assert_eq!(

@@ -4,7 +4,7 @@ use protocol::args::OwnedArgs;
 use protocol::table::CommandId;
 use storage::Keyspace;
 
-use crate::blocking::waiting::Ticket;
+use crate::blocking::waiting::BlockedId;
 use crate::header::Caller;
 use crate::header::ClientToken;
 use crate::header::ReplyTo;
@@ -15,8 +15,8 @@ use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::commit::Awaited;
 use crate::transaction::coordinator::Held;
+use crate::transaction::global::Cut;
 use crate::transaction::locks::ItemId;
-use crate::transaction::world::Cut;
 
 /// One thing to do.
 pub enum Action {
@@ -36,7 +36,7 @@ pub enum Action {
         wrote: u64,
     },
     /// A command of one of this shard's connections waits for keys of several shards.
-    Blocked(ClientToken, Ticket),
+    Blocked(ClientToken, BlockedId),
     /// All locks of a transaction are held that the outside runs, which ends it with
     /// [`crate::engine::Engine::commit`]. `unchanged` says that no watched key has changed.
     Ready {
@@ -49,16 +49,17 @@ pub enum Action {
     Run { task: TaskId, under: Option<ItemId> },
     /// Somebody's wait was ended, or was over already.
     WaitEnded(TaskId, bool),
-    /// A whole shard is asked for by somebody who reads its log: [`crate::engine::Engine::lend_by_message`]
-    /// is due when that is written.
-    LendWhenWritten(ItemId, Box<LockRequest>),
+    /// A whole shard is asked for by somebody who reads its log:
+    /// [`crate::engine::Engine::check_out_by_message`] is due when that is written.
+    CheckOutWhenWritten(ItemId, Box<LockRequest>),
     /// The log has a transaction's record, from byte `begins` to `end` of the journal.
-    ShareLogged {
+    RecordLogged {
         begins: u64,
         end: u64,
         awaited: Option<Awaited>,
     },
-    /// A transaction's answer waits for the log up to this byte of the journal, of which it has read.
+    /// A transaction's answer waits for the log up to this byte of the journal, of which it has
+    /// read.
     ReadLogged(Awaited, u64),
     /// The databases that were lent as a whole are back, after the instant of a snapshot perhaps.
     /// Where a new part of the logs begins with that, here is what the part before still lacks.

@@ -1,4 +1,5 @@
-//! What keeps a shard from running commands that it could otherwise run: it loads, or snapshots fail.
+//! What keeps a shard from running commands that it could otherwise run: it loads, or snapshots
+//! fail.
 //!
 //! While nothing does, a command pays one branch.
 
@@ -75,7 +76,8 @@ impl Admission {
         self.admit_forwarded(command)
     }
 
-    /// Whether `command` may run here that another shard has admitted. If that one knows that all data is there, it is.
+    /// Whether `command` may run here that another shard has admitted. If that one knows that all
+    /// data is there, it is.
     pub fn admit_forwarded(&self, command: &Command) -> Result<(), Error> {
         let writes = command.flags.contains(Flags::WRITE);
         let writes = writes || command.traits.contains(Traits::FAILS_WITH_DISK);

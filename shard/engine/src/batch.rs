@@ -1,8 +1,10 @@
-//! The batch: all requests of one loop turn from one shard to another, and the room their replies come back in.
+//! The batch: all requests of one loop turn from one shard to another, and the room their replies
+//! come back in.
 //!
-//! One heap object makes the round trip. The origin appends requests (one copy of the command's bytes, no allocation once the vectors have
-//! grown), the owner runs them in order and appends the encoded replies, and the origin folds those into its connections' pending slots and
-//! keeps the emptied batch for its next turn. Small replies thus cross without an allocation of their own.
+//! One heap object makes the round trip. The origin appends requests (one copy of the command's
+//! bytes, no allocation once the vectors have grown), the owner runs them in order and appends the
+//! encoded replies, and the origin folds those into its connections' pending slots and keeps the
+//! emptied batch for its next turn. Small replies thus cross without an allocation of their own.
 //!
 //! ```text
 //! requests  [client seq command db | end of bytes, of spans, of large, of reply] [..] [..]
@@ -20,10 +22,11 @@ use protocol::reply::Reply;
 use storage::DbIndex;
 
 use crate::header::ClientToken;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
 
-/// A batch this large is sent on and a new one begun, so that no single message holds a shard for long.
+/// A batch this large is sent on and a new one begun, so that no single message holds a shard for
+/// long.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
 
 /// Replies of a batch, or of a connection, beyond which a limit on output may be reached.
@@ -32,10 +35,11 @@ pub const LARGE_REPLIES_BYTES_MIN: usize = 16 * 1024;
 /// A batch whose buffers grew beyond this is freed and not reused.
 const BATCH_KEPT_BYTES_MAX: usize = 256 * 1024;
 
-/// One command of a batch; its bytes, spans, large arguments and reply end where the next one's begin.
+/// One command of a batch; its bytes, spans, large arguments and reply end where the next one's
+/// begin.
 struct Request {
     to: ReplyTo,
-    facts: Facts,
+    header: Header,
     bytes_end: usize,
     spans_end: usize,
     large_end: usize,
@@ -97,13 +101,13 @@ impl Batch {
     }
 
     /// Appends one command.
-    pub fn push(&mut self, to: ReplyTo, facts: Facts, args: &Args<'_>) {
+    pub fn push(&mut self, to: ReplyTo, header: Header, args: &Args<'_>) {
         self.bytes.extend_from_slice(args.bytes());
         self.spans.extend_from_slice(args.spans());
         self.large.extend_from_slice(args.large());
         self.requests.push(Request {
             to,
-            facts,
+            header,
             bytes_end: self.bytes.len(),
             spans_end: self.spans.len(),
             large_end: self.large.len(),
@@ -112,17 +116,18 @@ impl Batch {
         });
     }
 
-    /// On the owner: runs a group of requests in order; `run` writes each one's reply. Every request must be run, the first one first.
+    /// On the owner: runs a group of requests in order; `run` writes each one's reply. Every
+    /// request must be run, the first one first.
     pub fn run(
         &mut self,
         group: Range<usize>,
-        mut run: impl FnMut(ReplyTo, Facts, &Args<'_>, &mut Reply<'_>) -> Ran,
+        mut run: impl FnMut(ReplyTo, Header, &Args<'_>, &mut Reply<'_>) -> Ran,
     ) {
         for at in group {
             let args = args_of(&self.requests, &self.bytes, &self.spans, &self.large, at);
             let request = &self.requests[at];
-            let mut reply = Reply::new(&mut self.replies, request.facts.version);
-            let ran = run(request.to, request.facts, &args, &mut reply);
+            let mut reply = Reply::new(&mut self.replies, request.header.version);
+            let ran = run(request.to, request.header, &args, &mut reply);
             let request = &mut self.requests[at];
             request.deferred = ran == Ran::Deferred;
             request.reply_end = self.replies.len();
@@ -139,7 +144,7 @@ impl Batch {
 
     /// The database of a command.
     pub fn db(&self, at: usize) -> DbIndex {
-        self.requests[at].facts.db
+        self.requests[at].header.db
     }
 
     /// Back on the origin: hands each reply to `fold`, then empties the batch.

@@ -2,5 +2,5 @@
 
 pub mod ending;
 pub mod fenced;
-pub mod ticketed;
+pub mod on_several;
 pub mod waiting;

@@ -1,11 +1,15 @@
-//! What a data command sees: the keys, the time, the configuration, and one place to say what it changed.
+//! What a data command sees: the keys, the time, the configuration, and one place to say what it
+//! changed.
 //!
-//! Nothing about shards, sockets or logs is here. The same command runs on the keys of its own shard and, inside a transaction over several
-//! shards, on databases that hold just the keys lent to it; it cannot tell which.
+//! Nothing about shards, sockets or logs is here. The same command runs on the keys of its own
+//! shard and, inside a transaction over several shards, on databases that hold just the keys lent
+//! to it; it cannot tell which.
 //!
-//! Lookups come in three strengths. [`Context::peek`] only looks (EXISTS, TTL, TYPE). [`Context::find`] also notes the use, for commands that
-//! write. [`Context::read`], and [`Context::string`] and [`Context::get`] on top of it, count a hit or a miss besides, for commands that read.
-//! All of them remove a key whose time has come and say so, unless expiry is paused.
+//! Lookups come in three strengths. [`Context::peek`] only looks (EXISTS, TTL, TYPE).
+//! [`Context::find`] also notes the use, for commands that write. [`Context::read`], and
+//! [`Context::string`] and [`Context::get`] on top of it, count a hit or a miss besides, for
+//! commands that read. All of them remove a key whose time has come and say so, unless expiry is
+//! paused.
 
 mod fields;
 
@@ -141,7 +145,8 @@ impl Context<'_> {
         }
     }
 
-    /// The entry of `key`, to tell of it and not to read it (OBJECT): counts a hit or a miss, of which nobody is notified, and leaves no other trace.
+    /// The entry of `key`, to tell of it and not to read it (OBJECT): counts a hit or a miss, of
+    /// which nobody is notified, and leaves no other trace.
     pub fn inspect(&mut self, key: &[u8]) -> Option<&mut Entry> {
         let Some(spot) = self.look(self.selected, key) else {
             self.effects.keyspace_misses += 1;
@@ -180,7 +185,8 @@ impl Context<'_> {
         self.read(key).map(Entry::get_mut).transpose()
     }
 
-    /// The value at `key`, to change it; `new` makes it where there is none. Whoever makes one puts something in it.
+    /// The value at `key`, to change it; `new` makes it where there is none. Whoever makes one puts
+    /// something in it.
     #[inline]
     pub fn get_or_insert<T: Value>(
         &mut self,
@@ -201,8 +207,8 @@ impl Context<'_> {
         entry.get_mut()
     }
 
-    /// Called before a command looks up `keys[at]`, of which every `step`th is a key: when the last group has been looked up, lets the next one be on
-    /// its way from memory.
+    /// Called before a command looks up `keys[at]`, of which every `step`th is a key: when the last
+    /// group has been looked up, lets the next one be on its way from memory.
     #[inline]
     pub fn look_ahead(&self, keys: &Args<'_>, at: usize, step: usize) {
         let keyspace = self.databases.get(self.selected);
@@ -323,7 +329,8 @@ impl Context<'_> {
         }
     }
 
-    /// Deletes `key`. Returns whether it was there. What watches the key hears of it through [`Self::changed`] only.
+    /// Deletes `key`. Returns whether it was there. What watches the key hears of it through
+    /// [`Self::changed`] only.
     pub fn delete(&mut self, key: &[u8]) -> bool {
         let taken = self.take(key);
         let was_there = taken.is_some();
@@ -339,7 +346,8 @@ impl Context<'_> {
         self.changed_by(1, key, event);
     }
 
-    /// The same where it is so many changes: of elements, where the key holds several. Of none only subscribers and watchers hear.
+    /// The same where it is so many changes: of elements, where the key holds several. Of none only
+    /// subscribers and watchers hear.
     #[inline]
     pub fn changed_by(&mut self, changes: usize, key: &[u8], event: Event) {
         self.effects.dirty += changes as u64;
@@ -353,13 +361,15 @@ impl Context<'_> {
         self.changed_by(0, key, event);
     }
 
-    /// Says that `key` changed in a way that its event is silent about: a stream was made for a group.
+    /// Says that `key` changed in a way that its event is silent about: a stream was made for a
+    /// group.
     pub fn signal_modified(&mut self, key: &[u8]) {
         self.effects
             .signal_modified(self.selected, key, &self.caller);
     }
 
-    /// Says that so many elements of the collection at `key` are gone. If they were the last, so is the key.
+    /// Says that so many elements of the collection at `key` are gone. If they were the last, so is
+    /// the key.
     pub fn lost(&mut self, elements: usize, key: &[u8], event: Event, now_empty: bool) {
         self.changed_by(elements, key, event);
         if now_empty {
@@ -381,14 +391,16 @@ impl Context<'_> {
         self.effects.journal.is_on()
     }
 
-    /// The log says this in place of the command: all of what it did to `key`. Once for each key that it changed.
+    /// The log says this in place of the command: all of what it did to `key`. Once for each key
+    /// that it changed.
     #[inline]
     pub fn propagate_as(&mut self, key: &[u8], parts: &[&[u8]]) {
         self.effects.propagate_as(self.selected, key, parts);
     }
 
-    /// There is nothing to answer with yet: waits until a key of the command changes, or for `timeout` (for ever where there is none).
-    /// What answers then is the command, run again; nothing may be written before this.
+    /// There is nothing to answer with yet: waits until a key of the command changes, or for
+    /// `timeout` (for ever where there is none). What answers then is the command, run again;
+    /// nothing may be written before this.
     pub fn wait(&mut self, timeout: Option<Duration>, null: Null) -> Outcome {
         self.wait_for(None, timeout, null)
     }

@@ -1,16 +1,20 @@
-//! DEBUG DIGEST: twenty bytes that are equal where two servers hold equal data, whatever the order in which it lies in their tables.
+//! DEBUG DIGEST: twenty bytes that are equal where two servers hold equal data, whatever the order
+//! in which it lies in their tables.
 //!
-//! The scheme is Redis's, so that a test can compare percore's keyspace with the reference's. Two steps make it, both on SHA-1:
+//! The scheme is Redis's, so that a test can compare percore's keyspace with the reference's. Two
+//! steps make it, both on SHA-1:
 //!
 //! ```text
 //! add(x)    digest = digest XOR sha1(x)            the order of what is added does not count
 //! mix(x)    digest = sha1(digest XOR sha1(x))      the order of what is mixed in does
 //! ```
 //!
-//! An element of a set is added, one of a list is mixed in; a field with its value, or a member with its score, is a digest of its own that is
-//! added. A key's digest, with its type, is added to the dataset's, into which the number of each database was mixed before its keys.
+//! An element of a set is added, one of a list is mixed in; a field with its value, or a member
+//! with its score, is a digest of its own that is added. A key's digest, with its type, is added to
+//! the dataset's, into which the number of each database was mixed before its keys.
 //!
-//! What has expired and is not yet removed is no data here. Redis counts it until it removes it; two servers never do so at the same moment.
+//! What has expired and is not yet removed is no data here. Redis counts it until it removes it;
+//! two servers never do so at the same moment.
 
 use std::fmt;
 

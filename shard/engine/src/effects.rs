@@ -2,9 +2,9 @@
 //!
 //! A command says once what it did to a key. When it is over, the engine hands the list to whoever
 //! must know: watches, waiters, notifications, clients' caches, fields that expire and the log read
-//! it, each in a function of its own (`heed`). A further reader is one more function, and no command
-//! changes. While a transaction runs on keys of other shards the list is kept, and each owner gets
-//! its part with the release of its locks.
+//! it, each in a function of its own (`heed`). A further reader is one more function, and no
+//! command changes. While a transaction runs on keys of other shards the list is kept, and each
+//! owner gets its part with the release of its locks.
 //!
 //! While nobody listens a change costs one branch.
 

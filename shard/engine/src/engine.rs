@@ -1,8 +1,8 @@
 //! One shard's data, and all that decides what happens to it.
 //!
 //! An engine knows no socket, file, clock or thread. Commands, messages of other engines and the
-//! time come in as calls; what is to be done outside comes back as [`Action`]s. So a test can be the
-//! outside, and order everything as it likes.
+//! time come in as calls; what is to be done outside comes back as [`Action`]s. So a test can be
+//! the outside, and order everything as it likes.
 
 use std::sync::Arc;
 use std::time::Instant;

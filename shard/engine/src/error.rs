@@ -80,7 +80,8 @@ impl Error {
         Self::from_text(format!("ERR invalid expire time in '{name}' command"))
     }
 
-    /// `ERR unknown command 'verb', with args beginning with: ...`; both are cut to 128 bytes as Redis does.
+    /// `ERR unknown command 'verb', with args beginning with: ...`; both are cut to 128 bytes as
+    /// Redis does.
     pub fn unknown_command<'a>(verb: &[u8], rest: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut shown = Vec::new();
         for arg in rest {
@@ -111,7 +112,8 @@ impl Error {
         ))
     }
 
-    /// `ERR unknown subcommand or wrong number of arguments for 'sub'. Try NAME HELP.`, with `sub` as the client wrote it.
+    /// `ERR unknown subcommand or wrong number of arguments for 'sub'. Try NAME HELP.`, with `sub`
+    /// as the client wrote it.
     pub fn bad_subcommand(container: &str, sub: &[u8]) -> Self {
         Self::from_bytes(
             [
@@ -141,7 +143,8 @@ impl Error {
         )
     }
 
-    /// An error that repeats bytes of the client's; line ends in it become spaces when it is written.
+    /// An error that repeats bytes of the client's; line ends in it become spaces when it is
+    /// written.
     pub fn from_bytes(text: Vec<u8>) -> Self {
         Self(Cow::Owned(text))
     }

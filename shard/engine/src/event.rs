@@ -44,12 +44,14 @@ events! {
 }
 
 impl Event {
-    /// Whether the key is another one after it: not of a miss, and not of the word that a key is new, behind which its change is told.
+    /// Whether the key is another one after it: not of a miss, and not of the word that a key is
+    /// new, behind which its change is told.
     pub fn is_change(self) -> bool {
         !matches!(self.class, EventClass::New | EventClass::KeyMiss)
     }
 
-    /// Whether it is a change to who watches the key or has it in a cache. As in Redis it is none what happens to a stream's groups alone.
+    /// Whether it is a change to who watches the key or has it in a cache. As in Redis it is none
+    /// what happens to a stream's groups alone.
     pub fn changes_value(self) -> bool {
         let of_groups = [
             Self::XSETID,

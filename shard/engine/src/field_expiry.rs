@@ -1,4 +1,5 @@
-//! When fields of hashes are to be removed: an index by time of the hashes of one shard that have fields which expire.
+//! When fields of hashes are to be removed: an index by time of the hashes of one shard that have
+//! fields which expire.
 //!
 //! Readers do not see an expired field, so the index only has to find them some time. It may name a
 //! key that is no such hash any more, and it learns of a hash with deadlines through the events
@@ -90,7 +91,8 @@ impl FieldClock {
         self.0.values().all(DbClock::is_empty)
     }
 
-    /// How many hashes of each database have fields that expire. Of very many the index's own count is told, which may be of late.
+    /// How many hashes of each database have fields that expire. Of very many the index's own count
+    /// is told, which may be of late.
     pub fn hashes(&self, databases: &Databases) -> BTreeMap<DbIndex, u64> {
         let known = self
             .0

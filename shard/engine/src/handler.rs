@@ -7,13 +7,13 @@ use protocol::table::COMMANDS;
 use crate::commands::*;
 use crate::context::Context;
 use crate::error::Outcome;
-use crate::transaction::world::World;
+use crate::transaction::global::Global;
 
 /// A command on data: it runs where its keys are.
 pub type DataCommand = fn(&mut Context<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
 
 /// A command on the whole keyspace: it runs on what all shards lend.
-pub type WholeCommand = fn(&mut World<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
+pub type WholeCommand = fn(&mut Global<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
 
 /// What runs for a row of the table.
 #[derive(Clone, Copy)]

@@ -38,7 +38,7 @@ pub struct ReplyTo {
 
 /// What is known of a command besides its arguments: looked up once, on the origin.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct Header {
     pub command: CommandId,
     pub db: DbIndex,
     pub version: Version,

@@ -1,10 +1,11 @@
-//! How long commands take: a logarithmic histogram with [`STEPS`] linear steps to each doubling, so a
-//! percentile is off by at most 1.6 %.
+//! How long commands take: a logarithmic histogram with [`STEPS`] linear steps to each doubling, so
+//! a percentile is off by at most 1.6 %.
 
 /// Linear steps in each doubling.
 const STEPS: usize = 64;
 
-/// Doublings behind the first `2 * STEPS` values, which have a place each. Covers a bit more than two minutes; what takes longer counts as that.
+/// Doublings behind the first `2 * STEPS` values, which have a place each. Covers a bit more than
+/// two minutes; what takes longer counts as that.
 const DOUBLINGS: u32 = 30;
 
 const PLACES: usize = 2 * STEPS + DOUBLINGS as usize * STEPS;
@@ -64,7 +65,8 @@ impl Histogram {
         }
     }
 
-    /// The duration in nanoseconds that `percent` of all do not exceed. 0 where nothing was counted.
+    /// The duration in nanoseconds that `percent` of all do not exceed. 0 where nothing was
+    /// counted.
     pub fn percentile(&self, percent: f64) -> u64 {
         let wanted = (self.total as f64 * percent / 100.0).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -88,7 +90,8 @@ impl Histogram {
         bounds
     };
 
-    /// How many durations lie below each of [`Self::BOUNDS_NS`] and not below the one before; the last count is of those beyond all.
+    /// How many durations lie below each of [`Self::BOUNDS_NS`] and not below the one before; the
+    /// last count is of those beyond all.
     pub fn between_bounds(&self) -> [u64; Self::BOUNDS_NS.len() + 1] {
         let mut between = [0; Self::BOUNDS_NS.len() + 1];
         let mut at = 0;
@@ -101,7 +104,8 @@ impl Histogram {
         between
     }
 
-    /// Upper bounds in microseconds, each twice the one before, with how many took no longer; only those where the count grows.
+    /// Upper bounds in microseconds, each twice the one before, with how many took no longer; only
+    /// those where the count grows.
     pub fn cumulative(&self) -> Vec<(u64, u64)> {
         let mut cumulative = Vec::new();
         let mut bound = FIRST_BOUND_NS;

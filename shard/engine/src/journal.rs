@@ -1,12 +1,15 @@
 //! What a shard says in its append-only log: each change, in the order in which it took effect.
 //!
-//! A command is recorded as it came, together with the time by which it decided what had expired: replayed on the same data at the same time, it
-//! does the same again. What does not (a random choice) says something else in its place ([`Journal::instead`]). What expires or is evicted is
+//! A command is recorded as it came, together with the time by which it decided what had expired:
+//! replayed on the same data at the same time, it does the same again. What does not (a random
+//! choice) says something else in its place ([`Journal::instead`]). What expires or is evicted is
 //! recorded as a deletion. SELECT and the time stand in the log only where they change.
 //!
-//! A transaction runs away from home, on keys that others lent. There, each command whose keys are all of one shard is kept for that shard's
-//! log; of a command over several shards every key that it changed is kept by name, and its owner records the value that comes home. From
-//! then on within the transaction that key is recorded by its value only: so whatever is recorded can be replayed from one log alone.
+//! A transaction runs away from home, on keys that others lent. There, each command whose keys are
+//! all of one shard is kept for that shard's log; of a command over several shards every key that
+//! it changed is kept by name, and its owner records the value that comes home. From then on within
+//! the transaction that key is recorded by its value only: so whatever is recorded can be replayed
+//! from one log alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use storage::{DbIndex, UnixMillis, aof};
 use crate::effect::Effect;
 use crate::effect::EffectList;
 use crate::effect::What;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::TransactionKey;
 use crate::slot::ShardId;
 use crate::slot::SlotMap;
@@ -146,8 +149,8 @@ impl Journal {
         self.on
     }
 
-    /// From now on there is a log, which begins with what comes next; or there is none, and what the writer has not taken goes. Bytes are counted
-    /// on.
+    /// From now on there is a log, which begins with what comes next; or there is none, and what
+    /// the writer has not taken goes. Bytes are counted on.
     pub fn turn(&mut self, on: bool) {
         *self = Self {
             on,
@@ -182,7 +185,8 @@ impl Journal {
         self.taken + self.out.len() as u64
     }
 
-    /// The same up to the last record of what a client asked for: not of what expired or was evicted.
+    /// The same up to the last record of what a client asked for: not of what expired or was
+    /// evicted.
     #[inline]
     pub fn told(&self) -> u64 {
         self.told
@@ -303,7 +307,7 @@ impl Journal {
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn command_away(
         &mut self,
-        facts: Facts,
+        header: Header,
         now: UnixMillis,
         slots: SlotMap,
         args: &Args<'_>,
@@ -315,14 +319,14 @@ impl Journal {
         if changed_nothing {
             return;
         }
-        let db = facts.db;
+        let db = header.db;
         let is_change = |effect: &Effect<'_>| {
             !effect.key.is_empty() && !matches!(effect.what, What::Read | What::PropagateAs)
         };
         let changed = effects.since(from).filter(is_change);
         let changed: Vec<_> = changed.map(|effect| effect.key_name()).collect();
         // What groups have pending changes without an event.
-        let quietly = changed.is_empty() || facts.command.command().traits.contains(Traits::QUIET);
+        let quietly = changed.is_empty() || header.command.command().traits.contains(Traits::QUIET);
         let changed = if quietly { keys.clone() } else { changed };
         let instead = std::mem::take(&mut self.instead);
         let says_itself = instead.is_empty();
@@ -390,7 +394,8 @@ impl Journal {
         self.out.len()
     }
 
-    /// What has been said since [`Self::begin_group`] happens together. Where that is nothing, nothing is said.
+    /// What has been said since [`Self::begin_group`] happens together. Where that is nothing,
+    /// nothing is said.
     pub fn end_group(&mut self, begun: usize) {
         const MULTI_BYTES: usize = b"*1\r\n$5\r\nMULTI\r\n".len();
         if !self.on {
@@ -420,7 +425,7 @@ impl Journal {
 }
 
 /// A transaction as one shard's log will have it.
-pub struct TransactionShare {
+pub struct TransactionRecord {
     /// Who waits for it to be on disk.
     pub(crate) awaited: Option<Awaited>,
     /// Names it in the logs of all who take part.
@@ -450,10 +455,10 @@ impl Shares {
     }
 
     /// The share of one shard, if it has one.
-    pub fn take(&mut self, shard: ShardId) -> Option<Box<TransactionShare>> {
+    pub fn take(&mut self, shard: ShardId) -> Option<Box<TransactionRecord>> {
         let share = std::mem::take(self.shares.get_mut(shard.index())?);
         (!share.is_empty()).then(|| {
-            Box::new(TransactionShare {
+            Box::new(TransactionRecord {
                 awaited: self.awaited,
                 id: self.id.clone(),
                 participants: self.participants.clone(),

@@ -14,7 +14,8 @@ pub fn lock_names(command: CommandId, args: &Args<'_>) -> SmallVec<[LockName; 8]
     positions.map(|at| LockName::of_key(&args[at])).collect()
 }
 
-/// Where the keys stand among the arguments. A command whose arguments are malformed has none: it runs where it is and says so itself.
+/// Where the keys stand among the arguments. A command whose arguments are malformed has none: it
+/// runs where it is and says so itself.
 pub fn key_positions(command: &'static Command, args: &Args<'_>) -> SmallVec<[usize; 8]> {
     let mut positions = SmallVec::new();
     if keys::key_positions(command, args, &mut |at, _| positions.push(at)).is_err() {

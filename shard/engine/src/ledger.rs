@@ -1,8 +1,11 @@
-//! The ledger: what each thread has in use, and what the shards owe one another when memory is short.
+//! The ledger: what each thread has in use, and what the shards owe one another when memory is
+//! short.
 //!
-//! A thread counts its own allocations, which costs no shared cache line. A shard writes its count here by the clock, and while `maxmemory` is set
-//! whenever it has moved by [`PUBLISHED_STEP`]; so the sum is right but for one such step a shard. Memory that another thread frees makes a
-//! count negative; the sum is right all the same, as long as every thread that frees much has an account. the lazyfree thread has one.
+//! A thread counts its own allocations, which costs no shared cache line. A shard writes its count
+//! here by the clock, and while `maxmemory` is set whenever it has moved by [`PUBLISHED_STEP`]; so
+//! the sum is right but for one such step a shard. Memory that another thread frees makes a count
+//! negative; the sum is right all the same, as long as every thread that frees much has an account.
+//! the lazyfree thread has one.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
@@ -11,10 +14,12 @@ use crate::slot::ShardId;
 /// A shard whose count has moved by so many bytes says so, while `maxmemory` is set.
 pub const PUBLISHED_STEP: i64 = 64 * 1024;
 
-/// What one shard may be asked to evict for others before it has done so, in bytes: then they evict at home.
+/// What one shard may be asked to evict for others before it has done so, in bytes: then they evict
+/// at home.
 pub const OWED_MAX: i64 = 256 * 1024;
 
-/// One shard's account. On a cache line of its own: its owner writes it often, and the others read it before every command while `maxmemory` is set.
+/// One shard's account. On a cache line of its own: its owner writes it often, and the others read
+/// it before every command while `maxmemory` is set.
 #[derive(Default)]
 #[repr(align(64))]
 pub struct Account {
@@ -234,14 +239,16 @@ impl Account {
         self.owed.load(Ordering::Relaxed)
     }
 
-    /// Asks the shard to evict so many bytes. True where it must be called: nobody has since it last looked.
+    /// Asks the shard to evict so many bytes. True where it must be called: nobody has since it
+    /// last looked.
     pub fn charge(&self, bytes: i64) -> bool {
         self.owed.fetch_add(bytes, Ordering::Relaxed);
         !self.called.swap(true, Ordering::AcqRel)
     }
 
-    /// The shard looks: whoever charges it from now on calls it again. A swap and no store, so that it sees all that was charged before: with a
-    /// store, a charge could find the call unanswered and this look the charge not there yet.
+    /// The shard looks: whoever charges it from now on calls it again. A swap and no store, so that
+    /// it sees all that was charged before: with a store, a charge could find the call unanswered
+    /// and this look the charge not there yet.
     pub fn answer_call(&self) {
         self.called.swap(false, Ordering::AcqRel);
     }

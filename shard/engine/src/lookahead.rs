@@ -1,7 +1,9 @@
-//! Looking ahead: the keys, members and fields that the next commands of a pipeline name are asked for before those commands run.
+//! Looking ahead: the keys, members and fields that the next commands of a pipeline name are asked
+//! for before those commands run.
 //!
-//! A lookup in a large table mostly waits for memory, three times in a row. A group of commands that stands in a buffer waits three times in all
-//! ([`storage::prefetch`]). Where neighbours in the group work on one large collection, the same is done for the elements that they name.
+//! A lookup in a large table mostly waits for memory, three times in a row. A group of commands
+//! that stands in a buffer waits three times in all ([`storage::prefetch`]). Where neighbours in
+//! the group work on one large collection, the same is done for the elements that they name.
 
 use protocol::peek::{Peek, Seen};
 use smallvec::SmallVec;

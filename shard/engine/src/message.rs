@@ -5,13 +5,13 @@ use protocol::args::OwnedArgs;
 use storage::{DbIndex, Entry};
 
 use crate::blocking::ending::End;
-use crate::blocking::waiting::Ticket;
+use crate::blocking::waiting::BlockedId;
 use crate::blocking::waiting::WaiterId;
 use crate::effect::EffectList;
 use crate::header::ClientToken;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
-use crate::journal::TransactionShare;
+use crate::journal::TransactionRecord;
 use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::commit::Awaited;
@@ -19,8 +19,8 @@ use crate::transaction::commit::CommitId;
 use crate::transaction::divided::Portion;
 use crate::transaction::divided::Ran;
 use crate::transaction::forwarded::Forwarded;
+use crate::transaction::global::OwnerDatabases;
 use crate::transaction::locks::ItemId;
-use crate::transaction::world::Lent;
 use crate::watch::Watched;
 
 /// One message; each is a pointer or a number, so a ring of them is small.
@@ -48,7 +48,7 @@ pub enum Message {
     /// Whether there was such a command.
     WaitEnded(TaskId, bool),
     /// A blocked command with keys on several shards waits no longer.
-    Leave(Box<Ticket>),
+    Leave(Box<BlockedId>),
     /// The first half of a fence: see `blocking::fence`.
     FenceFrom(ShardId, u32),
     /// The second half.
@@ -103,7 +103,7 @@ pub enum Scope {
     /// All there is.
     Whole {
         watched: Vec<Watched>,
-        /// Lent once the shard's log has all in its file that there is to say.
+        /// OwnerDatabases once the shard's log has all in its file that there is to say.
         logged: bool,
     },
     /// The keys of this, which is done where they are.
@@ -137,7 +137,7 @@ pub struct Grant {
     pub item: Option<ItemId>,
     /// As it was asked for.
     pub scope: Scope,
-    pub lent: Lending,
+    pub lent: CheckedOut,
     /// No watched key has changed.
     pub unchanged: bool,
     /// It has what is not on disk, and answers wait for that.
@@ -145,11 +145,11 @@ pub struct Grant {
 }
 
 /// What goes from an owner to a coordinator and back.
-pub enum Lending {
+pub enum CheckedOut {
     /// Those of the keys that exist, with their databases.
     Entries(Vec<(DbIndex, Entry)>),
     /// Everything.
-    World(Box<Lent>),
+    Databases(Box<OwnerDatabases>),
     /// Nothing: what is to be done is done by the owner.
     Nothing,
     /// What its portion came to.
@@ -161,18 +161,18 @@ pub enum Lending {
 /// The end of a transaction on one shard.
 pub struct Release {
     pub item: ItemId,
-    pub lent: Lending,
+    pub lent: CheckedOut,
     /// What the transaction did to keys of this shard.
     pub effects: EffectList,
     /// What this shard's log says of it.
-    pub share: Option<Box<TransactionShare>>,
+    pub share: Option<Box<TransactionRecord>>,
     /// What the answer waits for, though this shard's log says nothing of it: what was lent is to
     /// be on disk.
     pub mark: Option<Awaited>,
     /// The command found nothing: it waits for these keys from now on.
-    pub enroll: Option<(Ticket, Vec<TransactionKey>)>,
+    pub enroll: Option<(BlockedId, Vec<TransactionKey>)>,
     /// A blocked command waits no longer.
-    pub leave: Option<Ticket>,
+    pub leave: Option<BlockedId>,
     /// This waiter has had its turn here.
     pub end_turn: Option<WaiterId>,
     /// The answer waits until this shard has told of the effects whom it tells.
@@ -181,7 +181,7 @@ pub struct Release {
 
 impl Release {
     /// Gives back what was lent as it was.
-    pub fn unused(item: ItemId, lent: Lending) -> Self {
+    pub fn unused(item: ItemId, lent: CheckedOut) -> Self {
         Self {
             item,
             lent,
@@ -198,13 +198,13 @@ impl Release {
     /// Whether its owner hears of something that others are to be told.
     pub fn has_news(&self) -> bool {
         // What only reads was done before.
-        matches!(self.lent, Lending::Portion(_)) || !self.effects.is_empty()
+        matches!(self.lent, CheckedOut::Portion(_)) || !self.effects.is_empty()
     }
 }
 
 /// A key is ready for a blocked command, whose keys on this shard are locked for it and lent.
 pub struct Claim {
-    pub ticket: Ticket,
+    pub blocked_id: BlockedId,
     pub waiter: WaiterId,
     pub item: ItemId,
     pub lent: Vec<(DbIndex, Entry)>,
@@ -214,7 +214,7 @@ pub struct Claim {
 pub struct Parked {
     pub origin: ShardId,
     pub to: ReplyTo,
-    pub facts: Facts,
+    pub header: Header,
     pub args: OwnedArgs,
 }
 
@@ -225,7 +225,7 @@ pub enum Work {
     /// An EXEC that did, all of whose keys are here.
     Exec(Box<Forwarded>),
     /// A transaction's part.
-    Lend(Box<LockRequest>),
+    CheckOut(Box<LockRequest>),
     /// The turn of a waiter that its origin serves.
     Claim(WaiterId),
     /// The turn at a key of a waiter that this shard serves, another key of which was lent away.

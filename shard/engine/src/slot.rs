@@ -1,7 +1,7 @@
 //! Which shard owns a key.
 //!
-//! A key belongs to slot CRC16(hash tag) mod 16384, as in Redis Cluster, and slots map to shards in even, contiguous ranges,
-//! so that a cluster slot never spans two shards.
+//! A key belongs to slot CRC16(hash tag) mod 16384, as in Redis Cluster, and slots map to shards in
+//! even, contiguous ranges, so that a cluster slot never spans two shards.
 
 use config::SHARDS_MAX;
 use crc::{CRC_16_XMODEM, Crc, Table};
@@ -23,7 +23,8 @@ impl ShardId {
     /// The one that every process has.
     pub const FIRST: Self = Self(0);
 
-    /// The shard at `index`; callers count up to a [`SlotMap`]'s `shards`, which [`SHARDS_MAX`] bounds.
+    /// The shard at `index`; callers count up to a [`SlotMap`]'s `shards`, which [`SHARDS_MAX`]
+    /// bounds.
     pub fn new(index: usize) -> Self {
         debug_assert!(index < SHARDS_MAX);
         Self(index as u8)
@@ -35,7 +36,8 @@ impl ShardId {
     }
 }
 
-/// The part of `key` that decides its slot: what stands between the first `{` and the next `}`, unless that is empty.
+/// The part of `key` that decides its slot: what stands between the first `{` and the next `}`,
+/// unless that is empty.
 fn hash_tag(key: &[u8]) -> &[u8] {
     let Some(open) = memchr::memchr(b'{', key) else {
         return key;

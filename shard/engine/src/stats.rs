@@ -38,7 +38,8 @@ pub struct Stats {
     /// Microseconds of CPU that the shard's thread has taken, as it last counted; none where
     /// another shard counts for it.
     pub busy_us: u64,
-    /// Microseconds that the clock has looked for expired keys, and how often it left some for later.
+    /// Microseconds that the clock has looked for expired keys, and how often it left some for
+    /// later.
     pub expiry_us: u64,
     pub expiry_cut_short: u64,
     /// Failed attempts to authenticate.

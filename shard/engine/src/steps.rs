@@ -4,6 +4,7 @@
 mod answers;
 mod backpressure;
 mod blocking;
+mod check_out;
 mod coordination;
 mod divided;
 mod eviction;
@@ -14,7 +15,6 @@ mod field_expiry;
 mod forwarded;
 mod invalidations;
 mod keys;
-mod lending;
 mod messages;
 mod requests;
 mod routing;

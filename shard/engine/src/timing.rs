@@ -1,12 +1,13 @@
 //! How long each command takes, for INFO, LATENCY and SLOWLOG.
 //!
-//! Every command is timed, as in Redis. A look at the clock and what follows from it cost some 30 ns,
-//! a twentieth of a GET in a pipeline. So the end of one command is the beginning of the next; and
-//! where commands of the same kind follow one another in a pipeline that can only take long when the
-//! machine does something else (one key, short arguments, a short reply), one look does for a *row*
-//! of them, and each counts for its part. Where the slow log or the latency monitor asks for times so
-//! short that it matters, each is looked at alone. Whatever else happens in between (a command sent
-//! to another shard, a transaction) ends the row, and the next command looks twice.
+//! Every command is timed, as in Redis. A look at the clock and what follows from it cost some 30
+//! ns, a twentieth of a GET in a pipeline. So the end of one command is the beginning of the next;
+//! and where commands of the same kind follow one another in a pipeline that can only take long
+//! when the machine does something else (one key, short arguments, a short reply), one look does
+//! for a *row* of them, and each counts for its part. Where the slow log or the latency monitor
+//! asks for times so short that it matters, each is looked at alone. Whatever else happens in
+//! between (a command sent to another shard, a transaction) ends the row, and the next command
+//! looks twice.
 
 use std::time::Instant;
 

@@ -2,7 +2,7 @@
 //!
 //! Without the feature `trace` there is nothing here.
 
-use crate::header::Facts;
+use crate::header::Header;
 
 /// Clients whose commands have taken effect, by their `CLIENT ID`.
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub struct Trace {
 impl Trace {
     /// A command takes effect.
     #[inline]
-    pub(crate) fn note(&mut self, _: Facts) {}
+    pub(crate) fn note(&mut self, _: Header) {}
 
     /// The command that was noted last has had no effect after all.
     #[inline]
@@ -38,9 +38,9 @@ impl Trace {
     }
 
     /// A command takes effect.
-    pub(crate) fn note(&mut self, facts: Facts) {
+    pub(crate) fn note(&mut self, header: Header) {
         if let Some(effective) = &mut self.effective {
-            effective.push(facts.caller.client_id);
+            effective.push(header.caller.client_id);
         }
     }
 

@@ -5,7 +5,7 @@ pub mod commit;
 pub mod coordinator;
 pub mod divided;
 pub mod forwarded;
+pub mod global;
 pub mod locks;
 pub mod owner;
 pub mod workspace;
-pub mod world;

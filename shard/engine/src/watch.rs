@@ -1,7 +1,8 @@
 //! WATCH: has this key changed since?
 //!
-//! The shard that owns a key counts its changes for as long as somebody watches it; a watcher remembers the count it saw. EXEC compares the
-//! two while it holds the key's lock, so nothing can happen between the look and the run.
+//! The shard that owns a key counts its changes for as long as somebody watches it; a watcher
+//! remembers the count it saw. EXEC compares the two while it holds the key's lock, so nothing can
+//! happen between the look and the run.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;

@@ -5,6 +5,7 @@
 use engine::engine::LogState;
 
 use crate::client::Client;
+use crate::client::hold::OutputHold;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use engine::slot::ShardId;
@@ -73,6 +74,7 @@ impl Shard {
                 }
                 none => {
                     *none = Some(gate);
+                    client.output_hold.insert(OutputHold::DURABILITY);
                     self.log.clients.push_back((gate.all, client.token));
                 }
             }
@@ -126,7 +128,7 @@ impl Shard {
                     self.log.clients.push_back((mark, token));
                 }
                 _ => {
-                    client.gated = None;
+                    client.end_durability_wait();
                     client.wake();
                 }
             }
@@ -166,7 +168,7 @@ impl Shard {
                     self.log.clients.push_back((later.all, token));
                 }
                 _ => {
-                    client.gated = None;
+                    client.end_durability_wait();
                     if client.has_output() {
                         any = true;
                         client.wake();

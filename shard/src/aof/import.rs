@@ -8,22 +8,20 @@ use std::path::Path;
 use std::time::Instant;
 
 use storage::Databases;
-use storage::aof::{Reader, Record, Stop};
+use storage::aof::{Record, Stop};
 use tracing::{info, warn};
 
-use crate::aof::manifest::{Folder, Manifest, Part};
-use crate::aof::not_started::NotStarted;
 use crate::aof::player::Player;
-use crate::aof::redis_log::RedisLog;
-use crate::aof::replay::{NotReplayed, distribute, failed};
+use crate::aof::replay::distribute;
 use crate::loading;
 use crate::process::Process;
 use crate::snapshot;
 use config::Config;
 use engine::slot::SlotMap;
-
-/// Bytes that every snapshot begins with.
-const SNAPSHOT_MAGIC: &[u8] = b"REDIS";
+use persistence::disk::open_log;
+use persistence::manifest::{Folder, Manifest, Part};
+use persistence::not_started::{NotReplayed, NotStarted};
+use persistence::redis_log::{RedisLog, RedisTail, begins_with_snapshot};
 
 /// Loads `log` and begins a log of percore's with what it holds. Returns each shard's databases,
 /// and the manifest, which stands on disk.
@@ -36,7 +34,7 @@ pub fn import(
     let began = Instant::now();
     let files = |error| NotStarted::Files(folder.clone(), error);
     for path in &log.files {
-        let bytes = std::fs::metadata(path).map_err(files)?.len();
+        let bytes = process.disk.size(path).map_err(files)?;
         process.progress.expect(bytes, 2);
     }
     let empty = || Databases::new(config.databases, process.hasher.clone());
@@ -53,7 +51,7 @@ pub fn import(
         access.restore(entry, None, None, now);
     });
     let base = folder.base_name(0);
-    folder.make().map_err(files)?;
+    folder.create().map_err(files)?;
     snapshot::file::save_as(process, config, &folder.base(&base), databases.iter())
         .map_err(files)?;
     let part = Part {
@@ -64,7 +62,7 @@ pub fn import(
         base: Some(base),
         parts: vec![part],
     };
-    folder.create(part).map_err(files)?;
+    folder.create_part(part).map_err(files)?;
     let kept_in = folder.write(&manifest).map_err(files)?;
     info!(
         files = log.files.len(),
@@ -85,15 +83,18 @@ fn load(
     process: &Process,
 ) -> Result<(), NotReplayed> {
     let mut from = 0;
-    if begins_with_snapshot(path).map_err(|error| failed(path, 0, error.to_string()))? {
+    let disk = &*process.disk;
+    let begins = begins_with_snapshot(disk, path);
+    if begins.map_err(|error| NotReplayed::new(path, 0, error.to_string()))? {
         let (one, progress) = (SlotMap::new(1), &process.progress);
         from = loading::load_part(path, config, databases, one, 0, process, progress)
-            .map_err(|error| failed(&error.path, error.damage.at, error.damage.what))?;
+            .map_err(|error| NotReplayed::new(&error.path, error.damage.at, error.damage.what))?;
     }
-    let tail = Tail::find(path, from).map_err(|damage| failed(path, damage.0, damage.1))?;
+    let tail = RedisTail::find(disk, path, from)
+        .map_err(|damage| NotReplayed::new(path, damage.0, damage.1))?;
     if tail.torn_bytes() > 0 {
         if !log.may_be_torn(path) || !config.aof_load_truncated {
-            return Err(failed(path, tail.end, tail.what_is_torn(config)));
+            return Err(NotReplayed::new(path, tail.end, tail.refusal(config)));
         }
         warn!(
             file = %path.display(),
@@ -105,74 +106,6 @@ fn load(
     replay(path, from..tail.end, config, databases, process)
 }
 
-/// Whether a file begins with a snapshot.
-///
-/// # Errors
-/// Where it cannot be read.
-pub fn begins_with_snapshot(path: &Path) -> std::io::Result<bool> {
-    use std::io::Read;
-    let mut begin = Vec::new();
-    let most = SNAPSHOT_MAGIC.len() as u64;
-    std::fs::File::open(path)?
-        .take(most)
-        .read_to_end(&mut begin)?;
-    Ok(begin == SNAPSHOT_MAGIC)
-}
-
-/// Where the commands of a file end.
-pub struct Tail {
-    /// Behind the last command, or MULTI ... EXEC, that is whole.
-    pub end: u64,
-    pub len: u64,
-    pub commands: u64,
-}
-
-impl Tail {
-    /// Reads the commands of a file that begin at an offset. The error is an offset and what is
-    /// wrong there.
-    pub fn find(path: &Path, from: u64) -> Result<Self, (u64, String)> {
-        let mut reader = Reader::open_at(path, from).map_err(|error| (0, error.to_string()))?;
-        let mut tail = Self {
-            end: from,
-            len: reader.len(),
-            commands: 0,
-        };
-        let (mut is_open, mut commands) = (false, 0);
-        loop {
-            match reader.read() {
-                Ok(Record::End) | Err(Stop::Torn { .. }) => return Ok(tail),
-                Ok(Record::Time(_) | Record::Note) => {}
-                Ok(Record::Command) => {
-                    let verb = reader.args().next().unwrap_or_default();
-                    is_open |= verb.eq_ignore_ascii_case(b"multi");
-                    is_open &= !verb.eq_ignore_ascii_case(b"exec");
-                    commands += 1;
-                }
-                Err(Stop::Damaged(damage)) => return Err((damage.at, damage.what)),
-            }
-            if !is_open {
-                (tail.end, tail.commands) = (reader.at(), commands);
-            }
-        }
-    }
-
-    /// Bytes behind the end.
-    pub fn torn_bytes(&self) -> u64 {
-        self.len - self.end
-    }
-
-    fn what_is_torn(&self, config: &Config) -> String {
-        let bytes = self.torn_bytes();
-        if config.aof_load_truncated {
-            format!("its last {bytes} bytes are not whole, but another file follows it")
-        } else {
-            format!(
-                "its last {bytes} bytes are not whole; start with --aof-load-truncated yes to pass them over"
-            )
-        }
-    }
-}
-
 /// Runs the commands in a range of a file.
 fn replay(
     path: &Path,
@@ -181,8 +114,8 @@ fn replay(
     databases: &mut Databases,
     process: &Process,
 ) -> Result<(), NotReplayed> {
-    let reader = Reader::open_at(path, range.start);
-    let mut reader = reader.map_err(|error| failed(path, 0, error.to_string()))?;
+    let reader = open_log(&*process.disk, path, range.start);
+    let mut reader = reader.map_err(|error| NotReplayed::new(path, 0, error.to_string()))?;
     let mut done = process.progress.of_file();
     // Nothing expires on the way: Redis recorded as DEL what had. A file begins with the first
     // database.
@@ -202,10 +135,14 @@ fn replay(
                 } else {
                     player.play(&reader)
                 };
-                played.map_err(|what| failed(path, at, what))?;
+                played.map_err(|what| NotReplayed::new(path, at, what))?;
             }
-            Err(Stop::Torn { at }) => return Err(failed(path, at, "the end comes too early")),
-            Err(Stop::Damaged(damage)) => return Err(failed(path, damage.at, damage.what)),
+            Err(Stop::Torn { at }) => {
+                return Err(NotReplayed::new(path, at, "the end comes too early"));
+            }
+            Err(Stop::Damaged(damage)) => {
+                return Err(NotReplayed::new(path, damage.at, damage.what));
+            }
         }
     }
     Ok(())

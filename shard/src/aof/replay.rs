@@ -1,104 +1,31 @@
-//! Reads an append-only log, at the start: the snapshot it begins with, then its parts, each part's files side by side on threads of their own.
+//! Reads an append-only log, at the start: the snapshot it begins with, then its parts, each part's
+//! files side by side on threads of their own.
 //!
-//! Each record can be replayed from one file alone (see `journal`), on the keys of the shard that wrote it. So a part is replayed on as many
-//! sets of databases as it had shards, and between parts, and at the end, keys move to where the next number of shards wants them.
+//! Each record can be replayed from one file alone (see `journal`), on the keys of the shard that
+//! wrote it. So a part is replayed on as many sets of databases as it had shards, and between
+//! parts, and at the end, keys move to where the next number of shards wants them.
 //!
-//! First all files are read for where they end (see `tails`), and cut back to where all is whole. Under `appendfsync always` nothing that was
-//! answered goes, since a reply waits until its transaction, and those before it in its file, are whole on disk (see `aof`).
+//! First all files are read for where they end (see [`persistence::recovery`]), and cut back to where all is whole.
+//! Under `appendfsync always` nothing that was answered goes, since a reply waits until its
+//! transaction, and those before it in its file, are whole on disk (see `aof`).
 
-use std::fmt;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use storage::aof::{Reader, Record, Stop};
+use storage::aof::{Record, Stop};
 use storage::{Databases, DbIndex, Entry, Hash};
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::aof::manifest::{Folder, Manifest};
 use crate::aof::player::Player;
-use crate::aof::tails::{self, Unreadable};
 use crate::loading;
-use crate::loading::progress::Progress;
 use crate::process::Process;
 use config::Config;
 use engine::slot::SlotMap;
-
-/// Why the log was not loaded. Nothing has been changed.
-#[derive(Debug)]
-pub struct NotReplayed {
-    path: PathBuf,
-    at: u64,
-    what: String,
-}
-
-impl fmt::Display for NotReplayed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "cannot load {} at offset {}: {}. Nothing was overwritten. Restore the file from a copy, or move its folder away to start without the log",
-            self.path.display(),
-            self.at,
-            self.what
-        )
-    }
-}
-
-impl std::error::Error for NotReplayed {}
-
-pub(super) fn failed(path: &Path, at: u64, what: impl Into<String>) -> NotReplayed {
-    NotReplayed {
-        path: path.into(),
-        at,
-        what: what.into(),
-    }
-}
-
-impl From<Unreadable> for NotReplayed {
-    fn from(Unreadable { path, damage }: Unreadable) -> Self {
-        failed(&path, damage.at, damage.what)
-    }
-}
-
-/// Cuts the files that `manifest` names back to where all is whole.
-pub fn mend(
-    folder: &Folder,
-    manifest: &Manifest,
-    config: &Config,
-    progress: &Progress,
-) -> Result<(), NotReplayed> {
-    let tails = tails::find(folder, &manifest.parts, progress)?;
-    for tail in &tails {
-        // What is read now must not be lost to a later crash, when there are parts that build on it.
-        let synced = File::open(&tail.path).and_then(|file| file.sync_all());
-        synced.map_err(|error| failed(&tail.path, 0, error.to_string()))?;
-    }
-    for tail in tails.iter().filter(|tail| tail.cut_bytes() > 0) {
-        let bytes = tail.cut_bytes();
-        if !config.aof_load_truncated {
-            let what = format!(
-                "its last {bytes} bytes are not whole; start with --aof-load-truncated yes to cut them off"
-            );
-            return Err(failed(&tail.path, tail.end, what));
-        }
-        let kept = folder.kept(&tail.path);
-        let kept_in = match tail.loses_records() {
-            true => kept.display().to_string(),
-            false => String::new(),
-        };
-        warn!(
-            file = %tail.path.display(),
-            bytes,
-            at = tail.end,
-            kept_in,
-            "the end of this log was not written whole, and is cut off"
-        );
-        tail.cut_off(&kept)
-            .map_err(|error| failed(&tail.path, tail.end, error.to_string()))?;
-    }
-    Ok(())
-}
+use persistence::disk::{Disk, open_log};
+use persistence::manifest::{Folder, Manifest};
+use persistence::not_started::NotReplayed;
+use persistence::progress::Progress;
 
 /// Reads the log that `manifest` names.
 pub fn replay(
@@ -121,7 +48,7 @@ pub fn replay(
         side_by_side(process, &mut databases, |shard, databases| {
             loading::load_part(&path, config, databases, slots, shard, process, progress)
                 .map(drop)
-                .map_err(|error| failed(&error.path, error.damage.at, error.damage.what))
+                .map_err(|error| NotReplayed::new(&error.path, error.damage.at, error.damage.what))
         })?;
     }
     for part in &manifest.parts {
@@ -132,7 +59,7 @@ pub fn replay(
         }
         side_by_side(process, &mut databases, |shard, databases| {
             let path = folder.part(part.sequence, shard);
-            replay_file(&path, config, databases, progress)?;
+            replay_file(&**folder.disk(), &path, config, databases, progress)?;
             match stray(databases, slots, shard) {
                 None => Ok(()),
                 Some(key) => {
@@ -140,7 +67,7 @@ pub fn replay(
                     let what = format!(
                         "the key \"{key}\" belongs to another shard: is this another shard's file?"
                     );
-                    Err(failed(&path, 0, what))
+                    Err(NotReplayed::new(&path, 0, what))
                 }
             }
         })?;
@@ -184,7 +111,13 @@ fn side_by_side(
             .collect();
         threads.into_iter().try_for_each(|thread| {
             let joined = thread.join();
-            joined.unwrap_or_else(|_| Err(failed(Path::new("the log"), 0, "a thread panicked")))
+            joined.unwrap_or_else(|_| {
+                Err(NotReplayed::new(
+                    Path::new("the log"),
+                    0,
+                    "a thread panicked",
+                ))
+            })
         })
     })
 }
@@ -231,12 +164,14 @@ pub fn hashes_with_deadlines(databases: &Databases) -> Vec<(DbIndex, Box<[u8]>)>
 
 /// Replays one file on the databases of the shard that wrote it.
 fn replay_file(
+    disk: &dyn Disk,
     path: &Path,
     config: &Config,
     databases: &mut Databases,
     progress: &Progress,
 ) -> Result<(), NotReplayed> {
-    let mut reader = Reader::open(path).map_err(|error| failed(path, 0, error.to_string()))?;
+    let reader = open_log(disk, path, 0);
+    let mut reader = reader.map_err(|error| NotReplayed::new(path, 0, error.to_string()))?;
     let mut done = progress.of_file();
     let mut player = Player::new(config, databases);
     loop {
@@ -248,9 +183,13 @@ fn replay_file(
             Ok(Record::Note) => {}
             Ok(Record::Command) => player
                 .play(&reader)
-                .map_err(|what| failed(path, at, what))?,
-            Err(Stop::Torn { at }) => return Err(failed(path, at, "the end comes too early")),
-            Err(Stop::Damaged(damage)) => return Err(failed(path, damage.at, damage.what)),
+                .map_err(|what| NotReplayed::new(path, at, what))?,
+            Err(Stop::Torn { at }) => {
+                return Err(NotReplayed::new(path, at, "the end comes too early"));
+            }
+            Err(Stop::Damaged(damage)) => {
+                return Err(NotReplayed::new(path, damage.at, damage.what));
+            }
         }
     }
 }

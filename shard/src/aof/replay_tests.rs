@@ -1,8 +1,9 @@
-//! Logs that were written whole, and logs of which bytes were changed: these are refused, cut off or read; nothing panics or hangs, and no key
-//! stands where it does not belong.
+//! Logs that were written whole, and logs of which bytes were changed: these are refused, cut off
+//! or read; nothing panics or hangs, and no key stands where it does not belong.
 //!
-//! `PERCORE_FUZZ_SECONDS` makes the search for bytes that break it longer, `PERCORE_FUZZ_SEED` begins it elsewhere; run it with a limit of
-//! address space (`ulimit -v`), so that an allocation out of all proportion ends it too.
+//! `PERCORE_FUZZ_SECONDS` makes the search for bytes that break it longer, `PERCORE_FUZZ_SEED`
+//! begins it elsewhere; run it with a limit of address space (`ulimit -v`), so that an allocation
+//! out of all proportion ends it too.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,14 +17,24 @@ use storage::{AccessPolicy, UnixMillis};
 use tempfile::TempDir;
 
 use super::*;
-use crate::aof::manifest::Part;
-use crate::check::{Verdict, check};
 use crate::executor::Driver;
 use crate::memory::lazyfree::Lazyfree;
 use crate::permitted::Permitted;
 use crate::process::{Allocator, LogControl, Outside};
 use config::IoDriver;
 use engine::ledger::Ledger;
+use persistence::check::{self, Report, Verdict};
+use persistence::file_system::FileSystem;
+use persistence::manifest::Part;
+use persistence::recovery;
+
+fn disk() -> Arc<dyn Disk> {
+    Arc::new(FileSystem)
+}
+
+fn check(config: &Config) -> Report {
+    check::check(&disk(), config, std::time::SystemTime::now())
+}
 
 /// How long `cargo test` searches.
 const SEARCH: Duration = Duration::from_secs(3);
@@ -218,7 +229,8 @@ struct Log {
 }
 
 impl Log {
-    /// An empty one, in memory where the system has files there: nothing here is to outlast anything.
+    /// An empty one, in memory where the system has files there: nothing here is to outlast
+    /// anything.
     fn new() -> Self {
         let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let directory = directory.expect("a temporary directory");
@@ -228,7 +240,7 @@ impl Log {
             shards: 2,
             ..Config::default()
         };
-        std::fs::create_dir(Folder::of(&config).path()).expect("a folder");
+        std::fs::create_dir(Folder::new(&disk(), &config).path()).expect("a folder");
         Self {
             directory,
             config,
@@ -237,7 +249,7 @@ impl Log {
     }
 
     fn folder(&self) -> Folder {
-        Folder::of(&self.config)
+        Folder::new(&disk(), &self.config)
     }
 
     /// A part with these files.
@@ -268,7 +280,7 @@ impl Log {
         let manifest = folder.read().map_err(|error| error.to_string())?;
         let manifest = manifest.unwrap_or_default();
         let progress = Progress::default();
-        let loaded = mend(&folder, &manifest, &self.config, &progress)
+        let loaded = recovery::mend(&folder, &manifest, &self.config, &progress)
             .and_then(|()| replay(&folder, &manifest, &self.config, &process, &progress));
         let loaded = loaded.map_err(|error| error.to_string())?;
         let slots = SlotMap::new(self.config.shards);

@@ -1,40 +1,41 @@
-//! The append-only log at the start of the process: what there is, is read, and there is a part to write to.
+//! The append-only log at the start of the process: what there is, is read, and there is a part to
+//! write to.
 
-use std::fs::{self, File};
 use std::io;
 
 use storage::Databases;
-use tracing::info;
 
 use crate::aof::import;
-use crate::aof::manifest::{Folder, Manifest, Part};
-use crate::aof::not_started::NotStarted;
-use crate::aof::redis_log::RedisLog;
 use crate::aof::replay;
 use crate::process::Process;
-use config::Config;
+use persistence::manifest::{Folder, Manifest, Part};
+use persistence::not_started::NotStarted;
+use persistence::recovery;
+use persistence::redis_log::RedisLog;
+use persistence::rewriting::begin_with_dump;
 
-/// Reads the log, and leaves the process with a manifest whose last part is to be written to. Returns each shard's databases.
+/// Reads the log, and leaves the process with a manifest whose last part is to be written to.
+/// Returns each shard's databases.
 pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
     let config = process.current_config();
-    let folder = Folder::of(&config);
+    let folder = Folder::new(&process.disk, &config);
     let files = |error| NotStarted::Files(folder.clone(), error);
     let mut manifest = match folder.read().map_err(files)? {
         Some(manifest) => manifest,
-        None => match RedisLog::find(&config).map_err(files)? {
+        None => match RedisLog::find(&process.disk, &config).map_err(files)? {
             Some(log) => {
                 let (databases, manifest) = import::import(&log, &folder, &config, process)?;
                 go_on_with(process, &folder, manifest).map_err(files)?;
                 return Ok(databases);
             }
-            None => begin(&folder, &config).map_err(files)?,
+            None => begin_with_dump(&folder, &config).map_err(files)?,
         },
     };
     let progress = &process.progress;
     folder
         .expect(&manifest, config.shards, progress)
         .map_err(files)?;
-    replay::mend(&folder, &manifest, &config, progress).map_err(NotStarted::Replay)?;
+    recovery::mend(&folder, &manifest, &config, progress).map_err(NotStarted::Replay)?;
     let databases = replay::replay(&folder, &manifest, &config, process, progress)
         .map_err(NotStarted::Replay)?;
     if manifest
@@ -46,7 +47,7 @@ pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
             sequence: manifest.next_sequence(),
             shards: config.shards,
         };
-        folder.create(part).map_err(files)?;
+        folder.create_part(part).map_err(files)?;
         manifest.parts.push(part);
         folder.write(&manifest).map_err(files)?;
     }
@@ -62,19 +63,4 @@ fn go_on_with(process: &Process, folder: &Folder, manifest: Manifest) -> io::Res
     process.snapshots.log_is_based();
     process.set_manifest(manifest);
     Ok(())
-}
-
-/// There is no log yet: it begins with the snapshot, where there is one, so that turning the log on loses nothing.
-fn begin(folder: &Folder, config: &Config) -> io::Result<Manifest> {
-    let mut manifest = Manifest::default();
-    let snapshot = config.dir.join(&config.dbfilename);
-    if snapshot.exists() {
-        let name = folder.base_name(0);
-        info!(snapshot = %snapshot.display(), "there is no append-only log yet: it begins with the snapshot");
-        folder.make()?;
-        fs::copy(&snapshot, folder.base(&name))?;
-        File::open(folder.base(&name))?.sync_all()?;
-        manifest.base = Some(name);
-    }
-    Ok(manifest)
 }

@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::aof::log_file::{LogFile, Reach, RingFile};
+use crate::aof::ring_file::{self, RingFile};
 use crate::aof::{GATHER_FOR, Step};
 use crate::shard::Shard;
 use config::AppendFsync;
+use persistence::log_file::{LogFile, Reach};
 
 /// Between two syncs under `everysec`.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -52,9 +53,9 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             Some(Step::Write(bytes)) => {
                 if let Some(open) = &open {
                     let process = shard.borrow().process.clone();
-                    process.pace.begins();
+                    process.fsync_scheduler.begin();
                     write(&shard, open, bytes).await;
-                    shard.borrow_mut().wake_logs(process.pace.ends());
+                    shard.borrow_mut().wake_logs(process.fsync_scheduler.end());
                 }
             }
             None => {
@@ -71,7 +72,7 @@ async fn gather(shard: &RefCell<Shard>) {
     poll_fn(|cx| {
         let mut shard = shard.borrow_mut();
         if shard.log.awaits_disk {
-            shard.process.pace.waits(shard.engine.id);
+            shard.process.fsync_scheduler.wait(shard.engine.id.index());
         }
         if !shard.engine.effects.journal.has_more() || !shard.may_gather() {
             return Poll::Ready(());
@@ -86,7 +87,7 @@ async fn gather(shard: &RefCell<Shard>) {
 /// Returns none only where none is wanted any more, as all of these end then.
 async fn reopen(shard: &RefCell<Shard>, path: &Path) -> Option<Open> {
     loop {
-        match Open::open(path) {
+        match ring_file::open(path) {
             Ok(open) => return Some(open),
             Err(error) => shard.borrow_mut().log_failed("cannot be opened", &error),
         }
@@ -124,13 +125,13 @@ async fn write(shard: &RefCell<Shard>, open: &Open, mut bytes: Vec<u8>) {
         bytes.clear();
         shard.engine.effects.journal.give_back(bytes);
         shard.begin_turn();
-        shard.lend_what_waits();
+        shard.check_out_what_waits();
         shard.tell_certain();
         shard.open_gates();
         shard.engine.config.appendfsync
     };
     match policy {
-        AppendFsync::Always if open.is_safe() => {
+        AppendFsync::Always if open.is_durable() => {
             let mut shard = shard.borrow_mut();
             let written = shard.log.written;
             shard.log_is_synced(written);

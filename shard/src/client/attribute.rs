@@ -4,15 +4,16 @@ use protocol::strtod::c_string;
 
 use engine::error::Error;
 
-/// One word of visible ASCII, as far as C reads it: what stands behind a zero byte is kept and shown to its owner only, as in Redis.
+/// One word of visible ASCII, as far as C reads it: what stands behind a zero byte is kept and
+/// shown to its owner only, as in Redis.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attribute(Box<[u8]>);
 
 impl Attribute {
     /// None where `text` is empty.
     ///
-    /// # Errors
-    /// Where a space, a control character or anything beyond ASCII stands before the first zero byte. `what` it is begins the error's text.
+    /// # Errors Where a space, a control character or anything beyond ASCII stands before the first
+    /// zero byte. `what` it is begins the error's text.
     pub fn parse(what: &str, text: &[u8]) -> Result<Option<Self>, Error> {
         if !c_string(text).iter().all(u8::is_ascii_graphic) {
             return Err(Error::from_text(format!(

@@ -9,12 +9,10 @@
 //!
 //! With `idle-policy off` nothing is corked.
 
-use std::collections::VecDeque;
-
 use crate::client::Client;
+use crate::client::hold::OutputHold;
 use crate::shard::Shard;
 use crate::turn::idle_policy::limits::{CORKED_BYTES_MAX, CORKED_TURNS_MAX};
-use engine::header::ClientToken;
 
 /// What a shard knows of a connection's corked output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,19 +26,10 @@ pub enum Cork {
     Overdue,
 }
 
-/// The connections of a shard whose output is corked.
-#[derive(Default)]
-pub struct CorkedOutput {
-    /// With the turns in which they came, in their order.
-    queue: VecDeque<(u64, ClientToken)>,
-    turns: u64,
-}
-
-impl CorkedOutput {
-    /// Whether there is none.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+impl Cork {
+    /// The state of a connection that leaves the queue.
+    pub(super) fn after_queue(has_output: bool) -> Self {
+        if has_output { Self::Overdue } else { Self::No }
     }
 }
 
@@ -62,7 +51,8 @@ impl Client {
     /// `idle_policy.corks()`.
     #[inline]
     pub fn settle_cork(&mut self, corks: bool) {
-        self.is_corked = self.waits_for_rest(corks);
+        let waits = self.waits_for_rest(corks);
+        self.output_hold.set(OutputHold::CORKED, waits);
     }
 }
 
@@ -74,11 +64,10 @@ impl Shard {
             return;
         }
         client.settle_cork(self.idle_policy.corks());
-        if client.is_corked {
+        if client.output_hold.contains(OutputHold::CORKED) {
             client.cork = Cork::Queued;
-            self.corked
-                .queue
-                .push_back((self.corked.turns, client.token));
+            let due = self.idle_policy.turns() + CORKED_TURNS_MAX;
+            self.hold_output(client, OutputHold::CORKED, due);
             if !self.awake {
                 // Somebody has to let it go.
                 self.begin_turn();
@@ -89,34 +78,13 @@ impl Shard {
     /// A turn begins: what has been corked for too many of them leaves.
     #[inline]
     pub(crate) fn age_corked_output(&mut self) {
-        self.corked.turns += 1;
-        while let Some(&(since, _)) = self.corked.queue.front()
-            && self.corked.turns - since > CORKED_TURNS_MAX
-        {
-            self.uncork_first();
+        if !self.held.corked.is_empty() {
+            self.release_output(OutputHold::CORKED, self.idle_policy.turns() - 1);
         }
     }
 
     /// All corked output leaves.
     pub(crate) fn uncork_all(&mut self) {
-        while !self.corked.is_empty() {
-            self.uncork_first();
-        }
-    }
-
-    fn uncork_first(&mut self) {
-        let Some((_, token)) = self.corked.queue.pop_front() else {
-            return;
-        };
-        if let Some(client) = self.client(token) {
-            let client = &mut *client.borrow_mut();
-            client.cork = if client.has_output() {
-                Cork::Overdue
-            } else {
-                Cork::No
-            };
-            // Its state may have changed without anybody waking its task.
-            client.wake();
-        }
+        self.release_output(OutputHold::CORKED, u64::MAX);
     }
 }

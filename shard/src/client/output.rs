@@ -1,7 +1,8 @@
 //! What is due to a connection and shared with others: messages of pub/sub, a monitor's lines.
 //!
-//! A connection's own replies gather in `out`. Something long that others get too is attached as it is, and stands in a *chain* in front of
-//! `out`, together with what was in `out` before it. Short texts are copied: that costs less than to keep count of who still needs them.
+//! A connection's own replies gather in `out`. Something long that others get too is attached as it
+//! is, and stands in a *chain* in front of `out`, together with what was in `out` before it. Short
+//! texts are copied: that costs less than to keep count of who still needs them.
 
 use std::collections::VecDeque;
 
@@ -13,7 +14,8 @@ use crate::client::{Client, Due};
 /// Text up to here is copied and not shared.
 const COPIED_BYTES_MAX: usize = 1024;
 
-/// A write that has so much takes no more pieces: the system's own cost of a write hardly shows in it, and it keeps the shard for some tens of microseconds.
+/// A write that has so much takes no more pieces: the system's own cost of a write hardly shows in
+/// it, and it keeps the shard for some tens of microseconds.
 const TOGETHER_BYTES_MIN: usize = 128 * 1024;
 
 /// Pieces that one write takes.

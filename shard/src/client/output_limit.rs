@@ -1,5 +1,5 @@
-//! `client-output-buffer-limit`: a connection whose output nobody reads is closed, at once beyond the hard limit, and beyond the soft one when that
-//! has lasted.
+//! `client-output-buffer-limit`: a connection whose output nobody reads is closed, at once beyond
+//! the hard limit, and beyond the soft one when that has lasted.
 //!
 //! Looked at where output grows: behind what a connection has run, with each message to a
 //! subscriber or monitor, and once a second while the clock runs. Redis's default has no limit for

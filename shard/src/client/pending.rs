@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 
 use engine::slot::ShardId;
 
-/// Commands of one connection that may wait at a time; beyond it the connection stops running its input.
+/// Commands of one connection that may wait at a time; beyond it the connection stops running its
+/// input.
 pub const PENDING_SLOTS_MAX: usize = 4096;
 
 /// Bytes of replies held out of order at a time; beyond it the connection stops running its input.
@@ -107,7 +108,8 @@ impl Pending {
         });
     }
 
-    /// Folds a reply into its slot and appends to `out` all that is complete at the front. False where no such slot waits.
+    /// Folds a reply into its slot and appends to `out` all that is complete at the front. False
+    /// where no such slot waits.
     pub fn fold(&mut self, seq: u32, reply: &[u8], out: &mut Vec<u8>) -> bool {
         let position = seq.wrapping_sub(self.front_seq) as usize;
         let Some(slot) = self.slots.get_mut(position) else {
@@ -160,7 +162,8 @@ impl Pending {
         self.left_bytes = 0;
     }
 
-    /// Writes something that is no reply behind the last reply that is here: into the arena, or into `out` where all that are here are there.
+    /// Writes something that is no reply behind the last reply that is here: into the arena, or
+    /// into `out` where all that are here are there.
     pub fn push(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         let is_held = |slot: &PendingSlot| matches!(slot, PendingSlot::Held { .. });
         let last = self.slots.iter().rposition(is_held);

@@ -1,7 +1,8 @@
 //! Pieces of output that one write takes, without being copied together first.
 //!
-//! A subscriber that is some messages of 4 KB behind gets them with one call: written three at a time, a message to 200 subscribers took 1.75 us of CPU time
-//! for each, and takes 0.83. Copied together for it, 0.92, and each subscriber that does not read would hold a copy of its own.
+//! A subscriber that is some messages of 4 KB behind gets them with one call: written three at a
+//! time, a message to 200 subscribers took 1.75 us of CPU time for each, and takes 0.83. Copied
+//! together for it, 0.92, and each subscriber that does not read would hold a copy of its own.
 
 // For monoio's trait alone.
 #![allow(unsafe_code)]
@@ -15,7 +16,8 @@ use monoio::io::AsyncWriteRent;
 
 /// Pieces that wait to be written, in their order.
 ///
-/// Invariant: `vectors[at]` is what `pieces[at]` holds, for each `at` from `written` on. A [`Bytes`] has its text at one address as long as it lives and is not advanced.
+/// Invariant: `vectors[at]` is what `pieces[at]` holds, for each `at` from `written` on. A
+/// [`Bytes`] has its text at one address as long as it lives and is not advanced.
 pub struct Vectored {
     pieces: Vec<Bytes>,
     vectors: Vec<iovec>,
@@ -24,8 +26,9 @@ pub struct Vectored {
     unwritten_bytes: usize,
 }
 
-// SAFETY: the vectors lie on the heap, where they stay when this moves. Each is the text of a piece that lives as long as this does; both change
-// only through `&mut self`, which nobody has while an operation owns it. The operation only reads.
+// SAFETY: the vectors lie on the heap, where they stay when this moves. Each is the text of a piece
+// that lives as long as this does; both change only through `&mut self`, which nobody has while an
+// operation owns it. The operation only reads.
 unsafe impl IoVecBuf for Vectored {
     fn read_iovec_ptr(&self) -> *const iovec {
         self.vectors[self.written..].as_ptr()
@@ -111,7 +114,8 @@ mod tests {
 
     use super::*;
 
-    /// Takes what the vectors say, but no more than so many bytes at once, and every other time nothing, as a socket may.
+    /// Takes what the vectors say, but no more than so many bytes at once, and every other time
+    /// nothing, as a socket may.
     struct Narrow {
         taken: Vec<u8>,
         at_once: usize,

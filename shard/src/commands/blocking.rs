@@ -4,12 +4,12 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::item::parse_int;
 
-use crate::blocking::haste_of;
+use crate::blocking::cancel_mode_of;
 use crate::client::Client;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
-use engine::blocking::ending::{End as WaitEnd, Haste};
+use engine::blocking::ending::{CancelMode, End as WaitEnd};
 use engine::commands::options::is;
 use engine::error::Error;
 
@@ -38,8 +38,8 @@ pub fn unblock(
         }
     };
     let shards = shard.engine.slots.all();
-    let haste = haste_of(client);
-    let visit = move |shard: &mut Shard, part| shard.unblock(id, how, haste, part);
+    let mode = cancel_mode_of(client);
+    let visit = move |shard: &mut Shard, part| shard.unblock(id, how, mode, part);
     Ok(
         shard.gather_told(client, shards, visit, |_, ended: Vec<bool>, reply| {
             reply.integer(i64::from(ended.into_iter().any(|ended| ended)));
@@ -50,7 +50,7 @@ pub fn unblock(
 
 impl Shard {
     /// Ends the wait of the connection with this id, if it is here and waits. Where something is serving it just now, that comes first.
-    fn unblock(&mut self, id: i64, how: WaitEnd, haste: Haste, part: PartOf<bool>) {
+    fn unblock(&mut self, id: i64, how: WaitEnd, mode: CancelMode, part: PartOf<bool>) {
         let found = self.clients.iter().find_map(|(_, known)| {
             let client = known.client.try_borrow().ok()?;
             let is_it = u64::try_from(id) == Ok(client.session.id);
@@ -60,7 +60,7 @@ impl Shard {
         match found {
             Some((token, at)) => {
                 let told = |shard: &mut Shard, ended| part.tell(shard, ended);
-                self.end_wait(token, at, how, haste, Some(Box::new(told)));
+                self.end_wait(token, at, how, mode, Some(Box::new(told)));
             }
             None => part.tell(self, false),
         }

@@ -9,6 +9,7 @@ use protocol::reply::Reply;
 use storage::item::parse_int;
 
 use crate::client::attribute::Attribute;
+use crate::client::hold::CommandHold;
 use crate::client::{Client, Closing, ReplyMode};
 use crate::commands::connection::version_number;
 use crate::commands::tracking::redirect_id;
@@ -295,11 +296,12 @@ fn line(client: &Client, now: Instant) -> String {
 fn flags(client: &Client) -> String {
     let session = &client.session;
     let tracking = session.tracking.as_ref();
+    let is_paused = client.command_hold.contains(CommandHold::PAUSED);
     let flags: String = [
         (session.is_monitor(), 'O'),
         (session.is_subscriber(), 'P'),
         (session.queue.is_some(), 'x'),
-        (client.blocked.is_some() || client.postponed, 'b'),
+        (client.blocked.is_some() || is_paused, 'b'),
         (session.tracking.is_some(), 't'),
         (tracking.is_some_and(|it| it.redirect_is_broken), 'R'),
         (session.broadcasts(), 'B'),

@@ -9,14 +9,14 @@ use protocol::reply::Reply;
 use storage::item::parse_int;
 use tracing::info;
 
-use crate::blocking::haste_of;
+use crate::blocking::cancel_mode_of;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::commands::client::ClientType;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
-use engine::blocking::ending::{End, Haste};
+use engine::blocking::ending::{CancelMode, End};
 use engine::commands::options::is;
 use engine::error::Error;
 
@@ -127,8 +127,8 @@ pub fn kill(
         false => Filter::parse(args, own_id)?,
     };
     let shards = shard.engine.slots.all();
-    let haste = haste_of(client);
-    let visit = move |shard: &mut Shard, part| shard.kill_clients(&filter, own_id, haste, part);
+    let mode = cancel_mode_of(client);
+    let visit = move |shard: &mut Shard, part| shard.kill_clients(&filter, own_id, mode, part);
     let finish = move |_: &mut Shard, parts: Vec<i64>, reply: &mut Reply<'_>| {
         let killed = parts.iter().sum::<i64>();
         if killed > 0 {
@@ -146,7 +146,7 @@ pub fn kill(
 
 impl Shard {
     /// Closes those of this shard's connections that fit. Tells how many once none of them can be served with an element any more.
-    fn kill_clients(&mut self, filter: &Filter, own_id: u64, haste: Haste, part: PartOf<i64>) {
+    fn kill_clients(&mut self, filter: &Filter, own_id: u64, mode: CancelMode, part: PartOf<i64>) {
         let (mut killed, mut waits) = (0, Vec::new());
         for (_, known) in &self.clients {
             if let Ok(mut client) = known.client.try_borrow_mut()
@@ -161,7 +161,7 @@ impl Shard {
                 killed += 1;
             }
         }
-        self.end_waits(waits, End::Gone, haste, move |shard| {
+        self.end_waits(waits, End::Gone, mode, move |shard| {
             part.tell(shard, killed)
         });
     }

@@ -134,13 +134,13 @@ pub fn debug(
         }
         2.. if is(sub, "reload") => {
             persistence::Reload::parse(args)?;
-            let facts = client.facts(lookup(b"debug").ok_or(Error::SYNTAX)?);
-            let whole = Outside::of(client, facts, args);
+            let header = client.header(lookup(b"debug").ok_or(Error::SYNTAX)?);
+            let whole = Outside::of(client, header, args);
             return Ok(shard.begin_on_all(whole, false, persistence::reload));
         }
         2 if is(sub, "loadaof") => {
-            let facts = client.facts(lookup(b"debug").ok_or(Error::SYNTAX)?);
-            let whole = Outside::of(client, facts, args);
+            let header = client.header(lookup(b"debug").ok_or(Error::SYNTAX)?);
+            let whole = Outside::of(client, header, args);
             return Ok(shard.begin_on_all(whole, true, persistence::load_log));
         }
         3 if is(sub, "sleep") => return sleep(shard, client, &args[2]),
@@ -352,14 +352,14 @@ fn refuse_in_exec(client: &Client) -> Result<(), Error> {
 fn digest(shard: &mut Shard, client: &mut Client, args: &Args<'_>) -> Result<Answer, Error> {
     refuse_in_exec(client)?;
     let command = lookup(&args[0]).ok_or(Error::SYNTAX)?;
-    let facts = client.facts(command);
+    let header = client.header(command);
     let to = client.stall();
     shard
         .engine
-        .begin_whole(to, facts, args, |world, _, reply| {
-            let numbers = world.databases().into_iter();
-            let databases = numbers.map(|db| (db.number(), world.keyspaces(db)));
-            reply.simple(&Digest::of_databases(databases, world.now).to_string());
+        .begin_whole(to, header, args, |global, _, reply| {
+            let numbers = global.databases().into_iter();
+            let databases = numbers.map(|db| (db.number(), global.keyspaces(db)));
+            reply.simple(&Digest::of_databases(databases, global.now).to_string());
             Ok(())
         });
     shard.settle();

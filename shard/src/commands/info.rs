@@ -397,7 +397,7 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 
 fn loading(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let process = &report.shard.process;
-    let told = process.progress.told();
+    let told = process.progress.status();
     lines!(out,
         "loading_start_time": process.started_unix_s,
         "loading_total_bytes": told.total_bytes,

@@ -1,14 +1,12 @@
 //! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, DEBUG RELOAD and LOADAOF.
 
-use engine::header::{Facts, ReplyTo};
+use engine::header::{Header, ReplyTo};
 use engine::transaction::coordinator::{Held, Scopes};
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 
-use crate::aof::manifest::Folder;
 use crate::client::Client;
 use crate::dispatch::handler::Answer;
-use crate::loading::progress::Progress;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::snapshot::{NotBegun, Until};
@@ -16,7 +14,9 @@ use crate::{aof, loading, snapshot};
 use engine::commands::options::is;
 use engine::effect::{Effect, What};
 use engine::error::{Error, Outcome};
-use engine::transaction::world::World;
+use engine::transaction::global::Global;
+use persistence::manifest::Folder;
+use persistence::progress::Progress;
 
 const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
 
@@ -166,7 +166,7 @@ impl Reload {
 /// place of one that is there.
 pub fn reload(
     process: &Process,
-    world: &mut World<'_>,
+    global: &mut Global<'_>,
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Outcome {
@@ -177,23 +177,23 @@ pub fn reload(
     let how = Reload::parse(args)?;
     let config = process.current_config();
     if !how.no_save {
-        let shards = world.shards.iter().map(|lent| &lent.databases);
+        let shards = global.shards.iter().map(|lent| &lent.databases);
         snapshot::file::save_now(process, &config, shards).map_err(|error| {
             tracing::error!(%error, "DEBUG RELOAD cannot save");
             Error::new("ERR")
         })?;
         process.snapshots.saved_at_once();
-        let dirty = world.shards.iter().map(|lent| lent.dirty);
+        let dirty = global.shards.iter().map(|lent| lent.dirty);
         process.snapshots.now_saved(dirty);
     }
-    let file = loading::open_dump(&config).map_err(|error| failed(&error))?;
+    let file = loading::open_dump(&process, &config).map_err(|error| failed(&error))?;
     if !how.no_flush {
-        for db in world.databases() {
-            world.forget(db);
+        for db in global.databases() {
+            global.forget(db);
         }
     }
-    world.all_changed = true;
-    loading::load_world(world, process.slots, file, how.merge).map_err(|error| failed(&error))?;
+    global.all_changed = true;
+    loading::load_world(global, process.slots, file, how.merge).map_err(|error| failed(&error))?;
     reply.ok();
     Ok(())
 }
@@ -201,7 +201,7 @@ pub fn reload(
 /// `DEBUG LOADAOF`: forgets all, and loads it from the append-only log, which is written by now.
 pub fn load_log(
     process: &Process,
-    world: &mut World<'_>,
+    global: &mut Global<'_>,
     _: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Outcome {
@@ -209,19 +209,19 @@ pub fn load_log(
         tracing::error!(error = %what, "DEBUG LOADAOF failed");
         Error::new("ERR Error trying to load the AOF files, check server logs.")
     };
-    if world.shards.iter().any(|lent| lent.log_fails) {
+    if global.shards.iter().any(|lent| lent.log_fails) {
         return Err(failed(&"the log cannot be written"));
     }
     let config = process.current_config();
-    let folder = Folder::of(&config);
+    let folder = Folder::new(&process.disk, &config);
     let manifest = folder.read().map_err(|error| failed(&error))?;
     let manifest = manifest.unwrap_or_default();
     let loaded = aof::replay::replay(&folder, &manifest, &config, process, &Progress::default())
         .map_err(|error| failed(&error))?;
-    for db in world.databases() {
-        world.forget(db);
+    for db in global.databases() {
+        global.forget(db);
     }
-    for (lent, databases) in world.shards.iter_mut().zip(loaded) {
+    for (lent, databases) in global.shards.iter_mut().zip(loaded) {
         for (db, key) in aof::replay::hashes_with_deadlines(&databases) {
             let what = What::FieldsExpire;
             lent.effects.push(Effect {
@@ -234,7 +234,7 @@ pub fn load_log(
         }
         lent.databases = databases;
     }
-    let dirty = world.shards.iter().map(|lent| lent.dirty);
+    let dirty = global.shards.iter().map(|lent| lent.dirty);
     process.snapshots.now_saved(dirty);
     reply.ok();
     Ok(())
@@ -243,41 +243,41 @@ pub fn load_log(
 /// A command that works on all databases, and on files.
 pub struct Outside {
     to: ReplyTo,
-    facts: Facts,
+    header: Header,
     args: OwnedArgs,
 }
 
 impl Outside {
     /// One of this client, which runs nothing else meanwhile.
-    pub fn of(client: &mut Client, facts: Facts, args: &Args<'_>) -> Self {
+    pub fn of(client: &mut Client, header: Header, args: &Args<'_>) -> Self {
         Self {
             to: client.stall(),
-            facts,
+            header,
             args: OwnedArgs::from(args),
         }
     }
 }
 
 /// What such a command does.
-type OnAll = fn(&Process, &mut World<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
+type OnAll = fn(&Process, &mut Global<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome;
 
 impl Shard {
     /// Runs a command on all databases at one instant; `logged` where that reads the logs.
     pub(crate) fn begin_on_all(&mut self, command: Outside, logged: bool, run: OnAll) -> Answer {
         let client = command.to.client;
         let run_held = move |shard: &mut Self, _, mut held: Box<Held>| {
-            let Outside { to, facts, args } = command;
+            let Outside { to, header, args } = command;
             let mut encoded = Vec::new();
-            let mut reply = Reply::new(&mut encoded, facts.version);
+            let mut reply = Reply::new(&mut encoded, header.version);
             let process = shard.process.clone();
-            let on_all = |world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>| {
-                run(&process, world, args, reply)
+            let on_all = |global: &mut Global<'_>, args: &Args<'_>, reply: &mut Reply<'_>| {
+                run(&process, global, args, reply)
             };
             let args = args.borrow();
             let workspace = &mut held.workspace;
             shard
                 .engine
-                .run_whole(workspace, facts, on_all, false, &args, &mut reply);
+                .run_whole(workspace, header, on_all, false, &args, &mut reply);
             let commit = shard.engine.commit(*held);
             shard.engine.answer(commit, to, encoded);
         };

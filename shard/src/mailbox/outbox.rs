@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::mailbox::Outlets;
 use crate::mailbox::message::Message;
 use engine::batch::Batch;
-use engine::message::{Lending, Message as EngineMessage};
+use engine::message::{CheckedOut, Message as EngineMessage};
 use engine::slot::ShardId;
 
 /// Messages to one shard, in order, that its ring has not taken yet.
@@ -25,7 +25,9 @@ impl Outbox {
             Message::Replies(_) | Message::Late(_) | Message::Engine(EngineMessage::Told(_)) => {
                 true
             }
-            Message::Engine(EngineMessage::Granted(grant)) => matches!(grant.lent, Lending::Ran(_)),
+            Message::Engine(EngineMessage::Granted(grant)) => {
+                matches!(grant.lent, CheckedOut::Ran(_))
+            }
             _ => false,
         };
         self.sealed.iter().any(is_reply)

@@ -9,7 +9,7 @@
 //!
 //! A publisher that is faster than the shards with the subscribers waits, or subscribers would be
 //! closed that read all they are sent: beyond [`Underway`]'s bound no connection publishes until
-//! all who stand in line anywhere have got half of it. For sockets that are full nobody waits.
+//! all in the fan-out queues have got half of it. For sockets that are full nobody waits.
 //!
 //! *Order.* All subscribers hear messages in one order, which follows what publishers knew of one
 //! another. Each run has a number that all shards draw from one counter. A shard's turn hands out
@@ -30,34 +30,23 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use protocol::args::Args;
 use protocol::facts::Traits;
-use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
-use smallvec::SmallVec;
 
 use crate::client::Client;
+use crate::client::hold::CommandHold;
 use crate::dispatch::Resolved;
 use crate::mailbox::message::Message;
+use crate::pubsub::Topic;
+pub use crate::pubsub::encoding::{Delivery, Payload};
+use crate::pubsub::encoding::{Frames, RUN_BYTES_MAX, shaped_for};
 use crate::pubsub::fanout::FanoutQueue;
 use crate::pubsub::registry::{Route, Routes};
-use crate::pubsub::{Name, Topic};
 use crate::shard::Shard;
-use engine::header::ClientToken;
 use engine::slot::ShardId;
 
-/// A run with more is closed, and another one begun.
-const RUN_BYTES_MAX: usize = 256 * 1024;
-
-/// A payload of this size is not copied into the run but becomes a piece of its own.
-const PAYLOAD_APART_BYTES_MIN: usize = 32 * 1024;
-
-/// Room that a run begins with.
-const RUN_BYTES_MIN: usize = 256;
-
-/// Messages on their way to those in line, in bytes a shard, beyond which publishers wait: two of
-/// the largest writes. A message counts once for each shard that it goes to.
+/// Messages on their way to the fan-out queues, in bytes a shard, beyond which publishers wait: two
+/// of the largest writes. A message counts once for each shard that it goes to.
 const UNDERWAY_BYTES_A_SHARD: usize = 256 * 1024;
 
 /// The bound of all shards is so much at least and at most. All of it may be for one shard, and is
@@ -65,152 +54,6 @@ const UNDERWAY_BYTES_A_SHARD: usize = 256 * 1024;
 /// that it is to blame.
 const UNDERWAY_BYTES_LEAST: usize = 512 * 1024;
 const UNDERWAY_BYTES_MOST: usize = 4 * 1024 * 1024;
-
-/// A part of what is told, in RESP2, and where in it messages begin: in RESP3 their first byte is
-/// another one.
-#[derive(Clone)]
-struct Piece {
-    bytes: Bytes,
-    begins: SmallVec<[u32; 4]>,
-}
-
-/// What those get who have subscribed to one name.
-#[derive(Clone)]
-pub struct Delivery {
-    name: Name,
-    pieces: SmallVec<[Piece; 1]>,
-    bytes: usize,
-    /// Its place in the order of all.
-    number: u64,
-    /// It is for those who had subscribed when the registry had this version.
-    version: u64,
-    /// The publisher itself, who is told behind its reply.
-    except: Option<ClientToken>,
-}
-
-impl Delivery {
-    /// What a subscriber with this version is sent.
-    fn shaped(&self, version: Version) -> SmallVec<[Bytes; 1]> {
-        let shape = |piece: &Piece| match version {
-            Version::Resp2 => piece.bytes.clone(),
-            Version::Resp3 if piece.begins.is_empty() => piece.bytes.clone(),
-            Version::Resp3 => {
-                let mut bytes = piece.bytes.to_vec();
-                for &at in &piece.begins {
-                    bytes[at as usize] = b'>';
-                }
-                bytes.into()
-            }
-        };
-        self.pieces.iter().map(shape).collect()
-    }
-}
-
-/// Messages that are being encoded.
-#[derive(Default)]
-struct Frames {
-    done: SmallVec<[Piece; 1]>,
-    open: Vec<u8>,
-    begins: SmallVec<[u32; 4]>,
-    bytes: usize,
-}
-
-impl Frames {
-    /// Appends a message to those who want it under `name`.
-    fn push(&mut self, name: &Name, channel: &[u8], payload: &Payload<'_>) {
-        let before = self.open.len();
-        let len = payload.bytes().len();
-        if before == 0 {
-            self.open
-                .reserve(RUN_BYTES_MIN.max(2 * len.min(RUN_BYTES_MAX)));
-        }
-        // Far below u32::MAX: an open part ends at RUN_BYTES_MAX, and a longer name is a piece's
-        // only one.
-        self.begins.push(before as u32);
-        let mut reply = Reply::new(&mut self.open, Version::Resp2);
-        match name.topic {
-            Topic::Channel => {
-                reply.push(3);
-                reply.bulk(b"message");
-            }
-            Topic::ShardChannel => {
-                reply.push(3);
-                reply.bulk(b"smessage");
-            }
-            Topic::Pattern => {
-                reply.push(4);
-                reply.bulk(b"pmessage");
-                reply.bulk(&name.text);
-            }
-        }
-        reply.bulk(channel);
-        match payload {
-            Payload::Apart(payload) => {
-                reply.bulk_header(len);
-                self.seal();
-                self.bytes += len;
-                self.done.push(Piece {
-                    bytes: payload.clone(),
-                    begins: SmallVec::new(),
-                });
-                self.open.extend_from_slice(b"\r\n");
-            }
-            Payload::Short(payload) => reply.bulk(payload),
-        }
-    }
-
-    /// How much has been encoded.
-    fn len(&self) -> usize {
-        self.bytes + self.open.len()
-    }
-
-    fn seal(&mut self) {
-        if !self.open.is_empty() {
-            self.bytes += self.open.len();
-            self.done.push(Piece {
-                bytes: mem::take(&mut self.open).into(),
-                begins: mem::take(&mut self.begins),
-            });
-        }
-    }
-
-    /// What has been encoded, for those who had subscribed to `name` by `version`.
-    fn deliver(mut self, name: Name, number: u64, version: u64) -> Delivery {
-        self.seal();
-        Delivery {
-            name,
-            pieces: self.done,
-            bytes: self.bytes,
-            number,
-            version,
-            except: None,
-        }
-    }
-}
-
-/// What is published.
-pub enum Payload<'a> {
-    Short(&'a [u8]),
-    /// Long enough to travel by itself.
-    Apart(Bytes),
-}
-
-impl<'a> Payload<'a> {
-    /// The argument at `at`.
-    pub fn of(args: &Args<'a>, at: usize) -> Self {
-        match args[at].len() >= PAYLOAD_APART_BYTES_MIN {
-            true => Self::Apart(args.to_bytes(at)),
-            false => Self::Short(args.get(at).unwrap_or_default()),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Short(bytes) => bytes,
-            Self::Apart(bytes) => bytes,
-        }
-    }
-}
 
 /// Messages to one channel that has subscribers under one name only.
 struct Run {
@@ -236,22 +79,7 @@ pub struct Publishing {
     batches: Vec<Vec<Delivery>>,
     /// It has something for another shard, perhaps in the run that goes on.
     pub(crate) is_for_others: bool,
-    /// Connections that wait because too much is on its way, and those that wait for what others
-    /// have for them.
-    crowded: Vec<ClientToken>,
-    hearing: Vec<ClientToken>,
     pub(crate) fanout: FanoutQueue,
-}
-
-/// Whether a connection waits for messages to move.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Hold {
-    #[default]
-    None,
-    /// It runs no command.
-    Waits,
-    /// It has what came before its command: that may run.
-    Heard,
 }
 
 impl Publishing {
@@ -264,7 +92,7 @@ impl Publishing {
     }
 }
 
-/// What is on its way to those who stand in line, over all shards.
+/// What is on its way to the fan-out queues of all shards.
 pub struct Underway {
     /// Publishers wait while there is more.
     bytes_max: usize,
@@ -301,7 +129,7 @@ impl Underway {
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
     }
 
-    /// So much has been sent to all in line. Returns whether those who wait are to go on now.
+    /// So much has been sent to all in a queue. Returns whether those who wait are to go on now.
     fn end(&self, bytes: usize) -> bool {
         let left = self.bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
         left <= self.bytes_max / 2
@@ -448,7 +276,7 @@ impl Shard {
     /// each shard. Returns whether anybody got something.
     #[inline]
     pub(crate) fn hand_out_in_turn(&mut self, mailbox_is_empty: bool) -> bool {
-        if self.publishing.arrived.is_empty() && self.publishing.hearing.is_empty() {
+        if self.publishing.arrived.is_empty() && !self.held.has_unheard() {
             return false;
         }
         self.publishing.turns_waited += 1;
@@ -456,7 +284,8 @@ impl Shard {
             return false;
         }
         self.hand_out(None);
-        self.let_subscribers_run();
+        // The mailbox has been read.
+        self.release_commands(CommandHold::UNHEARD);
         true
     }
 
@@ -479,7 +308,7 @@ impl Shard {
         self.count_sent();
     }
 
-    /// Counts off what all in line have been sent.
+    /// Counts off what all in the fan-out queue have been sent.
     pub(crate) fn count_sent(&mut self) {
         let bytes = self.publishing.fanout.take_sent();
         if bytes > 0 && self.process.underway.end(bytes) {
@@ -545,20 +374,13 @@ impl Shard {
         if !underway.is_too_much() {
             return false;
         }
-        client.hold = Hold::Waits;
-        self.publishing.crowded.push(client.token);
+        self.hold_commands(client, CommandHold::BACKLOG);
         true
     }
 
     /// Enough has been sent: those who wait to publish go on.
     fn let_publish(&mut self) {
-        for token in mem::take(&mut self.publishing.crowded) {
-            if let Some(client) = self.client(token) {
-                let mut client = client.borrow_mut();
-                client.hold = Hold::None;
-                client.wake();
-            }
-        }
+        self.release_commands(CommandHold::BACKLOG);
     }
 
     /// Whether a client has all that it was to be told before the commands that it has just sent:
@@ -566,68 +388,21 @@ impl Shard {
     /// for it lies in the mailbox by then, and the turn reads that.
     #[cold]
     pub(crate) fn hears_first(&mut self, client: &mut Client) -> bool {
-        if mem::take(&mut client.hold) != Hold::Heard && self.mailbox.waiting() > 0 {
-            client.hold = Hold::Waits;
-            self.publishing.hearing.push(client.token);
+        if !mem::take(&mut client.has_heard) && self.mailbox.waiting() > 0 {
+            // It has when it is let go.
+            client.has_heard = true;
+            self.hold_commands(client, CommandHold::UNHEARD);
             return false;
         }
         self.close_run();
         self.hand_out(Some(client));
         true
     }
-
-    /// The mailbox has been read: subscribers that waited for that go on.
-    fn let_subscribers_run(&mut self) {
-        for token in mem::take(&mut self.publishing.hearing) {
-            if let Some(client) = self.client(token) {
-                let mut client = client.borrow_mut();
-                client.hold = Hold::Heard;
-                client.wake();
-            }
-        }
-    }
-}
-
-/// `delivery` in the shape of `version`, made when it is first asked for.
-fn shaped_for<'a>(
-    delivery: &Delivery,
-    version: Version,
-    shaped: &'a mut [Option<SmallVec<[Bytes; 1]>>; 2],
-) -> &'a [Bytes] {
-    shaped[version as usize].get_or_insert_with(|| delivery.shaped(version))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn text(delivery: &Delivery, version: Version) -> String {
-        let whole = delivery.shaped(version).concat();
-        String::from_utf8(whole).expect("text")
-    }
-
-    #[test]
-    fn messages_of_a_run_are_one_text_in_either_shape() {
-        let name = Name {
-            topic: Topic::Channel,
-            text: b"c".as_slice().into(),
-        };
-        let mut frames = Frames::default();
-        frames.push(&name, b"c", &Payload::Short(b"*3"));
-        frames.push(&name, b"c", &Payload::Apart(Bytes::from_static(b"*4")));
-        frames.push(&name, b"c", &Payload::Short(b""));
-        let len = frames.len();
-        let delivery = frames.deliver(name, 1, 1);
-        let expected = |push: char| {
-            ["$2\r\n*3", "$2\r\n*4", "$0\r\n"]
-                .map(|payload| format!("{push}3\r\n$7\r\nmessage\r\n$1\r\nc\r\n{payload}\r\n"))
-                .concat()
-        };
-        assert_eq!(text(&delivery, Version::Resp2), expected('*'));
-        assert_eq!(text(&delivery, Version::Resp3), expected('>'));
-        assert_eq!((delivery.bytes, len), (expected('*').len(), len));
-        assert_eq!(delivery.bytes, len);
-    }
 
     #[test]
     fn who_waits_is_called_once() {

@@ -18,13 +18,13 @@ use engine::header::ClientToken;
 use engine::header::ReplyTo;
 use engine::journal::LogSwitch;
 use engine::transaction::coordinator::{Held, Scopes};
-use engine::transaction::world::Cut;
+use engine::transaction::global::Cut;
 
-use crate::aof::manifest::Folder;
 use crate::snapshot::{Aim, KEYS_PER_STEP, NotBegun, UnderWay, Until, Waiting, lock};
 use crate::turn;
 use config::Config;
-use engine::transaction::world::Lent;
+use engine::transaction::global::OwnerDatabases;
+use persistence::manifest::Folder;
 
 /// The reply to BGSAVE, when the instant of its snapshot has been.
 const STARTED: &[u8] = b"+Background saving started\r\n";
@@ -101,7 +101,7 @@ impl Shard {
             shard.cut(
                 cut,
                 held.workspace
-                    .world
+                    .global
                     .iter_mut()
                     .map(|(_, lent)| lent.as_mut()),
             );
@@ -119,7 +119,7 @@ impl Shard {
         if let Some(cut) = cut {
             self.walk_for(cut);
             if let (Some(sequence), Some(switch)) = (cut.part, switch) {
-                let folder = Folder::of(&self.engine.config);
+                let folder = Folder::new(&self.process.disk, &self.engine.config);
                 let path = folder.part(sequence, self.engine.id.index());
                 self.switch_log(path, switch);
             }
@@ -128,7 +128,7 @@ impl Shard {
     }
 
     /// On the coordinator, while all databases are in its hand: this is the instant.
-    pub(crate) fn cut<'a>(&mut self, cut: Cut, lent: impl Iterator<Item = &'a mut Lent>) {
+    pub(crate) fn cut<'a>(&mut self, cut: Cut, lent: impl Iterator<Item = &'a mut OwnerDatabases>) {
         let terms = snapshot::file::terms(&self.engine.config);
         let (mut dirty, mut keys) = (0, 0);
         for lent in lent {

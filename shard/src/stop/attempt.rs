@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use crate::snapshot::{self, NotBegun, lock};
+use crate::snapshot::{NotBegun, lock};
 use crate::stop::Stop;
 use config::ShutdownFlags;
 use engine::error::Error;
@@ -146,7 +146,10 @@ impl Shard {
 
     /// Whether saving has a chance, as far as can be told before; if not, says why.
     fn could_end(&self, saves: bool, logs: bool) -> bool {
-        if saves && let Err(error) = snapshot::file::can_write(&self.engine.config) {
+        if saves
+            && let Err(error) =
+                persistence::snapshot_file::can_write(&self.process.disk, &self.engine.config)
+        {
             let dir = self.engine.config.dir.display();
             error!(%error, %dir, "cannot write the last snapshot, so the server does not stop unless forced to");
             return false;

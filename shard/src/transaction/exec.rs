@@ -26,7 +26,7 @@ use engine::commands::sort;
 use engine::error::Error;
 use engine::handler::WholeCommand;
 use engine::header::TransactionKey;
-use engine::header::{Facts, ReplyTo};
+use engine::header::{Header, ReplyTo};
 use engine::keys::key_positions;
 use engine::slot::ShardId;
 use engine::transaction::coordinator::{Held, Scopes};
@@ -71,7 +71,7 @@ pub enum ExecState {
     None,
     UnderWay,
     /// The connection has closed meanwhile and is forgotten at the end.
-    LastWish,
+    Orphaned,
 }
 
 /// An EXEC that waits for the reply of one of its commands.
@@ -185,7 +185,7 @@ impl Shard {
             self.engine.unwatch(watched);
             return Ok(Answer::Now);
         }
-        let tracks = client.facts(EXEC).caller.tracks;
+        let tracks = client.header(EXEC).caller.tracks;
         if !tracks && let Some(owner) = self.owner_of_all(&queue, &watched) {
             self.forward_exec(client, owner, *queue, watched);
             return Ok(Answer::Later);
@@ -200,11 +200,11 @@ impl Shard {
             {
                 db = selected;
             }
-            let facts = Facts {
+            let header = Header {
                 db,
-                ..client.facts(queued.id)
+                ..client.header(queued.id)
             };
-            for key in self.engine.keys_of(facts, &args) {
+            for key in self.engine.keys_of(header, &args) {
                 scopes.key(self.engine.slots.owner(&key.key), key);
             }
             whole |= matches!(
@@ -263,7 +263,7 @@ impl Shard {
                     && (!computes || self.engine.has_all_keys())
                     && self
                         .engine
-                        .keys_of(client.facts(queued.id), &queued.args.borrow())
+                        .keys_of(client.header(queued.id), &queued.args.borrow())
                         .iter()
                         .all(|key| is_mine(&key.key))
             })
@@ -306,7 +306,7 @@ impl Shard {
             to: client.stall(),
             version: client.session.version,
             commands: commands
-                .map(|queued| (client.facts(queued.id), queued.args))
+                .map(|queued| (client.header(queued.id), queued.args))
                 .collect(),
             watched,
         };
@@ -332,9 +332,9 @@ impl Shard {
         reply.array(commands.len());
         let group = self.engine.effects.journal.begin_group();
         for queued in commands {
-            let facts = client.facts(queued.id);
+            let header = client.header(queued.id);
             self.engine
-                .execute_at_once(facts, &queued.args.borrow(), reply);
+                .execute_at_once(header, &queued.args.borrow(), reply);
             if self.monitors.watched {
                 self.show_to_monitors(client, queued.id, &queued.args.borrow());
             }
@@ -402,14 +402,14 @@ impl Shard {
             let args = queued.args.borrow();
             let id = queued.id;
             let mut reply = Reply::new(&mut exec.replies, exec.version);
-            let facts = client.borrow().facts(id);
+            let header = client.borrow().header(id);
             let mut is_answered = true;
             match HANDLERS[id.index()] {
                 Handler::Keyed => {
                     self.engine
-                        .run_on(&mut held.workspace, facts, &args, &mut reply);
+                        .run_on(&mut held.workspace, header, &args, &mut reply);
                     if let Some(wait) = self.engine.effects.wait.take() {
-                        self.engine.count_in_vain(facts.command);
+                        self.engine.count_in_vain(header.command);
                         wait.null.write(&mut reply);
                     }
                 }
@@ -417,7 +417,7 @@ impl Shard {
                     let run = whole_command(id);
                     if self.engine.run_whole(
                         &mut held.workspace,
-                        facts,
+                        header,
                         run,
                         true,
                         &args,
@@ -469,7 +469,7 @@ impl Shard {
     }
 
     fn end_exec(&mut self, client: &mut Client) {
-        if std::mem::replace(&mut client.exec, ExecState::None) == ExecState::LastWish {
+        if std::mem::replace(&mut client.exec, ExecState::None) == ExecState::Orphaned {
             self.forget(client);
         }
     }

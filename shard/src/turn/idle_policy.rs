@@ -81,6 +81,8 @@ pub struct IdlePolicy {
     reads: ReadCoalescing,
     batches: PublishCoalescing,
     fanout: FanoutPacing,
+    /// Turns that have begun.
+    turns: u64,
     /// This turn has not yielded yet, and may.
     may_yield: bool,
     /// This turn has not napped yet.
@@ -103,6 +105,7 @@ impl IdlePolicy {
             reads: ReadCoalescing::new(now),
             batches: PublishCoalescing::default(),
             fanout: FanoutPacing::default(),
+            turns: 0,
             may_yield: false,
             may_nap: false,
             has_uncorked: false,
@@ -114,6 +117,12 @@ impl IdlePolicy {
     /// The configuration has changed.
     pub fn adopt(&mut self, config: &Config) {
         self.is_on = config.idle_policy == IdleMode::Default;
+    }
+
+    /// Turns that have begun.
+    #[inline]
+    pub fn turns(&self) -> u64 {
+        self.turns
     }
 
     /// Whether output may wait for what comes behind it.
@@ -143,6 +152,7 @@ impl IdlePolicy {
     /// A turn begins, of a shard with `clients` connections.
     #[inline]
     pub fn begin_turn(&mut self, clients: usize) {
+        self.turns += 1;
         if mem::take(&mut self.spins) {
             thread_group::spun();
         }
@@ -246,7 +256,7 @@ impl Shard {
     /// The shard has nothing to do: does what the policy says.
     pub(super) fn idle(&mut self) -> Idle {
         let look = Look {
-            has_corked: !self.corked.is_empty(),
+            has_corked: !self.held.corked.is_empty(),
             has_fanout: !self.publishing.fanout.is_empty(),
             others_rest: thread_group::others_rest(),
             has_time: self.has_time(),

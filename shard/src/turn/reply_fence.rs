@@ -1,24 +1,22 @@
-//! What others are to hear of a command goes before its reply.
+//! The reply fence: what others are to hear of a command leaves before its reply.
 //!
-//! Who has the reply of a PUBLISH may act on it through another shard's connection, and what that
-//! one hears must not be missing there yet. What a connection publishes, notifies of or invalidates
-//! leaves with the turn, all at once for all connections. Its replies mostly leave behind that, but
-//! neither driver promises it: epoll writes at once, and io_uring's executor submits what it has
-//! when too many tasks run one after the other. So they are held until the turn is over. Within one
-//! shard nothing can come in between.
+//! A client that has the reply of a PUBLISH may act on it through another shard's connection, and
+//! what that one hears must not be missing there yet. What a connection publishes, notifies of or
+//! invalidates leaves with the turn, all at once for all connections. Its replies mostly leave
+//! behind that, but neither driver promises it: epoll writes at once, and io_uring's executor
+//! submits what it has when too many tasks run one after the other. So the replies are held until
+//! the turn is over. Within one shard nothing can come in between.
 
 use crate::client::Client;
+use crate::client::hold::OutputHold;
 use crate::shard::Shard;
-use engine::header::ClientToken;
 use engine::slot::ShardId;
 
-/// What a turn tells others, and who waits for that.
+/// What a turn tells others.
 #[derive(Default)]
 pub struct ReplyFence {
     /// Among its messages are some that tell other shards what their clients are to hear.
     pub(crate) effects_sent: bool,
-    /// Connections whose output waits until all have left.
-    behind: Vec<ClientToken>,
 }
 
 impl Shard {
@@ -26,9 +24,11 @@ impl Shard {
     /// hear of them first.
     #[inline]
     pub(crate) fn hold_behind_fence(&mut self, client: &mut Client) {
-        if self.has_effects_for_others() && client.has_output() && !client.behind_fence {
-            client.behind_fence = true;
-            self.reply_fence.behind.push(client.token);
+        if self.has_effects_for_others()
+            && client.has_output()
+            && !client.output_hold.contains(OutputHold::FENCE)
+        {
+            self.hold_output(client, OutputHold::FENCE, 0);
             self.begin_turn();
         }
     }
@@ -57,16 +57,10 @@ impl Shard {
     /// could not before.
     #[inline]
     pub(crate) fn release_reply_fence(&mut self) -> bool {
-        if self.reply_fence.behind.is_empty() {
+        if self.held.fenced.is_empty() {
             return false;
         }
-        for token in std::mem::take(&mut self.reply_fence.behind) {
-            if let Some(client) = self.client(token) {
-                let mut client = client.borrow_mut();
-                client.behind_fence = false;
-                client.wake();
-            }
-        }
+        self.release_output(OutputHold::FENCE, 0);
         true
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::access::AccessPolicy;
 use crate::cut::Terms;
 use crate::item::Item;
-use crate::rdb::{Compression, FileReader, FileWriter, Limits, Section, header};
+use crate::rdb::{Checksum, Compression, FileReader, Limits, Section, header};
 
 fn keyspace() -> Keyspace {
     Keyspace::new(KeyHasher::random())
@@ -226,9 +226,7 @@ proptest! {
         expected.sort();
         let terms = Terms { access: AccessPolicy::Lru, now: UnixMillis::new(0), compression: Compression::Off };
         keyspace.begin_cut(3, terms);
-        let path = std::env::temp_dir().join(format!("percore-cut-{}", fastrand::u64(..)));
-        let mut writer = FileWriter::create(path.with_extension("tmp"), true).unwrap();
-        writer.write(&header(&[("made-by", "a test")])).unwrap();
+        let mut file = header(&[("made-by", "a test")]);
         let mut ended = false;
         for (what, key) in steps {
             let key = name(key);
@@ -242,19 +240,22 @@ proptest! {
                     }
                 }
                 _ => if let Some(piece) = keyspace.write_on(20) {
-                    writer.write(&piece.bytes).unwrap();
+                    file.extend(&piece.bytes);
                     ended = piece.last;
                 }
             }
         }
         while !ended {
             let piece = keyspace.write_on(100).expect("a walk is under way until its last piece");
-            writer.write(&piece.bytes).unwrap();
+            file.extend(&piece.bytes);
             ended = piece.last;
         }
         prop_assert!(!keyspace.is_cut());
-        writer.finish(&path).unwrap();
-        let mut reader = FileReader::open(&path).unwrap();
+        let mut checksum = Checksum::new(true);
+        checksum.update(&file);
+        file.extend(checksum.end());
+        let len = file.len() as u64;
+        let mut reader = FileReader::new(Box::new(file), len).unwrap();
         let mut found = Vec::new();
         loop {
             match reader.next(&Limits::default(), |_, _| true).unwrap() {
@@ -267,7 +268,6 @@ proptest! {
                 _ => {}
             }
         }
-        std::fs::remove_file(path).unwrap();
         found.sort();
         prop_assert_eq!(found, expected);
     }

@@ -1,12 +1,7 @@
 //! Whole files: written in pieces that shards make, read key by key.
 //!
-//! A file is written beside the one it is to replace, synced, renamed over it, and the folder
-//! synced: at any moment the name stands for a whole file. A piece is any number of keys behind a
-//! SELECTDB of its own, so that the pieces of several shards may follow one another in any order.
-
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+//! A piece is any number of keys behind a SELECTDB of its own, so that the pieces of several shards
+//! may follow one another in any order.
 
 use super::codes::{Type, opcode};
 use super::decode::{self, Decoded, Limits};
@@ -16,6 +11,7 @@ use super::{CRC, VERSION, encode, skip};
 use crate::access::AccessPolicy;
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
+use crate::read_at::ReadAt;
 
 const MAGIC: &[u8; 5] = b"REDIS";
 
@@ -76,72 +72,29 @@ pub fn key(
     encode::value(entry, out, compression);
 }
 
-/// An RDB file that is being written, under a temporary name until it is whole.
-pub struct FileWriter {
-    file: File,
-    temporary: PathBuf,
-    checksum: Option<crc::Digest<'static, u64, crc::Table<16>>>,
-    bytes: u64,
-}
+/// The checksum of a file that is being written, and the bytes that end it.
+pub struct Checksum(Option<crc::Digest<'static, u64, crc::Table<16>>>);
 
-impl FileWriter {
-    /// Begins a file that is called `temporary` until it is whole. `checksum` says whether it ends
-    /// with one.
-    pub fn create(temporary: PathBuf, checksum: bool) -> io::Result<Self> {
-        Ok(Self {
-            file: File::create(&temporary)?,
-            temporary,
-            checksum: checksum.then(|| CRC.digest()),
-            bytes: 0,
-        })
+impl Checksum {
+    /// Of a file that has nothing yet. Not `wanted`, it is zero, which readers take for none.
+    pub fn new(wanted: bool) -> Self {
+        Self(wanted.then(|| CRC.digest()))
     }
 
-    /// Appends bytes in RDB format.
-    pub fn write(&mut self, piece: &[u8]) -> io::Result<()> {
-        if let Some(checksum) = &mut self.checksum {
-            checksum.update(piece);
+    /// The file goes on with `piece`.
+    pub fn update(&mut self, piece: &[u8]) {
+        if let Some(digest) = &mut self.0 {
+            digest.update(piece);
         }
-        self.bytes += piece.len() as u64;
-        self.file.write_all(piece)
     }
 
-    /// Bytes so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// The file itself, for what is no writing: to sync it so far.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// Ends the file and gives it its name.
-    pub fn finish(mut self, name: &Path) -> io::Result<u64> {
-        self.seal()?;
-        self.publish(name)
-    }
-
-    /// Ends the file, and returns when it is on disk.
-    pub fn seal(&mut self) -> io::Result<()> {
-        self.write(&[opcode::EOF])?;
-        let checksum = self.checksum.take().map_or(0u64, |it| it.finalize());
-        self.write(&checksum.to_le_bytes())?;
-        self.file.sync_all()
-    }
-
-    /// Gives a sealed file its name. Returns its bytes.
-    pub fn publish(self, name: &Path) -> io::Result<u64> {
-        fs::rename(&self.temporary, name)?;
-        let folder = name.parent().filter(|it| !it.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-        Ok(self.bytes)
-    }
-}
-
-impl Drop for FileWriter {
-    /// What was not finished goes; after `finish` there is nothing of this name.
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.temporary);
+    /// What stands behind all pieces: the mark of the end and the checksum.
+    pub fn end(mut self) -> Vec<u8> {
+        let mut end = vec![opcode::EOF];
+        self.update(&end);
+        let sum = self.0.map_or(0u64, |digest| digest.finalize());
+        end.extend(sum.to_le_bytes());
+        end
     }
 }
 
@@ -179,22 +132,19 @@ impl Key {
     }
 }
 
-/// Reads an RDB file section by section, through a window of it: neither is it held in memory, nor anything
-/// that no more than claims to be in it.
+/// Reads an RDB file section by section, through a window of it: neither is it held in memory, nor
+/// anything that no more than claims to be in it.
 pub struct FileReader {
     input: Input<'static>,
     version: u16,
 }
 
 impl FileReader {
-    /// A file in RDB format, of a version that we know.
-    pub fn open(path: &Path) -> Result<Self, Damage> {
-        let unreadable = |error: io::Error| Damage {
-            at: 0,
-            what: format!("cannot be read: {error}"),
-        };
-        let file = File::open(path).map_err(unreadable)?;
-        let len = file.metadata().map_err(unreadable)?.len();
+    /// Reads a file of `len` bytes in RDB format.
+    ///
+    /// # Errors
+    /// Where it is none, or of a version that we do not know.
+    pub fn new(file: Box<dyn ReadAt>, len: u64) -> Result<Self, Damage> {
         let mut input = Input::file(file, len);
         let magic = input.take(MAGIC.len() + VERSION_DIGITS).ok();
         let digits = magic.and_then(|it| it.strip_prefix(MAGIC));

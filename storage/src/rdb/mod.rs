@@ -39,7 +39,7 @@ mod tests;
 mod write;
 
 pub use decode::Limits;
-pub use file::{FileReader, FileWriter, Key, Section, function, header, key, select};
+pub use file::{Checksum, FileReader, Key, Section, function, header, key, select};
 pub use payload::{NotPayload, dump, restore};
 pub use read::Damage;
 pub use write::Compression;

@@ -2,11 +2,11 @@
 //! one window of it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use super::codes::special;
 use super::{CRC, lzf};
+use crate::read_at::ReadAt;
 
 /// What is wrong with bytes that should be in RDB format.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,7 +34,7 @@ const STRING_BYTES_MAX: u64 = 1 << 30;
 enum Source {
     Memory,
     File {
-        file: File,
+        file: Box<dyn ReadAt>,
         /// Bytes that the file has beyond the window.
         left: u64,
         checksum: crc::Digest<'static, u64, crc::Table<16>>,
@@ -83,7 +83,7 @@ impl<'a> Input<'a> {
     }
 
     /// A file from its beginning, `len` bytes long.
-    pub fn file(file: File, len: u64) -> Input<'static> {
+    pub fn file(file: Box<dyn ReadAt>, len: u64) -> Input<'static> {
         Input {
             source: Source::File {
                 file,
@@ -161,7 +161,7 @@ impl<'a> Input<'a> {
                 .min(usize::try_from(*left).unwrap_or(usize::MAX));
             window.resize(had + wanted, 0);
             let at = self.offset + had as u64;
-            file.read_exact(&mut window[had..])
+            file.read_exact_at(&mut window[had..], at)
                 .map_err(|error| failed(at, error))?;
             *left -= wanted as u64;
         }

@@ -1,7 +1,7 @@
 //! One connection of the simulated world.
 
-use engine::blocking::waiting::Ticket;
-use engine::header::{Caller, ClientToken, Facts, ReplyTo};
+use engine::blocking::waiting::BlockedId;
+use engine::header::{Caller, ClientToken, Header, ReplyTo};
 use engine::slot::ShardId;
 use engine::watch::Watched;
 use protocol::args::OwnedArgs;
@@ -52,7 +52,7 @@ pub struct Call {
 #[derive(Clone, Copy)]
 pub enum BlockedAt {
     Owner(ShardId),
-    Ticket(Ticket),
+    BlockedId(BlockedId),
 }
 
 /// A connection.
@@ -99,8 +99,8 @@ impl Client {
     }
 
     /// What travels with a command of it.
-    pub fn facts(&self, command: &Command) -> Facts {
-        Facts {
+    pub fn header(&self, command: &Command) -> Header {
+        Header {
             command: command.id,
             db: command.db,
             version: Version::Resp2,

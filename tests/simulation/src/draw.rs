@@ -141,7 +141,11 @@ impl Draw {
         }
     }
 
-    fn command(text: &str, db: DbIndex) -> Command {
+    /// A command of words with a space between them.
+    ///
+    /// # Panics
+    /// Where there is no such command.
+    pub fn command(text: &str, db: DbIndex) -> Command {
         let args = OwnedArgs::from_parts(text.split(' ').map(str::as_bytes));
         let id = lookup(args.borrow().get(0).unwrap_or_default());
         Command {

@@ -8,13 +8,16 @@
 //! - [`world`] orders what happens, and is the outside of every engine.
 //! - [`client`] is one connection, [`draw`] what it asks.
 //! - [`model`] says what must come of it.
+//! - [`explore`] runs small worlds in every order.
 //!
 //! A seed decides everything: a run that fails fails again.
 
 pub mod client;
 pub mod draw;
+pub mod explore;
 pub mod model;
 pub mod outside;
 pub mod world;
 
+pub use explore::{Explored, explore};
 pub use world::{Report, Size, run};

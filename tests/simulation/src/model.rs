@@ -6,7 +6,7 @@ use engine::digest::Digest;
 use engine::engine::Engine;
 use engine::handler::{HANDLERS, Handler};
 use engine::header::TransactionKey;
-use engine::header::{Caller, Facts};
+use engine::header::{Caller, Header};
 use engine::header::{ClientToken, ReplyTo};
 use engine::task::TaskId;
 use engine::transaction::coordinator::Scopes;
@@ -43,7 +43,7 @@ impl Model {
 
     /// Runs a command. Nothing where it would wait.
     pub fn run(&mut self, command: &Command) -> Option<Vec<u8>> {
-        let facts = Facts {
+        let header = Header {
             command: command.id,
             db: command.db,
             version: Version::Resp2,
@@ -54,7 +54,7 @@ impl Model {
             Handler::Keyed(_) => {
                 let mut reply = Reply::new(&mut encoded, Version::Resp2);
                 self.engine
-                    .execute(facts, &command.args.borrow(), &mut reply);
+                    .execute(header, &command.args.borrow(), &mut reply);
                 self.engine.serve_ready();
                 self.engine.actions.clear();
                 if self.engine.effects.wait.take().is_some() {
@@ -75,7 +75,7 @@ impl Model {
                     let args = command.args.borrow();
                     let workspace = &mut held.workspace;
                     self.engine
-                        .run_whole(workspace, facts, run, false, &args, &mut reply);
+                        .run_whole(workspace, header, run, false, &args, &mut reply);
                     self.engine.commit(*held);
                 }
                 self.engine.actions.clear();

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use engine::action::Action;
 use engine::batch::Batch;
-use engine::blocking::ending::{End, Haste};
+use engine::blocking::ending::{CancelMode, End};
 use engine::engine::Engine;
 use engine::handler::{HANDLERS, Handler};
 use engine::header::ReplyTo;
@@ -102,7 +102,8 @@ impl Shard {
     }
 }
 
-struct World {
+/// A world under way.
+pub struct World {
     size: Size,
     rng: Rng,
     draw: Draw,
@@ -117,6 +118,8 @@ struct World {
     commits: HashMap<(usize, usize), usize>,
     /// Calls since the beginning.
     calls: usize,
+    /// What each client still asks, where that is not drawn.
+    scripts: Option<Vec<VecDeque<Ask>>>,
     /// Whether the story is written.
     tells: bool,
     /// The latest happenings, for who must understand a failure.
@@ -124,6 +127,17 @@ struct World {
 }
 
 type Checked = Result<(), String>;
+
+/// What may happen next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// A client asks what its script says.
+    Ask(usize),
+    /// The first message on a link comes.
+    Deliver(usize),
+    /// A shard decides what has met a lock.
+    Decide(usize),
+}
 
 /// Runs a world of this size from a seed to its end. An error tells what was wrong, and what
 /// happened before.
@@ -174,6 +188,7 @@ impl World {
             model: Model::new(now),
             commits: HashMap::new(),
             calls: 0,
+            scripts: None,
             tells: false,
             story: VecDeque::new(),
         };
@@ -182,6 +197,75 @@ impl World {
             world.clients.push(client);
         }
         world
+    }
+
+    /// A world in which each client asks what its script says, one after the other.
+    pub fn of_scripts(shards: usize, scripts: &[Vec<Ask>]) -> Self {
+        let size = Size {
+            shards,
+            clients: scripts.len(),
+            calls: 0,
+            logged: false,
+        };
+        let mut world = Self::new(1, size);
+        for (index, client) in world.clients.iter_mut().enumerate() {
+            client.home = ShardId::new(index % shards);
+            client.db = world.model.database(0);
+        }
+        let scripts = scripts
+            .iter()
+            .map(|script| script.iter().cloned().collect());
+        world.scripts = Some(scripts.collect());
+        world
+    }
+
+    /// All that may happen next.
+    pub fn choices(&self) -> Vec<Choice> {
+        let scripts = self.scripts.iter().flatten().enumerate();
+        let asks =
+            scripts.filter(|(at, script)| !script.is_empty() && self.clients[*at].call.is_none());
+        let asks = asks.map(|(at, _)| Choice::Ask(at));
+        let links = self.links.iter().enumerate();
+        let delivers = links.filter(|(_, link)| !link.is_empty());
+        let delivers = delivers.map(|(at, _)| Choice::Deliver(at));
+        let shards = self.shards.iter().enumerate();
+        let decides = shards.filter(|(_, shard)| !shard.engine.tries().is_empty());
+        let decides = decides.map(|(at, _)| Choice::Decide(at));
+        asks.chain(delivers).chain(decides).collect()
+    }
+
+    /// Lets it happen.
+    ///
+    /// # Errors
+    /// What is wrong then.
+    pub fn take(&mut self, choice: Choice) -> Result<(), String> {
+        match choice {
+            Choice::Ask(at) => {
+                let script = self
+                    .scripts
+                    .as_mut()
+                    .and_then(|scripts| scripts.get_mut(at));
+                match script.and_then(VecDeque::pop_front) {
+                    Some(ask) => self.ask(at, ask),
+                    None => Err("there is nothing left to ask".into()),
+                }
+            }
+            Choice::Deliver(at) => self.deliver_from(at).map(|_| ()),
+            Choice::Decide(at) => self.decide_on(at).map(|_| ()),
+        }
+    }
+
+    /// Nothing more can happen: whoever is left waiting is right to wait.
+    ///
+    /// # Errors
+    /// What is wrong in the end.
+    pub fn end(&mut self) -> Result<(), String> {
+        self.check_blocked()?;
+        self.release_blocked()?;
+        while let Some(choice) = self.choices().first().copied() {
+            self.take(choice)?;
+        }
+        self.check_end()
     }
 
     fn new_client(&mut self, index: usize) -> Client {
@@ -222,10 +306,19 @@ impl World {
                 return Err(format!("nothing goes on any more: {}", self.waiting()));
             }
         }
-        let (real, model) = (self.digest(), self.model.digest());
-        if real != model {
-            return Err(format!("the data is not the model's: {real} and {model}"));
-        }
+        report.transactions = self.transactions();
+        self.check_end()?;
+        report.calls = self.calls;
+        Ok(report)
+    }
+
+    fn transactions(&self) -> u64 {
+        let shards = self.shards.iter();
+        shards.map(|it| it.engine.stats.transactions).sum()
+    }
+
+    /// The data is the model's, and nothing is left of what was under way.
+    fn check_end(&mut self) -> Checked {
         for shard in &self.shards {
             let engine = &shard.engine;
             if !engine.owner.locks.is_empty() || !engine.coordinator.is_idle() {
@@ -235,13 +328,11 @@ impl World {
                 return Err(format!("shard {:?} has waiters in the end", engine.id));
             }
         }
-        report.calls = self.calls;
-        report.transactions = self
-            .shards
-            .iter()
-            .map(|it| it.engine.stats.transactions)
-            .sum();
-        Ok(report)
+        let (real, model) = (self.digest(), self.model.digest());
+        if real != model {
+            return Err(format!("the data is not the model's: {real} and {model}"));
+        }
+        Ok(())
     }
 
     fn digest(&mut self) -> String {
@@ -293,9 +384,13 @@ impl World {
         let first = self.rng.usize(..self.links.len());
         let count = self.links.len();
         let mut all = (0..count).map(|step| (first + step) % count);
-        let Some(at) = all.find(|at| !self.links[*at].is_empty()) else {
-            return Ok(false);
-        };
+        match all.find(|at| !self.links[*at].is_empty()) {
+            Some(at) => self.deliver_from(at),
+            None => Ok(false),
+        }
+    }
+
+    fn deliver_from(&mut self, at: usize) -> Result<bool, String> {
         let shards = self.size.shards;
         let (from, to) = (ShardId::new(at / shards), ShardId::new(at % shards));
         let Some(letter) = self.links[at].pop_front() else {
@@ -377,13 +472,18 @@ impl World {
             Action::Reply {
                 origin, to, reply, ..
             } => self.link(id, origin).push_back(Letter::Reply(to, reply)),
-            Action::Blocked(token, ticket) => {
+            Action::Blocked(token, blocked_id) => {
                 let is_it = |client: &&mut Client| client.token == token && client.call.is_some();
                 match self.clients.iter_mut().find(is_it) {
-                    Some(client) => client.blocked = Some(BlockedAt::Ticket(ticket)),
+                    Some(client) => client.blocked = Some(BlockedAt::BlockedId(blocked_id)),
                     None => {
                         let engine = &mut self.shards[id.index()].engine;
-                        engine.end_ticket(ticket, End::Gone, Haste::AtOnce, TaskId::NONE);
+                        engine.cancel_blocked(
+                            blocked_id,
+                            End::Gone,
+                            CancelMode::AtOnce,
+                            TaskId::NONE,
+                        );
                     }
                 }
             }
@@ -400,14 +500,14 @@ impl World {
                     self.shards[id.index()].engine.unlock(item);
                 }
             }
-            Action::ShareLogged { awaited, .. } => {
+            Action::RecordLogged { awaited, .. } => {
                 self.note_durable(id, awaited);
             }
             Action::ReadLogged(awaited, _) => self.note_durable(id, Some(awaited)),
-            Action::LendWhenWritten(item, request) => {
+            Action::CheckOutWhenWritten(item, request) => {
                 self.shards[id.index()]
                     .engine
-                    .lend_by_message(item, *request);
+                    .check_out_by_message(item, *request);
             }
             Action::Flushed(answer) => {
                 if let Some((to, reply)) = answer {
@@ -520,9 +620,15 @@ impl World {
         let Some(at) = all.find(|at| self.clients[*at].call.is_none()) else {
             return Ok(false);
         };
+        let client = &self.clients[at];
+        let ask = self.draw.ask(client.db, !client.watched.is_empty());
+        self.ask(at, ask)?;
+        Ok(true)
+    }
+
+    fn ask(&mut self, at: usize, ask: Ask) -> Checked {
         self.calls += 1;
         let client = &mut self.clients[at];
-        let ask = self.draw.ask(client.db, !client.watched.is_empty());
         client.seq += 1;
         client.call = Some(Call {
             ask: ask.clone(),
@@ -536,17 +642,16 @@ impl World {
             Ask::Exec(commands) => self.ask_exec(at, commands)?,
             Ask::Watch(db, keys) => self.ask_watch(at, db, keys),
         }
-        self.settle(home)?;
-        Ok(true)
+        self.settle(home)
     }
 
     fn ask_command(&mut self, at: usize, command: &Command) -> Checked {
         let client = &self.clients[at];
-        let (home, to, facts) = (client.home, client.reply_to(), client.facts(command));
+        let (home, to, header) = (client.home, client.reply_to(), client.header(command));
         let args = command.args.borrow();
         let engine = &mut self.shards[home.index()].engine;
         if let Handler::Whole(run) = HANDLERS[command.id.index()] {
-            engine.begin_whole(to, facts, &args, run);
+            engine.begin_whole(to, header, &args, run);
             return Ok(());
         }
         let route = engine.route(command.id, &args);
@@ -555,8 +660,8 @@ impl World {
                 Route::Here | Route::Anywhere => home,
                 Route::At(owner) => owner,
                 Route::Several(_) => {
-                    let scopes = engine.scopes_of(facts, &args);
-                    engine.begin_transaction(to, facts, &args, scopes);
+                    let scopes = engine.scopes_of(header, &args);
+                    engine.begin_transaction(to, header, &args, scopes);
                     return Ok(());
                 }
             };
@@ -564,7 +669,7 @@ impl World {
             let parked = Parked {
                 origin: home,
                 to,
-                facts,
+                header,
                 args: OwnedArgs::from(&args),
             };
             let message = Message::Command(Box::new(parked));
@@ -574,26 +679,26 @@ impl World {
         match route {
             Route::Here => return self.run_here(at, command),
             Route::At(owner) => {
-                let joins = self.rng.bool();
+                let joins = self.scripts.is_none() && self.rng.bool();
                 let link = self.link(home, owner);
                 match link.back_mut() {
-                    Some(Letter::Batch(batch)) if joins => batch.push(to, facts, &args),
+                    Some(Letter::Batch(batch)) if joins => batch.push(to, header, &args),
                     _ => {
                         let mut batch = Box::<Batch>::default();
-                        batch.push(to, facts, &args);
+                        batch.push(to, header, &args);
                         link.push_back(Letter::Batch(batch));
                     }
                 }
             }
-            Route::Several(owners) => engine.begin_on_several(to, facts, &args, owners),
-            Route::Anywhere => engine.begin_computed(to, facts, &args),
+            Route::Several(owners) => engine.begin_on_several(to, header, &args, owners),
+            Route::Anywhere => engine.begin_computed(to, header, &args),
         }
         Ok(())
     }
 
     fn run_here(&mut self, at: usize, command: &Command) -> Checked {
         let client = &self.clients[at];
-        let (home, to, facts) = (client.home, client.reply_to(), client.facts(command));
+        let (home, to, header) = (client.home, client.reply_to(), client.header(command));
         let args = command.args.borrow();
         let engine = &mut self.shards[home.index()].engine;
         let locks = &engine.owner.locks;
@@ -602,14 +707,14 @@ impl World {
             let parked = Parked {
                 origin: home,
                 to,
-                facts,
+                header,
                 args: OwnedArgs::from(&args),
             };
             engine.park(parked, &keys);
             return Ok(());
         }
         let mut encoded = Vec::new();
-        engine.execute(facts, &args, &mut Reply::new(&mut encoded, Version::Resp2));
+        engine.execute(header, &args, &mut Reply::new(&mut encoded, Version::Resp2));
         engine.serve_ready();
         self.settle(home)?;
         self.answer(to, encoded)
@@ -644,7 +749,7 @@ impl World {
         let client = &self.clients[at];
         let (home, to, id) = (client.home, client.reply_to(), client.id);
         let watched: Vec<Watched> = client.watched.iter().map(|it| it.0.clone()).collect();
-        let facts: Vec<_> = commands.iter().map(|it| client.facts(it)).collect();
+        let header: Vec<_> = commands.iter().map(|it| client.header(it)).collect();
         let engine = &self.shards[home.index()].engine;
         let is_whole = |command: &Command| {
             let computes = engine::commands::sort::reads_computed_keys(
@@ -656,8 +761,8 @@ impl World {
         let whole = commands.iter().any(is_whole);
         let mut scopes = Scopes::default();
         let mut owners = Vec::new();
-        for (command, facts) in commands.iter().zip(&facts) {
-            for key in engine.keys_of(*facts, &command.args.borrow()) {
+        for (command, header) in commands.iter().zip(&header) {
+            for key in engine.keys_of(*header, &command.args.borrow()) {
                 let owner = self.owner(&key.key);
                 owners.push(owner);
                 scopes.key(owner, key);
@@ -675,7 +780,7 @@ impl World {
                 origin: home,
                 to,
                 version: Version::Resp2,
-                commands: facts
+                commands: header
                     .into_iter()
                     .zip(commands.into_iter().map(|it| it.args))
                     .collect(),
@@ -713,22 +818,22 @@ impl World {
             return Err("an EXEC that nobody has asked for".into());
         };
         let (to, commands) = (caller.reply_to(), commands.clone());
-        let facts: Vec<_> = commands.iter().map(|it| caller.facts(it)).collect();
+        let header: Vec<_> = commands.iter().map(|it| caller.header(it)).collect();
         let watched: Vec<Watched> = caller.watched.iter().map(|it| it.0.clone()).collect();
         let engine = &mut self.shards[id.index()].engine;
         engine.unwatch(watched);
         let mut replies = b"*-1\r\n".to_vec();
         if unchanged {
             replies = format!("*{}\r\n", commands.len()).into_bytes();
-            for (command, facts) in commands.iter().zip(facts) {
+            for (command, header) in commands.iter().zip(header) {
                 let mut reply = Reply::new(&mut replies, Version::Resp2);
                 let args = command.args.borrow();
                 match HANDLERS[command.id.index()] {
                     Handler::Whole(run) => {
                         let workspace = &mut held.workspace;
-                        engine.run_whole(workspace, facts, run, true, &args, &mut reply);
+                        engine.run_whole(workspace, header, run, true, &args, &mut reply);
                     }
-                    _ => engine.run_on(&mut held.workspace, facts, &args, &mut reply),
+                    _ => engine.run_on(&mut held.workspace, header, &args, &mut reply),
                 }
             }
         }
@@ -884,6 +989,10 @@ impl World {
 
     fn decide(&mut self) -> Result<bool, String> {
         let at = self.rng.usize(..self.shards.len());
+        self.decide_on(at)
+    }
+
+    fn decide_on(&mut self, at: usize) -> Result<bool, String> {
         let count = self.shards[at].engine.tries().len();
         if count == 0 {
             return Ok(false);
@@ -922,9 +1031,9 @@ impl World {
         let (home, token) = (client.home, client.token);
         match client.blocked {
             None => {}
-            Some(BlockedAt::Ticket(ticket)) => {
+            Some(BlockedAt::BlockedId(blocked_id)) => {
                 let engine = &mut self.shards[home.index()].engine;
-                engine.end_ticket(ticket, end, Haste::AtOnce, TaskId::NONE);
+                engine.cancel_blocked(blocked_id, end, CancelMode::AtOnce, TaskId::NONE);
                 self.settle(home)?;
             }
             Some(BlockedAt::Owner(owner)) => {

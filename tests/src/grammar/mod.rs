@@ -47,6 +47,12 @@ impl Command {
         String::from_utf8_lossy(verb).to_uppercase()
     }
 
+    /// Whether one of its arguments is such a word.
+    pub fn has(&self, is_such: impl Fn(&[u8]) -> bool) -> bool {
+        let mut arguments = self.arguments.iter().skip(1);
+        arguments.any(|word| is_such(word))
+    }
+
     fn compare(mut self, compare: Compare) -> Command {
         self.compare = compare;
         self

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tests::reply::Value;
 use tests::server::{START_TIME_MAX, eventually};
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
 const MISCONF: &str = "MISCONF Errors writing to the AOF file: File too large";
 
@@ -41,11 +41,6 @@ fn fill_disk(server: &Server) {
     let largest = logs(server).into_iter().map(size).max();
     let limit = largest.expect("a log") + ROOM;
     limit_file_size(server, &limit.to_string());
-}
-
-fn info(wire: &mut Wire, line: &str) -> bool {
-    let info = wire.ask("INFO persistence");
-    String::from_utf8_lossy(info.text()).contains(&format!("{line}\r\n"))
 }
 
 fn is_ok(reply: &Value) -> bool {
@@ -85,7 +80,7 @@ fn through_a_full_disk(server: &Server, meanwhile: impl FnOnce(&mut Wire)) -> Ve
             })
             .collect();
         eventually("writes to be refused", START_TIME_MAX, || {
-            info(&mut wire, "aof_last_write_status:err")
+            wire.info("persistence").text("aof_last_write_status") == "err"
         });
         meanwhile(&mut wire);
         enough.store(true, Ordering::Relaxed);
@@ -147,7 +142,7 @@ fn options(shards: u16, policy: &str) -> Options {
 }
 
 fn survives(policy: &str) {
-    for shards in [1, 2, 4] {
+    for shards in SHARDS {
         let told = format!("{shards} shards, {policy}");
         let mut server = Server::start(options(shards, policy));
         let answered = through_a_full_disk(&server, assert_refuses_writes_only);
@@ -156,7 +151,7 @@ fn survives(policy: &str) {
             is_ok(&wire.ask("SET again 1"))
         });
         eventually("the log to be well", START_TIME_MAX, || {
-            info(&mut wire, "aof_last_write_status:ok")
+            wire.info("persistence").text("aof_last_write_status") == "ok"
         });
         assert_there(&mut wire, &answered, &told);
         wire.ask("SET last 1");
@@ -188,7 +183,7 @@ fn a_full_disk_is_survived_under_everysec() {
 
 #[test]
 fn what_was_answered_before_the_disk_was_full_outlives_a_kill() {
-    for shards in [1, 2, 4] {
+    for shards in SHARDS {
         let mut server = Server::start(options(shards, "always"));
         let mut wire = server.connect();
         assert_eq!(wire.ask("SET known value").text(), b"OK");
@@ -210,7 +205,7 @@ fn what_was_answered_before_the_disk_was_full_outlives_a_kill() {
             })
             .collect();
         eventually("writes to be refused", START_TIME_MAX, || {
-            info(&mut wire, "aof_last_write_status:err")
+            wire.info("persistence").text("aof_last_write_status") == "err"
         });
         assert_refuses_writes_only(&mut wire);
         server.kill();

@@ -9,14 +9,9 @@ use fastrand::Rng;
 use tests::disk::{Call, Disk, EIO, ENOSPC, Which};
 use tests::reply::Value;
 use tests::server::{START_TIME_MAX, eventually};
-use tests::{Options, Server, Wire};
+use tests::{FEW_SHARDS, Options, SHARDS, Server, Wire};
 
 const CLIENTS: usize = 3;
-
-fn told(wire: &mut Wire, line: &str) -> bool {
-    let info = wire.ask("INFO persistence");
-    String::from_utf8_lossy(info.text()).contains(&format!("{line}\r\n"))
-}
 
 fn is_ok(reply: &Value) -> bool {
     *reply == Value::Simple(b"OK".to_vec())
@@ -61,7 +56,7 @@ fn assert_lists(wire: &mut Wire, answered: &[usize], what: &str) {
 /// A call of the log's writer fails for a while, and then the power is lost: during that, or after it worked again.
 fn through_a_failing_log(call: Call, error: u32, policy: &str, recovers: bool) {
     let mut rng = Rng::new();
-    for shards in [1, 2, 4] {
+    for shards in SHARDS {
         let what =
             format!("{call:?} fails with {error}, {policy}, {shards} shards, recovers: {recovers}");
         let disk = Disk::new();
@@ -83,7 +78,7 @@ fn through_a_failing_log(call: Call, error: u32, policy: &str, recovers: bool) {
             });
             disk.fail(call, error, Which::Log);
             eventually("the log to fail", START_TIME_MAX, || {
-                told(&mut wire, "aof_last_write_status:err")
+                wire.info("persistence").text("aof_last_write_status") == "err"
             });
             eventually("every shard to refuse", START_TIME_MAX, || {
                 (0..20).all(|n| is_misconf(&wire.ask(&format!("DEL other:{n}"))))
@@ -93,7 +88,7 @@ fn through_a_failing_log(call: Call, error: u32, policy: &str, recovers: bool) {
             if recovers {
                 disk.work();
                 eventually("the log to be well", START_TIME_MAX, || {
-                    told(&mut wire, "aof_last_write_status:ok")
+                    wire.info("persistence").text("aof_last_write_status") == "ok"
                 });
                 eventually("writes to go on", START_TIME_MAX, || {
                     (0..20).all(|n| is_ok(&wire.ask(&format!("SET other:{n} 1"))))
@@ -172,7 +167,7 @@ fn a_log_that_takes_nothing_answers_no_write_of_a_pipeline() {
         ("everysec", Call::Write),
         ("no", Call::Write),
     ] {
-        for shards in [1, 2, 4] {
+        for shards in SHARDS {
             let what = format!("{policy}, {shards} shards");
             let disk = Disk::new();
             let flags = format!("--appendonly yes --appendfsync {policy}");
@@ -186,7 +181,7 @@ fn a_log_that_takes_nothing_answers_no_write_of_a_pipeline() {
                 wire.try_send(commands.as_bytes()).expect("a server");
             }
             eventually("the log to fail", START_TIME_MAX, || {
-                told(&mut wire, "aof_last_write_status:err")
+                wire.info("persistence").text("aof_last_write_status") == "err"
             });
             // Who asks behind them is answered behind them.
             eventually("every shard to refuse", START_TIME_MAX, || {
@@ -270,7 +265,7 @@ fn a_snapshot_that_fails_leaves_the_last_good_one() {
         (Call::Rename, EIO),
         (Call::SyncFolder, EIO),
     ] {
-        for shards in [1, 3] {
+        for shards in FEW_SHARDS {
             let what = format!("{call:?} with {shards} shards");
             let disk = Disk::new();
             let options = Options::shards(shards).save("3600 1000000").disk(&disk);
@@ -294,7 +289,7 @@ fn a_snapshot_that_fails_leaves_the_last_good_one() {
                 disk.fail(call, error, which);
                 assert_eq!(wire.ask(save).is_error(), save == "SAVE", "{save}, {what}");
                 eventually("the failure", START_TIME_MAX, || {
-                    told(&mut wire, "rdb_last_bgsave_status:err")
+                    wire.info("persistence").text("rdb_last_bgsave_status") == "err"
                 });
                 // A shard may hear of it a moment later than INFO.
                 eventually("refusals", START_TIME_MAX, || {
@@ -314,7 +309,11 @@ fn a_snapshot_that_fails_leaves_the_last_good_one() {
                 disk.work();
                 // Under way, a last time, or refused.
                 eventually("a snapshot", START_TIME_MAX, || is_ok(&wire.ask("SAVE")));
-                assert!(told(&mut wire, "rdb_last_bgsave_status:ok"), "{what}");
+                assert_eq!(
+                    wire.info("persistence").text("rdb_last_bgsave_status"),
+                    "ok",
+                    "{what}"
+                );
                 eventually("writes to go on", START_TIME_MAX, || {
                     is_ok(&wire.ask("SET k w"))
                 });
@@ -344,7 +343,7 @@ fn a_rewrite_that_fails_loses_nothing() {
                 Call::SyncFolder => which == Which::All,
                 _ => which != Which::All,
             };
-            for shards in [1, 2, 4].into_iter().filter(|_| meant) {
+            for shards in SHARDS.into_iter().filter(|_| meant) {
                 let what = format!("{call:?} of {which:?} with {shards} shards");
                 let disk = Disk::new();
                 let options = Options::shards(shards)
@@ -358,10 +357,10 @@ fn a_rewrite_that_fails_loses_nothing() {
                 disk.fail(call, EIO, which);
                 let begun = wire.ask("BGREWRITEAOF");
                 eventually("the failure", START_TIME_MAX, || {
-                    told(&mut wire, "aof_last_bgrewrite_status:err")
+                    wire.info("persistence").text("aof_last_bgrewrite_status") == "err"
                 });
                 eventually("its end", START_TIME_MAX, || {
-                    told(&mut wire, "aof_rewrite_in_progress:0")
+                    wire.info("persistence").text("aof_rewrite_in_progress") == "0"
                 });
                 for n in 0..100 {
                     assert!(
@@ -376,9 +375,13 @@ fn a_rewrite_that_fails_loses_nothing() {
                         !wire.ask("BGREWRITEAOF").is_error()
                     });
                     eventually("its end", START_TIME_MAX, || {
-                        told(&mut wire, "aof_rewrite_in_progress:0")
+                        wire.info("persistence").text("aof_rewrite_in_progress") == "0"
                     });
-                    assert!(told(&mut wire, "aof_last_bgrewrite_status:ok"), "{what}");
+                    assert_eq!(
+                        wire.info("persistence").text("aof_last_bgrewrite_status"),
+                        "ok",
+                        "{what}"
+                    );
                     assert!(is_ok(&wire.ask("SET last 1")), "{what}");
                 }
                 server.kill();

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
 use crate::pipeline::Pipelines;
 use crate::setting;
@@ -125,7 +125,7 @@ fn rounds(policies: &[&str], rounds: u64, loss: Loss) {
         }
         let had = shards;
         let under = policy;
-        shards = rng.choice([1, 2, 4]).expect("one of three");
+        shards = rng.choice(SHARDS).expect("one of three");
         policy = policies[(round as usize + 1) % policies.len()];
         let told = format!(
             "round {round}, {under}, {had} shards and then {shards}, rewriting: {rewrites}, killed after {pause:?} as {pid}, PERCORE_SEED={seed}"

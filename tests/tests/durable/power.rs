@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use tests::disk::Disk;
 use tests::reply::Value;
-use tests::{Options, Server};
+use tests::{Options, SHARDS, Server};
 
 use crate::kill::rewrite_and_save;
 use crate::setting;
@@ -90,7 +90,7 @@ fn rounds(
         disk.lose_power(server.directory(), &mut rng);
         disk.begin(server.directory());
         let had = shards;
-        shards = rng.choice([1, 2, 4]).expect("one of three");
+        shards = rng.choice(SHARDS).expect("one of three");
         let told = format!(
             "round {round}, {policy}, {had} shards and then {shards}, rewriting: {rewrites}, without power after {pause:?}, syncs of {slowest_sync:?}, PERCORE_SEED={seed}"
         );
@@ -122,7 +122,7 @@ fn a_second_and_a_bit_is_lost_without_power_under_everysec() {
 #[test]
 fn a_change_to_always_makes_what_was_answered_safe() {
     let mut rng = Rng::new();
-    for shards in [1, 2, 4] {
+    for shards in SHARDS {
         for policy in ["no", "everysec"] {
             let disk = Disk::new();
             let flags = format!("--appendonly yes --appendfsync {policy}");
@@ -205,7 +205,7 @@ fn several_keys_are_shown_when_they_are_on_disk() {
     // Half of it must be more than a busy machine keeps anybody from noticing a reply.
     const SYNC: Duration = Duration::from_millis(800);
     const CLIENTS: usize = 8;
-    for shards in [1, 2, 4] {
+    for shards in SHARDS {
         let disk = Disk::new();
         let flags = "--appendonly yes --appendfsync always";
         let server = Server::start(Options::shards(shards).flags(flags).disk(&disk));

@@ -7,7 +7,7 @@ use tests::binary::binary;
 use tests::contents::{Contents, pipeline};
 use tests::grammar::{Draw, FAMILIES};
 use tests::server::Oracle;
-use tests::{Options, Server, Wire};
+use tests::{FEW_SHARDS, Options, Server, Wire};
 
 use crate::setting;
 
@@ -127,7 +127,7 @@ fn one_old_file_is_loaded_and_stays_where_it_is() {
     };
     // As Redis before 7 had it: a snapshot, and commands behind it in the same file.
     let single = [part("base"), part("incr")].concat();
-    for shards in [1, 3] {
+    for shards in FEW_SHARDS {
         let options = Options::shards(shards).flags(LOGGING);
         let server = Server::start(options.file("appendonly.aof", &single));
         let loaded = Contents::of(&mut server.connect());

@@ -9,11 +9,9 @@ use tests::contents::{Contents, pipeline};
 use tests::grammar::{Draw, FAMILIES};
 use tests::reply::Value;
 use tests::server::{START_TIME_MAX, eventually};
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
 use crate::setting;
-
-const SHARDS: [u16; 3] = [1, 2, 4];
 
 /// Sequences of random commands for each family, and how long they are.
 const SEQUENCES: u64 = 6;
@@ -148,8 +146,7 @@ fn what_waiting_clients_were_given_is_in_the_log() {
             let words = waits[round % waits.len()];
             waiter.send_command(&words.split(' ').collect::<Vec<_>>());
             eventually("a client that waits", START_TIME_MAX, || {
-                let clients = wire.ask("INFO clients");
-                String::from_utf8_lossy(clients.text()).contains("blocked_clients:1\r\n")
+                wire.blocked_clients() == 1
             });
             let give = match words.split(' ').next() {
                 Some("BZPOPMIN" | "BZMPOP") => "ZADD z2 1 a 2 b 3 c",
@@ -212,14 +209,7 @@ fn what_time_and_memory_took_is_not_in_the_log() {
             assert_eq!(wire.ask("EXISTS l1").integer(), 0);
             assert_log_is_faithful(&mut wire, &format!("expiry {active} with {shards} shards"));
         }
-        let used = wire.ask("INFO memory");
-        let used = String::from_utf8_lossy(used.text()).into_owned();
-        let used = used
-            .lines()
-            .find_map(|line| line.strip_prefix("used_memory:"));
-        let used: u64 = used
-            .and_then(|it| it.trim().parse().ok())
-            .expect("a number");
+        let used: u64 = wire.info("memory").number("used_memory");
         wire.ask("CONFIG SET maxmemory-policy allkeys-random");
         wire.ask(&format!("CONFIG SET maxmemory {}", used + (1 << 20)));
         for n in 0..4_000 {

@@ -6,9 +6,7 @@ use std::time::Duration;
 use tests::disk::{Call, Disk, EIO, ENOSPC, Which};
 use tests::reply::Value;
 use tests::server::{START_TIME_MAX, eventually};
-use tests::{Options, Server, Wire};
-
-const SHARDS: [u16; 3] = [1, 2, 4];
+use tests::{FEW_SHARDS, Options, SHARDS, Server, Wire};
 
 /// Save points that no test reaches.
 const POINTS: &str = "3600 1000000";
@@ -73,9 +71,8 @@ fn a_server_that_cannot_save_goes_on_serving() {
             });
             assert_serves(&mut wire, &what);
             // As in Redis it is no failure of a snapshot that clients are to hear of.
-            let info = wire.ask("INFO persistence");
-            let info = String::from_utf8_lossy(info.text()).into_owned();
-            assert!(info.contains("rdb_last_bgsave_status:ok"), "{what}");
+            let info = wire.info("persistence");
+            assert_eq!(info.text("rdb_last_bgsave_status"), "ok", "{what}");
             assert!(wire.ask("SHUTDOWN ABORT").is_error());
             // Who was blocked has not noticed anything.
             wire.ask("RPUSH nothing x");
@@ -122,7 +119,7 @@ fn a_server_that_cannot_save_is_ended_by_who_gives_the_data_up() {
 #[test]
 fn a_server_that_cannot_write_its_log_goes_on_serving() {
     for policy in ["everysec", "always", "no"] {
-        for shards in [1, 2] {
+        for shards in FEW_SHARDS {
             let what = format!("{policy} with {shards} shards");
             let disk = Disk::new();
             let flags = format!("--appendonly yes --appendfsync {policy}");
@@ -134,8 +131,7 @@ fn a_server_that_cannot_write_its_log_goes_on_serving() {
             let mut other = server.connect();
             other.send(b"SET last 1\r\n");
             eventually("the log to fail", START_TIME_MAX, || {
-                let info = wire.ask("INFO persistence");
-                String::from_utf8_lossy(info.text()).contains("aof_last_write_status:err")
+                wire.info("persistence").text("aof_last_write_status") == "err"
             });
             server.signal("TERM");
             eventually("the refusal", START_TIME_MAX, || refusals(&server) > 0);
@@ -144,8 +140,7 @@ fn a_server_that_cannot_write_its_log_goes_on_serving() {
             disk.work();
             // As soon as the log works again, it ends with all there is.
             eventually("the log to work", START_TIME_MAX, || {
-                let info = wire.ask("INFO persistence");
-                String::from_utf8_lossy(info.text()).contains("aof_last_write_status:ok")
+                wire.info("persistence").text("aof_last_write_status") == "ok"
             });
             assert!(is_ok(&other.value()), "{what}");
             server.signal("TERM");

@@ -1,10 +1,8 @@
 //! What INFO counts of commands: changes since the last save, hits and misses, calls. Redis is asked after each.
 
-use tests::{Oracle, Server, Wire};
+use tests::{Oracle, SHARDS, Server, Wire};
 
-use crate::info::info;
-use crate::pause::blocked;
-use crate::{SHARDS, TIME_MAX, debuggable};
+use crate::{TIME_MAX, debuggable};
 use tests::server::eventually;
 
 const COUNTED: [&str; 3] = [
@@ -17,8 +15,8 @@ const COUNTED: [&str; 3] = [
 fn count(server: &Server, commands: &str) -> Vec<[i64; 3]> {
     let (mut wire, mut control) = (server.connect(), server.connect());
     let mut look = || {
-        let all = info(&mut control, "everything");
-        COUNTED.map(|name| all[name].parse::<i64>().expect("a number"))
+        let all = control.info("everything");
+        COUNTED.map(|name| all.number::<i64>(name))
     };
     let mut before = look();
     let step = |command: &str| {
@@ -31,18 +29,10 @@ fn count(server: &Server, commands: &str) -> Vec<[i64; 3]> {
     commands.lines().map(step).collect()
 }
 
-/// Whether this is the version that percore is to be; older ones count otherwise here and there.
-pub fn is_current(oracle: &Oracle) -> bool {
-    info(&mut oracle.connect(), "server")["redis_version"].starts_with("7.4.")
-}
-
 #[test]
 fn changes_hits_and_misses_are_counted() {
     let commands = include_str!("counts.txt");
     let oracle = Oracle::start();
-    if !is_current(&oracle) {
-        return;
-    }
     let expected = count(&oracle, commands);
     for shards in SHARDS {
         let server = Server::start(debuggable(shards));
@@ -70,18 +60,21 @@ fn what_is_answered_is_counted() {
             writer.ask("MSET a 1 b 2 c 3 d 4");
             writer.ask(&format!("MSET a{written} 1 b{written} 1 c{written} 1"));
             let reader = &mut readers[written % usize::from(shards)];
-            let keys = &info(reader, "keyspace")["db0"];
+            let keyspace = reader.info("keyspace");
+            let keys = keyspace.text("db0");
             let expected = format!("keys={},", 4 + 3 * written);
             assert!(keys.starts_with(&expected), "{shards} shards: {keys}");
-            let changes = &info(reader, "persistence")["rdb_changes_since_last_save"];
-            assert_eq!(changes, &(7 * written).to_string(), "{shards} shards");
+            let changes: usize = reader
+                .info("persistence")
+                .number("rdb_changes_since_last_save");
+            assert_eq!(changes, 7 * written, "{shards} shards");
         }
     }
 }
 
 /// The numbers of calls, rejections and failures of a command, as INFO tells them.
 fn calls(wire: &mut Wire, command: &str) -> Option<String> {
-    let all = info(wire, "commandstats");
+    let all = wire.info("commandstats");
     let line = all.get(&format!("cmdstat_{command}"))?;
     let numbers = line.split(',').filter(|part| !part.starts_with("usec"));
     Some(numbers.collect::<Vec<_>>().join(","))
@@ -92,24 +85,21 @@ fn blpop_ends(server: &Server, how: &str) -> [Option<String>; 3] {
     let id = waiter.ask("CLIENT ID").integer();
     other.ask("CONFIG RESETSTAT");
     waiter.send(b"BLPOP first second 0\r\n");
-    eventually("it waits", TIME_MAX, || blocked(&mut other) == 1);
+    eventually("it waits", TIME_MAX, || other.blocked_clients() == 1);
     let waiting = calls(&mut other, "blpop");
     other.ask(&how.replace("ID", &id.to_string()));
     waiter.reply();
-    let errors = info(&mut other, "errorstats");
+    let errors = other.info("errorstats");
     [
         waiting,
         calls(&mut other, "blpop"),
-        errors.get("errorstat_UNBLOCKED").cloned(),
+        errors.get("errorstat_UNBLOCKED").map(String::from),
     ]
 }
 
 #[test]
 fn a_command_that_waits_counts_once_when_it_is_over() {
     let oracle = Oracle::start();
-    if !is_current(&oracle) {
-        return;
-    }
     for how in [
         "CLIENT UNBLOCK ID ERROR",
         "CLIENT UNBLOCK ID TIMEOUT",
@@ -139,14 +129,11 @@ fn freed_lazily(wire: &mut Wire, flush: &[&str]) -> i64 {
     }
     wire.ask("FLUSHALL ASYNC");
     eventually("all is freed", TIME_MAX, || {
-        let memory = info(wire, "memory");
-        let freed: i64 = memory["lazyfreed_objects"].parse().expect("a number");
-        memory["lazyfree_pending_objects"] == "0" && freed >= KEYS
+        let memory = wire.info("memory");
+        let freed: i64 = memory.number("lazyfreed_objects");
+        memory.text("lazyfree_pending_objects") == "0" && freed >= KEYS
     });
-    let freed: i64 = info(wire, "memory")["lazyfreed_objects"]
-        .parse()
-        .expect("a number");
-    freed - KEYS
+    wire.info("memory").number::<i64>("lazyfreed_objects") - KEYS
 }
 
 #[test]

@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use tests::reply::show;
 use tests::server::eventually;
-use tests::{Options, Oracle, Server};
+use tests::{Options, Oracle, SHARDS, Server};
 
-use crate::counts::is_current;
-use crate::info::info;
-use crate::{SHARDS, TIME_MAX, debuggable};
+use crate::{TIME_MAX, debuggable};
 
 const STEPS: &[&str] = &[
     "DEBUG",
@@ -101,9 +99,6 @@ fn hear(server: &Server, version: &str) -> Vec<Vec<u8>> {
 #[test]
 fn it_answers_as_redis_does() {
     let oracle = Oracle::with_flags("--enable-debug-command yes");
-    if !is_current(&oracle) {
-        return;
-    }
     for version in ["2", "3"] {
         let expected = hear(&oracle, version);
         for shards in SHARDS {
@@ -156,27 +151,31 @@ fn saving_can_be_slowed_down() {
         let mut wire = server.connect();
         wire.ask("DEBUG POPULATE 300");
         assert_eq!(
-            info(&mut wire, "persistence")["current_save_keys_total"],
+            wire.info("persistence").text("current_save_keys_total"),
             "0"
         );
         wire.ask("CONFIG SET rdb-key-save-delay 100000000");
         assert_eq!(wire.ask("BGSAVE").text(), b"Background saving started");
         eventually("the first keys are written", TIME_MAX, || {
-            info(&mut wire, "persistence")["current_save_keys_processed"] != "0"
+            wire.info("persistence").text("current_save_keys_processed") != "0"
         });
-        let saving = info(&mut wire, "persistence");
-        assert_eq!(saving["rdb_bgsave_in_progress"], "1", "{shards} shards");
-        assert_eq!(saving["current_save_keys_total"], "300");
-        let percent: f64 = saving["current_fork_perc"].parse().expect("a number");
+        let saving = wire.info("persistence");
+        assert_eq!(
+            saving.text("rdb_bgsave_in_progress"),
+            "1",
+            "{shards} shards"
+        );
+        assert_eq!(saving.text("current_save_keys_total"), "300");
+        let percent: f64 = saving.number("current_fork_perc");
         assert!(percent > 0.0 && percent < 100.0, "{percent}");
         assert_eq!(wire.ask("GET key:1").text(), b"value:1");
         wire.ask("CONFIG SET rdb-key-save-delay 0");
         eventually("the snapshot is written", TIME_MAX, || {
-            info(&mut wire, "persistence")["rdb_bgsave_in_progress"] == "0"
+            wire.info("persistence").text("rdb_bgsave_in_progress") == "0"
         });
-        let saved = info(&mut wire, "persistence");
-        assert_eq!(saved["rdb_last_bgsave_status"], "ok");
-        assert_eq!(saved["current_save_keys_processed"], "0");
+        let saved = wire.info("persistence");
+        assert_eq!(saved.text("rdb_last_bgsave_status"), "ok");
+        assert_eq!(saved.text("current_save_keys_processed"), "0");
         wire.ask("DEBUG RELOAD NOSAVE");
         assert_eq!(wire.ask("DBSIZE").integer(), 300, "{shards} shards");
     }
@@ -196,7 +195,7 @@ fn loading_can_be_slowed_down() {
             wire.ask("SAVE");
             wire.ask("BGREWRITEAOF");
             eventually("the log begins with a snapshot", TIME_MAX, || {
-                info(&mut wire, "persistence")["aof_rewrite_in_progress"] == "0"
+                wire.info("persistence").text("aof_rewrite_in_progress") == "0"
             });
             drop(wire);
             server.kill();

@@ -3,9 +3,9 @@
 use std::thread;
 
 use tests::wire::encode;
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
-use crate::{SHARDS, TIME_MAX};
+use crate::TIME_MAX;
 
 /// Connections that send pipelines.
 const CONNECTIONS: usize = 6;

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use tests::server::{eventually, outer_address};
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
-use crate::{SHARDS, TIME_MAX};
+use crate::TIME_MAX;
 
 /// The first line that has all of `words`, once it is there.
 fn line(server: &Server, words: &[&str]) -> String {

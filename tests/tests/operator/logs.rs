@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tests::server::eventually;
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
-use crate::{SHARDS, TIME_MAX};
+use crate::TIME_MAX;
 
 /// Does everything that the log tells of at the usual level.
 fn live(server: &Server) {

@@ -21,7 +21,6 @@ use std::time::Duration;
 use tests::Options;
 use tests::reply::Value;
 
-const SHARDS: [u16; 3] = [1, 2, 4];
 const TIME_MAX: Duration = Duration::from_secs(10);
 
 fn debuggable(shards: u16) -> Options {

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use tests::reply::Value;
-use tests::{Options, Oracle, Server, Wire};
-
-use crate::SHARDS;
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
 /// What Redis 8.2 shows that 7.4 does not.
 const SINCE_8: &[&str] = &["replica.fullsync.buffer", "script.VMs"];

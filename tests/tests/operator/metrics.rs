@@ -5,9 +5,9 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use tests::server::{eventually, free_port, outer_address};
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
-use crate::{SHARDS, TIME_MAX};
+use crate::TIME_MAX;
 
 fn request(port: u16, text: &str) -> String {
     request_to(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), text)

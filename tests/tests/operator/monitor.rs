@@ -1,9 +1,9 @@
 //! MONITOR.
 
 use tests::server::eventually;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-use crate::{SHARDS, TIME_MAX};
+use crate::TIME_MAX;
 
 /// What is shown of these is compared, `;` parting them. The last two are sent as one.
 const SHOWN: &str = "SET a 1; get a; MSET a 1 b 2 c 3; GET; NONSENSE; LPUSH a x; SELECT 2; SET b 2; SELECT 99; MULTI; SET a 1; \

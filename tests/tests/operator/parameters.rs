@@ -3,10 +3,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use tests::info::Info;
+use tests::reply::Value;
 use tests::server::{eventually, free_port};
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, Reference, SHARDS, Server, Wire};
 
-use crate::{SHARDS, TIME_MAX, words};
+use crate::{TIME_MAX, words};
 
 /// Parameters whose values say where the server is or what it is for, and those of the tests' own
 /// flags.
@@ -101,9 +103,9 @@ fn run_at(address: SocketAddr) -> Option<String> {
     let mut wire = Wire::connect(address).ok()?;
     wire.try_send(b"INFO server\r\n").ok()?;
     let reply = wire.try_reply().ok()??;
-    let text = String::from_utf8_lossy(&reply).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix("run_id:"));
-    line.map(String::from)
+    let reply = Value::parse(&reply);
+    let info = Info::parse(&String::from_utf8_lossy(reply.text()));
+    info.get("run_id").map(String::from)
 }
 
 /// A server whose port changes. Others may take a port that it leaves.
@@ -387,7 +389,7 @@ fn a_rewritten_file_is_one_that_redis_reads() {
         shown.contains("\"3\"") && shown.contains("\"33\""),
         "{shown}"
     );
-    let child = run(tests::binary::reference(), &[]);
+    let child = run(&Reference::Redis74.path(), &[]);
     let shown = ask(&["CONFIG GET hz", "CONFIG REWRITE"]);
     ended(child);
     assert!(shown.contains("\"33\""), "{shown}");

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tests::reply::Value;
 use tests::server::eventually;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-use crate::{SHARDS, TIME_MAX, words};
+use crate::{TIME_MAX, words};
 
 /// What CLIENT PAUSE WRITE may hold back: commands, those that come before on the same connection parted by `;`.
 const PAUSED: &[&str] = &[
@@ -37,22 +37,12 @@ const PAUSED: &[&str] = &[
     "CLIENT PAUSE 1 WRITE",
 ];
 
-pub fn blocked(control: &mut Wire) -> usize {
-    let info = control.ask("INFO clients");
-    let text = String::from_utf8_lossy(info.text()).into_owned();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("blocked_clients:"));
-    line.and_then(|count| count.parse().ok())
-        .unwrap_or_else(|| panic!("no blocked_clients in {text}"))
-}
-
 /// Whether each is held back, and what it answers in the end.
 fn held_back(server: &Server) -> Vec<(bool, Option<Value>)> {
     let mut control = server.connect();
     control.ask("RPUSH full a b");
     let ask = |commands: &&str| {
-        eventually("nobody waits", TIME_MAX, || blocked(&mut control) == 0);
+        eventually("nobody waits", TIME_MAX, || control.blocked_clients() == 0);
         assert_eq!(control.ask("CLIENT PAUSE 1000000 WRITE").text(), b"OK");
         let mut wire = server.connect();
         let mut commands: Vec<&str> = commands.split("; ").collect();
@@ -66,7 +56,7 @@ fn held_back(server: &Server) -> Vec<(bool, Option<Value>)> {
         let mut is_held = false;
         eventually(last, TIME_MAX, || {
             reply = wire.try_reply().ok().flatten();
-            is_held = reply.is_none() && blocked(&mut control) == 1;
+            is_held = reply.is_none() && control.blocked_clients() == 1;
             is_held || reply.is_some()
         });
         assert_eq!(control.ask("CLIENT UNPAUSE").text(), b"OK");
@@ -100,7 +90,7 @@ fn an_exec_that_writes_waits() {
         writer.ask("SET b 2");
         control.ask("CLIENT PAUSE 1000000 WRITE");
         writer.send(b"EXEC\r\n");
-        eventually("EXEC waits", TIME_MAX, || blocked(&mut control) == 1);
+        eventually("EXEC waits", TIME_MAX, || control.blocked_clients() == 1);
         let list = control.ask("CLIENT LIST");
         assert!(String::from_utf8_lossy(list.text()).contains(" flags=xb "));
         control.ask("CLIENT UNPAUSE");
@@ -181,10 +171,12 @@ fn who_waits_for_an_element_does_not_hold_up_a_pause() {
             let keys = (0..=at).map(|key| format!(" list:{key}"));
             waiter.send(format!("BLPOP{} 0\r\n", keys.collect::<String>()).as_bytes());
         }
-        eventually("all wait", TIME_MAX, || blocked(&mut control) == 8);
+        eventually("all wait", TIME_MAX, || control.blocked_clients() == 8);
         assert_eq!(control.ask("CLIENT PAUSE 1000000 WRITE").text(), b"OK");
         other.send(b"RPUSH list:0 a b c d e f g h\r\n");
-        eventually("the push waits", TIME_MAX, || blocked(&mut control) == 9);
+        eventually("the push waits", TIME_MAX, || {
+            control.blocked_clients() == 9
+        });
         assert_eq!(control.ask("CLIENT UNPAUSE").text(), b"OK");
         for waiter in &mut waiters {
             assert_eq!(words(&waiter.value())[0], "list:0", "{shards} shards");

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use tests::grammar::{Command, Draw, FAMILIES};
 use tests::server::eventually;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-use crate::pause::blocked;
-use crate::{SHARDS, TIME_MAX};
+use crate::TIME_MAX;
 
 /// The figures that are compared, by the beginning of their names.
 const COUNTED: &[&str] = &[
@@ -30,13 +29,8 @@ const COUNTED: &[&str] = &[
 
 /// Each figure's name and value, without durations.
 fn counts(wire: &mut Wire) -> BTreeMap<String, String> {
-    let info = wire.ask("INFO everything");
-    let text = String::from_utf8_lossy(info.text()).into_owned();
     let mut counts = BTreeMap::new();
-    for line in text.lines() {
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            continue;
-        };
+    for (_, name, value) in wire.info("everything").fields() {
         if COUNTED.iter().any(|prefix| name.starts_with(prefix)) {
             let is_count = |part: &&str| !part.starts_with("usec") && !part.starts_with("avg_ttl");
             let parts: Vec<&str> = value.split(',').filter(is_count).collect();
@@ -69,7 +63,7 @@ fn run(server: &Server) -> BTreeMap<String, String> {
             // It waits.
             ("3!", words) => {
                 waiter.send(format!("{words}\r\n").as_bytes());
-                eventually("it waits", TIME_MAX, || blocked(&mut other) == 1);
+                eventually("it waits", TIME_MAX, || other.blocked_clients() == 1);
             }
             ("3<", _) => drop(waiter.reply()),
             (who, _) => assert!(who.starts_with('#'), "{line}"),

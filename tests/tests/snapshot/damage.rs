@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use fastrand::Rng;
 use tests::binary::binary;
 use tests::server::{self, free_port};
-use tests::{Options, Server, Wire};
+use tests::{FEW_SHARDS, Options, Server, Wire};
 
 use crate::{FILE, save};
 
@@ -90,7 +90,7 @@ fn a_cut_file_is_refused() {
     ];
     lengths.extend((0..12).map(|_| random.usize(9..file.len())));
     for length in lengths {
-        let shards = random.choice([1, 3]).expect("one");
+        let shards = random.choice(FEW_SHARDS).expect("one");
         refused(
             &file[..length],
             shards,
@@ -108,7 +108,7 @@ fn a_flipped_bit_is_refused() {
         let mut spoilt = file.clone();
         let at = random.usize(9..file.len() - 8);
         spoilt[at] ^= 1 << random.u8(..8);
-        let shards = random.choice([1, 3]).expect("one");
+        let shards = random.choice(FEW_SHARDS).expect("one");
         refused(
             &spoilt,
             shards,
@@ -174,7 +174,7 @@ fn foreign_files_are_refused() {
             "a set of 2^32 members",
         ),
     ] {
-        for shards in [1, 3] {
+        for shards in FEW_SHARDS {
             refused(contents, shards, words, what);
         }
     }

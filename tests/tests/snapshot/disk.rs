@@ -4,9 +4,9 @@ use std::path::Path;
 
 use tests::reply::Value;
 use tests::server::{START_TIME_MAX, eventually};
-use tests::{Options, Server, Wire};
+use tests::{FEW_SHARDS, Options, Server, Wire};
 
-use crate::{FILE, fill, save, snapshot_done, told};
+use crate::{FILE, fill, save, snapshot_done};
 
 const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify \
      the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails \
@@ -27,11 +27,9 @@ fn assert_refused(wire: &mut Wire, words: &str) {
 
 /// Whether the last one failed, as INFO has it.
 fn assert_status(wire: &mut Wire, status: &str) {
-    let info = wire.ask("INFO persistence");
-    let text = String::from_utf8_lossy(info.text()).into_owned();
-    assert!(
-        text.contains(&format!("rdb_last_bgsave_status:{status}\r\n")),
-        "{text}"
+    assert_eq!(
+        wire.info("persistence").text("rdb_last_bgsave_status"),
+        status
     );
 }
 
@@ -60,7 +58,7 @@ fn assert_writes_refused_and_reads_not(wire: &mut Wire) {
 
 #[test]
 fn a_directory_that_went_is_survived() {
-    for shards in [1, 3] {
+    for shards in FEW_SHARDS {
         let server = Server::start(Options::shards(shards).save("3600 1000").flags(PROTECTED));
         let place = server.directory().join("data");
         std::fs::create_dir(&place).expect("a directory");
@@ -92,7 +90,7 @@ fn a_directory_that_went_is_survived() {
 /// A disk that is full within a file: what is written is thrown away, the file before stays, and there is room again.
 #[test]
 fn a_full_disk_leaves_the_last_good_file() {
-    for shards in [1, 3] {
+    for shards in FEW_SHARDS {
         let mut server = Server::start(Options::shards(shards).save("3600 100000000"));
         let mut wire = server.connect();
         wire.ask("SET k v");
@@ -116,7 +114,11 @@ fn a_full_disk_leaves_the_last_good_file() {
         save(&mut wire);
         assert_status(&mut wire, "ok");
         assert_eq!(wire.ask("SET k v").text(), b"OK");
-        assert_eq!(told(&mut wire, "persistence", "rdb_bgsave_in_progress"), 0);
+        assert_eq!(
+            wire.info("persistence")
+                .number::<i64>("rdb_bgsave_in_progress"),
+            0
+        );
         server.kill_and_restart();
         assert_eq!(server.connect().ask("DBSIZE").integer(), 100_001);
     }

@@ -8,11 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tests::contents::{Contents, pipeline};
 use tests::grammar::{Draw, FAMILIES};
 use tests::reply::Value;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{FEW_SHARDS, Options, Oracle, SHARDS, Server, Wire};
 
 use crate::{FILE, save};
-
-const SHARDS: [u16; 3] = [1, 2, 4];
 
 /// Sequences of random commands for each family.
 const ROUNDS: u64 = 12;
@@ -342,7 +340,7 @@ fn redis_loads_our_files_and_so_does_any_number_of_shards() {
 #[test]
 fn dumps_are_restored_by_either() {
     let redis = Oracle::start();
-    let servers: Vec<Server> = [1, 3]
+    let servers: Vec<Server> = FEW_SHARDS
         .map(|shards| Server::start(Options::shards(shards)))
         .into();
     let mut theirs = redis.connect();

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use tests::contents::Contents;
 use tests::grammar::{Draw, FAMILIES};
+use tests::info::Info;
 use tests::reply::Value;
 use tests::server::{START_TIME_MAX, eventually};
-use tests::{Options, Oracle, Server};
+use tests::{FEW_SHARDS, Options, Oracle, Server};
 
-use crate::{FILE, fill, save, snapshot_done, told};
-
-const SHARDS: [u16; 2] = [1, 3];
+use crate::{FILE, fill, save, snapshot_done};
 
 /// Keys enough that a snapshot is still being written when the next command comes.
 const MANY: usize = 400_000;
@@ -37,20 +36,22 @@ fn files(server: &Server) -> Vec<String> {
 
 #[test]
 fn save_is_there_when_it_is_answered() {
-    for shards in SHARDS {
+    for shards in FEW_SHARDS {
         let mut server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         let started = wire.ask("LASTSAVE").integer();
         wire.ask("SET k v");
         std::thread::sleep(Duration::from_millis(1_100));
         assert_eq!(
-            told(&mut wire, "persistence", "rdb_changes_since_last_save"),
+            wire.info("persistence")
+                .number::<i64>("rdb_changes_since_last_save"),
             1
         );
         save(&mut wire);
         assert!(wire.ask("LASTSAVE").integer() > started);
         assert_eq!(
-            told(&mut wire, "persistence", "rdb_changes_since_last_save"),
+            wire.info("persistence")
+                .number::<i64>("rdb_changes_since_last_save"),
             0
         );
         assert_eq!(files(&server), [FILE]);
@@ -62,7 +63,7 @@ fn save_is_there_when_it_is_answered() {
 
 #[test]
 fn one_snapshot_at_a_time() {
-    for shards in SHARDS {
+    for shards in FEW_SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         fill(&mut wire, MANY);
@@ -74,15 +75,15 @@ fn one_snapshot_at_a_time() {
         assert_eq!(wire.value(), under_way);
         assert_eq!(wire.value(), error("ERR syntax error"));
         let info = wire.value();
-        let info = String::from_utf8_lossy(info.text());
-        assert!(info.contains("rdb_bgsave_in_progress:1\r\n"), "{info}");
+        let info = Info::parse(&String::from_utf8_lossy(info.text()));
+        assert_eq!(info.text("rdb_bgsave_in_progress"), "1");
         snapshot_done(&mut wire);
         assert_eq!(
             wire.ask("BGSAVE SCHEDULE"),
             simple("Background saving started")
         );
         snapshot_done(&mut wire);
-        assert_eq!(told(&mut wire, "persistence", "rdb_saves"), 2);
+        assert_eq!(wire.info("persistence").number::<i64>("rdb_saves"), 2);
         assert_eq!(files(&server), [FILE]);
     }
 }
@@ -115,17 +116,17 @@ fn save_refuses_what_redis_refuses() {
 
 #[test]
 fn a_save_point_is_heeded() {
-    for shards in SHARDS {
+    for shards in FEW_SHARDS {
         let mut server = Server::start(Options::shards(shards).save("3600 100 1 5"));
         let mut wire = server.connect();
         wire.ask("MSET a 1 b 2");
         wire.ask("SET c 3");
         std::thread::sleep(Duration::from_millis(1_500));
         // Too few changes for either point.
-        assert_eq!(told(&mut wire, "persistence", "rdb_saves"), 0);
+        assert_eq!(wire.info("persistence").number::<i64>("rdb_saves"), 0);
         wire.ask("MSET d 1 e 2");
         eventually("the snapshot of a save point", START_TIME_MAX, || {
-            told(&mut wire, "persistence", "rdb_saves") == 1
+            wire.info("persistence").number::<i64>("rdb_saves") == 1
         });
         server.kill_and_restart();
         assert_eq!(server.connect().ask("DBSIZE").integer(), 5);
@@ -138,16 +139,16 @@ fn save_points_can_be_set_while_it_runs() {
     let mut wire = server.connect();
     wire.ask("SET k v");
     std::thread::sleep(Duration::from_millis(1_200));
-    assert_eq!(told(&mut wire, "persistence", "rdb_saves"), 0);
+    assert_eq!(wire.info("persistence").number::<i64>("rdb_saves"), 0);
     wire.command(&["CONFIG", "SET", "save", "1 1"]);
     eventually("the snapshot of a save point", START_TIME_MAX, || {
-        told(&mut wire, "persistence", "rdb_saves") == 1
+        wire.info("persistence").number::<i64>("rdb_saves") == 1
     });
 }
 
 #[test]
 fn what_was_flushed_is_not_back() {
-    for shards in SHARDS {
+    for shards in FEW_SHARDS {
         let mut server = Server::start(Options::shards(shards).save("3600 1"));
         let mut wire = server.connect();
         fill(&mut wire, 1_000);
@@ -156,8 +157,13 @@ fn what_was_flushed_is_not_back() {
         wire.ask("BGSAVE");
         wire.ask("FLUSHALL");
         eventually("an empty snapshot", START_TIME_MAX, || {
-            told(&mut wire, "persistence", "rdb_bgsave_in_progress") == 0
-                && told(&mut wire, "persistence", "rdb_changes_since_last_save") == 0
+            wire.info("persistence")
+                .number::<i64>("rdb_bgsave_in_progress")
+                == 0
+                && wire
+                    .info("persistence")
+                    .number::<i64>("rdb_changes_since_last_save")
+                    == 0
         });
         server.kill_and_restart();
         assert_eq!(server.connect().ask("DBSIZE").integer(), 0);
@@ -169,7 +175,7 @@ fn what_was_flushed_is_not_back() {
 #[test]
 fn bgsave_is_answered_when_its_instant_has_been() {
     const KEYS: usize = 1_000;
-    for shards in SHARDS {
+    for shards in FEW_SHARDS {
         let mut server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         fill(&mut wire, KEYS);
@@ -177,7 +183,9 @@ fn bgsave_is_answered_when_its_instant_has_been() {
         assert_eq!(wire.value(), simple("Background saving started"));
         assert_eq!(wire.value(), simple("OK"));
         snapshot_done(&mut wire);
-        let changes = told(&mut wire, "persistence", "rdb_changes_since_last_save");
+        let changes = wire
+            .info("persistence")
+            .number::<i64>("rdb_changes_since_last_save");
         assert_eq!(changes, KEYS as i64, "{shards} shards");
         server.kill_and_restart();
         assert_eq!(server.connect().ask("DBSIZE").integer(), KEYS as i64);
@@ -186,7 +194,7 @@ fn bgsave_is_answered_when_its_instant_has_been() {
 
 #[test]
 fn flushall_gives_up_the_snapshot_under_way() {
-    for shards in SHARDS {
+    for shards in FEW_SHARDS {
         let mut server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         fill(&mut wire, MANY);
@@ -196,12 +204,15 @@ fn flushall_gives_up_the_snapshot_under_way() {
         }
         snapshot_done(&mut wire);
         // As in Redis: those keys, z twice, and y.
-        let changes = told(&mut wire, "persistence", "rdb_changes_since_last_save");
+        let changes = wire
+            .info("persistence")
+            .number::<i64>("rdb_changes_since_last_save");
         assert_eq!(changes, 2 * MANY as i64 + 3, "{shards} shards");
-        assert_eq!(told(&mut wire, "persistence", "rdb_saves"), 0);
-        let info = wire.ask("INFO persistence");
-        let info = String::from_utf8_lossy(info.text());
-        assert!(info.contains("rdb_last_bgsave_status:ok\r\n"), "{info}");
+        assert_eq!(wire.info("persistence").number::<i64>("rdb_saves"), 0);
+        assert_eq!(
+            wire.info("persistence").text("rdb_last_bgsave_status"),
+            "ok"
+        );
         assert!(files(&server).is_empty(), "{:?}", files(&server));
         // It is no failure, and the next one is whole.
         wire.ask("SET x 1");
@@ -214,14 +225,17 @@ fn flushall_gives_up_the_snapshot_under_way() {
 /// SAVE is answered with a file, whoever flushes meanwhile.
 #[test]
 fn flushall_leaves_a_snapshot_that_is_waited_for() {
-    for shards in SHARDS {
+    for shards in FEW_SHARDS {
         let server = Server::start(Options::shards(shards));
         let (mut saver, mut other) = (server.connect(), server.connect());
         fill(&mut saver, MANY);
         saver.send(b"SAVE\r\n");
         eventually("it is begun", START_TIME_MAX, || {
-            told(&mut other, "persistence", "rdb_bgsave_in_progress") == 1
-                || told(&mut other, "persistence", "rdb_saves") == 1
+            other
+                .info("persistence")
+                .number::<i64>("rdb_bgsave_in_progress")
+                == 1
+                || other.info("persistence").number::<i64>("rdb_saves") == 1
         });
         other.ask("FLUSHALL");
         assert_eq!(saver.value(), simple("OK"));
@@ -231,7 +245,7 @@ fn flushall_leaves_a_snapshot_that_is_waited_for() {
 
 #[test]
 fn the_log_can_be_rewritten_where_none_is_kept() {
-    for shards in SHARDS {
+    for shards in FEW_SHARDS {
         let mut server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         fill(&mut wire, 1_000);
@@ -242,7 +256,9 @@ fn the_log_can_be_rewritten_where_none_is_kept() {
                 simple("Background append only file rewriting started")
             );
             eventually("it is rewritten", START_TIME_MAX, || {
-                told(&mut wire, "persistence", "aof_rewrite_in_progress") == 0
+                wire.info("persistence")
+                    .number::<i64>("aof_rewrite_in_progress")
+                    == 0
             });
         }
         wire.ask("SET after v");
@@ -293,7 +309,7 @@ fn the_end_saves_where_it_should() {
         ("3600 1", End::Signal("TERM"), true),
         ("3600 1", End::Signal("INT"), true),
     ] {
-        for shards in SHARDS {
+        for shards in FEW_SHARDS {
             let options = Options::shards(shards).save(save);
             let mut server = Server::start(options.clone());
             let mut wire = server.connect();
@@ -344,7 +360,7 @@ fn the_end_comes_within_a_snapshot() {
 /// A restart from what a kill left behind tidies up.
 #[test]
 fn what_is_expired_is_not_loaded() {
-    for shards in SHARDS {
+    for shards in FEW_SHARDS {
         let mut server = Server::start(Options::shards(shards));
         let mut wire = server.connect();
         wire.ask("SET short v PX 1000");
@@ -365,7 +381,7 @@ fn what_is_expired_is_not_loaded() {
 
 #[test]
 fn a_reload_changes_nothing() {
-    for shards in SHARDS {
+    for shards in FEW_SHARDS {
         let server = Server::start(Options::shards(shards).flags("--enable-debug-command yes"));
         let mut wire = server.connect();
         for (round, family) in FAMILIES.iter().enumerate() {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tests::server::eventually;
 use tests::wire::encode;
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
-use crate::{SHARDS, invalidated};
+use crate::invalidated;
 
 const TIME_MAX: Duration = Duration::from_secs(20);
 

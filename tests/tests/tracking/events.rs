@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tests::server::eventually;
-use tests::{Options, Oracle, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-use crate::{SHARDS, invalidated};
+use crate::invalidated;
 
 const BLOCKED_TIME_MAX: Duration = Duration::from_secs(10);
 const EXPIRED_TIME_MAX: Duration = Duration::from_secs(10);

@@ -9,8 +9,6 @@ mod scenes;
 
 use tests::reply::Value;
 
-const SHARDS: [u16; 3] = [1, 2, 4];
-
 /// What an invalidation names: keys, or nothing for all. `None` where it is none.
 fn invalidated(message: &Value) -> Option<Option<Vec<Vec<u8>>>> {
     let (Value::Push(parts) | Value::Array(parts)) = message else {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tests::reply::{Value, show};
-use tests::{Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
-use crate::{SHARDS, invalidated};
+use crate::invalidated;
 
 fn keys(message: &Value) -> Vec<String> {
     let keys = invalidated(message).unwrap_or_else(|| panic!("not an invalidation: {message:?}"));

@@ -15,9 +15,7 @@ use std::time::Duration;
 
 use tests::reply::show;
 use tests::server::eventually;
-use tests::{Options, Oracle, Server, Wire};
-
-use crate::SHARDS;
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
 const CONNECTIONS: usize = 3;
 const BLOCKED_TIME_MAX: Duration = Duration::from_secs(10);

@@ -18,9 +18,9 @@ pub enum End {
 
 /// When a wait ends that something is about to serve.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Haste {
+pub enum CancelMode {
     /// When that has failed: the element came first.
-    None,
+    AfterTry,
     /// Before that. Whoever holds locks himself, as EXEC does, might wait for it in vain.
     AtOnce,
 }

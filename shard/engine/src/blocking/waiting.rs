@@ -1,7 +1,8 @@
 //! Who waits for which key of this shard, in order of arrival: BLPOP and its kin, XREAD BLOCK.
 //!
-//! Every change to a key that somebody waits for makes it *ready*; once the command that changed it (or the whole transaction) is over, its
-//! waiters are served in order, before anything else runs here. See `blocking` for how.
+//! Every change to a key that somebody waits for makes it *ready*; once the command that changed it
+//! (or the whole transaction) is over, its waiters are served in order, before anything else runs
+//! here. See `blocking` for how.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -17,7 +18,7 @@ use crate::effect::Effect;
 use crate::effect::What;
 use crate::event::Event;
 use crate::header::ClientToken;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
 use crate::header::TransactionKey;
 use crate::slot::ShardId;
@@ -28,14 +29,14 @@ pub struct WaiterId(u64);
 
 /// A blocked command with keys on several shards, on its origin. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub struct Ticket {
+pub struct BlockedId {
     pub origin: ShardId,
     pub number: u64,
     pub wants: Wants,
 }
 
-/// Whether a key wakes who waits for it, by the kind of its value, if it has one. Where the group of
-/// a stream is waited for, each key does: that the stream has gone is an answer too.
+/// Whether a key wakes who waits for it, by the kind of its value, if it has one. Where the group
+/// of a stream is waited for, each key does: that the stream has gone is an answer too.
 pub fn is_met(wants: Wants, kind: Option<Kind>) -> bool {
     match wants {
         Wants::Nothing => false,
@@ -75,14 +76,14 @@ pub struct Wait {
 pub struct Blocked {
     pub origin: ShardId,
     pub to: ReplyTo,
-    pub facts: Facts,
+    pub header: Header,
     pub args: OwnedArgs,
     pub until: Option<UnixMillis>,
 }
 
 impl Blocked {
     pub fn wants(&self) -> Wants {
-        self.facts.command.command().waits
+        self.header.command.command().waits
     }
 }
 
@@ -91,7 +92,7 @@ pub enum Waiter {
     /// All its keys are here: this shard.
     Here(Box<Blocked>),
     /// Its origin, which must be told.
-    Elsewhere(Ticket),
+    Elsewhere(BlockedId),
 }
 
 struct Enrolled {
@@ -100,7 +101,8 @@ struct Enrolled {
     turn: Turn,
 }
 
-/// Whether a waiter that is served elsewhere has its turn here: it keeps those behind it from theirs until its origin has tried.
+/// Whether a waiter that is served elsewhere has its turn here: it keeps those behind it from
+/// theirs until its origin has tried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Turn {
     Waits,
@@ -114,21 +116,21 @@ enum Turn {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Whose {
     Client(ShardId, ClientToken),
-    Ticket(Ticket),
+    BlockedId(BlockedId),
 }
 
 impl Waiter {
     pub fn wants(&self) -> Wants {
         match self {
             Self::Here(blocked) => blocked.wants(),
-            Self::Elsewhere(ticket) => ticket.wants,
+            Self::Elsewhere(blocked_id) => blocked_id.wants,
         }
     }
 
     fn whose(&self) -> Whose {
         match self {
             Self::Here(blocked) => Whose::Client(blocked.origin, blocked.to.client),
-            Self::Elsewhere(ticket) => Whose::Ticket(*ticket),
+            Self::Elsewhere(blocked_id) => Whose::BlockedId(*blocked_id),
         }
     }
 }
@@ -252,7 +254,8 @@ impl WaitTable {
         Some(waiter)
     }
 
-    /// Gives a waiter its turn. False where it has it already: then it is tried once more after that.
+    /// Gives a waiter its turn. False where it has it already: then it is tried once more after
+    /// that.
     pub fn begin_turn(&mut self, id: WaiterId) -> bool {
         let Some(enrolled) = self.waiters.get_mut(&id) else {
             return false;
@@ -265,7 +268,8 @@ impl WaitTable {
         may
     }
 
-    /// Ends a waiter's turn: if it still waits, those behind it have theirs, and itself once more where there was news.
+    /// Ends a waiter's turn: if it still waits, those behind it have theirs, and itself once more
+    /// where there was news.
     pub fn end_turn(&mut self, id: WaiterId) {
         let Some(enrolled) = self.waiters.get_mut(&id) else {
             return;
@@ -279,9 +283,9 @@ impl WaitTable {
         }
     }
 
-    /// The waiter of a ticket.
-    pub fn of_ticket(&self, ticket: Ticket) -> Option<WaiterId> {
-        self.ids.get(&Whose::Ticket(ticket)).copied()
+    /// The waiter of a blocked id.
+    pub fn of_blocked_id(&self, blocked_id: BlockedId) -> Option<WaiterId> {
+        self.ids.get(&Whose::BlockedId(blocked_id)).copied()
     }
 
     /// The waiter of a connection that this shard serves.
@@ -316,7 +320,8 @@ impl WaitTable {
         }
     }
 
-    /// A database was emptied or exchanged and holds these keys now: those that somebody waits for are ready, in the order of arrival.
+    /// A database was emptied or exchanged and holds these keys now: those that somebody waits for
+    /// are ready, in the order of arrival.
     pub fn note_overturned(&mut self, db: DbIndex, keyspace: &Keyspace) {
         if !self.queues.contains_key(&db) {
             return;
@@ -381,7 +386,7 @@ mod tests {
     fn waiters_stand_in_order_at_each_of_their_keys() {
         let mut table = WaitTable::default();
         let waiter = |number| {
-            Waiter::Elsewhere(Ticket {
+            Waiter::Elsewhere(BlockedId {
                 origin: ShardId::new(0),
                 number,
                 wants: Wants::List,
@@ -407,13 +412,13 @@ mod tests {
     #[test]
     fn a_turn_keeps_the_place_and_forgets_nobody() {
         let mut table = WaitTable::default();
-        let ticket = |number| Ticket {
+        let blocked_id = |number| BlockedId {
             origin: ShardId::new(0),
             number,
             wants: Wants::List,
         };
-        let [first, second] =
-            [1, 2].map(|number| table.enroll(Waiter::Elsewhere(ticket(number)), vec![key("a")]));
+        let [first, second] = [1, 2]
+            .map(|number| table.enroll(Waiter::Elsewhere(blocked_id(number)), vec![key("a")]));
         assert!(table.begin_turn(first));
         assert!(!table.has_ready(), "nobody else until it is over");
         table.end_turn(first);
@@ -427,6 +432,6 @@ mod tests {
         assert_eq!(table.pop_ready(), Some((key("a"), Some(first))));
         assert_eq!(table.next(&key("a"), Some(first)), Some(second));
         table.end_turn(first);
-        assert!(!table.has_ready() && table.of_ticket(ticket(1)).is_none());
+        assert!(!table.has_ready() && table.of_blocked_id(blocked_id(1)).is_none());
     }
 }

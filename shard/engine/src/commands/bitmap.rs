@@ -35,7 +35,8 @@ fn offset(ctx: &Context<'_>, text: &[u8], field_bits: Option<u8>) -> Result<u64,
         .ok_or(BAD_OFFSET)
 }
 
-/// Lets `edit` change the string at `key`, made where there is none and padded with zeros up to the bit `last`. It is told whether it grew.
+/// Lets `edit` change the string at `key`, made where there is none and padded with zeros up to the
+/// bit `last`. It is told whether it grew.
 fn edit<R>(
     ctx: &mut Context<'_>,
     key: &[u8],
@@ -87,7 +88,8 @@ pub fn getbit(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// The range that BITCOUNT and BITPOS take: `start end [BYTE | BIT]`, both included and counted from the back where negative.
+/// The range that BITCOUNT and BITPOS take: `start end [BYTE | BIT]`, both included and counted
+/// from the back where negative.
 struct Interval {
     start: i64,
     end: Option<i64>,
@@ -118,8 +120,8 @@ impl Interval {
         }))
     }
 
-    /// Both ends count from the back, the first from further ahead. BITCOUNT finds nothing then, while BITPOS, where both lie before the
-    /// string, looks at its beginning.
+    /// Both ends count from the back, the first from further ahead. BITCOUNT finds nothing then,
+    /// while BITPOS, where both lie before the string, looks at its beginning.
     fn is_reversed(&self) -> bool {
         let end = self.end.unwrap_or(-1);
         self.start < 0 && end < 0 && self.start > end
@@ -166,7 +168,8 @@ pub fn bitcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     Ok(())
 }
 
-/// `BITPOS key bit [start [end [BYTE | BIT]]]`: -1 where there is none. Behind a string without a given end stand clear bits.
+/// `BITPOS key bit [start [end [BYTE | BIT]]]`: -1 where there is none. Behind a string without a
+/// given end stand clear bits.
 pub fn bitpos(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let bit = match options::integer(&args[2])? {
         0 => false,
@@ -207,7 +210,8 @@ pub fn bitop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
             "ERR BITOP NOT must be called with a single source key.",
         ));
     }
-    // Each must be a string before any is looked into, and only one can be borrowed at a time to note its use.
+    // Each must be a string before any is looked into, and only one can be borrowed at a time to
+    // note its use.
     for key in args.tail(3) {
         ctx.string(key)?;
     }
@@ -297,8 +301,9 @@ fn parse_fields(ctx: &Context<'_>, args: &Args<'_>) -> Result<(Vec<FieldOp>, Opt
     Ok((ops, last))
 }
 
-/// `BITFIELD key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | INCRBY type offset increment]...`:
-/// of each, the value read, before, or after; nil where it overflowed and was to fail.
+/// `BITFIELD key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | INCRBY
+/// type offset increment]...`: of each, the value read, before, or after; nil where it overflowed
+/// and was to fail.
 pub fn bitfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let (ops, last) = parse_fields(ctx, args)?;

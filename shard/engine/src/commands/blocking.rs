@@ -1,4 +1,5 @@
-//! The commands that wait for an element: each is its quiet sibling, asked again and again. How they wait is in [`crate::blocking`].
+//! The commands that wait for an element: each is its quiet sibling, asked again and again. How
+//! they wait is in [`crate::blocking`].
 
 use std::time::Duration;
 

@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::error::Outcome;
 use crate::event::Event;
 
-/// The key of `args` that lies in another database than the selected one, and the number of that database: for COPY with DB and for MOVE, as
-/// a transaction must lock the key there.
+/// The key of `args` that lies in another database than the selected one, and the number of that
+/// database: for COPY with DB and for MOVE, as a transaction must lock the key there.
 pub fn other_database(command: &Command, args: &Args<'_>) -> Option<(usize, u16)> {
     let (key, number) = match command.elsewhere {
         Elsewhere::Nothing => return None,

@@ -1,4 +1,5 @@
-//! When a key is to expire, as clients say it: in seconds or milliseconds, from now or since the epoch.
+//! When a key is to expire, as clients say it: in seconds or milliseconds, from now or since the
+//! epoch.
 
 use storage::UnixMillis;
 
@@ -50,7 +51,8 @@ impl Scale {
         .find_map(|(name, scale)| is(word, name).then_some(scale))
     }
 
-    /// The instant that `number` means, in milliseconds since the epoch: negative where that lies before it. `None` where it overflows.
+    /// The instant that `number` means, in milliseconds since the epoch: negative where that lies
+    /// before it. `None` where it overflows.
     pub fn instant_ms(self, number: i64, now: UnixMillis) -> Option<i64> {
         let ms = match self.unit {
             Unit::Seconds => number.checked_mul(1000)?,
@@ -62,7 +64,8 @@ impl Scale {
         }
     }
 
-    /// The deadline that SET and its kin take: a positive number, else `invalid expire time in 'command' command`.
+    /// The deadline that SET and its kin take: a positive number, else `invalid expire time in
+    /// 'command' command`.
     pub fn deadline(
         self,
         number: &[u8],

@@ -39,7 +39,8 @@ pub fn place_of(score: Score) -> Coordinates {
     Coordinates::of_hash(score.get() as i64 as u64)
 }
 
-/// A distance with four decimals: rounded as Redis does, after it is multiplied, which is not always what its exact value would round to.
+/// A distance with four decimals: rounded as Redis does, after it is multiplied, which is not
+/// always what its exact value would round to.
 pub fn write_distance(reply: &mut Reply<'_>, distance: f64) {
     const SCALE: u64 = 10_000;
     let scaled = (distance * SCALE as f64).round_ties_even() as u64;

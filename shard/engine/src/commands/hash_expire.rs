@@ -53,7 +53,8 @@ fn fields<'a>(
     }
 }
 
-/// What a number of fields that is none is answered with: HEXPIRE and its kin say it so, the others otherwise.
+/// What a number of fields that is none is answered with: HEXPIRE and its kin say it so, the others
+/// otherwise.
 const NUMFIELDS_NOT_POSITIVE: Error =
     Error::new("ERR Parameter `numFields` should be greater than 0");
 const FIELDS_NOT_POSITIVE: Error = Error::new("ERR Number of fields must be a positive integer");
@@ -282,7 +283,8 @@ pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// `HGETEX key [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | PERSIST] FIELDS numfields field...`
+/// `HGETEX key [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | PERSIST] FIELDS numfields
+/// field...`
 pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, now) = (&args[1], ctx.now);
     ctx.peek_mut::<Hash>(key)?;
@@ -345,8 +347,9 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// `HSETEX key [FNX | FXX] [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | KEEPTTL] FIELDS numfields (field value)...`: 1 where
-/// all fields were set, 0 where the condition did not hold for all.
+/// `HSETEX key [FNX | FXX] [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | KEEPTTL] FIELDS
+/// numfields (field value)...`: 1 where all fields were set, 0 where the condition did not hold for
+/// all.
 pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, limits, now) = (&args[1], limits(ctx), ctx.now);
     ctx.peek_mut::<Hash>(key)?;

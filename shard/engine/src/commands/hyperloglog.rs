@@ -1,4 +1,5 @@
-//! HyperLogLogs: counting different elements. They are strings; see `storage::hyperloglog` for their bytes.
+//! HyperLogLogs: counting different elements. They are strings; see `storage::hyperloglog` for
+//! their bytes.
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -67,7 +68,8 @@ pub fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
         })?;
         changes += added.0;
         if added.1.is_err() && changes > 0 {
-            // What was added before the damage was met stays. The log cannot have a command that fails.
+            // What was added before the damage was met stays. The log cannot have a command that
+            // fails.
             let value = entry.as_string()?.to_vec();
             ctx.propagate_as(key, &[b"SET", key, &value, b"KEEPTTL"]);
             ctx.effects.dirty += 1;
@@ -81,7 +83,8 @@ pub fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     Ok(())
 }
 
-/// `PFCOUNT key [key ...]`: about how many different elements they have seen together. The count of a single one is kept in its header.
+/// `PFCOUNT key [key ...]`: about how many different elements they have seen together. The count of
+/// a single one is kept in its header.
 pub fn pfcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     if args.len() > 2 {

@@ -181,7 +181,8 @@ impl Conditions {
         Ok(conditions)
     }
 
-    /// Whether they hold for a key with deadline `before` that is to get `after`. No deadline is later than any.
+    /// Whether they hold for a key with deadline `before` that is to get `after`. No deadline is
+    /// later than any.
     fn hold(self, before: Option<UnixMillis>, after_ms: i64) -> bool {
         let before_ms = before.map_or(i64::MAX, |at| i64::try_from(at.ms()).unwrap_or(i64::MAX));
         !(self.no_deadline && before.is_some()

@@ -1,8 +1,9 @@
 //! The whole keyspace: DBSIZE, KEYS, SCAN, RANDOMKEY, FLUSHDB, FLUSHALL, SWAPDB.
 //!
-//! Most run on the databases of all shards at once ([`World`]), so they see and change everything at one instant. SCAN, which promises less, goes
-//! from shard to shard in the order of its cursor and holds up only the one it is at. It and RANDOMKEY run on all shards at once inside
-//! MULTI, where keys may be lent to the very transaction.
+//! Most run on the databases of all shards at once ([`Global`]), so they see and change everything
+//! at one instant. SCAN, which promises less, goes from shard to shard in the order of its cursor
+//! and holds up only the one it is at. It and RANDOMKEY run on all shards at once inside MULTI,
+//! where keys may be lent to the very transaction.
 
 use fastrand::Rng;
 use protocol::args::Args;
@@ -16,53 +17,54 @@ use crate::commands::options::integer;
 use crate::commands::options::is;
 use crate::error::Error;
 use crate::error::Outcome;
-use crate::transaction::world::World;
+use crate::transaction::global::Global;
 
 /// Entries that SCAN visits where it is not told how many.
 const SCAN_COUNT: usize = 10;
 
-/// Low bits of a cursor: the shard it is at. Together with a position's forty bits it stays below 2^53, which every client can hold.
+/// Low bits of a cursor: the shard it is at. Together with a position's forty bits it stays below
+/// 2^53, which every client can hold.
 const CURSOR_SHARD_BITS: u32 = 10;
 
 /// `DBSIZE`: keys of the selected database.
-pub fn dbsize(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    reply.integer(world.len(world.selected) as i64);
+pub fn dbsize(global: &mut Global<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    reply.integer(global.len(global.selected) as i64);
     Ok(())
 }
 
 /// `FLUSHDB [ASYNC | SYNC]`: memory is freed in the background either way.
-pub fn flushdb(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    world.frees_lazily = frees_lazily(world, args)?;
-    world.flush(world.selected);
+pub fn flushdb(global: &mut Global<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    global.frees_lazily = frees_lazily(global, args)?;
+    global.flush(global.selected);
     reply.ok();
     Ok(())
 }
 
 /// `FLUSHALL [ASYNC | SYNC]`: deletes all keys, and gives up what BGSAVE is writing.
-pub fn flushall(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    world.frees_lazily = frees_lazily(world, args)?;
-    for db in world.databases() {
-        world.flush(db);
+pub fn flushall(global: &mut Global<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    global.frees_lazily = frees_lazily(global, args)?;
+    for db in global.databases() {
+        global.flush(db);
     }
-    world.gives_up_dump = true;
+    global.gives_up_dump = true;
     reply.ok();
     Ok(())
 }
 
 /// Whether what goes counts as freed lazily. Redis makes a flush that need not be lazy such a one,
 /// but inside EXEC, where it frees at once.
-fn frees_lazily(world: &World<'_>, args: &Args<'_>) -> Result<bool, Error> {
+fn frees_lazily(global: &Global<'_>, args: &Args<'_>) -> Result<bool, Error> {
     let asked = match args.get(1) {
-        None => world.config.lazyfree_lazy_user_flush,
+        None => global.config.lazyfree_lazy_user_flush,
         Some(mode) if args.len() == 2 && is(mode, "ASYNC") => true,
         Some(mode) if args.len() == 2 && is(mode, "SYNC") => false,
         Some(_) => return Err(Error::SYNTAX),
     };
-    Ok(asked || !world.in_exec)
+    Ok(asked || !global.in_exec)
 }
 
 /// `SWAPDB index index`
-pub fn swapdb(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+pub fn swapdb(global: &mut Global<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let number = |at: usize, error: &'static str| {
         parse_int(&args[at])
             .filter(|number| i32::try_from(*number).is_ok())
@@ -73,25 +75,26 @@ pub fn swapdb(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let database = |number: i64| {
         u16::try_from(number)
             .ok()
-            .and_then(|number| world.database(number))
+            .and_then(|number| global.database(number))
             .ok_or(Error::DB_OUT_OF_RANGE)
     };
     let (first, second) = (database(first)?, database(second)?);
     if first != second {
-        world.swap(first, second);
+        global.swap(first, second);
     }
     reply.ok();
     Ok(())
 }
 
-/// `KEYS pattern`: all keys that match, at one instant. It holds up everybody, as in Redis; SCAN does not.
-pub fn keys(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+/// `KEYS pattern`: all keys that match, at one instant. It holds up everybody, as in Redis; SCAN
+/// does not.
+pub fn keys(global: &mut Global<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let pattern = &args[1];
-    let now = world.now;
+    let now = global.now;
     let mark = reply.begin();
     let mut count = 0;
-    for entry in world
-        .keyspaces(world.selected)
+    for entry in global
+        .keyspaces(global.selected)
         .flat_map(|keyspace| keyspace.iter())
     {
         if !entry.is_expired(now) && glob::matches(pattern, entry.key(), false) {
@@ -141,10 +144,10 @@ pub fn choose(offers: Vec<Offer>, random: &mut Rng, reply: &mut Reply<'_>) {
 }
 
 /// `RANDOMKEY` inside MULTI: some key of the selected database, nil where there is none.
-pub fn randomkey_at_once(world: &mut World<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+pub fn randomkey_at_once(global: &mut Global<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut random = Rng::new();
-    let (db, now) = (world.selected, world.now);
-    let offers = world
+    let (db, now) = (global.selected, global.now);
+    let offers = global
         .shards
         .iter()
         .map(|lent| offer(&lent.databases, db, now, &mut random))
@@ -161,7 +164,8 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// The cursor that a client sends back. One that no scan has given out is refused where it could not be one.
+    /// The cursor that a client sends back. One that no scan has given out is refused where it
+    /// could not be one.
     fn parse(text: &[u8], shards: usize) -> Result<Self, Error> {
         let number = parse_unsigned(text).ok_or(Error::INVALID_CURSOR)?;
         let shard = (number & ((1 << CURSOR_SHARD_BITS) - 1)) as usize;
@@ -263,7 +267,8 @@ impl Scan {
         self.cursor.shard
     }
 
-    /// Visits entries of the shard it is at. Returns whether it is to go on, at the shard its cursor then names.
+    /// Visits entries of the shard it is at. Returns whether it is to go on, at the shard its
+    /// cursor then names.
     pub fn step(&mut self, databases: &Databases, now: UnixMillis) -> bool {
         let Self {
             filter,
@@ -315,13 +320,13 @@ impl Scan {
 }
 
 /// `SCAN` inside MULTI.
-pub fn scan_at_once(world: &mut World<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let shards = world.shards.len();
-    let mut scan = Scan::parse(world.selected, args, shards)?;
-    while let Some(lent) = world.shards.get(scan.cursor.shard)
-        && scan.step(&lent.databases, world.now)
+pub fn scan_at_once(global: &mut Global<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let shards = global.shards.len();
+    let mut scan = Scan::parse(global.selected, args, shards)?;
+    while let Some(lent) = global.shards.get(scan.cursor.shard)
+        && scan.step(&lent.databases, global.now)
     {}
-    world.hits += scan.hits;
+    global.hits += scan.hits;
     scan.write(shards, reply);
     Ok(())
 }

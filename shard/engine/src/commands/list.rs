@@ -1,6 +1,7 @@
 //! Lists: push, pop, ranges, moves between lists.
 //!
-//! A list that loses its last element loses its key. Where an element may stand at either end, LEFT is the list's front.
+//! A list that loses its last element loses its key. Where an element may stand at either end, LEFT
+//! is the list's front.
 
 use std::ops::Range;
 
@@ -39,7 +40,8 @@ pub fn end(text: &[u8]) -> Result<End, Error> {
     }
 }
 
-/// The place in a list of `len` that `index` means, which counts from the back where it is negative.
+/// The place in a list of `len` that `index` means, which counts from the back where it is
+/// negative.
 fn resolve(index: i64, len: usize) -> Option<usize> {
     let from_back = index.unsigned_abs();
     if index >= 0 {

@@ -11,9 +11,11 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::error::Outcome;
 
-/// `MEMORY USAGE key [SAMPLES count]`: the memory of the key and its value, by the allocator's own measure; nil where there is no such key.
+/// `MEMORY USAGE key [SAMPLES count]`: the memory of the key and its value, by the allocator's own
+/// measure; nil where there is no such key.
 ///
-/// Most values know what they take. Of a table as many elements are looked at as SAMPLES says, or some dozens; 0 is all of them.
+/// Most values know what they take. Of a table as many elements are looked at as SAMPLES says, or
+/// some dozens; 0 is all of them.
 pub fn usage(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut samples = SAMPLES;
     let mut options = Options::new(args, 3);

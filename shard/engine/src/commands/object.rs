@@ -1,4 +1,5 @@
-//! OBJECT: how a value is kept, and how long since or how often its key was used. Looking does not count as a use.
+//! OBJECT: how a value is kept, and how long since or how often its key was used. Looking does not
+//! count as a use.
 
 use std::ops::Range;
 
@@ -53,8 +54,8 @@ pub fn idletime(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     Ok(())
 }
 
-/// `OBJECT REFCOUNT key`: values are never shared. Redis shares small integers, unless each needs a clock of its own for eviction, and says
-/// so with the largest number there is.
+/// `OBJECT REFCOUNT key`: values are never shared. Redis shares small integers, unless each needs a
+/// clock of its own for eviction, and says so with the largest number there is.
 pub fn refcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     const SHARED: Range<i64> = 0..10_000;
     const SHARED_COUNT: i64 = i32::MAX as i64;

@@ -27,7 +27,8 @@ pub fn count(text: &[u8]) -> Result<usize, Error> {
     usize::try_from(integer(text)?).map_err(|_| Error::MUST_BE_POSITIVE)
 }
 
-/// The integer in `text`, which may not be `i64::MIN`: where its sign gives a direction, it must have an opposite.
+/// The integer in `text`, which may not be `i64::MIN`: where its sign gives a direction, it must
+/// have an opposite.
 pub fn signed(text: &[u8]) -> Result<i64, Error> {
     match integer(text)? {
         i64::MIN => Err(Error::new(
@@ -50,7 +51,8 @@ pub fn float(text: &[u8]) -> Result<f64, Error> {
     strtod::whole(text).ok_or(Error::NOT_A_FLOAT)
 }
 
-/// The keys, the end and the count of `numkeys key [key ...] END [COUNT count]`, behind the verb: what LMPOP and ZMPOP have in common.
+/// The keys, the end and the count of `numkeys key [key ...] END [COUNT count]`, behind the verb:
+/// what LMPOP and ZMPOP have in common.
 pub fn multi_pop<'a, End>(
     args: &Args<'a>,
     end: impl FnOnce(&[u8]) -> Result<End, Error>,

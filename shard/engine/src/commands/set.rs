@@ -19,7 +19,8 @@ use crate::error::Error;
 use crate::error::Outcome;
 use crate::event::Event;
 
-/// Elements that SRANDMEMBER and HRANDFIELD repeat at the most: the reply to a short command stays in memory.
+/// Elements that SRANDMEMBER and HRANDFIELD repeat at the most: the reply to a short command stays
+/// in memory.
 pub const REPEATED_MAX: usize = 1 << 24;
 
 /// Up to where sets stay packed.
@@ -193,7 +194,8 @@ pub fn spop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
-/// `SRANDMEMBER key [count]`: different members, or, where `count` is negative, any as often as they come.
+/// `SRANDMEMBER key [count]`: different members, or, where `count` is negative, any as often as
+/// they come.
 pub fn srandmember(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let count = match args.len() {
         2 => None,
@@ -262,7 +264,8 @@ pub fn is_few(wanted: usize, len: usize) -> bool {
     wanted.saturating_mul(COST) < len
 }
 
-/// `wanted` elements of many more, drawn one after the other; one whose name has come before is drawn again.
+/// `wanted` elements of many more, drawn one after the other; one whose name has come before is
+/// drawn again.
 pub fn draw_different<T>(
     wanted: usize,
     mut draw: impl FnMut() -> Option<(Vec<u8>, T)>,
@@ -279,7 +282,8 @@ pub fn draw_different<T>(
     .take(wanted)
 }
 
-/// `wanted` of `len` elements, in their order, every choice as likely as every other (Knuth's selection sampling).
+/// `wanted` of `len` elements, in their order, every choice as likely as every other (Knuth's
+/// selection sampling).
 pub fn sample<'a, T: 'a>(
     elements: impl Iterator<Item = T> + 'a,
     len: usize,

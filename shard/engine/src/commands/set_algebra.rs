@@ -77,8 +77,9 @@ fn combine(how: Combination, sets: &[Option<&Set>], mut show: impl FnMut(Item<'_
     }
 }
 
-/// Shows the members of `set` with their texts, until `visit` has enough; returns whether it has seen all. It will ask `others` for each: what they need
-/// for an answer is fetched for a group of members at once.
+/// Shows the members of `set` with their texts, until `visit` has enough; returns whether it has
+/// seen all. It will ask `others` for each: what they need for an answer is fetched for a group of
+/// members at once.
 fn ask<'s>(set: &'s Set, others: &[&Set], mut visit: impl FnMut(Item<'s>, &[u8]) -> bool) -> bool {
     in_groups(set.iter(), |items, texts| {
         for other in others.iter().filter(|set| set.is_worth_fetching()) {
@@ -91,7 +92,8 @@ fn ask<'s>(set: &'s Set, others: &[&Set], mut visit: impl FnMut(Item<'s>, &[u8])
     })
 }
 
-/// The union as a set of its own: a copy of the largest set, where that is a table whatever comes to it, and the members of the others.
+/// The union as a set of its own: a copy of the largest set, where that is a table whatever comes
+/// to it, and the members of the others.
 fn united(sets: &[Option<&Set>], limits: SetLimits) -> Set {
     let packed_max = limits.intset_entries.max(limits.listpack_entries);
     let largest = sets

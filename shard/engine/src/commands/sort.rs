@@ -1,11 +1,14 @@
-//! SORT: the elements of a list, a set or a sorted set in order, by themselves or by what other keys say of them.
+//! SORT: the elements of a list, a set or a sorted set in order, by themselves or by what other
+//! keys say of them.
 //!
-//! `BY weight_*` and `GET user_*->name` name keys that only the elements complete, so no table can tell which. On its own shard the command
-//! simply finds them. Where they may live on several shards, the transaction locks all of them, and [`computed_keys`] tells it which keys to
-//! lay beside the listed ones before the command runs, which is why it and [`Pattern::find`] must agree on what a pattern means.
+//! `BY weight_*` and `GET user_*->name` name keys that only the elements complete, so no table can
+//! tell which. On its own shard the command simply finds them. Where they may live on several
+//! shards, the transaction locks all of them, and [`computed_keys`] tells it which keys to lay
+//! beside the listed ones before the command runs, which is why it and [`Pattern::find`] must agree
+//! on what a pattern means.
 //!
-//! Texts are compared by their bytes. Elements whose numbers are equal stand in the order of their texts; where elements go whose BY texts are
-//! equal is told in [`sorting`].
+//! Texts are compared by their bytes. Elements whose numbers are equal stand in the order of their
+//! texts; where elements go whose BY texts are equal is told in [`sorting`].
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -31,7 +34,8 @@ use crate::event::Event;
 
 const NOT_A_NUMBER: Error = Error::new("ERR One or more scores can't be converted into double");
 
-/// `SORT key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]`
+/// `SORT key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE
+/// destination]`
 pub fn sort(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     run(ctx, &args[1], Request::parse(args, true)?, reply)
 }
@@ -46,7 +50,8 @@ pub fn reads_computed_keys(command: &Command, args: &Args<'_>) -> bool {
     request_of(command, args).is_some_and(|request| request.foreign_patterns().next().is_some())
 }
 
-/// The keys that a SORT reads besides those its arguments name, when `db` holds what it sorts. Empty for every other command.
+/// The keys that a SORT reads besides those its arguments name, when `db` holds what it sorts.
+/// Empty for every other command.
 pub fn computed_keys(command: &Command, args: &Args<'_>, db: &Keyspace) -> Vec<Box<[u8]>> {
     let (Some(request), Some(key)) = (request_of(command, args), args.get(1)) else {
         return Vec::new();
@@ -218,8 +223,8 @@ fn len(object: &Object) -> Option<usize> {
     }
 }
 
-/// The elements of `range` in their own order, or in the opposite one of what has an order. Costs what is asked for, but for a set's LIMIT, which
-/// is counted off.
+/// The elements of `range` in their own order, or in the opposite one of what has an order. Costs
+/// what is asked for, but for a set's LIMIT, which is counted off.
 fn as_they_are(object: &Object, descending: bool, range: Range<usize>) -> Vec<Item<'_>> {
     let (start, count) = (range.start, range.len());
     match object {
@@ -300,7 +305,8 @@ fn run(ctx: &mut Context<'_>, key: &[u8], request: Request<'_>, reply: &mut Repl
     Ok(())
 }
 
-/// Shows or gathers elements while they stand in their collection, where no pattern asks for other keys: nothing is copied that need not be.
+/// Shows or gathers elements while they stand in their collection, where no pattern asks for other
+/// keys: nothing is copied that need not be.
 fn finish<'a>(
     items: &[Item<'_>],
     request: &Request<'a>,
@@ -324,7 +330,8 @@ fn finish<'a>(
     }
 }
 
-/// Elements of `range` when all `len` of them are ordered by their own numbers or texts. Equal ones stay as they were.
+/// Elements of `range` when all `len` of them are ordered by their own numbers or texts. Equal ones
+/// stay as they were.
 fn order_by_themselves<'o>(
     elements: impl Iterator<Item = Item<'o>>,
     len: usize,
@@ -354,7 +361,8 @@ fn order_by_themselves<'o>(
     }
     Ok(part_in_order(weighed, range, |(x, a), (y, b)| {
         let by_weight = a.partial_cmp(b).unwrap_or(Ordering::Equal);
-        // Elements equal in both are the same text: which of them comes first is nothing that anybody could see.
+        // Elements equal in both are the same text: which of them comes first is nothing that
+        // anybody could see.
         directed(by_weight.then_with(|| collate_items(*x, *y, true)))
     }))
 }
@@ -368,7 +376,8 @@ fn collate_items(a: Item<'_>, b: Item<'_>, stores: bool) -> Ordering {
     }
 }
 
-/// The items that stand in `range` when all are in this order, which is a total one. Only the range is sorted.
+/// The items that stand in `range` when all are in this order, which is a total one. Only the range
+/// is sorted.
 fn part_in_order<'o, T>(
     mut items: Vec<(Item<'o>, T)>,
     range: Range<usize>,
@@ -453,7 +462,8 @@ fn collate(a: &[u8], b: &[u8], stores: bool) -> Ordering {
     }
 }
 
-/// The number that C's `strtod` reads from all of `text`: an empty one is zero, space in front is skipped, and what no double can hold is none.
+/// The number that C's `strtod` reads from all of `text`: an empty one is zero, space in front is
+/// skipped, and what no double can hold is none.
 fn number(text: &[u8]) -> Option<f64> {
     let text = strtod::c_string(text);
     let read = strtod::strtod(text);

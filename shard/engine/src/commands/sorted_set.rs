@@ -1,4 +1,5 @@
-//! Sorted sets: members with scores, asked for by name or by chance and taken out by name, and what the other files of the family share.
+//! Sorted sets: members with scores, asked for by name or by chance and taken out by name, and what
+//! the other files of the family share.
 //!
 //! - [`sorted_set_add`]: put in. [`sorted_set_pop`]: taken from an end.
 //! - [`sorted_set_range`]: asked for and taken out by rank, score or name.
@@ -6,9 +7,8 @@
 //!
 //! A sorted set that loses its last member loses its key.
 //!
-//! [`sorted_set_add`]: crate::commands::sorted_set_add
-//! [`sorted_set_pop`]: crate::commands::sorted_set_pop
-//! [`sorted_set_range`]: crate::commands::sorted_set_range
+//! [`sorted_set_add`]: crate::commands::sorted_set_add [`sorted_set_pop`]:
+//! crate::commands::sorted_set_pop [`sorted_set_range`]: crate::commands::sorted_set_range
 //! [`sorted_set_store`]: crate::commands::sorted_set_store
 
 use std::collections::HashSet;
@@ -42,7 +42,8 @@ pub fn limits(ctx: &Context<'_>) -> SortedSetLimits {
     }
 }
 
-/// The double in `text`. What is too large or too small for one is refused, where infinity and zero may be said outright.
+/// The double in `text`. What is too large or too small for one is refused, where infinity and zero
+/// may be said outright.
 pub fn parse_double(text: &[u8]) -> Option<f64> {
     short_whole(text).or_else(|| strtod::whole(text))
 }
@@ -75,7 +76,8 @@ pub fn parse_score(text: &[u8]) -> Result<Score, Error> {
         .ok_or(Error::NOT_A_FLOAT)
 }
 
-/// Begins a list of `len` members, with or without their scores: RESP3 has a pair for each, RESP2 twice as many elements.
+/// Begins a list of `len` members, with or without their scores: RESP3 has a pair for each, RESP2
+/// twice as many elements.
 pub fn begin_entries(reply: &mut Reply<'_>, len: usize, with_scores: bool) {
     let flat_pairs = with_scores && reply.version() == Version::Resp2;
     reply.array(if flat_pairs {
@@ -191,7 +193,8 @@ pub fn zrem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
-/// `ZRANDMEMBER key [count [WITHSCORES]]`: different members, or as many as asked, perhaps repeated, where the count is negative.
+/// `ZRANDMEMBER key [count [WITHSCORES]]`: different members, or as many as asked, perhaps
+/// repeated, where the count is negative.
 pub fn zrandmember(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut rng = ctx.random.fork();
     let Some(count) = args.get(2) else {
@@ -240,7 +243,8 @@ pub fn zrandmember(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
     Ok(())
 }
 
-/// `count` different numbers below `len`, every choice as likely as any other; `count` is at most `len`.
+/// `count` different numbers below `len`, every choice as likely as any other; `count` is at most
+/// `len`.
 fn sample(rng: &mut fastrand::Rng, len: usize, count: usize) -> HashSet<usize> {
     // Floyd's way: the last number stands in for one that is taken.
     let mut chosen = HashSet::with_capacity(count);

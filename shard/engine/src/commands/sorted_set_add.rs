@@ -1,4 +1,5 @@
-//! ZADD and ZINCRBY: members put into sorted sets. Both read all their scores before they change anything, so that a bad one leaves the set as it was.
+//! ZADD and ZINCRBY: members put into sorted sets. Both read all their scores before they change
+//! anything, so that a bad one leaves the set as it was.
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -80,7 +81,8 @@ impl AddOptions {
         Ok((parsed, pairs_at))
     }
 
-    /// The score that a member is to have, which has `before` now; nothing where it is to be left alone.
+    /// The score that a member is to have, which has `before` now; nothing where it is to be left
+    /// alone.
     fn apply(&self, before: Option<Score>, given: Score) -> Result<Option<Score>, Error> {
         let Some(before) = before else {
             return Ok((!self.only_present).then_some(given));

@@ -1,4 +1,5 @@
-//! Members taken from an end of a sorted set, and what those share that wait for one ([`blocking`]).
+//! Members taken from an end of a sorted set, and what those share that wait for one
+//! ([`blocking`]).
 //!
 //! [`blocking`]: crate::commands::blocking
 
@@ -123,7 +124,8 @@ pub fn multi_pop_arguments<'a>(args: &Args<'a>) -> Result<(Args<'a>, Direction, 
     options::multi_pop(args, end)
 }
 
-/// Answers with the key and the entries popped from its set, a pair for each; whether there was one.
+/// Answers with the key and the entries popped from its set, a pair for each; whether there was
+/// one.
 pub fn multi_pop(
     ctx: &mut Context<'_>,
     key: &[u8],
@@ -158,7 +160,8 @@ fn pop_verb(from: Direction) -> &'static [u8] {
     }
 }
 
-/// Answers with key, member and score of an entry popped from the set at `key`; whether there was one.
+/// Answers with key, member and score of an entry popped from the set at `key`; whether there was
+/// one.
 pub fn pop_one(
     ctx: &mut Context<'_>,
     key: &[u8],

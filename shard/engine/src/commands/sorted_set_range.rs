@@ -1,9 +1,11 @@
 //! Ranges of sorted sets, by rank, score or name: shown, counted, removed, stored.
 //!
-//! Whatever a range is said in, it comes down to a range of ranks first; then all of them are handled alike.
+//! Whatever a range is said in, it comes down to a range of ranks first; then all of them are
+//! handled alike.
 //!
-//! A range of names means something only where all scores are equal. Where they are not, a packed set is walked from end to end as Redis
-//! walks it, with the same unspecified answer; a large one answers what its search meets.
+//! A range of names means something only where all scores are equal. Where they are not, a packed
+//! set is walked from end to end as Redis walks it, with the same unspecified answer; a large one
+//! answers what its search meets.
 
 use std::ops::Range;
 
@@ -46,7 +48,8 @@ enum Bound<T> {
 }
 
 impl Bound<Score> {
-    /// A score, behind a `(` where it is not in the range itself. Nothing is 0 and blanks may go before, as C reads numbers.
+    /// A score, behind a `(` where it is not in the range itself. Nothing is 0 and blanks may go
+    /// before, as C reads numbers.
     fn parse_score(text: &[u8]) -> Result<Self, Error> {
         let (number, excluded) = match text.strip_prefix(b"(") {
             Some(number) => (number, true),
@@ -76,7 +79,8 @@ impl<'a> Bound<&'a [u8]> {
 }
 
 impl<T: Copy> Bound<T> {
-    /// Whether a value, which compares with the bound's as `order` says, lies below a range that begins here.
+    /// Whether a value, which compares with the bound's as `order` says, lies below a range that
+    /// begins here.
     fn is_above(self, order: impl Fn(T) -> std::cmp::Ordering) -> bool {
         match self {
             Self::First => false,
@@ -122,7 +126,8 @@ impl<'a> Bounds<'a> {
         })
     }
 
-    /// The ranks of the members within, counted from the lowest whatever `direction`, which only says from where `Ranks` count.
+    /// The ranks of the members within, counted from the lowest whatever `direction`, which only
+    /// says from where `Ranks` count.
     fn ranks(&self, set: &SortedSet, direction: Direction) -> Range<usize> {
         let len = set.len();
         let ranks = match *self {
@@ -144,7 +149,8 @@ impl<'a> Bounds<'a> {
     }
 }
 
-/// The places from `start` to `stop`, both included, of a sequence of `len`; negative ones count from its end.
+/// The places from `start` to `stop`, both included, of a sequence of `len`; negative ones count
+/// from its end.
 fn span(start: i64, stop: i64, len: usize) -> Range<usize> {
     // No set is longer than i64::MAX.
     let signed = len as i64;
@@ -197,7 +203,8 @@ fn names(
 /// The part of a range that LIMIT selects.
 #[derive(Clone, Copy, Debug)]
 struct Limit {
-    /// Entries passed over. A negative number leaves so many of a large set's, as in Redis since 7.4, and none of a packed one's.
+    /// Entries passed over. A negative number leaves so many of a large set's, as in Redis since
+    /// 7.4, and none of a packed one's.
     offset: i64,
     /// Entries wanted, all where it is negative.
     count: i64,
@@ -380,8 +387,8 @@ pub fn zrevrangebylex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<
     show_by(ctx, args, reply, By::Name, Direction::Backward)
 }
 
-/// `ZRANGESTORE destination source min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]`: how many were stored. Where none were, the
-/// destination is gone.
+/// `ZRANGESTORE destination source min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]`: how many
+/// were stored. Where none were, the destination is gone.
 pub fn zrangestore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let form = Form {
         source_at: 2,
@@ -405,7 +412,8 @@ pub fn zrangestore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
     Ok(())
 }
 
-/// Puts what a command found at `key`, in the place of whatever was there, and answers with how much it is. Nothing found leaves no key.
+/// Puts what a command found at `key`, in the place of whatever was there, and answers with how
+/// much it is. Nothing found leaves no key.
 pub fn store(
     ctx: &mut Context<'_>,
     key: &[u8],

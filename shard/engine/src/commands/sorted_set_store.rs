@@ -1,6 +1,7 @@
 //! Unions, intersections and differences of sorted sets, and of sets among them, shown or stored.
 //!
-//! Sums of doubles depend on their order: sources are taken from the smallest on, as Redis takes them, so that the last digit is the same.
+//! Sums of doubles depend on their order: sources are taken from the smallest on, as Redis takes
+//! them, so that the last digit is the same.
 
 use std::collections::HashMap;
 
@@ -123,7 +124,8 @@ fn weigh(score: f64, weight: f64) -> f64 {
     }
 }
 
-/// Shows the members that all sources have, `sources` being in the order of their sizes, until `show` returns false.
+/// Shows the members that all sources have, `sources` being in the order of their sizes, until
+/// `show` returns false.
 fn intersect(
     sources: &[Weighted<'_>],
     aggregate: Aggregate,
@@ -241,7 +243,8 @@ impl Form {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the arguments. The keys' types are looked at between the keys and the options, as an error in either may hide the other.
+    /// Reads the arguments. The keys' types are looked at between the keys and the options, as an
+    /// error in either may hide the other.
     fn parse(ctx: &mut Context<'_>, args: &Args<'a>, form: Form) -> Result<Self, Error> {
         let keys_at = form.count_at + 1;
         let count = options::integer(&args[form.count_at])?;
@@ -361,12 +364,14 @@ fn compute_and_store(
     Ok(())
 }
 
-/// `ZUNION numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]`
+/// `ZUNION numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX]
+/// [WITHSCORES]`
 pub fn zunion(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     show(ctx, args, reply, Form::shown(Operation::Union, "zunion"))
 }
 
-/// `ZINTER numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]`
+/// `ZINTER numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX]
+/// [WITHSCORES]`
 pub fn zinter(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let form = Form::shown(Operation::Intersection, "zinter");
     show(ctx, args, reply, form)
@@ -382,13 +387,15 @@ pub fn zdiff(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     )
 }
 
-/// `ZUNIONSTORE destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX]`
+/// `ZUNIONSTORE destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM |
+/// MIN | MAX]`
 pub fn zunionstore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let form = Form::stored(Operation::Union, "zunionstore");
     compute_and_store(ctx, args, reply, form, Event::ZUNIONSTORE)
 }
 
-/// `ZINTERSTORE destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX]`
+/// `ZINTERSTORE destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM |
+/// MIN | MAX]`
 pub fn zinterstore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let form = Form::stored(Operation::Intersection, "zinterstore");
     compute_and_store(ctx, args, reply, form, Event::ZINTERSTORE)
@@ -400,7 +407,8 @@ pub fn zdiffstore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
     compute_and_store(ctx, args, reply, form, Event::ZDIFFSTORE)
 }
 
-/// `ZINTERCARD numkeys key [key ...] [LIMIT limit]`: how many members all have, as far as the limit.
+/// `ZINTERCARD numkeys key [key ...] [LIMIT limit]`: how many members all have, as far as the
+/// limit.
 pub fn zintercard(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let form = Form {
         counts_only: true,

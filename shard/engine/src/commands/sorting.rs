@@ -1,8 +1,11 @@
-//! How SORT and the geo searches sort, so that elements which are equal come out in Redis's order too.
+//! How SORT and the geo searches sort, so that elements which are equal come out in Redis's order
+//! too.
 //!
-//! All of a sequence is sorted by merging, which leaves equal ones as they were. Where only a part is asked for, Redis uses a quicksort that leaves
-//! alone what need not be in order (Bentley and McIlroy, "Engineering a sort function", 1993), and equal ones end up where its exchanges bring
-//! them. These are the same two, step by step. Neither minds an order that contradicts itself, as distances that are no numbers make one.
+//! All of a sequence is sorted by merging, which leaves equal ones as they were. Where only a part
+//! is asked for, Redis uses a quicksort that leaves alone what need not be in order (Bentley and
+//! McIlroy, "Engineering a sort function", 1993), and equal ones end up where its exchanges bring
+//! them. These are the same two, step by step. Neither minds an order that contradicts itself, as
+//! distances that are no numbers make one.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -98,11 +101,12 @@ fn median<T>(items: &[T], [a, b, c]: [usize; 3], compare: impl Fn(&T, &T) -> Ord
     }
 }
 
-/// Parts the items by the first one: less, equal, greater. Returns how many are less and how many greater. Equal ones are gathered at both ends
-/// first and brought to the middle at last.
+/// Parts the items by the first one: less, equal, greater. Returns how many are less and how many
+/// greater. Equal ones are gathered at both ends first and brought to the middle at last.
 fn partition<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) -> (usize, usize) {
     let len = items.len();
-    // [0, equal_low) equal, [equal_low, low) less, [low, high) unknown, [high, equal_high) greater, [equal_high, len) equal.
+    // [0, equal_low) equal, [equal_low, low) less, [low, high) unknown, [high, equal_high) greater,
+    // [equal_high, len) equal.
     let (mut equal_low, mut low, mut high, mut equal_high) = (1, 1, len, len);
     loop {
         while low < high {

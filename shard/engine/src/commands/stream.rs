@@ -1,4 +1,5 @@
-//! Streams: appending, deleting, trimming and ranges. Their groups are in `stream_group`, reading in `stream_read`.
+//! Streams: appending, deleting, trimming and ranges. Their groups are in `stream_group`, reading
+//! in `stream_read`.
 
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -48,7 +49,8 @@ fn parse_new_id(text: &[u8]) -> Result<NewId, Error> {
     NewId::parse(text).ok_or(INVALID_ID)
 }
 
-/// A bound of an interval: also `-` and `+`; true where a `(` before an id leaves the id itself out.
+/// A bound of an interval: also `-` and `+`; true where a `(` before an id leaves the id itself
+/// out.
 fn parse_bound(text: &[u8], missing_seq: u64) -> Result<(StreamId, bool), Error> {
     match text {
         b"-" => Ok((StreamId::MIN, false)),
@@ -105,7 +107,8 @@ pub fn int(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A change of a group's bookkeeping: counted, but neither watchers nor notifications hear of it, as in Redis.
+/// A change of a group's bookkeeping: counted, but neither watchers nor notifications hear of it,
+/// as in Redis.
 pub fn changed_quietly(ctx: &mut Context<'_>, times: u64) {
     ctx.effects.dirty += times;
 }
@@ -125,7 +128,8 @@ struct Trim {
     precision: Precision,
 }
 
-/// The part that XADD and XTRIM share: `[NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT count]]`.
+/// The part that XADD and XTRIM share: `[NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT
+/// count]]`.
 struct TrimOptions {
     trim: Option<Trim>,
     make_stream: bool,
@@ -246,7 +250,8 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// `XADD key [NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value [field value ...]`: the new entry's id.
+/// `XADD key [NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value
+/// [field value ...]`: the new entry's id.
 pub fn xadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = &args[1];
     let options = TrimOptions::parse(ctx, args, true)?;
@@ -295,7 +300,8 @@ pub fn xadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
-/// Says what trimming left: where `~` cuts depends on how entries lie in memory, which is another matter after a restart.
+/// Says what trimming left: where `~` cuts depends on how entries lie in memory, which is another
+/// matter after a restart.
 fn log_trim(ctx: &mut Context<'_>, key: &[u8], trimmed: u64, len: u64) {
     if trimmed > 0 {
         let len = len.to_string();

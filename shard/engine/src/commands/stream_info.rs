@@ -139,7 +139,8 @@ fn write_full_consumers(reply: &mut Reply<'_>, group: &Group, count: usize) {
     }
 }
 
-/// `last-delivered-id`, `entries-read` and `lag`; the latter two nil where deletions made them unknowable.
+/// `last-delivered-id`, `entries-read` and `lag`; the latter two nil where deletions made them
+/// unknowable.
 fn write_position(reply: &mut Reply<'_>, group: &Group, counts: &Counts) {
     id_field(reply, "last-delivered-id", group.last_id());
     for (name, value) in [

@@ -208,8 +208,8 @@ fn idle_ms_min(text: &[u8], command: &str) -> Result<u64, Error> {
     Ok(at_least_zero(ms) as u64)
 }
 
-/// `XCLAIM key group consumer min-idle-ms id [id ...] [IDLE ms] [TIME unix-ms] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]`:
-/// what was taken over, entries or with JUSTID their ids.
+/// `XCLAIM key group consumer min-idle-ms id [id ...] [IDLE ms] [TIME unix-ms] [RETRYCOUNT count]
+/// [FORCE] [JUSTID] [LASTID id]`: what was taken over, entries or with JUSTID their ids.
 pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name, consumer, now_ms) = (&args[1], &args[2], &args[3], ctx.now.ms());
     claimed_stream(ctx, key, name)?;
@@ -299,8 +299,8 @@ impl Autoclaim {
     }
 }
 
-/// `XAUTOCLAIM key group consumer min-idle-ms start [COUNT count] [JUSTID]`: where to go on (0-0 at the end), what was taken over, and the ids of
-/// pending entries that were deleted.
+/// `XAUTOCLAIM key group consumer min-idle-ms start [COUNT count] [JUSTID]`: where to go on (0-0 at
+/// the end), what was taken over, and the ids of pending entries that were deleted.
 pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name, consumer, now_ms) = (&args[1], &args[2], &args[3], ctx.now.ms());
     // The look-up counts, whatever the options are.

@@ -1,7 +1,8 @@
 //! XREAD and XREADGROUP: entries after given ids, of several streams at once.
 //!
-//! A [`Request`] is parsed, then resolved (`$` becomes the last id there is now), then served. They are apart because a client that waits is
-//! served again and again by the same resolved request (see [`crate::blocking`]).
+//! A [`Request`] is parsed, then resolved (`$` becomes the last id there is now), then served. They
+//! are apart because a client that waits is served again and again by the same resolved request
+//! (see [`crate::blocking`]).
 
 use std::time::Duration;
 
@@ -50,7 +51,8 @@ enum After {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the arguments and what the ids stand for now. Fails where a key is no stream, or where a stream has not the group.
+    /// Reads the arguments and what the ids stand for now. Fails where a key is no stream, or where
+    /// a stream has not the group.
     pub fn parse(
         ctx: &mut Context<'_>,
         args: &Args<'a>,
@@ -320,13 +322,15 @@ fn timeout_ms(text: &[u8], now: UnixMillis) -> Result<u64, Error> {
     }
 }
 
-/// `XREAD [COUNT count] [BLOCK ms] STREAMS key [key ...] id [id ...]`: pairs of a key and its entries; nil where there is nothing.
+/// `XREAD [COUNT count] [BLOCK ms] STREAMS key [key ...] id [id ...]`: pairs of a key and its
+/// entries; nil where there is nothing.
 pub fn xread(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     read(ctx, args, reply, false)
 }
 
-/// `XREADGROUP GROUP group consumer [COUNT count] [BLOCK ms] [NOACK] STREAMS key [key ...] id [id ...]`: with `>` what nobody of the group
-/// has got yet, with an id what this consumer has pending after it.
+/// `XREADGROUP GROUP group consumer [COUNT count] [BLOCK ms] [NOACK] STREAMS key [key ...] id [id
+/// ...]`: with `>` what nobody of the group has got yet, with an id what this consumer has pending
+/// after it.
 pub fn xreadgroup(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     read(ctx, args, reply, true)
 }

@@ -1,6 +1,7 @@
 //! Strings: SET and its kin, ranges, counters.
 //!
-//! A string is an integer in the keyspace where its text is one, so counters cost no parsing and eight bytes.
+//! A string is an integer in the keyspace where its text is one, so counters cost no parsing and
+//! eight bytes.
 
 use protocol::args::Args;
 use protocol::long_double::{LongDouble, NoNumber};
@@ -17,7 +18,8 @@ use crate::error::Error;
 use crate::error::Outcome;
 use crate::event::Event;
 
-/// Strings from this length on grow by no more than a megabyte beyond what they need, as Redis's do.
+/// Strings from this length on grow by no more than a megabyte beyond what they need, as Redis's
+/// do.
 const GROWTH_BYTES_MAX: usize = 1024 * 1024;
 
 /// Writes a string's text.
@@ -37,7 +39,8 @@ pub fn write_or_null(reply: &mut Reply<'_>, item: Option<Item<'_>>) {
     }
 }
 
-/// Puts argument `at` at `key`; what came as a large argument is taken over where nobody else holds it.
+/// Puts argument `at` at `key`; what came as a large argument is taken over where nobody else holds
+/// it.
 #[inline]
 fn put(ctx: &mut Context<'_>, key: &[u8], args: &Args<'_>, at: usize, deadline: Deadline) {
     match args.is_large(at) {
@@ -419,7 +422,8 @@ pub fn substr(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     getrange(ctx, args, reply)
 }
 
-/// The part of `len` elements from `start` to `end`, both included, as Redis counts; empty where there is none.
+/// The part of `len` elements from `start` to `end`, both included, as Redis counts; empty where
+/// there is none.
 fn range(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
     let len = i64::try_from(len).unwrap_or(i64::MAX);
     if start < 0 && end < 0 && start > end {
@@ -513,7 +517,8 @@ pub fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
     Ok(())
 }
 
-/// The text of the sum of a stored float and an increment. `not_a_float` is the error of a stored value that is none.
+/// The text of the sum of a stored float and an increment. `not_a_float` is the error of a stored
+/// value that is none.
 pub fn add_floats(
     value: Result<LongDouble, NoNumber>,
     increment: &[u8],

@@ -7,8 +7,9 @@ use crate::event::Event;
 use crate::header::Caller;
 
 impl Context<'_> {
-    /// A command did not find all of these fields of the hash at `key`. Those whose time has come are removed before the clock gets to them, as in
-    /// Redis: who was told that a field is gone does not find it counted afterwards.
+    /// A command did not find all of these fields of the hash at `key`. Those whose time has come
+    /// are removed before the clock gets to them, as in Redis: who was told that a field is gone
+    /// does not find it counted afterwards.
     pub fn expire_fields<'n>(&mut self, key: &[u8], names: impl Iterator<Item = &'n [u8]>) {
         let now = self.now;
         let Some(Ok(hash)) = self.peek(key).map(|entry| entry.get::<Hash>()) else {

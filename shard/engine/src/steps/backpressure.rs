@@ -40,7 +40,7 @@ impl Engine {
             return;
         }
         let blocks = parked
-            .facts
+            .header
             .command
             .command()
             .flags
@@ -59,7 +59,7 @@ impl Engine {
         let remote = (origin, resume.client);
         let mut room = REPLIES_AT_ONCE_MAX;
         while let Some(parked) = self.held_back.next(remote) {
-            let writes = parked.facts.command.command().flags.contains(Flags::WRITE);
+            let writes = parked.header.command.command().flags.contains(Flags::WRITE);
             if resume.is_gone && !writes {
                 continue;
             }
@@ -78,8 +78,8 @@ impl Engine {
         if !self.owner.locks.is_empty() {
             let args = parked.args.borrow();
             let (origin, client) = (parked.origin, parked.to.client);
-            if self.meets_lock(origin, client, parked.facts.command, &args) {
-                let keys = lock_names(parked.facts.command, &args);
+            if self.meets_lock(origin, client, parked.header.command, &args) {
+                let keys = lock_names(parked.header.command, &args);
                 self.park(parked, &keys);
                 return 0;
             }
@@ -102,10 +102,10 @@ impl Engine {
     pub(crate) fn run_all_held_back(&mut self, origin: ShardId, client: ClientToken) {
         while let Some(parked) = self.held_back.next((origin, client)) {
             let args = parked.args.borrow();
-            if self.has_at_home(parked.facts, &args) {
+            if self.has_at_home(parked.header, &args) {
                 self.run_or_refuse(parked, usize::MAX);
             } else {
-                let keys: SmallVec<[LockName; 8]> = lock_names(parked.facts.command, &args);
+                let keys: SmallVec<[LockName; 8]> = lock_names(parked.header.command, &args);
                 self.park(parked, &keys);
             }
         }
@@ -116,7 +116,7 @@ impl Engine {
     #[cold]
     pub(crate) fn run_all_held_back_before(&mut self, work: &Work) {
         match work {
-            Work::Lend(request) => {
+            Work::CheckOut(request) => {
                 self.run_all_held_back(request.transaction.coordinator, request.client);
             }
             Work::Exec(exec) => self.run_all_held_back(exec.origin(), exec.client()),

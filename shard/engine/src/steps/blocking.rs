@@ -1,23 +1,28 @@
 //! Commands that wait for a key.
 //!
-//! A command that finds nothing says so ([`crate::context::Context::wait`]) and is enrolled where its keys live, in the same instant in which it looked.
+//! A command that finds nothing says so ([`crate::context::Context::wait`]) and is enrolled where
+//! its keys live, in the same instant in which it looked.
 //!
-//! - All keys on one shard: that shard serves it. As soon as a command (or a transaction's release) has made a key ready, the waiters of the
-//!   key run again, in order, until nothing is left for them: nobody can come in between. Its time runs out there too. So each is answered
-//!   by one thread, once.
-//! - Keys on several shards: its origin serves it, and each owner keeps a place in the queue for it. When its *turn* comes there, the owner
-//!   locks the waiter's keys for it at once and lends them with a *claim*; the origin completes that to a transaction on all keys and runs
-//!   the command. Nobody behind it has a turn before its own is over, also where the transaction had to give the locks back and take them in
-//!   order. Served or not, the locks go, and those behind it have their turn. An origin that has served the waiter meanwhile, or lost its
-//!   connection, gives the claim back unused.
+//! - All keys on one shard: that shard serves it. As soon as a command (or a transaction's release)
+//!   has made a key ready, the waiters of the key run again, in order, until nothing is left for
+//!   them: nobody can come in between. Its time runs out there too. So each is answered by one
+//!   thread, once.
+//! - Keys on several shards: its origin serves it, and each owner keeps a place in the queue for
+//!   it. When its *turn* comes there, the owner locks the waiter's keys for it at once and lends
+//!   them with a *claim*; the origin completes that to a transaction on all keys and runs the
+//!   command. Nobody behind it has a turn before its own is over, also where the transaction had to
+//!   give the locks back and take them in order. Served or not, the locks go, and those behind it
+//!   have their turn. An origin that has served the waiter meanwhile, or lost its connection, gives
+//!   the claim back unused.
 //!
-//! Nothing wakes in vain for ever: a failed claim tries those behind it once, and the waiter itself again with the next change.
-//! Nothing sleeps for ever: a turn ends with its claim's release or when its waiter leaves, and both make the keys ready for those behind.
+//! Nothing wakes in vain for ever: a failed claim tries those behind it once, and the waiter itself
+//! again with the next change. Nothing sleeps for ever: a turn ends with its claim's release or
+//! when its waiter leaves, and both make the keys ready for those behind.
 
+use crate::blocking::ending::CancelMode;
 use crate::blocking::ending::End;
-use crate::blocking::ending::Haste;
 use crate::blocking::ending::UNBLOCKED;
-use crate::blocking::ticketed::Ticketed;
+use crate::blocking::on_several::BlockedOnSeveral;
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::KeyFlags;
 use protocol::keys::key_positions;
@@ -27,19 +32,19 @@ use storage::{Entry, UnixMillis};
 use crate::action::Action;
 use crate::blocking::fenced::Fenced;
 use crate::blocking::waiting::Blocked;
-use crate::blocking::waiting::Ticket;
+use crate::blocking::waiting::BlockedId;
 use crate::blocking::waiting::Wait;
 use crate::blocking::waiting::Waiter;
 use crate::blocking::waiting::WaiterId;
 use crate::blocking::waiting::is_met;
 use crate::engine::Engine;
 use crate::header::ClientToken;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
 use crate::header::TransactionKey;
+use crate::message::CheckedOut;
 use crate::message::Claim;
 use crate::message::EndWait;
-use crate::message::Lending;
 use crate::message::Message;
 use crate::message::Release;
 use crate::message::Work;
@@ -57,16 +62,16 @@ impl Engine {
         &mut self,
         origin: ShardId,
         to: ReplyTo,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
         wait: Wait,
     ) {
         let args = wait.args.unwrap_or_else(|| OwnedArgs::from(args));
-        let keys = self.keys_of(facts, &args.borrow());
+        let keys = self.keys_of(header, &args.borrow());
         let blocked = Blocked {
             origin,
             to,
-            facts,
+            header,
             args,
             until: wait.until,
         };
@@ -76,31 +81,32 @@ impl Engine {
         self.actions.push(Action::Timer);
     }
 
-    /// Gives a command that has just found nothing on several shards its ticket; the release of its locks enrolls it there.
-    pub(crate) fn issue_ticket(
+    /// Gives a command that has just found nothing on several shards its blocked id; the release of
+    /// its locks enrolls it there.
+    pub(crate) fn block_on_several(
         &mut self,
         to: ReplyTo,
-        facts: Facts,
+        header: Header,
         args: OwnedArgs,
         wait: Wait,
-    ) -> Ticket {
+    ) -> BlockedId {
         self.coordinator.last_ticket += 1;
         let blocked = Blocked {
             origin: self.id,
             to,
-            facts,
+            header,
             args: wait.args.unwrap_or(args),
             until: wait.until,
         };
-        let ticket = Ticket {
+        let blocked_id = BlockedId {
             origin: self.id,
             number: self.coordinator.last_ticket,
             wants: blocked.wants(),
         };
-        self.actions.push(Action::Blocked(to.client, ticket));
-        self.coordinator.tickets.insert(
-            ticket,
-            Ticketed {
+        self.actions.push(Action::Blocked(to.client, blocked_id));
+        self.coordinator.blocked_ids.insert(
+            blocked_id,
+            BlockedOnSeveral {
                 blocked,
                 trying: false,
                 again: false,
@@ -108,10 +114,11 @@ impl Engine {
             },
         );
         self.actions.push(Action::Timer);
-        ticket
+        blocked_id
     }
 
-    /// Serves whoever waits for keys that became ready. Called when a command or a transaction is over.
+    /// Serves whoever waits for keys that became ready. Called when a command or a transaction is
+    /// over.
     #[inline]
     pub fn serve_ready(&mut self) {
         if self.effects.waits.has_ready() {
@@ -121,14 +128,15 @@ impl Engine {
 
     #[cold]
     fn serve_all_ready(&mut self) {
-        // What waits and what it has read before: it hears of the change first, as in Redis, where that can be.
+        // What waits and what it has read before: it hears of the change first, as in Redis, where
+        // that can be.
         if self.effects.invalidations.is_for_here() {
             self.actions.push(Action::TellReaders);
         }
         let mut ends = Vec::new();
         while let Some((key, after)) = self.effects.waits.pop_ready() {
             if self.owner.locks.holds_key(&key.key) {
-                // Lent away: those who wait have their turn when it is home again.
+                // OwnerDatabases away: those who wait have their turn when it is home again.
                 let name = [LockName::of_key(&key.key)];
                 let later = Work::Ready(key, after);
                 let queued = self.owner.locks.enqueue(name, later);
@@ -167,7 +175,8 @@ impl Engine {
             if !self.owner.locks.is_empty() {
                 let keys = self.effects.waits.keys(id);
                 if keys.iter().any(|key| self.owner.locks.holds_key(&key.key)) {
-                    // Its command would miss what is lent away, and those behind it must not have what is there.
+                    // Its command would miss what is lent away, and those behind it must not have
+                    // what is there.
                     let queued = self.lock_keys(&keys, Work::Serve(id, key.clone()));
                     debug_assert!(queued.1.is_none(), "a key is held");
                     return;
@@ -177,7 +186,8 @@ impl Engine {
         }
     }
 
-    /// All keys of a waiter are locked for it and at home: it is served, and then those behind it at the key that was ready.
+    /// All keys of a waiter are locked for it and at home: it is served, and then those behind it
+    /// at the key that was ready.
     pub(crate) fn serve_locked(&mut self, id: WaiterId, key: TransactionKey) {
         let mut ends = Vec::new();
         self.serve(id, &mut ends);
@@ -191,12 +201,12 @@ impl Engine {
         let Some(Waiter::Here(blocked)) = self.effects.waits.get(id) else {
             return;
         };
-        let (origin, to, facts) = (blocked.origin, blocked.to, blocked.facts);
+        let (origin, to, header) = (blocked.origin, blocked.to, blocked.header);
         let args = blocked.args.clone();
         let told = self.effects.journal.told();
         let mut encoded = Vec::new();
-        let mut reply = Reply::new(&mut encoded, facts.version);
-        if !self.execute_for_waiter(facts, &args.borrow(), &mut reply) {
+        let mut reply = Reply::new(&mut encoded, header.version);
+        if !self.execute_for_waiter(header, &args.borrow(), &mut reply) {
             return;
         }
         self.effects.waits.leave(id);
@@ -213,23 +223,23 @@ impl Engine {
         }
     }
 
-    /// Runs a blocked command once more. False where it goes on waiting: it found nothing, or what it was to have is gone again.
-    /// An error at another of its keys is its answer.
+    /// Runs a blocked command once more. False where it goes on waiting: it found nothing, or what
+    /// it was to have is gone again. An error at another of its keys is its answer.
     pub(crate) fn execute_for_waiter(
         &mut self,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> bool {
         self.interrupt_timing();
-        let result = self.attempt(facts, args, reply);
+        let result = self.attempt(header, args, reply);
         if self.effects.wait.take().is_some() {
             return false;
         }
-        let index = facts.command.index();
+        let index = header.command.index();
         match result {
             Ok(()) => true,
-            Err(error) if self.has_what_is_waited_for(facts, args) => {
+            Err(error) if self.has_what_is_waited_for(header, args) => {
                 self.stats.failed(index, &error);
                 true
             }
@@ -243,9 +253,9 @@ impl Engine {
     }
 
     /// Whether some key that a command can be served from holds what it waits for.
-    fn has_what_is_waited_for(&self, facts: Facts, args: &Args<'_>) -> bool {
-        let command = facts.command.command();
-        let keyspace = self.databases.get(facts.db);
+    fn has_what_is_waited_for(&self, header: Header, args: &Args<'_>) -> bool {
+        let command = header.command.command();
+        let keyspace = self.databases.get(header.db);
         let mut found = false;
         let listed = key_positions(command, args, &mut |at, flags| {
             let entry = keyspace.get(&args[at]);
@@ -265,37 +275,37 @@ impl Engine {
 
     /// The keys of a claim are locked.
     pub(crate) fn send_claim(&mut self, item: ItemId, id: WaiterId) {
-        let Some(&Waiter::Elsewhere(ticket)) = self.effects.waits.get(id) else {
+        let Some(&Waiter::Elsewhere(blocked_id)) = self.effects.waits.get(id) else {
             // It has left meanwhile, and those behind it have their turn.
             return self.unlock(item);
         };
         let keys = self.effects.waits.keys(id);
-        let lent = self.lend_entries(&keys);
+        let lent = self.check_out_entries(&keys);
         let claim = Claim {
-            ticket,
+            blocked_id,
             waiter: id,
             item,
             lent,
         };
-        self.send(ticket.origin, Message::Claim(Box::new(claim)));
+        self.send(blocked_id.origin, Message::Claim(Box::new(claim)));
     }
 
     /// On the origin: a shard has keys for one of its blocked commands.
     pub(crate) fn claimed(&mut self, from: ShardId, claim: Claim) {
-        match self.coordinator.tickets.get_mut(&claim.ticket) {
-            Some(ticketed) if !ticketed.trying => {
-                ticketed.trying = true;
-                let blocked = &ticketed.blocked;
-                let (client, facts) = (blocked.to.client, blocked.facts);
+        match self.coordinator.blocked_ids.get_mut(&claim.blocked_id) {
+            Some(blocked_on_several) if !blocked_on_several.trying => {
+                blocked_on_several.trying = true;
+                let blocked = &blocked_on_several.blocked;
+                let (client, header) = (blocked.to.client, blocked.header);
                 let args = blocked.args.clone();
-                let scopes = self.scopes_of(facts, &args.borrow());
-                self.begin_retry(client, claim.ticket, scopes, Some((from, claim)));
+                let scopes = self.scopes_of(header, &args.borrow());
+                self.begin_retry(client, claim.blocked_id, scopes, Some((from, claim)));
             }
             other => {
-                if let Some(ticketed) = other {
-                    ticketed.again = true;
+                if let Some(blocked_on_several) = other {
+                    blocked_on_several.again = true;
                 }
-                let lent = Lending::Entries(claim.lent);
+                let lent = CheckedOut::Entries(claim.lent);
                 let release = Release {
                     end_turn: Some(claim.waiter),
                     ..Release::unused(claim.item, lent)
@@ -305,20 +315,23 @@ impl Engine {
         }
     }
 
-    /// What a ticket's command is, for the transaction that tries to serve it.
-    pub(crate) fn ticketed_command(&self, ticket: Ticket) -> Option<(Facts, OwnedArgs)> {
-        let blocked = &self.coordinator.tickets.get(&ticket)?.blocked;
-        Some((blocked.facts, blocked.args.clone()))
+    /// What a blocked id's command is, for the transaction that tries to serve it.
+    pub(crate) fn blocked_command(&self, blocked_id: BlockedId) -> Option<(Header, OwnedArgs)> {
+        let blocked = &self.coordinator.blocked_ids.get(&blocked_id)?.blocked;
+        Some((blocked.header, blocked.args.clone()))
     }
 
-    /// The transaction has served it: the ticket is void, and the reply goes out as soon as it may.
-    pub(crate) fn ticket_served(
+    /// The transaction has served it: the blocked id is void, and the reply goes out as soon as it
+    /// may.
+    pub(crate) fn blocked_served(
         &mut self,
-        ticket: Ticket,
+        blocked_id: BlockedId,
         commit: Option<CommitId>,
         reply: Vec<u8>,
     ) {
-        if let Some(Ticketed { blocked, end, .. }) = self.coordinator.tickets.remove(&ticket) {
+        if let Some(BlockedOnSeveral { blocked, end, .. }) =
+            self.coordinator.blocked_ids.remove(&blocked_id)
+        {
             match self.tells_of_an_end(&reply) {
                 false => self.answer(commit, blocked.to, reply),
                 true => {
@@ -337,28 +350,28 @@ impl Engine {
     }
 
     /// The transaction has found nothing.
-    pub(crate) fn ticket_not_served(&mut self, ticket: Ticket) {
-        let Some(ticketed) = self.coordinator.tickets.get_mut(&ticket) else {
+    pub(crate) fn blocked_not_served(&mut self, blocked_id: BlockedId) {
+        let Some(blocked_on_several) = self.coordinator.blocked_ids.get_mut(&blocked_id) else {
             return;
         };
-        ticketed.trying = false;
-        if let Some((end, task)) = ticketed.end.take() {
-            return self.end_ticket(ticket, end, Haste::None, task);
+        blocked_on_several.trying = false;
+        if let Some((end, task)) = blocked_on_several.end.take() {
+            return self.cancel_blocked(blocked_id, end, CancelMode::AfterTry, task);
         }
-        if std::mem::take(&mut ticketed.again) {
-            ticketed.trying = true;
-            let blocked = &ticketed.blocked;
-            let (client, facts) = (blocked.to.client, blocked.facts);
+        if std::mem::take(&mut blocked_on_several.again) {
+            blocked_on_several.trying = true;
+            let blocked = &blocked_on_several.blocked;
+            let (client, header) = (blocked.to.client, blocked.header);
             let args = blocked.args.clone();
-            let scopes = self.scopes_of(facts, &args.borrow());
-            self.begin_retry(client, ticket, scopes, None);
+            let scopes = self.scopes_of(header, &args.borrow());
+            self.begin_retry(client, blocked_id, scopes, None);
         }
     }
 
     /// All keys of a command, for a transaction.
-    pub fn scopes_of(&self, facts: Facts, args: &Args<'_>) -> Scopes {
+    pub fn scopes_of(&self, header: Header, args: &Args<'_>) -> Scopes {
         let mut scopes = Scopes::default();
-        for key in self.keys_of(facts, args) {
+        for key in self.keys_of(header, args) {
             scopes.key(self.slots.owner(&key.key), key);
         }
         scopes
@@ -404,14 +417,20 @@ impl Engine {
     }
 
     /// Ends a wait on several shards. Whoever asks hears whether there was one.
-    pub fn end_ticket(&mut self, ticket: Ticket, end: End, haste: Haste, task: TaskId) {
-        match self.coordinator.tickets.get_mut(&ticket) {
-            Some(it) if it.trying && haste == Haste::None => match it.end {
+    pub fn cancel_blocked(
+        &mut self,
+        blocked_id: BlockedId,
+        end: End,
+        mode: CancelMode,
+        task: TaskId,
+    ) {
+        match self.coordinator.blocked_ids.get_mut(&blocked_id) {
+            Some(it) if it.trying && mode == CancelMode::AfterTry => match it.end {
                 None => it.end = Some((end, task)),
                 Some(_) => self.wait_ended(task, false),
             },
             Some(_) => {
-                self.void_ticket(ticket, end);
+                self.void_blocked(blocked_id, end);
                 self.wait_ended(task, true);
             }
             None => self.wait_ended(task, false),
@@ -419,19 +438,19 @@ impl Engine {
     }
 
     /// Ends a wait on several shards. A transaction that was to serve it gives all back unused.
-    fn void_ticket(&mut self, ticket: Ticket, end: End) {
-        let Some(Ticketed {
+    fn void_blocked(&mut self, blocked_id: BlockedId, end: End) {
+        let Some(BlockedOnSeveral {
             blocked,
             end: earlier,
             ..
-        }) = self.coordinator.tickets.remove(&ticket)
+        }) = self.coordinator.blocked_ids.remove(&blocked_id)
         else {
             return;
         };
-        let keys = self.keys_of(blocked.facts, &blocked.args.borrow());
+        let keys = self.keys_of(blocked.header, &blocked.args.borrow());
         let keys: Vec<_> = keys.into_iter().map(|key| key.key).collect();
         for owner in self.slots.owners(&keys) {
-            self.send(owner, Message::Leave(Box::new(ticket)));
+            self.send(owner, Message::Leave(Box::new(blocked_id)));
         }
         self.answer_in_vain(&blocked, end);
         if let Some((_, task)) = earlier {
@@ -439,50 +458,51 @@ impl Engine {
         }
     }
 
-    /// On an owner: a ticket is void.
-    pub(crate) fn leave(&mut self, ticket: Ticket) {
-        if let Some(id) = self.effects.waits.of_ticket(ticket) {
+    /// On an owner: a blocked id is void.
+    pub(crate) fn leave(&mut self, blocked_id: BlockedId) {
+        if let Some(id) = self.effects.waits.of_blocked_id(blocked_id) {
             self.effects.waits.leave(id);
         }
     }
 
     fn answer_in_vain(&mut self, blocked: &Blocked, end: End) {
         let mut encoded = Vec::new();
-        let mut reply = Reply::new(&mut encoded, blocked.facts.version);
+        let mut reply = Reply::new(&mut encoded, blocked.header.version);
         match end {
             // Whatever the command answers else.
             End::TimedOut => reply.null_array(),
             End::Unblocked => {
                 UNBLOCKED.write(&mut reply);
-                self.stats.failed(blocked.facts.command.index(), &UNBLOCKED);
+                self.stats
+                    .failed(blocked.header.command.index(), &UNBLOCKED);
             }
             // Its place among the replies is free, so that the others can leave.
             End::Gone => {}
         }
         if end != End::Gone {
-            self.count_in_vain(blocked.facts.command);
+            self.count_in_vain(blocked.header.command);
         }
         self.complete(blocked.origin, blocked.to, encoded, 0);
     }
 
     /// Connections of this shard, and commands of others on its keys, that wait.
     pub fn blocked_clients(&self) -> usize {
-        self.effects.waits.served_here() + self.coordinator.tickets.len()
+        self.effects.waits.served_here() + self.coordinator.blocked_ids.len()
     }
 
     /// Those of them whose time can run out.
     pub fn clients_with_deadline(&self) -> usize {
-        let on_several = self.coordinator.tickets.values();
+        let on_several = self.coordinator.blocked_ids.values();
         self.effects.waits.with_deadline()
             + on_several.filter(|it| it.blocked.until.is_some()).count()
     }
 
     /// When the next one's time is up.
     pub fn next_timeout(&self) -> Option<UnixMillis> {
-        let tickets = self.coordinator.tickets.values();
-        tickets
-            .filter(|ticketed| ticketed.end.is_none())
-            .filter_map(|ticketed| ticketed.blocked.until)
+        let blocked_ids = self.coordinator.blocked_ids.values();
+        blocked_ids
+            .filter(|blocked_on_several| blocked_on_several.end.is_none())
+            .filter_map(|blocked_on_several| blocked_on_several.blocked.until)
             .chain(self.effects.waits.next_deadline())
             .min()
     }
@@ -495,18 +515,27 @@ impl Engine {
                 self.answer_in_vain(&blocked, End::TimedOut);
             }
         }
-        let is_due = |ticketed: &Ticketed| {
-            ticketed.end.is_none() && ticketed.blocked.until.is_some_and(|until| until <= now)
+        let is_due = |blocked_on_several: &BlockedOnSeveral| {
+            blocked_on_several.end.is_none()
+                && blocked_on_several
+                    .blocked
+                    .until
+                    .is_some_and(|until| until <= now)
         };
-        let due: Vec<Ticket> = self
+        let due: Vec<BlockedId> = self
             .coordinator
-            .tickets
+            .blocked_ids
             .iter()
-            .filter(|(_, ticketed)| is_due(ticketed))
-            .map(|(ticket, _)| *ticket)
+            .filter(|(_, blocked_on_several)| is_due(blocked_on_several))
+            .map(|(blocked_id, _)| *blocked_id)
             .collect();
-        for ticket in due {
-            self.end_ticket(ticket, End::TimedOut, Haste::None, TaskId::NONE);
+        for blocked_id in due {
+            self.cancel_blocked(
+                blocked_id,
+                End::TimedOut,
+                CancelMode::AfterTry,
+                TaskId::NONE,
+            );
         }
     }
 }

@@ -1,22 +1,28 @@
 //! The coordinator of what must happen at one instant on several shards.
 //!
-//! A transaction locks its keys where they live; each owner then *lends* the entries, which move to the coordinator by pointer. There the
-//! ordinary command runs, as if it had found all its keys at home, on databases that hold just what was lent; the entries go back with the
-//! release of the locks. No command knows about it, so every command with several keys is atomic, and there is one mechanism to get right.
-//! What concerns the whole keyspace locks whole shards and is lent their databases (see `world`); EXEC may need either (see `exec`). What does the
-//! same with each key is done where the keys are, under the same locks (see `divided`).
+//! A transaction locks its keys where they live; each owner then *lends* the entries, which move to
+//! the coordinator by pointer. There the ordinary command runs, as if it had found all its keys at
+//! home, on databases that hold just what was lent; the entries go back with the release of the
+//! locks. No command knows about it, so every command with several keys is atomic, and there is one
+//! mechanism to get right. What concerns the whole keyspace locks whole shards and is lent their
+//! databases (see `global`); EXEC may need either (see `exec`). What does the same with each key is
+//! done where the keys are, under the same locks (see `divided`).
 //!
-//! Locks are first tried on all shards at once: one round trip. A shard that would have to queue refuses instead, after it has looked once
-//! more: the release it would wait for may lie in its mailbox. Then the locks from the first missing one on are given back and taken one
-//! shard after the other in ascending order, waiting in each queue.
+//! Locks are first tried on all shards at once: one round trip. A shard that would have to queue
+//! refuses instead, after it has looked once more: the release it would wait for may lie in its
+//! mailbox. Then the locks from the first missing one on are given back and taken one shard after
+//! the other in ascending order, waiting in each queue.
 //!
-//! Why nothing deadlocks: a transaction that waits holds locks only on lower shards than the one it waits on, and one that tries never
-//! waits; on one shard see `locks`. Why nothing starves: the ordered pass queues first come, first served. Why it is strictly serializable:
-//! between the last grant and the first release all locks are held (two-phase locking), the command runs at that instant, and it lies between
-//! the call and the reply. The client may be answered before the entries are back home, because whoever asks for those keys meets the lock. Where
-//! others are to hear of what has changed, the answer waits for that (see `answers`).
+//! Why nothing deadlocks: a transaction that waits holds locks only on lower shards than the one it
+//! waits on, and one that tries never waits; on one shard see `locks`. Why nothing starves: the
+//! ordered pass queues first come, first served. Why it is strictly serializable: between the last
+//! grant and the first release all locks are held (two-phase locking), the command runs at that
+//! instant, and it lies between the call and the reply. The client may be answered before the
+//! entries are back home, because whoever asks for those keys meets the lock. Where others are to
+//! hear of what has changed, the answer waits for that (see `answers`).
 //!
-//! A connection runs nothing else while its transaction is under way, which keeps its commands in order.
+//! A connection runs nothing else while its transaction is under way, which keeps its commands in
+//! order.
 
 use crate::transaction::coordinator::Ending;
 use crate::transaction::coordinator::Held;
@@ -30,16 +36,16 @@ use protocol::reply::Reply;
 use smallvec::SmallVec;
 
 use crate::action::Action;
-use crate::blocking::waiting::Ticket;
+use crate::blocking::waiting::BlockedId;
 use crate::effect::Effect;
 use crate::engine::Engine;
 use crate::handler::WholeCommand;
 use crate::header::ClientToken;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
+use crate::message::CheckedOut;
 use crate::message::Claim;
 use crate::message::Grant;
-use crate::message::Lending;
 use crate::message::LockRequest;
 use crate::message::Message;
 use crate::message::Release;
@@ -59,30 +65,30 @@ impl Engine {
     pub fn begin_transaction(
         &mut self,
         to: ReplyTo,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
         scopes: Scopes,
     ) {
         let args = OwnedArgs::from(args);
-        let job = Job::Command { to, facts, args };
+        let job = Job::Command { to, header, args };
         self.begin(to.client, scopes.into_parts(), job);
     }
 
     /// Begins the transaction of a command that also works on keys that it computes, which may live
     /// anywhere.
-    pub fn begin_computed(&mut self, to: ReplyTo, facts: Facts, args: &Args<'_>) {
+    pub fn begin_computed(&mut self, to: ReplyTo, header: Header, args: &Args<'_>) {
         let args = OwnedArgs::from(args);
-        let job = Job::Command { to, facts, args };
+        let job = Job::Command { to, header, args };
         let parts = Scopes::default().into_whole(self.slots.shards());
         self.begin(to.client, parts, job);
     }
 
     /// Begins the transaction of a command on the whole keyspace.
-    pub fn begin_whole(&mut self, to: ReplyTo, facts: Facts, args: &Args<'_>, run: WholeCommand) {
+    pub fn begin_whole(&mut self, to: ReplyTo, header: Header, args: &Args<'_>, run: WholeCommand) {
         let args = OwnedArgs::from(args);
         let job = Job::Whole {
             to,
-            facts,
+            header,
             args,
             run,
         };
@@ -119,11 +125,12 @@ impl Engine {
         self.begin(client, parts, Job::Outside(task));
     }
 
-    /// Begins the transaction that tries to serve a blocked command; a claim is a part of it that is granted already.
+    /// Begins the transaction that tries to serve a blocked command; a claim is a part of it that
+    /// is granted already.
     pub(crate) fn begin_retry(
         &mut self,
         client: ClientToken,
-        ticket: Ticket,
+        blocked_id: BlockedId,
         scopes: Scopes,
         claim: Option<(ShardId, Claim)>,
     ) {
@@ -132,11 +139,11 @@ impl Engine {
             && let Some(part) = parts.iter_mut().find(|part| part.shard == from)
         {
             part.granted = Some(claim.item);
-            part.lent = Some(Lending::Entries(claim.lent));
+            part.lent = Some(CheckedOut::Entries(claim.lent));
             part.behind = self.log.holds_replies;
             part.claimed_by = Some(claim.waiter);
         }
-        self.begin(client, parts, Job::Retry(ticket));
+        self.begin(client, parts, Job::Retry(blocked_id));
     }
 
     /// Begins the transaction of a command that has been divided.
@@ -288,16 +295,16 @@ impl Engine {
 
     /// A divided command that was refused goes on undivided, from the beginning.
     fn join_again(&mut self, id: TransactionId) {
-        let Job::Divided(Divided { facts, args, .. }) =
+        let Job::Divided(Divided { header, args, .. }) =
             &self.coordinator.transactions[id.index].job
         else {
             return;
         };
-        let parts = self.scopes_of(*facts, &args.borrow()).into_parts();
+        let parts = self.scopes_of(*header, &args.borrow()).into_parts();
         let portions = std::mem::replace(&mut self.coordinator.transactions[id.index].parts, parts);
         for part in portions {
             if let Some(item) = part.granted {
-                self.give_back(part.shard, Release::unused(item, Lending::Nothing));
+                self.give_back(part.shard, Release::unused(item, CheckedOut::Nothing));
             }
         }
     }
@@ -330,33 +337,33 @@ impl Engine {
         }
         let mut encoded = Vec::new();
         match job {
-            Job::Command { to, facts, args }
+            Job::Command { to, header, args }
             | Job::Divided(Divided {
-                to, facts, args, ..
+                to, header, args, ..
             }) => {
-                let mut reply = Reply::new(&mut encoded, facts.version);
-                self.run_on(&mut workspace, facts, &args.borrow(), &mut reply);
+                let mut reply = Reply::new(&mut encoded, header.version);
+                self.run_on(&mut workspace, header, &args.borrow(), &mut reply);
                 match self.effects.wait.take() {
                     None => {
                         let commit = self.release_all(workspace, parts, Ending::Plain);
                         self.answer(commit, to, encoded);
                     }
                     Some(wait) => {
-                        let ticket = self.issue_ticket(to, facts, args, wait);
-                        self.release_all(workspace, parts, Ending::Enroll(ticket));
+                        let blocked_id = self.block_on_several(to, header, args, wait);
+                        self.release_all(workspace, parts, Ending::Enroll(blocked_id));
                     }
                 }
             }
             Job::Whole {
                 to,
-                facts,
+                header,
                 args,
                 run,
             } => {
-                let mut reply = Reply::new(&mut encoded, facts.version);
+                let mut reply = Reply::new(&mut encoded, header.version);
                 let saves = self.run_whole(
                     &mut workspace,
-                    facts,
+                    header,
                     run,
                     false,
                     &args.borrow(),
@@ -377,23 +384,23 @@ impl Engine {
                     held,
                 });
             }
-            Job::Retry(ticket) => {
-                let served = match self.ticketed_command(ticket) {
+            Job::Retry(blocked_id) => {
+                let served = match self.blocked_command(blocked_id) {
                     None => false,
-                    Some((facts, args)) => {
-                        let mut reply = Reply::new(&mut encoded, facts.version);
+                    Some((header, args)) => {
+                        let mut reply = Reply::new(&mut encoded, header.version);
                         workspace.open(self);
-                        let served = self.execute_for_waiter(facts, &args.borrow(), &mut reply);
+                        let served = self.execute_for_waiter(header, &args.borrow(), &mut reply);
                         workspace.close(self);
                         served
                     }
                 };
                 if served {
-                    let commit = self.release_all(workspace, parts, Ending::Leave(ticket));
-                    self.ticket_served(ticket, commit, encoded);
+                    let commit = self.release_all(workspace, parts, Ending::Leave(blocked_id));
+                    self.blocked_served(blocked_id, commit, encoded);
                 } else {
                     self.release_all(workspace, parts, Ending::Plain);
-                    self.ticket_not_served(ticket);
+                    self.blocked_not_served(blocked_id);
                 }
             }
         }
@@ -425,13 +432,13 @@ impl Engine {
             let (lent, keys) = match part.scope {
                 Scope::Keys { keys, .. } => (workspace.return_to_owner(&keys), keys),
                 Scope::Whole { .. } => {
-                    let at = workspace.world.iter().position(|(of, _)| *of == shard);
-                    let Some((_, mut lent)) = at.map(|at| workspace.world.swap_remove(at)) else {
+                    let at = workspace.global.iter().position(|(of, _)| *of == shard);
+                    let Some((_, mut lent)) = at.map(|at| workspace.global.swap_remove(at)) else {
                         continue;
                     };
                     let before = std::mem::take(&mut lent.effects);
                     effects = before.followed_by(effects);
-                    (Lending::World(lent), Vec::new())
+                    (CheckedOut::Databases(lent), Vec::new())
                 }
                 Scope::Portion(_) => continue,
             };
@@ -443,13 +450,13 @@ impl Engine {
             if behind.contains(&shard) {
                 release.mark = shares.mark(shard);
             }
-            if let Ending::Leave(ticket) = ending {
-                release.leave = Some(ticket);
+            if let Ending::Leave(blocked_id) = ending {
+                release.leave = Some(blocked_id);
             }
             release.end_turn = part.claimed_by;
             self.ask_to_tell(&mut telling, shard, &mut release);
-            if let Ending::Enroll(ticket) = ending {
-                release.enroll = Some((ticket, keys));
+            if let Ending::Enroll(blocked_id) = ending {
+                release.enroll = Some((blocked_id, keys));
             }
             self.give_back(shard, release);
         }

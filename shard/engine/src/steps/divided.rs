@@ -11,9 +11,9 @@ use smallvec::SmallVec;
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
-use crate::message::Lending;
+use crate::message::CheckedOut;
 use crate::message::Release;
 use crate::message::Scope;
 use crate::slot::ShardId;
@@ -21,15 +21,16 @@ use crate::transaction::coordinator::Part;
 use crate::transaction::divided::Ran;
 
 impl Engine {
-    /// Begins a command whose keys live on several shards, if it can be divided. `owners` are those of its keys, in order.
+    /// Begins a command whose keys live on several shards, if it can be divided. `owners` are those
+    /// of its keys, in order.
     pub fn begin_if_divisible(
         &mut self,
         to: ReplyTo,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
         owners: SmallVec<[ShardId; 16]>,
     ) -> bool {
-        let command = facts.command.command();
+        let command = header.command.command();
         // A key without its value is for the command to refuse.
         let is_whole = |division: &Division| (args.len() - 1).is_multiple_of(division.step());
         let Some(division) = command.divides.filter(is_whole) else {
@@ -43,12 +44,12 @@ impl Engine {
         // How many keys were deleted is known only when they are.
         let knows_too_late = writes && division != Division::Pairs && !is_of_two;
         // What a client with a cache reads is told to its owner with the keys.
-        if self.effects.journal.is_on() || facts.caller.tracks || knows_too_late {
+        if self.effects.journal.is_on() || header.caller.tracks || knows_too_late {
             return false;
         }
         let divided = Divided {
             to,
-            facts,
+            header,
             args: OwnedArgs::from(args),
             division,
             owners,
@@ -70,17 +71,17 @@ impl Engine {
     pub(crate) fn run_portion(&mut self, portion: &Portion) -> Ran {
         let mut encoded = Vec::new();
         let Portion {
-            facts, args, step, ..
+            header, args, step, ..
         } = portion;
         let args = args.borrow();
         self.interrupt_timing();
         let began = (self.timing.clock)();
-        let keyspace = self.databases.get(facts.db);
+        let keyspace = self.databases.get(header.db);
         if keyspace.is_worth_fetching() {
             keyspace.prefetch(args.iter().skip(1).step_by(*step));
         }
-        let mut reply = Reply::new(&mut encoded, facts.version);
-        let outcome = self.perform(*facts, &args, &mut reply);
+        let mut reply = Reply::new(&mut encoded, header.version);
+        let outcome = self.perform(*header, &args, &mut reply);
         debug_assert!(outcome.is_ok(), "what can fail is not divided");
         let nanos = u64::try_from(
             (self.timing.clock)()
@@ -91,7 +92,8 @@ impl Engine {
         Ran { encoded, nanos }
     }
 
-    /// On the coordinator, when all locks are held: what is left to do is done, the locks go, and the client is answered.
+    /// On the coordinator, when all locks are held: what is left to do is done, the locks go, and
+    /// the client is answered.
     pub(crate) fn end_divided(&mut self, divided: Divided, parts: SmallVec<[Part; 4]>) {
         // Its instant was when the shard that was asked last did its portion.
         let had_last = parts.iter().any(|part| part.granted.is_none());
@@ -99,17 +101,18 @@ impl Engine {
         let mut releases: SmallVec<[(ShardId, Release); 4]> = SmallVec::new();
         for part in parts {
             let (shard, item) = (part.shard, part.granted);
-            let mut left = Lending::Nothing;
+            let mut left = CheckedOut::Nothing;
             match (part.lent, part.scope) {
-                (Some(Lending::Ran(it)), _) => ran.push((shard, it)),
+                (Some(CheckedOut::Ran(it)), _) => ran.push((shard, it)),
                 (_, Scope::Portion(portion)) if shard == self.id => {
                     let item = item.expect("its keys are locked");
                     ran.push((shard, self.under(item, |it| it.run_portion(&portion))));
                 }
                 (_, Scope::Portion(portion)) => {
-                    // Counted here, since the client is answered before the other shard has done it and may ask for the count.
+                    // Counted here, since the client is answered before the other shard has done it
+                    // and may ask for the count.
                     self.effects.dirty += portion.keys() as u64;
-                    left = Lending::Portion(portion);
+                    left = CheckedOut::Portion(portion);
                 }
                 _ => {}
             }
@@ -117,19 +120,19 @@ impl Engine {
         }
         let mut encoded = Vec::new();
         let Divided {
-            to, facts, args, ..
+            to, header, args, ..
         } = &divided;
         if !had_last {
-            self.trace.note(*facts);
+            self.trace.note(*header);
         }
-        divided.join(&ran, &mut Reply::new(&mut encoded, facts.version));
+        divided.join(&ran, &mut Reply::new(&mut encoded, header.version));
         let nanos = ran.iter().map(|(_, ran)| ran.nanos).sum();
         let now = (self.timing.clock)();
         let began = now.checked_sub(Duration::from_nanos(nanos));
-        self.stats.calls[facts.command.index()] += 1;
+        self.stats.calls[header.command.index()] += 1;
         self.timing.in_row = false;
         let began = began.unwrap_or(now);
-        self.account(facts.command, facts.caller, &args.borrow(), began);
+        self.account(header.command, header.caller, &args.borrow(), began);
         self.interrupt_timing();
         let mut telling = self.begin_telling(None);
         for (shard, mut release) in releases {
@@ -148,7 +151,7 @@ impl Divided {
         let keys = self.owners.iter().enumerate().filter_map(of_shard);
         let which = keys.flat_map(|index| 1 + index * step..1 + (index + 1) * step);
         let portion = Portion {
-            facts: self.facts,
+            header: self.header,
             args: OwnedArgs::select(&self.args.borrow(), std::iter::once(0).chain(which)),
             step,
             when,

@@ -1,17 +1,21 @@
 //! `maxmemory`: what a shard does before a command when the process uses too much.
 //!
-//! Memory is one for the process and keys are many shards'. Whoever is about to run a command and finds too much in use draws the shard that is to
-//! give a key up, each with the chance of its share of the keys: so a shard that is written to much does not lose its keys while others keep old
-//! ones for ever. It evicts its own at once; others it *charges* with the bytes (see `memory`), and counts them as freed. A charged
-//! shard evicts before its own next command, or when it is called. Nobody waits: what a command takes too much is bounded by
-//! [`OWED_MAX`] a shard, and so is what races between shards evict too much.
+//! Memory is one for the process and keys are many shards'. Whoever is about to run a command and
+//! finds too much in use draws the shard that is to give a key up, each with the chance of its
+//! share of the keys: so a shard that is written to much does not lose its keys while others keep
+//! old ones for ever. It evicts its own at once; others it *charges* with the bytes (see `memory`),
+//! and counts them as freed. A charged shard evicts before its own next command, or when it is
+//! called. Nobody waits: what a command takes too much is bounded by [`OWED_MAX`] a shard, and so
+//! is what races between shards evict too much.
 //!
-//! Inside a shard the pool decides, see `storage::eviction`. Work is bounded by time, as `maxmemory-eviction-tenacity` says; what is left
-//! is done before the next commands, and by the clock.
+//! Inside a shard the pool decides, see `storage::eviction`. Work is bounded by time, as
+//! `maxmemory-eviction-tenacity` says; what is left is done before the next commands, and by the
+//! clock.
 //!
-//! A command is refused when no shard has a key that may go and none owes anything; or when those that owe do not come to it, in the middle of a long
-//! command, and memory is [far](OVERDRAFT) beyond its limit. Keys lent to a transaction may not; nothing
-//! is evicted while the whole keyspace is lent.
+//! A command is refused when no shard has a key that may go and none owes anything; or when those
+//! that owe do not come to it, in the middle of a long command, and memory is [far](OVERDRAFT)
+//! beyond its limit. Keys lent to a transaction may not; nothing is evicted while the whole
+//! keyspace is lent.
 //!
 //! Why no common order of all keys: it would be a lock, or messages, at every use of a key.
 
@@ -33,7 +37,8 @@ use crate::message::Message;
 use crate::slot::ShardId;
 
 impl Engine {
-    /// Whether a command may run, as far as memory goes; makes room for it first. Called where its keys are.
+    /// Whether a command may run, as far as memory goes; makes room for it first. Called where its
+    /// keys are.
     #[inline]
     pub fn has_room_for(&mut self, id: CommandId) -> bool {
         self.config.maxmemory == 0
@@ -110,7 +115,8 @@ impl Engine {
                 match self.draw(own) {
                     Some(shard) if shard == self.id => {}
                     Some(shard) => {
-                        // As much as this shard would have given up itself: with more, whoever draws less often would shrink.
+                        // As much as this shard would have given up itself: with more, whoever
+                        // draws less often would shrink.
                         self.charge(shard, self.evicting.victim_bytes_mean.max(1));
                         continue;
                     }
@@ -180,7 +186,8 @@ impl Engine {
         Some(bytes)
     }
 
-    /// Draws the shard that is to give a key up: each has the chance of its share of the keys, of which this one has `own`.
+    /// Draws the shard that is to give a key up: each has the chance of its share of the keys, of
+    /// which this one has `own`.
     fn draw(&mut self, own: usize) -> Option<ShardId> {
         let environment = self.environment.clone();
         let ledger = environment.ledger();
@@ -220,7 +227,8 @@ impl Engine {
         self.evict_soon();
     }
 
-    /// Makes room now; what time does not allow is done in the next turns, between which connections have theirs.
+    /// Makes room now; what time does not allow is done in the next turns, between which
+    /// connections have theirs.
     pub fn evict_soon(&mut self) {
         let room = self.make_room();
         if room == Room::Enough {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::error::Outcome;
 use crate::handler::HANDLERS;
 use crate::handler::Handler;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::TransactionKey;
 use crate::timing::SHORT_BYTES_MAX;
 
@@ -27,11 +27,11 @@ impl Engine {
     /// Runs a data command on this shard's databases and writes its reply, unless it wants to wait:
     /// then `effects.wait` says so, and the caller takes that. Returns false where it failed.
     #[inline]
-    pub fn execute(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
-        match self.attempt(facts, args, reply) {
+    pub fn execute(&mut self, header: Header, args: &Args<'_>, reply: &mut Reply<'_>) -> bool {
+        match self.attempt(header, args, reply) {
             Ok(()) => true,
             Err(error) => {
-                self.stats.failed(facts.command.index(), &error);
+                self.stats.failed(header.command.index(), &error);
                 false
             }
         }
@@ -42,19 +42,19 @@ impl Engine {
     #[inline]
     pub(crate) fn attempt(
         &mut self,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<(), Error> {
-        let began = self.begin_timing(facts.command);
-        let index = facts.command.index();
+        let began = self.begin_timing(header.command);
+        let index = header.command.index();
         let start = reply.written();
-        let result = self.perform(facts, args, reply);
+        let result = self.perform(header, args, reply);
         self.timing.in_row &= reply.written() - start <= SHORT_BYTES_MAX;
         if self.effects.wait.is_none() {
-            self.trace.note(facts);
+            self.trace.note(header);
             self.stats.calls[index] += 1;
-            self.account(facts.command, facts.caller, args, began);
+            self.account(header.command, header.caller, args, began);
         }
         result.inspect_err(|error| {
             reply.truncate(start);
@@ -66,43 +66,43 @@ impl Engine {
     #[inline]
     pub(crate) fn perform(
         &mut self,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> Outcome {
         debug_assert!(
-            self.has_at_home(facts, args),
+            self.has_at_home(header, args),
             "a command on a key that is locked by somebody else"
         );
-        let Handler::Keyed(run) = HANDLERS[facts.command.index()] else {
+        let Handler::Keyed(run) = HANDLERS[header.command.index()] else {
             unreachable!("only data commands are sent to data");
         };
         let heeds_changes = self.effects.journal.is_on() || self.databases.is_cut();
         let before = if heeds_changes {
-            self.before_change(facts, args)
+            self.before_change(header, args)
         } else {
             Before::default()
         };
         let mut context = Context {
-            command: facts.command,
+            command: header.command,
             databases: &mut self.databases,
-            selected: facts.db,
+            selected: header.db,
             now: self.now,
             config: &self.config,
             access: self.access,
-            caller: facts.caller,
+            caller: header.caller,
             effects: &mut self.effects,
             random: &mut self.random,
         };
         let result = run(&mut context, args, reply);
-        if facts.caller.tracks {
-            self.remember_reads(facts, args);
+        if header.caller.tracks {
+            self.remember_reads(header, args);
         }
         if !self.effects.is_away {
             self.effects.hand_out();
         }
         if heeds_changes {
-            self.after_change(facts, args, before);
+            self.after_change(header, args, before);
         }
         self.free_discarded();
         self.publish_moved();
@@ -111,9 +111,9 @@ impl Engine {
 
     /// A snapshot or the log wants to know of what may be about to change.
     #[cold]
-    fn before_change(&mut self, facts: Facts, args: &Args<'_>) -> Before {
-        if self.databases.is_cut() && facts.command.command().flags.contains(Flags::WRITE) {
-            for TransactionKey { db, key } in self.keys_of(facts, args) {
+    fn before_change(&mut self, header: Header, args: &Args<'_>) -> Before {
+        if self.databases.is_cut() && header.command.command().flags.contains(Flags::WRITE) {
+            for TransactionKey { db, key } in self.keys_of(header, args) {
                 self.databases.get_mut(db).preserve(&key);
             }
         }
@@ -127,39 +127,39 @@ impl Engine {
     /// A client that tracks what it reads hears of the next change to the keys of a command that
     /// reads.
     #[cold]
-    fn remember_reads(&mut self, facts: Facts, args: &Args<'_>) {
-        if !facts.command.command().flags.contains(Flags::READONLY) {
+    fn remember_reads(&mut self, header: Header, args: &Args<'_>) {
+        if !header.command.command().flags.contains(Flags::READONLY) {
             return;
         }
-        for key in self.keys_of(facts, args) {
-            self.effects.read(key.db, &key.key, &facts.caller);
+        for key in self.keys_of(header, args) {
+            self.effects.read(key.db, &key.key, &header.caller);
         }
     }
 
     /// What changed something is said in the log: not only what is there to write (PFCOUNT keeps
     /// what it has counted).
-    fn after_change(&mut self, facts: Facts, args: &Args<'_>, before: Before) {
+    fn after_change(&mut self, header: Header, args: &Args<'_>, before: Before) {
         if !self.effects.journal.is_on() {
             return;
         }
         let changed_nothing = self.effects.dirty == before.dirtied;
         if self.effects.is_away {
-            let keys = self.keys_of(facts, args);
+            let keys = self.keys_of(header, args);
             let (now, slots) = (self.now, self.slots);
             let Effects { journal, list, .. } = &mut self.effects;
             let effects = (&*list, before.effects);
-            return journal.command_away(facts, now, slots, args, keys, effects, changed_nothing);
+            return journal.command_away(header, now, slots, args, keys, effects, changed_nothing);
         }
         if !changed_nothing {
-            self.effects.journal.command(facts.db, self.now, args);
+            self.effects.journal.command(header.db, self.now, args);
         }
     }
 
     /// Runs a data command where nothing may wait (inside EXEC): what would is answered in vain.
-    pub fn execute_at_once(&mut self, facts: Facts, args: &Args<'_>, reply: &mut Reply<'_>) {
-        self.execute(facts, args, reply);
+    pub fn execute_at_once(&mut self, header: Header, args: &Args<'_>, reply: &mut Reply<'_>) {
+        self.execute(header, args, reply);
         if let Some(wait) = self.effects.wait.take() {
-            self.count_in_vain(facts.command);
+            self.count_in_vain(header.command);
             wait.null.write(reply);
         }
     }

@@ -74,7 +74,7 @@ impl Engine {
         if let Some(at) = hash.and_then(Hash::next_deadline) {
             self.look_at_fields(db, key, at);
         } else if self.owner.locks.holds_key(key) {
-            // Lent away: it may come home with deadlines.
+            // OwnerDatabases away: it may come home with deadlines.
             self.effects.fields.note(db, key);
         }
     }

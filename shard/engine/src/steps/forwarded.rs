@@ -20,8 +20,8 @@ impl Engine {
                 .iter()
                 .map(|it| LockName::of_key(&it.key.key))
                 .collect();
-            for (facts, args) in &exec.commands {
-                names.extend(lock_names(facts.command, &args.borrow()));
+            for (header, args) in &exec.commands {
+                names.extend(lock_names(header.command, &args.borrow()));
             }
             if self.must_queue(exec.origin, exec.to.client, &names) {
                 names.push(LockName::Client(exec.origin, exec.to.client));
@@ -45,8 +45,8 @@ impl Engine {
             true => {
                 reply.array(exec.commands.len());
                 let group = self.effects.journal.begin_group();
-                for (facts, args) in exec.commands {
-                    self.execute_at_once(facts, &args.borrow(), &mut reply);
+                for (header, args) in exec.commands {
+                    self.execute_at_once(header, &args.borrow(), &mut reply);
                 }
                 self.effects.journal.end_group(group);
             }

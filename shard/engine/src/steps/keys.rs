@@ -5,7 +5,7 @@ use protocol::args::Args;
 
 use crate::commands::copy;
 use crate::engine::Engine;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::TransactionKey;
 
 impl Engine {
@@ -15,11 +15,11 @@ impl Engine {
     }
 
     /// The keys that a command works on, with their databases.
-    pub fn keys_of(&self, facts: Facts, args: &Args<'_>) -> Vec<TransactionKey> {
-        let command = facts.command.command();
+    pub fn keys_of(&self, header: Header, args: &Args<'_>) -> Vec<TransactionKey> {
+        let command = header.command.command();
         let here = key_positions(command, args)
             .into_iter()
-            .map(|at| (facts.db, at));
+            .map(|at| (header.db, at));
         let there = copy::other_database(command, args)
             .and_then(|(at, db)| Some((self.databases.index(db)?, at)));
         here.chain(there)

@@ -32,8 +32,8 @@ impl Engine {
             Message::Told(index) => self.told(index),
             Message::EndWait(end) => self.end_wait_for(from, &end),
             Message::WaitEnded(task, ended) => self.actions.push(Action::WaitEnded(task, ended)),
-            Message::Leave(ticket) => {
-                self.leave(*ticket);
+            Message::Leave(blocked_id) => {
+                self.leave(*blocked_id);
                 self.serve_ready();
             }
             Message::FenceFrom(home, index) => self.pass_on_fence(home, index),

@@ -14,7 +14,7 @@ use crate::batch::Batch;
 use crate::batch::Ran;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
 use crate::keys::lock_names;
 use crate::lookahead;
@@ -28,7 +28,7 @@ impl Engine {
     pub fn run_command(&mut self, parked: Parked) {
         if !self.owner.locks.is_empty() {
             let client = parked.to.client;
-            let keys = self.keys_of(parked.facts, &parked.args.borrow());
+            let keys = self.keys_of(parked.header, &parked.args.borrow());
             let keys: SmallVec<[LockName; 4]> =
                 keys.iter().map(|key| LockName::of_key(&key.key)).collect();
             if self.must_queue(parked.origin, client, &keys) {
@@ -42,7 +42,7 @@ impl Engine {
     /// The same where no lock is in its way. Its client is held back where its reply is longer than
     /// `room`. Returns how long it is.
     pub fn run_or_refuse(&mut self, parked: Parked, room: usize) -> usize {
-        let command = parked.facts.command;
+        let command = parked.header.command;
         let refusal = match self.admission.any {
             true => self.admission.admit_forwarded(command.command()).err(),
             false => None,
@@ -53,8 +53,8 @@ impl Engine {
             return self.run_parked(parked, room);
         };
         let mut encoded = Vec::new();
-        let mut reply = Reply::new(&mut encoded, parked.facts.version);
-        self.answer_refusal(parked.facts, &error, &mut reply);
+        let mut reply = Reply::new(&mut encoded, parked.header.version);
+        self.answer_refusal(parked.header, &error, &mut reply);
         let bytes = encoded.len();
         self.answer_parked(parked.origin, parked.to, encoded, room, 0);
         bytes
@@ -62,8 +62,8 @@ impl Engine {
 
     /// On the owner of its keys: answers a command that may not run.
     #[cold]
-    fn answer_refusal(&mut self, facts: Facts, error: &Error, reply: &mut Reply<'_>) {
-        self.stats.rejected(Some(facts.command.index()), error);
+    fn answer_refusal(&mut self, header: Header, error: &Error, reply: &mut Reply<'_>) {
+        self.stats.rejected(Some(header.command.index()), error);
         error.write(reply);
     }
 
@@ -92,18 +92,18 @@ impl Engine {
         group: Range<usize>,
         answered: &mut Answered,
     ) {
-        batch.run(group, |to, facts, args, reply| {
+        batch.run(group, |to, header, args, reply| {
             // Where it came from this may not be known yet.
             if self.admission.any
-                && let Err(error) = self.admission.admit_forwarded(facts.command.command())
+                && let Err(error) = self.admission.admit_forwarded(header.command.command())
             {
-                self.answer_refusal(facts, &error, reply);
+                self.answer_refusal(header, &error, reply);
                 return Ran::Answered;
             }
             let parked = || Parked {
                 origin,
                 to,
-                facts,
+                header,
                 args: OwnedArgs::from(args),
             };
             if !self.held_back.is_empty() && self.is_held_back(origin, to.client) {
@@ -111,19 +111,19 @@ impl Engine {
                 return Ran::Deferred;
             }
             if !self.owner.locks.is_empty()
-                && self.meets_lock(origin, to.client, facts.command, args)
+                && self.meets_lock(origin, to.client, header.command, args)
             {
-                let keys = lock_names(facts.command, args);
+                let keys = lock_names(header.command, args);
                 self.park(parked(), &keys);
                 return Ran::Deferred;
             }
             self.timing.in_row = is_short(args);
-            match self.has_room_for(facts.command) {
+            match self.has_room_for(header.command) {
                 true => {
-                    self.execute(facts, args, reply);
+                    self.execute(header, args, reply);
                     self.serve_ready();
                 }
-                false => self.answer_refusal(facts, &Error::OUT_OF_MEMORY, reply),
+                false => self.answer_refusal(header, &Error::OUT_OF_MEMORY, reply),
             }
             if answered.looks_large(reply.written(), to.client) {
                 self.held_back.begin(origin, to.client);
@@ -137,15 +137,15 @@ impl Engine {
     pub fn run_parked(&mut self, parked: Parked, room: usize) -> usize {
         let mut encoded = Vec::new();
         let args = parked.args.borrow();
-        let mut reply = Reply::new(&mut encoded, parked.facts.version);
+        let mut reply = Reply::new(&mut encoded, parked.header.version);
         self.interrupt_timing();
         let told = self.effects.journal.told();
-        self.execute(parked.facts, &args, &mut reply);
+        self.execute(parked.header, &args, &mut reply);
         let wrote = self.wrote_since(told);
         let bytes = encoded.len();
         match self.effects.wait.take() {
             None => self.answer_parked(parked.origin, parked.to, encoded, room, wrote),
-            Some(wait) => self.enroll_here(parked.origin, parked.to, parked.facts, &args, wait),
+            Some(wait) => self.enroll_here(parked.origin, parked.to, parked.header, &args, wait),
         }
         bytes
     }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::commands::sort;
 use crate::engine::Engine;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
 use crate::keys::key_positions;
 use crate::routing::Route;
@@ -52,13 +52,13 @@ impl Engine {
     pub fn begin_on_several(
         &mut self,
         to: ReplyTo,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
         owners: SmallVec<[ShardId; 16]>,
     ) {
-        if !self.begin_if_divisible(to, facts, args, owners) {
-            let scopes = self.scopes_of(facts, args);
-            self.begin_transaction(to, facts, args, scopes);
+        if !self.begin_if_divisible(to, header, args, owners) {
+            let scopes = self.scopes_of(header, args);
+            self.begin_transaction(to, header, args, scopes);
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::journal::Away;
 use crate::journal::Journal;
 use crate::journal::Share;
 use crate::journal::Shares;
-use crate::journal::TransactionShare;
+use crate::journal::TransactionRecord;
 use crate::journal::shares;
 use std::sync::Arc;
 use storage::rdb::{self, Compression};
@@ -17,8 +17,8 @@ use crate::slot::ShardId;
 use crate::transaction::commit::Awaited;
 
 impl Engine {
-    /// On the coordinator: what each log will say of what was done. The answer tells of what these shards have not on disk yet: it waits for
-    /// them, too.
+    /// On the coordinator: what each log will say of what was done. The answer tells of what these
+    /// shards have not on disk yet: it waits for them, too.
     pub(crate) fn shares(&mut self, away: Vec<Away>, behind: &[ShardId]) -> Shares {
         let mut participants = Vec::new();
         let mut of_shards = Vec::new();
@@ -52,9 +52,9 @@ impl Engine {
     }
 
     /// On an owner, when all is home: says its share of a transaction.
-    pub(crate) fn say_share(&mut self, it: &TransactionShare) {
+    pub(crate) fn log_record(&mut self, it: &TransactionRecord) {
         let begins = self.effects.journal.total();
-        let TransactionShare {
+        let TransactionRecord {
             awaited,
             id,
             participants,
@@ -85,7 +85,7 @@ impl Engine {
         journal.commands += 1;
         journal.told = end;
         self.log.has_unsettled |= awaited.is_some();
-        self.actions.push(Action::ShareLogged {
+        self.actions.push(Action::RecordLogged {
             begins,
             end,
             awaited: *awaited,

@@ -10,53 +10,53 @@ use crate::action::Action;
 use crate::commands::sort;
 use crate::engine::Engine;
 use crate::error::Outcome;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::TransactionKey;
-use crate::transaction::world::World;
+use crate::transaction::global::Global;
 
 impl Engine {
     /// Runs a data command on what was lent.
     pub fn run_on(
         &mut self,
         workspace: &mut Workspace,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) {
-        let borrowed = match workspace.world.is_empty() {
+        let borrowed = match workspace.global.is_empty() {
             true => Vec::new(),
-            false => workspace.borrow_keys(self, facts, args),
+            false => workspace.borrow_keys(self, header, args),
         };
         workspace.open(self);
         self.interrupt_timing();
-        self.execute(facts, args, reply);
+        self.execute(header, args, reply);
         workspace.close(self);
         workspace.return_keys(self, &borrowed);
     }
 
-    /// Runs a command on the databases of all shards. Returns whether an empty snapshot is to follow,
-    /// since what was flushed must not be back after a crash: see [`Action::Flushed`].
+    /// Runs a command on the databases of all shards. Returns whether an empty snapshot is to
+    /// follow, since what was flushed must not be back after a crash: see [`Action::Flushed`].
     pub fn run_whole(
         &mut self,
         workspace: &mut Workspace,
-        facts: Facts,
-        run: impl FnOnce(&mut World<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome,
+        header: Header,
+        run: impl FnOnce(&mut Global<'_>, &Args<'_>, &mut Reply<'_>) -> Outcome,
         in_exec: bool,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> bool {
         let start = reply.written();
         self.interrupt_timing();
-        let began = self.begin_timing(facts.command);
-        self.stats.calls[facts.command.index()] += 1;
-        self.trace.note(facts);
-        let mut world = World {
+        let began = self.begin_timing(header.command);
+        self.stats.calls[header.command.index()] += 1;
+        self.trace.note(header);
+        let mut global = Global {
             shards: workspace
-                .world
+                .global
                 .iter_mut()
                 .map(|(_, lent)| lent.as_mut())
                 .collect(),
-            selected: facts.db,
+            selected: header.db,
             now: self.now,
             config: &self.config,
             in_exec,
@@ -68,24 +68,24 @@ impl Engine {
             swapped: None,
             gives_up_dump: false,
         };
-        let result = run(&mut world, args, reply);
-        let (discarded, dirty, all_changed) = (world.discarded, world.dirty, world.all_changed);
-        let swapped = world.swapped;
-        let lazily = world.frees_lazily;
-        if world.gives_up_dump {
+        let result = run(&mut global, args, reply);
+        let (discarded, dirty, all_changed) = (global.discarded, global.dirty, global.all_changed);
+        let swapped = global.swapped;
+        let lazily = global.frees_lazily;
+        if global.gives_up_dump {
             self.actions.push(Action::GiveUpDump);
         }
-        self.effects.keyspace_hits += world.hits;
+        self.effects.keyspace_hits += global.hits;
         if all_changed {
             let id = self.next_flush();
             workspace.note_flush(self.slots, id, swapped);
         }
-        self.account(facts.command, facts.caller, args, began);
+        self.account(header.command, header.caller, args, began);
         self.effects.dirty += dirty;
         // One that is refused has done nothing, and a log that has it could not be loaded.
-        let writes = facts.command.command().flags.contains(Flags::WRITE);
+        let writes = header.command.command().flags.contains(Flags::WRITE);
         if self.effects.journal.is_on() && writes && result.is_ok() {
-            workspace.note_whole(&self.databases, self.now, facts, args);
+            workspace.note_whole(&self.databases, self.now, header, args);
         }
         if !discarded.is_empty() {
             self.actions.push(Action::FreeKeyspaces(discarded, lazily));
@@ -93,10 +93,10 @@ impl Engine {
         if let Err(error) = result {
             reply.truncate(start);
             error.write(reply);
-            self.stats.failed(facts.command.index(), &error);
+            self.stats.failed(header.command.index(), &error);
             return false;
         }
-        let empties_all = facts.command.command().databases == facts::Databases::AllEmptied;
+        let empties_all = header.command.command().databases == facts::Databases::AllEmptied;
         empties_all && !self.config.save.0.is_empty()
     }
 }
@@ -119,21 +119,23 @@ impl Workspace {
         std::mem::swap(&mut engine.databases, &mut self.entries);
     }
 
-    /// Takes the keys of one command out of the whole shards, for it to find them in one place. Returns which keys these are.
+    /// Takes the keys of one command out of the whole shards, for it to find them in one place.
+    /// Returns which keys these are.
     pub(crate) fn borrow_keys(
         &mut self,
         engine: &Engine,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
     ) -> Vec<TransactionKey> {
-        let mut keys = engine.keys_of(facts, args);
+        let mut keys = engine.keys_of(header, args);
         self.borrow_each(engine, &keys);
-        // The listed keys are here now, and with them the elements that say which keys are computed.
-        let here = self.entries.get(facts.db);
-        let computed = sort::computed_keys(facts.command.command(), args, here);
+        // The listed keys are here now, and with them the elements that say which keys are
+        // computed.
+        let here = self.entries.get(header.db);
+        let computed = sort::computed_keys(header.command.command(), args, here);
         let computed = computed
             .into_iter()
-            .map(|key| TransactionKey { db: facts.db, key });
+            .map(|key| TransactionKey { db: header.db, key });
         let listed = keys.len();
         keys.extend(computed);
         self.borrow_each(engine, &keys[listed..]);

@@ -2,8 +2,8 @@
 //!
 //! The shard of a key notes who is to hear of a change when the command is over; the homes of the
 //! readers are told at the end of the turn, and clients of this very shard at once, behind the
-//! command, as in Redis. A read is remembered in the instant of the read, or, in a transaction, with
-//! the release, before the key is free.
+//! command, as in Redis. A read is remembered in the instant of the read, or, in a transaction,
+//! with the release, before the key is free.
 
 use crate::header::FlushId;
 use std::collections::BTreeMap;

@@ -1,10 +1,13 @@
-//! Tracking in broadcast mode: clients that hear of every change to a key that begins with one of their prefixes, whether they have read it or not.
+//! Tracking in broadcast mode: clients that hear of every change to a key that begins with one of
+//! their prefixes, whether they have read it or not.
 //!
-//! Every shard knows all prefixes and on which shards there are clients for each; only a client's own shard, its home, knows which clients those
-//! are. A home tells the others when a prefix has its first client there and when its last one has gone. A client that turns broadcasting on
-//! is answered once all shards know.
+//! Every shard knows all prefixes and on which shards there are clients for each; only a client's
+//! own shard, its home, knows which clients those are. A home tells the others when a prefix has
+//! its first client there and when its last one has gone. A client that turns broadcasting on is
+//! answered once all shards know.
 //!
-//! What changes in a turn is told at its end, one message a prefix, with the keys in order: as Redis does before it sleeps.
+//! What changes in a turn is told at its end, one message a prefix, with the keys in order: as
+//! Redis does before it sleeps.
 
 use std::collections::BTreeMap;
 

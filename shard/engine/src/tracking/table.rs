@@ -1,14 +1,17 @@
-//! Who may hold which keys of this shard in a cache: the readers of each key since it last changed, among clients that track what they read.
+//! Who may hold which keys of this shard in a cache: the readers of each key since it last changed,
+//! among clients that track what they read.
 //!
-//! It is a keyspace of its own, from keys to packed readers, because it has a keyspace's needs: a million keys at few bytes each, no pause
-//! when it grows, and some key at random when there are too many. As in Redis a key is the same in all databases.
+//! It is a keyspace of its own, from keys to packed readers, because it has a keyspace's needs: a
+//! million keys at few bytes each, no pause when it grows, and some key at random when there are
+//! too many. As in Redis a key is the same in all databases.
 //!
 //! ```text
 //! key -> [home | place | generation] [home | place | generation] ..     1 + 4 + 4 bytes a reader, in ascending order
 //! ```
 //!
-//! A reader that has gone is not looked for: its own shard drops what is sent to it. But a place among a shard's connections has one tenant at a
-//! time, and a new one takes its predecessor's place here too, so a key has no more readers than there ever were connections at once.
+//! A reader that has gone is not looked for: its own shard drops what is sent to it. But a place
+//! among a shard's connections has one tenant at a time, and a new one takes its predecessor's
+//! place here too, so a key has no more readers than there ever were connections at once.
 
 use smallvec::SmallVec;
 use storage::{Entry, KeyHasher, Keyspace};

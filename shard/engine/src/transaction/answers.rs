@@ -2,8 +2,8 @@
 //! when all have told of it who must.
 //!
 //! The owners of the keys tell of a change when they hear of it, with the release: subscribers to
-//! keyspace events, and clients with caches. Those may be on third shards. Whoever has the reply may
-//! ask through a connection there, so the reply waits for the owners' word that all of that has
+//! keyspace events, and clients with caches. Those may be on third shards. Whoever has the reply
+//! may ask through a connection there, so the reply waits for the owners' word that all of that has
 //! left. That is one more message from each, and only while anybody is to be told.
 
 use slab::Slab;

@@ -1,22 +1,28 @@
 //! The coordinator of what must happen at one instant on several shards.
 //!
-//! A transaction locks its keys where they live; each owner then *lends* the entries, which move to the coordinator by pointer. There the
-//! ordinary command runs, as if it had found all its keys at home, on databases that hold just what was lent; the entries go back with the
-//! release of the locks. No command knows about it, so every command with several keys is atomic, and there is one mechanism to get right.
-//! What concerns the whole keyspace locks whole shards and is lent their databases (see `world`); EXEC may need either (see `exec`). What does the
-//! same with each key is done where the keys are, under the same locks (see `divided`).
+//! A transaction locks its keys where they live; each owner then *lends* the entries, which move to
+//! the coordinator by pointer. There the ordinary command runs, as if it had found all its keys at
+//! home, on databases that hold just what was lent; the entries go back with the release of the
+//! locks. No command knows about it, so every command with several keys is atomic, and there is one
+//! mechanism to get right. What concerns the whole keyspace locks whole shards and is lent their
+//! databases (see `global`); EXEC may need either (see `exec`). What does the same with each key is
+//! done where the keys are, under the same locks (see `divided`).
 //!
-//! Locks are first tried on all shards at once: one round trip. A shard that would have to queue refuses instead, after it has looked once
-//! more: the release it would wait for may lie in its mailbox. Then the locks from the first missing one on are given back and taken one
-//! shard after the other in ascending order, waiting in each queue.
+//! Locks are first tried on all shards at once: one round trip. A shard that would have to queue
+//! refuses instead, after it has looked once more: the release it would wait for may lie in its
+//! mailbox. Then the locks from the first missing one on are given back and taken one shard after
+//! the other in ascending order, waiting in each queue.
 //!
-//! Why nothing deadlocks: a transaction that waits holds locks only on lower shards than the one it waits on, and one that tries never
-//! waits; on one shard see `locks`. Why nothing starves: the ordered pass queues first come, first served. Why it is strictly serializable:
-//! between the last grant and the first release all locks are held (two-phase locking), the command runs at that instant, and it lies between
-//! the call and the reply. The client may be answered before the entries are back home, because whoever asks for those keys meets the lock. Where
-//! others are to hear of what has changed, the answer waits for that (see `answers`).
+//! Why nothing deadlocks: a transaction that waits holds locks only on lower shards than the one it
+//! waits on, and one that tries never waits; on one shard see `locks`. Why nothing starves: the
+//! ordered pass queues first come, first served. Why it is strictly serializable: between the last
+//! grant and the first release all locks are held (two-phase locking), the command runs at that
+//! instant, and it lies between the call and the reply. The client may be answered before the
+//! entries are back home, because whoever asks for those keys meets the lock. Where others are to
+//! hear of what has changed, the answer waits for that (see `answers`).
 //!
-//! A connection runs nothing else while its transaction is under way, which keeps its commands in order.
+//! A connection runs nothing else while its transaction is under way, which keeps its commands in
+//! order.
 
 use std::collections::BTreeMap;
 
@@ -25,15 +31,15 @@ use slab::Slab;
 use smallvec::SmallVec;
 use storage::Databases;
 
-use crate::blocking::ticketed::Ticketed;
-use crate::blocking::waiting::Ticket;
+use crate::blocking::on_several::BlockedOnSeveral;
+use crate::blocking::waiting::BlockedId;
 use crate::blocking::waiting::WaiterId;
 use crate::handler::WholeCommand;
 use crate::header::ClientToken;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
 use crate::header::TransactionKey;
-use crate::message::Lending;
+use crate::message::CheckedOut;
 use crate::message::Scope;
 use crate::slot::ShardId;
 use crate::task::TaskId;
@@ -49,7 +55,7 @@ pub struct Coordinator {
     /// What clients of those wait for that have happened.
     pub(crate) answers: Answers,
     /// Blocked commands of this shard's connections with keys on several shards.
-    pub(crate) tickets: BTreeMap<Ticket, Ticketed>,
+    pub(crate) blocked_ids: BTreeMap<BlockedId, BlockedOnSeveral>,
     pub(crate) last_ticket: u64,
     /// Transactions that this shard has named for the logs.
     pub(crate) last_logged: u64,
@@ -67,7 +73,7 @@ impl Coordinator {
         Self {
             transactions: Slab::new(),
             answers: Answers::default(),
-            tickets: BTreeMap::new(),
+            blocked_ids: BTreeMap::new(),
             last_ticket: 0,
             last_logged: 0,
             started_unix_ms,
@@ -83,7 +89,7 @@ impl Coordinator {
 
     /// Whether no transaction is under way, and no command waits for keys of several shards.
     pub fn is_idle(&self) -> bool {
-        self.transactions.is_empty() && self.tickets.is_empty()
+        self.transactions.is_empty() && self.blocked_ids.is_empty()
     }
 }
 
@@ -93,7 +99,7 @@ pub struct Part {
     /// What it locks; its shard has that while it is asked.
     pub(crate) scope: Scope,
     pub(crate) granted: Option<ItemId>,
-    pub(crate) lent: Option<Lending>,
+    pub(crate) lent: Option<CheckedOut>,
     /// What is lent may not be on disk, and answers wait for that.
     pub(crate) behind: bool,
     /// It began with this waiter's turn here: those behind it have theirs when it is over.
@@ -113,7 +119,7 @@ pub(crate) enum Job {
     /// A command on its keys.
     Command {
         to: ReplyTo,
-        facts: Facts,
+        header: Header,
         args: OwnedArgs,
     },
     /// A command that each shard does a portion of.
@@ -121,14 +127,14 @@ pub(crate) enum Job {
     /// A command on everything.
     Whole {
         to: ReplyTo,
-        facts: Facts,
+        header: Header,
         args: OwnedArgs,
         run: WholeCommand,
     },
     /// What the outside runs on what is lent: an EXEC, or the instant of a snapshot.
     Outside(TaskId),
     /// A blocked command, one of whose keys is ready.
-    Retry(Ticket),
+    Retry(BlockedId),
 }
 
 /// What the owners are told at the end besides.
@@ -136,9 +142,9 @@ pub(crate) enum Job {
 pub(crate) enum Ending {
     Plain,
     /// It found nothing and waits from now on.
-    Enroll(Ticket),
+    Enroll(BlockedId),
     /// It waits no longer.
-    Leave(Ticket),
+    Leave(BlockedId),
 }
 
 /// A transaction under way, on its coordinator.

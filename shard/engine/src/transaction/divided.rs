@@ -1,23 +1,26 @@
-//! Commands that can be divided: what they do with the keys of one shard does not depend on those of another. Each shard does its *portion* where
-//! the keys are, and nothing is lent.
+//! Commands that can be divided: what they do with the keys of one shard does not depend on those
+//! of another. Each shard does its *portion* where the keys are, and nothing is lent.
 //!
-//! Such a command is a transaction like any other (see `transaction`), and happens at an instant at which all its locks are held:
+//! Such a command is a transaction like any other (see `transaction`), and happens at an instant at
+//! which all its locks are held:
 //!
-//! - Where the keys are this shard's and one other's, this one's are locked first. Then the other does its portion as soon as it gets it: that is the
-//!   instant, so it need not lock anything. It answers, this shard does its own portion, and the locks here go. Two messages in all.
-//! - Otherwise all shards are asked for locks at once. What only reads is read as soon as they are locked, and stays so until the release; what
-//!   writes is written with the release, before the lock is free.
-//! - A shard where somebody holds a key, or which keeps a log (there a transaction is a group of records), refuses. Then the command goes on as one
-//!   whose keys are lent.
+//! - Where the keys are this shard's and one other's, this one's are locked first. Then the other
+//!   does its portion as soon as it gets it: that is the instant, so it need not lock anything. It
+//!   answers, this shard does its own portion, and the locks here go. Two messages in all.
+//! - Otherwise all shards are asked for locks at once. What only reads is read as soon as they are
+//!   locked, and stays so until the release; what writes is written with the release, before the
+//!   lock is free.
+//! - A shard where somebody holds a key, or which keeps a log (there a transaction is a group of
+//!   records), refuses. Then the command goes on as one whose keys are lent.
 //!
-//! Lent, each of ten keys of an MGET cost six look-ups.
+//! OwnerDatabases, each of ten keys of an MGET cost six look-ups.
 
 use protocol::args::OwnedArgs;
 use protocol::facts::Division;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
 
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
 use crate::slot::ShardId;
 
@@ -34,7 +37,7 @@ pub enum When {
 
 /// What one shard does of a divided command.
 pub struct Portion {
-    pub facts: Facts,
+    pub header: Header,
     /// A command of its own, on the keys of this shard.
     pub args: OwnedArgs,
     /// Arguments from one key to the next.
@@ -59,7 +62,7 @@ pub struct Ran {
 /// A divided command, on its coordinator.
 pub struct Divided {
     pub to: ReplyTo,
-    pub facts: Facts,
+    pub header: Header,
     pub args: OwnedArgs,
     pub(crate) division: Division,
     /// Of each key, in their order.

@@ -5,7 +5,7 @@ use protocol::args::OwnedArgs;
 use protocol::reply::Version;
 
 use crate::header::ClientToken;
-use crate::header::Facts;
+use crate::header::Header;
 use crate::header::ReplyTo;
 use crate::slot::ShardId;
 use crate::watch::Watched;
@@ -15,7 +15,7 @@ pub struct Forwarded {
     pub origin: ShardId,
     pub to: ReplyTo,
     pub version: Version,
-    pub commands: Vec<(Facts, OwnedArgs)>,
+    pub commands: Vec<(Header, OwnedArgs)>,
     pub watched: Vec<Watched>,
 }
 

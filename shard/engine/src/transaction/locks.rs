@@ -1,14 +1,18 @@
 //! Intent locks of one shard: who may touch which key while transactions over several shards run.
 //!
-//! Every key that a running or waiting piece of work names has a queue. An item (a transaction's part on this shard, or a single command
-//! that met a locked key) stands in the queues of all its keys from one instant on, and runs when it is at the front of every one of them.
-//! Because all its places are taken at once, two items stand in the same order wherever they meet: no cycle can form on one shard.
-//! (Across shards see `transaction`.) Order of arrival is order of service, so nobody starves.
+//! Every key that a running or waiting piece of work names has a queue. An item (a transaction's
+//! part on this shard, or a single command that met a locked key) stands in the queues of all its
+//! keys from one instant on, and runs when it is at the front of every one of them. Because all its
+//! places are taken at once, two items stand in the same order wherever they meet: no cycle can
+//! form on one shard. (Across shards see `transaction`.) Order of arrival is order of service, so
+//! nobody starves.
 //!
-//! An item may also lock the whole shard: a *barrier*. It runs when everything before it has ended, and everything after it waits for it.
+//! An item may also lock the whole shard: a *barrier*. It runs when everything before it has ended,
+//! and everything after it waits for it.
 //!
-//! A client with a waiting command is itself a key, so that its later commands on this shard queue behind that one and keep their order.
-//! While nothing is locked the table is empty, and its one cost to a command is that look.
+//! A client with a waiting command is itself a key, so that its later commands on this shard queue
+//! behind that one and keep their order. While nothing is locked the table is empty, and its one
+//! cost to a command is that look.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -25,8 +29,9 @@ use crate::slot::ShardId;
 /// What can be locked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LockName {
-    /// A key, by its hash, in all databases: that COPY and SWAPDB reach over databases costs nothing to get right so. Two keys with one hash
-    /// wait for each other, which harms nobody; names of eight bytes spare a lock the copies of its key.
+    /// A key, by its hash, in all databases: that COPY and SWAPDB reach over databases costs
+    /// nothing to get right so. Two keys with one hash wait for each other, which harms nobody;
+    /// names of eight bytes spare a lock the copies of its key.
     Key(u64),
     /// A connection, by its origin: keeps the order of its commands here.
     Client(ShardId, ClientToken),
@@ -44,9 +49,11 @@ pub struct ItemId(usize);
 
 struct Item<W> {
     names: Names,
-    /// Queues in which somebody stands before it, and items that a barrier waits for, or it for a barrier.
+    /// Queues in which somebody stands before it, and items that a barrier waits for, or it for a
+    /// barrier.
     behind: usize,
-    /// Items that wait for this one beyond its queues: the next barrier, or what came after this barrier.
+    /// Items that wait for this one beyond its queues: the next barrier, or what came after this
+    /// barrier.
     before: SmallVec<[ItemId; 1]>,
     /// What runs when `behind` reaches zero; taken out then.
     work: Option<W>,
@@ -131,7 +138,8 @@ impl<W> LockTable<W> {
         self.queues.contains_key(&LockName::Client(origin, client))
     }
 
-    /// Queues an item for all of `names` (duplicates are folded). Returns `Some(work)` where it may run at once; it holds its locks either way.
+    /// Queues an item for all of `names` (duplicates are folded). Returns `Some(work)` where it may
+    /// run at once; it holds its locks either way.
     pub fn enqueue(
         &mut self,
         names: impl IntoIterator<Item = LockName>,
@@ -169,7 +177,8 @@ impl<W> LockTable<W> {
         (id, now)
     }
 
-    /// Queues a barrier, which locks the whole shard. Returns `Some(work)` where it may run at once.
+    /// Queues a barrier, which locks the whole shard. Returns `Some(work)` where it may run at
+    /// once.
     pub fn enqueue_barrier(&mut self, work: W) -> (ItemId, Option<W>) {
         if cfg!(feature = "torn") {
             return self.enqueue([], work);
@@ -189,7 +198,8 @@ impl<W> LockTable<W> {
         (id, now)
     }
 
-    /// Gives up an item's locks and hands every item that may run now to `run`, in order of arrival at the freed keys.
+    /// Gives up an item's locks and hands every item that may run now to `run`, in order of arrival
+    /// at the freed keys.
     pub fn release(&mut self, id: ItemId, mut run: impl FnMut(ItemId, W)) {
         let item = self.items.remove(id.0);
         debug_assert_eq!(item.behind, 0, "only a running item is released");

@@ -1,5 +1,5 @@
-//! Where a transaction's commands run: what was lent, put together in the place of the shard's own databases, so that the ordinary command
-//! finds it there.
+//! Where a transaction's commands run: what was lent, put together in the place of the shard's own
+//! databases, so that the ordinary command finds it there.
 
 use protocol::args::Args;
 use protocol::facts;
@@ -8,21 +8,21 @@ use storage::{Databases, DbIndex, UnixMillis, aof};
 use crate::effect::Effect;
 use crate::effect::EffectList;
 use crate::effect::What;
-use crate::header::Facts;
 use crate::header::FlushId;
+use crate::header::Header;
 use crate::header::TransactionKey;
 use crate::journal::Away;
-use crate::message::Lending;
+use crate::message::CheckedOut;
 use crate::slot::ShardId;
 use crate::slot::SlotMap;
-use crate::transaction::world::Lent;
+use crate::transaction::global::OwnerDatabases;
 
 /// Where a transaction's commands run: what was lent, put together.
 pub struct Workspace {
     /// The keys lent one by one, of all shards.
     pub(crate) entries: Databases,
     /// The shards lent as a whole.
-    pub world: Vec<(ShardId, Box<Lent>)>,
+    pub global: Vec<(ShardId, Box<OwnerDatabases>)>,
     /// What the commands did to keys.
     pub(crate) effects: EffectList,
     /// What the commands did, for the logs.
@@ -34,7 +34,7 @@ impl Workspace {
     pub(crate) fn new(like: &Databases, spare: Option<Databases>) -> Self {
         Self {
             entries: spare.unwrap_or_else(|| Databases::new(like.count(), like.hasher())),
-            world: Vec::new(),
+            global: Vec::new(),
             effects: EffectList::default(),
             away: Vec::new(),
         }
@@ -46,15 +46,15 @@ impl Workspace {
     }
 
     /// Puts what one shard has lent on it.
-    pub(crate) fn put(&mut self, owner: ShardId, lent: Lending) {
+    pub(crate) fn put(&mut self, owner: ShardId, lent: CheckedOut) {
         match lent {
-            Lending::Entries(entries) => {
+            CheckedOut::Entries(entries) => {
                 for (db, entry) in entries {
                     self.entries.get_mut(db).insert_new(entry);
                 }
             }
-            Lending::World(lent) => self.world.push((owner, lent)),
-            Lending::Nothing | Lending::Ran(_) | Lending::Portion(_) => {}
+            CheckedOut::Databases(lent) => self.global.push((owner, lent)),
+            CheckedOut::Nothing | CheckedOut::Ran(_) | CheckedOut::Portion(_) => {}
         }
     }
 
@@ -73,11 +73,11 @@ impl Workspace {
     }
 
     /// Those of `keys` that exist now.
-    pub(crate) fn return_to_owner(&mut self, keys: &[TransactionKey]) -> Lending {
+    pub(crate) fn return_to_owner(&mut self, keys: &[TransactionKey]) -> CheckedOut {
         let exists = |TransactionKey { db, key }: &TransactionKey| {
             Some((*db, self.entries.get_mut(*db).take(key)?))
         };
-        Lending::Entries(keys.iter().filter_map(exists).collect())
+        CheckedOut::Entries(keys.iter().filter_map(exists).collect())
     }
 
     /// Notes for every shard that all keys went or came, in the order in which things happened:
@@ -90,7 +90,7 @@ impl Workspace {
         swapped: Option<(DbIndex, DbIndex)>,
     ) {
         self.effects.extract(|effect| effect.what == What::Read);
-        for (shard, lent) in &mut self.world {
+        for (shard, lent) in &mut self.global {
             let owned = self
                 .effects
                 .extract(|effect| slots.owner(effect.key) == *shard);
@@ -108,27 +108,27 @@ impl Workspace {
         &mut self,
         like: &Databases,
         now: UnixMillis,
-        facts: Facts,
+        header: Header,
         args: &Args<'_>,
     ) {
         let mut record = Vec::new();
         aof::command(&mut record, args.iter());
-        let db = facts.db;
+        let db = header.db;
         self.away.push(Away::Everywhere { db, now, record });
         let number = |at| {
             let text = args.get(at)?;
             let number = storage::item::parse_int(text)?;
             like.index(u16::try_from(number).ok()?)
         };
-        if facts.command.command().databases == facts::Databases::Swapped
+        if header.command.command().databases == facts::Databases::Swapped
             && let (Some(a), Some(b)) = (number(1), number(2))
         {
             self.away.push(Away::Swapped(a, b));
         }
     }
 
-    pub(crate) fn lent_by(&mut self, owner: ShardId) -> Option<&mut Lent> {
-        self.world
+    pub(crate) fn lent_by(&mut self, owner: ShardId) -> Option<&mut OwnerDatabases> {
+        self.global
             .iter_mut()
             .find(|(shard, _)| *shard == owner)
             .map(|(_, lent)| lent.as_mut())

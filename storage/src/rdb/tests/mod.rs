@@ -5,8 +5,6 @@ mod fuzz;
 mod older;
 mod samples;
 
-use std::path::PathBuf;
-
 use fastrand::Rng;
 use proptest::prelude::*;
 
@@ -17,14 +15,6 @@ use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::stream::Stream;
 use samples::{NOW, random_entry, told};
-
-fn a_file() -> PathBuf {
-    std::env::temp_dir().join(format!(
-        "percore-rdb-{}-{}",
-        std::process::id(),
-        fastrand::u64(..)
-    ))
-}
 
 /// A file's bytes with these entries.
 fn file_of(entries: &[Entry], compression: Compression) -> Vec<u8> {
@@ -82,22 +72,15 @@ fn older_file(of: Type, value: &[u8], random: &mut Rng) -> Vec<u8> {
 
 /// Every key in a file, or how far it could be read.
 fn read_all(bytes: &[u8], wanted: bool) -> Result<Vec<Entry>, Damage> {
-    let path = a_file();
-    std::fs::write(&path, bytes).expect("a temporary file");
-    let read = || {
-        let mut reader = FileReader::open(&path)?;
-        let mut all = Vec::new();
-        loop {
-            match reader.next(&Limits::default(), |_, _| wanted)? {
-                Section::Key(key) => all.push(key.entry),
-                Section::End => return Ok(all),
-                _ => {}
-            }
+    let mut reader = FileReader::new(Box::new(bytes.to_vec()), bytes.len() as u64)?;
+    let mut all = Vec::new();
+    loop {
+        match reader.next(&Limits::default(), |_, _| wanted)? {
+            Section::Key(key) => all.push(key.entry),
+            Section::End => return Ok(all),
+            _ => {}
         }
-    };
-    let result = read();
-    std::fs::remove_file(&path).expect("removing it");
-    result
+    }
 }
 
 fn compression(random: &mut Rng) -> Compression {

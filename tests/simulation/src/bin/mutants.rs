@@ -20,11 +20,11 @@ struct Fault {
 /// Seconds in which a fault is to be found.
 const SECONDS: &str = "60";
 
-const COORDINATOR: &str = "transaction/coordinator.rs";
-const OWNER: &str = "transaction/owner.rs";
+const COORDINATOR: &str = "steps/coordination.rs";
+const OWNER: &str = "steps/check_out.rs";
 const LOCKS: &str = "transaction/locks.rs";
 const WAITING: &str = "blocking/waiting.rs";
-const BLOCKING: &str = "blocking.rs";
+const BLOCKING: &str = "steps/blocking.rs";
 
 const FAULTS: &[Fault] = &[
     Fault {
@@ -120,20 +120,20 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a waiter that was served elsewhere is tried again by nobody",
         file: BLOCKING,
-        good: "ticketed.again = true;",
+        good: "blocked_on_several.again = true;",
         bad: "",
     },
     Fault {
         name: "a command that found nothing is not enrolled",
         file: COORDINATOR,
-        good: "release.enroll = Some((ticket, keys));",
-        bad: "let _ = (ticket, keys);",
+        good: "release.enroll = Some((blocked_id, keys));",
+        bad: "let _ = (blocked_id, keys);",
     },
     Fault {
         name: "a blocked command that was served stays enrolled",
         file: COORDINATOR,
-        good: "release.leave = Some(ticket);",
-        bad: "let _ = ticket;",
+        good: "release.leave = Some(blocked_id);",
+        bad: "let _ = blocked_id;",
     },
     Fault {
         name: "a connection that went while its command met a lock is forgotten",
@@ -150,8 +150,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a divided command that was refused keeps its locks",
         file: COORDINATOR,
-        good: "if let Some(item) = part.granted {\n                self.give_back(part.shard, Release::unused(item, Lending::Nothing));",
-        bad: "if let Some(item) = part.granted.filter(|_| false) {\n                self.give_back(part.shard, Release::unused(item, Lending::Nothing));",
+        good: "if let Some(item) = part.granted {\n                self.give_back(part.shard, Release::unused(item, CheckedOut::Nothing));",
+        bad: "if let Some(item) = part.granted.filter(|_| false) {\n                self.give_back(part.shard, Release::unused(item, CheckedOut::Nothing));",
     },
     Fault {
         name: "a key whose time has come is lent",
@@ -168,7 +168,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a release comes before the transaction has run",
         file: COORDINATOR,
-        good: "self.run_on(&mut workspace, facts, &args.borrow(), &mut reply);",
+        good: "self.run_on(&mut workspace, header, &args.borrow(), &mut reply);",
         bad: "self.effects.wait = None;",
     },
 ];
@@ -268,6 +268,8 @@ fn simulate(root: &Path) -> io::Result<Option<String>> {
         let mut command = Command::new("cargo");
         command.args(args).current_dir(root);
         command.env("CARGO_TARGET_DIR", "built");
+        // What is built once for each fault and runs for a minute at most.
+        command.env("CARGO_PROFILE_SIMULATION_OPT_LEVEL", "1");
         command.output()
     };
     let profile = ["--offline", "--profile", "simulation", "-p", "simulation"];
