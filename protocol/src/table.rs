@@ -46,7 +46,8 @@
 //! ```ignore
 //! macro_rules! handlers {
 //!     ($($name:literal => $kind:ident $(($($path:tt)*))? { $($row:tt)* })*) => {
-//!         static HANDLERS: [Handler; protocol::table::COMMANDS.len()] = [$(handler!($kind $(($($path)*))?)),*];
+//!         static HANDLERS: [Handler; protocol::table::COMMANDS.len()] =
+//!             [$(handler!($kind $(($($path)*))?)),*];
 //!     };
 //! }
 //! protocol::for_each_command!(handlers);

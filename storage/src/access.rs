@@ -26,9 +26,9 @@ const TICK_MS: u64 = 32;
 
 const LFU_MINUTES_MASK: u64 = (1 << 16) - 1;
 
-/// What a use of a key notes, as `maxmemory-policy` has it: when it was (LRU), or that it was (LFU, a
-/// logarithmic counter after Morris, "Counting large numbers of events in small registers", 1978). See
-/// <https://redis.io/docs/latest/develop/reference/eviction/>.
+/// What a use of a key notes, as `maxmemory-policy` has it: when it was (LRU), or that it was (LFU,
+/// a logarithmic counter after Morris, "Counting large numbers of events in small registers",
+/// 1978). See <https://redis.io/docs/latest/develop/reference/eviction/>.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum AccessPolicy {
     /// The time of the last use. Without an eviction policy too, for OBJECT IDLETIME.

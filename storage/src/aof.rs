@@ -5,7 +5,7 @@
 //! log      record*
 //! record   command                                      one change
 //!          | MULTI [PERCORE.TX id shard shard ...] command* EXEC
-//!                                                       changes that happen together, or not at all
+//!                                                    changes that happen together, or not at all
 //!          | "#MS:" milliseconds CR LF                  when what follows happened, in Unix time
 //!          | "#TS:" seconds CR LF                       Redis's note of the time: changes nothing
 //! command  "*" count CR LF ( "$" bytes CR LF text CR LF )*     RESP

@@ -4,8 +4,8 @@
 //! are one block whose parts follow one another:
 //!
 //! ```text
-//! 0       8            8 more         8 or more                          key length   rest
-//! header  [deadline]   [key length]   [integer | heap string | object]   key          [inline string]
+//! 0       8          8 more       8 or more                        key length  rest
+//! header  [deadline] [key length] [integer | heap string | object] key         [inline string]
 //!
 //! header, low bit first:  32 access clock | 16 key length | 11 length of the inline string
 //!                         | 2 what the value is | 1 has a deadline | 1 long key | 1 was edited

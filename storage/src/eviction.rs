@@ -66,8 +66,8 @@ struct Candidate {
     key: Vec<u8>,
 }
 
-/// The best candidates for eviction so far, from sample to sample: Redis's approximation of the exact
-/// order (<https://redis.io/docs/latest/develop/reference/eviction/>).
+/// The best candidates for eviction so far, from sample to sample: Redis's approximation of the
+/// exact order (<https://redis.io/docs/latest/develop/reference/eviction/>).
 #[derive(Default)]
 pub struct Pool {
     candidates: Vec<Candidate>,

@@ -13,7 +13,8 @@ pub const EARTH_RADIUS_M: f64 = 6_372_797.560_856;
 
 /// The largest longitude, in degrees; its negative is the least.
 pub const LONGITUDE_MAX: f64 = 180.0;
-/// The largest latitude, in degrees; its negative is the least. Beyond it the Mercator map is no square.
+/// The largest latitude, in degrees; its negative is the least. Beyond it the Mercator map is no
+/// square.
 pub const LATITUDE_MAX: f64 = 85.05112878;
 
 /// Letters of the text form.

@@ -57,11 +57,12 @@ enum Encoding {
     Table(Box<Keyspace>),
 }
 
-/// A map from fields to values, both byte strings; a field may have a deadline in Unix milliseconds.
+/// A map from fields to values, both byte strings; a field may have a deadline in Unix
+/// milliseconds.
 ///
 /// It is a [`Listpack`] while both limits of [`HashLimits`] hold, and a [`Keyspace`] of fields from
-/// then on: O(1) for a look-up or a change. A field whose deadline has passed is hidden from who gives
-/// the time, and stays until it is removed. See
+/// then on: O(1) for a look-up or a change. A field whose deadline has passed is hidden from who
+/// gives the time, and stays until it is removed. See
 /// <https://redis.io/docs/latest/develop/data-types/hashes/>.
 #[derive(Clone)]
 pub struct Hash(Encoding);

@@ -84,9 +84,9 @@ pub enum Looked {
 
 /// The keys of one database on one shard, with their values: an extendible hash table.
 ///
-/// A look-up, an insertion or a removal is O(1) and moves a few dozen entries at most, a few kilobytes
-/// of directory now and then. Time comes in as an argument: an entry whose deadline has passed is found
-/// until it is taken out. The value of a large hash is one of these, too.
+/// A look-up, an insertion or a removal is O(1) and moves a few dozen entries at most, a few
+/// kilobytes of directory now and then. Time comes in as an argument: an entry whose deadline has
+/// passed is found until it is taken out. The value of a large hash is one of these, too.
 pub struct Keyspace {
     /// None before the first key, then 1, then 256.
     directories: Vec<Directory>,

@@ -91,8 +91,8 @@ enum Encoding {
 
 /// A list of byte strings, which grows and shrinks at either end in O(1).
 ///
-/// It is one [`Listpack`] up to [`ListLimits`], and a quicklist of such packs from then on: an index is
-/// found in two short scans. Indexes begin with 0. See
+/// It is one [`Listpack`] up to [`ListLimits`], and a quicklist of such packs from then on: an
+/// index is found in two short scans. Indexes begin with 0. See
 /// <https://redis.io/docs/latest/develop/data-types/lists/>.
 #[derive(Clone)]
 pub struct List {

@@ -17,7 +17,7 @@
 //! 11110000 l: u32             l bytes         longer text
 //! 11110001 .. 11110100        i16 i24 i32 i64 integer
 //!
-//! back = | 0ggggggg | 1ggggggg | ...        bytes of head and payload, to be read from the right end:
+//! back = | 0ggggggg | 1ggggggg | ...        bytes of head and payload, read from the right end:
 //!                                           groups of seven bits, the highest first; 1 to 5 bytes
 //! ```
 //!
@@ -60,8 +60,8 @@ const WIDE_COUNT: usize = size_of::<u32>();
 /// The empty pack, as [`Listpack::as_bytes`] shows it.
 const EMPTY: [u8; Listpack::FRAME] = [7, 0, 0, 0, 0, 0, END];
 /// A packed sequence of byte strings and integers, in the bytes of Redis's listpack
-/// (<https://github.com/antirez/listpack/blob/master/listpack.md>). One pointer; the empty one has no
-/// block. An index or a search is O(n), an end O(1).
+/// (<https://github.com/antirez/listpack/blob/master/listpack.md>). One pointer; the empty one has
+/// no block. An index or a search is O(n), an end O(1).
 #[derive(Clone, Default)]
 pub struct Listpack {
     bytes: ThinBytes,

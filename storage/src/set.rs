@@ -45,8 +45,8 @@ enum Encoding {
 /// A set of byte strings, in no order.
 ///
 /// It is an intset while all members are integers, a [`Listpack`] while they are few and short (see
-/// [`SetLimits`]), and a linear-hash set from then on: O(1) for a look-up or a change. It never goes
-/// back. See <https://redis.io/docs/latest/develop/data-types/sets/>.
+/// [`SetLimits`]), and a linear-hash set from then on: O(1) for a look-up or a change. It never
+/// goes back. See <https://redis.io/docs/latest/develop/data-types/sets/>.
 #[derive(Clone)]
 pub struct Set(Encoding);
 

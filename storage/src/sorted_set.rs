@@ -176,11 +176,12 @@ enum Encoding {
     Indexed(Box<SortedSetIndex>),
 }
 
-/// A sorted set: members with scores, by score and, where these are equal, by the bytes of the member.
+/// A sorted set: members with scores, by score and, where these are equal, by the bytes of the
+/// member.
 ///
 /// It is a [`Listpack`] of members and scores while both limits of [`SortedSetLimits`] hold, and a
-/// table with a counted B+tree beside it from then on: O(log n) for a rank, a range or a change. Ranks
-/// begin with 0. See <https://redis.io/docs/latest/develop/data-types/sorted-sets/>.
+/// table with a counted B+tree beside it from then on: O(log n) for a rank, a range or a change.
+/// Ranks begin with 0. See <https://redis.io/docs/latest/develop/data-types/sorted-sets/>.
 #[derive(Clone)]
 pub struct SortedSet {
     encoding: Encoding,

@@ -11,8 +11,8 @@ use crate::stream_log::{Counts, StreamLog};
 /// A group's share of the tree it stands in, besides name and content.
 const GROUP_BYTES: usize = 176;
 
-/// A stream: a log of entries by ID, and the consumer groups that read it. Kept in a box: eight bytes
-/// where it is stored. See <https://redis.io/docs/latest/develop/data-types/streams/>.
+/// A stream: a log of entries by ID, and the consumer groups that read it. Kept in a box: eight
+/// bytes where it is stored. See <https://redis.io/docs/latest/develop/data-types/streams/>.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
     /// The entries.

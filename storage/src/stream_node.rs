@@ -4,7 +4,7 @@
 //! node   [count: varint] [name: text]*count            the master fields: those of the first entry
 //!        entry*
 //! entry  [n: varint] [body: n bytes] [n: varint, its bytes reversed]
-//! body   [flags: u8] [ms - master.ms: varint] [seq: varint, less master.seq where the ms are equal]
+//! body   [flags: u8] [ms - master.ms: varint] [seq: varint, less master.seq where ms are equal]
 //!        SAME:  [value: text]*count                    the names are the master's
 //!        else:  [fields: varint] ([name: text] [value: text])*fields
 //! text   varint h; h even: h/2 bytes follow

@@ -4,7 +4,7 @@
 //! ```text
 //! Quicklist -> chunk | chunk | chunk       at most CHUNK_NODES_MAX nodes a chunk
 //!                |
-//!                +-> node | node | node    at most ListLimits bytes or elements, or one larger element
+//!                +-> node | node | node    at most ListLimits, or one larger element
 //!                      |
 //!                      +-> Listpack
 //! ```
@@ -24,12 +24,16 @@
 //! `heap_bytes` is the sum over the nodes. Every change of a node goes through [`Quicklist::edit`],
 //! which keeps the sums.
 
+mod elements;
+
 use crate::block_size::block_size;
 use std::collections::VecDeque;
 
 use crate::item::Item;
 use crate::list::ListLimits;
 use crate::listpack::{self, End, Listpack};
+
+pub use elements::Elements;
 
 /// Nodes of a chunk: a scan of four kilobytes at most.
 const CHUNK_NODES_MAX: usize = 256;
@@ -75,8 +79,8 @@ struct NodeIndex {
     node: usize,
 }
 
-/// A long list, as packed nodes in chunks. Limits come with each call, since CONFIG SET changes them
-/// under a list.
+/// A long list, as packed nodes in chunks. Limits come with each call, since CONFIG SET changes
+/// them under a list.
 #[derive(Clone, Default)]
 pub struct Quicklist {
     chunks: VecDeque<Chunk>,
@@ -566,47 +570,4 @@ fn descend(
         }
     }
     None
-}
-
-/// Elements of a list, from one of them towards an end.
-#[derive(Clone)]
-pub struct Elements<'a> {
-    pack: listpack::Iter<'a>,
-    from: End,
-    /// The list and the node that `pack` walks, where more nodes may follow.
-    rest: Option<(&'a Quicklist, NodeIndex)>,
-}
-
-impl<'a> Elements<'a> {
-    /// Those of one pack.
-    pub(crate) fn of_pack(pack: listpack::Iter<'a>, from: End) -> Self {
-        Self {
-            pack,
-            from,
-            rest: None,
-        }
-    }
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = Item<'a>;
-
-    fn next(&mut self) -> Option<Item<'a>> {
-        loop {
-            let item = match self.from {
-                End::Front => self.pack.next(),
-                End::Back => self.pack.next_back(),
-            };
-            if item.is_some() {
-                return item;
-            }
-            let (list, place) = self.rest?;
-            let next = match self.from {
-                End::Front => list.after(place),
-                End::Back => list.before(place),
-            };
-            self.rest = next.map(|place| (list, place));
-            self.pack = list.node(next?)?.pack.iter();
-        }
-    }
 }

@@ -116,6 +116,7 @@ pub enum Section {
 
 /// A key as it stands in a file.
 pub struct Key {
+    /// The key with its value and deadline.
     pub entry: Entry,
     /// Seconds since its last use.
     pub idle_s: Option<u64>,
@@ -131,8 +132,8 @@ impl Key {
     }
 }
 
-/// Reads a file part by part, through a window of it: neither is it held in memory, nor anything
-/// that no more than claims to be in it.
+/// Reads an RDB file section by section, through a window of it: neither is it held in memory, nor
+/// anything that no more than claims to be in it.
 pub struct FileReader {
     input: Input<'static>,
     version: u16,

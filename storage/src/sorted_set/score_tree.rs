@@ -6,7 +6,7 @@
 //!                         |
 //! leaf     member member member ...            up to LEAF_LEN_MAX, with slack at either end
 //!
-//! member   score, block of its entry           16 bytes; names are looked at where scores are equal
+//! member   score, block of its entry           16 bytes; names are read where scores are equal
 //! ```
 //!
 //! Every operation goes down three or four nodes, of which all but the leaf stay in the processor's
