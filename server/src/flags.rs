@@ -131,9 +131,10 @@ fn apply(loader: &mut Loader, name: &str, words: &[String]) -> Result<(), Failur
         _ => {}
     }
     loader.directive(name, words).map_err(|fault| {
-        let shown = match row.is_some_and(|row| row.is(Flag::Sensitive)) {
-            true => "...".into(),
-            false => words.join(" "),
+        let shown = if row.is_some_and(|row| row.is(Flag::Sensitive)) {
+            "...".into()
+        } else {
+            words.join(" ")
         };
         Failure(format!("--{name} '{shown}': {fault}"))
     })
@@ -211,9 +212,10 @@ impl Line {
     }
 
     fn push(&mut self, name: String, words: Vec<String>) {
-        match takes_a_value(&name) {
-            true => self.directives.push((name, words)),
-            false => self.others.push(format!("--{name}")),
+        if takes_a_value(&name) {
+            self.directives.push((name, words))
+        } else {
+            self.others.push(format!("--{name}"))
         }
     }
 
@@ -261,9 +263,10 @@ fn command() -> Command {
     );
     let flags = PARAMETERS.iter().map(|row| {
         let default = row.show(&Config::default());
-        let help = match default.is_empty() {
-            true => row.help.trim().to_owned(),
-            false => format!("{} [default: {default}]", row.help.trim()),
+        let help = if default.is_empty() {
+            row.help.trim().to_owned()
+        } else {
+            format!("{} [default: {default}]", row.help.trim())
         };
         Arg::new(row.name)
             .long(row.name)

@@ -67,9 +67,10 @@ impl Host for Process {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if (&new.bind, new.port) != (&old.bind, old.port) {
-            let refused = match new.port == old.port {
-                true => refused("bind", CANNOT_BIND),
-                false => refused("port", CANNOT_LISTEN),
+            let refused = if new.port == old.port {
+                refused("bind", CANNOT_BIND)
+            } else {
+                refused("port", CANNOT_LISTEN)
             };
             sockets.tcp = Some(listeners::reopen(old, new, &addresses).map_err(refused)?);
         }

@@ -81,9 +81,12 @@ pub fn reopen(
 ) -> Result<Tcp<Vec<Vec<TcpListener>>>, Failure> {
     // On the same port of this server whether another has an address, too, cannot be asked.
     let shared = new.port == old.port;
-    let free = |address: SocketAddr| match now.contains(&address) {
-        true => Ok(()),
-        false => bound(address, shared).map(drop),
+    let free = |address: SocketAddr| {
+        if now.contains(&address) {
+            Ok(())
+        } else {
+            bound(address, shared).map(drop)
+        }
     };
     let addresses = match new.port {
         0 => Vec::new(),

@@ -101,9 +101,10 @@ unsafe impl GlobalAlloc for Counting {
         let size = layout.size();
         // SAFETY: mimalloc takes any size, and the alignment of a layout is a power of two.
         let block = unsafe {
-            match is_natural(layout, size) {
-                true => mi_malloc(size),
-                false => mi_malloc_aligned(size, layout.align()),
+            if is_natural(layout, size) {
+                mi_malloc(size)
+            } else {
+                mi_malloc_aligned(size, layout.align())
             }
         };
         if !block.is_null() {
@@ -117,9 +118,10 @@ unsafe impl GlobalAlloc for Counting {
         let size = layout.size();
         // SAFETY: as in `alloc`.
         let block = unsafe {
-            match is_natural(layout, size) {
-                true => mi_zalloc(size),
-                false => mi_zalloc_aligned(size, layout.align()),
+            if is_natural(layout, size) {
+                mi_zalloc(size)
+            } else {
+                mi_zalloc_aligned(size, layout.align())
             }
         };
         if !block.is_null() {
@@ -152,9 +154,10 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: `block` came from `alloc` above with `layout`, and the caller vouches for `size`. A block that stays where it is has kept
         // its alignment.
         let moved = unsafe {
-            match is_natural(layout, size) {
-                true => mi_realloc(block.cast(), size),
-                false => mi_realloc_aligned(block.cast(), size, layout.align()),
+            if is_natural(layout, size) {
+                mi_realloc(block.cast(), size)
+            } else {
+                mi_realloc_aligned(block.cast(), size, layout.align())
             }
         };
         if !moved.is_null() {

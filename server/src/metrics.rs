@@ -239,9 +239,10 @@ fn send(stream: &mut TcpStream, answer: &Answer, without_body: bool) -> io::Resu
 /// The time until `deadline`, which has not come yet.
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
-    match left.is_zero() {
-        true => Err(io::ErrorKind::TimedOut.into()),
-        false => Ok(left),
+    if left.is_zero() {
+        Err(io::ErrorKind::TimedOut.into())
+    } else {
+        Ok(left)
     }
 }
 

@@ -131,9 +131,10 @@ fn hide(words: &mut [u8]) -> bool {
     let (mut first, mut more) = (false, false);
     for word in words.split_mut(|byte| *byte == 0) {
         let begins = word.starts_with(b"--") && !first;
-        let secret_from = match begins {
-            true => secret_from(word),
-            false => (first || more).then_some(0),
+        let secret_from = if begins {
+            secret_from(word)
+        } else {
+            (first || more).then_some(0)
         };
         if begins {
             first = secret_from.is_some_and(|from| from == word.len());

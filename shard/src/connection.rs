@@ -287,9 +287,12 @@ impl Served {
 /// Waits until whoever has a reason to wakes the task.
 async fn woken() {
     let mut waited = false;
-    poll_fn(|_| match mem::replace(&mut waited, true) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
+    poll_fn(|_| {
+        if mem::replace(&mut waited, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
 }

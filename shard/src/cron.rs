@@ -75,9 +75,10 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             shard.look_at_stop();
             shard.heed_log_size();
             let unsaved = shard.heed_save_points();
-            quiet_ticks = match shard.engine.stats.commands == commands {
-                true => quiet_ticks + 1,
-                false => 0,
+            quiet_ticks = if shard.engine.stats.commands == commands {
+                quiet_ticks + 1
+            } else {
+                0
             };
             !unsaved
                 && shard.has_nothing_to_watch()

@@ -94,9 +94,10 @@ impl Shard {
             }
         }
         self.engine.interrupt_timing();
-        match at == input.len() {
-            true => input.clear(),
-            false => drop(input.drain(..at)),
+        if at == input.len() {
+            input.clear()
+        } else {
+            drop(input.drain(..at))
         }
         client.input = input;
         client.parser = parser;
@@ -210,9 +211,10 @@ impl Shard {
             debug!(client = id, address, reason = %reason.escape_ascii(), "closing a client that does not keep to the protocol");
         }
         client.reply(|reply| text.write(reply));
-        let why = match too_long {
-            true => CloseReason::InputLimit,
-            false => CloseReason::ProtocolError,
+        let why = if too_long {
+            CloseReason::InputLimit
+        } else {
+            CloseReason::ProtocolError
         };
         client.close_for(why, Closing::AfterReplies);
     }
@@ -563,8 +565,9 @@ pub(crate) fn resolve(args: &Args<'_>) -> Resolved {
         id = lookup_sub(id, sub).ok_or_else(|| (None, Error::unknown_subcommand(name, sub)))?;
     }
     let command = id.command();
-    match command.accepts(args.len()) {
-        true => Ok(id),
-        false => Err((Some(id), Error::arity(command.name))),
+    if command.accepts(args.len()) {
+        Ok(id)
+    } else {
+        Err((Some(id), Error::arity(command.name)))
     }
 }

@@ -116,12 +116,11 @@ pub fn mesh<M>(shards: usize, blocking_bells: bool) -> io::Result<Vec<Ends<M>>> 
         (0..shards).map(|_| Vec::with_capacity(shards)).collect();
     for (from, producers) in outbound.iter_mut().enumerate() {
         for (to, consumers) in inbound.iter_mut().enumerate() {
-            let (producer, consumer) = match from == to {
-                true => (None, None),
-                false => {
-                    let (producer, consumer) = RingBuffer::new(RING_MESSAGES_MAX);
-                    (Some(producer), Some(consumer))
-                }
+            let (producer, consumer) = if from == to {
+                (None, None)
+            } else {
+                let (producer, consumer) = RingBuffer::new(RING_MESSAGES_MAX);
+                (Some(producer), Some(consumer))
             };
             producers.push(producer);
             consumers.push(consumer);
@@ -241,12 +240,13 @@ impl BellReader {
     /// Must be called on the shard's own executor.
     pub fn new(bell: &Doorbell, uring: bool) -> io::Result<Self> {
         let fd = bell.eventfd.try_clone()?;
-        Ok(match uring {
-            true => Self::Uring(File::from_std(StdFile::from(fd))?),
-            false => Self::Epoll {
+        Ok(if uring {
+            Self::Uring(File::from_std(StdFile::from(fd))?)
+        } else {
+            Self::Epoll {
                 eventfd: fd.try_clone()?,
                 readiness: UnixStream::from_std(StdUnixStream::from(fd))?,
-            },
+            }
         })
     }
 

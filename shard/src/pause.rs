@@ -185,9 +185,10 @@ impl Shard {
                 let waits = client.blocked.is_some() && client.pending.len() == 1;
                 !waits && !client.pending.is_past(seq)
             });
-            match draining.waits_for.is_empty() && draining.owners == 0 {
-                true => done.push(draining.then),
-                false => self.pausing.draining.push(draining),
+            if draining.waits_for.is_empty() && draining.owners == 0 {
+                done.push(draining.then)
+            } else {
+                self.pausing.draining.push(draining)
             }
         }
         let any = !done.is_empty();

@@ -234,9 +234,10 @@ fn run_group(process: &Process, thread: usize, inits: Vec<ShardInit>) -> io::Res
         let shards: Vec<_> = inits
             .into_iter()
             .map(|init| {
-                let span = match is_marked {
-                    true => thread_group::span(),
-                    false => thread_group::span_of(init.id),
+                let span = if is_marked {
+                    thread_group::span()
+                } else {
+                    thread_group::span_of(init.id)
                 };
                 monoio::spawn(init.run().instrument(span))
             })
@@ -325,12 +326,11 @@ impl ShardInit {
                 return Poll::Ready(result);
             }
             let mut shard = shard.borrow_mut();
-            match shard.has_stopped() {
-                true => Poll::Ready(Ok(())),
-                false => {
-                    shard.stop.waker.register(cx.waker());
-                    Poll::Pending
-                }
+            if shard.has_stopped() {
+                Poll::Ready(Ok(()))
+            } else {
+                shard.stop.waker.register(cx.waker());
+                Poll::Pending
             }
         })
         .await;

@@ -152,9 +152,10 @@ impl Shard {
 
     /// Bytes in use by its thread; none where another shard tells that.
     pub(crate) fn used_by_thread(&self) -> i64 {
-        match self.speaks_for_thread() {
-            true => self.process.memory.used_here(),
-            false => 0,
+        if self.speaks_for_thread() {
+            self.process.memory.used_here()
+        } else {
+            0
         }
     }
 

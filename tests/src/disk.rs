@@ -253,16 +253,20 @@ impl Disk {
                 // A name of which the folder was not synced is the old one or the new one.
                 let kept = match (before, after) {
                     (Some(before), Some(after)) if *before == after.0 => Some(before.clone()),
-                    (before, after) => match rng.bool() {
-                        true => before.cloned(),
-                        false => after.map(|after| after.0.clone()),
-                    },
+                    (before, after) => {
+                        if rng.bool() {
+                            before.cloned()
+                        } else {
+                            after.map(|after| after.0.clone())
+                        }
+                    }
                 };
                 let Some(id) = kept else { continue };
                 let path = after.filter(|after| after.0 == id).map(|after| &after.1);
-                left.push(match path.is_some_and(|path| path.is_dir()) {
-                    true => (place, None),
-                    false => (place, Some(self.content(&safe, &id, path, rng))),
+                left.push(if path.is_some_and(|path| path.is_dir()) {
+                    (place, None)
+                } else {
+                    (place, Some(self.content(&safe, &id, path, rng)))
                 });
             }
         }

@@ -355,11 +355,12 @@ fn dangerous_commands_and_parameters_ask_the_configuration() {
                         wire.finish_sending();
                         let heard = show(&wire.until_closed());
                         // What DEBUG knows is each server's own.
-                        match heard.contains("Unknown subcommand")
+                        if heard.contains("Unknown subcommand")
                             || heard.contains("unknown subcommand")
                         {
-                            true => "known to be unknown".to_owned(),
-                            false => heard,
+                            "known to be unknown".to_owned()
+                        } else {
+                            heard
                         }
                     })
                 };

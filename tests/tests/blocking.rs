@@ -175,9 +175,12 @@ impl Run<'_> {
         let rests = self.rests.load(Ordering::Relaxed);
         let time = ["0", "0", "0.001", "0.004", "0.03"][random.usize(..5)];
         let time = if rests { "0" } else { time };
-        let pick = |random: &mut Rng, keys: &[&'static str]| match rests {
-            true => keys.to_vec(),
-            false => some_of(random, keys),
+        let pick = |random: &mut Rng, keys: &[&'static str]| {
+            if rests {
+                keys.to_vec()
+            } else {
+                some_of(random, keys)
+            }
         };
         let command = match kind {
             Kind::Pop => {
@@ -193,9 +196,10 @@ impl Run<'_> {
             Kind::Move => {
                 let from = LISTS[random.usize(..LISTS.len())];
                 let own = format!("own:{place}");
-                match random.bool() {
-                    true => format!("BLMOVE {from} {own} LEFT RIGHT {time}"),
-                    false => format!("BRPOPLPUSH {from} {own} {time}"),
+                if random.bool() {
+                    format!("BLMOVE {from} {own} LEFT RIGHT {time}")
+                } else {
+                    format!("BRPOPLPUSH {from} {own} {time}")
                 }
             }
             Kind::PopOfZset => {

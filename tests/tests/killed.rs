@@ -97,9 +97,10 @@ fn clients_killed_amid_anything_leave_nothing_behind() {
                     !name.starts_with("blocked") || field(&line, "flags").contains('b')
                 });
                 let line = line.as_str();
-                let kind = match field(line, "flags").contains('P') {
-                    true => "pubsub",
-                    false => "normal",
+                let kind = if field(line, "flags").contains('P') {
+                    "pubsub"
+                } else {
+                    "normal"
                 };
                 let words = filter
                     .replace("{id}", field(line, "id"))

@@ -82,9 +82,10 @@ impl Client {
                 left -= 2;
                 continue;
             }
-            let count = match alone {
-                true => 1,
-                false => self.random.usize(1..=TOGETHER_MAX.min(left)),
+            let count = if alone {
+                1
+            } else {
+                self.random.usize(1..=TOGETHER_MAX.min(left))
             };
             let calls = (0..count).map(|_| self.call()).collect();
             self.send(calls);

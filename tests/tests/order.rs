@@ -77,9 +77,10 @@ impl Model {
             _ => {
                 self.written += 1;
                 let tag = self.written.to_string();
-                match self.random.bool() {
-                    true => encode(&["ECHO", &tag], pipeline),
-                    false => pipeline.extend_from_slice(format!("ECHO {tag}\r\n").as_bytes()),
+                if self.random.bool() {
+                    encode(&["ECHO", &tag], pipeline)
+                } else {
+                    pipeline.extend_from_slice(format!("ECHO {tag}\r\n").as_bytes())
                 }
                 bulk(Some(&tag))
             }

@@ -45,9 +45,10 @@ fn words(random: &mut fastrand::Rng) -> Vec<String> {
 /// key's shard has told his.)
 fn change(random: &mut fastrand::Rng) -> [&'static str; 3] {
     let key = CHANNELS[random.usize(..CHANNELS.len())];
-    match random.bool() {
-        true => ["SET", key, "x"],
-        false => ["APPEND", key, "y"],
+    if random.bool() {
+        ["SET", key, "x"]
+    } else {
+        ["APPEND", key, "y"]
     }
 }
 

@@ -149,14 +149,13 @@ fn large_collections_are_returned_while_members_come_and_go() {
             let passing: Vec<String> = (0..40)
                 .map(|index| member("pass", step % 25 * 40 + index))
                 .collect();
-            match step % 50 < 25 {
-                true => wire.ask(&format!("{add} {key} {}", passing.join(" "))),
-                false => {
-                    let names: Vec<String> = (0..40)
-                        .map(|index| format!("pass:{}", step % 25 * 40 + index))
-                        .collect();
-                    wire.ask(&format!("{remove} {key} {}", names.join(" ")))
-                }
+            if step % 50 < 25 {
+                wire.ask(&format!("{add} {key} {}", passing.join(" ")))
+            } else {
+                let names: Vec<String> = (0..40)
+                    .map(|index| format!("pass:{}", step % 25 * 40 + index))
+                    .collect();
+                wire.ask(&format!("{remove} {key} {}", names.join(" ")))
             };
         }
         for index in 0..STAYING {

@@ -110,10 +110,13 @@ impl<W: Write> Visit for Members<W> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.write(field, |out| match value.is_finite() {
-            true => write!(out, "{value}"),
-            // JSON has no word for it.
-            false => out.write_str("null"),
+        self.write(field, |out| {
+            if value.is_finite() {
+                write!(out, "{value}")
+            } else {
+                // JSON has no word for it.
+                out.write_str("null")
+            }
         });
     }
 

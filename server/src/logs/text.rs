@@ -29,9 +29,10 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = *event.metadata().level();
-        let (before, after) = match self.output.is_terminal() {
-            true => (colour(level), "\u{1b}[0m"),
-            false => ("", ""),
+        let (before, after) = if self.output.is_terminal() {
+            (colour(level), "\u{1b}[0m")
+        } else {
+            ("", "")
         };
         let word = name(level).to_ascii_uppercase();
         let time = jiff::Timestamp::now();

@@ -157,9 +157,10 @@ impl Loader {
     }
 
     fn save(&mut self, value: &str) -> Result<(), String> {
-        let mut points = match self.save_seen && !value.trim().is_empty() {
-            true => std::mem::take(&mut self.config.save.0),
-            false => Vec::new(),
+        let mut points = if self.save_seen && !value.trim().is_empty() {
+            std::mem::take(&mut self.config.save.0)
+        } else {
+            Vec::new()
         };
         self.config
             .set("save", value)
@@ -230,9 +231,10 @@ fn without_secret(line: &str) -> String {
     let name = line.split_ascii_whitespace().next().unwrap_or_default();
     let secret = Parameter::find(name).is_some_and(|row| row.is(Flag::Sensitive))
         || name.eq_ignore_ascii_case("user");
-    match secret {
-        true => format!("{name} (hidden)"),
-        false => line.into(),
+    if secret {
+        format!("{name} (hidden)")
+    } else {
+        line.into()
     }
 }
 

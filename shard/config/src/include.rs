@@ -44,9 +44,10 @@ fn matching(directories: &[PathBuf], pattern: &str) -> Vec<PathBuf> {
     let pattern = pattern.replace("[!", "[^");
     let mut found = Vec::new();
     for directory in directories {
-        let place = match directory.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => directory,
+        let place = if directory.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            directory
         };
         let names = std::fs::read_dir(place)
             .into_iter()

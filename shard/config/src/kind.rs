@@ -105,11 +105,12 @@ impl Kind {
         let (value, least, most) = match self {
             Self::Only(word, why) => {
                 let value = parse_integer(text)?;
-                return match text == word {
-                    true => Ok(value),
-                    false => Err(ConfigError::argument(format!(
+                return if text == word {
+                    Ok(value)
+                } else {
+                    Err(ConfigError::argument(format!(
                         "argument must be '{word}': {why}"
-                    ))),
+                    )))
                 };
             }
             Self::Integer(least, most) => (parse_integer(text)?, least, most),
@@ -265,9 +266,10 @@ fn check_letters(text: &str, marks: &str, refused: &'static str) -> Result<(), C
         ));
     }
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || marks.contains(letter);
-    match text.chars().all(allowed) {
-        true => Ok(()),
-        false => Err(ConfigError::from(refused)),
+    if text.chars().all(allowed) {
+        Ok(())
+    } else {
+        Err(ConfigError::from(refused))
     }
 }
 
@@ -299,9 +301,10 @@ impl Setting for PathBuf {
         let refused =
             |error: std::io::Error| ConfigError::argument(format!("'{text}': {}", plain(&error)));
         let path = PathBuf::from(text).canonicalize().map_err(refused)?;
-        match std::fs::metadata(&path).map_err(refused)?.is_dir() {
-            true => Ok(path),
-            false => Err(ConfigError::argument(format!("'{text}': Not a directory"))),
+        if std::fs::metadata(&path).map_err(refused)?.is_dir() {
+            Ok(path)
+        } else {
+            Err(ConfigError::argument(format!("'{text}': Not a directory")))
         }
     }
 

@@ -234,9 +234,10 @@ impl Config {
 
     /// How strings in snapshots are written.
     pub fn compression(&self) -> Compression {
-        match self.rdbcompression {
-            true => Compression::Lzf,
-            false => Compression::Off,
+        if self.rdbcompression {
+            Compression::Lzf
+        } else {
+            Compression::Off
         }
     }
 
@@ -253,9 +254,10 @@ impl Config {
             VolatileTtl => Preference::SoonestDeadline,
             AllkeysRandom | VolatileRandom => Preference::Random,
         };
-        let eligible = match self.maxmemory_policy.spares_persistent() {
-            true => Eligible::Volatile,
-            false => Eligible::All,
+        let eligible = if self.maxmemory_policy.spares_persistent() {
+            Eligible::Volatile
+        } else {
+            Eligible::All
         };
         let samples = self.maxmemory_samples as usize;
         Some(EvictionPolicy {
@@ -282,9 +284,10 @@ impl Config {
         }
         for row in PARAMETERS {
             for name in row.names() {
-                let matches = match row.is(Flag::Hidden) {
-                    true => glob.eq_ignore_ascii_case(name.as_bytes()),
-                    false => protocol::glob::matches(glob, name.as_bytes(), true),
+                let matches = if row.is(Flag::Hidden) {
+                    glob.eq_ignore_ascii_case(name.as_bytes())
+                } else {
+                    protocol::glob::matches(glob, name.as_bytes(), true)
                 };
                 if matches {
                     found.push((name.into(), row.show(self)));

@@ -44,9 +44,10 @@ impl Setting for SavePoints {
                 _ => return Err(ConfigError::from("Invalid save parameters")),
             }
         }
-        match rest.is_empty() {
-            true => Ok(Self(points)),
-            false => Err(ConfigError::from("Invalid save parameters")),
+        if rest.is_empty() {
+            Ok(Self(points))
+        } else {
+            Err(ConfigError::from("Invalid save parameters"))
         }
     }
 
@@ -246,9 +247,10 @@ impl Addresses {
 impl Setting for Addresses {
     fn parse(_: Kind, text: &str, _: &Self) -> Result<Self, ConfigError> {
         let addresses: Vec<String> = text.split_ascii_whitespace().map(String::from).collect();
-        match addresses.len() <= ADDRESSES_MAX {
-            true => Ok(Self(addresses)),
-            false => Err(ConfigError::from("Too many bind addresses specified.")),
+        if addresses.len() <= ADDRESSES_MAX {
+            Ok(Self(addresses))
+        } else {
+            Err(ConfigError::from("Too many bind addresses specified."))
         }
     }
 

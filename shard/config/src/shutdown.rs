@@ -66,11 +66,12 @@ impl Setting for ShutdownFlags {
                 "argument(s) must be one of the following: {names}"
             )));
         }
-        match flags.is_contradiction() {
-            true => Err(ConfigError::from(
+        if flags.is_contradiction() {
+            Err(ConfigError::from(
                 "shutdown options SAVE and NOSAVE can't be used simultaneously",
-            )),
-            false => Ok(flags),
+            ))
+        } else {
+            Ok(flags)
         }
     }
 
@@ -78,9 +79,10 @@ impl Setting for ShutdownFlags {
         let chosen = [self.save, self.no_save, self.now, self.force];
         let words = WORDS.iter().zip(chosen).filter(|(_, chosen)| *chosen);
         let words: Vec<&str> = words.map(|(word, _)| *word).collect();
-        match words.is_empty() {
-            true => "default".into(),
-            false => words.join(" "),
+        if words.is_empty() {
+            "default".into()
+        } else {
+            words.join(" ")
         }
     }
 }

@@ -34,11 +34,12 @@ impl Setting for TitleTemplate {
             config_file: None,
         };
         let known = filled(text, |name| value(name, nothing, &Config::default())).is_some();
-        match known && !text.is_empty() {
-            true => Ok(Self(text.into())),
-            false => Err(ConfigError::from(
+        if known && !text.is_empty() {
+            Ok(Self(text.into()))
+        } else {
+            Err(ConfigError::from(
                 "template format is invalid or contains unknown variables",
-            )),
+            ))
         }
     }
 

@@ -139,9 +139,10 @@ impl Context<'_> {
 
     /// Counts the hit or miss of a command that reads no value (EXISTS).
     pub fn looked_up(&mut self, key: &[u8], found: bool) {
-        match found {
-            true => self.effects.keyspace_hits += 1,
-            false => self.effects.missed(self.selected, key),
+        if found {
+            self.effects.keyspace_hits += 1
+        } else {
+            self.effects.missed(self.selected, key)
         }
     }
 
@@ -320,12 +321,11 @@ impl Context<'_> {
     /// Takes the entry of `key` out, if it is there.
     pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
         let entry = self.db().take(key)?;
-        match entry.is_expired(self.now) {
-            false => Some(entry),
-            true => {
-                self.effects.expired(self.selected, entry);
-                None
-            }
+        if entry.is_expired(self.now) {
+            self.effects.expired(self.selected, entry);
+            None
+        } else {
+            Some(entry)
         }
     }
 

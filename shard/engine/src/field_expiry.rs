@@ -100,9 +100,10 @@ impl FieldClock {
             .map(|clock| clock.times.len())
             .sum::<usize>();
         let count = |(db, clock): (&DbIndex, &DbClock)| {
-            let count = match known > HASHES_COUNTED_MAX {
-                true => (clock.noted.len() + clock.times.len()) as u64,
-                false => clock.hashes(*db, databases),
+            let count = if known > HASHES_COUNTED_MAX {
+                (clock.noted.len() + clock.times.len()) as u64
+            } else {
+                clock.hashes(*db, databases)
             };
             (*db, count)
         };

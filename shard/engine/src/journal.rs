@@ -114,10 +114,13 @@ pub fn shares(away: Vec<Away>, slots: SlotMap) -> Vec<Share> {
                 keys,
                 record,
                 changed,
-            } => match keys.iter().any(|key| by_value.contains(key)) {
-                true => by_value.extend(changed),
-                false => shares[owner.index()].commands.push((db, now, record)),
-            },
+            } => {
+                if keys.iter().any(|key| by_value.contains(key)) {
+                    by_value.extend(changed)
+                } else {
+                    shares[owner.index()].commands.push((db, now, record))
+                }
+            }
             Away::Keys(keys) => by_value.extend(keys),
             Away::Everywhere { db, now, record } => {
                 for share in &mut shares {

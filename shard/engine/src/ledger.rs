@@ -155,9 +155,10 @@ impl Ledger {
     pub fn used_in_the_end(&self, here: ShardId) -> i64 {
         let mut sum = self.others() - self.lazyfree_bytes.load(Ordering::Relaxed);
         for (index, account) in self.accounts.iter().enumerate() {
-            let used = match index == here.index() {
-                true => self.used_here(),
-                false => account.used(),
+            let used = if index == here.index() {
+                self.used_here()
+            } else {
+                account.used()
             };
             sum += used - account.owed();
         }

@@ -56,9 +56,10 @@ impl Tcp {
     /// Must be called on the shard's own executor.
     pub fn new(listener: std::net::TcpListener, uring: bool) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(match uring {
-            true => Self::Aside(Aside::new(listener)?),
-            false => Self::Driver(TcpListener::from_std(listener)?),
+        Ok(if uring {
+            Self::Aside(Aside::new(listener)?)
+        } else {
+            Self::Driver(TcpListener::from_std(listener)?)
         })
     }
 
@@ -83,9 +84,10 @@ impl Unix {
     /// Must be called on the shard's own executor.
     pub fn new(listener: std::os::unix::net::UnixListener, uring: bool) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(match uring {
-            true => Self::Aside(Aside::new(listener)?),
-            false => Self::Driver(UnixListener::from_std(listener)?),
+        Ok(if uring {
+            Self::Aside(Aside::new(listener)?)
+        } else {
+            Self::Driver(UnixListener::from_std(listener)?)
         })
     }
 

@@ -86,9 +86,12 @@ impl Commits {
 
     /// So much of a shard's journal is on disk. Returns whom it concerns, where something is certain now that was not.
     pub fn synced(&self, shard: ShardId, up_to: u64) -> Vec<Settled> {
-        self.with(|state| match state.note_synced(shard, up_to) {
-            true => state.take_certain(),
-            false => Vec::new(),
+        self.with(|state| {
+            if state.note_synced(shard, up_to) {
+                state.take_certain()
+            } else {
+                Vec::new()
+            }
         })
     }
 }

@@ -42,9 +42,10 @@ impl Shard {
 
     /// How far the log must have come.
     fn awaited(&self, gate: Gate) -> u64 {
-        match self.engine.admission.a_log_fails() {
-            true => gate.own,
-            false => gate.all,
+        if self.engine.admission.a_log_fails() {
+            gate.own
+        } else {
+            gate.all
         }
     }
 
@@ -101,9 +102,10 @@ impl Shard {
             all: told,
             own: told,
         };
-        match self.log.gates && told > self.log.frontier() {
-            true => self.log.held.push_back((gate, to, message)),
-            false => self.send(to, message),
+        if self.log.gates && told > self.log.frontier() {
+            self.log.held.push_back((gate, to, message))
+        } else {
+            self.send(to, message)
         }
     }
 
@@ -113,9 +115,10 @@ impl Shard {
         self.settle();
         let frontier = self.log.frontier();
         for (gate, to, message) in std::mem::take(&mut self.log.held) {
-            match self.awaited(gate) > frontier {
-                true => self.log.held.push_back((gate, to, message)),
-                false => self.send_held(to, message),
+            if self.awaited(gate) > frontier {
+                self.log.held.push_back((gate, to, message))
+            } else {
+                self.send_held(to, message)
             }
         }
         for (mark, token) in std::mem::take(&mut self.log.clients) {

@@ -466,9 +466,10 @@ fn a_transaction_without_a_share_goes_from_all_files_and_what_is_behind_it() {
                 assert_eq!(left.len(), ends[shard]);
                 // What could be read is kept.
                 let kept = std::fs::read(folder.kept(&folder.part(1, shard)));
-                match shard == torn {
-                    true => assert!(kept.is_err(), "a torn record is nothing to keep"),
-                    false => assert_eq!(kept.expect("a file"), files[shard][left.len()..]),
+                if shard == torn {
+                    assert!(kept.is_err(), "a torn record is nothing to keep")
+                } else {
+                    assert_eq!(kept.expect("a file"), files[shard][left.len()..])
                 }
             }
             assert!(!check(&log.config).text.contains("cut off"));

@@ -163,13 +163,14 @@ impl Shard {
 
     fn tell_when_synced(&mut self, origin: ShardId, number: u64) {
         let mark = self.engine.effects.journal.total();
-        match self.is_synced_to(mark) {
-            true => self.tell_synced(origin, number),
-            false => self.log.sync_waits.push(SyncWait {
+        if self.is_synced_to(mark) {
+            self.tell_synced(origin, number)
+        } else {
+            self.log.sync_waits.push(SyncWait {
                 mark,
                 origin,
                 number,
-            }),
+            })
         }
     }
 

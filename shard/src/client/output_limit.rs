@@ -67,12 +67,11 @@ impl Shard {
         let unsent = client.owed_bytes() as u64;
         let limit = self.output_limit_of(client);
         let over_soft = limit.soft_bytes > 0 && unsent > limit.soft_bytes;
-        let since = match over_soft {
-            true => *client.over_soft_since.get_or_insert(self.clock.instant),
-            false => {
-                client.over_soft_since = None;
-                self.clock.instant
-            }
+        let since = if over_soft {
+            *client.over_soft_since.get_or_insert(self.clock.instant)
+        } else {
+            client.over_soft_since = None;
+            self.clock.instant
         };
         let soft_time = Duration::from_secs(limit.soft_s);
         let too_long = over_soft && self.clock.instant.saturating_duration_since(since) > soft_time;

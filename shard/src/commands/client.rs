@@ -105,9 +105,10 @@ impl ClientType {
 
     /// What `client` is. There are neither replicas nor masters yet.
     pub fn of(client: &Client) -> Self {
-        match client.session.is_subscriber() {
-            true => Self::Pubsub,
-            false => Self::Normal,
+        if client.session.is_subscriber() {
+            Self::Pubsub
+        } else {
+            Self::Normal
         }
     }
 }
@@ -314,10 +315,7 @@ fn flags(client: &Client) -> String {
     .into_iter()
     .filter_map(|(holds, letter)| holds.then_some(letter))
     .collect();
-    match flags.is_empty() {
-        true => "N".into(),
-        false => flags,
-    }
+    if flags.is_empty() { "N".into() } else { flags }
 }
 
 /// `CLIENT NO-EVICT ON | OFF`

@@ -119,12 +119,13 @@ pub fn kill(
 ) -> Result<Answer, Error> {
     let own_id = client.session.id;
     let old_form = args.len() == 3;
-    let filter = match old_form {
-        true => Filter {
+    let filter = if old_form {
+        Filter {
             address: Some(String::from_utf8_lossy(&args[2]).into()),
             ..Filter::default()
-        },
-        false => Filter::parse(args, own_id)?,
+        }
+    } else {
+        Filter::parse(args, own_id)?
     };
     let shards = shard.engine.slots.all();
     let mode = cancel_mode_of(client);
@@ -152,9 +153,10 @@ impl Shard {
             if let Ok(mut client) = known.client.try_borrow_mut()
                 && filter.fits(&client, self.clock.instant)
             {
-                let how = match client.session.id == own_id {
-                    true => Closing::AfterReplies,
-                    false => Closing::Now,
+                let how = if client.session.id == own_id {
+                    Closing::AfterReplies
+                } else {
+                    Closing::Now
                 };
                 client.close_for(CloseReason::Killed, how);
                 waits.extend(client.blocked.map(|at| (client.token, at)));

@@ -188,9 +188,10 @@ fn write_keys(args: &Args<'_>, reply: &mut Reply<'_>, write: WriteKeys) -> Resul
     let start = reply.written();
     write(command, &inner, reply).map_err(|_| INVALID)?;
     let none = reply.written() == start + EMPTY_ARRAY_BYTES;
-    match none && !command.flags.contains(Flags::NO_MANDATORY_KEYS) {
-        true => Err(INVALID),
-        false => Ok(Answer::Now),
+    if none && !command.flags.contains(Flags::NO_MANDATORY_KEYS) {
+        Err(INVALID)
+    } else {
+        Ok(Answer::Now)
     }
 }
 

@@ -340,11 +340,12 @@ fn listpack(shard: &mut Shard, client: &mut Client, key: &[u8]) -> Result<Answer
 
 /// What looks at data waits until no transaction holds it, and inside EXEC that would be for ever.
 fn refuse_in_exec(client: &Client) -> Result<(), Error> {
-    match client.session.in_exec {
-        true => Err(Error::new(
+    if client.session.in_exec {
+        Err(Error::new(
             "ERR DEBUG cannot look at data inside a transaction",
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 

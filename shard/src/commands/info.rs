@@ -169,16 +169,18 @@ pub fn info(
         .collect();
     let mut shown = SECTIONS.iter().zip(&wanted);
     let latencies = shown.any(|(section, wanted)| *wanted && section.name == "latencystats");
-    let measured: Vec<CommandId> = match latencies {
-        true => CommandId::all().collect(),
-        false => Vec::new(),
+    let measured: Vec<CommandId> = if latencies {
+        CommandId::all().collect()
+    } else {
+        Vec::new()
     };
     let mut shown = SECTIONS.iter().zip(&wanted);
     let counts_keys = shown.any(|(section, wanted)| *wanted && section.name == "keyspace");
     // Whoever was answered finds his keys counted, also those that are still on their way home. EXEC itself holds what would be waited for.
-    let until = match counts_keys && !client.session.in_exec {
-        true => Until::AllHome,
-        false => Until::Now,
+    let until = if counts_keys && !client.session.in_exec {
+        Until::AllHome
+    } else {
+        Until::Now
     };
     let visit = move |shard: &mut Shard| (Part::of(shard), shard.histograms(&measured));
     let shards = shard.engine.slots.all();
@@ -392,9 +394,10 @@ fn persistence(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
             "aof_delayed_fsync": 0,
         )?;
     }
-    match report.shard.engine.admission.loading {
-        true => loading(report, out),
-        false => Ok(()),
+    if report.shard.engine.admission.loading {
+        loading(report, out)
+    } else {
+        Ok(())
     }
 }
 
@@ -583,9 +586,10 @@ fn keyspace(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 impl Shard {
     /// CPU time of this shard's thread; none where another shard tells that.
     fn cpu_of_thread(&self) -> CpuTime {
-        match self.speaks_for_thread() {
-            true => CpuTime::of_this_thread(),
-            false => CpuTime::default(),
+        if self.speaks_for_thread() {
+            CpuTime::of_this_thread()
+        } else {
+            CpuTime::default()
         }
     }
 

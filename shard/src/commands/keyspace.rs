@@ -46,10 +46,12 @@ fn travel(mut scan: Scan, shard: &mut Shard, origin: ShardId, to: ReplyTo) {
         return go_home(scan, shard, origin, to);
     }
     let target = ShardId::new(scan.shard());
-    let visit = move |shard: &mut Shard| match scan.step(&shard.engine.databases, shard.engine.now)
-    {
-        true => travel(scan, shard, origin, to),
-        false => go_home(scan, shard, origin, to),
+    let visit = move |shard: &mut Shard| {
+        if scan.step(&shard.engine.databases, shard.engine.now) {
+            travel(scan, shard, origin, to)
+        } else {
+            go_home(scan, shard, origin, to)
+        }
     };
     let arrive = move |shard: &mut Shard| shard.when_all_home(Box::new(visit));
     shard.send(target, Message::Visit(Box::new(arrive)));

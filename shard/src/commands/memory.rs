@@ -231,9 +231,10 @@ fn diagnosis(footprint: &Footprint) -> String {
             "A connection takes {each} bytes on average. CLIENT LIST shows which do not read what they ask for; client-output-buffer-limit and maxmemory-clients bound them."
         ));
     }
-    match found.is_empty() {
-        true => "No trouble with memory in sight.\n".into(),
-        false => found.iter().map(|line| format!("- {line}\n")).collect(),
+    if found.is_empty() {
+        "No trouble with memory in sight.\n".into()
+    } else {
+        found.iter().map(|line| format!("- {line}\n")).collect()
     }
 }
 

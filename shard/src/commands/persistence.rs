@@ -115,9 +115,10 @@ pub fn bgrewriteaof(
             Error::new("ERR Can't execute an AOF background rewriting. Please check the server logs for more information.")
         }
     })?;
-    reply.simple(match client.session.in_exec {
-        true => "Background append only file rewriting scheduled",
-        false => "Background append only file rewriting started",
+    reply.simple(if client.session.in_exec {
+        "Background append only file rewriting scheduled"
+    } else {
+        "Background append only file rewriting started"
     });
     Ok(Answer::Now)
 }

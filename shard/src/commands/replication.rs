@@ -56,9 +56,10 @@ pub fn replicaof(
         return Ok(Answer::Now);
     }
     let port = integer(&args[2]).ok();
-    match port.is_some_and(|port| (0..=65_535).contains(&port)) {
-        true => Err(NO_MASTER),
-        false => Err(Error::new("ERR Invalid master port")),
+    if port.is_some_and(|port| (0..=65_535).contains(&port)) {
+        Err(NO_MASTER)
+    } else {
+        Err(Error::new("ERR Invalid master port"))
     }
 }
 

@@ -125,9 +125,10 @@ pub fn lolwut(
     for row in 0..ROWS {
         for _ in 0..COLUMNS {
             // A skyline: the lower, the denser.
-            text.push(match shard.engine.random.usize(..ROWS) <= row {
-                true => '#',
-                false => ' ',
+            text.push(if shard.engine.random.usize(..ROWS) <= row {
+                '#'
+            } else {
+                ' '
             });
         }
         text.push('\n');

@@ -56,9 +56,10 @@ impl Request {
             }
         }
         self.on = is(&args[2], "on");
-        match self.on || is(&args[2], "off") {
-            true => Ok(()),
-            false => Err(Error::SYNTAX),
+        if self.on || is(&args[2], "off") {
+            Ok(())
+        } else {
+            Err(Error::SYNTAX)
         }
     }
 
@@ -191,9 +192,10 @@ pub fn tracking(
     }
     let (token, home) = (client.token, shard.engine.id);
     let id = request.redirect;
-    let prefixes = match broadcasts {
-        true => request.prefixes.clone(),
-        false => Vec::new(),
+    let prefixes = if broadcasts {
+        request.prefixes.clone()
+    } else {
+        Vec::new()
     };
     let announced = prefixes.clone();
     let visit = move |shard: &mut Shard| {
@@ -233,9 +235,10 @@ pub fn tracking(
 }
 
 fn apply(shard: &mut Shard, client: &mut Client, request: Request, to: Option<ClientAddress>) {
-    match request.on {
-        true => shard.track(client, request.into_tracking(to)),
-        false => shard.untrack(client),
+    if request.on {
+        shard.track(client, request.into_tracking(to))
+    } else {
+        shard.untrack(client)
     }
 }
 

@@ -19,19 +19,20 @@ impl Shard {
     pub(crate) fn fold_replies(&mut self, from: ShardId, mut batch: Box<Batch>) {
         let looks = self.connections.held_back > 0 || batch.has_large_replies();
         let held_back = batch.take_held_back();
-        match looks {
-            false => batch.fold(|to, reply| {
-                if let Some(client) = self.client(to.client) {
-                    client.borrow_mut().fold(to.seq, reply);
-                }
-            }),
-            true => batch.fold(|to, reply| {
+        if looks {
+            batch.fold(|to, reply| {
                 if let Some(client) = self.client(to.client).cloned() {
                     let client = &mut *client.borrow_mut();
                     client.fold(to.seq, reply);
                     self.look_at_room(client);
                 }
-            }),
+            })
+        } else {
+            batch.fold(|to, reply| {
+                if let Some(client) = self.client(to.client) {
+                    client.borrow_mut().fold(to.seq, reply);
+                }
+            })
         }
         for client in held_back {
             self.note_held_back(from, client);

@@ -75,9 +75,10 @@ pub fn mark_thread(shard: ShardId) -> tracing::span::EnteredSpan {
 
 /// The span for a task that the current task spawns; none where the thread is marked.
 pub fn span() -> Span {
-    match MARKED.get() {
-        true => Span::none(),
-        false => Span::current(),
+    if MARKED.get() {
+        Span::none()
+    } else {
+        Span::current()
     }
 }
 

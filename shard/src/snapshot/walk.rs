@@ -59,9 +59,10 @@ impl Shard {
 
     /// Begins a rewrite of the append-only log: a snapshot, and what is logged from its instant on.
     pub fn begin_rewrite(&mut self) -> Result<(), NotBegun> {
-        let aim = match self.engine.config.appendonly {
-            true => Aim::Base,
-            false => Aim::BaseAlone,
+        let aim = if self.engine.config.appendonly {
+            Aim::Base
+        } else {
+            Aim::BaseAlone
         };
         self.begin_file(aim, None)
     }

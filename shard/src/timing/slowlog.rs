@@ -76,9 +76,10 @@ impl SlowLog {
 /// Arguments as the log keeps them.
 fn cut(command: CommandId, args: &Args<'_>) -> Vec<Box<[u8]>> {
     let shown = redact::shown(command, args);
-    let kept = match shown.len() > ARGS_MAX {
-        true => ARGS_MAX - 1,
-        false => shown.len(),
+    let kept = if shown.len() > ARGS_MAX {
+        ARGS_MAX - 1
+    } else {
+        shown.len()
     };
     let mut cut: Vec<Box<[u8]>> = shown[..kept].iter().map(|arg| cut_one(arg)).collect();
     if kept < shown.len() {

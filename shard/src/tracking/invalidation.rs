@@ -82,9 +82,10 @@ impl Shard {
             let told = Stale::Keys(stale.clone());
             let mut later = Readers::new();
             for reader in readers {
-                match self.may_be_told(reader.token, current.as_deref()) {
-                    true => self.tell_reader(reader.token, &told, by, current.as_deref_mut()),
-                    false => later.push(reader),
+                if self.may_be_told(reader.token, current.as_deref()) {
+                    self.tell_reader(reader.token, &told, by, current.as_deref_mut())
+                } else {
+                    later.push(reader)
                 }
             }
             if !later.is_empty() {

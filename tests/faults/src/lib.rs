@@ -105,9 +105,10 @@ impl Faults {
     fn taken(&self, len: usize) -> usize {
         let nth = self.control.writes.fetch_add(1, Ordering::Relaxed);
         let short = self.control.short.load(Ordering::Relaxed);
-        match short > 0 && nth.is_multiple_of(short) && len > 1 {
-            true => len / 2,
-            false => len,
+        if short > 0 && nth.is_multiple_of(short) && len > 1 {
+            len / 2
+        } else {
+            len
         }
     }
 

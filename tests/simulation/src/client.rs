@@ -9,6 +9,8 @@ use protocol::reply::Version;
 use protocol::table::CommandId;
 use storage::DbIndex;
 
+use crate::model::ModelWatch;
+
 /// One command of a client.
 #[derive(Clone)]
 pub struct Command {
@@ -66,7 +68,7 @@ pub struct Client {
     pub call: Option<Call>,
     pub blocked: Option<BlockedAt>,
     /// What it watches, with what the model noted at the same instant.
-    pub watched: Vec<(Watched, Watched)>,
+    pub watched: Vec<(Watched, ModelWatch)>,
     /// It is asked to write in its blocked command's stead that its time is up.
     pub may_time_out: bool,
 }

@@ -17,6 +17,14 @@ use storage::{DbIndex, UnixMillis};
 use crate::client::Command;
 use crate::outside::engines;
 
+/// A key that a client watches, as the model saw it at that instant.
+#[derive(Clone)]
+pub struct ModelWatch {
+    watched: Watched,
+    /// What it held: the model does not only go by the engine's own word for a change.
+    value: Option<String>,
+}
+
 /// The model.
 pub struct Model {
     engine: Engine,
@@ -96,27 +104,39 @@ impl Model {
     }
 
     /// Begins to watch a key.
-    pub fn watch(&mut self, db: DbIndex, key: &[u8]) -> Watched {
+    pub fn watch(&mut self, db: DbIndex, key: &[u8]) -> ModelWatch {
         let was_hidden = self.engine.expire_if_due(db, key);
         let version = self.engine.effects.watches.watch(db, key);
-        Watched {
+        let watched = Watched {
             key: TransactionKey {
                 db,
                 key: key.into(),
             },
             version,
             was_hidden,
-        }
+        };
+        let value = self.value(db, key);
+        ModelWatch { watched, value }
     }
 
-    /// Whether a key is as it was.
-    pub fn is_unchanged(&mut self, watched: &Watched) -> bool {
-        self.engine.is_unchanged(watched)
+    /// What a key holds; nothing where there is none.
+    fn value(&self, db: DbIndex, key: &[u8]) -> Option<String> {
+        let entry = self.engine.databases.get(db).get(key)?;
+        let now = self.engine.now;
+        let is_there = !entry.is_expired(now);
+        is_there.then(|| Digest::of_value(entry, now).to_string())
+    }
+
+    /// Whether a key is as it was: nobody has touched it, and it holds the same.
+    pub fn is_unchanged(&mut self, watch: &ModelWatch) -> bool {
+        let key = &watch.watched.key;
+        let is_same = self.value(key.db, &key.key) == watch.value;
+        self.engine.is_unchanged(&watch.watched) && is_same
     }
 
     /// Ends a watch.
-    pub fn unwatch(&mut self, watched: Watched) {
-        self.engine.unwatch(vec![watched]);
+    pub fn unwatch(&mut self, watch: ModelWatch) {
+        self.engine.unwatch(vec![watch.watched]);
     }
 
     /// All data.

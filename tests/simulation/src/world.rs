@@ -27,7 +27,7 @@ use storage::{DbIndex, UnixMillis};
 
 use crate::client::{Ask, BlockedAt, Call, Client, Command};
 use crate::draw::Draw;
-use crate::model::{Model, digest};
+use crate::model::{Model, ModelWatch, digest};
 use crate::outside::engines;
 
 /// Steps without any progress after which the world is taken to be stuck.
@@ -73,7 +73,7 @@ enum Letter {
     Reply(ReplyTo, Vec<u8>),
     /// A client begins to watch these keys of the shard.
     Watch(u64, DbIndex, Vec<Vec<u8>>),
-    Watched(u64, Vec<(Watched, Watched)>),
+    Watched(u64, Vec<(Watched, ModelWatch)>),
     Durable(usize),
 }
 
@@ -580,7 +580,7 @@ impl World {
         Ok(())
     }
 
-    fn watching(&mut self, id: u64, watched: Vec<(Watched, Watched)>) -> Checked {
+    fn watching(&mut self, id: u64, watched: Vec<(Watched, ModelWatch)>) -> Checked {
         let Some(at) = self.clients.iter().position(|it| it.id == id) else {
             return self.forget_watched(watched);
         };
@@ -595,7 +595,7 @@ impl World {
         Ok(())
     }
 
-    fn forget_watched(&mut self, watched: Vec<(Watched, Watched)>) -> Checked {
+    fn forget_watched(&mut self, watched: Vec<(Watched, ModelWatch)>) -> Checked {
         for (real, model) in watched {
             let owner = self.owner(&real.key.key);
             self.shards[owner.index()].engine.unwatch(vec![real]);
@@ -878,7 +878,7 @@ impl World {
                 )
             })?,
             Ask::Exec(commands) => {
-                let watched: Vec<Watched> = match at {
+                let watched: Vec<ModelWatch> = match at {
                     Some(at) => &self.clients[at],
                     None => &self.gone[&id],
                 }

@@ -12,9 +12,10 @@ pub fn draw(draw: &mut Draw) -> Command {
         8..12 => command("GETBIT").arg(draw.key()).arg(offset(draw)),
         12..16 => {
             let count = command("BITCOUNT").arg(draw.key());
-            match draw.one_in(4) {
-                true => count,
-                false => unit(draw, count),
+            if draw.one_in(4) {
+                count
+            } else {
+                unit(draw, count)
             }
         }
         16..20 => {
@@ -41,18 +42,18 @@ pub fn draw(draw: &mut Draw) -> Command {
 }
 
 fn offset(draw: &mut Draw) -> String {
-    match draw.one_in(8) {
-        true => draw
-            .pick(&[
-                "-1",
-                "x",
-                "4294967296",
-                "4294967297",
-                "9223372036854775807",
-                "1.5",
-            ])
-            .to_owned(),
-        false => draw.random.u16(..600).to_string(),
+    if draw.one_in(8) {
+        draw.pick(&[
+            "-1",
+            "x",
+            "4294967296",
+            "4294967297",
+            "9223372036854775807",
+            "1.5",
+        ])
+        .to_owned()
+    } else {
+        draw.random.u16(..600).to_string()
     }
 }
 

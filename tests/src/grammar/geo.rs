@@ -98,9 +98,10 @@ fn search(draw: &mut Draw, to: Option<&str>) -> Command {
         None => "GEOSEARCH",
     };
     let search = command(verb).args(to).arg(draw.key());
-    let search = match draw.random.bool() {
-        true => search.arg("FROMMEMBER").arg(draw.pick(PLACES)),
-        false => search.arg("FROMLONLAT").args(point(draw)),
+    let search = if draw.random.bool() {
+        search.arg("FROMMEMBER").arg(draw.pick(PLACES))
+    } else {
+        search.arg("FROMLONLAT").args(point(draw))
     };
     let search = match draw.random.u8(..8) {
         0..4 => search.args([

@@ -101,9 +101,10 @@ fn fields(draw: &mut Draw, verb: &str) -> Command {
 /// With the fields that a command on times names, mostly as many as it says.
 fn named(draw: &mut Draw, command: Command) -> Command {
     let fields = draw.members(3);
-    let count = match draw.one_in(10) {
-        true => draw.integer(),
-        false => fields.len().to_string(),
+    let count = if draw.one_in(10) {
+        draw.integer()
+    } else {
+        fields.len().to_string()
     };
     let word = draw.pick(&["FIELDS", "FIELDS", "FIELDS", "fields", "FIELD"]);
     command.arg(word).arg(count).args(fields).rigid()

@@ -77,16 +77,19 @@ pub fn draw(draw: &mut Draw) -> Command {
         33 => command("SELECT").arg(draw.pick(&["0", "1"])),
         34..38 => sort(draw),
         38 => command("SWAPDB").arg(draw.integer()).arg(draw.integer()),
-        _ => match draw.one_in(8) {
-            true => command(draw.pick(&[
-                "FLUSHDB",
-                "FLUSHALL",
-                "FLUSHDB ASYNC",
-                "FLUSHALL SYNC",
-                "FLUSHDB x",
-            ])),
-            false => command("EXISTS").arg(draw.key()),
-        },
+        _ => {
+            if draw.one_in(8) {
+                command(draw.pick(&[
+                    "FLUSHDB",
+                    "FLUSHALL",
+                    "FLUSHDB ASYNC",
+                    "FLUSHALL SYNC",
+                    "FLUSHDB x",
+                ]))
+            } else {
+                command("EXISTS").arg(draw.key())
+            }
+        }
     }
 }
 
@@ -115,13 +118,14 @@ fn expire(draw: &mut Draw) -> Command {
 }
 
 fn expire_at(draw: &mut Draw) -> Command {
-    let (verb, time) = match draw.random.bool() {
-        true => (
+    let (verb, time) = if draw.random.bool() {
+        (
             "EXPIREAT",
             draw.pick(&[FAR, "1", "0", "-1", "x", "9223372036854775807"])
                 .to_owned(),
-        ),
-        false => ("PEXPIREAT", draw.pick(&[FAR, "1", "-5"]).to_owned() + "000"),
+        )
+    } else {
+        ("PEXPIREAT", draw.pick(&[FAR, "1", "-5"]).to_owned() + "000")
     };
     let expire = command(verb).arg(draw.key()).arg(time);
     condition(draw, expire)
@@ -149,8 +153,9 @@ fn sort(draw: &mut Draw) -> Command {
     let limit = format!("LIMIT {} {}", draw.index(), draw.index());
     let sort = draw.option(sort, &["GET #", "GET # GET *", &limit, "LIMIT 0 x", "GET"]);
     let sort = draw.option(sort, &["ASC", "DESC", "desc"]);
-    match draw.one_in(5) {
-        true => sort.arg("STORE").arg(draw.key()),
-        false => sort,
+    if draw.one_in(5) {
+        sort.arg("STORE").arg(draw.key())
+    } else {
+        sort
     }
 }

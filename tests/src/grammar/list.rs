@@ -114,17 +114,17 @@ pub fn draw(draw: &mut Draw) -> Command {
 
 /// Within 32 bits: beyond them Redis takes a large index for a small one, depending on how the list is encoded.
 fn position(draw: &mut Draw) -> String {
-    match draw.one_in(12) {
-        true => draw
-            .pick(&[
-                "2147483647",
-                "-2147483648",
-                "x",
-                "",
-                "1.0",
-                "9223372036854775808",
-            ])
-            .to_owned(),
-        false => draw.random.i8(-7..8).to_string(),
+    if draw.one_in(12) {
+        draw.pick(&[
+            "2147483647",
+            "-2147483648",
+            "x",
+            "",
+            "1.0",
+            "9223372036854775808",
+        ])
+        .to_owned()
+    } else {
+        draw.random.i8(-7..8).to_string()
     }
 }

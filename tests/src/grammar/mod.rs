@@ -253,13 +253,15 @@ impl Draw {
 
     /// The next command for a test of `family`.
     pub fn command(&mut self, family: &Family) -> Command {
-        let command = match self.one_in(8) {
-            true => self.visitor(),
-            false => (family.draw)(self),
+        let command = if self.one_in(8) {
+            self.visitor()
+        } else {
+            (family.draw)(self)
         };
-        match !command.rigid && self.one_in(20) {
-            true => self.bent(command),
-            false => command,
+        if !command.rigid && self.one_in(20) {
+            self.bent(command)
+        } else {
+            command
         }
     }
 
@@ -332,9 +334,10 @@ impl Draw {
     /// A count of keys as given before them: mostly right.
     fn counted_keys(&mut self, count_max: usize) -> Vec<String> {
         let keys = self.keys(count_max);
-        let count = match self.one_in(12) {
-            true => self.integer(),
-            false => keys.len().to_string(),
+        let count = if self.one_in(12) {
+            self.integer()
+        } else {
+            keys.len().to_string()
         };
         std::iter::once(count)
             .chain(keys.into_iter().map(str::to_owned))
@@ -342,9 +345,10 @@ impl Draw {
     }
 
     fn value(&mut self) -> Vec<u8> {
-        match self.one_in(4) {
-            true => self.random.u16(..).to_string().into_bytes(),
-            false => self.pick(VALUES).to_vec(),
+        if self.one_in(4) {
+            self.random.u16(..).to_string().into_bytes()
+        } else {
+            self.pick(VALUES).to_vec()
         }
     }
 
@@ -377,9 +381,10 @@ impl Draw {
 
     /// A small index of either sign.
     fn index(&mut self) -> String {
-        match self.one_in(12) {
-            true => self.integer(),
-            false => self.random.i8(-7..8).to_string(),
+        if self.one_in(12) {
+            self.integer()
+        } else {
+            self.random.i8(-7..8).to_string()
         }
     }
 
@@ -394,9 +399,10 @@ impl Draw {
 
     /// A count that is rarely no count.
     fn count(&mut self) -> String {
-        match self.one_in(10) {
-            true => self.integer(),
-            false => self.random.u8(1..6).to_string(),
+        if self.one_in(10) {
+            self.integer()
+        } else {
+            self.random.u8(1..6).to_string()
         }
     }
 

@@ -83,9 +83,10 @@ pub fn draw(draw: &mut Draw) -> Command {
         }
         35..37 => {
             let pop = command(draw.pick(&["ZPOPMIN", "ZPOPMAX"])).arg(draw.key());
-            match draw.random.bool() {
-                true => pop.arg(draw.count()),
-                false => pop,
+            if draw.random.bool() {
+                pop.arg(draw.count())
+            } else {
+                pop
             }
         }
         37..39 => algebra(draw, None),
@@ -141,13 +142,15 @@ pub fn draw(draw: &mut Draw) -> Command {
 }
 
 fn score(draw: &mut Draw) -> String {
-    let score = match draw.one_in(4) {
-        true => draw.pick(&["-inf", "+inf", "inf"]).to_owned(),
-        false => draw.float(),
+    let score = if draw.one_in(4) {
+        draw.pick(&["-inf", "+inf", "inf"]).to_owned()
+    } else {
+        draw.float()
     };
-    match draw.one_in(4) {
-        true => format!("({score}"),
-        false => score,
+    if draw.one_in(4) {
+        format!("({score}")
+    } else {
+        score
     }
 }
 

@@ -89,9 +89,10 @@ impl Step<'_> {
             }
         };
         let origin = self.origin(client);
-        match origin == at {
-            true => self.portion_ran(at, client, item, ran),
-            false => self.send(at, origin, Message::Ran { client, item, ran }),
+        if origin == at {
+            self.portion_ran(at, client, item, ran)
+        } else {
+            self.send(at, origin, Message::Ran { client, item, ran })
         }
     }
 

@@ -142,28 +142,25 @@ fn is_over(model: &Scenario, state: &State) -> bool {
 
 /// At the end: who is not answered waits, where all its keys are; nobody else is enrolled, nothing is locked or looked at.
 fn all_finished(model: &Scenario, state: &State) -> bool {
-    let finished = state
-        .clients
-        .iter()
-        .enumerate()
-        .all(|(client, it)| match it.calling {
-            false => true,
-            true => {
-                let Call::Pop(keys) = model.call(client, it.answered) else {
-                    return false;
-                };
-                let is_tried = it.ticket.as_ref().is_some_and(|ticketed| ticketed.trying);
-                let is_its = |waiter: &Waiter| match waiter {
-                    Waiter::Here(of, _) => *of == client,
-                    Waiter::Elsewhere(ticket) => *ticket == (client, it.answered),
-                };
-                let waits_at = |key: &usize| {
-                    let mut all = state.shards[model.owners[*key]].waits.all();
-                    all.any(|(waiter, at)| is_its(waiter) && at.contains(key))
-                };
-                !is_tried && keys.iter().all(waits_at)
-            }
-        });
+    let finished = state.clients.iter().enumerate().all(|(client, it)| {
+        if it.calling {
+            let Call::Pop(keys) = model.call(client, it.answered) else {
+                return false;
+            };
+            let is_tried = it.ticket.as_ref().is_some_and(|ticketed| ticketed.trying);
+            let is_its = |waiter: &Waiter| match waiter {
+                Waiter::Here(of, _) => *of == client,
+                Waiter::Elsewhere(ticket) => *ticket == (client, it.answered),
+            };
+            let waits_at = |key: &usize| {
+                let mut all = state.shards[model.owners[*key]].waits.all();
+                all.any(|(waiter, at)| is_its(waiter) && at.contains(key))
+            };
+            !is_tried && keys.iter().all(waits_at)
+        } else {
+            true
+        }
+    });
     let is_waited_for = |waiter: &Waiter| {
         let (client, answered) = match waiter {
             Waiter::Here(client, _) => (*client, state.clients[*client].answered),

@@ -110,23 +110,25 @@ impl Keyspace {
                 self.lists[*key].push(*element);
                 Reply::Done
             }
-            Call::Move(from, to) => match self.lists[*from].is_empty() {
-                true => Reply::Moved(None),
-                false => {
+            Call::Move(from, to) => {
+                if self.lists[*from].is_empty() {
+                    Reply::Moved(None)
+                } else {
                     let element = self.lists[*from].remove(0);
                     self.lists[*to].push(element);
                     Reply::Moved(Some(element))
                 }
-            },
+            }
             Call::Watch(client, key) => {
                 self.watched.insert(*client, self.lists[*key].clone());
                 Reply::Seen(vec![self.lists[*key].clone()])
             }
             // No element is written twice, so what looks the same has not changed.
             Call::Exec(client, watched, keys, element) => {
-                match self.watched.remove(client).as_ref() == Some(&self.lists[*watched]) {
-                    true => self.run(&Call::Write(keys.clone(), *element)),
-                    false => Reply::Stopped,
+                if self.watched.remove(client).as_ref() == Some(&self.lists[*watched]) {
+                    self.run(&Call::Write(keys.clone(), *element))
+                } else {
+                    Reply::Stopped
                 }
             }
             Call::Pop(keys) => {

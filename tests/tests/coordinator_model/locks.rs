@@ -45,9 +45,10 @@ impl<W> LockTable<W> {
     pub fn enqueue(&mut self, names: Names, work: W) -> (ItemId, Option<W>) {
         let id = (0..).find(|id| self.items.iter().all(|item| item.id != *id));
         let id = id.expect("fewer items than numbers");
-        let (work, now) = match self.holds(names) {
-            true => (Some(work), None),
-            false => (None, Some(work)),
+        let (work, now) = if self.holds(names) {
+            (Some(work), None)
+        } else {
+            (None, Some(work))
         };
         self.items.push(Item { id, names, work });
         (id, now)

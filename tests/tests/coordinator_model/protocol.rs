@@ -38,13 +38,14 @@ impl Step<'_> {
             Action::Decide(shard) => {
                 let request = self.state.shards[shard].tries.pop_front();
                 let request = request.expect("only what waits is decided");
-                match self.is_taken(shard, &request) {
-                    true => self.send(
+                if self.is_taken(shard, &request) {
+                    self.send(
                         shard,
                         self.origin(request.client),
                         Message::Refused(request.client),
-                    ),
-                    false => self.take_locks(shard, request),
+                    )
+                } else {
+                    self.take_locks(shard, request)
                 }
             }
             Action::TimeOut(client) => self.time_out(client),
@@ -191,12 +192,13 @@ impl Step<'_> {
             parts,
             unchanged: true,
             last: None,
-            pass: match wait {
-                true => Pass::Ordered { at: 0 },
-                false => Pass::Try {
+            pass: if wait {
+                Pass::Ordered { at: 0 }
+            } else {
+                Pass::Try {
                     missing: missing.len(),
                     refused: false,
-                },
+                }
             },
         });
         if missing.is_empty() {
@@ -234,9 +236,10 @@ impl Step<'_> {
             compared: None,
         };
         let origin = self.origin(client);
-        match shard == origin {
-            true => self.lock(shard, request),
-            false => self.send(origin, shard, Message::Lock(request)),
+        if shard == origin {
+            self.lock(shard, request)
+        } else {
+            self.send(origin, shard, Message::Lock(request))
         }
     }
 
@@ -265,9 +268,10 @@ impl Step<'_> {
             Pass::Ordered { at } => {
                 *at += 1;
                 let at = *at;
-                match at < transaction.parts.len() {
-                    true => self.request_locks(client, at, true),
-                    false => self.run_transaction(client),
+                if at < transaction.parts.len() {
+                    self.request_locks(client, at, true)
+                } else {
+                    self.run_transaction(client)
                 }
             }
         }
@@ -406,12 +410,11 @@ impl Step<'_> {
                 Release::unused(item, lent.filter(|(_, list)| !list.is_empty()).collect());
             let changed = part.keys.iter().filter(|key| changed.contains(key));
             let changed: Vec<Key> = changed.copied().collect();
-            let later = match self.scenario.follows(Rule::ChangesComeWithRelease) {
-                true => {
-                    release.changed = changed;
-                    None
-                }
-                false => Some(Message::Changed(changed)),
+            let later = if self.scenario.follows(Rule::ChangesComeWithRelease) {
+                release.changed = changed;
+                None
+            } else {
+                Some(Message::Changed(changed))
             };
             release.end_turn = part
                 .claimed_by
@@ -443,9 +446,10 @@ impl Step<'_> {
             later = Some(Message::Write(client, release.clone()));
             release.portion = None;
         }
-        match shard == origin {
-            true => self.release(shard, client, release),
-            false => self.send(origin, shard, Message::Release(client, release)),
+        if shard == origin {
+            self.release(shard, client, release)
+        } else {
+            self.send(origin, shard, Message::Release(client, release))
         }
         if let Some(later) = later {
             self.send(origin, shard, later);
@@ -455,9 +459,10 @@ impl Step<'_> {
     // On an owner.
 
     fn lock(&mut self, at: ShardId, request: LockRequest) {
-        match !request.wait && self.is_taken(at, &request) {
-            true => self.state.shards[at].tries.push_back(request),
-            false => self.take_locks(at, request),
+        if !request.wait && self.is_taken(at, &request) {
+            self.state.shards[at].tries.push_back(request)
+        } else {
+            self.take_locks(at, request)
         }
     }
 
@@ -479,13 +484,12 @@ impl Step<'_> {
             .enqueue(names, Work::Lend(request));
         if let (item, Some(Work::Lend(request))) = queued {
             let lent = self.lend(at, &request.keys);
-            match origin == at {
-                true => {
-                    let unchanged = self.compare(at, &request);
-                    self.transaction(request.client).unchanged &= unchanged;
-                    self.granted(at, request.client, item, lent);
-                }
-                false => self.send_grant(at, &request, item, lent),
+            if origin == at {
+                let unchanged = self.compare(at, &request);
+                self.transaction(request.client).unchanged &= unchanged;
+                self.granted(at, request.client, item, lent);
+            } else {
+                self.send_grant(at, &request, item, lent)
             }
         }
     }

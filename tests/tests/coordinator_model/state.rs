@@ -275,9 +275,10 @@ impl Scenario {
 
     /// The lock's name of a key.
     pub fn key_name(&self, key: Key) -> Names {
-        match self.follows(Rule::LocksHold) {
-            true => 1 << key,
-            false => 0,
+        if self.follows(Rule::LocksHold) {
+            1 << key
+        } else {
+            0
         }
     }
 

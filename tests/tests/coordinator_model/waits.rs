@@ -82,10 +82,7 @@ impl WaitTable {
             return false;
         };
         let may = it.turn == Turn::Waits;
-        it.turn = match may {
-            true => Turn::Its,
-            false => Turn::ItsAndNews,
-        };
+        it.turn = if may { Turn::Its } else { Turn::ItsAndNews };
         may
     }
 

@@ -168,9 +168,10 @@ fn what_waiting_clients_were_given_is_in_the_log() {
                     let elsewhere = give.replacen(key, "elsewhere", 1);
                     wire.ask("DEL elsewhere");
                     wire.ask(&elsewhere);
-                    match words.starts_with("XREADGROUP") {
-                        true => _ = wire.ask(give),
-                        false => _ = wire.ask(&format!("RENAME elsewhere {key}")),
+                    if words.starts_with("XREADGROUP") {
+                        _ = wire.ask(give)
+                    } else {
+                        _ = wire.ask(&format!("RENAME elsewhere {key}"))
                     }
                 }
             }

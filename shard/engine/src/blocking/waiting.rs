@@ -261,10 +261,7 @@ impl WaitTable {
             return false;
         };
         let may = enrolled.turn == Turn::Waits;
-        enrolled.turn = match may {
-            true => Turn::Its,
-            false => Turn::ItsAndNews,
-        };
+        enrolled.turn = if may { Turn::Its } else { Turn::ItsAndNews };
         may
     }
 

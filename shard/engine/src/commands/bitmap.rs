@@ -280,17 +280,17 @@ fn parse_fields(ctx: &Context<'_>, args: &Args<'_>) -> Result<(Vec<FieldOp>, Opt
         }
         let field = FieldType::parse(options.value()?).ok_or(BAD_FIELD_TYPE)?;
         let offset = offset(ctx, options.value()?, Some(field.bits()))?;
-        let action = match writes {
-            false => Action::Get,
-            true => {
-                let end = offset + u64::from(field.bits()) - 1;
-                last = last.max(Some(end));
-                let value = options::integer(options.value()?)?;
-                match is(word, "SET") {
-                    true => Action::Set(value, overflow),
-                    false => Action::Add(value, overflow),
-                }
+        let action = if writes {
+            let end = offset + u64::from(field.bits()) - 1;
+            last = last.max(Some(end));
+            let value = options::integer(options.value()?)?;
+            if is(word, "SET") {
+                Action::Set(value, overflow)
+            } else {
+                Action::Add(value, overflow)
             }
+        } else {
+            Action::Get
         };
         ops.push(FieldOp {
             field,

@@ -82,18 +82,20 @@ pub fn blmpop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 pub fn blmove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (from, to) = (end(&args[3])?, end(&args[4])?);
     let timeout = timeout(&args[5], ctx.now)?;
-    match move_element(ctx, &args[1], &args[2], from, to, reply)? {
-        true => Ok(()),
-        false => ctx.wait(timeout, Null::Bulk),
+    if move_element(ctx, &args[1], &args[2], from, to, reply)? {
+        Ok(())
+    } else {
+        ctx.wait(timeout, Null::Bulk)
     }
 }
 
 /// `BRPOPLPUSH source destination timeout`
 pub fn brpoplpush(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let timeout = timeout(&args[3], ctx.now)?;
-    match move_element(ctx, &args[1], &args[2], End::Back, End::Front, reply)? {
-        true => Ok(()),
-        false => ctx.wait(timeout, Null::Bulk),
+    if move_element(ctx, &args[1], &args[2], End::Back, End::Front, reply)? {
+        Ok(())
+    } else {
+        ctx.wait(timeout, Null::Bulk)
     }
 }
 

@@ -62,9 +62,12 @@ pub fn restore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         Err(NotPayload::VersionOrChecksum) => return Err(WRONG_CHECKSUM),
     };
     let replaced = replace && ctx.delete(key);
-    let deadline = (ttl_ms > 0).then(|| match absolute {
-        true => UnixMillis::new(ttl_ms),
-        false => UnixMillis::new(ctx.now.ms().saturating_add(ttl_ms)),
+    let deadline = (ttl_ms > 0).then(|| {
+        if absolute {
+            UnixMillis::new(ttl_ms)
+        } else {
+            UnixMillis::new(ctx.now.ms().saturating_add(ttl_ms))
+        }
     });
     reply.ok();
     if deadline.is_some_and(|deadline| deadline.has_passed(ctx.now)) {

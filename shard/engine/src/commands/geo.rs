@@ -53,9 +53,10 @@ pub fn write_place(reply: &mut Reply<'_>, place: Coordinates) {
     reply.array(2);
     for degrees in [place.longitude, place.latitude] {
         let text = format!("{degrees:.17}");
-        let text = match text.contains('.') {
-            true => text.trim_end_matches('0').trim_end_matches('.'),
-            false => &text,
+        let text = if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            &text
         };
         match reply.version() {
             Version::Resp2 => reply.bulk(text.as_bytes()),

@@ -196,9 +196,10 @@ impl<'a> Wanted<'a> {
                 "ERR exactly one of BYRADIUS and BYBOX can be specified for {verb}"
             )));
         }
-        match self.any && self.count == 0 {
-            true => Err(Error::new("ERR the ANY argument requires COUNT argument")),
-            false => Ok(()),
+        if self.any && self.count == 0 {
+            Err(Error::new("ERR the ANY argument requires COUNT argument"))
+        } else {
+            Ok(())
         }
     }
 
@@ -220,9 +221,10 @@ impl<'a> Wanted<'a> {
         };
         if let Some(order) = order {
             let order = |a: &Found, b: &Found| compare(order, a, b);
-            match returned == found.len() {
-                true => sorting::sort(&mut found, order),
-                false => sorting::sort_part(&mut found, 0..returned, order),
+            if returned == found.len() {
+                sorting::sort(&mut found, order)
+            } else {
+                sorting::sort_part(&mut found, 0..returned, order)
             }
         }
         found.truncate(returned);
@@ -296,9 +298,10 @@ fn answer(
     let longest = found.iter().map(|item| item.member.len()).max();
     let mut result = SortedSet::for_members(found.len(), longest.unwrap_or(0), limits);
     for item in found {
-        let score = match wanted.store_distance {
-            true => Score::new(item.distance / wanted.unit).unwrap_or(item.score),
-            false => item.score,
+        let score = if wanted.store_distance {
+            Score::new(item.distance / wanted.unit).unwrap_or(item.score)
+        } else {
+            item.score
         };
         result.insert(&item.member, score, limits);
     }
@@ -342,15 +345,12 @@ fn radius(
     let form = Form::Radius { may_store };
     let mut wanted = Wanted::default();
     let set = ctx.get::<SortedSet>(&args[1])?;
-    let rest = match of_member {
-        true => {
-            wanted.centre = Some(centre_of(set, &args[2])?);
-            3
-        }
-        false => {
-            wanted.centre = Some(Centre::At(place(&args[2], &args[3])?));
-            4
-        }
+    let rest = if of_member {
+        wanted.centre = Some(centre_of(set, &args[2])?);
+        3
+    } else {
+        wanted.centre = Some(Centre::At(place(&args[2], &args[3])?));
+        4
     };
     let (shape, unit) = match (of_member, set) {
         // Nothing is said of the radius then.

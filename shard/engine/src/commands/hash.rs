@@ -313,9 +313,10 @@ pub fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         return Err(Error::OUT_OF_RANGE);
     }
     let as_pairs = with_values && reply.version() == Version::Resp3;
-    reply.array(match with_values && !as_pairs {
-        true => wanted.saturating_mul(2),
-        false => wanted,
+    reply.array(if with_values && !as_pairs {
+        wanted.saturating_mul(2)
+    } else {
+        wanted
     });
     let mut show = |field: Field<'_>| {
         if as_pairs {

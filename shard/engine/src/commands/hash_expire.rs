@@ -45,11 +45,12 @@ fn fields<'a>(
     let count = args.get(at + 1).ok_or(Error::SYNTAX)?;
     let count = options::at_least(1, count, not_positive)?;
     let names = args.tail(at + 2);
-    match count.checked_mul(per_field) == Some(names.len()) {
-        true => Ok(names),
-        false => Err(Error::new(
+    if count.checked_mul(per_field) == Some(names.len()) {
+        Ok(names)
+    } else {
+        Err(Error::new(
             "ERR The `numfields` parameter must match the number of arguments",
-        )),
+        ))
     }
 }
 

@@ -84,9 +84,10 @@ pub fn rename(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 pub fn renamenx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     ctx.expect_key(&args[1])?;
     let free = ctx.find(&args[2]).is_none();
-    match free {
-        true => rename_to(ctx, &args[1], &args[2]),
-        false => _ = ctx.find(&args[1]),
+    if free {
+        rename_to(ctx, &args[1], &args[2])
+    } else {
+        _ = ctx.find(&args[1])
     }
     reply.integer(i64::from(free));
     Ok(())

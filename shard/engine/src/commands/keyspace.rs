@@ -306,9 +306,10 @@ impl Scan {
 
     /// The reply: the cursor to go on with, and the keys.
     pub fn write(&self, shards: usize, reply: &mut Reply<'_>) {
-        let number = match self.cursor.shard < shards {
-            true => self.cursor.number(),
-            false => 0,
+        let number = if self.cursor.shard < shards {
+            self.cursor.number()
+        } else {
+            0
         };
         reply.array(2);
         reply.bulk(itoa::Buffer::new().format(number).as_bytes());

@@ -39,11 +39,12 @@ impl Wanted {
                 return Err(Error::SYNTAX);
             }
         }
-        match wanted.len && wanted.ranges {
-            true => Err(Error::new(
+        if wanted.len && wanted.ranges {
+            Err(Error::new(
                 "ERR If you want both the length and indexes, please just use IDX.",
-            )),
-            false => Ok(wanted),
+            ))
+        } else {
+            Ok(wanted)
         }
     }
 }
@@ -69,9 +70,10 @@ impl Lengths {
         };
         for (i, x) in a.iter().enumerate() {
             for (j, y) in b.iter().enumerate() {
-                lengths.cells[(i + 1) * columns + j + 1] = match x == y {
-                    true => lengths.at(i, j) + 1,
-                    false => lengths.at(i, j + 1).max(lengths.at(i + 1, j)),
+                lengths.cells[(i + 1) * columns + j + 1] = if x == y {
+                    lengths.at(i, j) + 1
+                } else {
+                    lengths.at(i, j + 1).max(lengths.at(i + 1, j))
                 };
             }
         }
@@ -111,9 +113,10 @@ fn trace(lengths: &Lengths, a: &[u8], b: &[u8]) -> (Vec<u8>, Vec<Run>) {
             (i, j) = (i - 1, j - 1);
         } else {
             in_run = false;
-            match lengths.at(i - 1, j) > lengths.at(i, j - 1) {
-                true => i -= 1,
-                false => j -= 1,
+            if lengths.at(i - 1, j) > lengths.at(i, j - 1) {
+                i -= 1
+            } else {
+                j -= 1
             }
         }
     }

@@ -55,9 +55,12 @@ fn resolve(index: i64, len: usize) -> Option<usize> {
 fn span(start: i64, stop: i64, len: usize) -> Range<usize> {
     // No list is longer than i64::MAX.
     let signed = len as i64;
-    let place = |index: i64| match index < 0 {
-        true => index.saturating_add(signed),
-        false => index,
+    let place = |index: i64| {
+        if index < 0 {
+            index.saturating_add(signed)
+        } else {
+            index
+        }
     };
     let start = usize::try_from(place(start)).unwrap_or(0);
     let stop = usize::try_from(place(stop)).map_or(0, |stop| stop.saturating_add(1).min(len));
@@ -65,9 +68,10 @@ fn span(start: i64, stop: i64, len: usize) -> Range<usize> {
 }
 
 fn refuse_oversized<'a>(mut elements: impl Iterator<Item = &'a [u8]>) -> Outcome {
-    match elements.any(|element| element.len() > List::ELEMENT_BYTES_MAX) {
-        true => Err(Error::STRING_TOO_LONG),
-        false => Ok(()),
+    if elements.any(|element| element.len() > List::ELEMENT_BYTES_MAX) {
+        Err(Error::STRING_TOO_LONG)
+    } else {
+        Ok(())
     }
 }
 

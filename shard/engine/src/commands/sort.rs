@@ -230,16 +230,18 @@ fn as_they_are(object: &Object, descending: bool, range: Range<usize>) -> Vec<It
     match object {
         _ if count == 0 => Vec::new(),
         Object::List(list) => {
-            let elements = match descending {
-                true => list.iter_from(list.len() - 1 - start, End::Back),
-                false => list.iter_from(start, End::Front),
+            let elements = if descending {
+                list.iter_from(list.len() - 1 - start, End::Back)
+            } else {
+                list.iter_from(start, End::Front)
             };
             elements.take(count).collect()
         }
         Object::SortedSet(set) => {
-            let entries = match descending {
-                true => set.iter_from(set.len() - 1 - start, Direction::Backward),
-                false => set.iter_from(start, Direction::Forward),
+            let entries = if descending {
+                set.iter_from(set.len() - 1 - start, Direction::Backward)
+            } else {
+                set.iter_from(start, Direction::Forward)
             };
             entries.take(count).map(|(item, _)| item).collect()
         }
@@ -338,9 +340,12 @@ fn order_by_themselves<'o>(
     request: &Request<'_>,
     range: Range<usize>,
 ) -> Result<Vec<Item<'o>>, Error> {
-    let directed = |order: Ordering| match request.descending {
-        true => order.reverse(),
-        false => order,
+    let directed = |order: Ordering| {
+        if request.descending {
+            order.reverse()
+        } else {
+            order
+        }
     };
     if request.alpha {
         let stores = request.store.is_some();
@@ -405,40 +410,40 @@ fn order_by_pattern(
     request: &Request<'_>,
     range: Range<usize>,
 ) -> Result<Vec<Vec<u8>>, Error> {
-    let directed = |order: Ordering| match request.descending {
-        true => order.reverse(),
-        false => order,
+    let directed = |order: Ordering| {
+        if request.descending {
+            order.reverse()
+        } else {
+            order
+        }
     };
     let part = (range != (0..elements.len())).then_some(range);
     let stores = request.store.is_some();
     let by = request.by.unwrap_or(Pattern::Element);
-    match request.alpha {
-        true => {
-            let weigh = |element: Vec<u8>| (by.find(ctx, &element), element);
-            let mut weighed: Vec<_> = elements.into_iter().map(weigh).collect();
-            arrange(&mut weighed, part, |(a, _), (b, _)| {
-                directed(match (a, b) {
-                    (Some(a), Some(b)) => collate(a, b, stores),
-                    // One without a text comes before all that have one, as `None` does.
-                    _ => a.is_some().cmp(&b.is_some()),
-                })
-            });
-            Ok(weighed.into_iter().map(|(_, element)| element).collect())
+    if request.alpha {
+        let weigh = |element: Vec<u8>| (by.find(ctx, &element), element);
+        let mut weighed: Vec<_> = elements.into_iter().map(weigh).collect();
+        arrange(&mut weighed, part, |(a, _), (b, _)| {
+            directed(match (a, b) {
+                (Some(a), Some(b)) => collate(a, b, stores),
+                // One without a text comes before all that have one, as `None` does.
+                _ => a.is_some().cmp(&b.is_some()),
+            })
+        });
+        Ok(weighed.into_iter().map(|(_, element)| element).collect())
+    } else {
+        let mut weighed = Vec::with_capacity(elements.len());
+        for element in elements {
+            let weight = by
+                .find(ctx, &element)
+                .map_or(Some(0.0), |text| number(&text));
+            weighed.push((weight.ok_or(NOT_A_NUMBER)?, element));
         }
-        false => {
-            let mut weighed = Vec::with_capacity(elements.len());
-            for element in elements {
-                let weight = by
-                    .find(ctx, &element)
-                    .map_or(Some(0.0), |text| number(&text));
-                weighed.push((weight.ok_or(NOT_A_NUMBER)?, element));
-            }
-            arrange(&mut weighed, part, |(a, x), (b, y)| {
-                let by_weight = a.partial_cmp(b).unwrap_or(Ordering::Equal);
-                directed(by_weight.then_with(|| x.cmp(y)))
-            });
-            Ok(weighed.into_iter().map(|(_, element)| element).collect())
-        }
+        arrange(&mut weighed, part, |(a, x), (b, y)| {
+            let by_weight = a.partial_cmp(b).unwrap_or(Ordering::Equal);
+            directed(by_weight.then_with(|| x.cmp(y)))
+        });
+        Ok(weighed.into_iter().map(|(_, element)| element).collect())
     }
 }
 
@@ -456,9 +461,10 @@ fn arrange<T>(
 
 /// How two texts compare: what is only shown is compared as C strings are, up to a zero byte.
 fn collate(a: &[u8], b: &[u8], stores: bool) -> Ordering {
-    match stores {
-        true => a.cmp(b),
-        false => strtod::c_string(a).cmp(strtod::c_string(b)),
+    if stores {
+        a.cmp(b)
+    } else {
+        strtod::c_string(a).cmp(strtod::c_string(b))
     }
 }
 

@@ -90,9 +90,10 @@ impl AddOptions {
         if self.only_new {
             return Ok(None);
         }
-        let score = match self.increment {
-            true => Score::new(before.get() + given.get()).ok_or(SCORE_IS_NAN)?,
-            false => given,
+        let score = if self.increment {
+            Score::new(before.get() + given.get()).ok_or(SCORE_IS_NAN)?
+        } else {
+            given
         };
         let refused = (self.only_less && score >= before) || (self.only_greater && score <= before);
         Ok((!refused).then_some(score))
@@ -140,9 +141,10 @@ fn add(
     }
     let limits = limits(ctx);
     if options.only_present && ctx.peek_mut::<SortedSet>(key)?.is_none() {
-        match options.increment {
-            true => reply.null(),
-            false => reply.integer(0),
+        if options.increment {
+            reply.null()
+        } else {
+            reply.integer(0)
         }
         return Ok(());
     }
@@ -156,10 +158,11 @@ fn add(
     let (mut added, mut rescored) = (0usize, 0usize);
     let mut last = None;
     for (&given, member) in scores.iter().zip(pairs.iter().skip(1).step_by(2)) {
-        last = match options.is_plain() {
-            true => Some(given),
+        last = if options.is_plain() {
+            Some(given)
+        } else {
             // Only INCR may fail, and it has one pair.
-            false => options.apply(set.score(member), given)?,
+            options.apply(set.score(member), given)?
         };
         if let Some(score) = last {
             match set.insert(member, score, limits) {
@@ -173,9 +176,10 @@ fn add(
         ctx.changed_by(
             added + rescored,
             key,
-            match options.increment {
-                true => Event::ZINCR,
-                false => Event::ZADD,
+            if options.increment {
+                Event::ZINCR
+            } else {
+                Event::ZADD
             },
         );
     }

@@ -59,9 +59,10 @@ impl Bound<Score> {
         let read = strtod::strtod(number);
         let score = (read.len == number.len()).then_some(read.value);
         let score = score.and_then(Score::new).ok_or(BAD_SCORE)?;
-        Ok(match excluded {
-            true => Self::Excluding(score),
-            false => Self::Including(score),
+        Ok(if excluded {
+            Self::Excluding(score)
+        } else {
+            Self::Including(score)
         })
     }
 }
@@ -154,9 +155,12 @@ impl<'a> Bounds<'a> {
 fn span(start: i64, stop: i64, len: usize) -> Range<usize> {
     // No set is longer than i64::MAX.
     let signed = len as i64;
-    let place = |index: i64| match index < 0 {
-        true => index.saturating_add(signed),
-        false => index,
+    let place = |index: i64| {
+        if index < 0 {
+            index.saturating_add(signed)
+        } else {
+            index
+        }
     };
     let start = usize::try_from(place(start)).unwrap_or(0);
     let stop = usize::try_from(place(stop)).map_or(0, |stop| stop.saturating_add(1).min(len));

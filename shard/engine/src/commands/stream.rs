@@ -164,12 +164,13 @@ impl TrimOptions {
                 if approximate || threshold == b"=" && options.left() > 0 {
                     threshold = options.value()?;
                 }
-                keep = Some(match by_length {
-                    false => Keep::From(parse_id(threshold, 0)?),
-                    true => Keep::Newest(
+                keep = Some(if by_length {
+                    Keep::Newest(
                         u64::try_from(options::integer(threshold)?)
                             .map_err(|_| Error::new("ERR The MAXLEN argument must be >= 0."))?,
-                    ),
+                    )
+                } else {
+                    Keep::From(parse_id(threshold, 0)?)
                 });
             } else if is(word, "LIMIT") && options.left() > 0 {
                 let count = options::integer(options.value()?)?;
@@ -202,11 +203,12 @@ impl TrimOptions {
                 "ERR syntax error, LIMIT cannot be used without the special ~ option",
             ));
         }
-        let precision = match approximate {
-            false => Precision::Exact,
-            true => Precision::Nodes {
+        let precision = if approximate {
+            Precision::Nodes {
                 entries_max: limit.unwrap_or_else(|| default_trim_limit(ctx)),
-            },
+            }
+        } else {
+            Precision::Exact
         };
         Ok(TrimOptions {
             trim: keep.map(|keep| Trim { keep, precision }),

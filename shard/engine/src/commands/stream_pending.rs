@@ -248,9 +248,10 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
             None => before.saturating_add(u64::from(!options.ids_only)),
         };
         group.assign(id, me, options.delivered_ms, deliveries);
-        match options.ids_only {
-            true => reply.bulk(&id.text()),
-            false => write_entry(reply, &entry),
+        if options.ids_only {
+            reply.bulk(&id.text())
+        } else {
+            write_entry(reply, &entry)
         }
         claimed += 1;
     }
@@ -342,9 +343,10 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         }
         let deliveries = pending.deliveries.saturating_add(u64::from(!ids_only));
         group.assign(id, me, now_ms, deliveries);
-        match ids_only {
-            true => entries.bulk(&id.text()),
-            false => write_entry(&mut entries, &entry),
+        if ids_only {
+            entries.bulk(&id.text())
+        } else {
+            write_entry(&mut entries, &entry)
         }
         claimed += 1;
         count -= 1;

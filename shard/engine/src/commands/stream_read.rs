@@ -94,9 +94,10 @@ impl<'a> Request<'a> {
         }
         let streams = streams.ok_or(Error::SYNTAX)?;
         if streams.len() % 2 == 1 {
-            let (name, newest) = match of_group {
-                true => ("xreadgroup", '>'),
-                false => ("xread", '$'),
+            let (name, newest) = if of_group {
+                ("xreadgroup", '>')
+            } else {
+                ("xread", '$')
             };
             return Err(Error::from_text(format!(
                 "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{newest}' must be specified."

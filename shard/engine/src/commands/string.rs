@@ -43,9 +43,10 @@ pub fn write_or_null(reply: &mut Reply<'_>, item: Option<Item<'_>>) {
 /// it.
 #[inline]
 fn put(ctx: &mut Context<'_>, key: &[u8], args: &Args<'_>, at: usize, deadline: Deadline) {
-    match args.is_large(at) {
-        false => ctx.set_string(key, &args[at], deadline),
-        true => ctx.set_owned_string(key, args.to_bytes(at).into(), deadline),
+    if args.is_large(at) {
+        ctx.set_owned_string(key, args.to_bytes(at).into(), deadline)
+    } else {
+        ctx.set_string(key, &args[at], deadline)
     }
 }
 
@@ -429,14 +430,18 @@ fn range(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
     if start < 0 && end < 0 && start > end {
         return 0..0;
     }
-    let from_back = |at: i64| match at < 0 {
-        true => at.saturating_add(len).max(0),
-        false => at,
+    let from_back = |at: i64| {
+        if at < 0 {
+            at.saturating_add(len).max(0)
+        } else {
+            at
+        }
     };
     let (start, end) = (from_back(start), from_back(end).min(len - 1));
-    match start <= end {
-        true => start as usize..end as usize + 1,
-        false => 0..0,
+    if start <= end {
+        start as usize..end as usize + 1
+    } else {
+        0..0
     }
 }
 

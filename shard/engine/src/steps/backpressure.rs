@@ -45,12 +45,11 @@ impl Engine {
             .command()
             .flags
             .contains(Flags::BLOCKING);
-        match blocks {
-            true => {
-                self.run_all_held_back(parked.origin, parked.to.client);
-                self.run_parked(parked, PARKED_REPLY_MAX);
-            }
-            false => self.hold_back(parked),
+        if blocks {
+            self.run_all_held_back(parked.origin, parked.to.client);
+            self.run_parked(parked, PARKED_REPLY_MAX);
+        } else {
+            self.hold_back(parked)
         }
     }
 

@@ -210,16 +210,15 @@ impl Engine {
             return;
         }
         self.effects.waits.leave(id);
-        match self.tells_of_an_end(&encoded) {
-            false => {
-                let wrote = self.wrote_since(told);
-                self.complete(origin, to, encoded, wrote);
-            }
-            true => ends.push(Fenced {
+        if self.tells_of_an_end(&encoded) {
+            ends.push(Fenced {
                 origin,
                 to,
                 encoded,
-            }),
+            })
+        } else {
+            let wrote = self.wrote_since(told);
+            self.complete(origin, to, encoded, wrote);
         }
     }
 
@@ -332,16 +331,15 @@ impl Engine {
         if let Some(BlockedOnSeveral { blocked, end, .. }) =
             self.coordinator.blocked_ids.remove(&blocked_id)
         {
-            match self.tells_of_an_end(&reply) {
-                false => self.answer(commit, blocked.to, reply),
-                true => {
-                    let answer = Fenced {
-                        origin: self.id,
-                        to: blocked.to,
-                        encoded: reply,
-                    };
-                    self.after_commit(commit, blocked.to.client, Then::Fenced(answer));
-                }
+            if self.tells_of_an_end(&reply) {
+                let answer = Fenced {
+                    origin: self.id,
+                    to: blocked.to,
+                    encoded: reply,
+                };
+                self.after_commit(commit, blocked.to.client, Then::Fenced(answer));
+            } else {
+                self.answer(commit, blocked.to, reply)
             }
             if let Some((_, task)) = end {
                 self.wait_ended(task, false);

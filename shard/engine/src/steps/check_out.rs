@@ -57,9 +57,10 @@ impl Engine {
                 continue;
             }
             let coordinator = request.transaction.coordinator;
-            match coordinator == self.id {
-                true => self.refused(self.id, *request),
-                false => self.send(coordinator, Message::Refused(request)),
+            if coordinator == self.id {
+                self.refused(self.id, *request)
+            } else {
+                self.send(coordinator, Message::Refused(request))
             }
         }
     }
@@ -105,9 +106,10 @@ impl Engine {
                     .push(Action::CheckOutWhenWritten(item, request));
             }
             let grant = self.check_out(item, *request);
-            match id.coordinator == self.id {
-                true => self.granted(self.id, grant),
-                false => self.send(id.coordinator, Message::Granted(Box::new(grant))),
+            if id.coordinator == self.id {
+                self.granted(self.id, grant)
+            } else {
+                self.send(id.coordinator, Message::Granted(Box::new(grant)))
             }
         }
     }
@@ -190,12 +192,11 @@ impl Engine {
     /// on the stage where that is paused.
     fn take_home(&mut self, db: DbIndex, key: &[u8]) -> Option<Entry> {
         let entry = self.databases.get_mut(db).take(key)?;
-        match entry.is_expired(self.now) && !self.effects.expiry_paused {
-            false => Some(entry),
-            true => {
-                self.effects.expired(db, entry);
-                None
-            }
+        if entry.is_expired(self.now) && !self.effects.expiry_paused {
+            self.effects.expired(db, entry);
+            None
+        } else {
+            Some(entry)
         }
     }
 

@@ -160,12 +160,13 @@ impl Engine {
         // With one part there is nothing to hold while it waits: it queues at once.
         let missing = parts.iter().filter(|part| part.granted.is_none()).count();
         let wait = parts.len() == 1 && missing == 1;
-        let pass = match wait {
-            true => Pass::Ordered { at: 0 },
-            false => Pass::Try {
+        let pass = if wait {
+            Pass::Ordered { at: 0 }
+        } else {
+            Pass::Try {
                 missing,
                 refused: false,
-            },
+            }
         };
         let is_last =
             |part: &Part| matches!(&part.scope, Scope::Portion(it) if it.when == When::Last);
@@ -196,9 +197,10 @@ impl Engine {
             {
                 continue;
             }
-            match self.coordinator.transactions[index].parts[at].shard == self.id {
-                true => local = Some(at),
-                false => self.request_locks(id, at, wait),
+            if self.coordinator.transactions[index].parts[at].shard == self.id {
+                local = Some(at)
+            } else {
+                self.request_locks(id, at, wait)
             }
         }
         if let Some(at) = local {
@@ -216,9 +218,10 @@ impl Engine {
             scope: std::mem::take(&mut part.scope),
             wait,
         });
-        match shard == self.id {
-            true => self.lock(request),
-            false => self.send(shard, Message::Lock(request)),
+        if shard == self.id {
+            self.lock(request)
+        } else {
+            self.send(shard, Message::Lock(request))
         }
     }
 
@@ -243,9 +246,10 @@ impl Engine {
             Pass::Ordered { at } => {
                 *at += 1;
                 let at = *at;
-                match at < transaction.parts.len() {
-                    true => self.request_locks(id, at, true),
-                    false => self.run_soon(id),
+                if at < transaction.parts.len() {
+                    self.request_locks(id, at, true)
+                } else {
+                    self.run_soon(id)
                 }
             }
         }
@@ -469,9 +473,10 @@ impl Engine {
     }
 
     pub(crate) fn give_back(&mut self, shard: ShardId, release: Release) {
-        match shard == self.id {
-            true => self.release(release),
-            false => self.send(shard, Message::Release(Box::new(release))),
+        if shard == self.id {
+            self.release(release)
+        } else {
+            self.send(shard, Message::Release(Box::new(release)))
         }
     }
 }

@@ -54,9 +54,10 @@ impl Engine {
         }
         self.publish_moved();
         let owes = self.environment.ledger().account(self.id).owed() > 0;
-        match owes || self.bytes_beyond_limit() > 0 {
-            true => self.evict_down(),
-            false => Room::Enough,
+        if owes || self.bytes_beyond_limit() > 0 {
+            self.evict_down()
+        } else {
+            Room::Enough
         }
     }
 

@@ -40,16 +40,15 @@ impl Engine {
         let told = self.effects.journal.told();
         let mut reply = Reply::new(&mut encoded, exec.version);
         self.interrupt_timing();
-        match exec.watched.iter().all(|it| self.is_unchanged(it)) {
-            false => reply.null_array(),
-            true => {
-                reply.array(exec.commands.len());
-                let group = self.effects.journal.begin_group();
-                for (header, args) in exec.commands {
-                    self.execute_at_once(header, &args.borrow(), &mut reply);
-                }
-                self.effects.journal.end_group(group);
+        if exec.watched.iter().all(|it| self.is_unchanged(it)) {
+            reply.array(exec.commands.len());
+            let group = self.effects.journal.begin_group();
+            for (header, args) in exec.commands {
+                self.execute_at_once(header, &args.borrow(), &mut reply);
             }
+            self.effects.journal.end_group(group);
+        } else {
+            reply.null_array()
         }
         self.interrupt_timing();
         self.unwatch(exec.watched);

@@ -43,9 +43,10 @@ impl Engine {
     /// `room`. Returns how long it is.
     pub fn run_or_refuse(&mut self, parked: Parked, room: usize) -> usize {
         let command = parked.header.command;
-        let refusal = match self.admission.any {
-            true => self.admission.admit_forwarded(command.command()).err(),
-            false => None,
+        let refusal = if self.admission.any {
+            self.admission.admit_forwarded(command.command()).err()
+        } else {
+            None
         };
         let refusal =
             refusal.or_else(|| (!self.has_room_for(command)).then_some(Error::OUT_OF_MEMORY));
@@ -118,12 +119,11 @@ impl Engine {
                 return Ran::Deferred;
             }
             self.timing.in_row = is_short(args);
-            match self.has_room_for(header.command) {
-                true => {
-                    self.execute(header, args, reply);
-                    self.serve_ready();
-                }
-                false => self.answer_refusal(header, &Error::OUT_OF_MEMORY, reply),
+            if self.has_room_for(header.command) {
+                self.execute(header, args, reply);
+                self.serve_ready();
+            } else {
+                self.answer_refusal(header, &Error::OUT_OF_MEMORY, reply)
             }
             if answered.looks_large(reply.written(), to.client) {
                 self.held_back.begin(origin, to.client);

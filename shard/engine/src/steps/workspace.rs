@@ -23,9 +23,10 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) {
-        let borrowed = match workspace.global.is_empty() {
-            true => Vec::new(),
-            false => workspace.borrow_keys(self, header, args),
+        let borrowed = if workspace.global.is_empty() {
+            Vec::new()
+        } else {
+            workspace.borrow_keys(self, header, args)
         };
         workspace.open(self);
         self.interrupt_timing();

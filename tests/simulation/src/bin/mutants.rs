@@ -64,7 +64,7 @@ const FAULTS: &[Fault] = &[
         bad: "",
     },
     Fault {
-        name: "the last entry of those lent does not come home",
+        name: "the last entry that was checked out is not returned",
         file: "transaction/workspace.rs",
         good: "keys.iter().filter_map(exists).collect()",
         bad: "keys.iter().rev().skip(1).filter_map(exists).collect()",
@@ -154,16 +154,16 @@ const FAULTS: &[Fault] = &[
         bad: "if let Some(item) = part.granted.filter(|_| false) {\n                self.give_back(part.shard, Release::unused(item, CheckedOut::Nothing));",
     },
     Fault {
-        name: "a key whose time has come is lent",
+        name: "a key whose time has come is checked out",
         file: OWNER,
-        good: "match entry.is_expired(self.now) && !self.effects.expiry_paused {",
-        bad: "match !entry.is_expired(self.now) && !self.effects.expiry_paused {",
+        good: "if entry.is_expired(self.now) && !self.effects.expiry_paused {",
+        bad: "if !entry.is_expired(self.now) && !self.effects.expiry_paused {",
     },
     Fault {
         name: "a waiter is answered and stays",
         file: BLOCKING,
-        good: "self.effects.waits.leave(id);\n        match self.tells_of_an_end(&encoded) {",
-        bad: "match self.tells_of_an_end(&encoded) {",
+        good: "self.effects.waits.leave(id);\n        if self.tells_of_an_end(&encoded) {",
+        bad: "if self.tells_of_an_end(&encoded) {",
     },
     Fault {
         name: "a release comes before the transaction has run",
