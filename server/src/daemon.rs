@@ -1,7 +1,8 @@
 //! `daemonize yes`: percore goes to the background.
 //!
-//! The program is started a second time with the same words, and the first one ends. The environment tells the second that it is the one to stay. A fork
-//! would do as well only while there is one thread, and has no safe form in Rust.
+//! The program is started a second time with the same words, and the first one ends. The
+//! environment tells the second that it is the one to stay. A fork would do as well only while
+//! there is one thread, and has no safe form in Rust.
 
 use std::process::{Command, Stdio};
 
@@ -17,7 +18,8 @@ pub fn is_detached() -> bool {
     std::env::var_os(STAYS).is_some()
 }
 
-/// Begins the process that stays, if one is wanted and this is not it. Returns whether this one is to end.
+/// Begins the process that stays, if one is wanted and this is not it. Returns whether this one is
+/// to end.
 pub fn detach(config: &Config) -> Result<bool, Failure> {
     if !config.daemonize {
         return Ok(false);

@@ -1,4 +1,5 @@
-//! Room for as many connections as `maxclients` says: each needs a file descriptor, and the usual limit is 1024.
+//! Room for as many connections as `maxclients` says: each needs a file descriptor, and the usual
+//! limit is 1024.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
@@ -10,7 +11,8 @@ const RESERVED: u64 = 32;
 /// Descriptors of each shard: ring or epoll, doorbell and its reader, listeners.
 const RESERVED_EACH_SHARD: u64 = 16;
 
-/// Raises the limit of open files towards what `maxclients` needs. Returns how many clients may come: fewer where the system does not allow it.
+/// Raises the limit of open files towards what `maxclients` needs. Returns how many clients may
+/// come: fewer where the system does not allow it.
 pub fn raise(maxclients: u32, shards: usize) -> Result<u32, Failure> {
     let reserved = RESERVED + RESERVED_EACH_SHARD * shards as u64;
     let wanted = u64::from(maxclients) + reserved;

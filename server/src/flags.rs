@@ -1,4 +1,5 @@
-//! The command line: `percore [FILE | -] [--name value ...]`, with a flag for each parameter of the table, as `redis-server` takes them.
+//! The command line: `percore [FILE | -] [--name value ...]`, with a flag for each parameter of the
+//! table, as `redis-server` takes them.
 //!
 //! Redis makes a line of a configuration file of each flag and the words behind it. So does this:
 //! any number of words (`--save 900 1`, `--bind a b`, `--save ''`), a value that looks like a flag
@@ -71,7 +72,8 @@ const ESSENTIAL: &[&str] = &[
     "dbfilename",
 ];
 
-/// Reads the command line, without the program's name. `None` where it only asked for help or the version, which is printed.
+/// Reads the command line, without the program's name. `None` where it only asked for help or the
+/// version, which is printed.
 pub fn read(args: impl Iterator<Item = OsString>) -> Result<Option<Start>, Failure> {
     let args = args
         .map(|arg| {

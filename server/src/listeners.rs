@@ -1,7 +1,8 @@
-//! The sockets: for each address one listener a shard, which share the port through SO_REUSEPORT so that the kernel spreads connections, and
-//! one Unix socket for all.
+//! The sockets: for each address one listener a shard, which share the port through SO_REUSEPORT so
+//! that the kernel spreads connections, and one Unix socket for all.
 //!
-//! SO_REUSEPORT would let a second percore of the same user take half of the connections unnoticed. So each address is first bound without it.
+//! SO_REUSEPORT would let a second percore of the same user take half of the connections unnoticed.
+//! So each address is first bound without it.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -117,7 +118,8 @@ pub fn open_unix_socket(
         .transpose()
 }
 
-/// Opens what scrapers of metrics connect to: the addresses of `bind`, where there is a port for it.
+/// Opens what scrapers of metrics connect to: the addresses of `bind`, where there is a port for
+/// it.
 pub fn open_metrics(config: &Config) -> Result<Vec<TcpListener>, Failure> {
     const FLAG: &str = "metrics-port";
     let addresses = match config.metrics_port {
@@ -217,8 +219,9 @@ fn refused(address: SocketAddr, error: &io::Error, flag: &str) -> Failure {
     Failure(format!("cannot listen on {address}: {error}; {advice}"))
 }
 
-/// Looks whether an address is free. The kernel closes a dead server's io_uring a moment after the process has gone, and its listeners with
-/// it, so a taken address gets a second chance for a while.
+/// Looks whether an address is free. The kernel closes a dead server's io_uring a moment after the
+/// process has gone, and its listeners with it, so a taken address gets a second chance for a
+/// while.
 ///
 /// It is bound and not listened on: whoever connected to that would be thrown out again.
 fn bind_patiently(address: SocketAddr) -> io::Result<Socket> {

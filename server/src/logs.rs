@@ -134,7 +134,8 @@ fn mark(level: Level) -> char {
     }
 }
 
-/// Lets a panic on any thread be logged and end the process: a server without one of its shards would hold only part of the keys.
+/// Lets a panic on any thread be logged and end the process: a server without one of its shards
+/// would hold only part of the keys.
 pub fn abort_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();

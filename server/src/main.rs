@@ -1,6 +1,8 @@
-//! The binary: flags and files become a configuration, sockets are opened, shards start, and signals end them.
+//! The binary: flags and files become a configuration, sockets are opened, shards start, and
+//! signals end them.
 //!
-//! It knows no command and no data. What keeps it from starting is one line on standard error that says what to do, and exit code 1.
+//! It knows no command and no data. What keeps it from starting is one line on standard error that
+//! says what to do, and exit code 1.
 
 mod check;
 mod daemon;

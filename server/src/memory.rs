@@ -1,11 +1,14 @@
 //! The allocator: mimalloc, and a count of the bytes each thread has asked for and not given back.
 //!
-//! The count is what `used_memory` and `maxmemory` go by. A thread counts for itself, so that counting costs an addition and no shared cache
-//! line; memory that another thread frees makes that one's count negative, and the sum over all threads is right. Counted is what a block
-//! takes, not what was asked for, by mimalloc's own rule (`block_size`): asking mimalloc would cost a look-up at every call.
+//! The count is what `used_memory` and `maxmemory` go by. A thread counts for itself, so that
+//! counting costs an addition and no shared cache line; memory that another thread frees makes that
+//! one's count negative, and the sum over all threads is right. Counted is what a block takes, not
+//! what was asked for, by mimalloc's own rule (`block_size`): asking mimalloc would cost a look-up
+//! at every call.
 //!
-//! mimalloc's functions are called as they are, not through its usual binding: that one asks for an alignment with every block, and mimalloc
-//! then often takes the next larger size, so that 48 bytes cost 64.
+//! mimalloc's functions are called as they are, not through its usual binding: that one asks for an
+//! alignment with every block, and mimalloc then often takes the next larger size, so that 48 bytes
+//! cost 64.
 
 // The trait of allocators is unsafe to implement; nothing else in this crate is.
 #![allow(unsafe_code)]
@@ -27,7 +30,8 @@ static ALLOCATOR: Counting = Counting;
 struct Counting;
 
 thread_local! {
-    /// Without a destructor and with a constant start, so that it never allocates and outlives every other thread-local.
+    /// Without a destructor and with a constant start, so that it never allocates and outlives
+    /// every other thread-local.
     static IN_USE: Cell<isize> = const { Cell::new(0) };
 }
 
@@ -36,8 +40,8 @@ pub fn of_this_thread() -> isize {
     IN_USE.get()
 }
 
-/// Gives memory that the calling thread has freed, and mimalloc keeps for its next blocks, back to the system. It looks at every page of the
-/// thread's heap: some 100 us for each 64 MB.
+/// Gives memory that the calling thread has freed, and mimalloc keeps for its next blocks, back to
+/// the system. It looks at every page of the thread's heap: some 100 us for each 64 MB.
 pub fn give_back() {
     // SAFETY: it touches nothing that is in use.
     unsafe { mi_collect(true) };
@@ -48,17 +52,19 @@ const REPORT_BYTES_MAX: usize = 64 * 1024;
 
 /// mimalloc's own statistics, for people.
 pub fn report() -> String {
-    /// Appends a piece of text as far as there is room: nothing may be allocated while mimalloc looks at itself.
+    /// Appends a piece of text as far as there is room: nothing may be allocated while mimalloc
+    /// looks at itself.
     unsafe extern "C" fn append(piece: *const c_char, report: *mut c_void) {
-        // SAFETY: mimalloc passes a text that ends with a zero, and what `report` was called with: the vector below, which nobody else uses
-        // until the call is over.
+        // SAFETY: mimalloc passes a text that ends with a zero, and what `report` was called with:
+        // the vector below, which nobody else uses until the call is over.
         let (piece, report) = unsafe { (CStr::from_ptr(piece), &mut *report.cast::<Vec<u8>>()) };
         let room = report.capacity() - report.len();
         let piece = piece.to_bytes();
         report.extend_from_slice(&piece[..piece.len().min(room)]);
     }
     let mut report: Vec<u8> = Vec::with_capacity(REPORT_BYTES_MAX);
-    // SAFETY: `append` takes the pointer for what it is, and mimalloc calls it before it returns only.
+    // SAFETY: `append` takes the pointer for what it is, and mimalloc calls it before it returns
+    // only.
     unsafe { mi_stats_print_out(Some(append), (&raw mut report).cast()) };
     String::from_utf8_lossy(&report).into_owned()
 }
@@ -74,8 +80,9 @@ fn taken(size: usize) -> isize {
     block_size(size) as isize
 }
 
-/// Whether a block that becomes so much shorter is worth moving to a smaller one. mimalloc leaves it where it is as long as half of it is used: what was
-/// shrunk to save memory would save none, and be counted as if it did.
+/// Whether a block that becomes so much shorter is worth moving to a smaller one. mimalloc leaves
+/// it where it is as long as half of it is used: what was shrunk to save memory would save none,
+/// and be counted as if it did.
 #[inline]
 fn shrinks(from: usize, to: usize) -> bool {
     from < MOVED_BYTES_MAX && to < from && taken(to) < taken(from)
@@ -93,8 +100,9 @@ fn is_natural(layout: Layout, size: usize) -> bool {
     layout.align() <= NATURAL_ALIGN && layout.align() <= size
 }
 
-// SAFETY: every call goes to mimalloc, whose blocks are as large and aligned as asked for, and as `is_natural` says where nothing is asked;
-// its guarantees are those of this trait. Counting touches no memory but a thread-local integer that neither allocates nor unwinds.
+// SAFETY: every call goes to mimalloc, whose blocks are as large and aligned as asked for, and as
+// `is_natural` says where nothing is asked; its guarantees are those of this trait. Counting
+// touches no memory but a thread-local integer that neither allocates nor unwinds.
 unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -140,7 +148,8 @@ unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if shrinks(layout.size(), size) {
-            // SAFETY: `block` is this allocator's, with `layout`, which has more bytes than the new block; neither size is 0.
+            // SAFETY: `block` is this allocator's, with `layout`, which has more bytes than the new
+            // block; neither size is 0.
             return unsafe {
                 let smaller = Layout::from_size_align_unchecked(size, layout.align());
                 let moved = self.alloc(smaller);
@@ -151,8 +160,8 @@ unsafe impl GlobalAlloc for Counting {
                 moved
             };
         }
-        // SAFETY: `block` came from `alloc` above with `layout`, and the caller vouches for `size`. A block that stays where it is has kept
-        // its alignment.
+        // SAFETY: `block` came from `alloc` above with `layout`, and the caller vouches for `size`.
+        // A block that stays where it is has kept its alignment.
         let moved = unsafe {
             if is_natural(layout, size) {
                 mi_realloc(block.cast(), size)
@@ -259,7 +268,8 @@ mod tests {
         for align in [1, 2, 4, 8, 16, 32, 64, 4096] {
             for size in [1, 7, 8, 15, 16, 24, 40, 48, 100, 1000, 5000] {
                 let layout = Layout::from_size_align(size, align).expect("small");
-                // SAFETY: the layout is not empty, and each block is freed with the size it has by then.
+                // SAFETY: the layout is not empty, and each block is freed with the size it has by
+                // then.
                 unsafe {
                     let block = ALLOCATOR.alloc(layout);
                     assert_eq!(block.addr() % align, 0);

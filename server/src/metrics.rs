@@ -1,7 +1,9 @@
-//! The metrics over HTTP: a thread of its own answers `GET /metrics`, so that a scraper costs no shard more than a visit.
+//! The metrics over HTTP: a thread of its own answers `GET /metrics`, so that a scraper costs no
+//! shard more than a visit.
 //!
-//! Scrapers come a few times a minute. One connection is served at a time, each has one request, and everything is bounded: the request's
-//! bytes, the time until it is here, until the shards have answered, until the answer is sent.
+//! Scrapers come a few times a minute. One connection is served at a time, each has one request,
+//! and everything is bounded: the request's bytes, the time until it is here, until the shards have
+//! answered, until the answer is sent.
 //!
 //! This machine's scrapers are always answered. Others have to give the password where there is
 //! one, as Prometheus's `basic_auth` or as a bearer's token; where there is none, protected mode

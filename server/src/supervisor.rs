@@ -1,4 +1,5 @@
-//! `supervised systemd`: tells the service manager when clients may come, as its units of type `notify` wait for.
+//! `supervised systemd`: tells the service manager when clients may come, as its units of type
+//! `notify` wait for.
 //!
 //! What is said is a datagram to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
 

@@ -17,16 +17,20 @@
 //! The task also writes where the shard cannot: while a file is being opened, and again what could
 //! not be written.
 //!
-//! A transaction over several shards is answered when no crash can take it any more (see `commits`); until then the frontier of each
-//! participant stays before its share: what came after may have seen it, and is not answered before it is certain. Where it only read what is
-//! not on disk yet, its answer waits for that shard, too.
+//! A transaction over several shards is answered when no crash can take it any more (see
+//! `commits`); until then the frontier of each participant stays before its share: what came after
+//! may have seen it, and is not answered before it is certain. Where it only read what is not on
+//! disk yet, its answer waits for that shard, too.
 //!
-//! After a crash the logs are cut back to where all transactions are whole (see `replay`). What is cut was never answered.
+//! After a crash the logs are cut back to where all transactions are whole (see `replay`). What is
+//! cut was never answered.
 //!
-//! What could not be written is kept and tried again every second (see `log_file`). Meanwhile every shard refuses writes, and reads go on. Under
-//! `always` there is one thing to choose then: memory has what the disk has not, of writes that were under way and are not answered. Reads
-//! that waited for that, too, would hang for as long as the disk is full. So while any shard's log fails, only what wrote waits, and a read may
-//! see a value that is gone again if the process is killed before the disk works. No answer to a write is ever taken back.
+//! What could not be written is kept and tried again every second (see `log_file`). Meanwhile every
+//! shard refuses writes, and reads go on. Under `always` there is one thing to choose then: memory
+//! has what the disk has not, of writes that were under way and are not answered. Reads that waited
+//! for that, too, would hang for as long as the disk is full. So while any shard's log fails, only
+//! what wrote waits, and a read may see a value that is gone again if the process is killed before
+//! the disk works. No answer to a write is ever taken back.
 
 pub mod commits;
 pub mod gates;
@@ -172,7 +176,8 @@ impl Shard {
         self.wake_log();
     }
 
-    /// `appendonly` may have changed. Turned on, the log begins with the next rewrite, which the clock begins.
+    /// `appendonly` may have changed. Turned on, the log begins with the next rewrite, which the
+    /// clock begins.
     pub(crate) fn heed_appendonly(&mut self) {
         if !self.engine.config.appendonly && self.engine.effects.journal.is_on() {
             self.engine.effects.journal.turn(false);

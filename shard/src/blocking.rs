@@ -52,8 +52,8 @@ pub fn nobody_asks() -> Option<WaitEnded> {
 }
 
 impl Shard {
-    /// Ends the wait of one of this shard's connections, wherever it waits, and tells `then` whether
-    /// there was one to end.
+    /// Ends the wait of one of this shard's connections, wherever it waits, and tells `then`
+    /// whether there was one to end.
     pub(crate) fn end_wait(
         &mut self,
         client: ClientToken,

@@ -1,6 +1,8 @@
-//! What a shard does by the clock, ten times a second: expiry, idle connections, and telling the process how much memory it uses.
+//! What a shard does by the clock, ten times a second: expiry, idle connections, and telling the
+//! process how much memory it uses.
 //!
-//! The clock stops while there is nothing to do: a shard with no keys that expire, no idle limit and no traffic sleeps until somebody comes.
+//! The clock stops while there is nothing to do: a shard with no keys that expire, no idle limit
+//! and no traffic sleeps until somebody comes.
 
 mod report;
 
@@ -28,10 +30,12 @@ const TICKS_PER_REPORT: u64 = 50;
 /// A connection that has sent nothing for this long gives its spare buffers back.
 const IDLE_BUFFERS_KEPT: Duration = Duration::from_secs(2);
 
-/// A shard with more memory in use than this does not look for some to give back when it falls asleep: that would take it over a millisecond.
+/// A shard with more memory in use than this does not look for some to give back when it falls
+/// asleep: that would take it over a millisecond.
 const LOOKED_OVER_BYTES_MAX: i64 = 512 << 20;
 
-/// Ticks without a command after which every connection has been seen idle for that long, and nothing is left to give back.
+/// Ticks without a command after which every connection has been seen idle for that long, and
+/// nothing is left to give back.
 const QUIET_TICKS: u64 =
     2 * TICKS_PER_CLIENT_LOOK + IDLE_BUFFERS_KEPT.as_millis() as u64 / TICK.as_millis() as u64;
 
@@ -45,7 +49,8 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
         if shard.borrow().is_cron_paused() {
             continue;
         }
-        // A shard that sleeps, or that is never idle, has had the time of its last wake-up until now.
+        // A shard that sleeps, or that is never idle, has had the time of its last wake-up until
+        // now.
         shard.borrow_mut().clock.instant = Instant::now();
         while shard.borrow_mut().expire_step() {
             // Sleeping for no time lets the connections run first.
@@ -143,8 +148,8 @@ impl Shard {
         left.more_keys || left.more_fields
     }
 
-    /// What connections gave up when they came to rest leaves the process, too: mimalloc waits for further calls, which a sleeping shard does
-    /// not make.
+    /// What connections gave up when they came to rest leaves the process, too: mimalloc waits for
+    /// further calls, which a sleeping shard does not make.
     fn give_memory_back(&mut self) {
         if std::mem::take(&mut self.connections.rested)
             && self.process.memory.used_here() < LOOKED_OVER_BYTES_MAX

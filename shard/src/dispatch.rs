@@ -1,4 +1,5 @@
-//! From bytes to the place where a command runs: parse, look the verb up once, then here, on its owner, or through the coordinator.
+//! From bytes to the place where a command runs: parse, look the verb up once, then here, on its
+//! owner, or through the coordinator.
 
 pub mod backpressure;
 pub mod handler;
@@ -247,7 +248,8 @@ impl Shard {
         client.close(Closing::Now);
     }
 
-    /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this returns.
+    /// Brings one command to where it runs. Its reply is written, or a slot waits for it, when this
+    /// returns.
     // Always inlined, here and below: left to the compiler it was a call, for the sake of renamed
     // commands, and a GET took 5 % more of the CPU.
     #[inline(always)]
@@ -365,7 +367,8 @@ impl Shard {
         self.send(owner, Message::Engine(message));
     }
 
-    /// Whether memory is too short for what a connection between MULTI and EXEC sends: a command that takes some, or an EXEC with one.
+    /// Whether memory is too short for what a connection between MULTI and EXEC sends: a command
+    /// that takes some, or an EXEC with one.
     fn is_multi_short_of_memory(&mut self, client: &Client, command: &Command) -> bool {
         let refusable = match &client.session.queue {
             None => false,
@@ -437,7 +440,8 @@ impl Shard {
         self.end_command(client);
     }
 
-    /// Makes room for a command of this shard's connection. What is evicted for it has gone before it: clients hear so before its reply.
+    /// Makes room for a command of this shard's connection. What is evicted for it has gone before
+    /// it: clients hear so before its reply.
     fn has_room_here(&mut self, client: &mut Client, id: CommandId) -> bool {
         let has_room = self.engine.has_room_for(id);
         self.settle();
@@ -496,7 +500,8 @@ impl Shard {
                 error.write(&mut reply);
             }
         }
-        // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off. What a subscription is told is no reply.
+        // Asked now and not before: CLIENT REPLY ON and RESET are answered though replies were off.
+        // What a subscription is told is no reply.
         let is_told =
             !client.next_reply_is_muted() || id.command().subscribers == Subscribers::Changed;
         if !encoded.is_empty() && is_told {

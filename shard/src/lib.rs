@@ -1,24 +1,34 @@
-//! percore's runtime: shards that share nothing and exchange batches, on one thread a core, each with a monoio executor.
+//! percore's runtime: shards that share nothing and exchange batches, on one thread a core, each
+//! with a monoio executor.
 //!
-//! A tour, in the order in which a command meets it. What stands beside a file in a folder of its name belongs to it.
+//! A tour, in the order in which a command meets it. What stands beside a file in a folder of its
+//! name belongs to it.
 //!
 //! - [`listening`] is what is listened on; [`accept`] takes a connection; [`connection`] is its
 //!   task: receive, run, send. [`client`] is what the shard knows of it: replies in order, output.
-//! - [`dispatch`] parses and looks the verb up once; a command runs here, on its [`slot`]'s owner, or through the coordinator. Who refuses it, which
-//!   function runs it and what must come before it are beside that.
+//! - [`dispatch`] parses and looks the verb up once; a command runs here, on its [`slot`]'s owner,
+//!   or through the coordinator. Who refuses it, which function runs it and what must come before
+//!   it are beside that.
 //! - [`mailbox`] carries batches of commands to another shard and of replies back.
-//! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the clock.
-//! - [`transaction`] makes commands on keys of several shards atomic: locks, lending, divided commands, EXEC, WATCH, whole databases.
+//! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the
+//!   clock.
+//! - [`transaction`] makes commands on keys of several shards atomic: locks, lending, divided
+//!   commands, EXEC, WATCH, whole databases.
 //! - [`blocking`] lets commands wait and serves them.
 //! - [`context`] is what a data command sees; [`commands`] are the commands, one file a family.
-//! - [`pubsub`] brings messages to subscribers, [`tracking`] tells clients with caches what has changed.
-//! - [`memory`] knows what all shards use together, and keeps it and connections within their limits.
-//! - [`snapshot`] writes RDB files, [`loading`] reads them at the start, [`aof`] is the log; the crate `persistence` knows the files.
-//! - [`timing`] measures every command for SLOWLOG and LATENCY; [`stats`] counts, [`metrics`] is what a scraper gets, [`monitor`] shows what runs.
+//! - [`pubsub`] brings messages to subscribers, [`tracking`] tells clients with caches what has
+//!   changed.
+//! - [`memory`] knows what all shards use together, and keeps it and connections within their
+//!   limits.
+//! - [`snapshot`] writes RDB files, [`loading`] reads them at the start, [`aof`] is the log; the
+//!   crate `persistence` knows the files.
+//! - [`timing`] measures every command for SLOWLOG and LATENCY; [`stats`] counts, [`metrics`] is
+//!   what a scraper gets, [`monitor`] shows what runs.
 //! - [`stop`] ends the server; [`permitted`] says which system calls may be tried where a filter
 //!   may be.
 //! - [`digest`] tells whether two servers hold the same.
-//! - [`shard`] is everything one shard owns; [`process`] what they share; [`executor`] the driver they run on, and which thread runs which.
+//! - [`shard`] is everything one shard owns; [`process`] what they share; [`executor`] the driver
+//!   they run on, and which thread runs which.
 
 pub mod accept;
 mod actions;

@@ -1,7 +1,9 @@
-//! The data of the files, at the start: every shard reads the snapshot from end to end and keeps what is its own.
+//! The data of the files, at the start: every shard reads the snapshot from end to end and keeps
+//! what is its own.
 //!
-//! Passing over a foreign key costs a fraction of building one, so shards load in parallel without a word between them, and a file loads with any
-//! number of shards. Where that takes long, connections are accepted meanwhile and told so.
+//! Passing over a foreign key costs a fraction of building one, so shards load in parallel without
+//! a word between them, and a file loads with any number of shards. Where that takes long,
+//! connections are accepted meanwhile and told so.
 
 mod admission;
 
@@ -38,8 +40,8 @@ const STEP: Duration = Duration::from_millis(2);
 /// Parts between two looks at the clock.
 const PARTS_PER_LOOK: usize = 64;
 
-/// How long connections wait to be accepted while data is loaded, before they are told so: who connects to a server that has little to load
-/// never hears of it.
+/// How long connections wait to be accepted while data is loaded, before they are told so: who
+/// connects to a server that has little to load never hears of it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Why a file was not loaded.
@@ -164,7 +166,8 @@ impl Load {
         Ok(expires.then(|| entry.key().into()))
     }
 
-    /// Reads some parts into one shard. Keys are put into their places a group at a time, whose memory is on its way meanwhile.
+    /// Reads some parts into one shard. Keys are put into their places a group at a time, whose
+    /// memory is on its way meanwhile.
     fn step(&mut self, shard: &mut Shard) -> Result<(), NotLoaded> {
         let mut group: SmallVec<[(DbIndex, Entry); GROUP_LEN_MAX]> = SmallVec::new();
         for _ in 0..PARTS_PER_LOOK {
@@ -274,8 +277,9 @@ pub async fn load(shard: &Rc<RefCell<Shard>>, path: &Path) -> Result<(), NotLoad
     Ok(())
 }
 
-/// Loads from the snapshot that an append-only log begins with what `slots` gives to one shard. What has expired is there too: the log may
-/// say otherwise. Returns where the snapshot ends in the file.
+/// Loads from the snapshot that an append-only log begins with what `slots` gives to one shard.
+/// What has expired is there too: the log may say otherwise. Returns where the snapshot ends in the
+/// file.
 pub fn load_part(
     path: &Path,
     config: &Config,
@@ -310,7 +314,8 @@ pub fn open_dump(process: &Process, config: &Config) -> Result<Load, NotLoaded> 
     Load::open(&*process.disk, &dump_path(config), config)
 }
 
-/// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys replace those that are there.
+/// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys replace those
+/// that are there.
 pub fn load_world(
     global: &mut Global<'_>,
     slots: SlotMap,

@@ -1,8 +1,10 @@
-//! The metrics that a scraper gets: asked of the shards when it comes, so that a command pays nothing for them.
+//! The metrics that a scraper gets: asked of the shards when it comes, so that a command pays
+//! nothing for them.
 //!
-//! A scrape is a visit to every shard, as INFO is, but comes from a thread that is no shard: shard 0 sends it on, each shard answers with a
-//! [`Sample`] of plain numbers, and the thread that asked joins and writes them ([`text`]). A shard that does not answer in time makes the
-//! scrape fail, which is what the scraper should see then.
+//! A scrape is a visit to every shard, as INFO is, but comes from a thread that is no shard: shard
+//! 0 sends it on, each shard answers with a [`Sample`] of plain numbers, and the thread that asked
+//! joins and writes them ([`text`]). A shard that does not answer in time makes the scrape fail,
+//! which is what the scraper should see then.
 
 pub mod outside;
 

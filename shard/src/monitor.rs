@@ -1,11 +1,13 @@
 //! MONITOR: every command that runs is shown to those who ask, wherever it runs.
 //!
-//! A connection's own shard writes the line, behind the command's start; what one turn has run goes as one text to each shard that has monitors.
-//! While there is none, a shard looks at one counter whenever it runs input. Passwords are not shown, nor are commands of the administrator, as in
+//! A connection's own shard writes the line, behind the command's start; what one turn has run goes
+//! as one text to each shard that has monitors. While there is none, a shard looks at one counter
+//! whenever it runs input. Passwords are not shown, nor are commands of the administrator, as in
 //! Redis; commands between MULTI and EXEC are shown when EXEC runs them.
 //!
-//! A monitor that does not read is closed when its output meets `client-output-buffer-limit`: that for normal clients where one is set, otherwise
-//! that for subscribers, for Redis's default has no limit for normal clients and the text would grow without end.
+//! A monitor that does not read is closed when its output meets `client-output-buffer-limit`: that
+//! for normal clients where one is set, otherwise that for subscribers, for Redis's default has no
+//! limit for normal clients and the text would grow without end.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,8 @@
 //! CLIENT PAUSE: commands that wait for a time before they begin.
 //!
-//! What is paused is the truth of the process, under a lock; a visit to every shard makes it take the newest, because two changes on their way
-//! may overtake one another. A paused command stays unread in its connection's input and is looked at again at the end of the pause. So nothing
+//! What is paused is the truth of the process, under a lock; a visit to every shard makes it take
+//! the newest, because two changes on their way may overtake one another. A paused command stays
+//! unread in its connection's input and is looked at again at the end of the pause. So nothing
 //! paused holds a lock or a slot.
 //!
 //! Whoever asked for the pause is answered once every shard goes by it and all that their
@@ -45,7 +46,8 @@ impl Pause {
         until: UnixMillis::new(i64::MAX as u64),
     };
 
-    /// What holds where a pause is called for during another: the stricter of both, until the later end.
+    /// What holds where a pause is called for during another: the stricter of both, until the later
+    /// end.
     fn join(self, other: Option<Self>, now: UnixMillis) -> Self {
         match other.filter(|other| other.until > now) {
             None => self,
@@ -119,7 +121,8 @@ impl Shard {
         }
     }
 
-    /// The same, and `then` once all that connections of this shard had sent before has had its reply.
+    /// The same, and `then` once all that connections of this shard had sent before has had its
+    /// reply.
     pub fn take_up_pause_and(&mut self, then: Visit) {
         self.take_up_pause();
         self.resume_all_clients();
@@ -129,7 +132,8 @@ impl Shard {
                 && !client.pending.is_empty()
             {
                 let end = client.pending.end_seq();
-                // What waits for all shards (this pause, say) or for an element is the last that its connection has sent.
+                // What waits for all shards (this pause, say) or for an element is the last that
+                // its connection has sent.
                 let is_held = client.blocked.is_some()
                     || client.suspended.is_some()
                     || self.asks_for_stop(client.token)
@@ -172,7 +176,8 @@ impl Shard {
         }
     }
 
-    /// Does what was to be done after the replies that are there now. Returns whether there was something.
+    /// Does what was to be done after the replies that are there now. Returns whether there was
+    /// something.
     pub(crate) fn look_at_draining(&mut self) -> bool {
         let mut done = Vec::new();
         for mut draining in std::mem::take(&mut self.pausing.draining) {

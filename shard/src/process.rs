@@ -1,4 +1,5 @@
-//! What all shards of the process share: counters that must be one, and the ways to reach the world outside.
+//! What all shards of the process share: counters that must be one, and the ways to reach the world
+//! outside.
 
 use std::io;
 use std::path::Path;
@@ -43,9 +44,11 @@ pub const REDIS_VERSION: &str = "7.4.0";
 /// What the process's allocator can tell and do.
 #[derive(Clone, Copy)]
 pub struct Allocator {
-    /// Bytes that the calling thread has allocated and not freed. Negative where it frees what others allocated.
+    /// Bytes that the calling thread has allocated and not freed. Negative where it frees what
+    /// others allocated.
     pub used_bytes: fn() -> isize,
-    /// Gives memory that the calling thread has freed back to the system. Takes longer the more memory is in use.
+    /// Gives memory that the calling thread has freed back to the system. Takes longer the more
+    /// memory is in use.
     pub give_back: fn(),
     /// Its own statistics, for people.
     pub report: fn() -> String,
@@ -135,7 +138,8 @@ pub struct Process {
     next_slow_id: AtomicU64,
     /// Shards that have read the data files.
     pub shards_loaded: AtomicUsize,
-    /// Shards that are stopping and have no connection left: none returns before all have, as they need one another's replies.
+    /// Shards that are stopping and have no connection left: none returns before all have, as they
+    /// need one another's replies.
     pub shards_drained: AtomicUsize,
 }
 

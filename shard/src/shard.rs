@@ -1,4 +1,5 @@
-//! A shard: everything one thread owns. Its methods live with what they are about: `dispatch`, `transaction`, `gather`, `turn`, `cron`.
+//! A shard: everything one thread owns. Its methods live with what they are about: `dispatch`,
+//! `transaction`, `gather`, `turn`, `cron`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -123,7 +124,8 @@ impl Shard {
         }
     }
 
-    /// Called by whatever wakes this shard before it does its work: reads the clocks, and promises the other shards a look at the mailbox.
+    /// Called by whatever wakes this shard before it does its work: reads the clocks, and promises
+    /// the other shards a look at the mailbox.
     #[inline]
     pub fn begin_turn(&mut self) {
         if self.turns.is_awake {
@@ -164,8 +166,8 @@ impl Shard {
         self.turns.waker.wake();
     }
 
-    /// Sends a message to any shard, this one included. It leaves with the turn, which it begins where nobody has: a connection that
-    /// ends, say, may be all that goes on here.
+    /// Sends a message to any shard, this one included. It leaves with the turn, which it begins
+    /// where nobody has: a connection that ends, say, may be all that goes on here.
     pub fn send(&mut self, to: ShardId, message: Message) {
         self.engine.interrupt_timing();
         if !self.turns.is_awake {
@@ -222,7 +224,8 @@ impl Shard {
         }
     }
 
-    /// Hands all that is ready to the other shards and wakes those that sleep. Returns whether a full ring kept something back.
+    /// Hands all that is ready to the other shards and wakes those that sleep. Returns whether a
+    /// full ring kept something back.
     pub(crate) fn flush(&mut self) -> bool {
         if self.turns.reply_fence.effects_sent {
             self.flush_effects();
@@ -237,7 +240,8 @@ impl Shard {
             outbox.send(ShardId::new(index), &mut self.links.outlets);
             kept_back |= !outbox.sealed.is_empty();
         }
-        // Only now: a shard that is rung may take this one's core, and messages of one turn should be there together.
+        // Only now: a shard that is rung may take this one's core, and messages of one turn should
+        // be there together.
         for (index, outbox) in self.links.outboxes.iter_mut().enumerate() {
             if std::mem::take(&mut outbox.rings) && self.links.outlets.ring(ShardId::new(index)) {
                 self.engine.stats.wakes += 1;
@@ -311,8 +315,9 @@ impl Shard {
         client
     }
 
-    /// A connection has closed: it is forgotten, and replies still under way to it are dropped when they come. One whose EXEC is under way
-    /// stays known until that is over, since all of it happens or nothing.
+    /// A connection has closed: it is forgotten, and replies still under way to it are dropped when
+    /// they come. One whose EXEC is under way stays known until that is over, since all of it
+    /// happens or nothing.
     pub fn leave_by(&mut self, token: ClientToken) {
         self.process.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(client) = self.client(token).cloned() {

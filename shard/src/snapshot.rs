@@ -12,7 +12,8 @@
 //!
 //! [`walk`] is the shards' side, [`file`] the thread's; here is what is known of snapshots, by all.
 //!
-//! There is one at a time. A failure leaves the last good file as it was; the walks end when they find nobody to hand their pieces to.
+//! There is one at a time. A failure leaves the last good file as it was; the walks end when they
+//! find nobody to hand their pieces to.
 
 pub mod file;
 pub mod walk;
@@ -97,11 +98,13 @@ pub struct Snapshots {
     keys_expired: AtomicU64,
     /// BGREWRITEAOF came while a snapshot was being written.
     pub(crate) rewrite_scheduled: AtomicBool,
-    /// BGSAVE SCHEDULE came while the log was being rewritten, or FLUSHALL while anything was being written.
+    /// BGSAVE SCHEDULE came while the log was being rewritten, or FLUSHALL while anything was being
+    /// written.
     pub(crate) save_scheduled: AtomicBool,
     /// Commands that wait for that one.
     pub(crate) save_waiting: Mutex<Vec<Waiting>>,
-    /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last said.
+    /// Bytes of the snapshot that the log begins with, and of each shard's log file, as it last
+    /// said.
     base_bytes: AtomicU64,
     log_bytes: Vec<AtomicU64>,
     /// Snapshots and rewrites that were begun.

@@ -210,7 +210,8 @@ impl Shard {
         self.stop.waker.wake();
     }
 
-    /// Whether this shard's thread may return: everybody has gone on every shard, or has had the time to.
+    /// Whether this shard's thread may return: everybody has gone on every shard, or has had the
+    /// time to.
     pub(crate) fn has_stopped(&mut self) -> bool {
         if !self.stop.is_under_way {
             return false;

@@ -1,5 +1,5 @@
-//! How long commands about connections and the process take, and what becomes of what took long: see
-//! [`engine::timing`].
+//! How long commands about connections and the process take, and what becomes of what took long:
+//! see [`engine::timing`].
 
 pub mod latency;
 pub mod rates;
@@ -95,7 +95,8 @@ impl Shard {
         }
     }
 
-    /// A session command has all its answers. Only now it counts: INFO does not show itself, and RESETSTAT is the first that counts again.
+    /// A session command has all its answers. Only now it counts: INFO does not show itself, and
+    /// RESETSTAT is the first that counts again.
     pub(crate) fn account_measured(&mut self, measured: Unfinished) {
         let args = measured.args.borrow();
         self.engine.stats.calls[measured.command.index()] += 1;

@@ -1,12 +1,14 @@
 //! Client-side caching: CLIENT TRACKING as a connection's own shard, its home, knows it.
 //!
-//! A client that keeps what it reads in a cache of its own wants to hear when that is not valid any more. The shard of a key remembers who has read
-//! it (`tracking_table`), in the instant of the read, or by whom changes are to be told in any case (`broadcast`); it learns of changes where
-//! everybody else does ([`engine::effects`]) and tells the readers' homes (`invalidation`). How a client wants to hear is its
-//! home's to know and may change at any time: in which version of RESP, through which other client, not of its own changes.
+//! A client that keeps what it reads in a cache of its own wants to hear when that is not valid any
+//! more. The shard of a key remembers who has read it (`tracking_table`), in the instant of the
+//! read, or by whom changes are to be told in any case (`broadcast`); it learns of changes where
+//! everybody else does ([`engine::effects`]) and tells the readers' homes (`invalidation`). How a
+//! client wants to hear is its home's to know and may change at any time: in which version of RESP,
+//! through which other client, not of its own changes.
 //!
-//! What travels with a command is one bit: its keys are to be remembered. While nobody tracks, a read looks at that bit, and a write at two
-//! counts among those that it looks at anyway.
+//! What travels with a command is one bit: its keys are to be remembered. While nobody tracks, a
+//! read looks at that bit, and a write at two counts among those that it looks at anyway.
 
 pub mod audience;
 pub mod invalidation;
@@ -108,7 +110,8 @@ impl Session {
 }
 
 impl Shard {
-    /// Tracking is on from now on, as `wanted`; prefixes add up. All shards must know those already.
+    /// Tracking is on from now on, as `wanted`; prefixes add up. All shards must know those
+    /// already.
     pub fn track(&mut self, client: &mut Client, wanted: Tracking) {
         let session = &mut client.session;
         match &mut session.tracking {
@@ -139,7 +142,8 @@ impl Shard {
         self.leave_audience(client.token, tracking.prefixes.into_iter().collect());
     }
 
-    /// A client does not want to hear of these prefixes any more; where it was the last one here, no shard has to tell this one.
+    /// A client does not want to hear of these prefixes any more; where it was the last one here,
+    /// no shard has to tell this one.
     pub(crate) fn leave_audience(&mut self, client: ClientToken, mut prefixes: Vec<Bytes>) {
         let audience = &mut self.hearers.trackers.audience;
         prefixes.retain(|prefix| audience.leave(prefix, client));

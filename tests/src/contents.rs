@@ -1,7 +1,7 @@
 //! All that a server holds, key by key, in a form that two servers can be compared by.
 //!
-//! A value is read by the commands of its type, as a user would: how it is held in memory or in a file does not show, but for the name that
-//! OBJECT ENCODING gives it. What has no order is sorted.
+//! A value is read by the commands of its type, as a user would: how it is held in memory or in a
+//! file does not show, but for the name that OBJECT ENCODING gives it. What has no order is sorted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,7 +18,8 @@ const SHOWN_MAX: usize = 5;
 /// Commands on their way at once.
 const PIPELINE: usize = 256;
 
-/// What XINFO STREAM tells and a stream does not hold: the memory it takes, and what is reckoned, in which we keep to the releases that mended it.
+/// What XINFO STREAM tells and a stream does not hold: the memory it takes, and what is reckoned,
+/// in which we keep to the releases that mended it.
 const NOT_HELD: [&[u8]; 3] = [b"radix-tree-keys", b"radix-tree-nodes", b"lag"];
 
 /// A key, all of it.
@@ -67,7 +68,8 @@ impl Contents {
         Contents(all)
     }
 
-    /// The same without the times at which consumers were last seen: reading nothing changes them, which no log tells.
+    /// The same without the times at which consumers were last seen: reading nothing changes them,
+    /// which no log tells.
     #[must_use]
     pub fn without_times_seen(&self) -> Contents {
         let mut all = self.0.clone();

@@ -1,4 +1,5 @@
-//! A disk below a server that fails when it is told to, and loses its power: the library `faults` between the server and the system.
+//! A disk below a server that fails when it is told to, and loses its power: the library `faults`
+//! between the server and the system.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -228,7 +229,8 @@ impl Disk {
             })
     }
 
-    /// The machine has lost its power, and the server with it: what is left is what was safe, and of everything else some.
+    /// The machine has lost its power, and the server with it: what is left is what was safe, and
+    /// of everything else some.
     ///
     /// # Panics
     /// Where the files cannot be laid out so.

@@ -1,17 +1,19 @@
 //! Decides whether what concurrent clients saw could have happened one command at a time.
 //!
-//! A history says for every operation when it was called, when its reply was there, and what the reply was. It is *linearizable* where
-//! the operations can be put in one order that keeps real time (what returned before another was called comes before it) and in
-//! which a model that does one at a time gives the same replies. The whole keyspace is one object here, so that this is strict
-//! serializability.
+//! A history says for every operation when it was called, when its reply was there, and what the
+//! reply was. It is *linearizable* where the operations can be put in one order that keeps real
+//! time (what returned before another was called comes before it) and in which a model that does
+//! one at a time gives the same replies. The whole keyspace is one object here, so that this is
+//! strict serializability.
 //!
-//! The search is Wing and Gong's, with Lowe's memory: a set of operations that leads to a state which was seen with that set already is not
-//! tried again, and a look that fits is taken at once: had it come later, it could as well have come now.
-//! Operations that are done stand in one word, which bounds a history at [`OPERATIONS_MAX`]; many short histories find more
-//! than few long ones anyway, as each starts a new race.
+//! The search is Wing and Gong's, with Lowe's memory: a set of operations that leads to a state
+//! which was seen with that set already is not tried again, and a look that fits is taken at once:
+//! had it come later, it could as well have come now. Operations that are done stand in one word,
+//! which bounds a history at [`OPERATIONS_MAX`]; many short histories find more than few long ones
+//! anyway, as each starts a new race.
 //!
-//! Clients may send several commands together. Those overlap in time; [`Model::in_order`] says which of them must take effect in
-//! their order nevertheless.
+//! Clients may send several commands together. Those overlap in time; [`Model::in_order`] says
+//! which of them must take effect in their order nevertheless.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -60,13 +62,15 @@ pub struct Operation<C, R> {
 pub enum Verdict {
     /// There is such an order: here is one, as indices of the history.
     Linearizable(Vec<usize>),
-    /// There is none. Here is an order as long as any that was found; everything that could come next contradicts its reply.
+    /// There is none. Here is an order as long as any that was found; everything that could come
+    /// next contradicts its reply.
     Torn(Vec<usize>),
     /// The search visited more states than it may: the history has too much at once.
     Undecided,
 }
 
-/// Looks for an order of `history` that begins with the state `start`. Operations of one client stand in the order of their calls.
+/// Looks for an order of `history` that begins with the state `start`. Operations of one client
+/// stand in the order of their calls.
 ///
 /// # Panics
 /// Where the history has more than [`OPERATIONS_MAX`] operations.
@@ -88,7 +92,8 @@ pub fn check<M: Model>(start: &M, history: &[Operation<M::Call, M::Reply>]) -> V
     }
 }
 
-/// Leaves out of a torn history what it is torn without, for people to read: looks, and what came after all the rest.
+/// Leaves out of a torn history what it is torn without, for people to read: looks, and what came
+/// after all the rest.
 ///
 /// # Panics
 /// As [`check`].
@@ -147,7 +152,8 @@ struct Search<'a, M: Model> {
 }
 
 impl<M: Model> Search<'_, M> {
-    /// Whether `done` in `state` can be extended to everything. It recurses once an operation. `None` where that takes too long to say.
+    /// Whether `done` in `state` can be extended to everything. It recurses once an operation.
+    /// `None` where that takes too long to say.
     fn extend(&mut self, done: u64, state: &M) -> Option<bool> {
         if self.order.len() > self.longest.len() {
             self.longest.clone_from(&self.order);
@@ -187,7 +193,8 @@ impl<M: Model> Search<'_, M> {
     }
 }
 
-/// A history for people: in order of the calls, times in microseconds; what an order in vain has reached is marked.
+/// A history for people: in order of the calls, times in microseconds; what an order in vain has
+/// reached is marked.
 pub fn show<C: Debug, R: Debug>(history: &[Operation<C, R>], order: &[usize]) -> String {
     let mut by_call: Vec<usize> = (0..history.len()).collect();
     by_call.sort_by_key(|at| history[*at].called);
@@ -294,7 +301,8 @@ mod tests {
 
     #[test]
     fn a_write_that_happens_to_change_nothing_is_no_look() {
-        // Taken at once, as it fits the beginning, the second would leave nothing to overwrite the first.
+        // Taken at once, as it fits the beginning, the second would leave nothing to overwrite the
+        // first.
         let history = [
             (0, Write(0, 1), &[][..], 0, 100),
             (1, Write(0, 0), &[], 0, 100),

@@ -1,7 +1,9 @@
-//! Redis in miniature: some commands on seven keys, done one at a time. What concurrent clients saw is held against it (see [`history`]).
+//! Redis in miniature: some commands on seven keys, done one at a time. What concurrent clients saw
+//! is held against it (see [`history`]).
 //!
-//! It says whether a reply can be right in a state, not what the reply is, because a blocked command's reply also depends on what happened
-//! while it waited. Strings hold numbers only, so every error there is follows from a value's type.
+//! It says whether a reply can be right in a state, not what the reply is, because a blocked
+//! command's reply also depends on what happened while it waited. Strings hold numbers only, so
+//! every error there is follows from a value's type.
 //!
 //! [`history`]: crate::history
 
@@ -46,7 +48,8 @@ pub enum Call {
     FlushAll,
     /// MULTI, these, EXEC.
     Exec(Vec<Call>),
-    /// WATCH of a key and a look at it, then the same. The look is an operation of its own, which saw `seen`.
+    /// WATCH of a key and a look at it, then the same. The look is an operation of its own, which
+    /// saw `seen`.
     Watched {
         key: Key,
         seen: Value,
@@ -55,7 +58,8 @@ pub enum Call {
 }
 
 impl Call {
-    /// A random command; `number` is what it writes. Use it once, so that a value says who wrote it.
+    /// A random command; `number` is what it writes. Use it once, so that a value says who wrote
+    /// it.
     pub fn random(random: &mut Rng, number: i64) -> Call {
         match random.u8(..40) {
             0..4 => Call::Get(key(random)),
@@ -90,7 +94,8 @@ impl Call {
     fn plain(random: &mut Rng, number: i64) -> Call {
         loop {
             match Call::random(random, number) {
-                // Inside EXEC nothing waits, and the whole keyspace would make most of them lock everything.
+                // Inside EXEC nothing waits, and the whole keyspace would make most of them lock
+                // everything.
                 Call::Exec(_)
                 | Call::BLMove(..)
                 | Call::BLPop(_)
@@ -265,7 +270,8 @@ impl Miniature {
         }
     }
 
-    /// One that waited takes from the key that became ready, which need not be the first that has something by then.
+    /// One that waited takes from the key that became ready, which need not be the first that has
+    /// something by then.
     fn allows_pop(&mut self, keys: &[Key], reply: &Value) -> bool {
         let mut found = keys
             .iter()

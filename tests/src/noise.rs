@@ -1,4 +1,5 @@
-//! Messages without end, to whoever subscribes to `noise`: those find something in their mailbox again and again.
+//! Messages without end, to whoever subscribes to `noise`: those find something in their mailbox
+//! again and again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

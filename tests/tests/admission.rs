@@ -1,5 +1,5 @@
-//! Who may come in and what they may do there: passwords, protected mode, the number of connections, idle ones, what they may send.
-//! Redis is asked the same.
+//! Who may come in and what they may do there: passwords, protected mode, the number of
+//! connections, idle ones, what they may send. Redis is asked the same.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
@@ -75,7 +75,8 @@ fn passwords_let_in_as_redis_lets_in() {
     for shards in SHARDS {
         let server = Server::start(Options::shards(shards));
         set_password(&server);
-        // A wrong password comes first: behind another reply in the same pipeline Redis does not answer it at all.
+        // A wrong password comes first: behind another reply in the same pipeline Redis does not
+        // answer it at all.
         for words in [
             "AUTH secret\r\nPING",
             "AUTH Secret\r\nPING",

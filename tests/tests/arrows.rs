@@ -1,5 +1,5 @@
-//! Dependencies run one way: between crates, between the engine's layers, and between files, of which
-//! none stand in a circle.
+//! Dependencies run one way: between crates, between the engine's layers, and between files, of
+//! which none stand in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,8 +1,10 @@
 //! What Redis does at once happens at once here too, also where the keys lie on several shards.
 //!
-//! Many clients write and read at the same time, and every reader checks what it sees against what can only be seen whole.
+//! Many clients write and read at the same time, and every reader checks what it sees against what
+//! can only be seen whole.
 //!
-//! `PERCORE_READS=N` makes each test go on, with each number of shards, until its readers have read so often, instead of for a moment.
+//! `PERCORE_READS=N` makes each test go on, with each number of shards, until its readers have read
+//! so often, instead of for a moment.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,8 +20,8 @@ const DURATION: Duration = Duration::from_millis(700);
 /// Spread over all shards.
 const KEYS: [&str; 6] = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"];
 
-/// Runs writers and readers beside one another for [`DURATION`], each with a connection of its own. The closures are called again
-/// and again, with the number of the call.
+/// Runs writers and readers beside one another for [`DURATION`], each with a connection of its own.
+/// The closures are called again and again, with the number of the call.
 fn contend(
     server: &Server,
     writers: usize,
@@ -294,7 +296,8 @@ fn exec_of_all(wire: &mut Wire, command: &[&str], more: &[&str]) -> Vec<Value> {
     last.expect("EXEC's replies")
 }
 
-/// Money goes from account to account, by WATCH and by INCRBY; every look at all of them finds the same sum.
+/// Money goes from account to account, by WATCH and by INCRBY; every look at all of them finds the
+/// same sum.
 #[test]
 fn a_bank_loses_nothing() {
     const EACH: i64 = 1_000;
@@ -506,7 +509,8 @@ fn a_moved_element_is_never_nowhere_nor_twice() {
     }
 }
 
-/// A blocked client's keys are all on one shard, so that this shard serves it; but a transaction over several may have one of them just then.
+/// A blocked client's keys are all on one shard, so that this shard serves it; but a transaction
+/// over several may have one of them just then.
 #[test]
 fn a_move_that_waited_finds_its_destination_at_home() {
     const ELEMENTS: usize = 600;
@@ -554,7 +558,8 @@ fn a_move_that_waited_finds_its_destination_at_home() {
     }
 }
 
-/// All of a transaction happens or nothing, also where its client goes at once and never hears of it.
+/// All of a transaction happens or nothing, also where its client goes at once and never hears of
+/// it.
 #[test]
 fn a_transaction_is_whole_though_its_client_has_gone() {
     const ROUNDS: usize = 60;

@@ -1,7 +1,9 @@
-//! Clients that wait, while everything goes on that may come between them and an element: timeouts, kills, hang-ups, CLIENT UNBLOCK,
-//! transactions, moves between databases, snapshots. At the end every element is accounted for.
+//! Clients that wait, while everything goes on that may come between them and an element: timeouts,
+//! kills, hang-ups, CLIENT UNBLOCK, transactions, moves between databases, snapshots. At the end
+//! every element is accounted for.
 //!
-//! `PERCORE_ELEMENTS=N` makes the long test push so many, with each number of shards or with `PERCORE_SHARDS=N`; `PERCORE_SEED` begins elsewhere.
+//! `PERCORE_ELEMENTS=N` makes the long test push so many, with each number of shards or with
+//! `PERCORE_SHARDS=N`; `PERCORE_SEED` begins elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -44,7 +46,8 @@ const KINDS: [Kind; 4] = [Kind::Pop, Kind::Move, Kind::PopOfZset, Kind::Read];
 struct Run<'s> {
     server: &'s Server,
     elements: usize,
-    /// Keys are flushed, evicted and expire, and any client may be killed: elements go, but none comes twice, and nobody waits beside one.
+    /// Keys are flushed, evicted and expire, and any client may be killed: elements go, but none
+    /// comes twice, and nobody waits beside one.
     lossy: bool,
     /// The number of the next element.
     next: AtomicUsize,
@@ -137,7 +140,8 @@ impl Run<'_> {
         }
     }
 
-    /// Brings a whole value to where somebody may wait, in one of many ways, unless there is something already.
+    /// Brings a whole value to where somebody may wait, in one of many ways, unless there is
+    /// something already.
     fn bring(&self, wire: &mut Wire, staging: &str, key: &str, way: usize) -> Value {
         match way {
             0 => return wire.command(&["LMOVE", staging, key, "LEFT", "RIGHT"]),
@@ -324,7 +328,8 @@ impl Run<'_> {
         self.lossy || matches!(kind, Kind::Move | Kind::Read)
     }
 
-    /// Touches everything at once. DEBUG RELOAD and BGSAVE write the same file, in Redis too, so it is the one or the other.
+    /// Touches everything at once. DEBUG RELOAD and BGSAVE write the same file, in Redis too, so it
+    /// is the one or the other.
     fn disturb_data(&self, seed: u64) {
         let mut wire = self.server.connect();
         let mut random = Rng::with_seed(seed);
@@ -459,7 +464,8 @@ fn run(shards: u16, elements: usize, seed: u64, lossy: bool) {
             wire.command(&exist) == Value::Integer(0)
         });
         run.over.store(true, Ordering::Relaxed);
-        // Whoever is not waiting yet will see that it is over, or wait and be woken by the next look.
+        // Whoever is not waiting yet will see that it is over, or wait and be woken by the next
+        // look.
         eventually("nobody waits", QUIET_TIME_MAX, || {
             for id in &run.ids {
                 let id = id.load(Ordering::Relaxed);
@@ -594,7 +600,8 @@ fn unblock_tells_whether_it_was_in_time() {
     }
 }
 
-/// A client that says all it has to say and closes its side has its reply, if it need not wait for it.
+/// A client that says all it has to say and closes its side has its reply, if it need not wait for
+/// it.
 #[test]
 fn who_closes_his_side_gets_what_is_there() {
     // With epoll the end may be seen together with the command.
@@ -631,7 +638,8 @@ fn who_closes_his_side_gets_what_is_there() {
     }
 }
 
-/// Never before its time, and to the millisecond where the machine is not busy: of many, the best. A busy one is given more of them.
+/// Never before its time, and to the millisecond where the machine is not busy: of many, the best.
+/// A busy one is given more of them.
 #[test]
 fn time_runs_out_to_the_millisecond() {
     const ROUNDS_MAX: usize = 400;

@@ -1,4 +1,5 @@
-//! Connections by the thousand, opened and closed: none refused, none left behind, the counts right after.
+//! Connections by the thousand, opened and closed: none refused, none left behind, the counts right
+//! after.
 
 use std::time::Duration;
 
@@ -120,11 +121,13 @@ fn more_than_maxclients_are_told_so() {
     assert_eq!(server.connect().ask("PING").text(), b"PONG");
 }
 
-/// A client that breaks off is all that happens on its shard then; where it waits elsewhere, that shard is to hear of it nevertheless.
+/// A client that breaks off is all that happens on its shard then; where it waits elsewhere, that
+/// shard is to hear of it nevertheless.
 #[test]
 fn what_is_pushed_after_a_waiting_client_broke_off_stays() {
     const TRIES: usize = 80;
-    /// Where the news was still under way. Without them a quarter would be lost, of clients and pushers on different shards.
+    /// Where the news was still under way. Without them a quarter would be lost, of clients and
+    /// pushers on different shards.
     const LOST_MAX: usize = TRIES / 10;
     let server = Server::start(Options::shards(2));
     let mut watch = server.connect();

@@ -1,9 +1,11 @@
-//! DEBUG DIGEST: equal to the reference's for equal data, whatever the number of shards; different after any change.
+//! DEBUG DIGEST: equal to the reference's for equal data, whatever the number of shards; different
+//! after any change.
 
 use tests::reply::Value;
 use tests::{Options, Oracle, SHARDS, Server, Wire};
 
-/// Every type in its packed and its large form, scores and texts of odd shapes, deadlines of keys and fields, two databases.
+/// Every type in its packed and its large form, scores and texts of odd shapes, deadlines of keys
+/// and fields, two databases.
 fn fill(wire: &mut Wire) {
     for words in [
         "SET text word",

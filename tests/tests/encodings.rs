@@ -1,11 +1,13 @@
 //! OBJECT ENCODING's names on both sides of each limit, and the values whole across the change.
 //!
-//! The limits are the defaults of Redis 7.4, which the reference at hand need not have: they stand here as figures.
+//! The limits are the defaults of Redis 7.4, which the reference at hand need not have: they stand
+//! here as figures.
 
 use tests::reply::Value;
 use tests::{Options, Server, Wire};
 
-/// A collection that grows by one: how, how many it has before, and how it is called before and after.
+/// A collection that grows by one: how, how many it has before, and how it is called before and
+/// after.
 struct Growth {
     /// Creates it with `before` elements.
     fill: fn(&mut Wire, usize),

@@ -10,7 +10,8 @@ use tests::{Options, SHARDS, Server, Wire};
 /// What the data may take above what an empty server does.
 const DATA_BYTES_MAX: u64 = 3 << 20;
 
-/// What memory may exceed its limit by: what other shards have not said yet, what they owe, and the buffers of this test's connections.
+/// What memory may exceed its limit by: what other shards have not said yet, what they owe, and the
+/// buffers of this test's connections.
 const EXCESS_BYTES_MAX: u64 = 1 << 20;
 
 /// A value, so that some 3,000 keys fill the room.
@@ -25,7 +26,8 @@ fn used(wire: &mut Wire) -> u64 {
     wire.info("memory").number::<u64>("used_memory")
 }
 
-/// Sends all commands, some at a time. Returns how many were answered with an error, which must be OOM.
+/// Sends all commands, some at a time. Returns how many were answered with an error, which must be
+/// OOM.
 fn run(wire: &mut Wire, commands: impl Iterator<Item = Vec<String>>) -> usize {
     let mut refused = 0;
     let mut commands = commands.peekable();
@@ -52,7 +54,8 @@ fn run(wire: &mut Wire, commands: impl Iterator<Item = Vec<String>>) -> usize {
     refused
 }
 
-/// The same where all keys are one shard's: asks all shards in between, since those that owe evictions may have lost their cores.
+/// The same where all keys are one shard's: asks all shards in between, since those that owe
+/// evictions may have lost their cores.
 fn run_on_one_shard(wire: &mut Wire, commands: impl Iterator<Item = Vec<String>>) -> usize {
     let mut commands = commands.peekable();
     let mut refused = 0;
@@ -235,7 +238,8 @@ fn memory_is_bounded_while_a_shard_does_not_come_to_evict() {
 fn what_was_used_of_late_stays() {
     for shards in SHARDS {
         let (_server, mut wire, limit) = limited(shards, "allkeys-lru");
-        // Enough that some hundred kilobytes more or less, which shards do not know of one another, leave most of what is cold.
+        // Enough that some hundred kilobytes more or less, which shards do not know of one another,
+        // leave most of what is cold.
         wire.ask(&format!("CONFIG SET maxmemory {}", limit + (9 << 20)));
         run(&mut wire, sets("hot", 300, ""));
         run(&mut wire, sets("cold", 10_000, ""));

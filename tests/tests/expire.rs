@@ -19,7 +19,8 @@ fn a_key_lives_until_its_time_and_no_longer() {
             assert_eq!(wire.ask(&format!("SET {key} v PX 60")).text(), b"OK");
             loop {
                 let reply = wire.ask(&format!("GET {key}"));
-                // Measured around the whole exchange: what the clock says after the reply is the latest it can have been made.
+                // Measured around the whole exchange: what the clock says after the reply is the
+                // latest it can have been made.
                 let elapsed = start.elapsed();
                 match reply {
                     tests::reply::Value::Null(_) => {
@@ -127,7 +128,8 @@ fn a_dead_key_is_no_key_to_any_command() {
     assert_eq!(dead("SINTERSTORE other dead"), ":0");
 }
 
-/// As Redis 7.4 does, which an application sees in HLEN and EXISTS. What Redis counts as deleted by HDEL was gone already here.
+/// As Redis 7.4 does, which an application sees in HLEN and EXISTS. What Redis counts as deleted by
+/// HDEL was gone already here.
 #[test]
 fn a_field_found_dead_is_counted_no_more() {
     for (shards, entries) in [(1, 512), (1, 0), (4, 512), (4, 0)] {

@@ -1,5 +1,6 @@
-//! Clients that go in the middle of something: killed, or closed because they do not read. Afterwards everything is counted as if they had never been,
-//! what they held is free, and nobody else has noticed.
+//! Clients that go in the middle of something: killed, or closed because they do not read.
+//! Afterwards everything is counted as if they had never been, what they held is free, and nobody
+//! else has noticed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

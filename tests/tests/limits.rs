@@ -1,4 +1,5 @@
-//! Limits: what clients may take, and that what they took is free again when they have gone, however they went.
+//! Limits: what clients may take, and that what they took is free again when they have gone,
+//! however they went.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use tests::{Options, Oracle, SHARDS, Server, Wire};
 
 const TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A connection whose unfinished command holds so many bytes. It may be closed while it still sends.
+/// A connection whose unfinished command holds so many bytes. It may be closed while it still
+/// sends.
 fn hoarder(server: &Server, bytes: usize) -> Wire {
     let mut wire = server.connect();
     wire.send(format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n", bytes + 1).as_bytes());
@@ -17,7 +19,8 @@ fn hoarder(server: &Server, bytes: usize) -> Wire {
 
 const MB: usize = 1 << 20;
 
-/// Lets eight large connections meet a limit of half their sum: some of them must be left, and all small ones.
+/// Lets eight large connections meet a limit of half their sum: some of them must be left, and all
+/// small ones.
 fn closes_the_largest(server: &Server) {
     let mut control = server.connect();
     control.ask("CLIENT NO-EVICT on");

@@ -1,10 +1,13 @@
-//! Whatever concurrent clients see could have happened one command at a time, in an order that keeps real time.
+//! Whatever concurrent clients see could have happened one command at a time, in an order that
+//! keeps real time.
 //!
-//! Unlike in `atomic`, where every reader checks one thing that must hold, nothing is foretold here: clients send random commands to few keys
-//! on many shards, everything that was sent and answered is written down with its times, and a search looks for an order
-//! (see `tests::history`). Rounds are short and many: each begins with an empty server and all clients at once.
+//! Unlike in `atomic`, where every reader checks one thing that must hold, nothing is foretold
+//! here: clients send random commands to few keys on many shards, everything that was sent and
+//! answered is written down with its times, and a search looks for an order (see `tests::history`).
+//! Rounds are short and many: each begins with an empty server and all clients at once.
 //!
-//! Variables: `PERCORE_SEED` begins elsewhere or repeats a failure's commands, if not their timing; `PERCORE_ROUNDS` for each number of shards.
+//! Variables: `PERCORE_SEED` begins elsewhere or repeats a failure's commands, if not their timing;
+//! `PERCORE_ROUNDS` for each number of shards.
 
 use std::sync::Barrier;
 use std::time::Instant;
@@ -22,7 +25,8 @@ const CLIENTS: usize = 6;
 const CALLS: usize = 8;
 /// Most that it sends together.
 const TOGETHER_MAX: usize = 3;
-/// Rounds in a hundred in which nothing is sent together: every client's order is checked then, whatever the keys.
+/// Rounds in a hundred in which nothing is sent together: every client's order is checked then,
+/// whatever the keys.
 const ALONE_PERCENT: u8 = 50;
 
 type Seen = Operation<Call, Value>;

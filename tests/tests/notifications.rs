@@ -1,4 +1,5 @@
-//! Keyspace notifications: what subscribers hear of each command is what Redis tells them, in its order.
+//! Keyspace notifications: what subscribers hear of each command is what Redis tells them, in its
+//! order.
 //!
 //! Commands stand in `notifications/`, a command a line; an empty line ends a scene.
 //!
@@ -20,7 +21,8 @@ use tests::{Options, Oracle, SHARDS, Server, Wire};
 
 const BLOCKED_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Keys set at a scene's end, spread over all shards: what came before them has been told when they are.
+/// Keys set at a scene's end, spread over all shards: what came before them has been told when they
+/// are.
 const LAST_KEYS: usize = 24;
 
 /// What was heard of each key, by its database's number and its name.

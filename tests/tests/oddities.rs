@@ -1,4 +1,5 @@
-//! Replies of Redis 7.4 that one would not expect. They stand here as it gave them, since an older reference gives others.
+//! Replies of Redis 7.4 that one would not expect. They stand here as it gave them, since an older
+//! reference gives others.
 
 use tests::reply::Value;
 use tests::{Options, SHARDS, Server};

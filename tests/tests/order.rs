@@ -1,5 +1,5 @@
-//! Replies come in the order of their commands, whichever shards they come from, in pipelines of any length and cut. And whoever hears of something
-//! finds what its author wrote before.
+//! Replies come in the order of their commands, whichever shards they come from, in pipelines of
+//! any length and cut. And whoever hears of something finds what its author wrote before.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -214,8 +214,8 @@ fn a_slow_reader_gets_every_reply() {
     }
 }
 
-/// Replies of commands that met a lock come late, while a transaction behind them in the same pipeline is under way: they must not let
-/// loose what stands behind that one.
+/// Replies of commands that met a lock come late, while a transaction behind them in the same
+/// pipeline is under way: they must not let loose what stands behind that one.
 #[test]
 fn a_late_reply_does_not_end_the_wait_for_a_transaction() {
     const ROUNDS: usize = 400;
@@ -235,7 +235,8 @@ fn a_late_reply_does_not_end_the_wait_for_a_transaction() {
             let mut wire = server.connect();
             let mut failure = None;
             for round in 0..ROUNDS {
-                // Nobody else has the keys "alpha" and "kappa", on different shards: their replies are known.
+                // Nobody else has the keys "alpha" and "kappa", on different shards: their replies
+                // are known.
                 wire.send(
                     format!(
                         "GET beta\r\nGET gamma\r\nMSET alpha {round} kappa {round}\r\nMGET delta alpha kappa mu\r\n\

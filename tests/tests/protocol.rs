@@ -1,4 +1,5 @@
-//! The protocol from outside: what is malformed, inline commands, pipelines cut anywhere, large arguments, versions of RESP.
+//! The protocol from outside: what is malformed, inline commands, pipelines cut anywhere, large
+//! arguments, versions of RESP.
 //!
 //! Where the bytes are Redis's to decide, they are asked of Redis.
 
@@ -255,7 +256,8 @@ fn arguments_of_a_megabyte_and_of_64() {
     }
 }
 
-/// What waits behind a command that blocks is read and not run: a large argument begins in the middle of what has been read by then.
+/// What waits behind a command that blocks is read and not run: a large argument begins in the
+/// middle of what has been read by then.
 #[test]
 fn a_large_argument_may_begin_behind_a_command_that_waits() {
     const LEN: usize = 100_000;
@@ -402,7 +404,8 @@ fn command_answers_in_the_shapes_of_redis() {
     }
 }
 
-/// What is refused is a command, too: CLIENT REPLY SKIP is for the next one, whatever becomes of it.
+/// What is refused is a command, too: CLIENT REPLY SKIP is for the next one, whatever becomes of
+/// it.
 #[test]
 fn replies_are_skipped_as_by_redis() {
     const SENT: &[&str] = &[

@@ -1,5 +1,5 @@
-//! Publish and subscribe: what subscribers hear is what Redis would have told them, byte for byte and in its order, whichever shards they and the
-//! publishers are on.
+//! Publish and subscribe: what subscribers hear is what Redis would have told them, byte for byte
+//! and in its order, whichever shards they and the publishers are on.
 
 use std::thread;
 use std::time::Duration;
@@ -41,8 +41,8 @@ fn words(random: &mut fastrand::Rng) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// What a connection that subscribes to nothing says: others hear of it. (Who hears of a change of his own in the midst of a pipeline hears it when the
-/// key's shard has told his.)
+/// What a connection that subscribes to nothing says: others hear of it. (Who hears of a change of
+/// his own in the midst of a pipeline hears it when the key's shard has told his.)
 fn change(random: &mut fastrand::Rng) -> [&'static str; 3] {
     let key = CHANNELS[random.usize(..CHANNELS.len())];
     if random.bool() {
@@ -52,7 +52,8 @@ fn change(random: &mut fastrand::Rng) -> [&'static str; 3] {
     }
 }
 
-/// What each connection hears when they speak one after the other, each until it has its replies. Every second one speaks RESP3.
+/// What each connection hears when they speak one after the other, each until it has its replies.
+/// Every second one speaks RESP3.
 fn heard(server: &Server, seed: u64) -> Vec<Vec<Vec<u8>>> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut writer = server.connect();
@@ -140,7 +141,8 @@ fn patient(shards: u16) -> Options {
     Options::shards(shards).flags("--client-output-buffer-limit pubsub 0 0 0")
 }
 
-/// Many publishers at once, without waiting for replies, to subscribers of several channels and patterns.
+/// Many publishers at once, without waiting for replies, to subscribers of several channels and
+/// patterns.
 #[test]
 fn messages_of_one_publisher_arrive_in_order() {
     const PUBLISHERS: usize = 6;
@@ -201,7 +203,8 @@ fn messages_of_one_publisher_arrive_in_order() {
     }
 }
 
-/// Who has been told that a message went to a subscriber finds, whatever connection he speaks through, that it was heard.
+/// Who has been told that a message went to a subscriber finds, whatever connection he speaks
+/// through, that it was heard.
 #[test]
 fn a_message_is_heard_before_its_publisher_has_the_reply() {
     const ROUNDS: usize = 1_500;
@@ -237,7 +240,8 @@ fn a_message_is_heard_before_its_publisher_has_the_reply() {
     }
 }
 
-/// Messages of all lengths gather for subscribers that read nothing before the last one: written together as they are then, they come whole and in order.
+/// Messages of all lengths gather for subscribers that read nothing before the last one: written
+/// together as they are then, they come whole and in order.
 #[test]
 fn who_reads_late_hears_everything_byte_for_byte() {
     /// More than the system's buffers hold.
@@ -285,7 +289,8 @@ fn who_reads_late_hears_everything_byte_for_byte() {
     }
 }
 
-/// Subscribers whose sockets have room are not closed because the server reads from the publisher and does not send.
+/// Subscribers whose sockets have room are not closed because the server reads from the publisher
+/// and does not send.
 #[test]
 fn a_publisher_that_waits_for_nothing_costs_no_subscriber_its_connection() {
     const SUBSCRIBERS: usize = 200;

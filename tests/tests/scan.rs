@@ -1,4 +1,5 @@
-//! SCAN's promise: what is there from its first call to its last is returned, whatever comes and goes meanwhile.
+//! SCAN's promise: what is there from its first call to its last is returned, whatever comes and
+//! goes meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,7 +92,8 @@ fn a_quiet_keyspace_is_returned_once() {
                 (STAYING, STAYING),
                 "COUNT {count}"
             );
-            // Redis's rule of thumb: a page has about COUNT keys. Empty shards and segments cost some more calls.
+            // Redis's rule of thumb: a page has about COUNT keys. Empty shards and segments cost
+            // some more calls.
             assert!(
                 calls <= 8 * (STAYING / count + 1) + 64,
                 "{calls} calls with COUNT {count}"
@@ -124,7 +126,8 @@ fn patterns_and_types_narrow_a_scan() {
 fn large_collections_are_returned_while_members_come_and_go() {
     let server = Server::start(Options::shards(2));
     let mut wire = server.connect();
-    // The verbs to add and remove, what goes before a member and after it, and how many items a member takes in a page.
+    // The verbs to add and remove, what goes before a member and after it, and how many items a
+    // member takes in a page.
     let kinds: [(&str, &str, &str, &str, &str, usize); 3] = [
         ("SSCAN", "SADD", "SREM", "", "", 1),
         ("HSCAN", "HSET", "HDEL", "", "v", 2),

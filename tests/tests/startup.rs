@@ -1,4 +1,5 @@
-//! Starting and ending: what is wrong is said in one line, a signal ends it cleanly, a kill leaves nothing that hinders the next start.
+//! Starting and ending: what is wrong is said in one line, a signal ends it cleanly, a kill leaves
+//! nothing that hinders the next start.
 //!
 //! The first tests here are of percore's own manners: Redis, given as `PERCORE_BINARY`, fails them.
 
@@ -151,7 +152,8 @@ fn a_taken_port_is_told_in_one_line() {
 
 #[test]
 fn a_port_of_another_percore_is_taken_too() {
-    // Several listeners may share a port within a process: between two of them that would split the clients.
+    // Several listeners may share a port within a process: between two of them that would split the
+    // clients.
     let server = Server::start(Options::default());
     let port = server.port().to_string();
     refused(&["--bind", "127.0.0.1", "--port", &port], &[&port]);
@@ -363,7 +365,8 @@ fn who_comes_early_waits_for_the_data() {
             let early = std::thread::spawn(move || {
                 let mut replies = Vec::new();
                 while replies.len() < 20 {
-                    // The dead server's sockets may still be there, and are reset; and where loading takes long, that is said.
+                    // The dead server's sockets may still be there, and are reset; and where
+                    // loading takes long, that is said.
                     if let Ok(mut wire) = tests::Wire::connect(address)
                         && wire.try_send(b"GET a\r\n").is_ok()
                         && let Ok(Some(reply)) = wire.try_reply()
@@ -387,7 +390,8 @@ fn who_comes_early_waits_for_the_data() {
 fn an_idle_server_sleeps() {
     let server = Server::start(Options::shards(4));
     let _idle: Vec<_> = (0..20).map(|_| server.connect()).collect();
-    // A shared machine may take the core away and count that as this process's time, but not in every second; a busy loop takes all of each.
+    // A shared machine may take the core away and count that as this process's time, but not in
+    // every second; a busy loop takes all of each.
     let mut used = (0..5).map(|_| {
         let before = cpu_ticks(server.pid());
         std::thread::sleep(Duration::from_secs(1));
@@ -403,7 +407,8 @@ fn an_idle_server_sleeps() {
 /// CPU time of a process so far, user's and system's, in ticks.
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
-    // The name in brackets may hold blanks: count from behind it. utime and stime are fields 14 and 15.
+    // The name in brackets may hold blanks: count from behind it. utime and stime are fields 14 and
+    // 15.
     let fields = stat.rsplit_once(')').expect("a name in brackets").1;
     fields
         .split_whitespace()

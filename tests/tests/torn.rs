@@ -1,7 +1,8 @@
-//! The checkers can fail: held against a percore whose locks keep nobody out, those of `atomic` and `linearizable` say so.
+//! The checkers can fail: held against a percore whose locks keep nobody out, those of `atomic` and
+//! `linearizable` say so.
 //!
-//! That server is built with the feature `torn` into a directory of its own, which takes a minute or two; hence
-//! `cargo test -p tests --test torn -- --ignored`.
+//! That server is built with the feature `torn` into a directory of its own, which takes a minute
+//! or two; hence `cargo test -p tests --test torn -- --ignored`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,9 +1,11 @@
 //! Reads `redis.conf` files and the words of a command line.
 //!
-//! A line is a directive and its words; `#` begins a comment at the start of a line. Words may be quoted: in double quotes `\n \r \t \b \a`,
-//! `\xHH` and `\` before any other character have their usual meaning, in single quotes only `\'` has.
+//! A line is a directive and its words; `#` begins a comment at the start of a line. Words may be
+//! quoted: in double quotes `\n \r \t \b \a`, `\xHH` and `\` before any other character have their
+//! usual meaning, in single quotes only `\'` has.
 //!
-//! Later lines win. `save` adds up: the first `save` of a start replaces the defaults, the next ones add, an empty one clears.
+//! Later lines win. `save` adds up: the first `save` of a start replaces the defaults, the next
+//! ones add, an empty one clears.
 //!
 //! A line that begins with `#!percore` is a directive of percore's own, which Redis takes for a
 //! comment: so both can read one file.
@@ -71,7 +73,8 @@ impl Loader {
         &self.config
     }
 
-    /// The configuration, and Redis's directives that were passed over because percore has no use for them.
+    /// The configuration, and Redis's directives that were passed over because percore has no use
+    /// for them.
     pub fn finish(self) -> (Config, Vec<String>) {
         (self.config, self.passed_over)
     }
@@ -238,7 +241,8 @@ fn without_secret(line: &str) -> String {
     }
 }
 
-/// Splits a line into words as Redis does. `None` where a quote is not closed, or is followed by more of the same word.
+/// Splits a line into words as Redis does. `None` where a quote is not closed, or is followed by
+/// more of the same word.
 pub fn words(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut rest = line.chars().peekable();
@@ -347,7 +351,8 @@ pub(super) fn quoted(word: &str) -> String {
             '\n' => text.push_str("\\n"),
             '\r' => text.push_str("\\r"),
             '\t' => text.push_str("\\t"),
-            // Redis's files name bytes, so only ASCII control characters fit; others stand as they are.
+            // Redis's files name bytes, so only ASCII control characters fit; others stand as they
+            // are.
             letter if letter.is_ascii_control() => {
                 text.push_str(&format!("\\x{:02x}", letter as u32))
             }

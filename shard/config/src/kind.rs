@@ -1,7 +1,8 @@
 //! What a parameter's value may be, and how its text becomes a field and back.
 //!
-//! A row of the table has a [`Kind`] (what is allowed) and a field whose type implements [`Setting`] (how it is kept). Wrong text is answered
-//! in Redis's words, because scripts and client tests compare them.
+//! A row of the table has a [`Kind`] (what is allowed) and a field whose type implements
+//! [`Setting`] (how it is kept). Wrong text is answered in Redis's words, because scripts and
+//! client tests compare them.
 
 use std::path::PathBuf;
 
@@ -146,7 +147,8 @@ fn parse_integer(text: &str) -> Result<i128, ConfigError> {
     Ok(value.into())
 }
 
-/// Bytes as Redis writes them: `k`, `m` and `g` are powers of 1000, `kb`, `mb` and `gb` powers of 1024. `None` where it is no such text.
+/// Bytes as Redis writes them: `k`, `m` and `g` are powers of 1000, `kb`, `mb` and `gb` powers of
+/// 1024. `None` where it is no such text.
 pub fn parse_memory(text: &str) -> Option<u64> {
     let digits = text
         .find(|letter: char| !letter.is_ascii_digit())
@@ -173,7 +175,8 @@ pub fn parse_memory(text: &str) -> Option<u64> {
 
 /// A field's type: how it is read from text and shown again.
 pub trait Setting: Sized {
-    /// The value that `text` stands for. `Err` with Redis's words where it is not allowed. `before` is the value that it replaces.
+    /// The value that `text` stands for. `Err` with Redis's words where it is not allowed. `before`
+    /// is the value that it replaces.
     fn parse(kind: Kind, text: &str, before: &Self) -> Result<Self, ConfigError>;
     /// The value as CONFIG GET shows it.
     fn show(&self) -> String;

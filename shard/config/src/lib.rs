@@ -1,9 +1,12 @@
-//! The configuration: one table of parameters, from which everything that reads or writes one comes.
+//! The configuration: one table of parameters, from which everything that reads or writes one
+//! comes.
 //!
-//! [`Config`] is a struct of plain fields, because commands read it on hot paths; a shard holds it in an `Arc` and gets a new one when CONFIG
-//! SET changes it. The rows are in [`table`], the kinds of value in [`kind`], [`choice`] and [`list`], files in [`file`].
+//! [`Config`] is a struct of plain fields, because commands read it on hot paths; a shard holds it
+//! in an `Arc` and gets a new one when CONFIG SET changes it. The rows are in [`table`], the kinds
+//! of value in [`kind`], [`choice`] and [`list`], files in [`file`].
 //!
-//! Names are compared in any case. Values come as text and are checked by the row, with Redis's words when they are refused.
+//! Names are compared in any case. Values come as text and are checked by the row, with Redis's
+//! words when they are refused.
 
 pub mod absent;
 pub mod choice;
@@ -45,7 +48,8 @@ pub use percentiles::Percentiles;
 pub use shutdown::ShutdownFlags;
 pub use table::{Config, Flag, PARAMETERS, Section};
 
-/// Most shards a process may have: their numbers fit a byte, and tables with an element a shard stay small.
+/// Most shards a process may have: their numbers fit a byte, and tables with an element a shard
+/// stay small.
 pub const SHARDS_MAX: usize = 256;
 
 /// Beyond this the counter of LFU does not move any more, and its arithmetic would overflow.
@@ -162,7 +166,8 @@ impl Config {
             .collect()
     }
 
-    /// Whether CONFIG SET may change the parameter `name` now, as far as its flags say. `local` tells whether the client is on this machine.
+    /// Whether CONFIG SET may change the parameter `name` now, as far as its flags say. `local`
+    /// tells whether the client is on this machine.
     pub fn may_change(&self, name: &str, local: bool) -> Result<(), ConfigError> {
         let row = Parameter::find(name).ok_or(ConfigError::Unknown)?;
         if row.is(Flag::Immutable) {
@@ -210,7 +215,8 @@ impl Config {
         }
     }
 
-    /// Bytes that connections may take together. `None` where there is no limit: also for a part of no `maxmemory`.
+    /// Bytes that connections may take together. `None` where there is no limit: also for a part of
+    /// no `maxmemory`.
     pub fn client_memory_max(&self) -> Option<usize> {
         match self.maxmemory_clients {
             ClientMemoryLimit::Bytes(0) => None,
@@ -223,7 +229,8 @@ impl Config {
         }
     }
 
-    /// How many of the keys that clients track a shard remembers at the most: its share, as keys are spread evenly.
+    /// How many of the keys that clients track a shard remembers at the most: its share, as keys
+    /// are spread evenly.
     pub fn tracked_keys_max(&self, shard: usize) -> usize {
         if self.tracking_table_max_keys == 0 {
             return usize::MAX;
@@ -272,8 +279,8 @@ impl Config {
         Some(Parameter::find(name)?.show(self))
     }
 
-    /// What `CONFIG GET glob` shows: names, older names included, and values. A name without a pattern is shown as it was written. Hidden ones only
-    /// when named exactly.
+    /// What `CONFIG GET glob` shows: names, older names included, and values. A name without a
+    /// pattern is shown as it was written. Hidden ones only when named exactly.
     pub fn matching(&self, glob: &[u8]) -> Vec<(Cow<'static, str>, String)> {
         let mut found = Vec::new();
         if !glob.iter().any(|byte| b"*?[".contains(byte)) {

@@ -1,4 +1,5 @@
-//! Parameters whose value has several parts: save points, output limits, notification classes, addresses, access rights.
+//! Parameters whose value has several parts: save points, output limits, notification classes,
+//! addresses, access rights.
 
 use super::ConfigError;
 use super::event_class::EventClass;

@@ -1,8 +1,9 @@
 //! The parameters: a row each, in the sections of `redis.conf`.
 //!
-//! A row reads: Redis's name (and its older names), the field of [`Config`] and its type, Redis's default, what values are allowed, flags.
-//! Its doc comment is also the text of `--help`. From the rows come the struct, its defaults, CONFIG GET and SET, the file's reader and
-//! writer, and the flags of the command line.
+//! A row reads: Redis's name (and its older names), the field of [`Config`] and its type, Redis's
+//! default, what values are allowed, flags. Its doc comment is also the text of `--help`. From the
+//! rows come the struct, its defaults, CONFIG GET and SET, the file's reader and writer, and the
+//! flags of the command line.
 //!
 //! Every parameter of Redis has a row, because scripts, operators and test suites read and set
 //! them. One that changes nothing in percore is `Inert`. What a `redis.conf` may hold that is no
@@ -142,7 +143,8 @@ macro_rules! parameters {
 
 parameters! {
     Network {
-        /// Addresses to listen on; `*` is every IPv4 one, `::*` every IPv6 one; a `-` before one lets it be missing.
+        /// Addresses to listen on; `*` is every IPv4 one, `::*` every IPv6 one; a `-` before one
+        /// lets it be missing.
         "bind" => bind: Addresses = Addresses::redis_default(), AddressesKind;
         /// TCP port; 0 for none.
         "port" => port: u16 = 6379, Integer(0, 65535);
@@ -154,7 +156,8 @@ parameters! {
         "unixsocketperm" => unixsocketperm: FileMode = FileMode(0), FileModeKind, Immutable;
         /// Refuse clients from other machines while there is no password.
         "protected-mode" => protected_mode: bool = true, YesNo;
-        /// TCP port, on the addresses of `bind`, where Prometheus finds metrics at /metrics; 0 for none.
+        /// TCP port, on the addresses of `bind`, where Prometheus finds metrics at /metrics; 0 for
+        /// none.
         "metrics-port" => metrics_port: u16 = 0, Integer(0, 65535), Immutable, Own;
         /// Seconds between keepalive probes of an idle connection; 0 for none.
         "tcp-keepalive" => tcp_keepalive_s: u32 = 300, Integer(0, INT_MAX);
@@ -164,12 +167,13 @@ parameters! {
     General {
         /// Shards, each with a part of the keys; by default one a core that the process may use.
         "shards" => shards: usize = cores(), Integer(1, SHARDS_MAX as i128), Immutable, Own;
-        /// Threads that run the shards; where there are fewer than shards, each runs several. By default one a core.
+        /// Threads that run the shards; where there are fewer than shards, each runs several. By
+        /// default one a core.
         "threads" => threads: usize = cores(), Integer(1, SHARDS_MAX as i128), Immutable, Own;
         /// What shards wait with: io_uring, epoll, or the better one that the kernel has.
         "io-driver" => io_driver: IoDriver = IoDriver::Auto, IoDriver::KIND, Immutable, Own;
-        /// Whether idle shards wait a moment for more work, and output for more output, where that saves CPU time;
-        /// with off a shard parks at once, and no output waits.
+        /// Whether idle shards wait a moment for more work, and output for more output, where that
+        /// saves CPU time; with off a shard parks at once, and no output waits.
         "idle-policy" => idle_policy: IdleMode = IdleMode::Default, IdleMode::KIND, Own;
         /// Databases, from 0 to one less.
         "databases" => databases: u16 = 16, Integer(1, 65535), Immutable;
@@ -183,7 +187,8 @@ parameters! {
         "log-format" => log_format: LogFormat = LogFormat::Text, LogFormat::KIND, Immutable, Own;
         /// The file to write the process id to.
         "pidfile" => pidfile: Option<PathBuf> = None, Path, Immutable;
-        /// Go to the background: the command returns at once, and what there is to say stands in the log file.
+        /// Go to the background: the command returns at once, and what there is to say stands in
+        /// the log file.
         "daemonize" => daemonize: bool = false, YesNo, Immutable;
         /// Tell the service manager when connections are accepted.
         "supervised" => supervised: Supervised = Supervised::No, Supervised::KIND, Immutable;
@@ -221,15 +226,18 @@ parameters! {
         "client-query-buffer-limit" => client_query_buffer_limit: usize = 1 << 30, Memory(MB, LONG_MAX);
         /// Bytes of the longest argument.
         "proto-max-bulk-len" => proto_max_bulk_len: usize = 512 << 20, Memory(MB, LONG_MAX);
-        /// Keys of clients' caches that are remembered, to tell the clients when they change; 0 for no limit.
+        /// Keys of clients' caches that are remembered, to tell the clients when they change; 0 for
+        /// no limit.
         "tracking-table-max-keys" => tracking_table_max_keys: u64 = 1_000_000, Integer(0, LONG_MAX);
-        /// Bytes of output that may wait for a client: class, hard limit, soft limit, seconds over the soft limit.
+        /// Bytes of output that may wait for a client: class, hard limit, soft limit, seconds over
+        /// the soft limit.
         "client-output-buffer-limit" => client_output_buffer_limit: OutputLimits = OutputLimits::REDIS_DEFAULT, OutputLimitsKind;
     }
     Memory {
         /// Bytes that the data may take; 0 for no limit.
         "maxmemory" => maxmemory: usize = 0, Memory(0, u64::MAX as i128);
-        /// Bytes that connections may take, or a part of maxmemory (5%): beyond it the largest are closed; 0 for no limit.
+        /// Bytes that connections may take, or a part of maxmemory (5%): beyond it the largest are
+        /// closed; 0 for no limit.
         "maxmemory-clients" => maxmemory_clients: ClientMemoryLimit = ClientMemoryLimit::NONE, ClientMemoryLimitKind;
         /// What goes when the limit is reached.
         "maxmemory-policy" => maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::Noeviction, MaxmemoryPolicy::KIND;
@@ -245,7 +253,8 @@ parameters! {
         "disable-thp" => disable_thp: bool = true, YesNo, Immutable;
     }
     Snapshots {
-        /// Take a snapshot after so many seconds when at least so many keys changed; empty for never.
+        /// Take a snapshot after so many seconds when at least so many keys changed; empty for
+        /// never.
         "save" => save: SavePoints = SavePoints::redis_default(), SavePointsKind;
         /// The snapshot's file name.
         "dbfilename" => dbfilename: String = "dump.rdb".into(), FileName, Protected;
@@ -272,7 +281,8 @@ parameters! {
         "appendfilename" => appendfilename: String = "appendonly.aof".into(), FileName, Immutable;
         /// The directory of the log, within `dir`.
         "appenddirname" => appenddirname: String = "appendonlydir".into(), FileName, Immutable;
-        /// Cut off what was not written whole at the end of the log when it is loaded; otherwise refuse to start.
+        /// Cut off what was not written whole at the end of the log when it is loaded; otherwise
+        /// refuse to start.
         "aof-load-truncated" => aof_load_truncated: bool = true, YesNo;
         /// Do not force the log to disk while it is rewritten.
         "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, YesNo, Inert;
@@ -312,7 +322,8 @@ parameters! {
         "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Percentiles = Percentiles::redis_default(), PercentilesKind;
     }
     Events {
-        /// Classes of events to publish: K and E for the channels, then letters of classes, or A for nearly all.
+        /// Classes of events to publish: K and E for the channels, then letters of classes, or A
+        /// for nearly all.
         "notify-keyspace-events" => notify_keyspace_events: Notify = Notify::default(), NotifyKind;
     }
     Encodings {

@@ -1,16 +1,20 @@
-//! Which transactions over several shards are certain: no crash can take them, whatever recovery has to cut (see `tails`). What is answered under
-//! `appendfsync always` waits for that.
+//! Which transactions over several shards are certain: no crash can take them, whatever recovery
+//! has to cut (see `tails`). What is answered under `appendfsync always` waits for that.
 //!
-//! That all shares of a transaction are on disk is not enough. Recovery cuts a file before the first share that has lost a fellow, and everything
-//! behind it goes: another transaction's share perhaps, whose fellows are then lost in their files, and so on. So a transaction is certain when
-//! all its shares are on disk and so are those of every transaction before it in one of its files, and before those in theirs. Two that stand in
-//! two files in different orders are before each other, and become certain together: it is the greatest set that is closed in this way.
+//! That all shares of a transaction are on disk is not enough. Recovery cuts a file before the
+//! first share that has lost a fellow, and everything behind it goes: another transaction's share
+//! perhaps, whose fellows are then lost in their files, and so on. So a transaction is certain when
+//! all its shares are on disk and so are those of every transaction before it in one of its files,
+//! and before those in theirs. Two that stand in two files in different orders are before each
+//! other, and become certain together: it is the greatest set that is closed in this way.
 //!
-//! What a transaction only read counts, too: the shard that had it has no share in its file, but the answer tells of what may not be on disk yet.
-//! There the transaction has a *mark* at the end of the file, which is treated as a share of no bytes.
+//! What a transaction only read counts, too: the shard that had it has no share in its file, but
+//! the answer tells of what may not be on disk yet. There the transaction has a *mark* at the end
+//! of the file, which is treated as a share of no bytes.
 //!
-//! Shards share nothing else that they write; this they do, behind a lock, because a word from each to each would cost every transaction another
-//! round trip. The lock is taken once for each share or mark, and once for each sync that some wait for.
+//! Shards share nothing else that they write; this they do, behind a lock, because a word from each
+//! to each would cost every transaction another round trip. The lock is taken once for each share
+//! or mark, and once for each sync that some wait for.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -67,7 +71,8 @@ impl Commits {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A shard has said its share, up to `end` of its journal, or that is where its mark is. Ends never go back.
+    /// A shard has said its share, up to `end` of its journal, or that is where its mark is. Ends
+    /// never go back.
     pub fn said(&self, shard: ShardId, awaited: Awaited, end: u64) {
         let Awaited { id, parts } = awaited;
         self.with(|state| {
@@ -84,7 +89,8 @@ impl Commits {
         });
     }
 
-    /// So much of a shard's journal is on disk. Returns whom it concerns, where something is certain now that was not.
+    /// So much of a shard's journal is on disk. Returns whom it concerns, where something is
+    /// certain now that was not.
     pub fn synced(&self, shard: ShardId, up_to: u64) -> Vec<Settled> {
         self.with(|state| {
             if state.note_synced(shard, up_to) {
@@ -139,7 +145,8 @@ impl State {
 
     /// How many shares of each file are in it.
     fn certain_ends(&mut self) -> Vec<usize> {
-        // As far as all is on disk, in each file; then back to where what stands there does so in all its files.
+        // As far as all is on disk, in each file; then back to where what stands there does so in
+        // all its files.
         let mut ends: Vec<usize> = Vec::with_capacity(self.files.len());
         self.pending.values_mut().for_each(|it| it.reached = 0);
         for file in &self.files {
@@ -265,7 +272,8 @@ mod tests {
         assert_eq!(certain(&commits, 1, 20), [1, 2]);
     }
 
-    /// What recovery leaves of these files, each a list of transactions and how many of them are on disk.
+    /// What recovery leaves of these files, each a list of transactions and how many of them are on
+    /// disk.
     fn left(files: &[Vec<usize>], on_disk: &[usize], participants: &[Vec<usize>]) -> Vec<usize> {
         let mut ends = on_disk.to_vec();
         loop {
@@ -285,7 +293,8 @@ mod tests {
         }
     }
 
-    /// Random transactions are said in random orders and written bit by bit; at every moment, whatever a crash leaves, what was certain stays.
+    /// Random transactions are said in random orders and written bit by bit; at every moment,
+    /// whatever a crash leaves, what was certain stays.
     #[test]
     fn no_crash_takes_what_is_certain() {
         for seed in 0..3_000 {

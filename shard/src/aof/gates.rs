@@ -49,8 +49,8 @@ impl Shard {
         }
     }
 
-    /// What replies must wait for now, if anything. `wrote` is how much of the journal has what they
-    /// answer itself: 0 where that only read.
+    /// What replies must wait for now, if anything. `wrote` is how much of the journal has what
+    /// they answer itself: 0 where that only read.
     #[inline]
     fn gate(&self, wrote: u64) -> Option<Gate> {
         let gate = Gate {

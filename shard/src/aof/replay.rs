@@ -5,9 +5,9 @@
 //! wrote it. So a part is replayed on as many sets of databases as it had shards, and between
 //! parts, and at the end, keys move to where the next number of shards wants them.
 //!
-//! First all files are read for where they end (see [`persistence::recovery`]), and cut back to where all is whole.
-//! Under `appendfsync always` nothing that was answered goes, since a reply waits until its
-//! transaction, and those before it in its file, are whole on disk (see `aof`).
+//! First all files are read for where they end (see [`persistence::recovery`]), and cut back to
+//! where all is whole. Under `appendfsync always` nothing that was answered goes, since a reply
+//! waits until its transaction, and those before it in its file, are whole on disk (see `aof`).
 
 use std::path::Path;
 use std::thread;

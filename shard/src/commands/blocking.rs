@@ -15,8 +15,9 @@ use engine::error::Error;
 
 /// `CLIENT UNBLOCK id [TIMEOUT | ERROR]`: 1 where that connection was waiting.
 ///
-/// The shard of that connection answers: 1 where its command may be waiting. Where the command is being served on another shard at this very
-/// moment, the connection gets its element and this answer is 1 all the same.
+/// The shard of that connection answers: 1 where its command may be waiting. Where the command is
+/// being served on another shard at this very moment, the connection gets its element and this
+/// answer is 1 all the same.
 pub fn unblock(
     shard: &mut Shard,
     client: &mut Client,
@@ -49,7 +50,8 @@ pub fn unblock(
 }
 
 impl Shard {
-    /// Ends the wait of the connection with this id, if it is here and waits. Where something is serving it just now, that comes first.
+    /// Ends the wait of the connection with this id, if it is here and waits. Where something is
+    /// serving it just now, that comes first.
     fn unblock(&mut self, id: i64, how: WaitEnd, mode: CancelMode, part: PartOf<bool>) {
         let found = self.connections.clients.iter().find_map(|(_, known)| {
             let client = known.client.try_borrow().ok()?;

@@ -1,6 +1,7 @@
 //! CLIENT: connections, this one and the others.
 //!
-//! Connections live on all shards, so LIST and KILL (in `client_kill`) ask each of them, and LIST puts the lines in the order of the ids.
+//! Connections live on all shards, so LIST and KILL (in `client_kill`) ask each of them, and LIST
+//! puts the lines in the order of the ids.
 
 use std::time::Instant;
 
@@ -23,8 +24,8 @@ pub use crate::commands::client_kill::kill;
 pub use crate::commands::client_pause::{pause, unpause};
 pub use crate::commands::tracking::{caching, getredir, tracking, trackinginfo};
 
-/// Output up to here is told as a buffer, what is beyond it as a list, since Redis keeps it so and people look for what clients do not read
-/// in `omem`.
+/// Output up to here is told as a buffer, what is beyond it as a list, since Redis keeps it so and
+/// people look for what clients do not read in `omem`.
 const OUTPUT_BUFFER_BYTES: usize = 16 * 1024;
 
 const HELP: &[&str] = &[

@@ -110,7 +110,8 @@ fn positive(text: &[u8]) -> Option<u64> {
         .filter(|&number| number > 0)
 }
 
-/// `CLIENT KILL ip:port`: OK, or an error where there is no such connection. `CLIENT KILL option value ...`: how many were closed.
+/// `CLIENT KILL ip:port`: OK, or an error where there is no such connection. `CLIENT KILL option
+/// value ...`: how many were closed.
 pub fn kill(
     shard: &mut Shard,
     client: &mut Client,
@@ -146,7 +147,8 @@ pub fn kill(
 }
 
 impl Shard {
-    /// Closes those of this shard's connections that fit. Tells how many once none of them can be served with an element any more.
+    /// Closes those of this shard's connections that fit. Tells how many once none of them can be
+    /// served with an element any more.
     fn kill_clients(&mut self, filter: &Filter, own_id: u64, mode: CancelMode, part: PartOf<i64>) {
         let (mut killed, mut waits) = (0, Vec::new());
         for (_, known) in &self.connections.clients {

@@ -1,4 +1,5 @@
-//! COMMAND: what the server knows of its own commands. All of it stands in the command table; here it is chosen and counted.
+//! COMMAND: what the server knows of its own commands. All of it stands in the command table; here
+//! it is chosen and counted.
 
 use protocol::args::Args;
 use protocol::command::{Categories, Command, Flags};

@@ -1,8 +1,9 @@
 //! CONFIG: the parameters, asked for and changed while the server runs.
 //!
-//! A change is made to a copy of the configuration under the process's lock, all of it or nothing; then every shard is visited and takes
-//! the newest. A visit does not carry a configuration of its own, because two changes on two shards may overtake one another on the way.
-//! The client is answered when all shards have it.
+//! A change is made to a copy of the configuration under the process's lock, all of it or nothing;
+//! then every shard is visited and takes the newest. A visit does not carry a configuration of its
+//! own, because two changes on two shards may overtake one another on the way. The client is
+//! answered when all shards have it.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -42,7 +43,8 @@ const HELP: &[&str] = &[
     "    Show this help.",
 ];
 
-/// `CONFIG GET pattern...`: a map of names and values; each parameter once, whichever patterns it matches.
+/// `CONFIG GET pattern...`: a map of names and values; each parameter once, whichever patterns it
+/// matches.
 pub fn get(
     shard: &mut Shard,
     _: &mut Client,
@@ -58,8 +60,10 @@ pub fn get(
     Ok(Answer::Now)
 }
 
-/// From the OK to `appendfsync always` on, all that was answered is safe. A shard that had not heard of it may have answered a transaction whose shares
-/// are on their way to others. So each shard tells each other, behind these, that it has heard; what has been said when all have, is synced.
+/// From the OK to `appendfsync always` on, all that was answered is safe. A shard that had not
+/// heard of it may have answered a transaction whose shares are on their way to others. So each
+/// shard tells each other, behind these, that it has heard; what has been said when all have, is
+/// synced.
 struct Heard(Box<[HeardBy]>);
 
 /// One shard's part.
@@ -311,7 +315,8 @@ fn found(config: &Config, args: &Args<'_>) -> Vec<(Cow<'static, str>, String)> {
     found
 }
 
-/// `config` with the pairs from the third word on. As in Redis all names are judged before any value.
+/// `config` with the pairs from the third word on. As in Redis all names are judged before any
+/// value.
 fn changed(config: &Config, args: &Args<'_>, local: bool) -> Result<Config, Error> {
     let words: Vec<&[u8]> = args.iter().skip(2).collect();
     let (pairs, rest) = words.as_chunks::<2>();

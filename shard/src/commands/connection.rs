@@ -1,6 +1,8 @@
-//! A connection's own state: who it is (AUTH, HELLO), which protocol it speaks (HELLO), which database it works on (SELECT), and its end.
+//! A connection's own state: who it is (AUTH, HELLO), which protocol it speaks (HELLO), which
+//! database it works on (SELECT), and its end.
 //!
-//! There is one user, `default`, whose password is `requirepass`. Passwords are compared in a time that tells nothing of where they differ.
+//! There is one user, `default`, whose password is `requirepass`. Passwords are compared in a time
+//! that tells nothing of where they differ.
 
 use std::hint::black_box;
 
@@ -78,8 +80,9 @@ pub fn auth(
     Ok(Answer::Now)
 }
 
-/// `HELLO [version [AUTH username password] [SETNAME name]]`: a map that describes the server, in the version just chosen. Where anything in
-/// it is refused, nothing is changed but a login that went well.
+/// `HELLO [version [AUTH username password] [SETNAME name]]`: a map that describes the server, in
+/// the version just chosen. Where anything in it is refused, nothing is changed but a login that
+/// went well.
 pub fn hello(
     shard: &mut Shard,
     client: &mut Client,
@@ -183,7 +186,8 @@ pub fn quit(
     Ok(Answer::Now)
 }
 
-/// `RESET`: the connection as it was when it opened. The library's name and version stay: it is still the same library.
+/// `RESET`: the connection as it was when it opened. The library's name and version stay: it is
+/// still the same library.
 pub fn reset(
     shard: &mut Shard,
     client: &mut Client,

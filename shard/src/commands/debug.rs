@@ -1,4 +1,5 @@
-//! DEBUG: tools for testing the server itself. `enable-debug-command` says who may use them; nobody, where it is not set.
+//! DEBUG: tools for testing the server itself. `enable-debug-command` says who may use them;
+//! nobody, where it is not set.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,7 +29,8 @@ use engine::digest::Digest;
 use engine::error::Error;
 use engine::slot::ShardId;
 
-/// The longest text that STRINGMATCH-LEN makes, in bytes: a few bytes from a client must not cost gigabytes.
+/// The longest text that STRINGMATCH-LEN makes, in bytes: a few bytes from a client must not cost
+/// gigabytes.
 const MATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes that a packed node of Redis's lists can hold.
@@ -163,7 +165,8 @@ pub fn debug(
         // What these are about does not exist here.
         2 if is(sub, "jmap") => reply.ok(),
         3 if is(sub, "dict-resizing") || is(sub, "client-enforce-reply-list") => reply.ok(),
-        // There are no replicas that a new id would send away, and no scripts that a command could be denied to.
+        // There are no replicas that a new id would send away, and no scripts that a command could
+        // be denied to.
         2 if is(sub, "change-repl-id") => reply.ok(),
         3 if is(sub, "set-disable-deny-scripts") => reply.ok(),
         3 if is(sub, "error") => reply.error(&args[2]),

@@ -1,8 +1,9 @@
 //! INFO: the server's state, in Redis's sections and under Redis's names.
 //!
-//! Every shard gives its part once, and the sections are written from the sum. A figure that nobody measures is left out; one that is
-//! shown is true. Figures of what percore does not do (forks, replicas, an append-only log) are shown as Redis shows them when unused,
-//! where tools are known to look for them.
+//! Every shard gives its part once, and the sections are written from the sum. A figure that nobody
+//! measures is left out; one that is shown is true. Figures of what percore does not do (forks,
+//! replicas, an append-only log) are shown as Redis shows them when unused, where tools are known
+//! to look for them.
 
 use std::fmt::Write;
 use std::time::Instant;
@@ -31,7 +32,8 @@ use engine::error::Error;
 use engine::histogram::Histogram;
 use engine::stats::Stats;
 
-/// A section: its name as a client asks for it, its heading, whether a bare INFO shows it, and what writes its lines.
+/// A section: its name as a client asks for it, its heading, whether a bare INFO shows it, and what
+/// writes its lines.
 struct Section {
     name: &'static str,
     heading: &'static str,
@@ -176,7 +178,8 @@ pub fn info(
     };
     let mut shown = SECTIONS.iter().zip(&wanted);
     let counts_keys = shown.any(|(section, wanted)| *wanted && section.name == "keyspace");
-    // Whoever was answered finds his keys counted, also those that are still on their way home. EXEC itself holds what would be waited for.
+    // Whoever was answered finds his keys counted, also those that are still on their way home.
+    // EXEC itself holds what would be waited for.
     let until = if counts_keys && !client.session.in_exec {
         Until::AllHome
     } else {

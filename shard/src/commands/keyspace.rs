@@ -39,7 +39,8 @@ pub fn randomkey(
     ))
 }
 
-/// Goes to the shard its cursor names, as soon as no key of it is lent away, and from there on or home.
+/// Goes to the shard its cursor names, as soon as no key of it is lent away, and from there on or
+/// home.
 fn travel(mut scan: Scan, shard: &mut Shard, origin: ShardId, to: ReplyTo) {
     let shards = shard.engine.slots.shards();
     if scan.shard() >= shards {

@@ -1,4 +1,5 @@
-//! LATENCY: what took long, and how long commands take. What is measured is in [`crate::timing::latency`] and [`crate::timing`].
+//! LATENCY: what took long, and how long commands take. What is measured is in
+//! [`crate::timing::latency`] and [`crate::timing`].
 
 use std::fmt::Write;
 
@@ -49,7 +50,8 @@ fn gather_spikes(
     })
 }
 
-/// `LATENCY LATEST`: of each event its name, when it last happened, how long it took then, and the worst, in milliseconds.
+/// `LATENCY LATEST`: of each event its name, when it last happened, how long it took then, and the
+/// worst, in milliseconds.
 pub fn latest(
     shard: &mut Shard,
     client: &mut Client,
@@ -156,7 +158,8 @@ const GRAPH_ROWS: usize = 4;
 /// The levels within a row, from the lowest.
 const LEVELS: [char; 3] = ['_', 'o', '#'];
 
-/// The samples as columns, the latest on the right, and below each how long ago it was, read downwards.
+/// The samples as columns, the latest on the right, and below each how long ago it was, read
+/// downwards.
 fn draw(name: &str, series: &Series, now_s: u64) -> String {
     let ms = || series.samples.iter().map(|sample| sample.ms);
     let high = ms().max().unwrap_or(0);
@@ -289,7 +292,8 @@ fn report(spikes: &Spikes, threshold_ms: u64, slower_than_us: i64) -> String {
     text
 }
 
-/// `LATENCY HISTOGRAM [command ...]`: of each command that has run, how many calls took at most so many microseconds.
+/// `LATENCY HISTOGRAM [command ...]`: of each command that has run, how many calls took at most so
+/// many microseconds.
 pub fn histogram(
     shard: &mut Shard,
     client: &mut Client,
@@ -334,7 +338,8 @@ fn once_each(mut commands: Vec<CommandId>) -> Vec<CommandId> {
     commands
 }
 
-/// What shards measured of the same commands, joined: those that have run, in the order in which they were asked for.
+/// What shards measured of the same commands, joined: those that have run, in the order in which
+/// they were asked for.
 pub fn join(parts: Vec<Vec<Option<(CommandId, Histogram)>>>) -> Vec<(CommandId, Histogram)> {
     let mut joined: Vec<Option<(CommandId, Histogram)>> = Vec::new();
     for part in parts {

@@ -60,7 +60,8 @@ fn gather_footprint(
 enum Figure {
     Bytes(i64),
     Share(f64),
-    /// The tables of a database: of its keys, and of those with a deadline, for which there is none here.
+    /// The tables of a database: of its keys, and of those with a deadline, for which there is none
+    /// here.
     Table(u64),
 }
 

@@ -89,8 +89,8 @@ pub fn bgsave(
     Ok(Answer::Now)
 }
 
-/// `BGREWRITEAOF`: begins to write the append-only log anew, from what there is now. Where none is kept, it is what the next start with
-/// `appendonly yes` begins from.
+/// `BGREWRITEAOF`: begins to write the append-only log anew, from what there is now. Where none is
+/// kept, it is what the next start with `appendonly yes` begins from.
 pub fn bgrewriteaof(
     shard: &mut Shard,
     client: &mut Client,
@@ -163,8 +163,8 @@ impl Reload {
     }
 }
 
-/// `DEBUG RELOAD [MERGE] [NOFLUSH] [NOSAVE]`: saves all, forgets all, and loads it from the file again. With MERGE a key in the file takes the
-/// place of one that is there.
+/// `DEBUG RELOAD [MERGE] [NOFLUSH] [NOSAVE]`: saves all, forgets all, and loads it from the file
+/// again. With MERGE a key in the file takes the place of one that is there.
 pub fn reload(
     process: &Process,
     global: &mut Global<'_>,

@@ -86,7 +86,8 @@ pub fn shutdown(
     Ok(Answer::Later)
 }
 
-/// `MONITOR`: OK, and then a line for every command. Nothing at all where the connection is a monitor already.
+/// `MONITOR`: OK, and then a line for every command. Nothing at all where the connection is a
+/// monitor already.
 pub fn monitor(
     shard: &mut Shard,
     client: &mut Client,
@@ -114,7 +115,8 @@ pub fn lolwut(
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     if args.len() >= 3 && is(&args[1], "VERSION") {
-        // Which one is asked for changes nothing; it is a number all the same, as is what may stand behind it.
+        // Which one is asked for changes nothing; it is a number all the same, as is what may stand
+        // behind it.
         args.iter()
             .skip(2)
             .try_for_each(|word| integer(word).map(drop))?;

@@ -1,4 +1,5 @@
-//! SLOWLOG: the latest slow commands, of all shards. What is kept and how is in [`crate::timing::slowlog`].
+//! SLOWLOG: the latest slow commands, of all shards. What is kept and how is in
+//! [`crate::timing::slowlog`].
 
 use protocol::args::Args;
 use protocol::reply::Reply;

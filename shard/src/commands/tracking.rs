@@ -1,4 +1,5 @@
-//! CLIENT TRACKING and what belongs to it: whether a client with a cache hears of changes, and of which. See [`crate::tracking`].
+//! CLIENT TRACKING and what belongs to it: whether a client with a cache hears of changes, and of
+//! which. See [`crate::tracking`].
 
 use bytes::Bytes;
 use protocol::args::Args;
@@ -18,7 +19,8 @@ const NO_SUCH_CLIENT: Error = Error::new("ERR The client ID you want redirect to
 #[derive(Default, PartialEq, Eq, Debug)]
 struct Request {
     on: bool,
-    /// The id of a client. It has to exist even where tracking goes off, and before anything else is refused that comes behind it.
+    /// The id of a client. It has to exist even where tracking goes off, and before anything else
+    /// is refused that comes behind it.
     redirect: Option<i64>,
     broadcast: bool,
     opt_in: bool,
@@ -28,7 +30,8 @@ struct Request {
 }
 
 impl Request {
-    /// Reads the options, and then the word in front of them, as Redis does. What went well before an error is in `self`.
+    /// Reads the options, and then the word in front of them, as Redis does. What went well before
+    /// an error is in `self`.
     fn parse(&mut self, args: &Args<'_>) -> Result<(), Error> {
         let mut options = Options::new(args, 3);
         while let Some(word) = options.next() {
@@ -99,7 +102,8 @@ impl Request {
         self.check_prefixes(session)
     }
 
-    /// No key may begin with two prefixes of one client. (The empty prefix that stands for none is not looked at.)
+    /// No key may begin with two prefixes of one client. (The empty prefix that stands for none is
+    /// not looked at.)
     fn check_prefixes(&self, session: &Session) -> Result<(), Error> {
         for (at, prefix) in self.prefixes.iter().enumerate() {
             let tracking = session.tracking.as_ref();
@@ -276,7 +280,8 @@ pub fn caching(
     Ok(Answer::Now)
 }
 
-/// `CLIENT GETREDIR`: the id of the client that hears in this one's place, 0 where this one does, -1 where none does.
+/// `CLIENT GETREDIR`: the id of the client that hears in this one's place, 0 where this one does,
+/// -1 where none does.
 pub fn getredir(
     _: &mut Shard,
     client: &mut Client,

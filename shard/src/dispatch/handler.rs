@@ -9,7 +9,8 @@ use crate::commands::*;
 use crate::shard::Shard;
 use engine::error::Error;
 
-/// A command about the connection, the whole keyspace or the process: it runs on the connection's own shard.
+/// A command about the connection, the whole keyspace or the process: it runs on the connection's
+/// own shard.
 pub type SessionCommand =
     fn(&mut Shard, &mut Client, &Args<'_>, &mut Reply<'_>) -> Result<Answer, Error>;
 

@@ -14,7 +14,8 @@
 //! several shards: ordered, pipelined SETs over four shards had a third of their throughput while
 //! anybody tracked.
 //!
-//! Writes of the same shard need not be waited for, so a pipeline that fills one queue costs nothing.
+//! Writes of the same shard need not be waited for, so a pipeline that fills one queue costs
+//! nothing.
 
 use protocol::args::Args;
 use protocol::command::{Flags, KeyShape};
@@ -45,7 +46,8 @@ pub fn behind(id: CommandId) -> Behind {
     BEHIND[id.index()]
 }
 
-/// A connection's writes that have been sent on, or wait for a lock, and may not have taken effect yet.
+/// A connection's writes that have been sent on, or wait for a lock, and may not have taken effect
+/// yet.
 #[derive(Clone, Copy, Default)]
 pub struct WritesUnderWay {
     /// Where the last of them goes.

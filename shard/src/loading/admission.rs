@@ -11,7 +11,8 @@ impl Shard {
     /// Whether `command` may run, where something keeps commands from it.
     #[cold]
     pub(crate) fn admit(&mut self, command: &Command) -> Result<(), Error> {
-        // The word that all have their data may be on its way yet: nobody hears that they load after another shard has let him in.
+        // The word that all have their data may be on its way yet: nobody hears that they load
+        // after another shard has let him in.
         let loaded =
             || self.process.shards_loaded.load(Ordering::Acquire) == self.engine.slots.shards();
         if self.engine.admission.loading && loaded() {
@@ -21,7 +22,8 @@ impl Shard {
         self.engine.admission.admit(command)
     }
 
-    /// This shard has its data. The last to have theirs open the server, as commands may need any of them.
+    /// This shard has its data. The last to have theirs open the server, as commands may need any
+    /// of them.
     pub(crate) fn loaded(&mut self) {
         let before = self.process.shards_loaded.fetch_add(1, Ordering::AcqRel);
         if before + 1 == self.engine.slots.shards() {

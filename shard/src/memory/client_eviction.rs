@@ -1,13 +1,16 @@
-//! Keeps what connections hold in memory below `maxmemory-clients`: the largest are closed, on whichever shards they are.
+//! Keeps what connections hold in memory below `maxmemory-clients`: the largest are closed, on
+//! whichever shards they are.
 //!
-//! While the parameter is set, a connection's memory is added up whenever its task has run, which is where it changes; a shard publishes its
-//! sum whenever that has moved by [`PUBLISHED_STEP`], and looks whether all shards together are above the limit. Then a *round* begins: all
-//! shards tell the sizes of those of their connections that may go, by powers of two as Redis keeps them; the shard that asked finds the
-//! size from which on they must go, and tells all. Within the last power of two each shard closes its largest until enough has gone. One
-//! round runs at a time, and one look at the connections serves any number that must go.
+//! While the parameter is set, a connection's memory is added up whenever its task has run, which
+//! is where it changes; a shard publishes its sum whenever that has moved by [`PUBLISHED_STEP`],
+//! and looks whether all shards together are above the limit. Then a *round* begins: all shards
+//! tell the sizes of those of their connections that may go, by powers of two as Redis keeps them;
+//! the shard that asked finds the size from which on they must go, and tells all. Within the last
+//! power of two each shard closes its largest until enough has gone. One round runs at a time, and
+//! one look at the connections serves any number that must go.
 //!
-//! CLIENT NO-EVICT exempts a connection; its memory counts all the same, as in Redis. While the parameter is not set, a connection's task
-//! pays one branch.
+//! CLIENT NO-EVICT exempts a connection; its memory counts all the same, as in Redis. While the
+//! parameter is not set, a connection's task pays one branch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -59,7 +62,8 @@ pub struct Held {
     sum: usize,
     /// The sum when it was last published.
     published: usize,
-    /// All shards together were above the limit when somebody last looked: then even the smallest change counts.
+    /// All shards together were above the limit when somebody last looked: then even the smallest
+    /// change counts.
     over: bool,
     round: Option<Round>,
 }
@@ -68,7 +72,8 @@ pub struct Held {
 struct Round {
     /// Shards that have not answered.
     missing: usize,
-    /// What all connections hold, and of it what may go: both from one look of each shard, or who grows meanwhile would make all others go.
+    /// What all connections hold, and of it what may go: both from one look of each shard, or who
+    /// grows meanwhile would make all others go.
     sum: usize,
     sizes: Sizes,
     closed: usize,
@@ -100,8 +105,9 @@ impl Sizes {
         }
     }
 
-    /// From which class on connections must go so that `excess` bytes are freed, and how many of them are to come from that class itself: all
-    /// above it go. `None` where there is nobody to close.
+    /// From which class on connections must go so that `excess` bytes are freed, and how many of
+    /// them are to come from that class itself: all above it go. `None` where there is nobody to
+    /// close.
     fn cut(&self, excess: usize) -> Option<(usize, usize)> {
         let mut rest = excess;
         let mut lowest = None;
@@ -123,7 +129,8 @@ impl Sizes {
 }
 
 impl Shard {
-    /// A connection's task has run: what it holds now is counted, and the limit looked at, where there is one.
+    /// A connection's task has run: what it holds now is counted, and the limit looked at, where
+    /// there is one.
     #[inline]
     pub(crate) fn weigh(&mut self, client: &mut Client) {
         if self.engine.config.maxmemory_clients.is_set() {
@@ -187,7 +194,8 @@ impl Shard {
         moved
     }
 
-    /// Looks at the limit where the sum has moved. `may_help` where a connection that may go has, or any may have.
+    /// Looks at the limit where the sum has moved. `may_help` where a connection that may go has,
+    /// or any may have.
     fn heed_client_memory(&mut self, may_help: bool) {
         if self.publish_client_memory() || self.connections.memory.over {
             let over = self.client_memory_excess() > 0;
@@ -280,7 +288,8 @@ impl Shard {
         }
     }
 
-    /// Closes all above `class`, and of that class the largest, until no shard has any of `rest` left to free. Returns how many.
+    /// Closes all above `class`, and of that class the largest, until no shard has any of `rest`
+    /// left to free. Returns how many.
     fn close_largest(&mut self, class: usize, rest: &AtomicI64) -> usize {
         let mut largest: Vec<_> = self
             .connections
@@ -348,7 +357,8 @@ impl Shard {
             .client_memory
             .choosing
             .store(false, Ordering::Release);
-        // More may have come meanwhile. Where nobody could be closed, the next who grows looks again.
+        // More may have come meanwhile. Where nobody could be closed, the next who grows looks
+        // again.
         if closed > 0 && self.client_memory_excess() > 0 {
             self.begin_round();
         }

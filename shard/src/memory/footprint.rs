@@ -1,7 +1,8 @@
 //! Where memory goes, as INFO, MEMORY STATS and MEMORY DOCTOR tell it.
 //!
-//! The allocations of all threads are counted ([`crate::memory`]); of the sum, what is no data is told apart by asking the shards: their
-//! connections, the log's buffers, the tables that keys stand in. What is left is the dataset, so the parts add up by construction.
+//! The allocations of all threads are counted ([`crate::memory`]); of the sum, what is no data is
+//! told apart by asking the shards: their connections, the log's buffers, the tables that keys
+//! stand in. What is left is the dataset, so the parts add up by construction.
 
 use std::fs;
 use std::sync::atomic::Ordering;

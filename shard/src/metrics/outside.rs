@@ -1,7 +1,8 @@
-//! Visits of threads that are no shards: the rings have one sender each, which are shards, so such a thread leaves its visit here and rings
-//! shard 0, which looks once a turn and may send it on.
+//! Visits of threads that are no shards: the rings have one sender each, which are shards, so such
+//! a thread leaves its visit here and rings shard 0, which looks once a turn and may send it on.
 //!
-//! Rare by design (a scrape of the metrics): while nobody has left anything, a turn of shard 0 pays one relaxed load.
+//! Rare by design (a scrape of the metrics): while nobody has left anything, a turn of shard 0 pays
+//! one relaxed load.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -45,7 +46,8 @@ impl Visitors {
 }
 
 impl Process {
-    /// Has `visit` run on shard 0, from any thread. False where shard 0 has not come to those before.
+    /// Has `visit` run on shard 0, from any thread. False where shard 0 has not come to those
+    /// before.
     pub fn visit_first_shard(&self, visit: impl FnOnce(&mut Shard) + Send + 'static) -> bool {
         let left = self.visitors.leave(Box::new(visit));
         self.wake_first_shard();

@@ -1,8 +1,9 @@
 //! The metrics as text: which there are, what each is called and says.
 //!
-//! What differs between shards carries the label `shard`, so that an imbalance shows; sums are the reader's. What the process has once (its
-//! memory, its data files) and what would be too many series (errors, latencies) is summed here. Names follow Prometheus's rules: base
-//! units, `_total` on counters (which the library appends).
+//! What differs between shards carries the label `shard`, so that an imbalance shows; sums are the
+//! reader's. What the process has once (its memory, its data files) and what would be too many
+//! series (errors, latencies) is summed here. Names follow Prometheus's rules: base units, `_total`
+//! on counters (which the library appends).
 
 use std::collections::BTreeMap;
 use std::fmt;

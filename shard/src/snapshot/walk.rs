@@ -33,9 +33,10 @@ const STARTED: &[u8] = b"+Background saving started\r\n";
 /// Between two tries to hand a piece to a writer that is behind.
 const WRITER_PATIENCE: Duration = Duration::from_millis(1);
 
-/// The walk works for so long, between turns, and then rests: it takes a third of a shard's time at most. With 5,000,000 keys, and two shards that share
-/// two cores with the clients, a GET meanwhile took 1.3 ms at p99 with 1 ms of work at a time, and the snapshot 0.7 s; with 0.3 ms it took 0.5 ms, and
-/// the snapshot 1.7 s.
+/// The walk works for so long, between turns, and then rests: it takes a third of a shard's time at
+/// most. With 5,000,000 keys, and two shards that share two cores with the clients, a GET meanwhile
+/// took 1.3 ms at p99 with 1 ms of work at a time, and the snapshot 0.7 s; with 0.3 ms it took 0.5
+/// ms, and the snapshot 1.7 s.
 const WORK: Duration = Duration::from_micros(500);
 
 /// How long it rests, to which the timer adds up to its own millisecond.
@@ -289,8 +290,8 @@ impl Shard {
         }
     }
 
-    /// FLUSHALL leaves a snapshot of nothing where there are save points: what was flushed must not be back after a crash. It is answered when
-    /// that is done, well or not.
+    /// FLUSHALL leaves a snapshot of nothing where there are save points: what was flushed must not
+    /// be back after a crash. It is answered when that is done, well or not.
     pub(crate) fn save_what_was_flushed(&mut self, answer: Option<(ReplyTo, Vec<u8>)>) {
         let snapshots = &self.process.snapshots;
         // First: what is under way may end at any moment.
@@ -319,7 +320,8 @@ impl Shard {
         self.engine.admission.settle(&self.engine.config);
     }
 
-    /// By the clock: begins a snapshot where a save point is reached. Returns whether changes wait for one.
+    /// By the clock: begins a snapshot where a save point is reached. Returns whether changes wait
+    /// for one.
     pub(crate) fn heed_save_points(&mut self) -> bool {
         let process = self.process.clone();
         process
@@ -390,8 +392,9 @@ pub async fn walk(shard: Rc<RefCell<Shard>>) {
     }
 }
 
-/// Hands a piece to the writer of the snapshot with this number. While that is behind it may fail, and the next snapshot may have begun when this goes on:
-/// its file must not get the piece, or it had keys twice.
+/// Hands a piece to the writer of the snapshot with this number. While that is behind it may fail,
+/// and the next snapshot may have begun when this goes on: its file must not get the piece, or it
+/// had keys twice.
 async fn hand_on(shard: &RefCell<Shard>, number: u64, mut piece: Piece) {
     loop {
         match hand_on_now(shard, number, piece) {
@@ -411,7 +414,8 @@ async fn hand_on(shard: &RefCell<Shard>, number: u64, mut piece: Piece) {
     }
 }
 
-/// The sending end is not kept while anything is waited for: the writer ends when there is none, also where this task is never polled again.
+/// The sending end is not kept while anything is waited for: the writer ends when there is none,
+/// also where this task is never polled again.
 fn hand_on_now(
     shard: &RefCell<Shard>,
     number: u64,

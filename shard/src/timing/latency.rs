@@ -1,7 +1,9 @@
-//! How long commands take: a histogram for each, and the spikes that `latency-monitor-threshold` asks for.
+//! How long commands take: a histogram for each, and the spikes that `latency-monitor-threshold`
+//! asks for.
 //!
-//! Each shard measures what runs on it; LATENCY and INFO join the parts. A histogram is logarithmic with [`STEPS`] linear steps to each
-//! doubling, so a percentile is off by at most 1.6 %; it is made when its command first runs.
+//! Each shard measures what runs on it; LATENCY and INFO join the parts. A histogram is logarithmic
+//! with [`STEPS`] linear steps to each doubling, so a percentile is off by at most 1.6 %; it is
+//! made when its command first runs.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,5 @@
-//! How much a shard does just now: commands and bytes a second, over the last second and a half, as INFO shows them.
+//! How much a shard does just now: commands and bytes a second, over the last second and a half, as
+//! INFO shows them.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -51,7 +52,8 @@ pub struct Current {
 }
 
 impl Rates {
-    /// Remembers how far the counters are. Called by the clock; while that rests, nothing is counted either.
+    /// Remembers how far the counters are. Called by the clock; while that rests, nothing is
+    /// counted either.
     pub fn mark(&mut self, now: Instant, stats: &Stats) {
         if self.marks.len() == MARKS_MAX {
             self.marks.pop_front();

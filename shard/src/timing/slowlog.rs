@@ -1,7 +1,8 @@
 //! The slow log: the latest commands that took longer than `slowlog-log-slower-than`.
 //!
-//! A command is timed where it runs and noted where its connection lives, because only that shard knows the connection's address and name. Each
-//! shard keeps `slowlog-max-len` entries; ids are drawn from one counter of the process, so the latest of all shards are found by their ids.
+//! A command is timed where it runs and noted where its connection lives, because only that shard
+//! knows the connection's address and name. Each shard keeps `slowlog-max-len` entries; ids are
+//! drawn from one counter of the process, so the latest of all shards are found by their ids.
 
 use std::collections::VecDeque;
 

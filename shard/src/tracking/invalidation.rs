@@ -1,19 +1,26 @@
 //! Invalidations: what clients with caches are told when a key changes.
 //!
-//! The shard of a key notes who is to hear of a change while the command runs, and tells the readers' homes at the end of the turn, all that
-//! a home is to hear in one message. Clients of this very shard hear at once, behind the command, as in Redis.
+//! The shard of a key notes who is to hear of a change while the command runs, and tells the
+//! readers' homes at the end of the turn, all that a home is to hear in one message. Clients of
+//! this very shard hear at once, behind the command, as in Redis.
 //!
-//! What must hold: a client that has read a value and caches it hears of the next change, *behind* the reply with that value. Otherwise it
-//! would drop what it has not got yet, and then keep the old value for ever. So:
+//! What must hold: a client that has read a value and caches it hears of the next change, *behind*
+//! the reply with that value. Otherwise it would drop what it has not got yet, and then keep the
+//! old value for ever. So:
 //!
-//! - The read is remembered on the key's shard in the instant of the read, or, in a transaction, with the release, before the key is free.
-//! - Replies and invalidations of a shard go to a home in one order: also through the gate that holds replies until the log is on disk.
-//! - At home an invalidation is written behind every reply that is *here*, whether or not it may leave yet ([`Client::push`]): a reply of one
-//!   shard may wait for an earlier one of another. Commands that are not answered yet do not hold it up, so that a client that waits in BLPOP hears.
+//! - The read is remembered on the key's shard in the instant of the read, or, in a transaction,
+//!   with the release, before the key is free.
+//! - Replies and invalidations of a shard go to a home in one order: also through the gate that
+//!   holds replies until the log is on disk.
+//! - At home an invalidation is written behind every reply that is *here*, whether or not it may
+//!   leave yet ([`Client::push`]): a reply of one shard may wait for an earlier one of another.
+//!   Commands that are not answered yet do not hold it up, so that a client that waits in BLPOP
+//!   hears.
 //! - An answer that waits for its transaction's share to be on disk is here too.
 //!
-//! Emptying databases invalidates everything, by one message without keys. A home waits until every shard has told it so, for then all older
-//! replies are here. Redis does not tell of SWAPDB, nor those with NOLOOP of keys that expire in their own command: they would keep what is not so.
+//! Emptying databases invalidates everything, by one message without keys. A home waits until every
+//! shard has told it so, for then all older replies are here. Redis does not tell of SWAPDB, nor
+//! those with NOLOOP of keys that expire in their own command: they would keep what is not so.
 
 use bytes::Bytes;
 use engine::header::FlushId;
@@ -70,8 +77,8 @@ impl Stale {
 }
 
 impl Shard {
-    /// Tells clients of this shard what they have read and is not valid any more, as far as they are not in use. `current` is the one that is
-    /// in use and may be told.
+    /// Tells clients of this shard what they have read and is not valid any more, as far as they
+    /// are not in use. `current` is the one that is in use and may be told.
     pub(crate) fn tell_readers_here(&mut self, mut current: Option<&mut Client>) {
         if !self.links.own.is_empty() {
             // An older reply may lie there: the turn tells what is behind it.
@@ -98,7 +105,8 @@ impl Shard {
         }
     }
 
-    /// Whether neither a client nor the one that hears in its place can be in use, but for `current`.
+    /// Whether neither a client nor the one that hears in its place can be in use, but for
+    /// `current`.
     fn may_be_told(&self, token: ClientToken, current: Option<&Client>) -> bool {
         if current.is_some() {
             return true;
@@ -241,7 +249,8 @@ impl Shard {
         self.send(to.home, Message::Visit(Box::new(there)));
     }
 
-    /// Writes what a client is to hear, if it has a way to. `redirected` where it hears for another one. False where it is gone, or as good as.
+    /// Writes what a client is to hear, if it has a way to. `redirected` where it hears for another
+    /// one. False where it is gone, or as good as.
     fn push_stale(
         &mut self,
         token: ClientToken,
@@ -309,7 +318,8 @@ impl Shard {
         self.with_client(token, current, tell);
     }
 
-    /// Does something with a connection of this shard, which may be the one in use. `None` where it is gone.
+    /// Does something with a connection of this shard, which may be the one in use. `None` where it
+    /// is gone.
     fn with_client<R>(
         &self,
         token: ClientToken,

@@ -1,8 +1,10 @@
 //! MULTI and EXEC: commands that queue, and then run as one transaction.
 //!
-//! Where every queued command works on keys of one shard, EXEC runs them there in one go: in place, or on the other shard that owns them, as a single
-//! command would. Otherwise it is a transaction over all their keys. Commands about the connection or the process run in between; where one of them must ask other shards, the transaction waits
-//! for the answer with its locks held and goes on from there.
+//! Where every queued command works on keys of one shard, EXEC runs them there in one go: in place,
+//! or on the other shard that owns them, as a single command would. Otherwise it is a transaction
+//! over all their keys. Commands about the connection or the process run in between; where one of
+//! them must ask other shards, the transaction waits for the answer with its locks held and goes on
+//! from there.
 
 use std::cell::RefCell;
 use std::mem::take;
@@ -65,7 +67,8 @@ pub struct Exec {
     replies: Vec<u8>,
 }
 
-/// Whether a connection has an EXEC that is not over: all of it happens, or nothing, whatever becomes of the connection.
+/// Whether a connection has an EXEC that is not over: all of it happens, or nothing, whatever
+/// becomes of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExecState {
     None,

@@ -1,7 +1,9 @@
-//! What is asked of several shards at once and answered from all their parts: DBSIZE, INFO, CLIENT LIST, FLUSHALL.
+//! What is asked of several shards at once and answered from all their parts: DBSIZE, INFO, CLIENT
+//! LIST, FLUSHALL.
 //!
-//! The origin sends a visit to each shard; every shard runs it between two commands and sends its part back; when all parts have come,
-//! they are joined into the reply. The connection stalls meanwhile. These are commands that operators send, so a few boxes do not matter.
+//! The origin sends a visit to each shard; every shard runs it between two commands and sends its
+//! part back; when all parts have come, they are joined into the reply. The connection stalls
+//! meanwhile. These are commands that operators send, so a few boxes do not matter.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -59,7 +61,8 @@ impl<T: Send + 'static> PartOf<T> {
         shard.send(origin, message);
     }
 
-    /// The same, as a reply goes: under `appendfsync always` when all is on disk that the shard has said.
+    /// The same, as a reply goes: under `appendfsync always` when all is on disk that the shard has
+    /// said.
     pub fn tell_when_synced(self, shard: &mut Shard, part: T) {
         let (origin, message) = self.message(part);
         let told = shard.engine.effects.journal.told();
@@ -74,7 +77,8 @@ impl<T: Send + 'static> PartOf<T> {
 }
 
 impl Shard {
-    /// Runs `visit` on every shard, this one included, and `finish` with their parts in the order of the shards.
+    /// Runs `visit` on every shard, this one included, and `finish` with their parts in the order
+    /// of the shards.
     pub fn gather<T: Send + 'static>(
         &mut self,
         client: &mut Client,

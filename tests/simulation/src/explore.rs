@@ -1,5 +1,6 @@
-//! Small worlds in every order: all that may happen next is tried at each step, by running the world
-//! again from its beginning with one choice changed. Nothing of an engine has to be copied for that.
+//! Small worlds in every order: all that may happen next is tried at each step, by running the
+//! world again from its beginning with one choice changed. Nothing of an engine has to be copied
+//! for that.
 
 use crate::client::Ask;
 use crate::world::{Choice, World};

@@ -1,9 +1,9 @@
 //! A world around the real engines of a few shards, in one thread and from one seed.
 //!
-//! Messages of each pair of shards come in order and otherwise in any order; clients come, vanish and
-//! wait; time jumps. Whatever takes effect runs at that very instant on a model too, which is one
-//! engine with one shard: every reply must be the model's, and so must all data be in the end. That
-//! is strict serializability, since a command takes effect between its call and its reply.
+//! Messages of each pair of shards come in order and otherwise in any order; clients come, vanish
+//! and wait; time jumps. Whatever takes effect runs at that very instant on a model too, which is
+//! one engine with one shard: every reply must be the model's, and so must all data be in the end.
+//! That is strict serializability, since a command takes effect between its call and its reply.
 //!
 //! - [`world`] orders what happens, and is the outside of every engine.
 //! - [`client`] is one connection, [`draw`] what it asks.

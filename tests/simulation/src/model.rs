@@ -1,5 +1,5 @@
-//! What must come of it: one engine with one shard, which runs every command at the instant at which
-//! it took effect.
+//! What must come of it: one engine with one shard, which runs every command at the instant at
+//! which it took effect.
 
 use engine::action::Action;
 use engine::digest::Digest;

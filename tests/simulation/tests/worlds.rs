@@ -1,5 +1,5 @@
-//! Worlds from many seeds, each to its end. `PERCORE_SEED` names the first one, `PERCORE_WORLDS` how
-//! many there are.
+//! Worlds from many seeds, each to its end. `PERCORE_SEED` names the first one, `PERCORE_WORLDS`
+//! how many there are.
 
 use simulation::{Size, run};
 

@@ -1,6 +1,7 @@
 //! Hashes: fields set, read, counted and removed, and given times to live.
 //!
-//! The times are all far off: a field that goes at once would leave a reference behind that is older than 7.4.
+//! The times are all far off: a field that goes at once would leave a reference behind that is
+//! older than 7.4.
 
 use super::{Command, Draw, command};
 use crate::compare::Compare;

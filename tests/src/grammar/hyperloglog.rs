@@ -1,4 +1,5 @@
-//! HyperLogLog. Its estimates are the same to the unit where the hash and the registers are Redis's: both are part of the format.
+//! HyperLogLog. Its estimates are the same to the unit where the hash and the registers are
+//! Redis's: both are part of the format.
 
 use super::{Command, Draw, command};
 

@@ -1,4 +1,5 @@
-//! Keys of any type: DEL, EXISTS, EXPIRE and its kin, TYPE, RENAME, COPY, KEYS, SCAN, OBJECT, DUMP and RESTORE, SORT.
+//! Keys of any type: DEL, EXISTS, EXPIRE and its kin, TYPE, RENAME, COPY, KEYS, SCAN, OBJECT, DUMP
+//! and RESTORE, SORT.
 
 use super::{Command, Draw, command};
 use crate::compare::Compare;
@@ -93,7 +94,8 @@ pub fn draw(draw: &mut Draw) -> Command {
     }
 }
 
-/// Long ones, so that nothing expires by the clock within a sequence, and some that lie in the past.
+/// Long ones, so that nothing expires by the clock within a sequence, and some that lie in the
+/// past.
 fn expire(draw: &mut Draw) -> Command {
     let verb = draw.pick(&["EXPIRE", "PEXPIRE"]);
     let time = draw.pick(&[
@@ -140,7 +142,8 @@ fn condition(draw: &mut Draw, expire: Command) -> Command {
     )
 }
 
-/// Where two elements are equal in what is sorted by, a set's order is chance: only numbers fall back on the elements themselves.
+/// Where two elements are equal in what is sorted by, a set's order is chance: only numbers fall
+/// back on the elements themselves.
 fn sort(draw: &mut Draw) -> Command {
     let verb = draw.pick(&["SORT", "SORT", "SORT_RO"]);
     let sort = command(verb).arg(draw.key());

@@ -1,4 +1,5 @@
-//! Lists: pushes and pops at both ends, ranges, moves, LPOS, and the blocking ones with times that pass at once.
+//! Lists: pushes and pops at both ends, ranges, moves, LPOS, and the blocking ones with times that
+//! pass at once.
 
 use super::{Command, Draw, command};
 
@@ -112,7 +113,8 @@ pub fn draw(draw: &mut Draw) -> Command {
     }
 }
 
-/// Within 32 bits: beyond them Redis takes a large index for a small one, depending on how the list is encoded.
+/// Within 32 bits: beyond them Redis takes a large index for a small one, depending on how the list
+/// is encoded.
 fn position(draw: &mut Draw) -> String {
     if draw.one_in(12) {
         draw.pick(&[

@@ -1,8 +1,9 @@
 //! Random commands, by family.
 //!
-//! A family is a function that draws one command. Keys, members and numbers come from small pools, so that commands meet on the same
-//! data; options are drawn right and wrong; and [`Draw::command`] bends one command in twenty out of shape, in its arity or an
-//! argument. Some commands of a sequence come from the other families' *seeds*, so that keys of the wrong type are met.
+//! A family is a function that draws one command. Keys, members and numbers come from small pools,
+//! so that commands meet on the same data; options are drawn right and wrong; and [`Draw::command`]
+//! bends one command in twenty out of shape, in its arity or an argument. Some commands of a
+//! sequence come from the other families' *seeds*, so that keys of the wrong type are met.
 
 mod bitmap;
 mod connection;
@@ -101,11 +102,13 @@ pub struct Family {
     pub name: &'static str,
     /// Draws one command.
     draw: fn(&mut Draw) -> Command,
-    /// Draws one command that leaves a value of the family's type: for the others, to meet a wrong type.
+    /// Draws one command that leaves a value of the family's type: for the others, to meet a wrong
+    /// type.
     seed: Option<fn(&mut Draw) -> Command>,
 }
 
-/// The families that percore has, each tested against the reference. A new family is tested from the line here on.
+/// The families that percore has, each tested against the reference. A new family is tested from
+/// the line here on.
 pub const FAMILIES: &[Family] = &[
     Family {
         name: "connection",
@@ -313,8 +316,9 @@ impl Draw {
         all[self.random.usize(..all.len())]
     }
 
-    /// A time to live, in seconds or milliseconds, near this one. Each of a sequence is another: whether the same one, given later, ends later
-    /// depends on whether the clock has gone on by a millisecond, and GT and LT ask for that.
+    /// A time to live, in seconds or milliseconds, near this one. Each of a sequence is another:
+    /// whether the same one, given later, ends later depends on whether the clock has gone on by a
+    /// millisecond, and GT and LT ask for that.
     fn lifetime(&mut self, near: u64) -> String {
         const APART: u64 = 7_000;
         self.lifetimes += 1;
@@ -406,7 +410,8 @@ impl Draw {
         }
     }
 
-    /// Half of the time an option out of these, each words with blanks between; an unknown word now and then.
+    /// Half of the time an option out of these, each words with blanks between; an unknown word now
+    /// and then.
     fn option(&mut self, command: Command, options: &[&str]) -> Command {
         match self.random.u8(..16) {
             0 => command.arg("WHATEVER"),

@@ -1,4 +1,5 @@
-//! Sets: members, algebra over several keys, pops of all at once (a pop of some would leave the servers apart by chance).
+//! Sets: members, algebra over several keys, pops of all at once (a pop of some would leave the
+//! servers apart by chance).
 
 use super::{Command, Draw, command};
 use crate::compare::Compare;

@@ -1,4 +1,5 @@
-//! Sorted sets: ZADD and its options, ranges by rank, score and name, algebra, pops, the blocking ones with times that pass at once.
+//! Sorted sets: ZADD and its options, ranges by rank, score and name, algebra, pops, the blocking
+//! ones with times that pass at once.
 
 use super::{Command, Draw, command};
 use crate::compare::Compare;

@@ -1,4 +1,5 @@
-//! MULTI, EXEC, DISCARD, WATCH among commands whose replies have one order only, as EXEC's reply is compared byte for byte.
+//! MULTI, EXEC, DISCARD, WATCH among commands whose replies have one order only, as EXEC's reply is
+//! compared byte for byte.
 
 use super::{Command, Draw, command, list, string};
 use crate::compare::Compare;

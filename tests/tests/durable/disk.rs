@@ -1,5 +1,6 @@
-//! A disk that is full under the append-only log: writes are refused on every shard, reads go on, nothing that was answered is lost, no half
-//! record stays, and all is well when there is room again. What a failed sync does stands in the unit tests of the log's file.
+//! A disk that is full under the append-only log: writes are refused on every shard, reads go on,
+//! nothing that was answered is lost, no half record stays, and all is well when there is room
+//! again. What a failed sync does stands in the unit tests of the log's file.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,7 +17,8 @@ const ROOM: u64 = 5_000;
 
 const CLIENTS: usize = 4;
 
-/// No file of the process may grow beyond this: writing more fails, as it does where a disk is full.
+/// No file of the process may grow beyond this: writing more fails, as it does where a disk is
+/// full.
 fn limit_file_size(server: &Server, bytes: &str) {
     let status = Command::new("prlimit")
         .args([
@@ -63,7 +65,8 @@ fn write(mut wire: Wire, client: usize, enough: &AtomicBool) -> usize {
     answered as usize
 }
 
-/// Writes until the disk is full, lets `meanwhile` look at the server, and makes room. Returns what each client was answered in all.
+/// Writes until the disk is full, lets `meanwhile` look at the server, and makes room. Returns what
+/// each client was answered in all.
 ///
 /// Under `always` the answer to what could not be written comes when there is room.
 fn through_a_full_disk(server: &Server, meanwhile: impl FnOnce(&mut Wire)) -> Vec<usize> {

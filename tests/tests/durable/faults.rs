@@ -1,5 +1,6 @@
-//! Calls that fail below the server, one kind after the other: of the log, the snapshot, the manifest and their folders. The library `faults`
-//! stands between it and the system, and knows what would outlast a loss of power.
+//! Calls that fail below the server, one kind after the other: of the log, the snapshot, the
+//! manifest and their folders. The library `faults` stands between it and the system, and knows
+//! what would outlast a loss of power.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,7 +22,8 @@ fn is_misconf(reply: &Value) -> bool {
     matches!(reply, Value::Error(text) if text.starts_with(b"MISCONF"))
 }
 
-/// Pushes numbers until `over`, or until the server is gone, and returns how many were answered. What is refused is not counted.
+/// Pushes numbers until `over`, or until the server is gone, and returns how many were answered.
+/// What is refused is not counted.
 fn push(mut wire: Wire, client: usize, over: &AtomicBool) -> usize {
     let mut answered = 0;
     while !over.load(Ordering::Relaxed) {
@@ -53,7 +55,8 @@ fn assert_lists(wire: &mut Wire, answered: &[usize], what: &str) {
     }
 }
 
-/// A call of the log's writer fails for a while, and then the power is lost: during that, or after it worked again.
+/// A call of the log's writer fails for a while, and then the power is lost: during that, or after
+/// it worked again.
 fn through_a_failing_log(call: Call, error: u32, policy: &str, recovers: bool) {
     let mut rng = Rng::new();
     for shards in SHARDS {
@@ -98,7 +101,8 @@ fn through_a_failing_log(call: Call, error: u32, policy: &str, recovers: bool) {
                     wire.ask("LLEN list:1").integer() > before + 20
                 });
                 if policy != "always" {
-                    // What is not synced yet may be lost; what was written before the failure may not.
+                    // What is not synced yet may be lost; what was written before the failure may
+                    // not.
                     std::thread::sleep(std::time::Duration::from_millis(2_500));
                     over.store(true, Ordering::Relaxed);
                 }
@@ -138,7 +142,8 @@ fn through_a_failing_log(call: Call, error: u32, policy: &str, recovers: bool) {
     }
 }
 
-/// No reply leaves before its record is on disk: a sync that failed is none, nor is the one after it believed.
+/// No reply leaves before its record is on disk: a sync that failed is none, nor is the one after
+/// it believed.
 #[test]
 fn a_failed_sync_of_the_log_answers_nobody() {
     through_a_failing_log(Call::Sync, EIO, "always", false);
@@ -197,8 +202,9 @@ fn a_log_that_takes_nothing_answers_no_write_of_a_pipeline() {
     }
 }
 
-/// A shard whose own log is well has a share of a transaction that another's log cannot take: who only reads does not wait for that, neither
-/// one key nor several. Once all logs work, the transactions are answered.
+/// A shard whose own log is well has a share of a transaction that another's log cannot take: who
+/// only reads does not wait for that, neither one key nor several. Once all logs work, the
+/// transactions are answered.
 #[test]
 fn readers_of_a_shard_do_not_wait_for_the_log_of_another() {
     for shards in [2, 4] {
@@ -256,7 +262,8 @@ fn files(server: &Server) -> BTreeMap<PathBuf, Vec<u8>> {
     all
 }
 
-/// Every call of writing a snapshot: the last good one stays, writes are refused, and all is well when the disk is.
+/// Every call of writing a snapshot: the last good one stays, writes are refused, and all is well
+/// when the disk is.
 #[test]
 fn a_snapshot_that_fails_leaves_the_last_good_one() {
     for (call, error) in [
@@ -332,8 +339,8 @@ fn a_snapshot_that_fails_leaves_the_last_good_one() {
     }
 }
 
-/// Every call of rewriting the log, in the snapshot and in the manifest, at its beginning and at its end: the log goes on as it was, and
-/// nothing is lost, even when the power is, too.
+/// Every call of rewriting the log, in the snapshot and in the manifest, at its beginning and at
+/// its end: the log goes on as it was, and nothing is lost, even when the power is, too.
 #[test]
 fn a_rewrite_that_fails_loses_nothing() {
     let mut rng = Rng::new();

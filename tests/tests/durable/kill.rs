@@ -1,7 +1,8 @@
 //! What was answered is there after a kill, and nothing is ever there by half.
 //!
-//! Clients write and note what was answered (see `workload`); the server is killed at a random moment, rewriting its log perhaps, and started
-//! again, with another number of shards perhaps. `PERCORE_ROUNDS` makes it longer, `PERCORE_SEED` repeats a run.
+//! Clients write and note what was answered (see `workload`); the server is killed at a random
+//! moment, rewriting its log perhaps, and started again, with another number of shards perhaps.
+//! `PERCORE_ROUNDS` makes it longer, `PERCORE_SEED` repeats a run.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -30,8 +31,8 @@ fn logs(server: &Server) -> HashMap<PathBuf, u64> {
         .collect()
 }
 
-/// Cuts some of the last logs off at any byte, as a machine that loses its power does with what was not synced; nothing of what was there
-/// `before`.
+/// Cuts some of the last logs off at any byte, as a machine that loses its power does with what was
+/// not synced; nothing of what was there `before`.
 fn tear(server: &Server, before: &HashMap<PathBuf, u64>, rng: &mut Rng) {
     let sequence = |path: &PathBuf| -> Option<u64> {
         // appendonly.aof.SEQUENCE.SHARD.aof

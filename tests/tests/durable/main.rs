@@ -1,4 +1,5 @@
-//! The append-only log, from outside: kills, full disks, broken files, and whether replaying it gives back what there was.
+//! The append-only log, from outside: kills, full disks, broken files, and whether replaying it
+//! gives back what there was.
 
 mod disk;
 mod faults;

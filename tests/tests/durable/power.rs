@@ -1,7 +1,8 @@
-//! A machine that loses its power: of the files there is what was synced, and of the rest some, torn and in any order. The library `faults`
-//! knows what was.
+//! A machine that loses its power: of the files there is what was synced, and of the rest some,
+//! torn and in any order. The library `faults` knows what was.
 //!
-//! Under `always` nothing that was answered is lost even so; under `everysec`, a second of it and a bit.
+//! Under `always` nothing that was answered is lost even so; under `everysec`, a second of it and a
+//! bit.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,8 +17,8 @@ use crate::kill::rewrite_and_save;
 use crate::setting;
 use crate::workload::{Loss, Workload};
 
-/// What `everysec` may lose: a second, the sync that follows it, and the moment until a busy machine begins it; where the disk or the machine
-/// stood still meanwhile, that too.
+/// What `everysec` may lose: a second, the sync that follows it, and the moment until a busy
+/// machine begins it; where the disk or the machine stood still meanwhile, that too.
 const LOST_MAX: Duration = Duration::from_millis(1_800);
 
 /// Between two looks at how long the disk takes.
@@ -118,7 +119,8 @@ fn a_second_and_a_bit_is_lost_without_power_under_everysec() {
     });
 }
 
-/// The OK to a change to `always` comes when all is on disk that was answered before it, and what comes after it is answered as ever.
+/// The OK to a change to `always` comes when all is on disk that was answered before it, and what
+/// comes after it is answered as ever.
 #[test]
 fn a_change_to_always_makes_what_was_answered_safe() {
     let mut rng = Rng::new();
@@ -150,8 +152,8 @@ fn a_change_to_always_makes_what_was_answered_safe() {
     }
 }
 
-/// The same of transactions that other clients are at meanwhile: a shard that has not heard of the change yet answers some, whose shares are on their
-/// way to shards that have.
+/// The same of transactions that other clients are at meanwhile: a shard that has not heard of the
+/// change yet answers some, whose shares are on their way to shards that have.
 #[test]
 fn a_change_to_always_makes_safe_what_others_were_answered() {
     const CLIENTS: usize = 4;
@@ -199,7 +201,8 @@ fn a_change_to_always_makes_safe_what_others_were_answered() {
     }
 }
 
-/// Who reads keys of several shards under `always` is shown nothing that its writer is not answered for yet, since that could be lost.
+/// Who reads keys of several shards under `always` is shown nothing that its writer is not answered
+/// for yet, since that could be lost.
 #[test]
 fn several_keys_are_shown_when_they_are_on_disk() {
     // Half of it must be more than a busy machine keeps anybody from noticing a reply.

@@ -1,4 +1,5 @@
-//! What the log says is what happened: loading it gives back, key by key, what there was, whatever commands made it.
+//! What the log says is what happened: loading it gives back, key by key, what there was, whatever
+//! commands made it.
 //!
 //! DEBUG LOADAOF loads it in place; a start after a kill does the same with any number of shards.
 
@@ -91,7 +92,8 @@ fn the_log_of_random_commands_gives_back_what_they_made() {
     }
 }
 
-/// Commands on keys of all shards in one transaction, some of them by value and some by themselves, and what chance decides.
+/// Commands on keys of all shards in one transaction, some of them by value and some by themselves,
+/// and what chance decides.
 #[test]
 fn the_log_of_random_transactions_gives_back_what_they_made() {
     let first = setting("PERCORE_SEED", 1);
@@ -125,7 +127,8 @@ fn the_log_of_random_transactions_gives_back_what_they_made() {
     }
 }
 
-/// Who waited for an element got it: it is gone from the log's list too, and moved to where it went.
+/// Who waited for an element got it: it is gone from the log's list too, and moved to where it
+/// went.
 #[test]
 fn what_waiting_clients_were_given_is_in_the_log() {
     for shards in SHARDS {
@@ -184,7 +187,8 @@ fn what_waiting_clients_were_given_is_in_the_log() {
     }
 }
 
-/// Keys and fields that end by themselves, noticed by the clock or by who asks, and keys that had to go.
+/// Keys and fields that end by themselves, noticed by the clock or by who asks, and keys that had
+/// to go.
 #[test]
 fn what_time_and_memory_took_is_not_in_the_log() {
     for shards in SHARDS {

@@ -1,7 +1,9 @@
-//! Clients that write until the server is gone, note what was answered, and hold what they find after the next start against it.
+//! Clients that write until the server is gone, note what was answered, and hold what they find
+//! after the next start against it.
 //!
-//! Each kind is about one promise: a command over all shards, a transaction over all shards, an element that moves between shards, one that a
-//! waiting client is given, what time takes, what chance takes, and what a reader was shown.
+//! Each kind is about one promise: a command over all shards, a transaction over all shards, an
+//! element that moves between shards, one that a waiting client is given, what time takes, what
+//! chance takes, and what a reader was shown.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -207,7 +209,8 @@ impl Workload {
         }
     }
 
-    /// Runs all of them until the server is gone, which `end` sees to. Returns when it had returned.
+    /// Runs all of them until the server is gone, which `end` sees to. Returns when it had
+    /// returned.
     pub fn run(&mut self, server: &Server, end: impl FnOnce()) -> Instant {
         std::thread::scope(|scope| {
             for client in &mut self.0 {

@@ -1,4 +1,5 @@
-//! What INFO counts of commands: changes since the last save, hits and misses, calls. Redis is asked after each.
+//! What INFO counts of commands: changes since the last save, hits and misses, calls. Redis is
+//! asked after each.
 
 use tests::{Oracle, SHARDS, Server, Wire};
 

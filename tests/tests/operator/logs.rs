@@ -1,4 +1,5 @@
-//! The log: what is told at the usual level and what only to who looks closer, as text and as JSON, and a level that changes.
+//! The log: what is told at the usual level and what only to who looks closer, as text and as JSON,
+//! and a level that changes.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

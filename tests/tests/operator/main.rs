@@ -1,5 +1,5 @@
-//! What operators look at: the slow log, MONITOR, latencies, pauses, INFO, metrics, parameters. Where Redis says what is to be seen, it is
-//! asked.
+//! What operators look at: the slow log, MONITOR, latencies, pauses, INFO, metrics, parameters.
+//! Where Redis says what is to be seen, it is asked.
 
 mod counts;
 mod debug;

@@ -8,7 +8,8 @@ use tests::{Options, Oracle, SHARDS, Server, Wire};
 
 use crate::{TIME_MAX, words};
 
-/// What CLIENT PAUSE WRITE may hold back: commands, those that come before on the same connection parted by `;`.
+/// What CLIENT PAUSE WRITE may hold back: commands, those that come before on the same connection
+/// parted by `;`.
 const PAUSED: &[&str] = &[
     "GET x",
     "PING",

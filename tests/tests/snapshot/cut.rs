@@ -1,7 +1,9 @@
-//! A snapshot is of one instant over all shards, whatever goes on meanwhile, and it is there once it is said to be.
+//! A snapshot is of one instant over all shards, whatever goes on meanwhile, and it is there once
+//! it is said to be.
 //!
-//! Writers keep up what can only be seen whole or in order; snapshots are written again and again until the server is killed, often
-//! within one. What the file holds is then held against what the writers know.
+//! Writers keep up what can only be seen whole or in order; snapshots are written again and again
+//! until the server is killed, often within one. What the file holds is then held against what the
+//! writers know.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -201,8 +203,8 @@ fn number(wire: &mut Wire, key: &str) -> i64 {
     wire.ask(&format!("GET {key}")).integer()
 }
 
-/// Holds what was loaded against what must be: each figure between what was answered before the last good snapshot began and what
-/// was answered at all. Returns the figures.
+/// Holds what was loaded against what must be: each figure between what was answered before the
+/// last good snapshot began and what was answered at all. Returns the figures.
 fn check(wire: &mut Wire, least: [i64; 3], most: [i64; 3]) -> [i64; 3] {
     let all = TOGETHER.map(|key| number(wire, key));
     assert!(all.iter().all(|it| *it == all[0]), "half an MSET: {all:?}");
@@ -264,7 +266,8 @@ fn check(wire: &mut Wire, least: [i64; 3], most: [i64; 3]) -> [i64; 3] {
     seen
 }
 
-/// Writes and saves until the server is killed; returns what was answered before the last good snapshot began, and at all.
+/// Writes and saves until the server is killed; returns what was answered before the last good
+/// snapshot began, and at all.
 fn run_until_killed(server: &mut Server, from: [i64; 3], random: &mut Rng) -> [[i64; 3]; 2] {
     let progress = Progress::default();
     let counters = [&progress.together, &progress.counters, &progress.in_order];

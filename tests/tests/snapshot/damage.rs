@@ -1,4 +1,5 @@
-//! Files that are no snapshots, or not any more: percore does not start, says in one line which file and where, and leaves it as it was.
+//! Files that are no snapshots, or not any more: percore does not start, says in one line which
+//! file and where, and leaves it as it was.
 
 use std::process::{Command, Stdio};
 

@@ -1,4 +1,5 @@
-//! A disk that fails: snapshots say so, writes are refused as Redis refuses them, reads go on, and all is well when the disk is.
+//! A disk that fails: snapshots say so, writes are refused as Redis refuses them, reads go on, and
+//! all is well when the disk is.
 
 use std::path::Path;
 
@@ -87,7 +88,8 @@ fn a_directory_that_went_is_survived() {
     }
 }
 
-/// A disk that is full within a file: what is written is thrown away, the file before stays, and there is room again.
+/// A disk that is full within a file: what is written is thrown away, the file before stays, and
+/// there is room again.
 #[test]
 fn a_full_disk_leaves_the_last_good_file() {
     for shards in FEW_SHARDS {
@@ -124,7 +126,8 @@ fn a_full_disk_leaves_the_last_good_file() {
     }
 }
 
-/// No file of the process may grow beyond this: writing more fails, as it does where a disk is full.
+/// No file of the process may grow beyond this: writing more fails, as it does where a disk is
+/// full.
 fn limit_file_size(pid: u32, bytes: &str) {
     let status = std::process::Command::new("prlimit")
         .args([format!("--pid={pid}"), format!("--fsize={bytes}:unlimited")])
@@ -133,7 +136,8 @@ fn limit_file_size(pid: u32, bytes: &str) {
     assert!(status.success(), "prlimit");
 }
 
-/// A server that could not write its last snapshot does not end, as Redis does not, unless that is what is asked for.
+/// A server that could not write its last snapshot does not end, as Redis does not, unless that is
+/// what is asked for.
 #[test]
 fn who_cannot_save_does_not_end() {
     for obstacle in ["the directory is gone", "something else has the name"] {

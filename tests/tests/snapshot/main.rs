@@ -1,5 +1,6 @@
-//! Snapshots, from outside: Redis's files and ours are read by either, a file is of one instant, it is written when it should be, and
-//! nothing that happens to the disk or to the file costs data or goes unsaid.
+//! Snapshots, from outside: Redis's files and ours are read by either, a file is of one instant, it
+//! is written when it should be, and nothing that happens to the disk or to the file costs data or
+//! goes unsaid.
 
 mod cut;
 mod damage;

@@ -1,7 +1,8 @@
-//! Every type and encoding through files and through DUMP: written by Redis and read here, written here and read by Redis, and by
-//! percore with another number of shards.
+//! Every type and encoding through files and through DUMP: written by Redis and read here, written
+//! here and read by Redis, and by percore with another number of shards.
 //!
-//! What Redis holds after it has loaded a file is what percore must hold after it has loaded it, encodings too.
+//! What Redis holds after it has loaded a file is what percore must hold after it has loaded it,
+//! encodings too.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -334,7 +334,8 @@ fn the_end_saves_where_it_should() {
     }
 }
 
-/// The end in the middle of a snapshot: what was begun is given up, the last one is whole and newer, and nothing is left lying about.
+/// The end in the middle of a snapshot: what was begun is given up, the last one is whole and
+/// newer, and nothing is left lying about.
 #[test]
 fn the_end_comes_within_a_snapshot() {
     for (save, size) in [("", MANY as i64), ("3600 1", MANY as i64 + 1)] {

@@ -1,4 +1,5 @@
-//! What tracking may take: keys that are remembered, readers of a key, output that nobody reads. And what is left when all have gone.
+//! What tracking may take: keys that are remembered, readers of a key, output that nobody reads.
+//! And what is left when all have gone.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -103,7 +104,8 @@ fn a_lower_bound_is_told_key_by_key() {
     }
 }
 
-/// Clients that come and go leave nothing that grows, though their reads are remembered until the key changes.
+/// Clients that come and go leave nothing that grows, though their reads are remembered until the
+/// key changes.
 #[test]
 fn readers_that_have_gone_make_room_for_those_who_come() {
     const READERS: usize = 300;
@@ -134,7 +136,8 @@ fn readers_that_have_gone_make_room_for_those_who_come() {
     }
 }
 
-/// Who asks for everything and reads nothing is closed, by the limit for those who are sent what they do not wait for.
+/// Who asks for everything and reads nothing is closed, by the limit for those who are sent what
+/// they do not wait for.
 #[test]
 fn a_client_that_does_not_read_is_closed() {
     const LIMIT: usize = 1 << 20;

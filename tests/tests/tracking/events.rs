@@ -1,7 +1,7 @@
 //! Of which keys clients hear when a command of any family has run: of those that Redis tells.
 //!
-//! The commands are those of the tests of keyspace notifications. What is heard is compared command by command, as a set: with several shards
-//! only the changes of one shard have an order.
+//! The commands are those of the tests of keyspace notifications. What is heard is compared command
+//! by command, as a set: with several shards only the changes of one shard have an order.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::invalidated;
 const BLOCKED_TIME_MAX: Duration = Duration::from_secs(10);
 const EXPIRED_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Keys set behind each command, spread over all shards: what came before them has been told when they are.
+/// Keys set behind each command, spread over all shards: what came before them has been told when
+/// they are.
 const LAST_KEYS: usize = 12;
 
 /// Everything between two commands.
@@ -105,7 +106,8 @@ fn of_every_family() {
         for (server, shards) in std::iter::zip(&servers, SHARDS) {
             for (expected, heard) in std::iter::zip(&expected, play(server, scene, Some(&expected)))
             {
-                // Redis does not tell when fields of a hash expire, though the hash is another one then.
+                // Redis does not tell when fields of a hash expire, though the hash is another one
+                // then.
                 let is_same = if expected.0.starts_with('~') {
                     heard.1.is_superset(&expected.1)
                 } else {

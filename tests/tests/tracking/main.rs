@@ -1,4 +1,5 @@
-//! Client-side caching: what clients with caches are told, held against the reference, and whether caches that go by it are ever wrong.
+//! Client-side caching: what clients with caches are told, held against the reference, and whether
+//! caches that go by it are ever wrong.
 
 mod bounds;
 mod coherence;

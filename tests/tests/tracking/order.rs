@@ -46,7 +46,8 @@ fn a_change_is_told_before_its_reply_can_be() {
     }
 }
 
-/// The same where the key is changed together with others: the shards that tell of it are not the one that answers.
+/// The same where the key is changed together with others: the shards that tell of it are not the
+/// one that answers.
 #[test]
 fn a_change_among_others_is_told_before_its_reply_can_be() {
     const ROUNDS: usize = 800;

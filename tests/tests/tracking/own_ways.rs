@@ -1,4 +1,5 @@
-//! Where percore means to differ from Redis, which forgets to tell of some changes and says some things in the wrong shape.
+//! Where percore means to differ from Redis, which forgets to tell of some changes and says some
+//! things in the wrong shape.
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ fn tracker(server: &Server, how: &str) -> Wire {
     wire
 }
 
-/// Redis says the error, goes on, and says OK too: whoever reads on takes every reply for the one before it.
+/// Redis says the error, goes on, and says OK too: whoever reads on takes every reply for the one
+/// before it.
 #[test]
 fn overlapping_prefixes_are_refused_once_and_change_nothing() {
     for shards in SHARDS {
@@ -38,7 +40,8 @@ fn overlapping_prefixes_are_refused_once_and_change_nothing() {
     }
 }
 
-/// Redis writes the null in the version of the client that tracks, which the one that hears for it need not know.
+/// Redis writes the null in the version of the client that tracks, which the one that hears for it
+/// need not know.
 #[test]
 fn who_hears_for_another_hears_in_its_own_version() {
     for shards in SHARDS {
@@ -98,8 +101,8 @@ fn who_empties_everything_hears_behind_the_reply() {
     }
 }
 
-/// NOLOOP is about what a client changes, and time is not that: in Redis a client that meets an expired key of its cache in passing
-/// (SCAN, a key of a set operation) is not told and keeps it.
+/// NOLOOP is about what a client changes, and time is not that: in Redis a client that meets an
+/// expired key of its cache in passing (SCAN, a key of a set operation) is not told and keeps it.
 #[test]
 fn time_is_nobody() {
     for shards in SHARDS {
@@ -116,7 +119,8 @@ fn time_is_nobody() {
     }
 }
 
-/// A table that is too full forgets keys, and in Redis does not tell a client with NOLOOP whose own command made it do so.
+/// A table that is too full forgets keys, and in Redis does not tell a client with NOLOOP whose own
+/// command made it do so.
 #[test]
 fn forgotten_keys_are_told_in_any_case() {
     for shards in SHARDS {

@@ -1,4 +1,5 @@
-//! Several connections that track, hear and change, a step a line, as Redis has it. A number is a connection:
+//! Several connections that track, hear and change, a step a line, as Redis has it. A number is a
+//! connection:
 //!
 //! ```text
 //! 1 GET a       sends, and waits for the reply; @2 stands for the id of connection 2
@@ -9,7 +10,8 @@
 //! ~ 20          waits so many milliseconds
 //! ```
 //!
-//! An empty line ends a scene: the next one has new connections, and no data. What comes too much is found by the next thing that is waited for.
+//! An empty line ends a scene: the next one has new connections, and no data. What comes too much
+//! is found by the next thing that is waited for.
 
 use std::time::Duration;
 
