@@ -1,10 +1,13 @@
 //! What the engine wants done, on its way to where that is.
 
 use engine::action::Action;
+use engine::header::Caller;
 use engine::header::{ClientToken, ReplyTo};
 use engine::slot::ShardId;
 use engine::transaction::locks::ItemId;
+use protocol::args::Args;
 use protocol::command::Flags;
+use protocol::table::CommandId;
 
 use crate::blocking::{BlockedAt, nobody_asks};
 use crate::mailbox::message::{Late, Message};
@@ -88,20 +91,7 @@ impl Shard {
                 caller,
                 args,
                 nanos,
-            } => {
-                let micros = nanos / 1_000;
-                let limit = u64::try_from(self.engine.config.slowlog_log_slower_than_us);
-                if limit.is_ok_and(|limit| micros >= limit) {
-                    self.log_slow(command, caller, &args.borrow(), micros);
-                }
-                let is_fast = command.command().flags.contains(Flags::FAST);
-                let spike = if is_fast {
-                    Spike::FastCommand
-                } else {
-                    Spike::Command
-                };
-                self.note_spike(spike, nanos / 1_000_000);
-            }
+            } => self.note_slow_command(command, caller, &args.borrow(), nanos),
             Action::Evicted { ms } => self.note_spike(Spike::EvictionCycle, ms),
             Action::FreeKeyspaces(keyspaces, lazily) => {
                 let rest = self.keep_for_snapshot(keyspaces);
@@ -112,6 +102,27 @@ impl Shard {
             Action::Timer => self.wake_timer(),
             Action::Turn => self.schedule_turn(),
         }
+    }
+
+    /// A command took long, for the slow log or for the latency monitor.
+    fn note_slow_command(
+        &mut self,
+        command: CommandId,
+        caller: Caller,
+        args: &Args<'_>,
+        nanos: u64,
+    ) {
+        let micros = nanos / 1_000;
+        let limit = u64::try_from(self.engine.config.slowlog_log_slower_than_us);
+        if limit.is_ok_and(|limit| micros >= limit) {
+            self.log_slow(command, caller, args, micros);
+        }
+        let spike = if command.command().flags.contains(Flags::FAST) {
+            Spike::FastCommand
+        } else {
+            Spike::Command
+        };
+        self.note_spike(spike, nanos / 1_000_000);
     }
 
     /// Does what the locks of an item are held for, and frees them.

@@ -44,14 +44,14 @@ use engine::slot::ShardId;
 /// one that never reads costs no more than this.
 pub const OUTPUT_UNSENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// The same for a client that has not authenticated where it must: it is owed errors, and no more
+/// What a client is owed that has not authenticated where it must: errors, and no more
 /// of them than it reads.
 pub const STRANGERS_OUTPUT_BYTES_MAX: usize = 1024;
 
 /// Input that is kept of a connection which may not run it.
 const STALLED_INPUT_BYTES_MAX: usize = 256 * 1024;
 
-/// The same for a client that has not authenticated where it must: as much as its longest argument.
+/// Input that is kept of a client that has not authenticated: as much as its longest argument.
 const STRANGERS_INPUT_BYTES_MAX: usize = 16 * 1024;
 
 /// Output that waits for the disk beyond which the input is no longer run: a client that never
@@ -233,7 +233,7 @@ impl Client {
         self.wait_for(self.home)
     }
 
-    /// The same where it comes from `owner`.
+    /// Takes a slot for a reply that comes from `owner`.
     #[inline]
     fn wait_for(&mut self, owner: ShardId) -> u32 {
         if self.session.in_exec
@@ -245,7 +245,7 @@ impl Client {
         self.pending.wait(owner, muted)
     }
 
-    /// The same for a command that goes to a shard, or waits for a lock of its own.
+    /// Takes a slot for a command that goes to a shard, or waits for a lock of its own.
     #[inline]
     pub fn send_on(&mut self, owner: ShardId, command: &Command) -> ReplyTo {
         let seq = self.wait_for(owner);
@@ -258,7 +258,7 @@ impl Client {
         }
     }
 
-    /// The same for a command that must finish before the next one may begin.
+    /// Takes a slot for a command that must finish before the next one may begin.
     pub fn stall(&mut self) -> ReplyTo {
         let seq = self.wait();
         self.unfinished_seq = seq;
@@ -397,7 +397,7 @@ impl Client {
         self.out.len() + self.writing_bytes + self.chained_bytes()
     }
 
-    /// The same with the replies that wait for others before them.
+    /// Output that the socket has not taken, with the replies that wait for others before them.
     #[inline]
     pub fn owed_bytes(&self) -> usize {
         self.unsent_bytes() + self.pending.held_bytes()

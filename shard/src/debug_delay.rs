@@ -51,7 +51,7 @@ pub async fn wait_after(
     }
 }
 
-/// The same on a thread that serves nobody.
+/// Waits as a delay asks, on a thread that serves nobody.
 pub fn block_after(keys: u64, config: impl Fn() -> i64) {
     let told = config();
     let delay = delay_after(keys, told);

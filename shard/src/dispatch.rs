@@ -132,7 +132,7 @@ impl Shard {
         true
     }
 
-    /// The same for a verb that the table does not know: it may be a new name.
+    /// Runs a command whose verb the table does not know: it may be a new name.
     #[cold]
     fn take_renamed(
         &mut self,

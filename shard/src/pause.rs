@@ -121,7 +121,7 @@ impl Shard {
         }
     }
 
-    /// The same, and `then` once all that connections of this shard had sent before has had its
+    /// Goes by what is paused now, and does `then` once all that connections of this shard had sent before has had its
     /// reply.
     pub fn take_up_pause_and(&mut self, then: Visit) {
         self.take_up_pause();

@@ -136,7 +136,7 @@ impl Shard {
         }
     }
 
-    /// The same from the turn itself, which need not be scheduled.
+    /// Begins a turn from the turn itself, which need not be scheduled.
     pub(crate) fn wake_up(&mut self) {
         self.engine.now = wall_time();
         self.turns.is_awake = true;

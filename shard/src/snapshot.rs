@@ -45,7 +45,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(crate) enum Aim {
     /// `dump.rdb`.
     Dump,
-    /// The same, before the end: writes wait for it.
+    /// A dump before the end, for which writes wait.
     LastDump,
     /// The beginning of the append-only log (BGREWRITEAOF).
     Base,
@@ -241,7 +241,7 @@ impl Snapshots {
         self.current_of(|aim| !aim.is_rewrite())
     }
 
-    /// The same of a rewrite of the log.
+    /// Seconds that the rewrite of the log under way has taken, if there is one.
     pub fn current_rewrite_s(&self) -> Option<u64> {
         self.current_of(Aim::is_rewrite)
     }

@@ -100,6 +100,15 @@ pub async fn passed(shard: &RefCell<Shard>) {
     .await;
 }
 
+/// What has come in one look.
+#[derive(Clone, Copy, Default)]
+struct Received {
+    /// Messages of other shards.
+    any: bool,
+    /// Some task may go on by them.
+    wakes: bool,
+}
+
 /// What a shard's turns go by.
 pub(crate) struct Turns {
     /// False from when the turn task announced sleep until somebody begins a turn.
@@ -130,6 +139,63 @@ impl Turns {
 }
 
 impl Shard {
+    /// Takes what has come: from this shard itself, and from others as long as messages are `left`.
+    fn receive(&mut self, left: &mut usize, old_tries: &mut usize) -> Received {
+        let mut received = Received::default();
+        self.settle();
+        while let Some(message) = self.links.own.pop_front() {
+            received.wakes = true;
+            self.handle(self.engine.id, message);
+        }
+        while *left > 0
+            && let Some((from, message)) = self.links.mailbox.try_recv()
+        {
+            received.any = true;
+            *left -= 1;
+            // No command runs by a time from before it came: the shard may have yielded, or lost its
+            // core, since the turn began.
+            self.engine.now = wall_time();
+            received.wakes |= !matches!(message, Message::Requests(_));
+            self.handle(from, message);
+            self.relieve(from);
+        }
+        if !self.engine.tries().is_empty() {
+            // All rings have been seen empty since the last try came, or, for those of an earlier
+            // turn, a whole turn has passed.
+            let old_tries = mem::take(old_tries);
+            let count = if *left > 0 {
+                self.engine.tries().len()
+            } else {
+                old_tries
+            };
+            self.refresh_log_state();
+            self.engine.decide_tries(count);
+            self.settle();
+        }
+        received
+    }
+
+    /// Tells clients and other shards what has happened, and writes the log. Returns whether some
+    /// task may go on by that.
+    fn tell_others_and_log(&mut self, has_time: bool) -> bool {
+        let mut wakes = false;
+        self.feed_monitors();
+        if !self.pausing.draining.is_empty() {
+            wakes |= self.look_at_draining();
+        }
+        if self.engine.effects.invalidations.is_for_turn() {
+            wakes = true;
+            self.tell_invalidations();
+        }
+        if !self.engine.effects.notices.is_empty() {
+            wakes = true;
+            self.tell_notices(None);
+        }
+        self.send_published();
+        wakes |= self.hand_out_in_turn(has_time);
+        wakes | self.flush_journal()
+    }
+
     fn turn(&mut self) -> After {
         if !self.turns.is_awake {
             self.wake_up();
@@ -151,52 +217,9 @@ impl Shard {
         let mut left = TURN_MESSAGES_MAX;
         let mut old_tries = self.engine.tries().len();
         loop {
-            self.settle();
-            while let Some(message) = self.links.own.pop_front() {
-                woke_somebody = true;
-                self.handle(self.engine.id, message);
-            }
-            let mut idle = true;
-            while left > 0
-                && let Some((from, message)) = self.links.mailbox.try_recv()
-            {
-                idle = false;
-                left -= 1;
-                // No command runs by a time from before it came: the shard may have yielded, or
-                // lost its core, since the turn began.
-                self.engine.now = wall_time();
-                woke_somebody |= !matches!(message, Message::Requests(_));
-                self.handle(from, message);
-                self.relieve(from);
-            }
-            if !self.engine.tries().is_empty() {
-                // All rings have been seen empty since the last try came, or, for those of an
-                // earlier turn, a whole turn has passed.
-                let old_tries = mem::take(&mut old_tries);
-                let count = if left > 0 {
-                    self.engine.tries().len()
-                } else {
-                    old_tries
-                };
-                self.refresh_log_state();
-                self.engine.decide_tries(count);
-                self.settle();
-            }
-            self.feed_monitors();
-            if !self.pausing.draining.is_empty() {
-                woke_somebody |= self.look_at_draining();
-            }
-            if self.engine.effects.invalidations.is_for_turn() {
-                woke_somebody = true;
-                self.tell_invalidations();
-            }
-            if !self.engine.effects.notices.is_empty() {
-                woke_somebody = true;
-                self.tell_notices(None);
-            }
-            self.send_published();
-            woke_somebody |= self.hand_out_in_turn(left > 0);
-            woke_somebody |= self.flush_journal();
+            let received = self.receive(&mut left, &mut old_tries);
+            woke_somebody |= received.wakes;
+            woke_somebody |= self.tell_others_and_log(left > 0);
             let mut kept_back = self.flush();
             if !self.links.own.is_empty() {
                 continue;
@@ -214,7 +237,7 @@ impl Shard {
                 return After::Again;
             }
             self.engine.publish_moved();
-            if !idle {
+            if received.any {
                 continue;
             }
             match self.idle() {

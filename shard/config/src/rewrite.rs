@@ -35,7 +35,7 @@ impl Config {
         replace(path, &new).map_err(|error| refused(error.to_string()))
     }
 
-    /// The same, and then says every parameter that the file does not name.
+    /// Rewrites the file, and then says every parameter that it does not name.
     pub fn rewrite_all(&self, path: &Path) -> Result<(), FileError> {
         let refused = |fault: String| FileError {
             origin: path.to_string_lossy().into(),

@@ -269,7 +269,7 @@ parameters! {
         /// Wait so many microseconds after each key that is saved; a negative number: one
         /// microsecond after so many keys. For tests.
         "rdb-key-save-delay" => rdb_key_save_delay_us: i64 = 0, Integer(INT_MIN, INT_MAX), Hidden;
-        /// The same for keys that are loaded.
+        /// Wait so many microseconds after each key that is loaded. For tests.
         "key-load-delay" => key_load_delay_us: i64 = 0, Integer(INT_MIN, INT_MAX), Hidden;
     }
     AppendOnly {

@@ -22,7 +22,7 @@ use crate::transaction::locks::ItemId;
 pub enum Action {
     /// Brings a message to a shard, which may be this one.
     Send(ShardId, Message),
-    /// The same, behind all replies that were sent there before.
+    /// Brings a message to a shard behind all replies that were sent there before.
     SendBehindReplies(ShardId, Message),
     /// Brings the reply of a command that was not answered in its turn to its connection.
     Reply {

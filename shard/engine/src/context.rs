@@ -86,7 +86,7 @@ impl Context<'_> {
         self.peek_in(db, key)
     }
 
-    /// The same in another database.
+    /// The entry of `key` in another database, without any trace of the look.
     pub fn peek_in(&mut self, db: DbIndex, key: &[u8]) -> Option<&mut Entry> {
         let spot = self.look(db, key)?;
         Some(self.databases.get_mut(db).at_mut(spot))
@@ -111,7 +111,7 @@ impl Context<'_> {
         self.find_in(self.selected, key)
     }
 
-    /// The same in another database.
+    /// The entry of `key` in another database, to change it.
     #[inline]
     pub fn find_in(&mut self, db: DbIndex, key: &[u8]) -> Option<&mut Entry> {
         let spot = self.look(db, key)?;
@@ -175,13 +175,13 @@ impl Context<'_> {
         self.find(key).map(Entry::get_mut).transpose()
     }
 
-    /// The same without any trace of the look, where another look-up of the command notes the use.
+    /// The value at `key`, to change it, without any trace of the look: another look-up notes the use.
     #[inline]
     pub fn peek_mut<T: Value>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
         self.peek(key).map(Entry::get_mut).transpose()
     }
 
-    /// The same where Redis counts a hit or a miss, as it does of what it calls reading.
+    /// The value at `key`, to change it, where Redis counts a hit or a miss as of a read.
     pub fn read_mut<T: Value>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
         self.read(key).map(Entry::get_mut).transpose()
     }
@@ -237,7 +237,7 @@ impl Context<'_> {
         }
     }
 
-    /// The same with a string that is taken over and not copied.
+    /// Puts a string at `key` that is taken over and not copied.
     pub fn set_owned_string(&mut self, key: &[u8], text: Vec<u8>, deadline: Deadline) {
         self.replace(key, deadline, |key, at| Entry::owned_string(key, text, at));
     }
@@ -247,7 +247,7 @@ impl Context<'_> {
         self.set_object(key, value.into_object(), Deadline::Clear);
     }
 
-    /// The same with any object and deadline.
+    /// Puts any object at `key`, with a deadline.
     pub fn set_object(&mut self, key: &[u8], object: Object, deadline: Deadline) {
         self.replace(key, deadline, |key, at| Entry::object(key, object, at));
     }
@@ -262,7 +262,7 @@ impl Context<'_> {
         self.exchange(key, deadline, make);
     }
 
-    /// The same where the look-up before has noted the use. As in Redis the new value goes on with
+    /// Puts an entry in the place of another whose use is noted. As in Redis the new value goes on with
     /// the use of the old one.
     fn exchange(
         &mut self,
@@ -305,7 +305,7 @@ impl Context<'_> {
         self.insert_in(self.selected, entry)
     }
 
-    /// The same in another database.
+    /// Puts an entry whose key is new in a database, and notes its first use.
     pub fn insert_in(&mut self, db: DbIndex, mut entry: Entry) -> Spot {
         self.effects.happened(db, entry.key(), Event::NEW);
         entry.set_access(self.access.fresh(self.now));
@@ -346,7 +346,7 @@ impl Context<'_> {
         self.changed_by(1, key, event);
     }
 
-    /// The same where it is so many changes: of elements, where the key holds several. Of none only
+    /// Says that `key` changed so often: of elements, where it holds several. Of no change only
     /// subscribers and watchers hear.
     #[inline]
     pub fn changed_by(&mut self, changes: usize, key: &[u8], event: Event) {
@@ -405,7 +405,7 @@ impl Context<'_> {
         self.wait_for(None, timeout, null)
     }
 
-    /// The same, where what is to be run again is not the command as it came.
+    /// Waits like [`Self::wait`], where what is to be run again is not the command as it came.
     pub fn wait_as(&mut self, args: OwnedArgs, timeout: Option<Duration>, null: Null) -> Outcome {
         self.wait_for(Some(args), timeout, null)
     }

@@ -26,7 +26,7 @@ const BYTES: usize = 20;
 
 /// What a key with a deadline adds, whatever the deadline.
 const EXPIRES: &[u8] = b"!!expire!!";
-/// The same of a hash's field.
+/// What marks a field of a hash that expires.
 const FIELD_EXPIRES: &[u8] = b"!!hexpire!!";
 
 /// A digest of data. All zeros where there is none. Displayed as 40 hexadecimal digits.

@@ -58,7 +58,7 @@ impl Error {
         ))
     }
 
-    /// The same, where EXEC itself was refused.
+    /// This error, where EXEC itself was refused.
     pub fn of_exec(&self) -> Self {
         let text = self.text();
         let message = text.strip_prefix("ERR ").unwrap_or(&text);

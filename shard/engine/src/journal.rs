@@ -188,7 +188,7 @@ impl Journal {
         self.taken + self.out.len() as u64
     }
 
-    /// The same up to the last record of what a client asked for: not of what expired or was
+    /// Bytes of all records up to the last one of what a client asked for: not of what expired or was
     /// evicted.
     #[inline]
     pub fn told(&self) -> u64 {

@@ -19,7 +19,7 @@ use config::list::OutputLimit;
 pub const LOOKED_AT_BYTES_MIN: usize = 16 * 1024;
 
 impl Shard {
-    /// The same where output may have grown by replies.
+    /// Holds a client to its limit where output may have grown by replies.
     #[inline]
     pub(crate) fn limit_replies(&mut self, client: &mut Client) {
         if client.owed_bytes() > LOOKED_AT_BYTES_MIN {

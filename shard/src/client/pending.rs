@@ -29,7 +29,7 @@ const PACKED_BYTES_MIN: usize = 64 * 1024;
 enum PendingSlot {
     /// Not here yet, but on this shard or on its way from it.
     Waiting(ShardId),
-    /// The same, and the client does not want it (CLIENT REPLY).
+    /// Its reply is to come, and the client does not want it (CLIENT REPLY).
     Muted(ShardId),
     /// Here, behind one that is not.
     Held { start: usize, len: usize },

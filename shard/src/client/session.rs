@@ -50,7 +50,7 @@ pub struct Session {
     pub queue: Option<Box<Queue>>,
     /// Keys since WATCH.
     pub watched: Watching,
-    /// The same, while EXEC takes its locks.
+    /// The keys it watched, while EXEC takes its locks.
     pub exec_watched: Vec<Watched>,
     /// A command of EXEC is running: it takes no slot of its own for its reply.
     pub in_exec: bool,

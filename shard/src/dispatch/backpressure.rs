@@ -100,7 +100,7 @@ impl Shard {
         }
     }
 
-    /// The same for one connection, which may have gone.
+    /// Lets one connection go on wherever it is held back; it may have gone.
     pub(crate) fn resume_everywhere(&mut self, client: &mut Client, is_gone: bool) {
         if client.held_back_at.is_empty() {
             return;

@@ -10,7 +10,7 @@ use crate::shard::Shard;
 pub enum Message {
     /// Commands for their owner.
     Requests(Box<Batch>),
-    /// The same batch, run.
+    /// A batch on its way back, run.
     Replies(Box<Batch>),
     /// The reply of one command that its batch could not wait for.
     Late(Box<Late>),

@@ -61,7 +61,7 @@ impl<T: Send + 'static> PartOf<T> {
         shard.send(origin, message);
     }
 
-    /// The same, as a reply goes: under `appendfsync always` when all is on disk that the shard has
+    /// Sends the part home as a reply goes: under `appendfsync always` when all is on disk that the shard has
     /// said.
     pub fn tell_when_synced(self, shard: &mut Shard, part: T) {
         let (origin, message) = self.message(part);
@@ -88,7 +88,7 @@ impl Shard {
         self.gather_from(client, self.engine.slots.all(), visit, finish)
     }
 
-    /// The same on some shards only.
+    /// Runs `visit` on some shards only, and `finish` with their parts.
     pub fn gather_from<T: Send + 'static>(
         &mut self,
         client: &mut Client,
@@ -99,7 +99,7 @@ impl Shard {
         self.gather_when(client, shards, Until::Now, visit, finish)
     }
 
-    /// The same, once on each shard no transaction holds what `until` names.
+    /// Runs `visit` on each of these shards once no transaction holds what `until` names there.
     pub fn gather_when<T: Send + 'static>(
         &mut self,
         client: &mut Client,
@@ -127,7 +127,7 @@ impl Shard {
         self.gather_told(client, shards, arrive, finish)
     }
 
-    /// The same, where a shard tells its part when it likes.
+    /// Asks these shards, each of which tells its part when it likes.
     pub fn gather_told<T: Send + 'static>(
         &mut self,
         client: &mut Client,

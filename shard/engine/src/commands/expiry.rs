@@ -80,7 +80,7 @@ impl Scale {
             .ok_or_else(|| Error::invalid_expire(command))
     }
 
-    /// The same, its number being the next option.
+    /// The deadline that the next option gives as a number.
     pub fn deadline_option(
         self,
         options: &mut Options<'_>,

@@ -31,7 +31,7 @@ pub fn write(reply: &mut Reply<'_>, item: Item<'_>) {
     }
 }
 
-/// The same; null where there is none.
+/// Writes a string as a bulk reply; null where there is none.
 pub fn write_or_null(reply: &mut Reply<'_>, item: Option<Item<'_>>) {
     match item {
         Some(item) => write(reply, item),

@@ -20,7 +20,7 @@ impl Context<'_> {
         self.remove_expired_fields(key, &expired);
     }
 
-    /// The same of all fields of the hash at `key`.
+    /// Removes all fields of the hash at `key` whose time has come.
     pub fn expire_due_fields(&mut self, key: &[u8]) {
         let now = self.now;
         let Some(Ok(hash)) = self.peek(key).map(|entry| entry.get::<Hash>()) else {

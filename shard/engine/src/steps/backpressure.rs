@@ -111,7 +111,7 @@ impl Engine {
         self.held_back.0.remove(&(origin, client));
     }
 
-    /// The same for what has waited for a lock.
+    /// Before what has waited for a lock, its client's commands run that are held back.
     #[cold]
     pub(crate) fn run_all_held_back_before(&mut self, work: &Work) {
         match work {

@@ -186,7 +186,7 @@ impl Engine {
         self.stats.transactions += 1;
         // The local part goes last: it may complete the pass at once.
         if missing == 0 {
-            return self.run_soon(id);
+            return self.run_transaction(id);
         }
         let mut local = None;
         for at in 0..self.coordinator.transactions[index].parts.len() {
@@ -249,7 +249,7 @@ impl Engine {
                 if at < transaction.parts.len() {
                     self.request_locks(id, at, true)
                 } else {
-                    self.run_soon(id)
+                    self.run_transaction(id)
                 }
             }
         }
@@ -273,7 +273,7 @@ impl Engine {
             Pass::Try {
                 missing: 0,
                 refused: false,
-            } => self.run_soon(id),
+            } => self.run_transaction(id),
             Pass::Try {
                 missing: 0,
                 refused: true,
@@ -314,10 +314,6 @@ impl Engine {
     }
 
     /// All locks are held: the transaction happens.
-    fn run_soon(&mut self, id: TransactionId) {
-        self.run_transaction(id);
-    }
-
     fn run_transaction(&mut self, id: TransactionId) {
         let transaction = self.coordinator.transactions.remove(id.index);
         let Transaction {
@@ -339,40 +335,21 @@ impl Engine {
                 workspace.put(part.shard, lent);
             }
         }
-        let mut encoded = Vec::new();
         match job {
             Job::Command { to, header, args }
             | Job::Divided(Divided {
                 to, header, args, ..
-            }) => {
-                let mut reply = Reply::new(&mut encoded, header.version);
-                self.run_on(&mut workspace, header, &args.borrow(), &mut reply);
-                match self.effects.wait.take() {
-                    None => {
-                        let commit = self.release_all(workspace, parts, Ending::Plain);
-                        self.answer(commit, to, encoded);
-                    }
-                    Some(wait) => {
-                        let blocked_id = self.block_on_several(to, header, args, wait);
-                        self.release_all(workspace, parts, Ending::Enroll(blocked_id));
-                    }
-                }
-            }
+            }) => self.run_checked_out(workspace, parts, to, header, args),
             Job::Whole {
                 to,
                 header,
                 args,
                 run,
             } => {
+                let mut encoded = Vec::new();
                 let mut reply = Reply::new(&mut encoded, header.version);
-                let saves = self.run_whole(
-                    &mut workspace,
-                    header,
-                    run,
-                    false,
-                    &args.borrow(),
-                    &mut reply,
-                );
+                let args = args.borrow();
+                let saves = self.run_whole(&mut workspace, header, run, false, &args, &mut reply);
                 let commit = self.release_all(workspace, parts, Ending::Plain);
                 if saves {
                     self.after_commit(commit, to.client, Then::Flushed(to, encoded));
@@ -388,25 +365,58 @@ impl Engine {
                     held,
                 });
             }
-            Job::Retry(blocked_id) => {
-                let served = match self.blocked_command(blocked_id) {
-                    None => false,
-                    Some((header, args)) => {
-                        let mut reply = Reply::new(&mut encoded, header.version);
-                        workspace.open(self);
-                        let served = self.execute_for_waiter(header, &args.borrow(), &mut reply);
-                        workspace.close(self);
-                        served
-                    }
-                };
-                if served {
-                    let commit = self.release_all(workspace, parts, Ending::Leave(blocked_id));
-                    self.blocked_served(blocked_id, commit, encoded);
-                } else {
-                    self.release_all(workspace, parts, Ending::Plain);
-                    self.blocked_not_served(blocked_id);
-                }
+            Job::Retry(blocked_id) => self.retry(workspace, parts, blocked_id),
+        }
+    }
+
+    /// Runs a command on keys of several shards, which are here. One that finds nothing may wait.
+    fn run_checked_out(
+        &mut self,
+        mut workspace: Workspace,
+        parts: SmallVec<[Part; 4]>,
+        to: ReplyTo,
+        header: Header,
+        args: OwnedArgs,
+    ) {
+        let mut encoded = Vec::new();
+        let mut reply = Reply::new(&mut encoded, header.version);
+        self.run_on(&mut workspace, header, &args.borrow(), &mut reply);
+        match self.effects.wait.take() {
+            None => {
+                let commit = self.release_all(workspace, parts, Ending::Plain);
+                self.answer(commit, to, encoded);
             }
+            Some(wait) => {
+                let blocked_id = self.block_on_several(to, header, args, wait);
+                self.release_all(workspace, parts, Ending::Enroll(blocked_id));
+            }
+        }
+    }
+
+    /// Runs a blocked command again, whose keys are here. It waits on where that was in vain.
+    fn retry(
+        &mut self,
+        mut workspace: Workspace,
+        parts: SmallVec<[Part; 4]>,
+        blocked_id: BlockedId,
+    ) {
+        let mut encoded = Vec::new();
+        let served = match self.blocked_command(blocked_id) {
+            None => false,
+            Some((header, args)) => {
+                let mut reply = Reply::new(&mut encoded, header.version);
+                workspace.open(self);
+                let served = self.execute_for_waiter(header, &args.borrow(), &mut reply);
+                workspace.close(self);
+                served
+            }
+        };
+        if served {
+            let commit = self.release_all(workspace, parts, Ending::Leave(blocked_id));
+            self.blocked_served(blocked_id, commit, encoded);
+        } else {
+            self.release_all(workspace, parts, Ending::Plain);
+            self.blocked_not_served(blocked_id);
         }
     }
 

@@ -94,6 +94,30 @@ impl Engine {
         let is_measured = self.config.latency_monitor_threshold_ms > 0;
         let clock = self.timing.clock;
         let began = is_measured.then(clock);
+        let room = self.evict_while_time_allows();
+        let environment = self.environment.clone();
+        let ledger = environment.ledger();
+        let now_ms = self.now.ms();
+        match room {
+            Room::Enough => ledger.is_within_limit(now_ms),
+            Room::Unfinished | Room::Elsewhere | Room::None => {
+                ledger.is_beyond_limit(now_ms);
+            }
+        }
+        self.free_discarded();
+        self.publish_moved();
+        self.serve_ready();
+        if let Some(began) = began {
+            let ms = u64::try_from(clock().saturating_duration_since(began).as_millis())
+                .unwrap_or(u64::MAX);
+            self.actions.push(Action::Evicted { ms });
+        }
+        room
+    }
+
+    /// Evicts here, and charges others, until there is room or the time is up.
+    fn evict_while_time_allows(&mut self) -> Room {
+        let clock = self.timing.clock;
         let environment = self.environment.clone();
         let ledger = environment.ledger();
         let account = ledger.account(self.id);
@@ -101,7 +125,7 @@ impl Engine {
         let until = time_allowed(self.config.maxmemory_eviction_tenacity);
         let until = until.map(|time| clock() + time);
         let (mut victims, mut searches) = (0usize, 0usize);
-        let room = loop {
+        loop {
             let owed = account.owed();
             let over = self.bytes_beyond_limit();
             if over <= 0 && owed <= 0 {
@@ -146,23 +170,7 @@ impl Engine {
             if time_is_up || searches == SEARCHES_MAX {
                 break Room::Unfinished;
             }
-        };
-        let now_ms = self.now.ms();
-        match room {
-            Room::Enough => ledger.is_within_limit(now_ms),
-            Room::Unfinished | Room::Elsewhere | Room::None => {
-                ledger.is_beyond_limit(now_ms);
-            }
         }
-        self.free_discarded();
-        self.publish_moved();
-        self.serve_ready();
-        if let Some(began) = began {
-            let ms = u64::try_from(clock().saturating_duration_since(began).as_millis())
-                .unwrap_or(u64::MAX);
-            self.actions.push(Action::Evicted { ms });
-        }
-        room
     }
 
     /// Takes one key out. Returns the bytes that are free then, or soon.
@@ -257,7 +265,7 @@ impl Engine {
         }
     }
 
-    /// The same where it has changed by much, or by all.
+    /// Tells the process of the memory in use where it has changed by much, or by all.
     #[inline]
     pub fn publish_moved(&self) {
         if self.config.maxmemory == 0 {

@@ -34,7 +34,7 @@ impl Engine {
         self.serve_ready();
     }
 
-    /// The same, where they are free.
+    /// Runs an EXEC whose keys are free.
     pub(crate) fn run_forwarded_now(&mut self, exec: Forwarded) {
         let mut encoded = Vec::new();
         let told = self.effects.journal.told();

@@ -39,7 +39,7 @@ impl Engine {
         self.serve_ready();
     }
 
-    /// The same where no lock is in its way. Its client is held back where its reply is longer than
+    /// Runs a command that no lock is in the way of. Its client is held back where its reply is longer than
     /// `room`. Returns how long it is.
     pub fn run_or_refuse(&mut self, parked: Parked, room: usize) -> usize {
         let command = parked.header.command;

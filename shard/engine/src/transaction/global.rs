@@ -94,7 +94,7 @@ impl Global<'_> {
         self.dirty += self.forget(db);
     }
 
-    /// The same where it is no change that a log or a snapshot would have to have. Returns how many
+    /// Deletes all keys of a database, which no log or snapshot would have to have. Returns how many
     /// keys there were.
     pub fn forget(&mut self, db: DbIndex) -> u64 {
         self.all_changed = true;

@@ -108,7 +108,7 @@ impl<W> LockTable<W> {
         self.holds(LockName::of_key(key))
     }
 
-    /// The same by the key's name.
+    /// Whether somebody holds or waits for a key, by its name.
     pub fn holds(&self, key: LockName) -> bool {
         self.barrier.is_some() || self.queues.contains_key(&key)
     }
