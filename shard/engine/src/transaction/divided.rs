@@ -18,6 +18,7 @@
 use protocol::args::OwnedArgs;
 use protocol::facts::Division;
 use protocol::reply::Reply;
+use protocol::resp::element::{self, Element};
 use smallvec::SmallVec;
 
 use crate::header::Header;
@@ -77,58 +78,31 @@ impl Divided {
             Division::Sum => reply.integer(ran.iter().map(|(_, ran)| integer(&ran.encoded)).sum()),
             Division::Each => {
                 reply.array(self.owners.len());
-                let elements = |(shard, ran): &'_ (ShardId, Ran)| (*shard, line_end(&ran.encoded));
+                // Behind the header of each portion's array.
+                let elements = |(shard, ran): &'_ (ShardId, Ran)| (*shard, element(&ran.encoded).1);
                 let mut at: SmallVec<[(ShardId, usize); 4]> = ran.iter().map(elements).collect();
                 for owner in &self.owners {
                     let place = at.iter().position(|(shard, _)| shard == owner);
                     let place = place.expect("every owner has done its portion");
                     let rest = &ran[place].1.encoded[at[place].1..];
-                    let element = &rest[..element_end(rest)];
-                    reply.raw(element);
-                    at[place].1 += element.len();
+                    let len = element(rest).1;
+                    reply.raw(&rest[..len]);
+                    at[place].1 += len;
                 }
             }
         }
     }
 }
 
-/// Where the first line ends, its end included.
-pub(crate) fn line_end(encoded: &[u8]) -> usize {
-    let end = encoded.iter().position(|byte| *byte == b'\n');
-    end.map_or(encoded.len(), |at| at + 1)
+/// The first element of a reply of ours, and how many bytes it takes.
+fn element(encoded: &[u8]) -> (Element<'_>, usize) {
+    element::first(encoded).expect("a whole reply, which we wrote")
 }
 
-/// The number in the first line, behind the type.
-pub(crate) fn integer(encoded: &[u8]) -> i64 {
-    let text = encoded[..line_end(encoded)].trim_ascii_end();
-    text.get(1..)
-        .and_then(storage::item::parse_int)
-        .unwrap_or_default()
-}
-
-/// Where the string or null ends with which this begins.
-pub(crate) fn element_end(encoded: &[u8]) -> usize {
-    let line = line_end(encoded);
-    let text = match encoded.first() {
-        Some(b'$') => integer(encoded),
-        _ => -1,
-    };
-    match usize::try_from(text) {
-        Ok(length) => line + length + b"\r\n".len(),
-        Err(_) => line,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn elements_end_where_they_end() {
-        assert_eq!(element_end(b"$3\r\nabc\r\n$1\r\nx\r\n"), 9);
-        assert_eq!(element_end(b"$0\r\n\r\n"), 6);
-        assert_eq!(element_end(b"$-1\r\n$1\r\nx\r\n"), 5);
-        assert_eq!(element_end(b"_\r\n_\r\n"), 3);
-        assert_eq!(integer(b":12\r\n"), 12);
+/// The number that is a whole reply.
+fn integer(encoded: &[u8]) -> i64 {
+    match element(encoded).0 {
+        Element::Integer(number) => number,
+        _ => 0,
     }
 }
