@@ -106,24 +106,6 @@ const FAULTS: &[Fault] = &[
         bad: "let _ = after;",
     },
     Fault {
-        name: "news during a waiter's turn is forgotten",
-        file: WAITING,
-        good: "Turn::ItsAndNews => None,",
-        bad: "Turn::ItsAndNews => Some(id),",
-    },
-    Fault {
-        name: "a waiter may be claimed twice at once",
-        file: WAITING,
-        good: "let may = enrolled.turn == Turn::Waits;",
-        bad: "let may = true;",
-    },
-    Fault {
-        name: "a waiter that was served elsewhere is tried again by nobody",
-        file: BLOCKING,
-        good: "blocked_on_several.again = true;",
-        bad: "",
-    },
-    Fault {
         name: "a command that found nothing is not enrolled",
         file: COORDINATOR,
         good: "release.enroll = Some((blocked_id, keys));",
