@@ -449,19 +449,25 @@ impl World {
     /// Does what an engine wants done, and has the model do what has taken effect.
     fn settle(&mut self, id: ShardId) -> Checked {
         loop {
-            for client in self.shards[id.index()].engine.trace.take() {
-                self.took_effect(client)?;
-            }
+            self.note_effects(id)?;
             let actions = std::mem::take(&mut self.shards[id.index()].engine.actions);
             if actions.is_empty() {
                 break;
             }
             for action in actions {
                 self.act(id, action)?;
+                self.note_effects(id)?;
             }
         }
         assert!(self.shards[id.index()].engine.is_settled());
         Ok(())
+    }
+
+    /// The model does what has taken effect on a shard since the last look.
+    fn note_effects(&mut self, id: ShardId) -> Checked {
+        let effective = self.shards[id.index()].engine.trace.take();
+        let mut effective = effective.into_iter();
+        effective.try_for_each(|client| self.took_effect(client))
     }
 
     fn act(&mut self, id: ShardId, action: Action) -> Checked {
