@@ -121,8 +121,8 @@ impl Shard {
         }
     }
 
-    /// Goes by what is paused now, and does `then` once all that connections of this shard had sent before has had its
-    /// reply.
+    /// Goes by what is paused now, and does `then` once all that connections of this shard had sent
+    /// before has had its reply.
     pub fn take_up_pause_and(&mut self, then: Visit) {
         self.take_up_pause();
         self.resume_all_clients();

@@ -152,8 +152,8 @@ impl Shard {
         {
             received.any = true;
             *left -= 1;
-            // No command runs by a time from before it came: the shard may have yielded, or lost its
-            // core, since the turn began.
+            // No command runs by a time from before it came: the shard may have yielded, or lost
+            // its core, since the turn began.
             self.engine.now = wall_time();
             received.wakes |= !matches!(message, Message::Requests(_));
             self.handle(from, message);

@@ -175,7 +175,8 @@ impl Context<'_> {
         self.find(key).map(Entry::get_mut).transpose()
     }
 
-    /// The value at `key`, to change it, without any trace of the look: another look-up notes the use.
+    /// The value at `key`, to change it, without any trace of the look: another look-up notes the
+    /// use.
     #[inline]
     pub fn peek_mut<T: Value>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
         self.peek(key).map(Entry::get_mut).transpose()
@@ -262,8 +263,8 @@ impl Context<'_> {
         self.exchange(key, deadline, make);
     }
 
-    /// Puts an entry in the place of another whose use is noted. As in Redis the new value goes on with
-    /// the use of the old one.
+    /// Puts an entry in the place of another whose use is noted. As in Redis the new value goes on
+    /// with the use of the old one.
     fn exchange(
         &mut self,
         key: &[u8],

@@ -188,8 +188,8 @@ impl Journal {
         self.taken + self.out.len() as u64
     }
 
-    /// Bytes of all records up to the last one of what a client asked for: not of what expired or was
-    /// evicted.
+    /// Bytes of all records up to the last one of what a client asked for: not of what expired or
+    /// was evicted.
     #[inline]
     pub fn told(&self) -> u64 {
         self.told

@@ -61,8 +61,8 @@ impl<T: Send + 'static> PartOf<T> {
         shard.send(origin, message);
     }
 
-    /// Sends the part home as a reply goes: under `appendfsync always` when all is on disk that the shard has
-    /// said.
+    /// Sends the part home as a reply goes: under `appendfsync always` when all is on disk that the
+    /// shard has said.
     pub fn tell_when_synced(self, shard: &mut Shard, part: T) {
         let (origin, message) = self.message(part);
         let told = shard.engine.effects.journal.told();

@@ -39,8 +39,8 @@ impl Engine {
         self.serve_ready();
     }
 
-    /// Runs a command that no lock is in the way of. Its client is held back where its reply is longer than
-    /// `room`. Returns how long it is.
+    /// Runs a command that no lock is in the way of. Its client is held back where its reply is
+    /// longer than `room`. Returns how long it is.
     pub fn run_or_refuse(&mut self, parked: Parked, room: usize) -> usize {
         let command = parked.header.command;
         let refusal = if self.admission.any {

@@ -94,8 +94,8 @@ impl Global<'_> {
         self.dirty += self.forget(db);
     }
 
-    /// Deletes all keys of a database, which no log or snapshot would have to have. Returns how many
-    /// keys there were.
+    /// Deletes all keys of a database, which no log or snapshot would have to have. Returns how
+    /// many keys there were.
     pub fn forget(&mut self, db: DbIndex) -> u64 {
         self.all_changed = true;
         let mut keys = 0;
