@@ -1,8 +1,9 @@
 //! What the engine wants done, on its way to where that is.
 
 use engine::action::Action;
-use engine::header::Caller;
-use engine::header::{ClientToken, ReplyTo};
+use engine::blocking::ending::{CancelMode, End};
+use engine::blocking::waiting::BlockedId;
+use engine::header::{Caller, ClientToken, ReplyTo};
 use engine::slot::ShardId;
 use engine::transaction::locks::ItemId;
 use protocol::args::Args;
@@ -13,8 +14,6 @@ use crate::blocking::{BlockedAt, nobody_asks};
 use crate::mailbox::message::{Late, Message};
 use crate::shard::Shard;
 use crate::timing::latency::Spike;
-use engine::blocking::ending::{CancelMode, End};
-use engine::blocking::waiting::BlockedId;
 
 impl Shard {
     /// Does all that the engine has said. Called whenever it has been given something to do.

@@ -48,15 +48,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{error, info};
-
-use crate::aof::commits::Settled;
-use crate::aof::gates::Gate;
-use crate::aof::ring_file::RingFile;
-use crate::blocking::acks::SyncWait;
-use crate::local_waker::LocalWaker;
-use crate::mailbox::message::Message;
-use crate::shard::Shard;
 use config::AppendFsync;
 use engine::header::ClientToken;
 use engine::journal::LogSwitch;
@@ -67,6 +58,15 @@ use engine::transaction::locks::ItemId;
 use persistence::fsync_scheduler::GroupSizes;
 use persistence::log_file::LogFile;
 use persistence::manifest::Manifest;
+use tracing::{error, info};
+
+use crate::aof::commits::Settled;
+use crate::aof::gates::Gate;
+use crate::aof::ring_file::RingFile;
+use crate::blocking::acks::SyncWait;
+use crate::local_waker::LocalWaker;
+use crate::mailbox::message::Message;
+use crate::shard::Shard;
 
 /// So long at most what is said waits for the sync of others to end, give or take the timer's own
 /// millisecond.
@@ -314,6 +314,8 @@ impl Shard {
     /// The locks of an item are held: lends what they cover once the log is written, or has failed.
     pub(crate) fn check_out_when_written(&mut self, item: ItemId, request: Box<LockRequest>) {
         if self.log_is_written() {
+            // Whoever reads the log is to know whether it can be written.
+            self.refresh_log_state();
             self.engine.check_out_by_message(item, *request);
         } else {
             self.log.check_out_when_written(item, request);

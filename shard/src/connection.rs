@@ -17,12 +17,12 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::io;
-use std::mem;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::{io, mem};
 
+use engine::blocking::ending::{CancelMode, End};
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splitable};
 use tracing::debug;
@@ -31,7 +31,6 @@ use crate::blocking::nobody_asks;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, Due};
 use crate::shard::Shard;
-use engine::blocking::ending::{CancelMode, End};
 
 /// Room for the first read of a connection; one that sends little stays small.
 const READ_BYTES_MIN: usize = 256;

@@ -6,7 +6,6 @@
 
 mod report;
 
-use crate::local_waker::LocalWaker;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::client::Closing;
 use crate::client::close_reason::CloseReason;
 use crate::client::hold::CommandHold;
-use crate::local_waker::woken;
+use crate::local_waker::{LocalWaker, woken};
 use crate::shard::Shard;
 use crate::timing::latency::Spike;
 

@@ -7,8 +7,9 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use crate::shard::Shard;
 use config::Config;
+
+use crate::shard::Shard;
 
 /// How often who waits looks whether he still has to.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

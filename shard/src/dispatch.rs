@@ -5,6 +5,14 @@ pub mod backpressure;
 pub mod handler;
 pub mod order;
 
+use engine::error::Error;
+use engine::eviction::Room;
+use engine::header::Header;
+use engine::keys::lock_names;
+use engine::lookahead::Lookahead;
+use engine::message::Parked;
+use engine::routing::Route;
+use engine::timing::SHORT_BYTES_MAX;
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags, KeyShape};
 use protocol::facts::{Subscribers, Traits};
@@ -20,14 +28,6 @@ use crate::commands::debug::{NOT_ALLOWED, may_debug};
 use crate::dispatch::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use engine::error::Error;
-use engine::eviction::Room;
-use engine::header::Header;
-use engine::keys::lock_names;
-use engine::lookahead::Lookahead;
-use engine::message::Parked;
-use engine::routing::Route;
-use engine::timing::SHORT_BYTES_MAX;
 
 /// Room for a reply that is kept for the next one: an EXEC may have needed much.
 const SCRATCH_KEPT_BYTES_MAX: usize = 64 * 1024;

@@ -9,12 +9,11 @@ pub mod thread_group;
 use std::future::Future;
 use std::io;
 
+use config::IoDriver;
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tracing::{info, warn};
-
-use config::IoDriver;
 
 /// Entries of a shard's submission queue.
 const RING_ENTRIES: u32 = 1024;

@@ -6,29 +6,27 @@
 //!
 //! - [`listening`] is what is listened on; [`accept`] takes a connection; [`connection`] is its
 //!   task: receive, run, send. [`client`] is what the shard knows of it: replies in order, output.
-//! - [`dispatch`] parses and looks the verb up once; a command runs here, on its [`slot`]'s owner,
-//!   or through the coordinator. Who refuses it, which function runs it and what must come before
-//!   it are beside that.
-//! - [`mailbox`] carries batches of commands to another shard and of replies back.
+//! - [`dispatch`] parses and looks the verb up once; a command runs on this shard's engine, or on
+//!   its owner's.
+//! - [`shard`] is the engine with its outside: what that wants done is in `actions`.
+//! - [`mailbox`] carries batches of commands to another shard and of replies back, and what engines
+//!   say to one another.
 //! - [`turn`] is what a shard does once for all its connections; [`cron`] what it does by the
 //!   clock.
-//! - [`transaction`] makes commands on keys of several shards atomic: locks, lending, divided
-//!   commands, EXEC, WATCH, whole databases.
-//! - [`blocking`] lets commands wait and serves them.
-//! - [`context`] is what a data command sees; [`commands`] are the commands, one file a family.
+//! - [`transaction`] is MULTI and EXEC, and what asks several shards; [`blocking`] ends waits.
+//! - [`commands`] are those about connections, the process and the server, one file a family; those
+//!   on data are the engine's.
 //! - [`pubsub`] brings messages to subscribers, [`tracking`] tells clients with caches what has
 //!   changed.
-//! - [`memory`] knows what all shards use together, and keeps it and connections within their
-//!   limits.
+//! - [`memory`] knows what all shards use together, and keeps connections within their limits.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start, [`aof`] is the log; the
 //!   crate `persistence` knows the files.
-//! - [`timing`] measures every command for SLOWLOG and LATENCY; [`stats`] counts, [`metrics`] is
-//!   what a scraper gets, [`monitor`] shows what runs.
+//! - [`timing`] is for SLOWLOG and LATENCY; [`metrics`] is what a scraper gets, [`monitor`] shows
+//!   what runs.
 //! - [`stop`] ends the server; [`permitted`] says which system calls may be tried where a filter
 //!   may be.
-//! - [`digest`] tells whether two servers hold the same.
-//! - [`shard`] is everything one shard owns; [`process`] what they share; [`executor`] the driver
-//!   they run on, and which thread runs which.
+//! - [`process`] is what all shards share; [`executor`] the driver they run on, and which thread
+//!   runs which.
 
 pub mod accept;
 mod actions;

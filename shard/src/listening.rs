@@ -15,11 +15,12 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 
+use config::Config;
+
 use crate::accept;
 use crate::executor::thread_group;
 use crate::local_waker::LocalWaker;
 use crate::shard::Shard;
-use config::Config;
 
 /// A change that the machine did not allow.
 #[derive(Clone, PartialEq, Eq, Debug)]

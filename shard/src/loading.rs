@@ -16,16 +16,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use smallvec::SmallVec;
-use storage::prefetch::GROUP_LEN_MAX;
-use storage::rdb::{Damage, FileReader, Limits, Section};
-use storage::{AccessPolicy, Databases, DbIndex, Entry, Hash, UnixMillis};
-use tracing::{info, warn};
-
-use crate::debug_delay;
-use crate::process::Process;
-use crate::shard::Shard;
-use crate::turn;
 use config::Config;
 use engine::effect::{Effect, What};
 use engine::slot::{ShardId, SlotMap};
@@ -33,6 +23,15 @@ use engine::transaction::global::Global;
 use persistence::disk::{Disk, open_snapshot};
 use persistence::progress::Progress;
 use persistence::snapshot_file::dump_path;
+use smallvec::SmallVec;
+use storage::prefetch::GROUP_LEN_MAX;
+use storage::rdb::{Damage, FileReader, Limits, Section};
+use storage::{AccessPolicy, Databases, DbIndex, Entry, Hash, UnixMillis};
+use tracing::{info, warn};
+
+use crate::process::Process;
+use crate::shard::Shard;
+use crate::{debug_delay, turn};
 
 /// How long a shard reads before its connections have their turn.
 const STEP: Duration = Duration::from_millis(2);

@@ -26,13 +26,13 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
+use engine::slot::ShardId;
 use monoio::fs::File;
 use monoio::net::UnixStream;
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::executor::thread_group;
-use engine::slot::ShardId;
 
 /// Messages that wait in one ring at the most; a message is a batch, so this is many commands.
 const RING_MESSAGES_MAX: usize = 64;

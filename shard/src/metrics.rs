@@ -16,6 +16,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use config::Config;
+use engine::histogram::Histogram;
+use engine::slot::ShardId;
+use engine::stats::Stats;
 use protocol::table::CommandId;
 use rustix::time::{ClockId, clock_gettime};
 use storage::DbIndex;
@@ -25,10 +29,6 @@ use crate::commands::info_clients::Clients;
 use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
-use config::Config;
-use engine::histogram::Histogram;
-use engine::slot::ShardId;
-use engine::stats::Stats;
 
 /// Asks for the metrics, from any thread.
 #[derive(Clone)]

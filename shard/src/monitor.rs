@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use engine::header::ClientToken;
+use engine::slot::ShardId;
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::table::CommandId;
@@ -22,8 +24,6 @@ use crate::client::Client;
 use crate::mailbox::message::Message;
 use crate::redact;
 use crate::shard::Shard;
-use engine::header::ClientToken;
-use engine::slot::ShardId;
 
 /// How many monitors there are.
 pub struct Census {

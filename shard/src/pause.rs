@@ -11,6 +11,7 @@
 
 use std::sync::PoisonError;
 
+use engine::header::ClientToken;
 use protocol::args::Args;
 use protocol::command::Command;
 use storage::UnixMillis;
@@ -21,7 +22,6 @@ use crate::client::hold::CommandHold;
 use crate::dispatch::resolve;
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
-use engine::header::ClientToken;
 
 /// Which commands a pause holds back. The later holds back more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -230,7 +230,7 @@ impl Shard {
 
     fn set_pause(&mut self, pause: Option<Pause>) {
         self.pausing.pause = pause;
-        self.engine.effects.expiry_paused = pause.is_some();
+        self.engine.effects.is_paused = pause.is_some();
     }
 
     fn let_go_on(&mut self) {

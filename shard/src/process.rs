@@ -7,7 +7,16 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use config::{Config, LogLevel};
 use engine::environment::Environment;
+use engine::ledger::Ledger;
+use engine::slot::SlotMap;
+use persistence::data_lock::DataLocks;
+use persistence::disk::Disk;
+use persistence::file_system::FileSystem;
+use persistence::fsync_scheduler::FsyncScheduler;
+use persistence::manifest::Manifest;
+use persistence::progress::Progress;
 use storage::{Databases, Entry, KeyHasher, Keyspace};
 
 use crate::aof::commits::Commits;
@@ -25,15 +34,6 @@ use crate::pubsub::publish::Underway;
 use crate::pubsub::registry::Registry;
 use crate::snapshot::Snapshots;
 use crate::stop::Stop;
-use config::{Config, LogLevel};
-use engine::ledger::Ledger;
-use engine::slot::SlotMap;
-use persistence::data_lock::DataLocks;
-use persistence::disk::Disk;
-use persistence::file_system::FileSystem;
-use persistence::fsync_scheduler::FsyncScheduler;
-use persistence::manifest::Manifest;
-use persistence::progress::Progress;
 
 /// The version that INFO, HELLO and `--version` show.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

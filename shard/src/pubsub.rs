@@ -10,20 +10,20 @@ pub mod notify;
 pub mod publish;
 pub mod registry;
 
-use crate::monitor::Monitors;
-use crate::tracking::Trackers;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use engine::header::ClientToken;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use protocol::reply::Reply;
 
 use crate::client::Client;
+use crate::monitor::Monitors;
 use crate::shard::Shard;
-use engine::header::ClientToken;
+use crate::tracking::Trackers;
 
 /// What a subscription is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

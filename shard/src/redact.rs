@@ -1,10 +1,9 @@
 //! Arguments that nobody else may read: passwords, where the slow log and MONITOR repeat a command.
 
+use config::{Flag, Parameter};
 use protocol::args::Args;
 use protocol::facts::{SecretOption, Secrets};
 use protocol::table::CommandId;
-
-use config::{Flag, Parameter};
 
 /// What stands in a secret's place.
 pub const REDACTED: &[u8] = b"(redacted)";

@@ -2,8 +2,6 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
-use std::mem;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
@@ -13,7 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use std::{io, mem};
 
+use config::Config;
+use engine::ledger::Ledger;
+use engine::slot::ShardId;
+use persistence::data_lock;
+use persistence::manifest::Folder;
 use tracing::{Instrument, info};
 
 use crate::executor::{self, Driver, thread_group};
@@ -26,13 +30,7 @@ use crate::permitted::Permitted;
 use crate::process::{Outside, Process};
 use crate::shard::Shard;
 use crate::stop::StopHandle;
-use persistence::data_lock;
-use persistence::manifest::Folder;
-
 use crate::{aof, blocking, cron, loading, snapshot, stop, turn};
-use config::Config;
-use engine::ledger::Ledger;
-use engine::slot::ShardId;
 
 /// Between two looks whether the log has been read.
 const DELIVERY_AWAITED: Duration = Duration::from_millis(5);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
+use config::Config;
 use engine::batch::Batch;
 use engine::blocking::ending::{CancelMode, End};
 use engine::engine::Engine;
@@ -41,7 +42,6 @@ use crate::transaction::exec::ExecState;
 use crate::transaction::gather::Gather;
 use crate::turn::Turns;
 use crate::turn::idle_policy::IdlePolicy;
-use config::Config;
 
 /// Emptied batches a shard keeps for its next turns.
 const SPARE_BATCHES_MAX: usize = 32;

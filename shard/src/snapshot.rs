@@ -25,14 +25,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use storage::Piece;
-use tracing::{error, info};
-
-use engine::transaction::global::Cut;
-
 use config::Config;
 use engine::header::ReplyTo;
 use engine::slot::ShardId;
+use engine::transaction::global::Cut;
+use storage::Piece;
+use tracing::{error, info};
 
 /// Keys that a shard writes before its connections have their turn.
 pub(crate) const KEYS_PER_STEP: usize = 256;

@@ -6,22 +6,22 @@
 
 pub mod attempt;
 
-use crate::local_waker::LocalWaker;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use config::ShutdownFlags;
+use engine::slot::ShardId;
 use tracing::{error, info};
 
 use crate::client::Closing;
 use crate::client::close_reason::CloseReason;
+use crate::local_waker::LocalWaker;
 use crate::mailbox::Doorbell;
 use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::stop::attempt::Attempt;
-use config::ShutdownFlags;
-use engine::slot::ShardId;
 
 /// Looks of the driver after the last task, until it has cancelled what connections had in flight,
 /// and closed their sockets.

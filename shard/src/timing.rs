@@ -5,10 +5,6 @@ pub mod latency;
 pub mod rates;
 pub mod slowlog;
 
-use crate::log_limiter::LogLimits;
-use crate::timing::latency::Spikes;
-use crate::timing::rates::Rates;
-use crate::timing::slowlog::SlowLog;
 use std::time::Instant;
 
 use engine::error::Error;
@@ -20,8 +16,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::client::Client;
 use crate::dispatch::handler::{Answer, SessionCommand};
+use crate::log_limiter::LogLimits;
 use crate::shard::Shard;
-use crate::timing::latency::Spike;
+use crate::timing::latency::{Spike, Spikes};
+use crate::timing::rates::Rates;
+use crate::timing::slowlog::SlowLog;
 
 /// Microseconds of CPU that the calling thread has taken. That is the time that it spends in its
 /// event loop: it waits without a core.

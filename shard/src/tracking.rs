@@ -17,14 +17,14 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use engine::header::{ClientAddress, ClientToken};
+use engine::slot::ShardId;
 
 use crate::client::{Client, Session};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::tracking::audience::Audience;
 use crate::tracking::invalidation::Flushes;
-use engine::header::{ClientAddress, ClientToken};
-use engine::slot::ShardId;
 
 /// Of which keys a client wants to hear.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -9,23 +9,22 @@
 pub mod idle_policy;
 pub mod reply_fence;
 
-use crate::local_waker::{LocalWaker, LocalWakers};
-use crate::turn::idle_policy::IdlePolicy;
-use crate::turn::reply_fence::ReplyFence;
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
-use std::mem;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::{io, mem};
+
+use engine::slot::ShardId;
 
 use crate::executor::thread_group;
+use crate::local_waker::{LocalWaker, LocalWakers};
 use crate::mailbox::BellReader;
 use crate::mailbox::message::{Late, Message};
 use crate::shard::{Shard, wall_time};
-use crate::turn::idle_policy::Idle;
-use engine::slot::ShardId;
+use crate::turn::idle_policy::{Idle, IdlePolicy};
+use crate::turn::reply_fence::ReplyFence;
 
 /// Messages a turn handles before connections get their chance.
 const TURN_MESSAGES_MAX: usize = 64;

@@ -294,6 +294,29 @@ fn a_lower_limit_is_met_without_a_command() {
 }
 
 #[test]
+fn nothing_is_evicted_while_clients_are_paused() {
+    for shards in SHARDS {
+        let (_server, mut wire, _) = limited(shards, "allkeys-lru");
+        wire.ask("CONFIG SET maxmemory 0");
+        run(&mut wire, sets("key", 5000, ""));
+        wire.ask("CLIENT PAUSE 100000 WRITE");
+        wire.ask("CONFIG SET maxmemory 1mb");
+        // Reads ask for room on every shard, and find all keys.
+        let found = existing(&mut wire, "key", 5000);
+        run(&mut wire, gets("key", 5000));
+        assert_eq!(
+            (found, wire.figure("evicted_keys")),
+            (5000, 0),
+            "{shards} shards"
+        );
+        wire.ask("CLIENT UNPAUSE");
+        eventually("keys are evicted", EVICTION_TIME_MAX, || {
+            wire.figure("evicted_keys") > 0
+        });
+    }
+}
+
+#[test]
 fn big_values_that_are_freed_later_count_as_freed() {
     for shards in SHARDS {
         let (_server, mut wire, limit) = limited(shards, "allkeys-random");

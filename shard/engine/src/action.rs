@@ -5,12 +5,9 @@ use protocol::table::CommandId;
 use storage::Keyspace;
 
 use crate::blocking::waiting::BlockedId;
-use crate::header::Caller;
-use crate::header::ClientToken;
-use crate::header::ReplyTo;
+use crate::header::{Caller, ClientToken, ReplyTo};
 use crate::journal::LogSwitch;
-use crate::message::LockRequest;
-use crate::message::Message;
+use crate::message::{LockRequest, Message};
 use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::commit::Awaited;

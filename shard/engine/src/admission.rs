@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
+use config::Config;
 use protocol::command::{Command, Flags};
 use protocol::facts::Traits;
-
-use config::Config;
 
 use crate::error::Error;
 

@@ -21,9 +21,7 @@ use protocol::peek::Seen;
 use protocol::reply::Reply;
 use storage::DbIndex;
 
-use crate::header::ClientToken;
-use crate::header::Header;
-use crate::header::ReplyTo;
+use crate::header::{ClientToken, Header, ReplyTo};
 
 /// A batch this large is sent on and a new one begun, so that no single message holds a shard for
 /// long.

@@ -26,12 +26,9 @@ use storage::{
     Value, WrongType,
 };
 
-use crate::blocking::waiting::Null;
-use crate::blocking::waiting::Wait;
-use crate::effects::Effects;
-use crate::effects::FREE_EFFORT_MAX;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::blocking::waiting::{Null, Wait};
+use crate::effects::{Effects, FREE_EFFORT_MAX};
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 use crate::header::Caller;
 
@@ -61,7 +58,7 @@ impl Context<'_> {
     /// Whether what has expired is not to be removed. A command that writes and was on its way
     /// before the pause puts something in its place.
     pub(crate) fn keeps_expired(&self) -> bool {
-        self.effects.expiry_paused && !self.command.command().flags.contains(Flags::WRITE)
+        self.effects.is_paused && !self.command.command().flags.contains(Flags::WRITE)
     }
 
     /// A look-up has met a key whose time has come.

@@ -5,9 +5,7 @@ use std::ops::Range;
 use storage::DbIndex;
 
 use crate::event::Event;
-use crate::header::ClientAddress;
-use crate::header::FlushId;
-use crate::header::TransactionKey;
+use crate::header::{ClientAddress, FlushId, TransactionKey};
 
 /// What can happen to a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

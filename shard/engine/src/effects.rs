@@ -8,14 +8,10 @@
 //!
 //! While nobody listens a change costs one branch.
 
-use crate::effect::Effect;
-use crate::effect::EffectList;
-use crate::effect::What;
-
 use storage::{DbIndex, Entry};
 
-use crate::blocking::waiting::Wait;
-use crate::blocking::waiting::WaitTable;
+use crate::blocking::waiting::{Wait, WaitTable};
+use crate::effect::{Effect, EffectList, What};
 use crate::event::Event;
 use crate::field_expiry::FieldClock;
 use crate::header::Caller;
@@ -58,8 +54,8 @@ pub struct Effects {
     pub expired_fields: u64,
     /// Big values on their way to the thread that frees them.
     pub discarded: Vec<Entry>,
-    /// CLIENT PAUSE: what has expired is hidden, and stays.
-    pub expiry_paused: bool,
+    /// CLIENT PAUSE: what has expired is hidden, and stays, and nothing is evicted.
+    pub is_paused: bool,
 }
 
 impl Effects {

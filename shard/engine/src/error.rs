@@ -30,7 +30,6 @@ impl Error {
     pub const STRING_TOO_LONG: Self =
         Self::new("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
     pub const DB_OUT_OF_RANGE: Self = Self::new("ERR DB index is out of range");
-    pub const INVALID_DB: Self = Self::new("ERR invalid DB index");
     pub const NO_AUTH: Self = Self::new("NOAUTH Authentication required.");
     pub const WRONG_PASS: Self =
         Self::new("WRONGPASS invalid username-password pair or user is disabled.");

@@ -1,23 +1,4 @@
-//! `maxmemory`: what a shard does before a command when the process uses too much.
-//!
-//! Memory is one for the process and keys are many shards'. Whoever is about to run a command and
-//! finds too much in use draws the shard that is to give a key up, each with the chance of its
-//! share of the keys: so a shard that is written to much does not lose its keys while others keep
-//! old ones for ever. It evicts its own at once; others it *charges* with the bytes (see `memory`),
-//! and counts them as freed. A charged shard evicts before its own next command, or when it is
-//! called. Nobody waits: what a command takes too much is bounded by [`OWED_MAX`] a shard, and so
-//! is what races between shards evict too much.
-//!
-//! Inside a shard the pool decides, see `storage::eviction`. Work is bounded by time, as
-//! `maxmemory-eviction-tenacity` says; what is left is done before the next commands, and by the
-//! clock.
-//!
-//! A command is refused when no shard has a key that may go and none owes anything; or when those
-//! that owe do not come to it, in the middle of a long command, and memory is [far](OVERDRAFT)
-//! beyond its limit. Keys lent to a transaction may not; nothing is evicted while the whole
-//! keyspace is lent.
-//!
-//! Why no common order of all keys: it would be a lock, or messages, at every use of a key.
+//! What a shard keeps for `maxmemory`, and how long it may take over it: see `steps::eviction`.
 
 use std::time::Duration;
 
@@ -63,8 +44,6 @@ pub struct Evicting {
     pub(crate) victim_bytes_mean: i64,
     /// The next turn is to go on with it.
     pub is_unfinished: bool,
-    /// CLIENT PAUSE: nothing is evicted.
-    pub is_paused: bool,
 }
 
 impl Evicting {
@@ -74,7 +53,6 @@ impl Evicting {
             candidates: Pool::default(),
             victim_bytes_mean: VICTIM_BYTES,
             is_unfinished: false,
-            is_paused: false,
         }
     }
 }

@@ -14,8 +14,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use storage::{Databases, DbIndex, Hash, UnixMillis};
 
-use crate::effect::Effect;
-use crate::effect::What;
+use crate::effect::{Effect, What};
 use crate::event::Event;
 
 /// Hashes looked at in one go.

@@ -1,4 +1,4 @@
-//! How long commands take: a logarithmic histogram with [`STEPS`] linear steps to each doubling, so
+//! How long commands take: a logarithmic histogram with some dozens of linear steps to each doubling, so
 //! a percentile is off by at most 1.6 %.
 
 /// Linear steps in each doubling.

@@ -2,7 +2,7 @@
 //!
 //! A command is recorded as it came, together with the time by which it decided what had expired:
 //! replayed on the same data at the same time, it does the same again. What does not (a random
-//! choice) says something else in its place ([`Journal::instead`]). What expires or is evicted is
+//! choice) says something else in its place ([`What::PropagateAs`]). What expires or is evicted is
 //! recorded as a deletion. SELECT and the time stand in the log only where they change.
 //!
 //! A transaction runs away from home, on keys that others lent. There, each command whose keys are
@@ -18,15 +18,10 @@ use protocol::args::Args;
 use protocol::facts::Traits;
 use storage::{DbIndex, UnixMillis, aof};
 
-use crate::effect::Effect;
-use crate::effect::EffectList;
-use crate::effect::What;
-use crate::header::Header;
-use crate::header::TransactionKey;
-use crate::slot::ShardId;
-use crate::slot::SlotMap;
-use crate::transaction::commit::Awaited;
-use crate::transaction::commit::CommitId;
+use crate::effect::{Effect, EffectList, What};
+use crate::header::{Header, TransactionKey};
+use crate::slot::{ShardId, SlotMap};
+use crate::transaction::commit::{Awaited, CommitId};
 
 /// A larger buffer is not kept for the next records.
 pub(crate) const SPARE_BYTES_MAX: usize = 1 << 20;

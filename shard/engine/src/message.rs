@@ -1,23 +1,17 @@
 //! What engines say to one another.
 
-use crate::header::TransactionKey;
 use protocol::args::OwnedArgs;
 use storage::{DbIndex, Entry};
 
 use crate::blocking::ending::End;
-use crate::blocking::waiting::BlockedId;
-use crate::blocking::waiting::WaiterId;
+use crate::blocking::waiting::{BlockedId, WaiterId};
 use crate::effect::EffectList;
-use crate::header::ClientToken;
-use crate::header::Header;
-use crate::header::ReplyTo;
+use crate::header::{ClientToken, Header, ReplyTo, TransactionKey};
 use crate::journal::TransactionRecord;
 use crate::slot::ShardId;
 use crate::task::TaskId;
-use crate::transaction::commit::Awaited;
-use crate::transaction::commit::CommitId;
-use crate::transaction::divided::Portion;
-use crate::transaction::divided::Ran;
+use crate::transaction::commit::{Awaited, CommitId};
+use crate::transaction::divided::{Portion, Ran};
 use crate::transaction::forwarded::Forwarded;
 use crate::transaction::global::OwnerDatabases;
 use crate::transaction::locks::ItemId;

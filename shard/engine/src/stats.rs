@@ -110,12 +110,6 @@ impl Stats {
         self.count_error(error);
     }
 
-    /// A command that ran goes on waiting: it counts when that is over.
-    pub fn uncount(&mut self, index: usize) {
-        // CONFIG RESETSTAT may have come in between.
-        self.calls[index] = self.calls[index].saturating_sub(1);
-    }
-
     /// A command was refused before it ran.
     #[cold]
     pub fn rejected(&mut self, index: Option<usize>, error: &Error) {

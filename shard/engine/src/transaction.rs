@@ -1,4 +1,4 @@
-//! What must happen at one instant on several shards. See [`coordinator`] for how.
+//! What must happen at one instant on several shards. See `steps::coordination` for how.
 
 pub mod answers;
 pub mod commit;

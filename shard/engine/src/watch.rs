@@ -9,8 +9,7 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
 use storage::DbIndex;
 
-use crate::effect::Effect;
-use crate::effect::What;
+use crate::effect::{Effect, What};
 use crate::header::TransactionKey;
 
 /// A state of a watched key. No two states of any key on a shard have the same.

@@ -20,7 +20,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use engine::slot::ShardId;
-
 use engine::transaction::commit::{Awaited, CommitId};
 
 /// What one shard is to know when transactions have become certain.

@@ -3,12 +3,12 @@
 //! end of the turn.
 
 use engine::engine::LogState;
+use engine::slot::ShardId;
 
 use crate::client::Client;
 use crate::client::hold::OutputHold;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use engine::slot::ShardId;
 
 /// What output waits for: bytes of the journal that are to be safe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

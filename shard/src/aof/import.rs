@@ -7,21 +7,20 @@
 use std::path::Path;
 use std::time::Instant;
 
-use storage::Databases;
-use storage::aof::{Record, Stop};
-use tracing::{info, warn};
-
-use crate::aof::player::Player;
-use crate::aof::replay::distribute;
-use crate::loading;
-use crate::process::Process;
-use crate::snapshot;
 use config::Config;
 use engine::slot::SlotMap;
 use persistence::disk::open_log;
 use persistence::manifest::{Folder, Manifest, Part};
 use persistence::not_started::{NotReplayed, NotStarted};
 use persistence::redis_log::{RedisLog, RedisTail, begins_with_snapshot};
+use storage::Databases;
+use storage::aof::{Record, Stop};
+use tracing::{info, warn};
+
+use crate::aof::player::Player;
+use crate::aof::replay::distribute;
+use crate::process::Process;
+use crate::{loading, snapshot};
 
 /// Loads `log` and begins a log of percore's with what it holds. Returns each shard's databases,
 /// and the manifest, which stands on disk.

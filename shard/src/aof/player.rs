@@ -3,18 +3,17 @@
 //! What a command would wake, tell or record is dropped: whoever replays looks for what is left to
 //! do (fields that expire) when all has been read.
 
+use config::Config;
+use engine::context::Context;
+use engine::effects::Effects;
+use engine::handler::{HANDLERS, Handler};
+use engine::header::Caller;
 use protocol::args::{Args, OwnedArgs, Span};
 use protocol::facts;
 use protocol::reply::{Reply, Version};
 use protocol::table::lookup;
 use storage::aof::{Reader, TRANSACTION};
 use storage::{Databases, DbIndex, UnixMillis};
-
-use config::Config;
-use engine::context::Context;
-use engine::effects::Effects;
-use engine::handler::{HANDLERS, Handler};
-use engine::header::Caller;
 
 /// Runs the commands of one file.
 pub struct Player<'a> {

@@ -13,6 +13,12 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
+use config::Config;
+use engine::slot::SlotMap;
+use persistence::disk::{Disk, open_log};
+use persistence::manifest::{Folder, Manifest};
+use persistence::not_started::NotReplayed;
+use persistence::progress::Progress;
 use storage::aof::{Record, Stop};
 use storage::{Databases, DbIndex, Entry, Hash};
 use tracing::info;
@@ -20,12 +26,6 @@ use tracing::info;
 use crate::aof::player::Player;
 use crate::loading;
 use crate::process::Process;
-use config::Config;
-use engine::slot::SlotMap;
-use persistence::disk::{Disk, open_log};
-use persistence::manifest::{Folder, Manifest};
-use persistence::not_started::NotReplayed;
-use persistence::progress::Progress;
 
 /// Reads the log that `manifest` names.
 pub fn replay(

@@ -9,11 +9,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use config::IoDriver;
+use engine::ledger::Ledger;
 use fastrand::Rng;
+use persistence::check::{self, Report, Verdict};
+use persistence::file_system::FileSystem;
+use persistence::manifest::Part;
+use persistence::recovery;
 use protocol::table::CommandId;
-use storage::aof;
 use storage::rdb::{self, Compression, header, key};
-use storage::{AccessPolicy, UnixMillis};
+use storage::{AccessPolicy, UnixMillis, aof};
 use tempfile::TempDir;
 
 use super::*;
@@ -21,12 +26,6 @@ use crate::executor::Driver;
 use crate::memory::lazyfree::Lazyfree;
 use crate::permitted::Permitted;
 use crate::process::{Allocator, LogControl, Outside};
-use config::IoDriver;
-use engine::ledger::Ledger;
-use persistence::check::{self, Report, Verdict};
-use persistence::file_system::FileSystem;
-use persistence::manifest::Part;
-use persistence::recovery;
 
 fn disk() -> Arc<dyn Disk> {
     Arc::new(FileSystem)

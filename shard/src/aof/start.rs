@@ -3,16 +3,15 @@
 
 use std::io;
 
-use storage::Databases;
-
-use crate::aof::import;
-use crate::aof::replay;
-use crate::process::Process;
 use persistence::manifest::{Folder, Manifest, Part};
 use persistence::not_started::NotStarted;
 use persistence::recovery;
 use persistence::redis_log::RedisLog;
 use persistence::rewriting::begin_with_dump;
+use storage::Databases;
+
+use crate::aof::{import, replay};
+use crate::process::Process;
 
 /// Reads the log, and leaves the process with a manifest whose last part is to be written to.
 /// Returns each shard's databases.

@@ -9,11 +9,12 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use config::AppendFsync;
+use persistence::log_file::{LogFile, Reach};
+
 use crate::aof::ring_file::{self, RingFile};
 use crate::aof::{GATHER_FOR, Step};
 use crate::shard::Shard;
-use config::AppendFsync;
-use persistence::log_file::{LogFile, Reach};
 
 /// Between two syncs under `everysec`.
 const SYNC_EVERY: Duration = Duration::from_secs(1);

@@ -12,6 +12,10 @@
 
 use std::collections::BTreeMap;
 
+use engine::blocking::ending::{End, UNBLOCKED};
+use engine::error::Error;
+use engine::header::ReplyTo;
+use engine::slot::ShardId;
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use storage::UnixMillis;
@@ -20,10 +24,6 @@ use crate::blocking::BlockedAt;
 use crate::client::Client;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use engine::blocking::ending::{End, UNBLOCKED};
-use engine::error::Error;
-use engine::header::ReplyTo;
-use engine::slot::ShardId;
 
 /// What WAITAOF answers where the disk is to be waited for and there is no log.
 pub const NO_LOG: Error =

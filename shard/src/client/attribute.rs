@@ -1,8 +1,7 @@
 //! What a client says about itself: its name, its library's name and version.
 
-use protocol::strtod::c_string;
-
 use engine::error::Error;
+use protocol::strtod::c_string;
 
 /// One word of visible ASCII, as far as C reads it: what stands behind a zero byte is kept and
 /// shown to its owner only, as in Redis.

@@ -10,11 +10,11 @@ use std::collections::VecDeque;
 use std::mem;
 
 use bitflags::bitflags;
+use engine::header::ClientToken;
 
 use crate::client::Client;
 use crate::client::cork::Cork;
 use crate::shard::Shard;
-use engine::header::ClientToken;
 
 bitflags! {
     /// Why a client's next command may not run yet.

@@ -8,12 +8,12 @@
 
 use std::time::Duration;
 
+use config::list::OutputLimit;
 use tracing::warn;
 
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, OUTPUT_UNSENT_BYTES_MAX, STRANGERS_OUTPUT_BYTES_MAX};
 use crate::shard::Shard;
-use config::list::OutputLimit;
 
 /// Output that is not worth a look.
 pub const LOOKED_AT_BYTES_MIN: usize = 16 * 1024;

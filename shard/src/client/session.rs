@@ -1,5 +1,7 @@
 //! A connection's session: what its commands may read and change of it.
 
+use engine::error::Error;
+use engine::watch::{Watched, Watching};
 use protocol::command::{Command, Flags};
 use protocol::facts::Subscribers;
 use protocol::reply::Version;
@@ -9,8 +11,6 @@ use crate::client::attribute::Attribute;
 use crate::pubsub::Subscriptions;
 use crate::tracking::Tracking;
 use crate::transaction::exec::Queue;
-use engine::error::Error;
-use engine::watch::{Watched, Watching};
 
 /// What happens to replies (CLIENT REPLY).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -1,6 +1,7 @@
 //! ACL, as far as there is one user, `default`, who may do everything: what asks about users works,
 //! what changes them does not exist.
 
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::command::Categories;
 use protocol::reply::Reply;
@@ -11,7 +12,6 @@ use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
-use engine::error::Error;
 
 const USER: &[u8] = b"default";
 

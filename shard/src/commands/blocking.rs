@@ -1,5 +1,8 @@
 //! CLIENT UNBLOCK.
 
+use engine::blocking::ending::{CancelMode, End as WaitEnd};
+use engine::commands::options::is;
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::item::parse_int;
@@ -9,9 +12,6 @@ use crate::client::Client;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
-use engine::blocking::ending::{CancelMode, End as WaitEnd};
-use engine::commands::options::is;
-use engine::error::Error;
 
 /// `CLIENT UNBLOCK id [TIMEOUT | ERROR]`: 1 where that connection was waiting.
 ///

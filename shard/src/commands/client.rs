@@ -5,6 +5,8 @@
 
 use std::time::Instant;
 
+use engine::commands::options::is;
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::item::parse_int;
@@ -17,8 +19,6 @@ use crate::commands::tracking::redirect_id;
 use crate::dispatch::handler::Answer;
 use crate::pubsub::Topic;
 use crate::shard::Shard;
-use engine::commands::options::is;
-use engine::error::Error;
 
 pub use crate::commands::client_kill::kill;
 pub use crate::commands::client_pause::{pause, unpause};

@@ -4,6 +4,9 @@
 
 use std::time::{Duration, Instant};
 
+use engine::blocking::ending::{CancelMode, End};
+use engine::commands::options::is;
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::item::parse_int;
@@ -16,9 +19,6 @@ use crate::commands::client::ClientType;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
-use engine::blocking::ending::{CancelMode, End};
-use engine::commands::options::is;
-use engine::error::Error;
 
 /// Which connections are to be closed: those that everything given fits.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]

@@ -1,5 +1,8 @@
 //! CLIENT PAUSE and UNPAUSE. What they do is in [`crate::pause`].
 
+use engine::commands::options::is;
+use engine::error::Error;
+use engine::slot::ShardId;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::UnixMillis;
@@ -10,9 +13,6 @@ use crate::dispatch::handler::Answer;
 use crate::pause::{Pause, Paused};
 use crate::shard::Shard;
 use crate::transaction::gather::Until;
-use engine::commands::options::is;
-use engine::error::Error;
-use engine::slot::ShardId;
 
 /// `CLIENT PAUSE timeout [WRITE | ALL]`: OK once nothing paused runs any more.
 pub fn pause(

@@ -1,20 +1,19 @@
 //! COMMAND: what the server knows of its own commands. All of it stands in the command table; here
 //! it is chosen and counted.
 
+use engine::commands::options::is;
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::command::{Categories, Command, Flags};
-use protocol::docs;
-use protocol::glob;
 use protocol::keys::KeysError;
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup, lookup_full, lookup_sub};
+use protocol::{docs, glob};
 
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
-use engine::commands::options::is;
-use engine::error::Error;
 
 const HELP: &[&str] = &[
     "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use config::kind::plain;
+use config::{Config, ConfigError, Flag, LogLevel, Parameter};
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use tracing::{debug, info, warn};
@@ -22,9 +25,6 @@ use crate::dispatch::handler::Answer;
 use crate::redact::REDACTED;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
-use config::kind::plain;
-use config::{Config, ConfigError, Flag, LogLevel, Parameter};
-use engine::error::Error;
 
 /// The parameter that says where the log's file is.
 const LOG_FILE: &str = "logfile";

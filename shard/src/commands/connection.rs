@@ -6,9 +6,14 @@
 
 use std::hint::black_box;
 
+use config::Config;
+use engine::commands::options::{Options, is, small_integer};
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::{Reply, Version};
 use protocol::strtod::c_string;
+use storage::DbIndex;
+use storage::item::parse_int;
 use tracing::{debug, warn};
 
 use crate::client::attribute::Attribute;
@@ -17,11 +22,6 @@ use crate::client::{Client, Closing, ReplyMode};
 use crate::dispatch::handler::Answer;
 use crate::process::REDIS_VERSION;
 use crate::shard::Shard;
-use config::Config;
-use engine::commands::options::{Options, is, small_integer};
-use engine::error::Error;
-use storage::DbIndex;
-use storage::item::parse_int;
 
 const NO_PASSWORD: Error = Error::new(
     "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",

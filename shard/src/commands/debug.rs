@@ -7,6 +7,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use config::Permission;
+use config::kind::parse_memory;
+use engine::commands::options::{at_least, float, integer, is};
+use engine::digest::Digest;
+use engine::error::Error;
+use engine::slot::ShardId;
 use protocol::args::Args;
 use protocol::glob;
 use protocol::reply::Reply;
@@ -22,12 +28,6 @@ use crate::commands::{debug_protocol, persistence};
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
 use crate::transaction::gather::Until;
-use config::Permission;
-use config::kind::parse_memory;
-use engine::commands::options::{at_least, float, integer, is};
-use engine::digest::Digest;
-use engine::error::Error;
-use engine::slot::ShardId;
 
 /// The longest text that STRINGMATCH-LEN makes, in bytes: a few bytes from a client must not cost
 /// gigabytes.

@@ -1,10 +1,10 @@
 //! DEBUG PROTOCOL: one reply of each kind, for people who write clients.
 
+use engine::commands::options::is;
+use engine::error::Error;
 use protocol::reply::{Reply, Version};
 
 use crate::client::Client;
-use engine::commands::options::is;
-use engine::error::Error;
 
 const UNKNOWN_KIND: Error = Error::new(
     "ERR Wrong protocol type name. Please use one of the following: \

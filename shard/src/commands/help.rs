@@ -1,5 +1,6 @@
 //! What data commands tell people of themselves, and PFSELFTEST.
 
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::hyperloglog::{self as hll, Registers};
@@ -8,7 +9,6 @@ use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
-use engine::error::Error;
 
 const OBJECT: &[&str] = &[
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

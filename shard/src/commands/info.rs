@@ -9,6 +9,11 @@ use std::fmt::Write;
 use std::time::Instant;
 use std::{env, fs, process};
 
+use config::{Config, Supervised};
+use engine::commands::options::is;
+use engine::error::Error;
+use engine::histogram::Histogram;
+use engine::stats::Stats;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use protocol::table::CommandId;
@@ -26,11 +31,6 @@ use crate::pubsub::Topic;
 use crate::shard::Shard;
 use crate::timing::rates::Current;
 use crate::transaction::gather::Until;
-use config::{Config, Supervised};
-use engine::commands::options::is;
-use engine::error::Error;
-use engine::histogram::Histogram;
-use engine::stats::Stats;
 
 /// A section: its name as a client asks for it, its heading, whether a bare INFO shows it, and what
 /// writes its lines.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::memory::footprint::{Footprint, difference, machine_bytes, ratio};
 use config::Config;
 use engine::ledger::Ledger;
+
+use crate::memory::footprint::{Footprint, difference, machine_bytes, ratio};
 
 /// The lines of the section.
 pub fn write(

@@ -1,6 +1,10 @@
 //! RANDOMKEY and SCAN, which go from shard to shard and hold up only the one they are at. Inside
 //! MULTI they run on all shards at once, as the other commands on the whole keyspace.
 
+use engine::commands::keyspace::{Scan, choose, offer};
+use engine::error::Error;
+use engine::header::ReplyTo;
+use engine::slot::ShardId;
 use protocol::args::Args;
 use protocol::reply::Reply;
 
@@ -9,10 +13,6 @@ use crate::dispatch::handler::Answer;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::transaction::gather::Until;
-use engine::commands::keyspace::{Scan, choose, offer};
-use engine::error::Error;
-use engine::header::ReplyTo;
-use engine::slot::ShardId;
 
 /// `RANDOMKEY`
 pub fn randomkey(

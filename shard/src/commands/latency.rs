@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use engine::error::Error;
+use engine::histogram::Histogram;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use protocol::table::{CommandId, lookup_full};
@@ -12,8 +14,6 @@ use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
 use crate::timing::latency::{Series, Spike, Spikes};
-use engine::error::Error;
-use engine::histogram::Histogram;
 
 const HELP: &[&str] = &[
     "LATENCY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

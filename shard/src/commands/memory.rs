@@ -2,16 +2,17 @@
 
 use std::borrow::Cow;
 
+use engine::error::Error;
+use engine::slot::ShardId;
+use protocol::args::Args;
+use protocol::reply::Reply;
+
 use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
 use crate::mailbox::message::Message;
 use crate::memory::footprint::{Footprint, Part, difference, ratio};
 use crate::shard::Shard;
-use engine::error::Error;
-use engine::slot::ShardId;
-use protocol::args::Args;
-use protocol::reply::Reply;
 
 /// Below this many bytes in use, DOCTOR has nothing to say.
 const DOCTOR_BYTES_MIN: u64 = 5 * 1024 * 1024;

@@ -1,5 +1,6 @@
 //! MODULE: there are none, and none can be loaded.
 
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 
@@ -7,7 +8,6 @@ use crate::client::Client;
 use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
-use engine::error::Error;
 
 const HELP: &[&str] = &[
     "MODULE <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

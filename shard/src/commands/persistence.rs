@@ -1,7 +1,13 @@
 //! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, DEBUG RELOAD and LOADAOF.
 
+use engine::commands::options::is;
+use engine::effect::{Effect, What};
+use engine::error::{Error, Outcome};
 use engine::header::{Header, ReplyTo};
 use engine::transaction::coordinator::{Held, Scopes};
+use engine::transaction::global::Global;
+use persistence::manifest::Folder;
+use persistence::progress::Progress;
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 
@@ -11,12 +17,6 @@ use crate::process::Process;
 use crate::shard::Shard;
 use crate::snapshot::{NotBegun, Until};
 use crate::{aof, loading, snapshot};
-use engine::commands::options::is;
-use engine::effect::{Effect, What};
-use engine::error::{Error, Outcome};
-use engine::transaction::global::Global;
-use persistence::manifest::Folder;
-use persistence::progress::Progress;
 
 const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
 

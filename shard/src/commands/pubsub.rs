@@ -1,5 +1,6 @@
 //! SUBSCRIBE, PUBLISH and their kin. What they do is in [`crate::pubsub`].
 
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 
@@ -9,7 +10,6 @@ use crate::dispatch::handler::Answer;
 use crate::pubsub::Topic;
 use crate::pubsub::publish::Payload;
 use crate::shard::Shard;
-use engine::error::Error;
 
 type Done = Result<Answer, Error>;
 

@@ -1,13 +1,13 @@
 //! REPLICAOF, ROLE, and what replicas send: this server is a master without any, and says so.
 
+use engine::commands::options::{integer, is};
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 
 use crate::client::Client;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
-use engine::commands::options::{integer, is};
-use engine::error::Error;
 
 const NO_REPLICAS: Error = Error::new(
     "ERR percore has no replication yet, so it sends its data to nobody. For a copy of it, send SAVE or BGSAVE and take the dump.rdb",

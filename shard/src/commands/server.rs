@@ -2,6 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use config::ShutdownFlags;
+use engine::commands::options::{integer, is};
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use tracing::info;
@@ -10,9 +13,6 @@ use crate::client::Client;
 use crate::dispatch::handler::Answer;
 use crate::process::{REDIS_VERSION, VERSION};
 use crate::shard::Shard;
-use config::ShutdownFlags;
-use engine::commands::options::{integer, is};
-use engine::error::Error;
 
 pub use crate::commands::info::info;
 

@@ -1,6 +1,8 @@
 //! SLOWLOG: the latest slow commands, of all shards. What is kept and how is in
 //! [`crate::timing::slowlog`].
 
+use engine::commands::options::integer;
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 
@@ -9,8 +11,6 @@ use crate::commands::client::write_help;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
 use crate::timing::slowlog::SlowCommand;
-use engine::commands::options::integer;
-use engine::error::Error;
 
 /// Entries that `SLOWLOG GET` shows where no count is given.
 const SHOWN_BY_DEFAULT: usize = 10;

@@ -2,6 +2,9 @@
 //! which. See [`crate::tracking`].
 
 use bytes::Bytes;
+use engine::commands::options::{Options, integer, is};
+use engine::error::Error;
+use engine::header::ClientAddress;
 use protocol::args::Args;
 use protocol::reply::Reply;
 
@@ -9,9 +12,6 @@ use crate::client::{Client, Closing, Session};
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
 use crate::tracking::{Mode, Redirect, Tracking};
-use engine::commands::options::{Options, integer, is};
-use engine::error::Error;
-use engine::header::ClientAddress;
 
 const NO_SUCH_CLIENT: Error = Error::new("ERR The client ID you want redirect to does not exist");
 

@@ -1,12 +1,12 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH. What they do is in [`crate::transaction::exec`].
 
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 
 use crate::client::Client;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
-use engine::error::Error;
 
 /// `MULTI`: from here on commands queue.
 pub fn multi(

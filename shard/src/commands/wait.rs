@@ -1,6 +1,8 @@
 //! WAIT and WAITAOF: whether this connection's writes are safe. How they wait is in
 //! [`crate::blocking::acks`].
 
+use engine::commands::options::{count, integer};
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use protocol::table::CommandId;
@@ -11,8 +13,6 @@ use crate::blocking::acks::{NO_LOG, Wanted};
 use crate::client::Client;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
-use engine::commands::options::{count, integer};
-use engine::error::Error;
 
 const WAIT: CommandId = CommandId::named("wait");
 const WAITAOF: CommandId = CommandId::named("waitaof");

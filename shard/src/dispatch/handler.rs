@@ -1,5 +1,6 @@
 //! The other half of the command table: what runs for each row.
 
+use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use protocol::table::COMMANDS;
@@ -7,7 +8,6 @@ use protocol::table::COMMANDS;
 use crate::client::Client;
 use crate::commands::*;
 use crate::shard::Shard;
-use engine::error::Error;
 
 /// A command about the connection, the whole keyspace or the process: it runs on the connection's
 /// own shard.

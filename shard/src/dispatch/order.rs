@@ -17,6 +17,8 @@
 //! Writes of the same shard need not be waited for, so a pipeline that fills one queue costs
 //! nothing.
 
+use engine::backpressure::UNANSWERED_MAX;
+use engine::slot::ShardId;
 use protocol::args::Args;
 use protocol::command::{Flags, KeyShape};
 use protocol::facts::Behind;
@@ -25,8 +27,6 @@ use protocol::table::{COMMANDS, CommandId};
 use crate::client::Client;
 use crate::client::pending::Pending;
 use crate::shard::Shard;
-use engine::backpressure::UNANSWERED_MAX;
-use engine::slot::ShardId;
 
 /// What the rows say, by the command's place in the table: close together, since every command is
 /// looked up.

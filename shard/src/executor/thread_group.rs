@@ -11,10 +11,9 @@ use std::future::Future;
 use std::ops::Range;
 use std::task::Waker;
 
+use engine::slot::ShardId;
 use monoio::task::JoinHandle;
 use tracing::{Instrument, Span, error_span};
-
-use engine::slot::ShardId;
 
 /// How the shards are spread over the threads.
 #[derive(Clone, Copy, Debug)]

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
-use crate::mailbox::Outlets;
-use crate::mailbox::message::Message;
 use engine::batch::Batch;
 use engine::message::{CheckedOut, Message as EngineMessage};
 use engine::slot::ShardId;
+
+use crate::mailbox::Outlets;
+use crate::mailbox::message::Message;
 
 /// Messages to one shard, in order, that its ring has not taken yet.
 #[derive(Default)]

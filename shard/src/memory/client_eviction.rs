@@ -15,13 +15,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
+use engine::slot::ShardId;
 use tracing::info;
 
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
-use engine::slot::ShardId;
 
 /// A shard whose sum has moved by so many bytes says so and looks at the limit.
 const PUBLISHED_STEP: usize = 16 * 1024;

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use storage::{Entry, Keyspace};
-
 use engine::ledger::Ledger;
+use storage::{Entry, Keyspace};
 
 /// Something to free.
 struct Garbage {

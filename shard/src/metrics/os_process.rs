@@ -1,8 +1,7 @@
 //! What the kernel says of the process: the names that every exporter of Prometheus has for it,
 //! which dashboards know.
 
-use std::fmt;
-use std::fs;
+use std::{fmt, fs};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};

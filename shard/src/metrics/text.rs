@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use engine::histogram::Histogram;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -21,7 +22,6 @@ use crate::memory::footprint::resident_bytes;
 use crate::process::{Process, REDIS_VERSION, VERSION};
 use crate::pubsub::Topic;
 use crate::snapshot::unix_s;
-use engine::histogram::Histogram;
 
 const NANOS_PER_SECOND: f64 = 1e9;
 

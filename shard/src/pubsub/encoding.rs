@@ -3,12 +3,12 @@
 use std::mem;
 
 use bytes::Bytes;
+use engine::header::ClientToken;
 use protocol::args::Args;
 use protocol::reply::{Reply, Version};
 use smallvec::SmallVec;
 
 use crate::pubsub::{Name, Topic};
-use engine::header::ClientToken;
 
 /// A run with more is closed, and another one begun.
 pub(super) const RUN_BYTES_MAX: usize = 256 * 1024;

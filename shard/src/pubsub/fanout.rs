@@ -14,9 +14,10 @@
 use std::collections::VecDeque;
 use std::mem;
 
+use engine::header::ClientToken;
+
 use crate::client::Client;
 use crate::shard::Shard;
-use engine::header::ClientToken;
 
 /// Subscribers with output of which nobody has told them, each once.
 #[derive(Default)]

@@ -10,12 +10,12 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use engine::slot::ShardId;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use protocol::glob;
 
 use crate::pubsub::{Name, Topic};
-use engine::slot::ShardId;
 
 /// Routes that a shard keeps; with more it begins anew.
 const ROUTES_KEPT_MAX: usize = 1024;

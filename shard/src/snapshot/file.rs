@@ -1,12 +1,13 @@
 //! The files of snapshots, on threads of their own: where they are made, how they begin, and what
 //! happens when one is whole.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::{io, thread};
 
+use config::Config;
+use engine::transaction::global::Cut;
 use persistence::manifest::Folder;
 use persistence::rewriting::NewBase;
 use persistence::snapshot_file::{Header, SnapshotFile, dump_path, given_up};
@@ -14,10 +15,7 @@ use storage::{Databases, Piece, Terms};
 use tracing::debug;
 
 use crate::process::{Process, REDIS_VERSION};
-use engine::transaction::global::Cut;
-
 use crate::snapshot::{Aim, KEYS_PER_STEP, Writer, lock, unix_s};
-use config::Config;
 
 /// Pieces that the writer may be behind.
 const PIECES_WAITING_MAX: usize = 16;

@@ -1,31 +1,25 @@
 //! A shard's part in snapshots: their beginning, the instant, the walk over its keys, and the end.
 
-use crate::local_waker::LocalWaker;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::TrySendError;
 use std::time::{Duration, Instant};
 
+use config::Config;
+use engine::header::{ClientToken, ReplyTo};
+use engine::journal::LogSwitch;
+use engine::transaction::coordinator::{Held, Scopes};
+use engine::transaction::global::{Cut, OwnerDatabases};
+use persistence::manifest::Folder;
 use storage::{Keyspace, Piece};
 use tracing::{error, info};
 
-use crate::debug_delay;
-use crate::local_waker::woken;
+use crate::local_waker::{LocalWaker, woken};
 use crate::mailbox::message::{Message, Visit};
 use crate::shard::Shard;
-use crate::snapshot;
-use engine::header::ClientToken;
-use engine::header::ReplyTo;
-use engine::journal::LogSwitch;
-use engine::transaction::coordinator::{Held, Scopes};
-use engine::transaction::global::Cut;
-
 use crate::snapshot::{Aim, KEYS_PER_STEP, NotBegun, UnderWay, Until, Waiting, lock};
-use crate::turn;
-use config::Config;
-use engine::transaction::global::OwnerDatabases;
-use persistence::manifest::Folder;
+use crate::{debug_delay, snapshot, turn};
 
 /// The reply to BGSAVE, when the instant of its snapshot has been.
 const STARTED: &[u8] = b"+Background saving started\r\n";

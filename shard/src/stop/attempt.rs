@@ -15,16 +15,16 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use config::ShutdownFlags;
+use engine::error::Error;
+use engine::header::{ClientToken, ReplyTo};
+use engine::slot::ShardId;
 use tracing::{error, info, warn};
 
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::snapshot::{NotBegun, lock};
 use crate::stop::Stop;
-use config::ShutdownFlags;
-use engine::error::Error;
-use engine::header::{ClientToken, ReplyTo};
-use engine::slot::ShardId;
 
 /// Redis's answer to a SHUTDOWN that was refused or aborted.
 pub(crate) const REFUSED: Error = Error::new("ERR Errors trying to SHUTDOWN. Check logs.");

@@ -1,9 +1,5 @@
-//! How long commands take: a histogram for each, and the spikes that `latency-monitor-threshold`
-//! asks for.
-//!
-//! Each shard measures what runs on it; LATENCY and INFO join the parts. A histogram is logarithmic
-//! with [`STEPS`] linear steps to each doubling, so a percentile is off by at most 1.6 %; it is
-//! made when its command first runs.
+//! The spikes that `latency-monitor-threshold` asks for. Each shard notes its own; LATENCY joins
+//! them. Histograms of commands are the engine's ([`engine::histogram`]).
 
 use std::collections::VecDeque;
 

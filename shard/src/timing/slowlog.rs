@@ -6,18 +6,16 @@
 
 use std::collections::VecDeque;
 
+use engine::header::{Caller, ClientToken};
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::table::CommandId;
 use storage::UnixMillis;
-
 use tracing::info;
 
 use crate::mailbox::message::Message;
 use crate::redact;
 use crate::shard::Shard;
-use engine::header::Caller;
-use engine::header::ClientToken;
 
 /// Arguments of an entry; where a command has more, the last one says how many are left out.
 const ARGS_MAX: usize = 32;

@@ -23,8 +23,7 @@
 //! those with NOLOOP of keys that expire in their own command: they would keep what is not so.
 
 use bytes::Bytes;
-use engine::header::FlushId;
-use engine::header::{ClientAddress, ClientToken};
+use engine::header::{ClientAddress, ClientToken, FlushId};
 use engine::tracking::invalidations::{Notice, ToHome, encode};
 use engine::tracking::prefixes::Changed;
 use engine::tracking::table::Readers;

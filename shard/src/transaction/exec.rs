@@ -10,6 +10,16 @@ use std::cell::RefCell;
 use std::mem::take;
 use std::sync::Arc;
 
+use engine::commands::options::is;
+use engine::commands::sort;
+use engine::error::Error;
+use engine::handler::WholeCommand;
+use engine::header::{Header, ReplyTo, TransactionKey};
+use engine::keys::key_positions;
+use engine::slot::ShardId;
+use engine::transaction::coordinator::{Held, Scopes};
+use engine::transaction::forwarded::Forwarded;
+use engine::watch::Watched;
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags};
 use protocol::facts::InMulti;
@@ -23,17 +33,6 @@ use crate::dispatch::handler::{Answer, HANDLERS, Handler, SessionCommand};
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::transaction::gather::Until;
-use engine::commands::options::is;
-use engine::commands::sort;
-use engine::error::Error;
-use engine::handler::WholeCommand;
-use engine::header::TransactionKey;
-use engine::header::{Header, ReplyTo};
-use engine::keys::key_positions;
-use engine::slot::ShardId;
-use engine::transaction::coordinator::{Held, Scopes};
-use engine::transaction::forwarded::Forwarded;
-use engine::watch::Watched;
 
 const EXEC: CommandId = CommandId::named("exec");
 

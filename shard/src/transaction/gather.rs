@@ -9,6 +9,9 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use engine::error::Outcome;
+use engine::header::{ClientToken, ReplyTo};
+use engine::slot::ShardId;
 use protocol::reply::{Reply, Version};
 
 use crate::client::Client;
@@ -16,9 +19,6 @@ use crate::dispatch::handler::Answer;
 use crate::mailbox::message::Message;
 use crate::shard::Shard;
 use crate::timing::Unfinished;
-use engine::error::Outcome;
-use engine::header::{ClientToken, ReplyTo};
-use engine::slot::ShardId;
 
 type BoxedPart = Box<dyn Any + Send>;
 type Finish = Box<dyn FnOnce(&mut Shard, Vec<BoxedPart>, &mut Reply<'_>) -> Outcome>;

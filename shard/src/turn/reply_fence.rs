@@ -7,10 +7,11 @@
 //! submits what it has when too many tasks run one after the other. So the replies are held until
 //! the turn is over. Within one shard nothing can come in between.
 
+use engine::slot::ShardId;
+
 use crate::client::Client;
 use crate::client::hold::OutputHold;
 use crate::shard::Shard;
-use engine::slot::ShardId;
 
 /// What a turn tells others.
 #[derive(Default)]

@@ -5,9 +5,7 @@ use engine::action::Action;
 use engine::digest::Digest;
 use engine::engine::Engine;
 use engine::handler::{HANDLERS, Handler};
-use engine::header::TransactionKey;
-use engine::header::{Caller, Header};
-use engine::header::{ClientToken, ReplyTo};
+use engine::header::{Caller, ClientToken, Header, TransactionKey};
 use engine::task::TaskId;
 use engine::transaction::coordinator::Scopes;
 use engine::watch::Watched;
@@ -143,12 +141,6 @@ impl Model {
     pub fn digest(&self) -> String {
         digest(std::slice::from_ref(&self.engine))
     }
-
-    /// Where a reply of the model's would go: nowhere.
-    pub const NOWHERE: ReplyTo = ReplyTo {
-        client: ClientToken::NOBODY,
-        seq: 0,
-    };
 }
 
 /// All data of some shards.

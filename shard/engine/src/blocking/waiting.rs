@@ -14,13 +14,9 @@ use protocol::facts::Wants;
 use protocol::reply::Reply;
 use storage::{DbIndex, Keyspace, Kind, UnixMillis};
 
-use crate::effect::Effect;
-use crate::effect::What;
+use crate::effect::{Effect, What};
 use crate::event::Event;
-use crate::header::ClientToken;
-use crate::header::Header;
-use crate::header::ReplyTo;
-use crate::header::TransactionKey;
+use crate::header::{ClientToken, Header, ReplyTo, TransactionKey};
 use crate::slot::ShardId;
 
 /// A waiter's number on its shard. They grow: a smaller one came earlier.

@@ -7,12 +7,9 @@ use protocol::reply::Reply;
 use storage::bits::{self, Combine, FieldType, Overflow};
 
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
-use crate::context::Context;
-use crate::context::Deadline;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::commands::options::{Options, is};
+use crate::context::{Context, Deadline};
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 const BAD_OFFSET: Error = Error::new("ERR bit offset is not an integer or out of range");

@@ -13,15 +13,10 @@ use storage::listpack::End;
 use storage::sorted_set::Direction;
 
 use crate::blocking::waiting::Null;
-use crate::commands::list;
-use crate::commands::list::end;
-use crate::commands::list::move_element;
-use crate::commands::list::multi_pop;
-use crate::commands::list::multi_pop_arguments;
-use crate::commands::sorted_set_pop;
+use crate::commands::list::{end, move_element, multi_pop, multi_pop_arguments};
+use crate::commands::{list, sorted_set_pop};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 
 /// The time to wait that an argument means, in seconds with a fraction; none where it is 0: for
 /// ever. It ends at a time that there is.

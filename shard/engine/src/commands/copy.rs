@@ -8,11 +8,9 @@ use storage::DbIndex;
 use storage::item::parse_int;
 
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
+use crate::commands::options::{Options, is};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// The key of `args` that lies in another database than the selected one, and the number of that

@@ -5,12 +5,9 @@ use protocol::reply::Reply;
 use storage::UnixMillis;
 use storage::rdb::{self, NotPayload};
 
-use crate::commands::options::Options;
-use crate::commands::options::integer;
-use crate::commands::options::is;
+use crate::commands::options::{Options, integer, is};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 const BUSY_KEY: Error = Error::new("BUSYKEY Target key name already exists.");

@@ -4,7 +4,6 @@
 use storage::UnixMillis;
 
 use crate::commands::options;
-use crate::commands::options::Options;
 use crate::commands::options::is;
 use crate::error::Error;
 
@@ -78,16 +77,6 @@ impl Scale {
             .and_then(|ms| u64::try_from(ms).ok())
             .map(UnixMillis::new)
             .ok_or_else(|| Error::invalid_expire(command))
-    }
-
-    /// The deadline that the next option gives as a number.
-    pub fn deadline_option(
-        self,
-        options: &mut Options<'_>,
-        now: UnixMillis,
-        command: &str,
-    ) -> Result<UnixMillis, Error> {
-        self.deadline(options.value()?, now, command)
     }
 }
 

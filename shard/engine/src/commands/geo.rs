@@ -9,8 +9,7 @@ use crate::commands::options::is;
 use crate::commands::sorted_set::parse_double;
 use crate::commands::sorted_set_add::zadd;
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 
 /// Metres of a unit.
 pub fn unit_m(text: &[u8]) -> Result<f64, Error> {

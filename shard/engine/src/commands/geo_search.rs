@@ -11,21 +11,13 @@ use storage::geohash::Coordinates;
 use storage::sorted_set::Direction;
 use storage::{Score, SortedSet};
 
-use crate::commands::geo::place;
-use crate::commands::geo::place_of;
-use crate::commands::geo::unit_m;
-use crate::commands::geo::write_distance;
-use crate::commands::geo::write_place;
-use crate::commands::options::Options;
-use crate::commands::options::integer;
-use crate::commands::options::is;
-use crate::commands::sorted_set::limits;
-use crate::commands::sorted_set::parse_double;
+use crate::commands::geo::{place, place_of, unit_m, write_distance, write_place};
+use crate::commands::options::{Options, integer, is};
+use crate::commands::sorted_set::{limits, parse_double};
 use crate::commands::sorted_set_range::store;
 use crate::commands::sorting;
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// Where the search is, as far as it is known.

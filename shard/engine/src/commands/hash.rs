@@ -8,21 +8,12 @@ use protocol::reply::{Reply, Version};
 use storage::hash::Field;
 use storage::{FieldDeadline, Hash, HashLimits, Item};
 
-use crate::commands::options::integer;
-use crate::commands::options::is;
-use crate::commands::scan::ElementScan;
-use crate::commands::scan::cursor;
-use crate::commands::scan::write_cursor;
-use crate::commands::set::REPEATED_MAX;
-use crate::commands::set::draw_different;
-use crate::commands::set::is_few;
-use crate::commands::set::sample;
-use crate::commands::string::add_floats;
-use crate::commands::string::write;
-use crate::commands::string::write_or_null;
+use crate::commands::options::{integer, is};
+use crate::commands::scan::{ElementScan, cursor, write_cursor};
+use crate::commands::set::{REPEATED_MAX, draw_different, is_few, sample};
+use crate::commands::string::{add_floats, write, write_or_null};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// Up to where hashes stay packed.

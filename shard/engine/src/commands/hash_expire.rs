@@ -6,19 +6,13 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::{FieldDeadline, Hash, UnixMillis};
 
-use crate::commands::expiry::Base;
-use crate::commands::expiry::Scale;
-use crate::commands::expiry::Unit;
+use crate::commands::expiry::{Base, Scale, Unit};
 use crate::commands::hash::limits;
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::integer;
-use crate::commands::options::is;
+use crate::commands::options::{Options, integer, is};
 use crate::commands::string::write_or_null;
-use crate::context::Context;
-use crate::context::Deadline;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::context::{Context, Deadline};
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// The latest deadline of a field, in milliseconds since the epoch: Redis keeps 46 bits.

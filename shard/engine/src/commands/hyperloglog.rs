@@ -7,10 +7,8 @@ use protocol::strtod::c_string;
 use storage::hyperloglog::{self as hll, Corrupt, Encoding, NotHyperLogLog, Registers};
 
 use crate::commands::options::is;
-use crate::context::Context;
-use crate::context::Deadline;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::context::{Context, Deadline};
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 impl From<NotHyperLogLog> for Error {

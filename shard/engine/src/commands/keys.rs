@@ -8,11 +8,9 @@ use storage::UnixMillis;
 use crate::commands::copy::database;
 use crate::commands::expiry::Scale;
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
+use crate::commands::options::{Options, is};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// `DEL key [key ...]`: how many were there. Big values are freed on another thread, as UNLINK's.

@@ -12,11 +12,8 @@ use protocol::reply::Reply;
 use storage::item::parse_int;
 use storage::{Databases, DbIndex, Entry, Kind, Position, UnixMillis};
 
-use crate::commands::options::Options;
-use crate::commands::options::integer;
-use crate::commands::options::is;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::commands::options::{Options, integer, is};
+use crate::error::{Error, Outcome};
 use crate::transaction::global::Global;
 
 /// Entries that SCAN visits where it is not told how many.

@@ -4,11 +4,9 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
+use crate::commands::options::{Options, is};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 
 const NOT_STRINGS: Error = Error::new("ERR The specified keys must contain string values");
 

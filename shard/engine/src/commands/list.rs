@@ -10,13 +10,10 @@ use protocol::reply::Reply;
 use storage::{End, Item, List, ListLimits};
 
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
-use crate::commands::string::write;
-use crate::commands::string::write_or_null;
+use crate::commands::options::{Options, is};
+use crate::commands::string::{write, write_or_null};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 const RANK_ZERO: Error = Error::new(

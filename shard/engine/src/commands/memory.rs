@@ -4,12 +4,9 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::keyspace::SAMPLES;
 
-use crate::commands::options::Options;
-use crate::commands::options::integer;
-use crate::commands::options::is;
+use crate::commands::options::{Options, integer, is};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 
 /// `MEMORY USAGE key [SAMPLES count]`: the memory of the key and its value, by the allocator's own
 /// measure; nil where there is no such key.

@@ -8,8 +8,7 @@ use protocol::reply::Reply;
 use storage::AccessPolicy;
 
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 
 /// `OBJECT ENCODING key`
 pub fn encoding(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {

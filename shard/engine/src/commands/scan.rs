@@ -5,9 +5,7 @@ use protocol::glob;
 use protocol::reply::Reply;
 use storage::Position;
 
-use crate::commands::options::Options;
-use crate::commands::options::integer;
-use crate::commands::options::is;
+use crate::commands::options::{Options, integer, is};
 use crate::error::Error;
 
 /// Elements that a call visits where it is not told how many.

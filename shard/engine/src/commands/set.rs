@@ -10,13 +10,10 @@ use storage::{Set, SetLimits};
 
 use crate::commands::options;
 use crate::commands::options::integer;
-use crate::commands::scan::ElementScan;
-use crate::commands::scan::cursor;
-use crate::commands::scan::write_cursor;
+use crate::commands::scan::{ElementScan, cursor, write_cursor};
 use crate::commands::string::write;
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// Elements that SRANDMEMBER and HRANDFIELD repeat at the most: the reply to a short command stays

@@ -6,13 +6,11 @@ use storage::prefetch::in_groups;
 use storage::{Item, Set, SetLimits};
 
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
+use crate::commands::options::{Options, is};
 use crate::commands::set::limits;
 use crate::commands::string::write;
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// How sets are combined.

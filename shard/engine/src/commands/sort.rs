@@ -21,15 +21,11 @@ use protocol::strtod;
 use storage::sorted_set::Direction;
 use storage::{End, Hash, Item, Keyspace, List, ListLimits, Object};
 
-use crate::commands::list;
-use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
-use crate::commands::sorting;
+use crate::commands::options::{Options, is};
 use crate::commands::string::write;
+use crate::commands::{list, options, sorting};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 const NOT_A_NUMBER: Error = Error::new("ERR One or more scores can't be converted into double");

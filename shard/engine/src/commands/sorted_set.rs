@@ -7,8 +7,9 @@
 //!
 //! A sorted set that loses its last member loses its key.
 //!
-//! [`sorted_set_add`]: crate::commands::sorted_set_add [`sorted_set_pop`]:
-//! crate::commands::sorted_set_pop [`sorted_set_range`]: crate::commands::sorted_set_range
+//! [`sorted_set_add`]: crate::commands::sorted_set_add
+//! [`sorted_set_pop`]: crate::commands::sorted_set_pop
+//! [`sorted_set_range`]: crate::commands::sorted_set_range
 //! [`sorted_set_store`]: crate::commands::sorted_set_store
 
 use std::collections::HashSet;
@@ -22,13 +23,10 @@ use storage::{Item, Score, SortedSet, SortedSetLimits};
 
 use crate::commands::options;
 use crate::commands::options::is;
-use crate::commands::scan::ElementScan;
-use crate::commands::scan::cursor;
-use crate::commands::scan::write_cursor;
+use crate::commands::scan::{ElementScan, cursor, write_cursor};
 use crate::commands::string::write;
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// Members that ZRANDMEMBER repeats at the most: the reply to a short command stays in memory.

@@ -7,13 +7,10 @@ use smallvec::SmallVec;
 use storage::sorted_set::Inserted;
 use storage::{Score, SortedSet};
 
-use crate::commands::options::Options;
-use crate::commands::options::is;
-use crate::commands::sorted_set::limits;
-use crate::commands::sorted_set::parse_score;
+use crate::commands::options::{Options, is};
+use crate::commands::sorted_set::{limits, parse_score};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 const NX_AND_XX: Error = Error::new("ERR XX and NX options at the same time are not compatible");

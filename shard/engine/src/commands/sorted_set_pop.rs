@@ -10,12 +10,10 @@ use storage::{Item, Score, SortedSet};
 
 use crate::commands::options;
 use crate::commands::options::is;
-use crate::commands::sorted_set::begin_entries;
-use crate::commands::sorted_set::write_entry;
+use crate::commands::sorted_set::{begin_entries, write_entry};
 use crate::commands::string::write;
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// MIN or MAX: the end that entries are popped from.

@@ -16,14 +16,10 @@ use storage::sorted_set::{Direction, compare};
 use storage::{Item, Score, SortedSet};
 
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
-use crate::commands::sorted_set::begin_entries;
-use crate::commands::sorted_set::limits;
-use crate::commands::sorted_set::write_entry;
+use crate::commands::options::{Options, is};
+use crate::commands::sorted_set::{begin_entries, limits, write_entry};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 const BAD_SCORE: Error = Error::new("ERR min or max is not a float");

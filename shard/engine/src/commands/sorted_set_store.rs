@@ -11,16 +11,11 @@ use protocol::reply::Reply;
 use storage::{DbIndex, Item, Kind, Score, Set, SortedSet, SortedSetLimits, WrongType};
 
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
-use crate::commands::sorted_set::begin_entries;
-use crate::commands::sorted_set::limits;
-use crate::commands::sorted_set::parse_double;
-use crate::commands::sorted_set::write_entry;
+use crate::commands::options::{Options, is};
+use crate::commands::sorted_set::{begin_entries, limits, parse_double, write_entry};
 use crate::commands::sorted_set_range::store;
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 const WEIGHT_NOT_A_FLOAT: Error = Error::new("ERR weight value is not a float");

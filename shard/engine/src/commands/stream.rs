@@ -7,11 +7,9 @@ use storage::stream_log::{AppendError, Keep, Precision, StreamEntry, StreamLimit
 use storage::{NewId, Stream, StreamId};
 
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
+use crate::commands::options::{Options, is};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// As a key holds it.

@@ -8,15 +8,10 @@ use storage::stream_group::Group;
 use storage::stream_log::StreamLog;
 
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
-use crate::commands::stream::StreamValue;
-use crate::commands::stream::changed_quietly;
-use crate::commands::stream::int;
-use crate::commands::stream::parse_id;
+use crate::commands::options::{Options, is};
+use crate::commands::stream::{StreamValue, changed_quietly, int, parse_id};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 const KEY_MISSING: Error = Error::new(

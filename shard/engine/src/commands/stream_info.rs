@@ -8,15 +8,10 @@ use storage::{Stream, StreamId};
 
 use crate::commands::options;
 use crate::commands::options::is;
-use crate::commands::stream::StreamValue;
-use crate::commands::stream::at_least_zero;
-use crate::commands::stream::int;
-use crate::commands::stream::write_entries;
-use crate::commands::stream::write_entry;
+use crate::commands::stream::{StreamValue, at_least_zero, int, write_entries, write_entry};
 use crate::commands::stream_group::no_group;
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 
 /// What FULL shows of each list, unless COUNT says otherwise.
 const FULL_COUNT_DEFAULT: usize = 10;

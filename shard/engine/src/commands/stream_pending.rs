@@ -8,20 +8,13 @@ use storage::stream_group::{Group, Pending};
 use storage::{Stream, StreamId};
 
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
-use crate::commands::stream::StreamValue;
-use crate::commands::stream::at_least_zero;
-use crate::commands::stream::changed_quietly;
-use crate::commands::stream::int;
-use crate::commands::stream::parse_end;
-use crate::commands::stream::parse_id;
-use crate::commands::stream::parse_start;
-use crate::commands::stream::write_entry;
+use crate::commands::options::{Options, is};
+use crate::commands::stream::{
+    StreamValue, at_least_zero, changed_quietly, int, parse_end, parse_id, parse_start, write_entry,
+};
 use crate::commands::stream_group::no_key_or_group;
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// XAUTOCLAIM looks at so many pending entries for each that it may claim.

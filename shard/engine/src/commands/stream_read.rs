@@ -13,17 +13,12 @@ use storage::{StreamId, UnixMillis};
 
 use crate::blocking::waiting::Null;
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
-use crate::commands::stream::StreamValue;
-use crate::commands::stream::at_least_zero;
-use crate::commands::stream::changed_quietly;
-use crate::commands::stream::parse_id;
-use crate::commands::stream::write_entries;
-use crate::commands::stream::write_entry;
+use crate::commands::options::{Options, is};
+use crate::commands::stream::{
+    StreamValue, at_least_zero, changed_quietly, parse_id, write_entries, write_entry,
+};
 use crate::context::Context;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 const NOTHING_BEFORE: Error = Error::new("ERR the stream last element ID is 0-0");

@@ -10,12 +10,9 @@ use storage::{Entry, Item};
 
 use crate::commands::expiry::Scale;
 use crate::commands::options;
-use crate::commands::options::Options;
-use crate::commands::options::is;
-use crate::context::Context;
-use crate::context::Deadline;
-use crate::error::Error;
-use crate::error::Outcome;
+use crate::commands::options::{Options, is};
+use crate::context::{Context, Deadline};
+use crate::error::{Error, Outcome};
 use crate::event::Event;
 
 /// Strings from this length on grow by no more than a megabyte beyond what they need, as Redis's

@@ -1,17 +1,14 @@
 //! When clients of transactions are answered: see [`crate::transaction::answers`].
 
-use crate::transaction::answers::Answer;
-use crate::transaction::answers::Telling;
-use crate::transaction::answers::Then;
 use std::mem;
 
 use crate::action::Action;
 use crate::engine::Engine;
-use crate::header::ClientToken;
-use crate::header::ReplyTo;
+use crate::header::{ClientToken, ReplyTo};
 use crate::message::Release;
 use crate::slot::ShardId;
 use crate::task::TaskId;
+use crate::transaction::answers::{Answer, Telling, Then};
 use crate::transaction::commit::CommitId;
 
 impl Engine {
@@ -120,16 +117,6 @@ impl Engine {
     /// Answers once what was done is as safe as it has to be.
     pub fn answer(&mut self, commit: Option<CommitId>, to: ReplyTo, encoded: Vec<u8>) {
         self.after_commit(commit, to.client, Then::Reply(to, encoded));
-    }
-
-    /// Has a task done once a transaction is durable and told.
-    pub fn task_after_commit(
-        &mut self,
-        commit: Option<CommitId>,
-        client: ClientToken,
-        task: TaskId,
-    ) {
-        self.after_commit(commit, client, Then::Task(task));
     }
 
     /// Has a task done behind the answer that a client waits for. False where there is none: then

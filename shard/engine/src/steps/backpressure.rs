@@ -1,16 +1,13 @@
 //! Commands of clients that are held back: see [`crate::backpressure`].
 
-use crate::backpressure::PARKED_REPLY_MAX;
-use crate::backpressure::REPLIES_AT_ONCE_MAX;
 use protocol::command::Flags;
 use smallvec::SmallVec;
 
+use crate::backpressure::{PARKED_REPLY_MAX, REPLIES_AT_ONCE_MAX};
 use crate::engine::Engine;
 use crate::header::ClientToken;
 use crate::keys::lock_names;
-use crate::message::Parked;
-use crate::message::Resume;
-use crate::message::Work;
+use crate::message::{Parked, Resume, Work};
 use crate::slot::ShardId;
 use crate::transaction::locks::LockName;
 

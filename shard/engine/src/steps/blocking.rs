@@ -19,10 +19,6 @@
 //! again with the next change. Nothing sleeps for ever: a turn ends with its claim's release or
 //! when its waiter leaves, and both make the keys ready for those behind.
 
-use crate::blocking::ending::CancelMode;
-use crate::blocking::ending::End;
-use crate::blocking::ending::UNBLOCKED;
-use crate::blocking::on_several::BlockedOnSeveral;
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::KeyFlags;
 use protocol::keys::key_positions;
@@ -30,31 +26,19 @@ use protocol::reply::Reply;
 use storage::{Entry, UnixMillis};
 
 use crate::action::Action;
+use crate::blocking::ending::{CancelMode, End, UNBLOCKED};
 use crate::blocking::fenced::Fenced;
-use crate::blocking::waiting::Blocked;
-use crate::blocking::waiting::BlockedId;
-use crate::blocking::waiting::Wait;
-use crate::blocking::waiting::Waiter;
-use crate::blocking::waiting::WaiterId;
-use crate::blocking::waiting::is_met;
+use crate::blocking::on_several::BlockedOnSeveral;
+use crate::blocking::waiting::{Blocked, BlockedId, Wait, Waiter, WaiterId, is_met};
 use crate::engine::Engine;
-use crate::header::ClientToken;
-use crate::header::Header;
-use crate::header::ReplyTo;
-use crate::header::TransactionKey;
-use crate::message::CheckedOut;
-use crate::message::Claim;
-use crate::message::EndWait;
-use crate::message::Message;
-use crate::message::Release;
-use crate::message::Work;
+use crate::header::{ClientToken, Header, ReplyTo, TransactionKey};
+use crate::message::{CheckedOut, Claim, EndWait, Message, Release, Work};
 use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::answers::Then;
 use crate::transaction::commit::CommitId;
 use crate::transaction::coordinator::Scopes;
-use crate::transaction::locks::ItemId;
-use crate::transaction::locks::LockName;
+use crate::transaction::locks::{ItemId, LockName};
 
 impl Engine {
     /// Enrolls a command that has just found nothing, all of whose keys are here.

@@ -16,24 +16,14 @@ use crate::blocking::ending::End;
 use crate::blocking::waiting::Waiter;
 use crate::effect::EffectList;
 use crate::engine::Engine;
-use crate::header::ClientToken;
-use crate::header::Header;
-use crate::header::TransactionKey;
+use crate::header::{ClientToken, Header, TransactionKey};
 use crate::keys::lock_names;
-use crate::message::CheckedOut;
-use crate::message::Grant;
-use crate::message::LockRequest;
-use crate::message::Message;
-use crate::message::Parked;
-use crate::message::Release;
-use crate::message::Scope;
-use crate::message::Work;
+use crate::message::{CheckedOut, Grant, LockRequest, Message, Parked, Release, Scope, Work};
 use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::divided::When;
 use crate::transaction::global::OwnerDatabases;
-use crate::transaction::locks::ItemId;
-use crate::transaction::locks::LockName;
+use crate::transaction::locks::{ItemId, LockName};
 use crate::watch::Watched;
 
 impl Engine {
@@ -192,7 +182,7 @@ impl Engine {
     /// on the stage where that is paused.
     fn take_home(&mut self, db: DbIndex, key: &[u8]) -> Option<Entry> {
         let entry = self.databases.get_mut(db).take(key)?;
-        if entry.is_expired(self.now) && !self.effects.expiry_paused {
+        if entry.is_expired(self.now) && !self.effects.is_paused {
             self.effects.expired(db, entry);
             None
         } else {
@@ -213,12 +203,12 @@ impl Engine {
         let Looked::Expired(spot) = keyspace.look(key, self.now) else {
             return false;
         };
-        if !self.effects.expiry_paused {
+        if !self.effects.is_paused {
             let entry = keyspace.take_at(spot);
             self.effects.expired(db, entry);
             self.effects.hand_out();
         }
-        self.effects.expiry_paused
+        self.effects.is_paused
     }
 
     /// On an owner: what was lent is home again and whoever waited goes on.
@@ -395,7 +385,7 @@ impl Engine {
             || keys.iter().any(|key| self.owner.locks.holds(*key))
     }
 
-    /// Queues a command until its keys are free; its reply comes through [`Shard::complete`].
+    /// Queues a command until its keys are free; its reply comes with [`Action::Reply`].
     #[cold]
     pub fn park(&mut self, parked: Parked, keys: &[LockName]) {
         let client = LockName::Client(parked.origin, parked.to.client);

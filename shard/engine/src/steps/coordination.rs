@@ -24,13 +24,6 @@
 //! A connection runs nothing else while its transaction is under way, which keeps its commands in
 //! order.
 
-use crate::transaction::coordinator::Ending;
-use crate::transaction::coordinator::Held;
-use crate::transaction::coordinator::Job;
-use crate::transaction::coordinator::Part;
-use crate::transaction::coordinator::Pass;
-use crate::transaction::coordinator::Scopes;
-use crate::transaction::coordinator::Transaction;
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::Reply;
 use smallvec::SmallVec;
@@ -40,23 +33,16 @@ use crate::blocking::waiting::BlockedId;
 use crate::effect::Effect;
 use crate::engine::Engine;
 use crate::handler::WholeCommand;
-use crate::header::ClientToken;
-use crate::header::Header;
-use crate::header::ReplyTo;
-use crate::message::CheckedOut;
-use crate::message::Claim;
-use crate::message::Grant;
-use crate::message::LockRequest;
-use crate::message::Message;
-use crate::message::Release;
-use crate::message::Scope;
-use crate::message::TransactionId;
+use crate::header::{ClientToken, Header, ReplyTo};
+use crate::message::{
+    CheckedOut, Claim, Grant, LockRequest, Message, Release, Scope, TransactionId,
+};
 use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::answers::Then;
 use crate::transaction::commit::CommitId;
-use crate::transaction::divided::Divided;
-use crate::transaction::divided::When;
+use crate::transaction::coordinator::{Ending, Held, Job, Part, Pass, Scopes, Transaction};
+use crate::transaction::divided::{Divided, When};
 use crate::transaction::workspace::Workspace;
 
 impl Engine {

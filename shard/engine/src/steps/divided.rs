@@ -1,24 +1,19 @@
 //! Commands that are divided over shards: see [`crate::transaction::divided`].
 
-use crate::transaction::divided::Divided;
-use crate::transaction::divided::Portion;
-use crate::transaction::divided::When;
+use std::time::Duration;
+
 use protocol::args::{Args, OwnedArgs};
 use protocol::command::Flags;
 use protocol::facts::Division;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
-use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::header::Header;
-use crate::header::ReplyTo;
-use crate::message::CheckedOut;
-use crate::message::Release;
-use crate::message::Scope;
+use crate::header::{Header, ReplyTo};
+use crate::message::{CheckedOut, Release, Scope};
 use crate::slot::ShardId;
 use crate::transaction::coordinator::Part;
-use crate::transaction::divided::Ran;
+use crate::transaction::divided::{Divided, Portion, Ran, When};
 
 impl Engine {
     /// Begins a command whose keys live on several shards, if it can be divided. `owners` are those

@@ -19,20 +19,16 @@
 //!
 //! Why no common order of all keys: it would be a lock, or messages, at every use of a key.
 
-use crate::eviction::OVERDRAFT;
-use crate::eviction::Room;
-use crate::eviction::SEARCHES_MAX;
-use crate::eviction::VICTIMS_OF_MEAN;
-use crate::eviction::VICTIMS_PER_LOOK;
-use crate::eviction::time_allowed;
 use protocol::command::Flags;
 use protocol::table::CommandId;
 use storage::{EvictionPolicy, Victim};
 
 use crate::action::Action;
 use crate::engine::Engine;
-use crate::ledger::OWED_MAX;
-use crate::ledger::PUBLISHED_STEP;
+use crate::eviction::{
+    OVERDRAFT, Room, SEARCHES_MAX, VICTIMS_OF_MEAN, VICTIMS_PER_LOOK, time_allowed,
+};
+use crate::ledger::{OWED_MAX, PUBLISHED_STEP};
 use crate::message::Message;
 use crate::slot::ShardId;
 
@@ -49,7 +45,7 @@ impl Engine {
     /// Evicts until memory is within `maxmemory`, as far as time allows.
     #[inline]
     pub fn make_room(&mut self) -> Room {
-        if self.config.maxmemory == 0 || self.evicting.is_paused {
+        if self.config.maxmemory == 0 || self.effects.is_paused {
             return Room::Enough;
         }
         self.publish_moved();
@@ -82,12 +78,12 @@ impl Engine {
     fn evict_down(&mut self) -> Room {
         debug_assert!(
             !self.effects.is_away,
-            "a transaction's stage is no place to evict from"
+            "a transaction's workspace is no place to evict from"
         );
         if self.owner.locks.holds_all() {
             return Room::Elsewhere;
         }
-        if self.evicting.is_paused {
+        if self.effects.is_paused {
             // Nothing changes while clients are paused.
             return Room::Enough;
         }

@@ -1,6 +1,5 @@
 //! How a command on data runs.
 
-use crate::engine::Engine;
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::reply::Reply;
@@ -8,12 +7,10 @@ use protocol::table::CommandId;
 
 use crate::context::Context;
 use crate::effects::Effects;
-use crate::error::Error;
-use crate::error::Outcome;
-use crate::handler::HANDLERS;
-use crate::handler::Handler;
-use crate::header::Header;
-use crate::header::TransactionKey;
+use crate::engine::Engine;
+use crate::error::{Error, Outcome};
+use crate::handler::{HANDLERS, Handler};
+use crate::header::{Header, TransactionKey};
 use crate::timing::SHORT_BYTES_MAX;
 
 /// How things stood before a command.

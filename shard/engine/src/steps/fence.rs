@@ -7,11 +7,9 @@
 //! author has sent before is on its way to its owners already; an answer that has gone through each
 //! shard to each other one comes behind all that.
 
-use crate::blocking::fenced::Fence;
-use crate::blocking::fenced::Fenced;
+use crate::blocking::fenced::{Fence, Fenced};
 use crate::engine::Engine;
-use crate::message::Message;
-use crate::message::Work;
+use crate::message::{Message, Work};
 use crate::slot::ShardId;
 
 impl Engine {

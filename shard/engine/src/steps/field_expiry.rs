@@ -1,13 +1,12 @@
 //! Fields of hashes whose time has come: see [`crate::field_expiry`].
 
-use crate::field_expiry::FIELDS_PER_HASH_MAX;
-use crate::field_expiry::HASHES_PER_STEP_MAX;
-use crate::field_expiry::LATER;
 use std::sync::Arc;
+
 use storage::{DbIndex, Hash, UnixMillis};
 
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::field_expiry::{FIELDS_PER_HASH_MAX, HASHES_PER_STEP_MAX, LATER};
 use crate::header::Caller;
 
 impl Engine {

@@ -1,13 +1,12 @@
 //! An EXEC on the one shard of all its keys.
 
-use crate::transaction::forwarded::Forwarded;
 use protocol::reply::Reply;
 use smallvec::SmallVec;
 
 use crate::engine::Engine;
 use crate::keys::lock_names;
-use crate::message::Message;
-use crate::message::Work;
+use crate::message::{Message, Work};
+use crate::transaction::forwarded::Forwarded;
 use crate::transaction::locks::LockName;
 use crate::watch::Watched;
 

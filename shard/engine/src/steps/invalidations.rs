@@ -1,10 +1,9 @@
 //! What homes of clients with caches are told.
 
-use crate::header::FlushId;
-use crate::tracking::invalidations::ToHome;
-
 use crate::engine::Engine;
+use crate::header::FlushId;
 use crate::slot::ShardId;
+use crate::tracking::invalidations::ToHome;
 
 impl Engine {
     /// Names an emptying of databases which this shard coordinates, if there is anybody to hear of

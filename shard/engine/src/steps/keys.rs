@@ -1,12 +1,11 @@
 //! Keys of commands, with their databases.
 
-use crate::keys::key_positions;
 use protocol::args::Args;
 
 use crate::commands::copy;
 use crate::engine::Engine;
-use crate::header::Header;
-use crate::header::TransactionKey;
+use crate::header::{Header, TransactionKey};
+use crate::keys::key_positions;
 
 impl Engine {
     /// Whether any key there is can be found on this shard, now.

@@ -1,11 +1,9 @@
 //! What comes from other engines, and what goes to them and to clients.
 
-use crate::engine::Engine;
-
 use crate::action::Action;
+use crate::engine::Engine;
 use crate::header::ReplyTo;
-use crate::message::LockRequest;
-use crate::message::Message;
+use crate::message::{LockRequest, Message};
 use crate::slot::ShardId;
 
 impl Engine {

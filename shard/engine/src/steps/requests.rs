@@ -10,12 +10,10 @@ use storage::prefetch::GROUP_LEN_MAX;
 
 use crate::action::Action;
 use crate::backpressure::Answered;
-use crate::batch::Batch;
-use crate::batch::Ran;
+use crate::batch::{Batch, Ran};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::header::Header;
-use crate::header::ReplyTo;
+use crate::header::{Header, ReplyTo};
 use crate::keys::lock_names;
 use crate::lookahead;
 use crate::message::Parked;

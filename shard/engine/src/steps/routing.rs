@@ -7,8 +7,7 @@ use smallvec::SmallVec;
 
 use crate::commands::sort;
 use crate::engine::Engine;
-use crate::header::Header;
-use crate::header::ReplyTo;
+use crate::header::{Header, ReplyTo};
 use crate::keys::key_positions;
 use crate::routing::Route;
 use crate::slot::ShardId;

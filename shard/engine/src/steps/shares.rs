@@ -1,18 +1,14 @@
 //! What each shard's log says of a transaction.
 
-use crate::journal::Away;
-use crate::journal::Journal;
-use crate::journal::Share;
-use crate::journal::Shares;
-use crate::journal::TransactionRecord;
-use crate::journal::shares;
 use std::sync::Arc;
+
 use storage::rdb::{self, Compression};
 use storage::{DbIndex, Entry, aof};
 
 use crate::action::Action;
 use crate::engine::Engine;
 use crate::header::TransactionKey;
+use crate::journal::{Away, Journal, Share, Shares, TransactionRecord, shares};
 use crate::slot::ShardId;
 use crate::transaction::commit::Awaited;
 

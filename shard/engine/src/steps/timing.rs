@@ -1,16 +1,14 @@
 //! How long commands take: see [`crate::timing`].
 
-use crate::timing::IS_BRIEF;
-use crate::timing::ROW_LEN_MAX;
-use crate::timing::ROWS_FROM_NS;
-use crate::timing::Row;
+use std::time::Instant;
+
 use protocol::args::{Args, OwnedArgs};
 use protocol::table::CommandId;
-use std::time::Instant;
 
 use crate::action::Action;
 use crate::engine::Engine;
 use crate::header::Caller;
+use crate::timing::{IS_BRIEF, ROW_LEN_MAX, ROWS_FROM_NS, Row};
 
 impl Engine {
     /// A command begins.

@@ -1,6 +1,5 @@
 //! Commands that run on what was lent.
 
-use crate::transaction::workspace::Workspace;
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::facts;
@@ -10,9 +9,9 @@ use crate::action::Action;
 use crate::commands::sort;
 use crate::engine::Engine;
 use crate::error::Outcome;
-use crate::header::Header;
-use crate::header::TransactionKey;
+use crate::header::{Header, TransactionKey};
 use crate::transaction::global::Global;
+use crate::transaction::workspace::Workspace;
 
 impl Engine {
     /// Runs a data command on what was lent.

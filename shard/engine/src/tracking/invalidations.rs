@@ -5,7 +5,6 @@
 //! command, as in Redis. A read is remembered in the instant of the read, or, in a transaction,
 //! with the release, before the key is free.
 
-use crate::header::FlushId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,16 +13,11 @@ use protocol::reply::{Reply, Version};
 use smallvec::SmallVec;
 use storage::Keyspace;
 
-use crate::effect::Effect;
-use crate::effect::What;
-use crate::header::ClientAddress;
-use crate::header::ClientToken;
+use crate::effect::{Effect, What};
+use crate::header::{ClientAddress, ClientToken, FlushId};
 use crate::slot::ShardId;
-use crate::tracking::prefixes::Changed;
-use crate::tracking::prefixes::OfPrefix;
-use crate::tracking::prefixes::Prefixes;
-use crate::tracking::table::Readers;
-use crate::tracking::table::TrackingTable;
+use crate::tracking::prefixes::{Changed, OfPrefix, Prefixes};
+use crate::tracking::table::{Readers, TrackingTable};
 
 /// Some keys of one message, and who is to hear.
 pub struct Notice {

@@ -16,8 +16,7 @@
 use smallvec::SmallVec;
 use storage::{Entry, KeyHasher, Keyspace};
 
-use crate::header::ClientAddress;
-use crate::header::ClientToken;
+use crate::header::{ClientAddress, ClientToken};
 use crate::slot::ShardId;
 
 /// Bytes of one reader.

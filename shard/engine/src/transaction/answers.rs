@@ -9,8 +9,7 @@
 use slab::Slab;
 
 use crate::blocking::fenced::Fenced;
-use crate::header::ClientToken;
-use crate::header::ReplyTo;
+use crate::header::{ClientToken, ReplyTo};
 use crate::task::TaskId;
 use crate::transaction::commit::CommitId;
 

@@ -1,28 +1,5 @@
-//! The coordinator of what must happen at one instant on several shards.
-//!
-//! A transaction locks its keys where they live; each owner then *lends* the entries, which move to
-//! the coordinator by pointer. There the ordinary command runs, as if it had found all its keys at
-//! home, on databases that hold just what was lent; the entries go back with the release of the
-//! locks. No command knows about it, so every command with several keys is atomic, and there is one
-//! mechanism to get right. What concerns the whole keyspace locks whole shards and is lent their
-//! databases (see `global`); EXEC may need either (see `exec`). What does the same with each key is
-//! done where the keys are, under the same locks (see `divided`).
-//!
-//! Locks are first tried on all shards at once: one round trip. A shard that would have to queue
-//! refuses instead, after it has looked once more: the release it would wait for may lie in its
-//! mailbox. Then the locks from the first missing one on are given back and taken one shard after
-//! the other in ascending order, waiting in each queue.
-//!
-//! Why nothing deadlocks: a transaction that waits holds locks only on lower shards than the one it
-//! waits on, and one that tries never waits; on one shard see `locks`. Why nothing starves: the
-//! ordered pass queues first come, first served. Why it is strictly serializable: between the last
-//! grant and the first release all locks are held (two-phase locking), the command runs at that
-//! instant, and it lies between the call and the reply. The client may be answered before the
-//! entries are back home, because whoever asks for those keys meets the lock. Where others are to
-//! hear of what has changed, the answer waits for that (see `answers`).
-//!
-//! A connection runs nothing else while its transaction is under way, which keeps its commands in
-//! order.
+//! What a shard keeps of the transactions that it coordinates: see `steps::coordination` for how
+//! they run.
 
 use std::collections::BTreeMap;
 
@@ -32,15 +9,10 @@ use smallvec::SmallVec;
 use storage::Databases;
 
 use crate::blocking::on_several::BlockedOnSeveral;
-use crate::blocking::waiting::BlockedId;
-use crate::blocking::waiting::WaiterId;
+use crate::blocking::waiting::{BlockedId, WaiterId};
 use crate::handler::WholeCommand;
-use crate::header::ClientToken;
-use crate::header::Header;
-use crate::header::ReplyTo;
-use crate::header::TransactionKey;
-use crate::message::CheckedOut;
-use crate::message::Scope;
+use crate::header::{ClientToken, Header, ReplyTo, TransactionKey};
+use crate::message::{CheckedOut, Scope};
 use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::answers::Answers;

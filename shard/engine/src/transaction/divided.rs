@@ -21,8 +21,7 @@ use protocol::reply::Reply;
 use protocol::resp::element::{self, Element};
 use smallvec::SmallVec;
 
-use crate::header::Header;
-use crate::header::ReplyTo;
+use crate::header::{Header, ReplyTo};
 use crate::slot::ShardId;
 
 /// When a portion is done.

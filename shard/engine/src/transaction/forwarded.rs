@@ -4,9 +4,7 @@
 use protocol::args::OwnedArgs;
 use protocol::reply::Version;
 
-use crate::header::ClientToken;
-use crate::header::Header;
-use crate::header::ReplyTo;
+use crate::header::{ClientToken, Header, ReplyTo};
 use crate::slot::ShardId;
 use crate::watch::Watched;
 

@@ -8,9 +8,7 @@
 use config::Config;
 use storage::{Databases, DbIndex, Keyspace, UnixMillis};
 
-use crate::effect::Effect;
-use crate::effect::EffectList;
-use crate::effect::What;
+use crate::effect::{Effect, EffectList, What};
 use crate::event::Event;
 use crate::header::TransactionKey;
 

@@ -5,16 +5,11 @@ use protocol::args::Args;
 use protocol::facts;
 use storage::{Databases, DbIndex, UnixMillis, aof};
 
-use crate::effect::Effect;
-use crate::effect::EffectList;
-use crate::effect::What;
-use crate::header::FlushId;
-use crate::header::Header;
-use crate::header::TransactionKey;
+use crate::effect::{Effect, EffectList, What};
+use crate::header::{FlushId, Header, TransactionKey};
 use crate::journal::Away;
 use crate::message::CheckedOut;
-use crate::slot::ShardId;
-use crate::slot::SlotMap;
+use crate::slot::{ShardId, SlotMap};
 use crate::transaction::global::OwnerDatabases;
 
 /// Where a transaction's commands run: what was lent, put together.

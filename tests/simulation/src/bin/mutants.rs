@@ -138,8 +138,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a key whose time has come is checked out",
         file: OWNER,
-        good: "if entry.is_expired(self.now) && !self.effects.expiry_paused {",
-        bad: "if !entry.is_expired(self.now) && !self.effects.expiry_paused {",
+        good: "if entry.is_expired(self.now) && !self.effects.is_paused {",
+        bad: "if !entry.is_expired(self.now) && !self.effects.is_paused {",
     },
     Fault {
         name: "a waiter is answered and stays",
