@@ -35,7 +35,7 @@ const CIRCLES: &[(&str, usize)] = &[
     ("protocol", 2),
     ("storage", 11),
     ("persistence", 2),
-    ("shard", 55),
+    ("shard", 54),
 ];
 
 fn root() -> PathBuf {

@@ -1,5 +1,5 @@
-//! How long commands take: a logarithmic histogram with some dozens of linear steps to each doubling, so
-//! a percentile is off by at most 1.6 %.
+//! How long commands take: a logarithmic histogram with linear steps within each doubling, so a
+//! percentile is off by at most 1.6 %.
 
 /// Linear steps in each doubling.
 const STEPS: usize = 64;

@@ -2,7 +2,7 @@
 //! and `__keyevent@N__:event`.
 //!
 //! The shard on which a change takes place tells it. Commands know nothing of connections, so what
-//! they do is noted ([`engine::notices`]) and goes out when the command is over, in the order of its
+//! they do is noted (`engine::notices`) and goes out when the command is over, in the order of its
 //! happening: behind the command's reply where the subscriber has sent it itself. What a
 //! transaction does to another shard's keys is told there, with the release of their locks; so one
 //! key's events all come from one shard, in order.
