@@ -1,0 +1,15 @@
+//! Redis's Lua, as far as it needs no keys: one virtual machine, its sandbox and libraries, and the
+//! stack on which a script stands still while somebody else runs the command that it has called.
+//!
+//! - [`script`] is a script's text and what its first line says; [`library`] one of functions.
+//! - [`machine`] runs them. It never calls out: it *steps*, and each [`machine::Step`] says what is
+//!   wanted before the next. So whoever drives it may take as long as he likes, let other work run
+//!   in between, or give the script up.
+//! - `fiber` is the stack; `sandbox` what scripts may touch; `api` the table `redis`; `convert`
+//!   brings values from RESP to Lua and back; `libs` are cjson, cmsgpack, struct and bit.
+
+pub mod library;
+pub mod machine;
+pub mod script;
+
+mod libs;
