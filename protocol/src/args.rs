@@ -122,6 +122,15 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The first `len` arguments, as a list of their own. All where there are fewer.
+    #[inline]
+    pub fn head(&self, len: usize) -> Args<'a> {
+        Args {
+            spans: self.spans.get(..len).unwrap_or(self.spans),
+            ..*self
+        }
+    }
+
     /// An owned copy of argument `i`; a large one is shared and not copied.
     ///
     /// # Panics

@@ -4,7 +4,7 @@
 //! the server needs to know are in [`crate::facts`]. All of them are built at compile time.
 
 use crate::facts::{
-    Behind, Databases, Division, Elsewhere, InMulti, KeyRule, Secrets, Subscribers, Traits, Wants,
+    Behind, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Secrets, Subscribers, Traits, Wants,
 };
 
 /// A set of properties, one bit each.
@@ -401,6 +401,7 @@ pub enum Group {
     Geo,
     Transactions,
     PubSub,
+    Scripting,
     Server,
 }
 
@@ -422,6 +423,7 @@ impl Group {
             Group::Geo => "geo",
             Group::Transactions => "transactions",
             Group::PubSub => "pubsub",
+            Group::Scripting => "scripting",
             Group::Server => "server",
         }
     }
@@ -458,6 +460,8 @@ pub struct Command {
     pub databases: Databases,
     /// How its keys are found where the specs do not tell.
     pub finds: KeyRule,
+    /// What it is to a script.
+    pub in_scripts: InScripts,
     /// Which key of it lies in another database.
     pub elsewhere: Elsewhere,
     pub group: Group,

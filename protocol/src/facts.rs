@@ -22,6 +22,8 @@ pub enum Behind {
     /// All of it: the command tells others whether or not they wait, tells of others, or goes from
     /// shard to shard on a way of its own.
     Everything,
+    /// What the script says that it runs.
+    Script,
 }
 
 /// How a command's keys are found, and what is done to them, where its key specs do not tell.
@@ -159,6 +161,18 @@ pub struct SecretOption {
     /// How many arguments behind the word are its values.
     pub values: u8,
     pub is_secret: bool,
+}
+
+/// What a command is to a script. Column `scripts`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InScripts {
+    /// What it is elsewhere, unless it is [`Flags::NOSCRIPT`]. The default.
+    #[default]
+    AsElsewhere,
+    /// The time, which stands still while a script runs (TIME).
+    Time,
+    /// It chooses the database of what the script calls after it (SELECT).
+    Selects,
 }
 
 /// What is true of few commands, one bit each. Column `traits`; none by default.

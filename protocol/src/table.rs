@@ -38,6 +38,7 @@
 //!     `parameters(argument)`:
 //!     what nobody else may read;
 //!   * `finds Sort`: how its keys are found where the specs do not tell;
+//!   * `scripts Time`: what it is to a script;
 //!   * `traits [QUIET]`: what is true of few. A container's are its sub-commands'.
 //! * `syntax` is explained in [`crate::syntax`].
 //!
@@ -57,7 +58,7 @@ use crate::command::{
     BeginSearch, Categories, Command, FindKeys, Flags, Group, KeyFlags, KeyShape, KeySpec,
 };
 use crate::facts::{
-    Behind, Databases, Division, Elsewhere, InMulti, KeyRule, SecretOption, Secrets, Subscribers,
+    Behind, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, SecretOption, Secrets, Subscribers,
     Traits, Wants,
 };
 
@@ -86,6 +87,7 @@ macro_rules! for_each_command {
             acl_commands
             cluster_commands
             module_commands
+            script_commands
         ] }
     };
 }
@@ -116,6 +118,7 @@ macro_rules! for_each_known_command {
             acl_commands
             cluster_commands
             module_commands
+            script_commands
         ] }
     };
 }
@@ -206,6 +209,7 @@ macro_rules! commands {
         $(elsewhere $elsewhere:ident($($e:tt)*);)?
         $(secrets $secrets:ident($($s:tt)*);)?
         $(finds $finds:ident;)?
+        $(scripts $scripts:ident;)?
         $(traits [$($trait:ident)*];)?
         group $group:ident; since $since:literal; complexity $complexity:literal;
         syntax $syntax:literal;
@@ -231,6 +235,7 @@ macro_rules! commands {
                 elsewhere: said!(Elsewhere::Nothing, $(elsewhere!($elsewhere $($e)*))?),
                 secrets: said!(Secrets::Nothing, $(secrets!($secrets $($s)*))?),
                 finds: said!(KeyRule::Specs, $(KeyRule::$finds)?),
+                in_scripts: said!(InScripts::AsElsewhere, $(InScripts::$scripts)?),
                 traits: Traits::NONE$($(.with(Traits::$trait))*)?,
                 group: Group::$group,
                 since: $since,

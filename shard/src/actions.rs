@@ -14,6 +14,7 @@ use crate::blocking::{BlockedAt, nobody_asks};
 use crate::mailbox::message::{Late, Message};
 use crate::shard::Shard;
 use crate::timing::latency::Spike;
+use crate::transaction::exec::ExecState;
 
 impl Shard {
     /// Does all that the engine has said. Called whenever it has been given something to do.
@@ -91,6 +92,9 @@ impl Shard {
                 args,
                 nanos,
             } => self.note_slow_command(command, caller, &args.borrow(), nanos),
+            Action::Log(level, text) => self.log_of_script(level, &text),
+            Action::Outside(call) => self.call_outside(call),
+            Action::Busy { is_busy, is_function } => self.tell_busy(is_busy, is_function),
             Action::Evicted { ms } => self.note_spike(Spike::EvictionCycle, ms),
             Action::FreeKeyspaces(keyspaces, lazily) => {
                 let rest = self.keep_for_snapshot(keyspaces);
@@ -188,9 +192,13 @@ impl Shard {
         // It may be the late reply of a command before the one that stalls.
         if client.unfinished() == Some(to.seq) {
             if let Some(suspended) = client.suspended.take() {
-                return self.resume_exec(suspended, &reply);
+                return self.resume_suspended(*suspended, reply);
             }
             client.end_stall();
+            if client.exec != ExecState::None {
+                // A script that was under way is over.
+                self.end_exec(&mut client);
+            }
             client.blocked = None;
             // It was not idle while it waited.
             client.touch(self.clock.instant);

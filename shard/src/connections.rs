@@ -30,6 +30,8 @@ pub struct Connections {
     pub(crate) held: HeldClients,
     /// How many have commands that other shards hold back.
     pub(crate) held_back: usize,
+    /// Those whose EXECs stand still within a script that has run for long.
+    pub(crate) paused: Vec<ClientToken>,
     /// Room to write the reply of a session command in.
     pub(crate) scratch: Vec<u8>,
 }

@@ -4,6 +4,7 @@
 pub mod backpressure;
 pub mod handler;
 pub mod order;
+mod script;
 
 use engine::error::Error;
 use engine::eviction::Room;
@@ -294,6 +295,7 @@ impl Shard {
                 self.run_session(client, id, run, args);
             }
             Handler::Whole => self.begin_whole(client, client.header(id), args),
+            Handler::Script => self.route_script(client, client.header(id), args),
             Handler::Container => self.refuse(client, Some(id), &Error::arity(command.name)),
         }
         // An EXEC that takes longer is shown at its end.
@@ -452,7 +454,7 @@ impl Shard {
     }
 
     #[cold]
-    fn queue_local(&mut self, client: &mut Client, header: Header, args: &Args<'_>) -> bool {
+    pub(crate) fn queue_local(&mut self, client: &mut Client, header: Header, args: &Args<'_>) -> bool {
         let waits = self
             .engine
             .meets_lock(self.engine.id, client.token, header.command, args);

@@ -17,6 +17,7 @@ use persistence::file_system::FileSystem;
 use persistence::fsync_scheduler::FsyncScheduler;
 use persistence::manifest::Manifest;
 use persistence::progress::Progress;
+use lua::store::ScriptStore;
 use storage::{Databases, Entry, KeyHasher, Keyspace};
 
 use crate::aof::commits::Commits;
@@ -39,7 +40,7 @@ use crate::stop::Stop;
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The Redis version whose commands and replies these are.
-pub const REDIS_VERSION: &str = "7.4.0";
+pub use config::REDIS_VERSION;
 
 /// What the process's allocator can tell and do.
 #[derive(Clone, Copy)]
@@ -106,6 +107,8 @@ pub struct Process {
     pub monitors: Census,
     /// Clients that track keys.
     pub tracking_clients: AtomicUsize,
+    /// The scripts that are known.
+    pub scripts: ScriptStore,
     /// Which commands wait for now.
     pub pause: Mutex<Option<Pause>>,
     pub snapshots: Snapshots,
@@ -154,6 +157,10 @@ impl Environment for Process {
 
     fn free_keyspaces(&self, keyspaces: Vec<Keyspace>, lazily: bool) {
         self.lazyfree.free_keyspaces(keyspaces, lazily);
+    }
+
+    fn scripts(&self) -> &ScriptStore {
+        &self.scripts
     }
 
     fn anybody_subscribes(&self) -> bool {
@@ -212,6 +219,7 @@ impl Process {
             log_control,
             monitors: Census::new(slots.shards()),
             tracking_clients: AtomicUsize::new(0),
+            scripts: ScriptStore::default(),
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
             commits: Commits::new(slots.shards()),

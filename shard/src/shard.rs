@@ -100,6 +100,7 @@ impl Shard {
             now: wall_time(),
             random: Rng::new(),
             clock: Instant::now,
+            wall_micros,
             first_of_thread: process.thread_groups.first_of(id),
             started_unix_ms: process.started_unix_ms,
         });
@@ -350,6 +351,14 @@ impl Shard {
             self.wake_main();
         }
     }
+}
+
+/// The time, to the microsecond.
+fn wall_micros() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 pub(crate) fn wall_time() -> UnixMillis {

@@ -18,7 +18,11 @@ enum Task {
     Visit(Visit),
     WaitEnded(WaitEnded),
     Transaction(Transaction),
+    Local(Local),
 }
+
+/// Something that stays on this shard.
+type Local = Box<dyn FnOnce(&mut Shard)>;
 
 /// What has been promised to the engine, by its number.
 #[derive(Default)]
@@ -54,8 +58,16 @@ impl Shard {
     pub(crate) fn run_task(&mut self, id: TaskId) {
         match self.tasks.take(id) {
             Task::Visit(visit) => visit(self),
+            Task::Local(work) => work(self),
             _ => unreachable!("a task is done as what it was promised"),
         }
+    }
+
+    /// Does something as this turn's next thing, when no connection is in use. What it needs stays
+    /// on this shard.
+    pub(crate) fn post_local(&mut self, work: impl FnOnce(&mut Shard) + 'static) {
+        let task = self.tasks.add(Task::Local(Box::new(work)));
+        self.post(move |shard| shard.run_task(task));
     }
 
     /// The engine says how it went with a wait.

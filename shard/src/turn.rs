@@ -212,6 +212,11 @@ impl Shard {
             self.engine.evict_soon();
             self.settle();
         }
+        if self.has_paused_scripts() {
+            self.engine.go_on_with_scripts();
+            self.go_on_with_paused();
+            self.settle();
+        }
         let mut woke_somebody = false;
         let mut left = TURN_MESSAGES_MAX;
         let mut old_tries = self.engine.tries().len();
@@ -232,7 +237,7 @@ impl Shard {
                 woke_somebody |= self.release_reply_fence();
             }
             woke_somebody |= self.send_fanout();
-            if woke_somebody || left == 0 || self.engine.evicting.is_unfinished {
+            if woke_somebody || left == 0 || self.engine.evicting.is_unfinished || self.has_paused_scripts() {
                 return After::Again;
             }
             self.engine.publish_moved();

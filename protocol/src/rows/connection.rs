@@ -207,6 +207,7 @@ macro_rules! connection_commands { ($($so_far:tt)*) => { $crate::join_commands! 
         arity 2; flags [LOADING STALE FAST]; acl [CONNECTION]; keys [];
         behind Nothing;
         multi Selects;
+        scripts Selects;
         group Connection; since "1.0.0"; complexity "O(1)";
         syntax "index";
         summary "Chooses the connection's database.";

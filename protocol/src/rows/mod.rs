@@ -27,6 +27,8 @@ mod pubsub;
 #[macro_use]
 mod replication;
 #[macro_use]
+mod script;
+#[macro_use]
 mod server;
 #[macro_use]
 mod set;

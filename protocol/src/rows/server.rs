@@ -351,6 +351,7 @@ macro_rules! server_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "time" => session(server::time) {
         arity 1; flags [LOADING STALE FAST]; acl []; keys [];
         tips ["nondeterministic_output"];
+        scripts Time;
         group Server; since "2.6.0"; complexity "O(1)";
         syntax "";
         summary "The server's clock: seconds of the Unix epoch, and microseconds.";

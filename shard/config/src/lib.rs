@@ -35,6 +35,9 @@ use storage::{
     SortedSetLimits,
 };
 
+/// The version of Redis whose behaviour this is.
+pub const REDIS_VERSION: &str = "7.4.0";
+
 pub use choice::{
     AppendFsync, IdleMode, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission, Supervised,
 };

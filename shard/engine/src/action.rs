@@ -1,8 +1,10 @@
 //! What an engine gives back: what is to be done outside, in the order in which it came about.
 
+use lua::machine::LogLevel;
 use protocol::args::OwnedArgs;
+use protocol::reply::Version;
 use protocol::table::CommandId;
-use storage::Keyspace;
+use storage::{DbIndex, Keyspace};
 
 use crate::blocking::waiting::BlockedId;
 use crate::header::{Caller, ClientToken, ReplyTo};
@@ -14,6 +16,17 @@ use crate::transaction::commit::Awaited;
 use crate::transaction::coordinator::Held;
 use crate::transaction::global::Cut;
 use crate::transaction::locks::ItemId;
+
+/// A command of the outside that a script has called.
+pub struct OutsideCall {
+    /// The transaction that waits for its reply.
+    pub transaction: usize,
+    pub client: ClientToken,
+    pub command: CommandId,
+    pub args: OwnedArgs,
+    pub version: Version,
+    pub db: DbIndex,
+}
 
 /// One thing to do.
 pub enum Action {
@@ -74,6 +87,13 @@ pub enum Action {
         args: OwnedArgs,
         nanos: u64,
     },
+    /// A script has a line for the server's log.
+    Log(LogLevel, Vec<u8>),
+    /// A script of this shard has called a command of the outside, and waits for its reply:
+    /// [`crate::engine::Engine::answer_script`].
+    Outside(Box<OutsideCall>),
+    /// A script, or function, has run for long: from now on, or no longer.
+    Busy { is_busy: bool, is_function: bool },
     /// Evicting took so many milliseconds.
     Evicted { ms: u64 },
     /// Frees emptied databases, which counts as done lazily or not.

@@ -19,6 +19,14 @@ const SNAPSHOT_FAILED: Error = Error::new(
      option). Please check the Redis logs for details about the RDB error.",
 );
 
+const BUSY_SCRIPT: Error = Error::new(
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+);
+
+const BUSY_FUNCTION: Error = Error::new(
+    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.",
+);
+
 const LOG_BEHIND: Error = Error::new("MISCONF The disk does not keep up with the AOF file");
 
 /// The state of one shard.
@@ -36,6 +44,9 @@ pub struct Admission {
     log_error: Option<Arc<str>>,
     /// The disk does not keep up with it.
     pub log_behind: bool,
+    /// Scripts of any shard that have run for long, and functions among them.
+    pub busy_scripts: usize,
+    pub busy_functions: usize,
     /// Some command would be refused.
     pub any: bool,
 }
@@ -46,6 +57,7 @@ impl Admission {
         self.heeds_snapshots = config.stop_writes_on_bgsave_error && !config.save.0.is_empty();
         let snapshot_failed = self.snapshot_failed && self.heeds_snapshots;
         self.any = self.loading || snapshot_failed || self.logs_failed > 0 || self.log_behind;
+        self.any |= self.busy_scripts > 0;
     }
 
     /// The log of some shard cannot be written.
@@ -72,14 +84,29 @@ impl Admission {
         if self.loading && !command.flags.contains(Flags::LOADING) {
             return Err(LOADING);
         }
+        if self.busy_scripts > 0 && !command.flags.contains(Flags::ALLOW_BUSY) {
+            return Err(if self.busy_functions > 0 {
+                BUSY_FUNCTION
+            } else {
+                BUSY_SCRIPT
+            });
+        }
         self.admit_forwarded(command)
+    }
+
+    /// Whether anything may be written that another shard has admitted.
+    pub(crate) fn admit_writes(&self) -> Result<(), Error> {
+        self.admit_changes(true)
     }
 
     /// Whether `command` may run here that another shard has admitted. If that one knows that all
     /// data is there, it is.
     pub fn admit_forwarded(&self, command: &Command) -> Result<(), Error> {
         let writes = command.flags.contains(Flags::WRITE);
-        let writes = writes || command.traits.contains(Traits::FAILS_WITH_DISK);
+        self.admit_changes(writes || command.traits.contains(Traits::FAILS_WITH_DISK))
+    }
+
+    fn admit_changes(&self, writes: bool) -> Result<(), Error> {
         if (self.logs_failed > 0 || self.log_behind) && writes {
             return Err(match &self.log_error {
                 Some(why) if self.logs_failed > 0 => {

@@ -18,6 +18,7 @@ use crate::blocking::fenced::Blocking;
 use crate::effects::Effects;
 use crate::environment::Environment;
 use crate::eviction::Evicting;
+use crate::script::known::Scripting;
 use crate::slot::{ShardId, SlotMap};
 use crate::stats::Stats;
 use crate::timing::Timing;
@@ -33,6 +34,8 @@ pub struct Engine {
     pub databases: Databases,
     /// Wall time, as of the last event.
     pub now: UnixMillis,
+    /// Wall time as it is: Unix microseconds.
+    pub wall_micros: fn() -> u64,
     pub config: Arc<Config>,
     /// What the use of a key notes, from `maxmemory-policy`.
     pub access: AccessPolicy,
@@ -47,6 +50,7 @@ pub struct Engine {
     pub held_back: HeldBack,
     pub blocking: Blocking,
     pub evicting: Evicting,
+    pub scripting: Scripting,
     /// What is to be done outside.
     pub actions: Vec<Action>,
     /// What took effect, where a simulator wants to know.
@@ -81,6 +85,8 @@ pub struct Setup {
     pub random: Rng,
     /// Monotonic time, for how long commands take.
     pub clock: fn() -> Instant,
+    /// Wall time as it is, for scripts that ask: Unix microseconds.
+    pub wall_micros: fn() -> u64,
     /// The first shard on the thread of this one, which has the account of its memory.
     pub first_of_thread: ShardId,
     /// Unix milliseconds at which the process began: part of the names of transactions in logs.
@@ -103,6 +109,7 @@ impl Engine {
             slots: setup.slots,
             databases: setup.databases,
             now: setup.now,
+            wall_micros: setup.wall_micros,
             access: config.access_policy(),
             environment: setup.environment,
             effects,
@@ -115,6 +122,7 @@ impl Engine {
             held_back: HeldBack::default(),
             blocking: Blocking::default(),
             evicting: Evicting::new(setup.first_of_thread),
+            scripting: Scripting::default(),
             actions: Vec::new(),
             trace: Trace::default(),
             log: LogState::default(),

@@ -1,5 +1,6 @@
 //! What an engine asks of the outside while it works, and what all engines share.
 
+use lua::store::ScriptStore;
 use storage::{Entry, Keyspace};
 
 use crate::ledger::Ledger;
@@ -17,6 +18,9 @@ pub trait Environment: Send + Sync {
 
     /// Whether any client of the process subscribes to anything.
     fn anybody_subscribes(&self) -> bool;
+
+    /// The scripts that the process knows.
+    fn scripts(&self) -> &ScriptStore;
 
     /// Whether any client of the process wants to hear what it has in a cache and is stale.
     fn anybody_tracks(&self) -> bool;

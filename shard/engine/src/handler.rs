@@ -7,6 +7,7 @@ use protocol::table::COMMANDS;
 use crate::commands::*;
 use crate::context::Context;
 use crate::error::Outcome;
+use crate::script::kind::{EVAL, EVAL_RO, EVALSHA, EVALSHA_RO, FCALL, FCALL_RO, ScriptKind};
 use crate::transaction::global::Global;
 
 /// A command on data: it runs where its keys are.
@@ -21,6 +22,8 @@ pub enum Handler {
     Keyed(DataCommand),
     /// A command on the whole keyspace, at one instant.
     Whole(WholeCommand),
+    /// A script, which runs other commands.
+    Script(ScriptKind),
     /// A command of the outside: about its connection or the process.
     Outside,
 }
@@ -31,6 +34,9 @@ macro_rules! handler {
     };
     (whole $path:path) => {
         Handler::Whole($path)
+    };
+    (script $path:path) => {
+        Handler::Script($path)
     };
     (roaming $path:path, $at_once:path) => {
         Handler::Whole($at_once)

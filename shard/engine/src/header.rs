@@ -45,6 +45,18 @@ pub struct Header {
     pub caller: Caller,
 }
 
+impl Header {
+    /// That of no command.
+    pub(crate) fn of_nobody() -> Self {
+        Self {
+            command: CommandId::named("eval"),
+            db: DbIndex::default(),
+            version: Version::default(),
+            caller: Caller::NOBODY,
+        }
+    }
+}
+
 /// Who called, as far as a data command may care.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Caller {

@@ -433,6 +433,18 @@ pub struct TransactionRecord {
     pub(crate) share: Share,
 }
 
+impl TransactionRecord {
+    /// That of a transaction on one shard.
+    pub(crate) fn of_one(shard: ShardId, share: Share) -> Self {
+        Self {
+            awaited: None,
+            id: Arc::from(""),
+            participants: Arc::from([shard]),
+            share,
+        }
+    }
+}
+
 /// The shares of a transaction that ends.
 pub struct Shares {
     pub(crate) awaited: Option<Awaited>,

@@ -82,6 +82,10 @@ pub struct LockRequest {
     pub transaction: TransactionId,
     pub client: ClientToken,
     pub scope: Scope,
+    /// The shard of the connection; the transaction's own, but for a script that came from another.
+    pub home: ShardId,
+    /// The transaction runs already and has this item here, which gets these keys besides.
+    pub item: Option<ItemId>,
     /// Queue where a key is taken. Otherwise refuse, so that a transaction holding locks elsewhere
     /// never waits here.
     pub wait: bool,

@@ -4,6 +4,17 @@ use smallvec::SmallVec;
 
 use crate::slot::ShardId;
 
+/// Where a script begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScriptRoute {
+    /// On this shard, in place.
+    Here,
+    /// On another one that owns all its keys, and it touches no others.
+    At(ShardId),
+    /// As a transaction, once its declared keys are locked.
+    Locked,
+}
+
 /// Where a command's keys are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Route {

@@ -51,6 +51,10 @@ pub struct Stats {
     /// Transactions over several shards, and those that had to queue for their locks.
     pub transactions: u64,
     pub transactions_retried: u64,
+    /// Scripts that have asked other shards for keys, each time counted.
+    pub scripts_widened: u64,
+    /// Scripts that were undone and run again.
+    pub scripts_run_again: u64,
     /// Calls of each command, by its place in the table.
     pub calls: Vec<u64>,
     /// Nanoseconds that all calls of it took together.
@@ -90,6 +94,8 @@ impl Default for Stats {
             evicted_clients: 0,
             transactions: 0,
             transactions_retried: 0,
+            scripts_widened: 0,
+            scripts_run_again: 0,
             calls: each.clone(),
             nanos: each.clone(),
             failed: each.clone(),
@@ -108,6 +114,11 @@ impl Stats {
         let command = COMMANDS[index].name;
         trace!(command, code = error.code(), "a command failed");
         self.count_error(error);
+    }
+
+    /// A command failed with the error of another, which is counted.
+    pub fn failed_again(&mut self, index: usize) {
+        self.failed[index] += 1;
     }
 
     /// A command was refused before it ran.

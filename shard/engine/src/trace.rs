@@ -9,6 +9,9 @@ use crate::header::Header;
 pub struct Trace {
     #[cfg(feature = "trace")]
     effective: Option<Vec<u64>>,
+    /// A script runs: what it calls is a part of it.
+    #[cfg(feature = "trace")]
+    is_paused: bool,
 }
 
 #[cfg(not(feature = "trace"))]
@@ -20,6 +23,10 @@ impl Trace {
     /// The command that was noted last has had no effect after all.
     #[inline]
     pub(crate) fn take_back(&mut self) {}
+
+    /// Nothing is noted until this ends.
+    #[inline]
+    pub(crate) fn pause(&mut self, _: bool) {}
 }
 
 #[cfg(feature = "trace")]
@@ -39,7 +46,9 @@ impl Trace {
 
     /// A command takes effect.
     pub(crate) fn note(&mut self, header: Header) {
-        if let Some(effective) = &mut self.effective {
+        if let Some(effective) = &mut self.effective
+            && !self.is_paused
+        {
             effective.push(header.caller.client_id);
         }
     }
@@ -49,5 +58,9 @@ impl Trace {
         if let Some(effective) = &mut self.effective {
             effective.pop();
         }
+    }
+    /// Nothing is noted until this ends.
+    pub(crate) fn pause(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
     }
 }

@@ -11,5 +11,6 @@
 pub mod library;
 pub mod machine;
 pub mod script;
+pub mod store;
 
 mod libs;

@@ -25,6 +25,7 @@ pub mod module;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
+pub mod script;
 pub mod server;
 pub mod slowlog;
 pub mod tracking;

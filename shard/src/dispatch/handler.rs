@@ -35,6 +35,8 @@ pub enum Handler {
     Whole,
     /// A command that goes from shard to shard; inside EXEC it runs on what all lend.
     Roaming(SessionCommand),
+    /// A script, which the engine runs.
+    Script,
     /// Only its sub-commands run.
     Container,
 }
@@ -51,6 +53,9 @@ macro_rules! handler {
     };
     (roaming $path:path, $at_once:path) => {
         Handler::Roaming($path)
+    };
+    (script $path:path) => {
+        Handler::Script
     };
     (container) => {
         Handler::Container

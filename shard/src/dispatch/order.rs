@@ -18,6 +18,7 @@
 //! nothing.
 
 use engine::backpressure::UNANSWERED_MAX;
+use engine::routing::Route;
 use engine::slot::ShardId;
 use protocol::args::Args;
 use protocol::command::{Flags, KeyShape};
@@ -92,6 +93,7 @@ impl Shard {
     ) -> bool {
         match behind(id) {
             Behind::Everything => true,
+            Behind::Script => self.script_comes_behind(client, id, args),
             _ if client.pending.is_empty() => false,
             Behind::Nothing if !self.engine.effects.notices.is_on() => false,
             Behind::Much | Behind::Writes if self.comes_behind_much(client, id, args) => true,
@@ -101,6 +103,26 @@ impl Shard {
 
     fn comes_behind_much(&self, client: &Client, id: CommandId, args: &Args<'_>) -> bool {
         client.pending.len() > UNANSWERED_MAX && self.asks_several(client, id, args)
+    }
+
+    /// Whether a script has to: one that may touch any key comes behind all.
+    #[cold]
+    fn script_comes_behind(&self, client: &mut Client, id: CommandId, args: &Args<'_>) -> bool {
+        if client.pending.is_empty() || client.session.queue.is_some() {
+            return false;
+        }
+        let header = client.header(id);
+        let outline = self.engine.outline_of(header, args);
+        if !outline.is_plain {
+            return true;
+        }
+        let owner = match self.engine.route(id, args) {
+            Route::Here => Some(self.engine.id),
+            Route::At(owner) => Some(owner),
+            Route::Several(_) | Route::Anywhere => None,
+        };
+        let tells = outline.tells || self.engine.effects.notices.is_on();
+        tells && client.writes.go_elsewhere(owner, &client.pending)
     }
 
     #[cold]

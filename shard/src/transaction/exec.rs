@@ -16,7 +16,10 @@ use engine::error::Error;
 use engine::handler::WholeCommand;
 use engine::header::{Header, ReplyTo, TransactionKey};
 use engine::keys::key_positions;
+use engine::script::run::ScriptRun;
 use engine::slot::ShardId;
+use engine::steps::script_exec::ScriptInExec;
+use engine::steps::script_locks::Kill;
 use engine::transaction::coordinator::{Held, Scopes};
 use engine::transaction::forwarded::Forwarded;
 use engine::watch::Watched;
@@ -64,6 +67,8 @@ pub struct Exec {
     /// for an answer, and nothing expires.
     now: UnixMillis,
     replies: Vec<u8>,
+    /// The script among them that has begun.
+    script: Option<Box<ScriptRun>>,
 }
 
 /// Whether a connection has an EXEC that is not over: all of it happens, or nothing, whatever
@@ -76,10 +81,24 @@ pub enum ExecState {
     Orphaned,
 }
 
-/// An EXEC that waits for the reply of one of its commands.
-pub struct Suspended {
-    exec: Box<Exec>,
-    held: Held,
+/// What waits for the reply of one of its commands, or for a turn.
+pub enum Suspended {
+    Exec { exec: Box<Exec>, held: Held },
+    /// A script, as the transaction with this number.
+    Script(usize),
+}
+
+impl Suspended {
+    /// Ends the script of an EXEC that has run for long, where it may.
+    pub(crate) fn kill_script(&mut self, functions: bool) -> Kill {
+        match self {
+            Self::Exec { exec, .. } => match &mut exec.script {
+                Some(run) => run.kill(functions),
+                None => Kill::NoneRuns,
+            },
+            Self::Script(_) => Kill::NoneRuns,
+        }
+    }
 }
 
 impl Queue {
@@ -209,10 +228,11 @@ impl Shard {
             for key in self.engine.keys_of(header, &args) {
                 scopes.key(self.engine.slots.owner(&key.key), key);
             }
-            whole |= matches!(
-                HANDLERS[queued.id.index()],
-                Handler::Whole | Handler::Roaming(_)
-            ) || sort::reads_computed_keys(queued.id.command(), &args);
+            whole |= match HANDLERS[queued.id.index()] {
+                Handler::Whole | Handler::Roaming(_) => true,
+                Handler::Script => !self.runs_plain_script(header, &args),
+                _ => sort::reads_computed_keys(queued.id.command(), &args),
+            };
         }
         for watched in &watched {
             scopes.watched(self.engine.slots.owner(&watched.key.key), watched.clone());
@@ -226,12 +246,13 @@ impl Shard {
             done: 0,
             now: self.engine.now,
             replies: Vec::new(),
+            script: None,
         });
         client.session.exec_watched = watched;
         client.exec = ExecState::UnderWay;
         // It needs its connection, which is in use now and may be when all is locked.
         let run = move |shard: &mut Self, unchanged, held: Box<Held>| {
-            shard.post(move |shard| shard.run_exec(exec, unchanged, *held));
+            shard.post_local(move |shard| shard.run_exec(exec, unchanged, *held));
         };
         let task = self.tasks.transaction(Box::new(run));
         self.engine.begin_outside(client.token, task, scopes, whole);
@@ -380,7 +401,7 @@ impl Shard {
         let is_over = self.run_queued(&client, &mut exec, &mut held);
         self.engine.now = outside;
         if !is_over {
-            client.borrow_mut().suspended = Some(Box::new(Suspended { exec, held }));
+            client.borrow_mut().suspended = Some(Box::new(Suspended::Exec { exec, held }));
             return;
         }
         self.show_exec(&client.borrow(), &exec);
@@ -399,6 +420,9 @@ impl Shard {
 
     /// Runs the commands that are left. Returns false where one of them is answered later.
     fn run_queued(&mut self, client: &RefCell<Client>, exec: &mut Exec, held: &mut Held) -> bool {
+        if !self.go_on_with_script(client, exec, held) {
+            return false;
+        }
         while let Some(queued) = exec.commands.get(exec.done) {
             exec.done += 1;
             let args = queued.args.borrow();
@@ -433,16 +457,75 @@ impl Shard {
                     is_answered = self.run_session_queued(client, id, run, &args, &mut reply);
                     exec.version = client.session.version;
                 }
+                Handler::Script => {
+                    exec.script = self
+                        .engine
+                        .begin_script_held(held, header, &args, &mut reply);
+                }
                 Handler::Container => Error::arity(id.command().name).write(&mut reply),
             }
             if self.hearers.monitors.watched {
                 self.show_to_monitors(&client.borrow(), id, &args);
             }
-            if !is_answered {
+            if !is_answered || !self.go_on_with_script(client, exec, held) {
                 return false;
             }
         }
         true
+    }
+
+    /// Lets the script of an EXEC go on. Returns false where it is not over.
+    fn go_on_with_script(
+        &mut self,
+        client: &RefCell<Client>,
+        exec: &mut Exec,
+        held: &mut Held,
+    ) -> bool {
+        let Some(mut run) = exec.script.take() else {
+            return true;
+        };
+        loop {
+            match self.engine.drive_held(held, &mut run) {
+                ScriptInExec::Done => break,
+                ScriptInExec::Outside {
+                    command,
+                    args,
+                    version,
+                    db,
+                } => {
+                    let call = (command, version, db);
+                    match self.run_call_of_script(&mut client.borrow_mut(), call, &args.borrow()) {
+                        Some(reply) => run.answer(&reply),
+                        None => {
+                            exec.script = Some(run);
+                            return false;
+                        }
+                    }
+                }
+                ScriptInExec::Pause => {
+                    exec.script = Some(run);
+                    self.connections.paused.push(client.borrow().token);
+                    self.schedule_turn();
+                    return false;
+                }
+            }
+        }
+        let queued = &exec.commands[exec.done - 1];
+        let mut reply = Reply::new(&mut exec.replies, exec.version);
+        self.engine
+            .end_script_held(run, &queued.args.borrow(), &mut reply);
+        true
+    }
+
+    /// EXECs go on whose scripts have run for long.
+    pub(crate) fn go_on_with_paused(&mut self) {
+        for token in take(&mut self.connections.paused) {
+            let client = self.client(token).cloned();
+            let suspended = client.and_then(|client| client.borrow_mut().suspended.take());
+            if let Some(Suspended::Exec { exec, held }) = suspended.map(|it| *it) {
+                self.continue_exec(exec, held);
+            }
+        }
     }
 
     /// Runs a command about the connection or the process. Returns false where it is answered
@@ -456,6 +539,19 @@ impl Shard {
         reply: &mut Reply<'_>,
     ) -> bool {
         client.session.in_exec = true;
+        self.run_session_within(client, id, run, args, reply)
+    }
+
+    /// Runs such a command as a part of what its connection runs already. Returns false where it is
+    /// answered later.
+    pub(crate) fn run_session_within(
+        &mut self,
+        client: &mut Client,
+        id: CommandId,
+        run: SessionCommand,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> bool {
         let start = reply.written();
         self.engine.interrupt_timing();
         match self.run_timed(client, id, run, args, reply) {
@@ -470,7 +566,7 @@ impl Shard {
         true
     }
 
-    fn end_exec(&mut self, client: &mut Client) {
+    pub(crate) fn end_exec(&mut self, client: &mut Client) {
         if std::mem::replace(&mut client.exec, ExecState::None) == ExecState::Orphaned {
             self.forget(client);
         }
@@ -484,11 +580,21 @@ impl Shard {
         }
     }
 
-    /// The reply that a suspended EXEC waits for. It goes on as this turn's next thing.
-    pub(crate) fn resume_exec(&mut self, mut suspended: Box<Suspended>, reply: &[u8]) {
-        suspended.exec.replies.extend_from_slice(reply);
-        let go_on = move |shard: &mut Shard| shard.continue_exec(suspended.exec, suspended.held);
-        self.post(go_on);
+    /// The reply that a suspended EXEC, or script, waits for. It goes on as this turn's next thing.
+    pub(crate) fn resume_suspended(&mut self, suspended: Suspended, reply: Vec<u8>) {
+        self.post_local(move |shard: &mut Shard| match suspended {
+            Suspended::Exec { mut exec, held } => {
+                match &mut exec.script {
+                    Some(run) => run.answer(&reply),
+                    None => exec.replies.extend_from_slice(&reply),
+                }
+                shard.continue_exec(exec, held);
+            }
+            Suspended::Script(transaction) => {
+                shard.engine.answer_script(transaction, &reply);
+                shard.settle();
+            }
+        });
     }
 
     /// DISCARD, and what ends a connection's wish to EXEC in other ways.

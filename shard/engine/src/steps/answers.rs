@@ -85,7 +85,7 @@ impl Engine {
     fn go_on(&mut self, then: Then) {
         match then {
             Then::Nothing => {}
-            Then::Reply(to, reply) => self.complete(self.id, to, reply, 0),
+            Then::Reply(home, to, reply) => self.complete(home, to, reply, 0),
             Then::Flushed(to, reply) => self.actions.push(Action::Flushed(Some((to, reply)))),
             Then::Fenced(answer) => self.answer_behind_all(vec![answer]),
             Then::Task(task) => self.actions.push(Action::Run { task, under: None }),
@@ -116,7 +116,7 @@ impl Engine {
 
     /// Answers once what was done is as safe as it has to be.
     pub fn answer(&mut self, commit: Option<CommitId>, to: ReplyTo, encoded: Vec<u8>) {
-        self.after_commit(commit, to.client, Then::Reply(to, encoded));
+        self.after_commit(commit, to.client, Then::Reply(self.id, to, encoded));
     }
 
     /// Has a task done behind the answer that a client waits for. False where there is none: then

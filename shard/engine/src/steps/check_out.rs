@@ -57,7 +57,10 @@ impl Engine {
 
     fn take_locks(&mut self, request: Box<LockRequest>) {
         let id = request.transaction;
-        let client = LockName::Client(id.coordinator, request.client);
+        let client = LockName::Client(request.home, request.client);
+        if let Some(item) = request.item {
+            return self.extend_part(item, *request);
+        }
         let queued = match &request.scope {
             Scope::Whole { .. } => self.owner.locks.enqueue_barrier(Work::CheckOut(request)),
             Scope::Keys { keys, .. } => {
@@ -104,6 +107,21 @@ impl Engine {
         }
     }
 
+    /// A script's transaction, which has an item here, gets more keys.
+    fn extend_part(&mut self, item: ItemId, request: LockRequest) {
+        if let Scope::Keys { keys, .. } = &request.scope {
+            let names = keys.iter().map(|key| LockName::of_key(&key.key));
+            self.owner.locks.extend(item, names);
+        }
+        let coordinator = request.transaction.coordinator;
+        let grant = self.check_out(item, request);
+        if coordinator == self.id {
+            self.granted(self.id, grant)
+        } else {
+            self.send(coordinator, Message::Granted(Box::new(grant)))
+        }
+    }
+
     /// Lends by a message what an item covers that has waited: answering at once would recurse once
     /// a waiting transaction.
     pub fn check_out_by_message(&mut self, item: ItemId, request: LockRequest) {
@@ -119,8 +137,15 @@ impl Engine {
         if self.owner.locks.is_empty() {
             return false;
         }
-        let coordinator = request.transaction.coordinator;
-        if self.owner.locks.holds_client(coordinator, request.client) {
+        if let (Some(item), Scope::Keys { keys, .. }) = (request.item, &request.scope) {
+            let is_free = |key: &TransactionKey| {
+                self.owner
+                    .locks
+                    .may_extend(item, LockName::of_key(&key.key))
+            };
+            return !keys.iter().all(is_free);
+        }
+        if self.owner.locks.holds_client(request.home, request.client) {
             return true;
         }
         match &request.scope {
@@ -295,7 +320,10 @@ impl Engine {
                     Work::CheckOut(request) => self.check_out_by_message(item, *request),
                     Work::Command(parked) => {
                         self.under(item, |shard| shard.run_unlocked(*parked));
-                        freed.push(item);
+                        // A script that is not over goes on under it.
+                        if self.owner.kept.take_if(|kept| *kept == item).is_none() {
+                            freed.push(item);
+                        }
                     }
                     Work::Exec(exec) => {
                         self.under(item, |shard| shard.run_forwarded_now(*exec));
@@ -396,7 +424,9 @@ impl Engine {
             .enqueue(names, Work::Command(Box::new(parked)));
         if let Some(Work::Command(parked)) = ready {
             self.under(item, |shard| shard.run_unlocked(*parked));
-            self.unlock(item);
+            if self.owner.kept.take_if(|kept| *kept == item).is_none() {
+                self.unlock(item);
+            }
         }
     }
 

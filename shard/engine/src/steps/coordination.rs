@@ -143,6 +143,17 @@ impl Engine {
     }
 
     fn begin(&mut self, client: ClientToken, parts: SmallVec<[Part; 4]>, job: Job) {
+        self.begin_for(client, self.id, parts, job);
+    }
+
+    /// Begins a transaction for a connection of any shard.
+    pub(crate) fn begin_for(
+        &mut self,
+        client: ClientToken,
+        home: ShardId,
+        parts: SmallVec<[Part; 4]>,
+        job: Job,
+    ) {
         // With one part there is nothing to hold while it waits: it queues at once.
         let missing = parts.iter().filter(|part| part.granted.is_none()).count();
         let wait = parts.len() == 1 && missing == 1;
@@ -159,6 +170,7 @@ impl Engine {
         let last = parts.iter().position(is_last);
         let index = self.coordinator.transactions.insert(Transaction {
             client,
+            home,
             parts,
             pass,
             last,
@@ -194,14 +206,16 @@ impl Engine {
         }
     }
 
-    fn request_locks(&mut self, id: TransactionId, at: usize, wait: bool) {
+    pub(crate) fn request_locks(&mut self, id: TransactionId, at: usize, wait: bool) {
         let transaction = &mut self.coordinator.transactions[id.index];
         let part = &mut transaction.parts[at];
         let shard = part.shard;
         let request = Box::new(LockRequest {
             transaction: id,
             client: transaction.client,
+            home: transaction.home,
             scope: std::mem::take(&mut part.scope),
+            item: None,
             wait,
         });
         if shard == self.id {
@@ -215,6 +229,9 @@ impl Engine {
     pub fn granted(&mut self, from: ShardId, grant: Grant) {
         let id = grant.transaction;
         let transaction = &mut self.coordinator.transactions[id.index];
+        if let Pass::Widening { .. } = transaction.pass {
+            return self.widened(from, grant);
+        }
         let part = transaction.part_of(from);
         part.scope = grant.scope;
         part.granted = grant.item;
@@ -238,6 +255,9 @@ impl Engine {
                     self.run_transaction(id)
                 }
             }
+            Pass::Running | Pass::Widening { .. } => {
+                debug_assert!(false, "a grant that nobody has asked for");
+            }
         }
     }
 
@@ -245,6 +265,9 @@ impl Engine {
     pub fn refused(&mut self, from: ShardId, request: LockRequest) {
         let id = request.transaction;
         let transaction = &mut self.coordinator.transactions[id.index];
+        if let Pass::Widening { .. } = transaction.pass {
+            return self.not_widened(id, request);
+        }
         transaction.part_of(from).scope = request.scope;
         if let Pass::Try { missing, refused } = &mut transaction.pass {
             // What was to be asked last is not asked at all.
@@ -301,6 +324,9 @@ impl Engine {
 
     /// All locks are held: the transaction happens.
     fn run_transaction(&mut self, id: TransactionId) {
+        if let Job::Script(_) = self.coordinator.transactions[id.index].job {
+            return self.begin_script(id.index);
+        }
         let transaction = self.coordinator.transactions.remove(id.index);
         let Transaction {
             mut parts,
@@ -352,6 +378,7 @@ impl Engine {
                 });
             }
             Job::Retry(blocked_id) => self.retry(workspace, parts, blocked_id),
+            Job::Script(_) => unreachable!("a script runs as a part of its transaction"),
         }
     }
 
@@ -408,7 +435,7 @@ impl Engine {
 
     /// The transaction has happened: everything goes home, and the locks are free.
     /// Returns what its reply has to wait for.
-    fn release_all(
+    pub(crate) fn release_all(
         &mut self,
         mut workspace: Workspace,
         parts: SmallVec<[Part; 4]>,

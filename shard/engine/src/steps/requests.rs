@@ -13,6 +13,7 @@ use crate::backpressure::Answered;
 use crate::batch::{Batch, Ran};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::handler::{HANDLERS, Handler};
 use crate::header::{Header, ReplyTo};
 use crate::keys::lock_names;
 use crate::lookahead;
@@ -117,7 +118,13 @@ impl Engine {
                 return Ran::Deferred;
             }
             self.timing.in_row = is_short(args);
-            if self.has_room_for(header.command) {
+            if is_script(header) {
+                if let Some(unfinished) = self.run_script(header, args, reply) {
+                    self.suspend_script(unfinished, parked());
+                    return Ran::Deferred;
+                }
+                self.serve_ready();
+            } else if self.has_room_for(header.command) {
                 self.execute(header, args, reply);
                 self.serve_ready();
             } else {
@@ -138,7 +145,14 @@ impl Engine {
         let mut reply = Reply::new(&mut encoded, parked.header.version);
         self.interrupt_timing();
         let told = self.effects.journal.told();
-        self.execute(parked.header, &args, &mut reply);
+        if is_script(parked.header) {
+            if let Some(unfinished) = self.run_script(parked.header, &args, &mut reply) {
+                self.suspend_script(unfinished, parked);
+                return 0;
+            }
+        } else {
+            self.execute(parked.header, &args, &mut reply);
+        }
         let wrote = self.wrote_since(told);
         let bytes = encoded.len();
         match self.effects.wait.take() {
@@ -172,6 +186,12 @@ impl Engine {
             wrote,
         });
     }
+}
+
+/// Whether a command runs a script.
+#[inline]
+pub(crate) fn is_script(header: Header) -> bool {
+    matches!(HANDLERS[header.command.index()], Handler::Script(_))
 }
 
 /// Whether a command of another connection may be timed in a row with others.

@@ -8,8 +8,9 @@ use smallvec::SmallVec;
 use crate::commands::sort;
 use crate::engine::Engine;
 use crate::header::{Header, ReplyTo};
-use crate::keys::key_positions;
-use crate::routing::Route;
+use crate::keys::{key_positions, lock_names};
+use crate::routing::{Route, ScriptRoute};
+use crate::script::outline::Outline;
 use crate::slot::ShardId;
 
 impl Engine {
@@ -43,6 +44,28 @@ impl Engine {
                 }
             }
             Some(_) => Route::Several(owners),
+        }
+    }
+
+    /// Where a script begins, of which its text shows this.
+    pub fn route_script(&self, header: Header, args: &Args<'_>, outline: Outline) -> ScriptRoute {
+        if outline.asks_whole || (!outline.is_plain && self.owner.locks.holds_all()) {
+            return ScriptRoute::Locked;
+        }
+        match self.route(header.command, args) {
+            Route::Here => {}
+            Route::At(owner) if outline.is_plain => return ScriptRoute::At(owner),
+            _ => return ScriptRoute::Locked,
+        }
+        let is_free = || {
+            let names = lock_names(header.command, args);
+            !names.iter().any(|name| self.owner.locks.holds(*name))
+        };
+        // What is plain waits for its locks as any command does.
+        if outline.is_plain || self.owner.locks.is_empty() || is_free() {
+            ScriptRoute::Here
+        } else {
+            ScriptRoute::Locked
         }
     }
 

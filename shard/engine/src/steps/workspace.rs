@@ -105,7 +105,9 @@ impl Workspace {
     /// Puts what was lent in the shard's place for its databases: the next command finds it there.
     pub(crate) fn open(&mut self, engine: &mut Engine) {
         debug_assert!(!engine.effects.is_away && engine.effects.list.is_empty());
-        std::mem::swap(&mut engine.databases, &mut self.entries);
+        if !self.is_in_place {
+            std::mem::swap(&mut engine.databases, &mut self.entries);
+        }
         std::mem::swap(&mut engine.effects.list, &mut self.effects);
         engine.effects.is_away = true;
         engine.effects.journal.away = std::mem::take(&mut self.away);
@@ -116,7 +118,9 @@ impl Workspace {
         std::mem::swap(&mut engine.effects.list, &mut self.effects);
         engine.effects.is_away = false;
         self.away = std::mem::take(&mut engine.effects.journal.away);
-        std::mem::swap(&mut engine.databases, &mut self.entries);
+        if !self.is_in_place {
+            std::mem::swap(&mut engine.databases, &mut self.entries);
+        }
     }
 
     /// Takes the keys of one command out of the whole shards, for it to find them in one place.

@@ -10,14 +10,15 @@ use slab::Slab;
 
 use crate::blocking::fenced::Fenced;
 use crate::header::{ClientToken, ReplyTo};
+use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::commit::CommitId;
 
 /// What happens once a transaction is durable and told.
 pub(crate) enum Then {
     Nothing,
-    /// Its client is answered.
-    Reply(ReplyTo, Vec<u8>),
+    /// Its client, a connection of that shard, is answered.
+    Reply(ShardId, ReplyTo, Vec<u8>),
     /// It is answered after FLUSHALL, which a snapshot may have to follow.
     Flushed(ReplyTo, Vec<u8>),
     /// It is answered behind all that anybody has sent.

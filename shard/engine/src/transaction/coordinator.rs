@@ -13,6 +13,7 @@ use crate::blocking::waiting::{BlockedId, WaiterId};
 use crate::handler::WholeCommand;
 use crate::header::{ClientToken, Header, ReplyTo, TransactionKey};
 use crate::message::{CheckedOut, Scope};
+use crate::script::run::ScriptRun;
 use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::answers::Answers;
@@ -84,6 +85,10 @@ pub(crate) enum Pass {
     Try { missing: usize, refused: bool },
     /// One after the other: this part waits.
     Ordered { at: usize },
+    /// All are held, and a script runs.
+    Running,
+    /// The script has named more keys; `missing` shards have not answered.
+    Widening { missing: usize, refused: bool },
 }
 
 /// What runs once all locks are held.
@@ -107,6 +112,8 @@ pub(crate) enum Job {
     Outside(TaskId),
     /// A blocked command, one of whose keys is ready.
     Retry(BlockedId),
+    /// A script; not there while it is being run.
+    Script(Option<Box<ScriptRun>>),
 }
 
 /// What the owners are told at the end besides.
@@ -122,6 +129,8 @@ pub(crate) enum Ending {
 /// A transaction under way, on its coordinator.
 pub struct Transaction {
     pub(crate) client: ClientToken,
+    /// The shard of the connection.
+    pub(crate) home: ShardId,
     /// In ascending order of their shards.
     pub(crate) parts: SmallVec<[Part; 4]>,
     pub(crate) pass: Pass,

@@ -177,6 +177,45 @@ impl<W> LockTable<W> {
         (id, now)
     }
 
+    /// Locks names that nobody holds or waits for, for an item that runs from now on.
+    pub fn lock_free(&mut self, names: impl IntoIterator<Item = LockName>, work: W) -> ItemId {
+        let (item, work) = self.enqueue(names, work);
+        debug_assert!(work.is_some(), "somebody stands at a name that was free");
+        item
+    }
+
+    /// Whether an item that runs may lock one more name: nobody who runs has it. Those who wait for
+    /// it have nothing of it yet.
+    pub fn may_extend(&self, item: ItemId, name: LockName) -> bool {
+        let runs = |id: ItemId| id != item && self.items[id.0].behind == 0;
+        !self.barrier.is_some_and(runs) && !self.queues.get(&name).is_some_and(|it| runs(it.front))
+    }
+
+    /// Lets an item that runs lock more names, each of which it may: see [`Self::may_extend`]. It
+    /// comes before all who wait at them. It waits for nobody, so they do not wait in a circle.
+    pub fn extend(&mut self, item: ItemId, names: impl IntoIterator<Item = LockName>) {
+        debug_assert_eq!(self.items[item.0].behind, 0, "only a running item is extended");
+        for name in names {
+            debug_assert!(self.may_extend(item, name));
+            match self.queues.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(Queue {
+                        front: item,
+                        rest: VecDeque::new(),
+                    });
+                }
+                Entry::Occupied(queue) if queue.get().front == item => continue,
+                Entry::Occupied(mut queue) => {
+                    let queue = queue.get_mut();
+                    let first = std::mem::replace(&mut queue.front, item);
+                    queue.rest.push_front(first);
+                    self.items[first.0].behind += 1;
+                }
+            }
+            self.items[item.0].names.push(name);
+        }
+    }
+
     /// Queues a barrier, which locks the whole shard. Returns `Some(work)` where it may run at
     /// once.
     pub fn enqueue_barrier(&mut self, work: W) -> (ItemId, Option<W>) {

@@ -13,4 +13,6 @@ pub struct Owner {
     pub(crate) tries: Vec<Box<LockRequest>>,
     /// The item of the lock table whose work this shard is doing.
     pub runs_under: Option<ItemId>,
+    /// That item goes on to be held: a script which ran under it is not over.
+    pub(crate) kept: Option<ItemId>,
 }

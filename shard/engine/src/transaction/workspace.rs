@@ -22,6 +22,8 @@ pub struct Workspace {
     pub(crate) effects: EffectList,
     /// What the commands did, for the logs.
     pub(crate) away: Vec<Away>,
+    /// Nothing was lent: its commands run on the shard's own databases.
+    pub(crate) is_in_place: bool,
 }
 
 impl Workspace {
@@ -32,7 +34,15 @@ impl Workspace {
             global: Vec::new(),
             effects: EffectList::default(),
             away: Vec::new(),
+            is_in_place: false,
         }
+    }
+
+    /// One for what runs on a shard's own databases.
+    pub(crate) fn in_place(like: &Databases) -> Self {
+        let mut workspace = Self::new(like, Some(Databases::new(1, like.hasher())));
+        workspace.is_in_place = true;
+        workspace
     }
 
     /// Its databases for the next one, where nothing is left in them.

@@ -1,0 +1,9 @@
+//! Scripts and functions, as far as they are about keys. How a script runs is `lua`'s; what it does
+//! to data is `steps::script`.
+
+pub mod kind;
+pub mod known;
+pub mod outline;
+pub mod run;
+pub mod tokens;
+pub mod undo;

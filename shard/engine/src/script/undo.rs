@@ -1,0 +1,65 @@
+//! What keys held before a script's first write to them, to put them back where it has to be run
+//! again.
+
+use hashbrown::HashMap;
+use storage::{Databases, Entry};
+
+use crate::effects::Effects;
+use crate::header::TransactionKey;
+
+/// A value worth more frees than this is not copied.
+const COPY_EFFORT_MAX: usize = 512;
+
+/// A value of more bytes than this is not copied.
+const COPY_BYTES_MAX: usize = 64 * 1024;
+
+/// Elements of a value by which its size is judged.
+const SAMPLES: usize = 5;
+
+/// The entries that a script has changed, as they were. None where there was none.
+#[derive(Default)]
+pub struct Undo {
+    before: HashMap<TransactionKey, Option<Entry>, foldhash::fast::RandomState>,
+}
+
+impl Undo {
+    /// Keeps what a key holds before it is changed. False where that is too large to be copied.
+    pub(crate) fn keep(&mut self, key: &TransactionKey, databases: &Databases) -> bool {
+        if self.before.contains_key(key) {
+            return true;
+        }
+        let entry = databases.get(key.db).get(&key.key);
+        if entry.is_some_and(is_too_large) {
+            return false;
+        }
+        let copy = entry.map(|entry| {
+            let mut copy = entry.duplicate(&key.key);
+            copy.set_access(entry.access());
+            copy
+        });
+        self.before.insert(key.clone(), copy);
+        true
+    }
+
+    /// Puts everything back.
+    pub(crate) fn put_back(&mut self, databases: &mut Databases, effects: &mut Effects) {
+        for (key, before) in self.before.drain() {
+            let keyspace = databases.get_mut(key.db);
+            if let Some(after) = keyspace.take(&key.key) {
+                effects.discard(after);
+            }
+            if let Some(entry) = before {
+                keyspace.insert_new(entry);
+            }
+        }
+    }
+
+    /// Forgets everything: it has happened.
+    pub(crate) fn clear(&mut self) {
+        self.before.clear();
+    }
+}
+
+fn is_too_large(entry: &Entry) -> bool {
+    entry.effort_to_free() > COPY_EFFORT_MAX || entry.memory_bytes_by(SAMPLES) > COPY_BYTES_MAX
+}

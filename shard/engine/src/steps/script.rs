@@ -1,0 +1,464 @@
+//! Scripts: what EVAL, EVALSHA and FCALL run, and how that begins and ends.
+//!
+//! A script is a transaction whose keys are known while it runs. Most show by their text that they
+//! touch nothing but what they declare ([`Outline::is_plain`]), and run where their keys are, as any
+//! command does. One that may touch more begins at its connection's shard, in place if its declared
+//! keys are there. Whatever it does is held back until it is over: effects are handed out, and
+//! logged, as those of one transaction (`Workspace`), so it can be undone until then.
+//!
+//! When it names a key that is not there, or has to wait for anything, it stands still on its own
+//! stack, and becomes a transaction that is held: see `script_locks`. `script_calls` is what
+//! happens at each command.
+
+use std::mem;
+use std::rc::Rc;
+use std::time::Duration;
+
+use lua::machine::{Answer, Call, Ending, LogLevel, Machine, Settings, Step};
+use lua::script::{Script, Sha};
+use protocol::args::Args;
+use protocol::number::parse_int;
+use protocol::reply::Reply;
+
+use crate::action::Action;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::eviction::Room;
+use crate::handler::{HANDLERS, Handler};
+use crate::header::Header;
+use crate::journal::{Share, TransactionRecord, shares};
+use crate::script::kind::{ScriptKind, Source};
+use crate::script::known::{Program, Seen};
+use crate::script::outline::Outline;
+use crate::script::run::{Next, Progress, Reach, RunState, ScriptRun};
+use crate::script::undo::Undo;
+use crate::transaction::workspace::Workspace;
+
+const NO_SCRIPT: Error = Error::new("NOSCRIPT No matching script. Please use EVAL.");
+const NO_FUNCTION: Error = Error::new("ERR Function not found");
+const NEGATIVE_KEYS: Error = Error::new("ERR Number of keys can't be negative");
+const TOO_MANY_KEYS: Error =
+    Error::new("ERR Number of keys can't be greater than number of args");
+const BAD_KEYS: Error = Error::new("ERR Bad number of keys provided");
+const MAY_WRITE: Error =
+    Error::new("ERR Can not execute a script with write flag using *_ro command.");
+const SHORT_OF_MEMORY: Error = Error::new(
+    "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
+);
+const KILLED: &[u8] = b"ERR Error running script (user killed script with SCRIPT KILL).";
+
+/// Where the keys of such a command begin.
+const KEYS_AT: usize = 3;
+
+/// A script that has run for so long lets others have a turn, once it is busy.
+const SLICE: Duration = Duration::from_millis(5);
+
+/// Bytes that the values of one script may take.
+const SCRIPT_BYTES_MAX: usize = 1 << 30;
+
+/// Instructions from one look at the clock to the next.
+const TICK_INSTRUCTIONS: u32 = 10_000;
+
+/// A script that has outlasted the call in which it began: [`Engine::suspend_script`] takes it on.
+pub struct Unfinished {
+    pub(crate) run: Box<ScriptRun>,
+    pub(crate) progress: Progress,
+}
+
+impl Engine {
+    /// What a command runs that runs a script. A script that EVAL brings is known from then on.
+    pub fn program_of(&mut self, header: Header, args: &Args<'_>) -> Result<Program, Error> {
+        let kind = script_kind(header);
+        match kind.source {
+            Source::Sha => {
+                let sha = sha_of_text(&args[1]).ok_or(NO_SCRIPT)?;
+                check_keys(args, false)?;
+                if let Some(seen) = self.scripting.by_sha(&sha) {
+                    return Ok(Program::Script(seen));
+                }
+                let known = self.environment.scripts().find(&sha).ok_or(NO_SCRIPT)?;
+                Ok(Program::Script(self.scripting.remember(known)))
+            }
+            Source::Text => {
+                check_keys(args, false)?;
+                if let Some(seen) = self.scripting.by_text(&args[1]) {
+                    self.environment.scripts().note_use(&seen.known);
+                    return Ok(Program::Script(seen));
+                }
+                let known = self.learn_script(&args[1], false)?;
+                Ok(Program::Script(known))
+            }
+            Source::Function => {
+                let found = self.environment.scripts().function(&args[1]);
+                let library = found.ok_or(NO_FUNCTION)?;
+                check_keys(args, true)?;
+                let name = args[1].into();
+                Ok(Program::Function { library, name })
+            }
+        }
+    }
+
+    /// Forgets all scripts.
+    pub fn forget_scripts(&mut self) {
+        self.scripting.forget();
+    }
+
+    /// What the text of a script shows that a command runs. Of one that is not known nothing: it
+    /// is refused wherever it runs.
+    pub fn outline_of(&self, header: Header, args: &Args<'_>) -> Outline {
+        let unknown = Outline {
+            is_plain: true,
+            ..Outline::default()
+        };
+        let seen = match script_kind(header).source {
+            Source::Text => match self.scripting.by_text(&args[1]) {
+                Some(seen) => Some(seen),
+                None => return Outline::of(&args[1]),
+            },
+            Source::Sha => {
+                let sha = sha_of_text(&args[1]);
+                let here = sha.and_then(|sha| self.scripting.by_sha(&sha));
+                match (here, sha) {
+                    (Some(seen), _) => Some(seen),
+                    (None, Some(sha)) => {
+                        let known = self.environment.scripts().find(&sha);
+                        let outline = known.map(|known| Outline::of(&known.script.source));
+                        return outline.unwrap_or(unknown);
+                    }
+                    (None, None) => None,
+                }
+            }
+            Source::Function => return Outline::of_function(),
+        };
+        seen.map_or(unknown, |seen| seen.outline)
+    }
+
+    /// Makes a script known to all shards, which `stays` where SCRIPT LOAD brings it.
+    pub fn learn_script(
+        &mut self,
+        text: &[u8],
+        stays: bool,
+    ) -> Result<Rc<Seen>, Error> {
+        let sha = lua::script::sha_of(text);
+        let scripts = self.environment.clone();
+        let scripts = scripts.scripts();
+        let known = match scripts.find(&sha) {
+            Some(known) => {
+                scripts.note_use(&known);
+                scripts.add(known.script.clone(), stays)
+            }
+            None => {
+                let script = Script::parse(text).map_err(Error::from_bytes)?;
+                let mut run = self.idle_run();
+                let compiled = run.machine.compile(&script);
+                self.scripting.keep_idle(run);
+                compiled.map_err(Error::from_bytes)?;
+                scripts.add(script, stays)
+            }
+        };
+        Ok(self.scripting.remember(known))
+    }
+
+    /// Runs a script on this shard's own keys, as far as that goes: its declared keys are here, and
+    /// free. Nothing comes back where it is answered.
+    pub fn run_script(
+        &mut self,
+        header: Header,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Option<Unfinished> {
+        let mut run = self.prepare_script(header, args, reply)?;
+        let plain = run.state.program.as_ref().is_some_and(|it| it.outline().is_plain);
+        run.state.undo = (!plain).then(Undo::default);
+        run.state.reach = Reach::Here;
+        run.state.workspace.is_in_place = true;
+        if !plain {
+            run.state.held.extend(self.keys_of(header, args));
+        }
+        run.start(args);
+        match self.drive(&mut run) {
+            Progress::Done => {
+                self.end_in_place(run, args, reply);
+                None
+            }
+            progress => Some(Unfinished { run, progress }),
+        }
+    }
+
+    /// A run of what a command names, which has not begun. Nothing where that is refused, and
+    /// answered.
+    pub(crate) fn prepare_script(
+        &mut self,
+        header: Header,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Option<Box<ScriptRun>> {
+        self.interrupt_timing();
+        let run = self.program_of(header, args);
+        let run = run.and_then(|program| self.run_of(program, header));
+        if let Err(error) = &run {
+            self.stats.calls[header.command.index()] += 1;
+            self.stats.failed(header.command.index(), error);
+            error.write(reply);
+        }
+        run.ok()
+    }
+
+    /// A run of a program, where its flags and the state of the server allow it.
+    fn run_of(&mut self, program: Program, header: Header) -> Result<Box<ScriptRun>, Error> {
+        let flags = program.flags();
+        let reads_only = script_kind(header).reads_only;
+        if flags.declared && reads_only && !flags.no_writes {
+            return Err(MAY_WRITE);
+        }
+        let is_short_of_memory = self.config.maxmemory > 0 && self.make_room() == Room::None;
+        if flags.declared && !flags.no_writes {
+            self.admission.admit_writes()?;
+            if is_short_of_memory && !flags.allow_oom {
+                return Err(SHORT_OF_MEMORY);
+            }
+        }
+        let mut run = self.idle_run();
+        run.state.header = header;
+        run.state.db = header.db;
+        run.state.flags = flags;
+        run.state.reads_only = reads_only || flags.no_writes;
+        run.state.is_short_of_memory = is_short_of_memory && !flags.allow_oom;
+        run.state.program = Some(program);
+        run.state.attempts = 0;
+        run.state.is_busy = false;
+        self.reset_run(&mut run.state);
+        Ok(run)
+    }
+
+    /// Lets a run begin, for the first time or again.
+    pub(crate) fn reset_run(&mut self, run: &mut RunState) {
+        run.now = self.now;
+        run.now_micros = None;
+        run.began = (self.timing.clock)();
+        run.has_written = false;
+        run.propagates = true;
+        run.dirtied = 0;
+        run.next = Next::Go;
+        run.held.clear();
+        run.called.clear();
+        run.db = run.header.db;
+    }
+
+    /// A machine for the next script.
+    pub(crate) fn idle_run(&mut self) -> Box<ScriptRun> {
+        if let Some(run) = self.scripting.take_idle() {
+            return run;
+        }
+        let settings = Settings {
+            memory_max: SCRIPT_BYTES_MAX,
+            redis_version: config::REDIS_VERSION,
+            tick_instructions: TICK_INSTRUCTIONS,
+        };
+        let began = (self.timing.clock)();
+        let state = RunState {
+            workspace: Workspace::in_place(&self.databases),
+            parked: None,
+            program: None,
+            header: Header::of_nobody(),
+            flags: Default::default(),
+            reads_only: false,
+            is_short_of_memory: false,
+            db: Default::default(),
+            now: self.now,
+            now_micros: None,
+            began,
+            resumed: began,
+            reach: Reach::Here,
+            held: Default::default(),
+            undo: None,
+            has_written: false,
+            dirtied: 0,
+            called: Default::default(),
+            next: Next::Go,
+            ending: Ending::Returned,
+            encoded: Vec::new(),
+            attempts: 0,
+            is_busy: false,
+            propagates: true,
+        };
+        Box::new(ScriptRun {
+            machine: Machine::new(&settings),
+            state,
+        })
+    }
+
+    /// Lets a script go on until it is over, or cannot for the moment.
+    pub(crate) fn drive(&mut self, run: &mut ScriptRun) -> Progress {
+        let outside = mem::replace(&mut self.now, run.state.now);
+        run.state.resumed = (self.timing.clock)();
+        run.state.workspace.open(self);
+        self.trace.pause(true);
+        let dirty = self.effects.dirty;
+        let progress = self.steps_of(run);
+        run.state.dirtied += self.effects.dirty - dirty;
+        self.trace.pause(false);
+        run.state.workspace.close(self);
+        self.now = outside;
+        progress
+    }
+
+    fn steps_of(&mut self, run: &mut ScriptRun) -> Progress {
+        loop {
+            let step = match run.state.next {
+                Next::Go => run.machine.resume(Answer::Go),
+                Next::Reply => run.machine.resume(Answer::Reply(&run.state.encoded)),
+                Next::Allowed(may) => run.machine.resume(Answer::Allowed(may)),
+                Next::Kill => run.machine.resume(Answer::Kill(KILLED)),
+                Next::Again => Step::Command,
+            };
+            run.state.next = match step {
+                Step::Command => match self.run_call(run) {
+                    Ok(()) => Next::Reply,
+                    Err(progress) => {
+                        run.state.next = Next::Again;
+                        return progress;
+                    }
+                },
+                Step::MayRun => Next::Allowed(self.knows_command(&run.machine.command())),
+                Step::Log(level, text) => {
+                    self.log_of_script(level, text);
+                    Next::Go
+                }
+                Step::Propagate { log, .. } => {
+                    run.state.propagates = log;
+                    Next::Go
+                }
+                Step::Tick => {
+                    if self.is_to_pause(&run.state) {
+                        run.state.next = Next::Go;
+                        return Progress::Pause;
+                    }
+                    Next::Go
+                }
+                Step::Done(ending) => {
+                    run.state.ending = ending;
+                    return Progress::Done;
+                }
+            };
+        }
+    }
+
+    fn log_of_script(&mut self, level: LogLevel, text: Vec<u8>) {
+        self.actions.push(Action::Log(level, text));
+    }
+
+    /// Whether others are to have a turn. Before it is busy a script has its shard to itself, as in
+    /// Redis.
+    fn is_to_pause(&mut self, run: &RunState) -> bool {
+        let now = (self.timing.clock)();
+        let limit = Duration::from_millis(self.config.busy_reply_threshold_ms);
+        if run.is_busy {
+            return now.saturating_duration_since(run.resumed) >= SLICE;
+        }
+        !limit.is_zero() && now.saturating_duration_since(run.began) >= limit
+    }
+
+    /// A script that ran on this shard's own keys is over: what it did is told and logged.
+    fn end_in_place(&mut self, mut run: Box<ScriptRun>, args: &Args<'_>, reply: &mut Reply<'_>) {
+        let away = mem::take(&mut run.state.workspace.away);
+        if !away.is_empty() {
+            let mut of_shards = shares(away, self.slots);
+            let share = of_shards.get_mut(self.id.index()).map(mem::take);
+            self.log_share(share.unwrap_or_default());
+        }
+        self.effects.came_home(&run.state.workspace.effects);
+        run.state.workspace.effects.clear();
+        self.end_script(&run, args, reply);
+        self.retire(run);
+    }
+
+    fn log_share(&mut self, share: Share) {
+        if share.is_empty() {
+            return;
+        }
+        self.log_record(&TransactionRecord::of_one(self.id, share));
+    }
+
+    /// Answers for a script that is over, and counts it.
+    pub(crate) fn end_script(&mut self, run: &ScriptRun, args: &Args<'_>, reply: &mut Reply<'_>) {
+        let encoded = run.machine.reply();
+        reply.raw(encoded);
+        let index = run.state.header.command.index();
+        self.trace.note(run.state.header);
+        self.stats.calls[index] += 1;
+        if let Ending::Failed { counted } = run.state.ending {
+            let text = encoded.strip_prefix(b"-").unwrap_or(encoded);
+            let text = text.strip_suffix(b"\r\n").unwrap_or(text);
+            let error = Error::from_bytes(text.to_vec());
+            if counted {
+                self.stats.failed_again(index);
+            } else {
+                self.stats.failed(index, &error);
+            }
+        }
+        self.timing.in_row = false;
+        self.account(run.state.header.command, run.state.header.caller, args, run.state.began);
+    }
+
+    /// Keeps the machine of a script that is over.
+    pub(crate) fn retire(&mut self, mut run: Box<ScriptRun>) {
+        run.state.program = None;
+        run.state.parked = None;
+        run.state.held.clear();
+        if let Some(undo) = &mut run.state.undo {
+            undo.clear();
+        }
+        self.scripting.keep_idle(run);
+    }
+}
+
+impl ScriptRun {
+    /// Begins to run, for a command with these arguments.
+    pub(crate) fn start(&mut self, args: &Args<'_>) {
+        let keys = parse_int(&args[2]).and_then(|number| usize::try_from(number).ok());
+        let rest = args.tail(KEYS_AT);
+        let keys = keys.unwrap_or_default();
+        let Some(program) = &self.state.program else {
+            unreachable!("a run that begins has a program");
+        };
+        self.machine.begin(&Call {
+            chunk: program.chunk(),
+            keys: rest.head(keys),
+            args: rest.tail(keys),
+            version: self.state.header.version,
+        });
+        self.state.next = Next::Go;
+    }
+}
+
+/// What a command runs that runs a script.
+pub(crate) fn script_kind(header: Header) -> ScriptKind {
+    match HANDLERS[header.command.index()] {
+        Handler::Script(kind) => kind,
+        _ => unreachable!("only what runs scripts is asked what it runs"),
+    }
+}
+
+fn sha_of_text(text: &[u8]) -> Option<Sha> {
+    let mut sha: Sha = text.try_into().ok()?;
+    sha.make_ascii_lowercase();
+    Some(sha)
+}
+
+/// Whether the number of keys is one.
+fn check_keys(args: &Args<'_>, is_function: bool) -> Result<(), Error> {
+    let wrong = if is_function {
+        BAD_KEYS
+    } else {
+        Error::NOT_AN_INTEGER
+    };
+    let number = parse_int(&args[2]).ok_or(wrong)?;
+    if number > (args.len() - KEYS_AT) as i64 {
+        return Err(TOO_MANY_KEYS);
+    }
+    if number < 0 {
+        return Err(NEGATIVE_KEYS);
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Scripts between MULTI and EXEC. They run on what EXEC has locked: all keys there are, unless the
+//! script is plain. So nothing is tried, refused or undone.
+
+use std::mem;
+
+use protocol::args::{Args, OwnedArgs};
+use protocol::reply::{Reply, Version};
+use protocol::table::CommandId;
+use storage::DbIndex;
+
+use crate::action::Action;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::header::Header;
+use crate::message::Scope;
+use crate::script::run::{Next, Progress, Reach, ScriptRun};
+use crate::steps::script_locks::Kill;
+use crate::transaction::coordinator::Held;
+
+const NOT_LOCKED: Error =
+    Error::new("ERR a script in a transaction named a key that its text does not show");
+
+/// What a script of an EXEC has come to.
+pub enum ScriptInExec {
+    Done,
+    /// It has called a command of the outside: [`ScriptRun::answer`] has it go on.
+    Outside {
+        command: CommandId,
+        args: OwnedArgs,
+        version: Version,
+        db: DbIndex,
+    },
+    /// Others are to have a turn before it goes on.
+    Pause,
+}
+
+impl Engine {
+    /// Begins a script of an EXEC, which has these locks. Nothing where it is refused, and answered.
+    pub fn begin_script_held(
+        &mut self,
+        held: &Held,
+        header: Header,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Option<Box<ScriptRun>> {
+        let mut run = self.prepare_script(header, args, reply)?;
+        let state = &mut run.state;
+        state.undo = None;
+        state.reach = Reach::Locked;
+        for part in &held.parts {
+            match &part.scope {
+                Scope::Keys { keys, .. } => state.held.extend(keys.iter().cloned()),
+                _ => state.reach = Reach::Everything,
+            }
+        }
+        run.start(args);
+        Some(run)
+    }
+
+    /// Lets such a script go on.
+    pub fn drive_held(&mut self, held: &mut Held, run: &mut ScriptRun) -> ScriptInExec {
+        loop {
+            mem::swap(&mut run.state.workspace, &mut held.workspace);
+            let progress = self.drive(run);
+            mem::swap(&mut run.state.workspace, &mut held.workspace);
+            match progress {
+                Progress::Done => return ScriptInExec::Done,
+                Progress::Keys(_) | Progress::Everything => {
+                    run.state.encoded.clear();
+                    let version = run.machine.version();
+                    NOT_LOCKED.write(&mut Reply::new(&mut run.state.encoded, version));
+                    run.state.next = Next::Reply;
+                }
+                Progress::Outside(command) => {
+                    run.state.next = Next::Reply;
+                    return ScriptInExec::Outside {
+                        command,
+                        args: OwnedArgs::from(run.machine.command()),
+                        version: run.machine.version(),
+                        db: run.state.db,
+                    };
+                }
+                Progress::Pause => {
+                    if !mem::replace(&mut run.state.is_busy, true) {
+                        self.scripting.busy += 1;
+                        let is_function = run.state.is_function();
+            self.actions.push(Action::Busy { is_busy: true, is_function });
+                    }
+                    return ScriptInExec::Pause;
+                }
+            }
+        }
+    }
+
+    /// Answers for such a script, which is over.
+    pub fn end_script_held(
+        &mut self,
+        mut run: Box<ScriptRun>,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) {
+        self.end_script(&run, args, reply);
+        self.no_longer_busy(&mut run);
+        self.retire(run);
+    }
+}
+
+impl ScriptRun {
+    /// The reply of the command of the outside that it has called.
+    pub fn answer(&mut self, reply: &[u8]) {
+        self.state.encoded.clear();
+        self.state.encoded.extend_from_slice(reply);
+    }
+
+    /// Ends it where it has run for long and has written nothing.
+    pub fn kill(&mut self, functions: bool) -> Kill {
+        if self.state.is_function() != functions {
+            Kill::OtherKind
+        } else if self.state.has_written {
+            Kill::Refused
+        } else {
+            self.state.next = Next::Kill;
+            Kill::Killed
+        }
+    }
+}

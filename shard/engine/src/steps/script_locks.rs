@@ -1,0 +1,491 @@
+//! Scripts that are transactions: how they get the keys that they name, and what happens where they
+//! cannot.
+//!
+//! A script that names a key beyond those that it holds *widens*: it tries the key's lock where the
+//! key lives, while it stands still. It never waits for one: where the lock is refused, what it
+//! wrote is undone, all is given back, all keys that are known by now are taken in order, waiting,
+//! as any transaction takes them, and it runs again from its beginning. So nobody waits for somebody
+//! who may wait for him. After [`ATTEMPTS_MAX`] of that, or before the first write to a value too
+//! large to keep a copy of, or for a command on the whole keyspace, it runs again with everything
+//! locked. Then nothing can be refused, and nothing need be undone.
+//!
+//! What makes this invisible: until its end no effect has left the workspace, all keys that it has
+//! read are locked, and all that it has written are put back before their locks go. A lock that it
+//! takes beside those that it holds comes before all who wait at that key, as they have nothing of
+//! it yet; who waits there waits for this script, which waits for nobody.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use lua::machine::{Answer, Step};
+use protocol::args::OwnedArgs;
+use protocol::reply::Reply;
+use protocol::table::CommandId;
+use smallvec::SmallVec;
+
+use crate::action::{Action, OutsideCall};
+use crate::engine::Engine;
+use crate::header::{ClientToken, TransactionKey};
+use crate::message::{
+    CheckedOut, Grant, LockRequest, Message, Parked, Release, Scope, TransactionId, Work,
+};
+use crate::script::run::{Next, Progress, Reach, ScriptRun};
+use crate::script::undo::Undo;
+use crate::slot::ShardId;
+use crate::steps::script::Unfinished;
+use crate::task::TaskId;
+use crate::transaction::answers::Then;
+use crate::transaction::coordinator::{Ending, Job, Part, Pass, Scopes, Transaction};
+use crate::transaction::locks::LockName;
+use crate::transaction::workspace::Workspace;
+
+/// A script that had to be undone so often takes everything.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// Why a script is not killed that was asked to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kill {
+    /// None runs for long.
+    NoneRuns,
+    /// It has written.
+    Refused,
+    /// It is a function, and scripts were asked to end, or the other way round.
+    OtherKind,
+    Killed,
+}
+
+impl Engine {
+    /// Begins a script as a transaction: its declared keys are of several shards, or locked, or it
+    /// surely wants everything. Nothing runs before they are there.
+    pub fn begin_script_on_several(&mut self, parked: Parked) {
+        let mut encoded = Vec::new();
+        let args = parked.args.borrow();
+        let mut reply = Reply::new(&mut encoded, parked.header.version);
+        let Some(mut run) = self.prepare_script(parked.header, &args, &mut reply) else {
+            return self.complete(parked.origin, parked.to, encoded, 0);
+        };
+        let outline = run.state.program.as_ref().map(|it| it.outline());
+        let outline = outline.unwrap_or_default();
+        run.state.undo = (!outline.is_plain).then(Undo::default);
+        let scopes = self.scopes_of(parked.header, &args);
+        let parts = if outline.asks_whole {
+            scopes.into_whole(self.slots.shards())
+        } else {
+            scopes.into_parts()
+        };
+        let (client, home) = (parked.to.client, parked.origin);
+        run.state.parked = Some(parked);
+        if parts.is_empty() {
+            // It has declared none: it begins with nothing.
+            return self.suspend_begun(run);
+        }
+        self.begin_for(client, home, parts, Job::Script(Some(run)));
+    }
+
+    /// Takes on a script that has outlasted the call in which it began.
+    pub fn suspend_script(&mut self, unfinished: Unfinished, parked: Parked) {
+        let Unfinished { mut run, progress } = unfinished;
+        run.state.parked = Some(parked);
+        let index = self.hold_script(run);
+        self.go_on_from(index, progress);
+    }
+
+    /// A script that declares no keys begins as a transaction without any.
+    fn suspend_begun(&mut self, run: Box<ScriptRun>) {
+        let index = self.hold_script(run);
+        self.begin_script(index);
+    }
+
+    /// What ran in place holds its keys from now on, as a transaction with a part on this shard.
+    fn hold_script(&mut self, mut run: Box<ScriptRun>) -> usize {
+        let state = &mut run.state;
+        let Some(parked) = &state.parked else {
+            unreachable!("a script that is held knows where it came from");
+        };
+        let (home, client) = (parked.origin, parked.to.client);
+        state.held.extend(self.keys_of(parked.header, &parked.args.borrow()));
+        let here = |key: &&TransactionKey| self.slots.owner(&key.key) == self.id;
+        let mut keys: Vec<TransactionKey> = state.held.iter().filter(here).cloned().collect();
+        keys.sort_unstable();
+        let names = keys.iter().map(|key| LockName::of_key(&key.key));
+        let item = match self.owner.runs_under {
+            Some(item) => {
+                self.owner.kept = Some(item);
+                self.owner.locks.extend(item, names);
+                item
+            }
+            None => {
+                let names = names.chain([LockName::Client(home, client)]);
+                self.owner.locks.lock_free(names, Work::Task(TaskId::NONE))
+            }
+        };
+        let lent = self.check_out_entries(&keys);
+        let fresh = Workspace::new(&self.databases, self.coordinator.spare.take());
+        let in_place = mem::replace(&mut state.workspace, fresh);
+        state.workspace.effects = in_place.effects;
+        state.workspace.away = in_place.away;
+        state.workspace.put(self.id, CheckedOut::Entries(lent));
+        state.reach = Reach::Locked;
+        let scope = Scope::Keys {
+            keys,
+            watched: Vec::new(),
+        };
+        let mut part = Part::new(self.id, scope);
+        part.granted = Some(item);
+        self.coordinator.transactions.insert(Transaction {
+            client,
+            home,
+            parts: SmallVec::from_iter([part]),
+            pass: Pass::Running,
+            last: None,
+            unchanged: true,
+            job: Job::Script(Some(run)),
+        })
+    }
+
+    /// All locks of a script are held: it runs from its beginning.
+    pub(crate) fn begin_script(&mut self, index: usize) {
+        let transaction = &mut self.coordinator.transactions[index];
+        transaction.pass = Pass::Running;
+        let mut run = self.take_run(index);
+        let fresh = Workspace::new(&self.databases, self.coordinator.spare.take());
+        run.state.workspace = fresh;
+        self.reset_run(&mut run.state);
+        run.state.reach = Reach::Locked;
+        for part in &mut self.coordinator.transactions[index].parts {
+            match &part.scope {
+                Scope::Keys { keys, .. } => run.state.held.extend(keys.iter().cloned()),
+                _ => run.state.reach = Reach::Everything,
+            }
+            if let Some(lent) = part.lent.take() {
+                run.state.workspace.put(part.shard, lent);
+            }
+        }
+        if run.state.reach == Reach::Everything {
+            run.state.undo = None;
+        }
+        let Some(parked) = run.state.parked.take() else {
+            unreachable!("a script's transaction knows where it came from");
+        };
+        run.start(&parked.args.borrow());
+        run.state.parked = Some(parked);
+        let progress = self.drive(&mut run);
+        self.put_run(index, run);
+        self.go_on_from(index, progress);
+    }
+
+    fn put_run(&mut self, index: usize, run: Box<ScriptRun>) {
+        self.coordinator.transactions[index].job = Job::Script(Some(run));
+    }
+
+    fn take_run(&mut self, index: usize) -> Box<ScriptRun> {
+        match &mut self.coordinator.transactions[index].job {
+            Job::Script(run) => run.take().expect("a script runs once at a time"),
+            _ => unreachable!("only a script is taken"),
+        }
+    }
+
+    /// A script goes on from where it stands still.
+    fn resume_script(&mut self, index: usize) {
+        let mut run = self.take_run(index);
+        let progress = self.drive(&mut run);
+        self.put_run(index, run);
+        self.go_on_from(index, progress);
+    }
+
+    /// A script wants something, or is over.
+    fn go_on_from(&mut self, index: usize, progress: Progress) {
+        let mut progress = progress;
+        loop {
+            match progress {
+                Progress::Done => return self.finish_script(index),
+                Progress::Keys(keys) => {
+                    let missing = self.take_keys_here(index, keys);
+                    if !missing.is_empty() {
+                        return self.widen(index, missing);
+                    }
+                }
+                Progress::Everything => return self.run_again(index, true),
+                Progress::Outside(command) => return self.call_outside(index, command),
+                Progress::Pause => return self.pause_script(index),
+            }
+            let mut run = self.take_run(index);
+            progress = self.drive(&mut run);
+            self.put_run(index, run);
+        }
+    }
+
+    /// Takes those keys that are here and free. Returns the others.
+    fn take_keys_here(&mut self, index: usize, keys: Vec<TransactionKey>) -> Vec<TransactionKey> {
+        let transaction = &self.coordinator.transactions[index];
+        let mut parts = transaction.parts.iter();
+        let own = parts.position(|part| part.shard == self.id);
+        let Some(item) = own.and_then(|at| transaction.parts[at].granted) else {
+            return keys;
+        };
+        let is_free = |key: &TransactionKey| {
+            self.slots.owner(&key.key) == self.id
+                && self.owner.locks.may_extend(item, LockName::of_key(&key.key))
+        };
+        let (free, missing): (Vec<_>, Vec<_>) = keys.into_iter().partition(is_free);
+        if free.is_empty() {
+            return missing;
+        }
+        let names = free.iter().map(|key| LockName::of_key(&key.key));
+        self.owner.locks.extend(item, names);
+        let lent = self.check_out_entries(&free);
+        self.add_to_part(index, self.id, free, CheckedOut::Entries(lent));
+        missing
+    }
+
+    /// A script has more keys of a shard.
+    fn add_to_part(
+        &mut self,
+        index: usize,
+        shard: ShardId,
+        more: Vec<TransactionKey>,
+        lent: CheckedOut,
+    ) {
+        let transaction = &mut self.coordinator.transactions[index];
+        if let Job::Script(Some(run)) = &mut transaction.job {
+            run.state.held.extend(more.iter().cloned());
+            run.state.workspace.put(shard, lent);
+        }
+        if let Scope::Keys { keys, .. } = &mut transaction.part_of(shard).scope {
+            keys.extend(more);
+        }
+    }
+
+    /// Tries the locks of more keys, wherever they live.
+    fn widen(&mut self, index: usize, keys: Vec<TransactionKey>) {
+        let mut by_owner: BTreeMap<usize, Vec<TransactionKey>> = BTreeMap::new();
+        for key in keys {
+            let owner = self.slots.owner(&key.key).index();
+            by_owner.entry(owner).or_default().push(key);
+        }
+        let transaction = &mut self.coordinator.transactions[index];
+        transaction.pass = Pass::Widening {
+            missing: by_owner.len(),
+            refused: false,
+        };
+        self.stats.scripts_widened += 1;
+        for (owner, keys) in by_owner {
+            let shard = ShardId::new(owner);
+            let transaction = &mut self.coordinator.transactions[index];
+            let at = transaction.parts.partition_point(|part| part.shard < shard);
+            if transaction.parts.get(at).is_none_or(|part| part.shard != shard) {
+                transaction.parts.insert(at, Part::new(shard, Scope::default()));
+            }
+            let request = Box::new(LockRequest {
+                transaction: TransactionId {
+                    coordinator: self.id,
+                    index,
+                },
+                client: transaction.client,
+                home: transaction.home,
+                item: transaction.parts[at].granted,
+                scope: Scope::Keys {
+                    keys,
+                    watched: Vec::new(),
+                },
+                wait: false,
+            });
+            if shard == self.id {
+                // Decided when the mailbox has been read, and not within this call.
+                self.owner.tries.push(request);
+                self.actions.push(Action::Turn);
+            } else {
+                self.send(shard, Message::Lock(request));
+            }
+        }
+    }
+
+    /// On the coordinator: a shard has granted more keys to a script.
+    pub(crate) fn widened(&mut self, from: ShardId, grant: Grant) {
+        let index = grant.transaction.index;
+        let part = self.coordinator.transactions[index].part_of(from);
+        part.granted = grant.item;
+        part.behind = grant.behind;
+        if let Scope::Keys { keys, .. } = grant.scope {
+            self.add_to_part(index, from, keys, grant.lent);
+        }
+        self.one_has_answered(index, false);
+    }
+
+    /// On the coordinator: a shard has refused them.
+    pub(crate) fn not_widened(&mut self, id: TransactionId, request: LockRequest) {
+        if let (Job::Script(Some(run)), Scope::Keys { keys, .. }) =
+            (&mut self.coordinator.transactions[id.index].job, request.scope)
+        {
+            // It takes them in order when it runs again.
+            run.state.held.extend(keys);
+        }
+        self.one_has_answered(id.index, true);
+    }
+
+    fn one_has_answered(&mut self, index: usize, was_refused: bool) {
+        let transaction = &mut self.coordinator.transactions[index];
+        let Pass::Widening { missing, refused } = &mut transaction.pass else {
+            unreachable!("an answer to a script that has not asked");
+        };
+        *missing -= 1;
+        *refused |= was_refused;
+        if *missing > 0 {
+            return;
+        }
+        let refused = *refused;
+        transaction.pass = Pass::Running;
+        if refused {
+            self.run_again(index, false);
+        } else {
+            self.resume_script(index);
+        }
+    }
+
+    /// Undoes what a script did, gives all back, and takes all keys that are known by now, or
+    /// everything, to run it again.
+    fn run_again(&mut self, index: usize, everything: bool) {
+        let mut run = self.take_run(index);
+        self.stats.scripts_run_again += 1;
+        while !matches!(run.machine.resume(Answer::GiveUp), Step::Done(_)) {}
+        let state = &mut run.state;
+        state.workspace.open(self);
+        if let Some(undo) = &mut state.undo {
+            undo.put_back(&mut self.databases, &mut self.effects);
+        }
+        state.workspace.close(self);
+        debug_assert!(state.undo.is_some() || !state.has_written, "it cannot be undone");
+        state.workspace.effects.clear();
+        state.workspace.away.clear();
+        self.effects.dirty -= state.dirtied;
+        for id in state.called.drain(..) {
+            self.stats.calls[id.index()] = self.stats.calls[id.index()].saturating_sub(1);
+        }
+        self.free_discarded();
+        state.attempts += 1;
+        let everything = everything || state.attempts >= ATTEMPTS_MAX;
+        let mut scopes = Scopes::default();
+        for key in state.held.drain() {
+            scopes.key(self.slots.owner(&key.key), key);
+        }
+        let parts = if everything {
+            scopes.into_whole(self.slots.shards())
+        } else {
+            scopes.into_parts()
+        };
+        let transaction = &mut self.coordinator.transactions[index];
+        let before = mem::replace(&mut transaction.parts, parts);
+        transaction.pass = Pass::Ordered { at: 0 };
+        let mut workspace = mem::replace(&mut run.state.workspace, Workspace::in_place(&self.databases));
+        self.put_run(index, run);
+        for part in before {
+            if let (Some(item), Scope::Keys { keys, .. }) = (part.granted, part.scope) {
+                let lent = workspace.return_to_owner(&keys);
+                self.give_back(part.shard, Release::unused(item, lent));
+            }
+        }
+        debug_assert!(workspace.is_clear(), "a script had what it had not locked");
+        self.coordinator.spare = workspace.into_spare();
+        let id = TransactionId {
+            coordinator: self.id,
+            index,
+        };
+        self.request_locks(id, 0, true);
+    }
+
+    /// A script is over: all goes home, and it is answered.
+    fn finish_script(&mut self, index: usize) {
+        let mut run = self.take_run(index);
+        let transaction = self.coordinator.transactions.remove(index);
+        let Some(Parked { origin, to, args, .. }) = run.state.parked.take() else {
+            unreachable!("a script's transaction knows where it came from");
+        };
+        let mut encoded = Vec::new();
+        let mut reply = Reply::new(&mut encoded, run.state.header.version);
+        self.end_script(&run, &args.borrow(), &mut reply);
+        self.no_longer_busy(&mut run);
+        let placeholder = Workspace::in_place(&self.databases);
+        let workspace = mem::replace(&mut run.state.workspace, placeholder);
+        let commit = self.release_all(workspace, transaction.parts, Ending::Plain);
+        self.retire(run);
+        if origin == self.id {
+            return self.answer(commit, to, encoded);
+        }
+        let then = Then::Reply(origin, to, encoded);
+        self.after_commit(commit, ClientToken::NOBODY, then);
+    }
+
+    /// A script has called a command of the outside.
+    fn call_outside(&mut self, index: usize, command: CommandId) {
+        let mut run = self.take_run(index);
+        let Some(parked) = &run.state.parked else {
+            unreachable!("a script's transaction knows where it came from");
+        };
+        debug_assert_eq!(parked.origin, self.id, "only what is plain runs elsewhere");
+        let call = OutsideCall {
+            transaction: index,
+            client: parked.to.client,
+            command,
+            args: OwnedArgs::from(run.machine.command()),
+            version: run.machine.version(),
+            db: run.state.db,
+        };
+        run.state.next = Next::Reply;
+        self.put_run(index, run);
+        self.actions.push(Action::Outside(Box::new(call)));
+    }
+
+    /// The outside has run the command that a script has called.
+    pub fn answer_script(&mut self, index: usize, reply: &[u8]) {
+        if let Job::Script(Some(run)) = &mut self.coordinator.transactions[index].job {
+            run.state.encoded.clear();
+            run.state.encoded.extend_from_slice(reply);
+            self.resume_script(index);
+        }
+    }
+
+    /// A script has run for long: others have their turn before it goes on.
+    fn pause_script(&mut self, index: usize) {
+        if let Job::Script(Some(run)) = &mut self.coordinator.transactions[index].job
+            && !mem::replace(&mut run.state.is_busy, true)
+        {
+            self.scripting.busy += 1;
+            let is_function = run.state.is_function();
+            self.actions.push(Action::Busy { is_busy: true, is_function });
+        }
+        self.scripting.paused.push(index);
+        self.actions.push(Action::Turn);
+    }
+
+    pub(crate) fn no_longer_busy(&mut self, run: &mut ScriptRun) {
+        if mem::take(&mut run.state.is_busy) {
+            self.scripting.busy -= 1;
+            let is_function = run.state.is_function();
+            self.actions.push(Action::Busy { is_busy: false, is_function });
+        }
+    }
+
+    /// Whether scripts are to go on that have run for long.
+    pub fn has_paused_scripts(&self) -> bool {
+        !self.scripting.paused.is_empty()
+    }
+
+    /// Lets those scripts go on for a moment.
+    pub fn go_on_with_scripts(&mut self) {
+        for index in mem::take(&mut self.scripting.paused) {
+            self.resume_script(index);
+        }
+    }
+
+    /// Ends scripts that have run for long and have written nothing.
+    pub fn kill_scripts(&mut self, functions: bool) -> Kill {
+        let mut outcome = Kill::NoneRuns;
+        for index in self.scripting.paused.clone() {
+            let Job::Script(Some(run)) = &mut self.coordinator.transactions[index].job else {
+                continue;
+            };
+            outcome = run.kill(functions);
+        }
+        outcome
+    }
+}
