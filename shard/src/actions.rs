@@ -92,6 +92,9 @@ impl Shard {
                 args,
                 nanos,
             } => self.note_slow_command(command, caller, &args.borrow(), nanos),
+            Action::Called(command, db, args) => {
+                self.show_call_to_monitors(command, db, &args.borrow());
+            }
             Action::Log(level, text) => self.log_of_script(level, &text),
             Action::Outside(call) => self.call_outside(call),
             Action::Busy { is_busy, is_function } => self.tell_busy(is_busy, is_function),

@@ -19,6 +19,7 @@ use engine::slot::ShardId;
 use protocol::args::Args;
 use protocol::command::Flags;
 use protocol::table::CommandId;
+use storage::DbIndex;
 
 use crate::client::Client;
 use crate::mailbox::message::Message;
@@ -101,8 +102,29 @@ impl Shard {
     pub(crate) fn show_to_monitors(&mut self, client: &Client, id: CommandId, args: &Args<'_>) {
         let hidden = Flags::ADMIN.with(Flags::SKIP_MONITOR);
         if !id.command().flags.intersects(hidden) {
-            write_line(&mut self.hearers.monitors.lines, client, id, args);
+            self.show_script_to_monitors(client, id, args);
         }
+    }
+
+    /// Shows a script, which comes before what it calls.
+    #[cold]
+    pub(crate) fn show_script_to_monitors(
+        &mut self,
+        client: &Client,
+        id: CommandId,
+        args: &Args<'_>,
+    ) {
+        let address = match (client.peer.unix, client.peer.address.strip_suffix(":0")) {
+            (true, Some(path)) => format!("unix:{path}"),
+            _ => client.peer.address.to_string(),
+        };
+        let db = client.session.db;
+        write_line(&mut self.hearers.monitors.lines, &address, db, id, args);
+    }
+
+    /// Shows a command that a script has called.
+    pub(crate) fn show_call_to_monitors(&mut self, id: CommandId, db: DbIndex, args: &Args<'_>) {
+        write_line(&mut self.hearers.monitors.lines, "lua", db, id, args);
     }
 
     /// Sends what this turn has run to the shards that have monitors.
@@ -141,21 +163,17 @@ impl Shard {
 }
 
 /// `+1700000000.123456 [0 127.0.0.1:5000] "set" "k" "v"`
-fn write_line(out: &mut Vec<u8>, client: &Client, id: CommandId, args: &Args<'_>) {
+fn write_line(out: &mut Vec<u8>, address: &str, db: DbIndex, id: CommandId, args: &Args<'_>) {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    let address = match (client.peer.unix, client.peer.address.strip_suffix(":0")) {
-        (true, Some(path)) => format!("unix:{path}"),
-        _ => client.peer.address.to_string(),
-    };
     // Writing to a vector does not fail.
     let _ = write!(
         out,
         "+{}.{:06} [{} {address}]",
         now.as_secs(),
         now.subsec_micros(),
-        client.session.db.number()
+        db.number()
     );
     for arg in redact::shown(id, args) {
         out.push(b' ');

@@ -159,6 +159,10 @@ impl Environment for Process {
         self.lazyfree.free_keyspaces(keyspaces, lazily);
     }
 
+    fn anybody_monitors(&self) -> bool {
+        self.monitors.is_any()
+    }
+
     fn scripts(&self) -> &ScriptStore {
         &self.scripts
     }

@@ -55,6 +55,7 @@ pub enum Section {
     Expiry,
     LazyFree,
     SlowLog,
+    Scripts,
     Events,
     Encodings,
     Compatibility,
@@ -74,6 +75,7 @@ impl Section {
             Self::Expiry => "Expiry",
             Self::LazyFree => "Freeing in the background",
             Self::SlowLog => "Slow log and latency",
+            Self::Scripts => "Scripts",
             Self::Events => "Keyspace events",
             Self::Encodings => "Encodings of small values",
             Self::Compatibility => "Accepted from Redis, without effect",
@@ -321,6 +323,10 @@ parameters! {
         /// The percentiles that INFO shows of these.
         "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Percentiles = Percentiles::redis_default(), PercentilesKind;
     }
+    Scripts {
+        /// Milliseconds after which a running script lets SCRIPT KILL through, and others are answered BUSY; 0 for never.
+        "busy-reply-threshold" | "lua-time-limit" => busy_reply_threshold_ms: u64 = 5000, Integer(0, LONG_MAX);
+    }
     Events {
         /// Classes of events to publish: K and E for the channels, then letters of classes, or A
         /// for nearly all.
@@ -363,8 +369,6 @@ parameters! {
         "io-threads" => io_threads: u32 = 1, Integer(1, 128), Immutable, Inert;
         /// Whether `io-threads` read, too.
         "io-threads-do-reads" => io_threads_do_reads: bool = false, YesNo, Immutable, Inert;
-        /// Milliseconds after which a script can be stopped.
-        "busy-reply-threshold" | "lua-time-limit" => busy_reply_threshold_ms: u64 = 5000, Integer(0, LONG_MAX), Inert;
         /// Seconds that replicas may take to catch up at the end.
         "shutdown-timeout" => shutdown_timeout_s: u32 = 10, Integer(0, INT_MAX), Inert;
         /// Whether the server is part of a cluster.

@@ -87,6 +87,8 @@ pub enum Action {
         args: OwnedArgs,
         nanos: u64,
     },
+    /// A script has called a command, which monitors are shown.
+    Called(CommandId, DbIndex, OwnedArgs),
     /// A script has a line for the server's log.
     Log(LogLevel, Vec<u8>),
     /// A script of this shard has called a command of the outside, and waits for its reply:

@@ -19,6 +19,9 @@ pub trait Environment: Send + Sync {
     /// Whether any client of the process subscribes to anything.
     fn anybody_subscribes(&self) -> bool;
 
+    /// Whether anybody watches what commands run (MONITOR).
+    fn anybody_monitors(&self) -> bool;
+
     /// The scripts that the process knows.
     fn scripts(&self) -> &ScriptStore;
 

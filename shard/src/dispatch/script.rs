@@ -29,6 +29,9 @@ impl Shard {
 
     /// Brings a script to where it begins.
     pub(crate) fn route_script(&mut self, client: &mut Client, header: Header, args: &Args<'_>) {
+        if self.hearers.monitors.watched {
+            self.show_script_to_monitors(client, header.command, args);
+        }
         let outline = self.engine.outline_of(header, args);
         match self.engine.route_script(header, args, outline) {
             ScriptRoute::Here => self.run_script_here(client, header, args),

@@ -458,6 +458,9 @@ impl Shard {
                     exec.version = client.session.version;
                 }
                 Handler::Script => {
+                    if self.hearers.monitors.watched {
+                        self.show_script_to_monitors(&client.borrow(), id, &args);
+                    }
                     exec.script = self
                         .engine
                         .begin_script_held(held, header, &args, &mut reply);

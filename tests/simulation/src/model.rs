@@ -5,10 +5,12 @@ use engine::action::Action;
 use engine::digest::Digest;
 use engine::engine::Engine;
 use engine::handler::{HANDLERS, Handler};
-use engine::header::{Caller, ClientToken, Header, TransactionKey};
+use engine::header::{Caller, ClientToken, Header, ReplyTo, TransactionKey};
+use engine::message::Parked;
 use engine::task::TaskId;
 use engine::transaction::coordinator::Scopes;
 use engine::watch::Watched;
+use protocol::args::OwnedArgs;
 use protocol::reply::{Reply, Version};
 use storage::{DbIndex, UnixMillis};
 
@@ -86,10 +88,36 @@ impl Model {
                 }
                 self.engine.actions.clear();
             }
+            Handler::Script(_) => self.run_script(header, command, &mut encoded),
             Handler::Outside => unreachable!("the outside runs nothing here"),
         }
         self.engine.trace.take();
         Some(encoded)
+    }
+
+    /// Runs a script, to its end.
+    fn run_script(&mut self, header: Header, command: &Command, encoded: &mut Vec<u8>) {
+        let args = command.args.borrow();
+        let mut reply = Reply::new(encoded, Version::Resp2);
+        if let Some(unfinished) = self.engine.run_script(header, &args, &mut reply) {
+            let to = ReplyTo {
+                client: ClientToken::NOBODY,
+                seq: 0,
+            };
+            let parked = Parked {
+                origin: self.engine.id,
+                to,
+                header,
+                args: OwnedArgs::from(args),
+            };
+            self.engine.suspend_script(unfinished, parked);
+        }
+        self.engine.serve_ready();
+        for action in std::mem::take(&mut self.engine.actions) {
+            if let Action::Reply { reply, .. } = action {
+                encoded.extend(reply);
+            }
+        }
     }
 
     /// Runs all commands of an EXEC.

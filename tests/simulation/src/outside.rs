@@ -9,10 +9,11 @@ use engine::environment::Environment;
 use engine::ledger::Ledger;
 use engine::slot::{ShardId, SlotMap};
 use fastrand::Rng;
+use lua::store::ScriptStore;
 use storage::{Databases, Entry, KeyHasher, Keyspace, UnixMillis};
 
 /// An environment without limits.
-struct Plenty(Ledger);
+struct Plenty(Ledger, ScriptStore);
 
 impl Environment for Plenty {
     fn ledger(&self) -> &Ledger {
@@ -34,6 +35,14 @@ impl Environment for Plenty {
     fn anybody_tracks(&self) -> bool {
         false
     }
+
+    fn anybody_monitors(&self) -> bool {
+        false
+    }
+
+    fn scripts(&self) -> &ScriptStore {
+        &self.1
+    }
 }
 
 /// Databases of every shard.
@@ -46,7 +55,7 @@ pub fn engines(shards: usize, now: UnixMillis, seed: u64) -> Vec<Engine> {
         shards,
         ..Config::default()
     });
-    let environment: Arc<dyn Environment> = Arc::new(Plenty(Ledger::new(shards, || 0)));
+    let environment: Arc<dyn Environment> = Arc::new(Plenty(Ledger::new(shards, || 0), ScriptStore::default()));
     let hasher = KeyHasher::random();
     let began = Instant::now;
     (0..shards)
@@ -60,6 +69,7 @@ pub fn engines(shards: usize, now: UnixMillis, seed: u64) -> Vec<Engine> {
                 now,
                 random: Rng::with_seed(seed),
                 clock: began,
+                wall_micros: || 1_000_000,
                 first_of_thread: ShardId::new(index),
                 started_unix_ms: 1,
             });

@@ -71,6 +71,8 @@ pub struct RunState {
     pub(crate) header: Header,
     pub(crate) flags: ScriptFlags,
     pub(crate) reads_only: bool,
+    /// Monitors are shown what it calls.
+    pub(crate) is_watched: bool,
     /// Memory was short when it began.
     pub(crate) is_short_of_memory: bool,
     /// What it has chosen with SELECT.

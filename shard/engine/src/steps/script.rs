@@ -224,6 +224,7 @@ impl Engine {
         run.state.flags = flags;
         run.state.reads_only = reads_only || flags.no_writes;
         run.state.is_short_of_memory = is_short_of_memory && !flags.allow_oom;
+        run.state.is_watched = self.environment.anybody_monitors();
         run.state.program = Some(program);
         run.state.attempts = 0;
         run.state.is_busy = false;
@@ -263,6 +264,7 @@ impl Engine {
             header: Header::of_nobody(),
             flags: Default::default(),
             reads_only: false,
+            is_watched: false,
             is_short_of_memory: false,
             db: Default::default(),
             now: self.now,

@@ -1,7 +1,7 @@
 //! One command of a running script: whether it may run, whether its keys are there, and that it
 //! runs.
 
-use protocol::args::Args;
+use protocol::args::{Args, OwnedArgs};
 use protocol::command::{Command, Flags};
 use protocol::facts::InScripts;
 use protocol::number::parse_int;
@@ -95,6 +95,10 @@ impl Engine {
                 run.workspace.open(self);
             }
             Handler::Outside | Handler::Script(_) => return Err(Progress::Outside(id)),
+        }
+        if run.is_watched {
+            let args = OwnedArgs::from(args);
+            self.actions.push(Action::Called(id, run.db, args));
         }
         run.has_written |= id.command().flags.contains(Flags::WRITE);
         if run.undo.is_some() {

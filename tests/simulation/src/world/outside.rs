@@ -133,6 +133,8 @@ impl World {
                     .engine
                     .check_out_by_message(item, *request);
             }
+            Action::Called(..) | Action::Log(..) | Action::Busy { .. } => {}
+            Action::Outside(_) => unreachable!("no script calls the outside here"),
             Action::Flushed(answer) => {
                 if let Some((to, reply)) = answer {
                     self.link(id, id).push_back(Letter::Reply(to, reply));
