@@ -4,4 +4,5 @@
 
 pub mod arguments;
 pub mod bit;
+pub mod cmsgpack;
 pub mod structs;
