@@ -6,3 +6,6 @@ pub mod arguments;
 pub mod bit;
 pub mod cmsgpack;
 pub mod structs;
+
+#[cfg(test)]
+mod tests;
