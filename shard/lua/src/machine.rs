@@ -47,7 +47,7 @@ pub enum Step {
     /// A command is to run: [`Machine::command`]. Goes on with [`Answer::Reply`].
     Command,
     /// `redis.acl_check_cmd`: whether the command in [`Machine::command`] may run. Goes on with
-    /// [`Answer::Allowed`]. 
+    /// [`Answer::Allowed`].
     MayRun,
     /// `redis.log`: a line for the server's log. Goes on with [`Answer::Go`].
     Log(LogLevel, Vec<u8>),
@@ -67,7 +67,9 @@ pub enum Ending {
     Returned,
     /// With an error. `counted` where it is that of a command which has been counted as failed
     /// already (Redis's ignore_error_stats_update).
-    Failed { counted: bool },
+    Failed {
+        counted: bool,
+    },
 }
 
 /// The level of a line for the log.
@@ -109,7 +111,11 @@ impl Machine {
     }
 
     /// Loads a library and says what it has registered. The error is a whole one, with its code.
-    pub fn load_library(&mut self, _code: &[u8], _generation: u64) -> Result<Arc<Library>, Vec<u8>> {
+    pub fn load_library(
+        &mut self,
+        _code: &[u8],
+        _generation: u64,
+    ) -> Result<Arc<Library>, Vec<u8>> {
         todo!()
     }
 

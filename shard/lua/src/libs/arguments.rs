@@ -1,11 +1,12 @@
 //! What a library's function was called with, read as Lua's own libraries read it, and the errors
 //! that it raises: with the texts of `luaL_error` and `luaL_argerror`, byte for byte.
 //!
-//! An error leaves as [`Raised`], whose text already names the place in the script. Whoever brings
-//! it to the script makes a Lua string of it.
+//! An error leaves as [`Raised`], whose text already names the place in the script; the script gets
+//! it as a string.
 
 use std::fmt;
 
+use super::raise::raising;
 use mlua::{Error, Lua, LuaString, MultiValue, Result, Table, Value};
 
 /// The slots of Lua's stack that one function of a library may use (`LUAI_MAXCSTACK`). Redis's
@@ -138,7 +139,7 @@ impl<'a> Arguments<'a> {
 
     /// "user_script:1: ", or nothing where no line of a script made the call (`luaL_where`).
     fn position(&self) -> String {
-        let position = self.lua.inspect_stack(1, |caller| {
+        let position = self.lua.inspect_stack(2, |caller| {
             let line = caller.current_line().filter(|&line| line > 0)?;
             let source = caller.source().short_src.unwrap_or_default().into_owned();
             Some(format!("{source}:{line}: "))
@@ -148,7 +149,7 @@ impl<'a> Arguments<'a> {
 
     /// What the script calls the function, and whether as a method.
     fn called(&self) -> (String, bool) {
-        let called = self.lua.inspect_stack(0, |function| {
+        let called = self.lua.inspect_stack(1, |function| {
             let names = function.names();
             let name = names
                 .name
@@ -166,9 +167,22 @@ pub fn register(
     name: &str,
     function: fn(&Arguments<'_>) -> Result<MultiValue>,
 ) -> Result<()> {
-    let function =
-        lua.create_function(move |lua, values: MultiValue| function(&Arguments { lua, values }))?;
-    library.raw_set(name, function)
+    let inner = lua.create_function(move |lua, values: MultiValue| {
+        match function(&Arguments { lua, values }) {
+            Ok(mut results) => {
+                results.push_front(Value::Boolean(true));
+                Ok(results)
+            }
+            Err(error) => {
+                let Some(Raised(text)) = error.downcast_ref::<Raised>() else {
+                    return Err(error);
+                };
+                let text = Value::String(lua.create_string(text)?);
+                Ok(MultiValue::from_iter([Value::Boolean(false), text]))
+            }
+        }
+    })?;
+    library.raw_set(name, raising(lua, inner)?)
 }
 
 /// Appends to a string that a call makes: an error where it is more than there is to be memory for.

@@ -7,6 +7,7 @@ pub mod bit;
 #[allow(unused_imports)]
 pub mod cjson;
 pub mod cmsgpack;
+mod raise;
 pub mod structs;
 
 #[cfg(test)]
