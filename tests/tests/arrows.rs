@@ -10,7 +10,12 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("protocol", "protocol", &[]),
     ("storage", "storage", &["protocol"]),
     ("config", "shard/config", &["protocol", "storage"]),
-    ("engine", "shard/engine", &["protocol", "storage", "config"]),
+    ("lua", "shard/lua", &["protocol"]),
+    (
+        "engine",
+        "shard/engine",
+        &["protocol", "storage", "config", "lua"],
+    ),
     (
         "persistence",
         "shard/persistence",
@@ -19,7 +24,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     (
         "shard",
         "shard",
-        &["protocol", "storage", "config", "engine", "persistence"],
+        &["protocol", "storage", "config", "lua", "engine", "persistence"],
     ),
     (
         "percore",
