@@ -12,4 +12,15 @@ pub mod library;
 pub mod machine;
 pub mod script;
 
+mod api;
+mod builtins;
+mod context;
+mod convert;
+mod errors;
+mod fiber;
 mod libs;
+mod load;
+mod random;
+mod run;
+mod sandbox;
+mod state;
