@@ -13,4 +13,15 @@ pub mod machine;
 pub mod script;
 pub mod store;
 
+mod api;
+mod builtins;
+mod context;
+mod convert;
+mod errors;
+mod fiber;
 mod libs;
+mod load;
+mod random;
+mod run;
+mod sandbox;
+mod state;
