@@ -508,7 +508,7 @@ impl Shard {
                 ScriptInExec::Pause => {
                     exec.script = Some(run);
                     self.connections.paused.push(client.borrow().token);
-                    self.schedule_turn();
+                    self.pause_for_others();
                     return false;
                 }
             }

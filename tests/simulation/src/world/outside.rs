@@ -133,7 +133,7 @@ impl World {
                     .engine
                     .check_out_by_message(item, *request);
             }
-            Action::Called(..) | Action::Log(..) | Action::Busy { .. } => {}
+            Action::Pause | Action::Called(..) | Action::Log(..) | Action::Busy { .. } => {}
             Action::Outside(_) => unreachable!("no script calls the outside here"),
             Action::Flushed(answer) => {
                 if let Some((to, reply)) = answer {
