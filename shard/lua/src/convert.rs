@@ -12,7 +12,7 @@ use protocol::number;
 use protocol::reply::{Reply, Version};
 
 use crate::context::Context;
-use crate::errors;
+use crate::errors::{self, c_text};
 use crate::state::{Kind, State};
 
 /// Pushes the value of one whole reply; true where it is an error. May raise.
@@ -400,15 +400,6 @@ fn write_pairs_header(state: State, context: &Context, is_map: bool) {
             reply.set(count);
         }
     });
-}
-
-/// A text as far as C reads it.
-fn c_text(text: &[u8]) -> &[u8] {
-    let end = text
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(text.len());
-    &text[..end]
 }
 
 /// Line ends become blanks.

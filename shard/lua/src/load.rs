@@ -76,7 +76,7 @@ pub fn load(context: &Context, code: &[u8], generation: u64) -> Result<Arc<Libra
     let main = context.main.get().expect("a machine that was made");
     context.registered.borrow_mut().clear();
     *context.refusal.borrow_mut() = None;
-    if main.enter(&|state| run_code(state, context, code_of(code))) == Status::Failed {
+    if main.enter(0, &|state| run_code(state, context, code_of(code))) == Status::Failed {
         let text = main.bytes(-1).unwrap_or(b"not enough memory").to_vec();
         *context.refusal.borrow_mut() = Some(text);
         main.set_top(0);

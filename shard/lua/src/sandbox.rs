@@ -104,6 +104,8 @@ pub fn build(state: State, context: &Context) {
     (kept.function_environment, kept.function_environment_meta) =
         function_environment(state, context, kept.function_globals);
 
+    state.push_table(2, 0);
+    kept.arguments = state.keep();
     state.push_kept(kept.script_environment);
     state.replace(GLOBALS);
     state.set_top(0);
