@@ -298,7 +298,8 @@ fn read_flags(state: State) -> ScriptFlags {
             state.pop(1);
             break;
         }
-        let is_known = state.is_string(-1) && flags.set(state.bytes(-1).unwrap_or_default());
+        let is_known =
+            state.is_string(-1) && flags.set_any_case(state.bytes(-1).unwrap_or_default());
         state.pop(1);
         if !is_known {
             errors::raise(state, b"unknown flag given");

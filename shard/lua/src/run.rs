@@ -157,11 +157,12 @@ fn call_in(main: State, context: &Context, is_function: bool) -> Status {
     context.mode.set(Mode::Running);
     let status = main.protected_call(arguments, 1, HANDLER);
     context.mode.set(Mode::Idle);
+    // The handler goes along: a reply may be as deep as there is room above it.
     match (context.halt.get(), status) {
-        (Halt::No, Status::Done) => main.enter(1, &|state| convert::write_reply(state, context)),
+        (Halt::No, Status::Done) => main.enter(2, &|state| convert::write_reply(state, context)),
         (Halt::No, Status::Failed) => {
             context.failed.set(true);
-            main.enter(1, &|state| errors::finish(state, context))
+            main.enter(2, &|state| errors::finish(state, context))
         }
         _ => Status::Done,
     }
