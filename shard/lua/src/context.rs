@@ -168,6 +168,9 @@ pub struct Context {
     /// A function's environment was changed, perhaps that of a kept one.
     pub environment_touched: Cell<bool>,
     pub collector_touched: Cell<bool>,
+    /// The bytes from which on all garbage is collected at once: Lua's collector would wait until
+    /// the values take twice what they took, beyond what they may.
+    pub collect_above: Cell<usize>,
 
     pub command: Cell<Command>,
     pub reply: RefCell<Vec<u8>>,
@@ -206,6 +209,7 @@ impl Context {
             random: Cell::default(),
             environment_touched: Cell::new(false),
             collector_touched: Cell::new(false),
+            collect_above: Cell::new(usize::MAX),
             command: Cell::default(),
             reply: RefCell::default(),
             refusal: RefCell::default(),
@@ -231,5 +235,24 @@ impl Context {
         let identity = state.identity(index);
         let views = self.views.borrow();
         views.iter().find(|view| view.identity == identity).copied()
+    }
+
+    /// The bytes that values may take.
+    pub fn memory_max(&self) -> usize {
+        match self.settings.memory_max {
+            0 => usize::MAX,
+            bytes => bytes,
+        }
+    }
+
+    /// Collects all garbage where memory gets short. No finalizer of a script's runs.
+    #[inline]
+    pub fn keep_within_memory(&self, state: State) {
+        if state.memory_bytes() > self.collect_above.get() {
+            state.collect();
+            let most = self.memory_max();
+            let left = most.saturating_sub(state.memory_bytes());
+            self.collect_above.set((most - left / 2).max(most / 2));
+        }
     }
 }

@@ -18,7 +18,8 @@ use crate::state::State;
 /// What a machine is made with.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Bytes that its values may take; a script that wants more ends with an error.
+    /// Bytes that its values may take, 0 for any number; a script that wants more ends with an
+    /// error.
     pub memory_max: usize,
     /// `redis.REDIS_VERSION`, as "7.4.1".
     pub redis_version: &'static str,

@@ -232,6 +232,8 @@ fn clean(context: &Context, main: State, is_function: bool) {
     if context.collector_touched.take() {
         main.reset_collector();
     }
+    context.collect_above.set(context.memory_max() / 2);
+    context.keep_within_memory(main);
 }
 
 /// The hook: some instructions have run.
@@ -239,6 +241,7 @@ pub fn on_instructions(state: State, context: &Context) {
     if context.halt.get() != Halt::No {
         errors::raise_halt(state, context);
     }
+    context.keep_within_memory(state);
     match context.mode.get() {
         Mode::Idle => {}
         Mode::Running => api::tell(state, context, Step::Tick),

@@ -639,6 +639,12 @@ impl State {
         std::ptr::eq(self.0, other.0)
     }
 
+    /// Bytes that all values take.
+    pub fn memory_bytes(self) -> usize {
+        let count = unsafe { ffi::lua_gc(self.0, ffi::LUA_GCCOUNT, 0) };
+        usize::try_from(count).unwrap_or(0) * 1024
+    }
+
     /// Collects all garbage.
     pub fn collect(self) {
         unsafe {
