@@ -132,7 +132,7 @@ fn take_command(state: &State, context: &Context) -> Result<(), &'static [u8]> {
     if count == 0 {
         return Err(b"Please specify at least one argument for this redis lib call");
     }
-    let mut command = context.command.take();
+    let mut command = context.command.take().unwrap_or_default();
     command.clear();
     let mut is_whole = true;
     for index in 1..=count {
@@ -145,7 +145,7 @@ fn take_command(state: &State, context: &Context) -> Result<(), &'static [u8]> {
             }
         }
     }
-    context.command.set(command);
+    context.command.set(Some(command));
     match is_whole {
         true => Ok(()),
         false => Err(b"Lua redis lib command arguments must be strings or integers"),

@@ -172,7 +172,8 @@ pub struct Context {
     /// the values take twice what they took, beyond what they may.
     pub collect_above: Cell<usize>,
 
-    pub command: Cell<Command>,
+    /// While a script stands still, the machine has it.
+    pub command: Cell<Option<Box<Command>>>,
     pub reply: RefCell<Vec<u8>>,
     /// The error of what made ready, or of a load: whole, with its code.
     pub refusal: RefCell<Option<Vec<u8>>>,

@@ -108,7 +108,7 @@ fn memory_that_is_short_is_an_error() {
         assert_eq!(driver.eval("return 'well'"), r"$4\r\nwell\r\n");
         assert!(driver.machine.memory_bytes() <= settings().memory_max);
     }
-    let caught = "local t = {} return {pcall(function() while true do t[#t + 1] = {} end end)}";
+    let caught = "return {pcall(function() local t = {} while true do t[#t + 1] = {} end end)}";
     assert_eq!(
         driver.eval(caught),
         r"*2\r\n$-1\r\n$17\r\nnot enough memory\r\n"
