@@ -25,3 +25,5 @@ mod random;
 mod run;
 mod sandbox;
 mod state;
+#[cfg(test)]
+mod tests;
