@@ -11,9 +11,19 @@
 
 pub mod libraries;
 pub mod library;
-pub mod load;
 pub mod machine;
 pub mod script;
 pub mod store;
 
+mod api;
+mod builtins;
+mod context;
+mod convert;
+mod errors;
+mod fiber;
 mod libs;
+mod load;
+mod random;
+mod run;
+mod sandbox;
+mod state;

@@ -12,3 +12,15 @@ pub mod structs;
 
 #[cfg(test)]
 mod tests;
+
+/// All of them.
+pub const ALL: &[crate::sandbox::Library] = &[];
+
+/// The text that a script sees of an error which one of them has raised.
+pub fn error_text(error: &mlua::Error) -> Vec<u8> {
+    match error {
+        mlua::Error::CallbackError { cause, .. } => error_text(cause),
+        mlua::Error::RuntimeError(text) | mlua::Error::MemoryError(text) => text.clone().into(),
+        other => other.to_string().into(),
+    }
+}
