@@ -152,6 +152,13 @@ impl LibraryStore {
         self.lock().clone()
     }
 
+    /// Puts others in their place.
+    pub fn set(&self, libraries: Libraries) {
+        let mut current = self.lock();
+        *current = Arc::new(libraries);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
     /// Changes them, unless that fails: then all stays as it was. `how` may take long, as it runs
     /// libraries' code: nobody waits for it, and it is called again where another change was faster.
     pub fn change<T, E>(
