@@ -142,7 +142,10 @@ impl Shard {
     /// Whether somebody may hear of what a command does.
     fn tells(&self, id: CommandId) -> bool {
         let writes = id.command().flags.contains(Flags::WRITE);
-        let tells = matches!(behind(id), Behind::Writes | Behind::Everything);
+        let tells = matches!(
+            behind(id),
+            Behind::Writes | Behind::Everything | Behind::Script
+        );
         tells || (writes && self.engine.effects.notices.is_on())
     }
 }

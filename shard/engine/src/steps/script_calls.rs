@@ -81,6 +81,7 @@ impl Engine {
             InScripts::Selects => return self.select_in_script(run, header, args),
             InScripts::AsElsewhere => {}
         }
+        let said = self.effects.journal.away.len();
         match HANDLERS[id.index()] {
             Handler::Keyed(_) => self.run_keyed_call(run, header, args)?,
             Handler::Whole(whole) => {
@@ -95,6 +96,9 @@ impl Engine {
                 run.workspace.open(self);
             }
             Handler::Outside | Handler::Script(_) => return Err(Progress::Outside(id)),
+        }
+        if !run.propagates {
+            self.effects.journal.away.truncate(said);
         }
         if run.is_watched {
             let args = OwnedArgs::from(args);

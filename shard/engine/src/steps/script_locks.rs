@@ -68,17 +68,17 @@ impl Engine {
         let outline = outline.unwrap_or_default();
         run.state.undo = (!outline.is_plain).then(Undo::default);
         let scopes = self.scopes_of(parked.header, &args);
-        let parts = if outline.asks_whole {
+        let mut parts = if outline.asks_whole {
             scopes.into_whole(self.slots.shards())
         } else {
             scopes.into_parts()
         };
+        if parts.is_empty() {
+            // It has declared none: it begins here, behind who has the whole shard.
+            parts.push(Part::new(self.id, Scope::default()));
+        }
         let (client, home) = (parked.to.client, parked.origin);
         run.state.parked = Some(parked);
-        if parts.is_empty() {
-            // It has declared none: it begins with nothing.
-            return self.suspend_begun(run);
-        }
         self.begin_for(client, home, parts, Job::Script(Some(run)));
     }
 
@@ -88,12 +88,6 @@ impl Engine {
         run.state.parked = Some(parked);
         let index = self.hold_script(run);
         self.go_on_from(index, progress);
-    }
-
-    /// A script that declares no keys begins as a transaction without any.
-    fn suspend_begun(&mut self, run: Box<ScriptRun>) {
-        let index = self.hold_script(run);
-        self.begin_script(index);
     }
 
     /// What ran in place holds its keys from now on, as a transaction with a part on this shard.

@@ -1,20 +1,24 @@
 //! The libraries that Redis gives to scripts, each with the very behaviour of Redis's.
 
-#![allow(dead_code, reason = "the sandbox that opens them is to come")]
-
-pub mod arguments;
-pub mod bit;
-#[allow(unused_imports)]
-pub mod cjson;
-pub mod cmsgpack;
+mod arguments;
+mod bit;
+mod cjson;
+mod cmsgpack;
 mod raise;
-pub mod structs;
+mod structs;
 
 #[cfg(test)]
 mod tests;
 
-/// All of them.
-pub const ALL: &[crate::sandbox::Library] = &[];
+use crate::sandbox::Library;
+
+/// All of them, in the order in which Redis opens them.
+pub const ALL: &[Library] = &[
+    (c"cjson", cjson::open),
+    (c"struct", structs::open),
+    (c"cmsgpack", cmsgpack::open),
+    (c"bit", bit::open),
+];
 
 /// The text that a script sees of an error which one of them has raised.
 pub fn error_text(error: &mlua::Error) -> Vec<u8> {
