@@ -65,7 +65,8 @@ pub fn dump(
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     let libraries = shard.process.scripts.libraries.current();
-    reply.bulk(&dump_functions(libraries.iter().map(|it| &*it.code)));
+    let codes = libraries.iter().map(|library| &*library.code);
+    reply.bulk(&dump_functions(codes, shard.engine.config.compression()));
     Ok(Answer::Now)
 }
 

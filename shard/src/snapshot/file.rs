@@ -30,10 +30,10 @@ fn create(process: &Process, config: &Config, name: &Path) -> io::Result<Snapsho
 }
 
 /// The libraries of functions as a file has them.
-pub(crate) fn functions(process: &Process) -> Vec<u8> {
+pub(crate) fn functions(process: &Process, config: &Config) -> Vec<u8> {
     let mut out = Vec::new();
     for library in process.scripts.libraries.current().iter() {
-        rdb::function(&mut out, &library.code);
+        rdb::function(&mut out, &library.code, config.compression());
     }
     out
 }
@@ -56,7 +56,7 @@ pub fn save_as<'a>(
     shards: impl Iterator<Item = &'a Databases>,
 ) -> io::Result<u64> {
     let mut file = create(process, config, name)?;
-    file.write(&functions(process))?;
+    file.write(&functions(process, config))?;
     for databases in shards {
         file.write_databases(databases, terms(config), KEYS_PER_STEP)?;
     }

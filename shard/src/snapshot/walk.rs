@@ -129,7 +129,8 @@ impl Shard {
             self.walk_for(cut);
             // What changes them from here on is in this shard's next log file.
             if self.engine.id.index() == 0 {
-                self.walking.functions = snapshot::file::functions(&self.process);
+                let config = &self.engine.config;
+                self.walking.functions = snapshot::file::functions(&self.process, config);
             }
             if let (Some(sequence), Some(switch)) = (cut.part, switch) {
                 let folder = Folder::new(&self.process.disk, &self.engine.config);

@@ -40,9 +40,9 @@ pub fn select(out: &mut Vec<u8>, database: u16) {
 }
 
 /// A library of functions, by its code.
-pub fn function(out: &mut Vec<u8>, code: &[u8]) {
+pub fn function(out: &mut Vec<u8>, code: &[u8], compression: Compression) {
     out.push(opcode::FUNCTION2);
-    write::string(out, code, Compression::Off);
+    write::string(out, code, compression);
 }
 
 /// One key with all that belongs to it.

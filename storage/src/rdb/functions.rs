@@ -4,12 +4,16 @@
 use super::codes::opcode;
 use super::payload::{NotPayload, body_of, seal};
 use super::read::Input;
+use super::write::Compression;
 use super::file;
 
 /// What FUNCTION DUMP answers.
-pub fn dump_functions<'a>(codes: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+pub fn dump_functions<'a>(
+    codes: impl Iterator<Item = &'a [u8]>,
+    compression: Compression,
+) -> Vec<u8> {
     let mut out = Vec::new();
-    codes.for_each(|code| file::function(&mut out, code));
+    codes.for_each(|code| file::function(&mut out, code, compression));
     seal(&mut out);
     out
 }
@@ -64,7 +68,7 @@ mod tests {
     #[test]
     fn what_is_dumped_is_read() {
         let codes: [&[u8]; 3] = [b"#!lua name=a\n", b"", &[b'x'; 20_000]];
-        let payload = dump_functions(codes.into_iter());
+        let payload = dump_functions(codes.into_iter(), Compression::Lzf);
         let expected = codes.iter().map(|code| Ok(code.to_vec())).collect();
         assert_eq!(read(&payload), Ok(expected));
         for at in [0, 5, payload.len() - 1] {
