@@ -211,7 +211,7 @@ pub fn status_reply(state: State, _: &Context) -> c_int {
 /// `redis.error_reply(text)`: `{err=text}`, with `ERR` before a text of one word.
 pub fn error_reply(state: State, _: &Context) -> c_int {
     if one_string(state) {
-        let text = state.bytes(1).unwrap_or_default();
+        let text = errors::c_text(state.bytes(1).unwrap_or_default());
         let text = text.strip_prefix(b"-").unwrap_or(text);
         let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
         errors::push_coded(state, &text[..end.map_or(0, |end| end + 1)]);

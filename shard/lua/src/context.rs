@@ -67,6 +67,8 @@ pub struct Kept {
     pub function_environment: c_int,
     /// Its metatable, whose `__index` says of which.
     pub function_environment_meta: c_int,
+    /// A table of a function's two arguments.
+    pub arguments: c_int,
     /// What `getmetatable` of a string shows.
     pub string_meta_view: c_int,
 }
