@@ -158,11 +158,13 @@ mod tests {
         let store = LibraryStore::default();
         let mut machine = new_machine();
         let mut load = |name: &str, function: &str, replaces: bool| {
-            let code = format!(
-                "#!lua name={name}\nredis.register_function('{function}', function() end)"
-            );
+            let code =
+                format!("#!lua name={name}\nredis.register_function('{function}', function() end)");
             let code = code.into_bytes();
-            let change = Change::Load { code: &code, replaces };
+            let change = Change::Load {
+                code: &code,
+                replaces,
+            };
             change.make(&store, &mut machine)
         };
         assert_eq!(load("a", "f", false), Ok(Some(b"a".to_vec())));
@@ -172,7 +174,10 @@ mod tests {
         let taken = Error::new("ERR Function g already exists");
         assert_eq!(load("a", "g", true), Err(taken));
         let there = store.current();
-        assert_eq!(there.iter().map(|it| &it.name[..]).collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(
+            there.iter().map(|it| &it.name[..]).collect::<Vec<_>>(),
+            [b"a", b"b"]
+        );
         assert!(there.function(b"f").is_some() && there.function(b"h").is_none());
         assert_eq!(load("a", "h", true), Ok(Some(b"a".to_vec())));
         assert!(store.current().function(b"f").is_none());

@@ -123,7 +123,8 @@ impl Libraries {
 
     fn put(&mut self, library: Arc<Library>) {
         for function in &library.functions {
-            self.by_function.insert(function.name.clone(), library.clone());
+            self.by_function
+                .insert(function.name.clone(), library.clone());
         }
         self.by_name.insert(library.name.clone(), library);
     }

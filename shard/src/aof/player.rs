@@ -143,7 +143,10 @@ impl<'a> Player<'a> {
         if !id.command().accepts(args.len()) {
             return Err(format!("{} with a wrong number of arguments", shown()));
         }
-        if self.change_libraries(id, args).map_err(|error| format!("{} failed: {error}", shown()))? {
+        if self
+            .change_libraries(id, args)
+            .map_err(|error| format!("{} failed: {error}", shown()))?
+        {
             return Ok(());
         }
         let Handler::Keyed(run) = HANDLERS[id.index()] else {

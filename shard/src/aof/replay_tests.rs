@@ -279,11 +279,17 @@ impl Log {
         let manifest = folder.read().map_err(|error| error.to_string())?;
         let manifest = manifest.unwrap_or_default();
         let progress = Progress::default();
-        let loaded = recovery::mend(&folder, &manifest, &self.config, &progress)
-            .and_then(|()| {
-                let libraries = LibraryStore::default();
-                replay(&folder, &manifest, &self.config, &process, &libraries, &progress)
-            });
+        let loaded = recovery::mend(&folder, &manifest, &self.config, &progress).and_then(|()| {
+            let libraries = LibraryStore::default();
+            replay(
+                &folder,
+                &manifest,
+                &self.config,
+                &process,
+                &libraries,
+                &progress,
+            )
+        });
         let loaded = loaded.map_err(|error| error.to_string())?;
         let slots = SlotMap::new(self.config.shards);
         let mut keys = Vec::new();
@@ -556,10 +562,20 @@ fn libraries_are_replayed() {
     let load = |log: &Log| {
         let (libraries, progress) = (LibraryStore::default(), Progress::default());
         let folder = log.folder();
-        let loaded = replay(&folder, &log.manifest, &log.config, &process, &libraries, &progress);
+        let loaded = replay(
+            &folder,
+            &log.manifest,
+            &log.config,
+            &process,
+            &libraries,
+            &progress,
+        );
         loaded.map(|_| {
             let there = libraries.current();
-            there.iter().map(|library| library.name.clone()).collect::<Vec<_>>()
+            there
+                .iter()
+                .map(|library| library.name.clone())
+                .collect::<Vec<_>>()
         })
     };
     assert_eq!(load(&log).expect("a log"), [b"based"]);

@@ -164,26 +164,28 @@ pub fn stats(
     _: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    Ok(shard.gather(client, Shard::running_script, |shard, found, reply| {
-        let mut running = found.into_iter().flatten();
-        let running = running.next();
-        if running.as_ref().is_some_and(|it| it.function.is_none()) {
-            return Err(BUSY_SCRIPT);
-        }
-        reply.map(2);
-        reply.bulk(b"running_script");
-        write_running(running.as_ref(), reply);
-        let libraries = shard.process.scripts.libraries.current();
-        reply.bulk(b"engines");
-        reply.map(1);
-        reply.bulk(ENGINE);
-        reply.map(2);
-        reply.bulk(b"libraries_count");
-        reply.integer(libraries.iter().len() as i64);
-        reply.bulk(b"functions_count");
-        reply.integer(libraries.function_count() as i64);
-        Ok(())
-    }))
+    Ok(
+        shard.gather(client, Shard::running_script, |shard, found, reply| {
+            let mut running = found.into_iter().flatten();
+            let running = running.next();
+            if running.as_ref().is_some_and(|it| it.function.is_none()) {
+                return Err(BUSY_SCRIPT);
+            }
+            reply.map(2);
+            reply.bulk(b"running_script");
+            write_running(running.as_ref(), reply);
+            let libraries = shard.process.scripts.libraries.current();
+            reply.bulk(b"engines");
+            reply.map(1);
+            reply.bulk(ENGINE);
+            reply.map(2);
+            reply.bulk(b"libraries_count");
+            reply.integer(libraries.iter().len() as i64);
+            reply.bulk(b"functions_count");
+            reply.integer(libraries.function_count() as i64);
+            Ok(())
+        }),
+    )
 }
 
 fn write_library(library: &Library, with_code: bool, reply: &mut Reply<'_>) {
@@ -282,7 +284,9 @@ impl Shard {
         };
         let process = self.process.clone();
         let store = &process.scripts.libraries;
-        let made = self.engine.with_machine(|machine| change.make(store, machine))?;
+        let made = self
+            .engine
+            .with_machine(|machine| change.make(store, machine))?;
         self.engine.log_shared_change(args);
         Ok(made)
     }

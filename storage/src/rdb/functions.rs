@@ -2,10 +2,10 @@
 //! file, and version and checksum behind.
 
 use super::codes::opcode;
+use super::file;
 use super::payload::{NotPayload, body_of, seal};
 use super::read::Input;
 use super::write::Compression;
-use super::file;
 
 /// What FUNCTION DUMP answers.
 pub fn dump_functions<'a>(

@@ -1,6 +1,6 @@
 //! A library that is loaded through one connection is there for every other, at once.
 
-use tests::{SHARDS, Options, Server, Wire};
+use tests::{Options, SHARDS, Server, Wire};
 
 use crate::{library, load, names};
 
@@ -25,7 +25,11 @@ fn every_connection_sees_a_change_once_it_is_answered() {
             );
             wires[round % CONNECTIONS].command(&["FUNCTION", "LOAD", "REPLACE", &code]);
             for wire in &mut wires {
-                assert_eq!(wire.ask("FCALL f 0").text(), name.as_bytes(), "{shards} shards");
+                assert_eq!(
+                    wire.ask("FCALL f 0").text(),
+                    name.as_bytes(),
+                    "{shards} shards"
+                );
             }
             if round % 5 == 0 {
                 wires[(round + 1) % CONNECTIONS].ask("FUNCTION DELETE lib");

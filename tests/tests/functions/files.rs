@@ -70,7 +70,11 @@ fn what_redis_has_saved_is_loaded() {
             let mut server = Server::start(options);
             for _ in 0..2 {
                 let mut wire = server.connect();
-                assert_eq!(names(&mut wire), ["long", "short"], "{shards} shards {flags}");
+                assert_eq!(
+                    names(&mut wire),
+                    ["long", "short"],
+                    "{shards} shards {flags}"
+                );
                 assert_eq!(wire.ask("FCALL l 0").text(), b"l");
                 assert_eq!(wire.ask("GET k").text(), b"v");
                 server.kill_and_restart();
@@ -97,7 +101,11 @@ fn the_log_has_them() {
             assert!(wires[4].ask("FUNCTION DELETE b").is_error());
             server.kill_and_restart();
             let mut wire = server.connect();
-            assert_eq!(names(&mut wire), ["a", "c", "d", "e"], "{shards} shards {fsync}");
+            assert_eq!(
+                names(&mut wire),
+                ["a", "c", "d", "e"],
+                "{shards} shards {fsync}"
+            );
             assert_eq!(wire.ask("FCALL e 0").text(), b"e");
             wire.ask("FLUSHALL");
             server.kill_and_restart();
@@ -182,7 +190,10 @@ fn a_damaged_library_stops_the_start() {
     wire.ask("CONFIG SET rdbchecksum no");
     wire.ask("SAVE");
     let mut dump = std::fs::read(redis.directory().join("dump.rdb")).expect("a snapshot");
-    let at = dump.windows(3).position(|it| it == b"lib").expect("the library");
+    let at = dump
+        .windows(3)
+        .position(|it| it == b"lib")
+        .expect("the library");
     dump[at] = b'-';
     // Without a checksum only the library itself is wrong.
     let end = dump.len() - 8;
@@ -196,5 +207,8 @@ fn a_damaged_library_stops_the_start() {
         .expect("starting the binary");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert!(said.contains("a library of functions") && said.contains("Library names"), "{said}");
+    assert!(
+        said.contains("a library of functions") && said.contains("Library names"),
+        "{said}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use tests::conversation::VERSIONS;
 use tests::reply::show;
-use tests::{Oracle, Options, SHARDS, Server, Wire};
+use tests::{Options, Oracle, SHARDS, Server, Wire};
 
 use crate::{elements, library};
 
@@ -42,7 +42,9 @@ fn body(codes: &[&str]) -> Vec<u8> {
     let mut body = Vec::new();
     for code in codes {
         // A length of fourteen bits.
-        let [high, low] = u16::try_from(code.len()).expect("a short one").to_be_bytes();
+        let [high, low] = u16::try_from(code.len())
+            .expect("a short one")
+            .to_be_bytes();
         body.extend([0xf5, 0x40 | high, low]);
         body.extend(code.as_bytes());
     }

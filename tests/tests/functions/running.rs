@@ -44,7 +44,9 @@ fn ways_of(server: &Server) -> Vec<(String, Value)> {
     note("stats", other.ask("FUNCTION STATS"));
     let mut loop_for_ever = server.connect();
     loop_for_ever.send_command(&["EVAL", "while true do end", "0"]);
-    eventually("it is busy", START_TIME_MAX, || other.ask("PING").is_error());
+    eventually("it is busy", START_TIME_MAX, || {
+        other.ask("PING").is_error()
+    });
     note("stats of a script", other.ask("FUNCTION STATS"));
     note("the wrong kill of a script", other.ask("FUNCTION KILL"));
     note("the script's", other.ask("SCRIPT KILL"));
@@ -69,8 +71,7 @@ fn in_a_transaction_too() {
     for shards in SHARDS {
         let server = Server::start(Options::shards(shards).flags(FLAGS));
         load(&mut server.connect(), "idle", &["nothing"]);
-        let (mut caller, mut other) =
-            begin(&server, "MULTI\r\nSET k v\r\nFCALL endless 0\r\nEXEC");
+        let (mut caller, mut other) = begin(&server, "MULTI\r\nSET k v\r\nFCALL endless 0\r\nEXEC");
         let stats = other.ask("FUNCTION STATS");
         let running = elements(&elements(&stats)[1]);
         assert_eq!(running[1].text(), b"endless", "{shards} shards");

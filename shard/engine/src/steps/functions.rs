@@ -43,13 +43,16 @@ impl Engine {
     /// A script of this shard that has run for long, if there is one.
     pub fn running_script(&self) -> Option<Running> {
         let transactions = &self.coordinator.transactions;
-        self.scripting.paused.iter().find_map(|index| match &transactions[*index].job {
-            Job::Script(Some(run)) => {
-                let command = run.state.parked.as_ref()?.args.clone();
-                Some(self.running(run, command))
-            }
-            _ => None,
-        })
+        self.scripting
+            .paused
+            .iter()
+            .find_map(|index| match &transactions[*index].job {
+                Job::Script(Some(run)) => {
+                    let command = run.state.parked.as_ref()?.args.clone();
+                    Some(self.running(run, command))
+                }
+                _ => None,
+            })
     }
 
     /// What there is to tell of a run, which `command` has called.
