@@ -89,8 +89,9 @@ impl Engine {
                 Ok(Program::Script(known))
             }
             Source::Function => {
-                let found = self.environment.scripts().function(&args[1]);
-                let library = found.ok_or(NO_FUNCTION)?;
+                let libraries = &self.environment.scripts().libraries;
+                let found = self.scripting.libraries.current(libraries).function(&args[1]);
+                let library = found.cloned().ok_or(NO_FUNCTION)?;
                 check_keys(args, true)?;
                 let name = args[1].into();
                 Ok(Program::Function { library, name })
@@ -251,11 +252,6 @@ impl Engine {
         if let Some(run) = self.scripting.take_idle() {
             return run;
         }
-        let settings = Settings {
-            memory_max: SCRIPT_BYTES_MAX,
-            redis_version: config::REDIS_VERSION,
-            tick_instructions: TICK_INSTRUCTIONS,
-        };
         let began = (self.timing.clock)();
         let state = RunState {
             workspace: Workspace::in_place(&self.databases),
@@ -285,7 +281,7 @@ impl Engine {
             propagates: true,
         };
         Box::new(ScriptRun {
-            machine: Machine::new(&settings),
+            machine: new_machine(),
             state,
         })
     }
@@ -432,6 +428,15 @@ impl ScriptRun {
         });
         self.state.next = Next::Go;
     }
+}
+
+/// A machine with nothing loaded.
+pub fn new_machine() -> Machine {
+    Machine::new(&Settings {
+        memory_max: SCRIPT_BYTES_MAX,
+        redis_version: config::REDIS_VERSION,
+        tick_instructions: TICK_INSTRUCTIONS,
+    })
 }
 
 /// What a command runs that runs a script.
