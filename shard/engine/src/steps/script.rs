@@ -56,9 +56,6 @@ const SLICE: Duration = Duration::from_millis(5);
 /// Bytes that the values of one script may take.
 const SCRIPT_BYTES_MAX: usize = 1 << 30;
 
-/// Instructions from one look at the clock to the next.
-const TICK_INSTRUCTIONS: u32 = 10_000;
-
 /// A script that has outlasted the call in which it began: [`Engine::suspend_script`] takes it on.
 pub struct Unfinished {
     pub(crate) run: Box<ScriptRun>,
@@ -254,7 +251,7 @@ impl Engine {
         let settings = Settings {
             memory_max: SCRIPT_BYTES_MAX,
             redis_version: config::REDIS_VERSION,
-            tick_instructions: TICK_INSTRUCTIONS,
+            tick_instructions: self.scripting.limits.tick_instructions,
         };
         let began = (self.timing.clock)();
         let state = RunState {

@@ -275,12 +275,12 @@ impl Engine {
         let Some(undo) = &mut run.undo else {
             return Ok(());
         };
-        let databases = &self.databases;
+        let (databases, limit) = (&self.databases, self.scripting.limits.copy);
         let mut fits = true;
         self.each_key(header, args, &mut |db, key| {
             if writes || loses_by_time(databases, db, key, run.now) {
                 let key = TransactionKey { db, key: key.into() };
-                fits &= undo.keep(&key, databases);
+                fits &= undo.keep(&key, databases, limit);
             }
         });
         if fits {
