@@ -75,10 +75,8 @@ impl Engine {
         };
         let (client, home) = (parked.to.client, parked.origin);
         run.state.parked = Some(parked);
-        if parts.is_empty() {
-            // It has declared none: it begins with nothing.
-            return self.suspend_begun(run);
-        }
+        // With no keys declared it begins at once, with nothing: somebody has this whole shard, or
+        // waits for it.
         self.begin_for(client, home, parts, Job::Script(Some(run)));
     }
 
@@ -88,12 +86,6 @@ impl Engine {
         run.state.parked = Some(parked);
         let index = self.hold_script(run);
         self.go_on_from(index, progress);
-    }
-
-    /// A script that declares no keys begins as a transaction without any.
-    fn suspend_begun(&mut self, run: Box<ScriptRun>) {
-        let index = self.hold_script(run);
-        self.begin_script(index);
     }
 
     /// What ran in place holds its keys from now on, as a transaction with a part on this shard.
