@@ -212,7 +212,8 @@ impl Engine {
             run.workspace.open(self);
             return Ok(());
         }
-        if sort::reads_computed_keys(header.command.command(), args) && !self.has_all_keys() {
+        // Also where all of them are here: they would have to stay as they are until the end.
+        if sort::reads_computed_keys(header.command.command(), args) {
             return Err(Progress::Everything);
         }
         self.look_for_keys(run, header, args)?;
