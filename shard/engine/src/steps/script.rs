@@ -28,7 +28,7 @@ use crate::handler::{HANDLERS, Handler};
 use crate::header::Header;
 use crate::journal::{Share, TransactionRecord, shares};
 use crate::script::kind::{ScriptKind, Source};
-use crate::script::known::{Program, Seen};
+use crate::script::known::{Program, ScriptLimits, Seen};
 use crate::script::outline::Outline;
 use crate::script::run::{Next, Progress, Reach, RunState, ScriptRun};
 use crate::script::undo::Undo;
@@ -55,9 +55,6 @@ const SLICE: Duration = Duration::from_millis(5);
 
 /// Bytes that the values of one script may take.
 const SCRIPT_BYTES_MAX: usize = 1 << 30;
-
-/// Instructions from one look at the clock to the next.
-const TICK_INSTRUCTIONS: u32 = 10_000;
 
 /// A script that has outlasted the call in which it began: [`Engine::suspend_script`] takes it on.
 pub struct Unfinished {
@@ -281,7 +278,7 @@ impl Engine {
             propagates: true,
         };
         Box::new(ScriptRun {
-            machine: new_machine(),
+            machine: machine_with(&self.scripting.limits),
             state,
         })
     }
@@ -432,10 +429,14 @@ impl ScriptRun {
 
 /// A machine with nothing loaded.
 pub fn new_machine() -> Machine {
+    machine_with(&ScriptLimits::default())
+}
+
+fn machine_with(limits: &ScriptLimits) -> Machine {
     Machine::new(&Settings {
         memory_max: SCRIPT_BYTES_MAX,
         redis_version: config::REDIS_VERSION,
-        tick_instructions: TICK_INSTRUCTIONS,
+        tick_instructions: limits.tick_instructions,
     })
 }
 
