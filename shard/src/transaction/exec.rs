@@ -52,6 +52,8 @@ struct Queued {
 pub struct Queue {
     commands: Vec<Queued>,
     bytes: usize,
+    /// Some command of it is refused when memory is short.
+    takes_memory: bool,
     /// A command was refused when it came: EXEC will refuse all.
     aborted: bool,
 }
@@ -120,8 +122,7 @@ impl Queue {
 
     /// Whether some command of it is refused when memory is short.
     pub fn takes_memory(&self) -> bool {
-        let mut ids = self.commands.iter().map(|queued| queued.id);
-        ids.any(|id| id.command().flags.contains(Flags::DENYOOM))
+        self.takes_memory
     }
 
     /// How many commands are queued.
@@ -178,9 +179,11 @@ impl Shard {
             self.refuse(client, Some(id), &error);
             return true;
         }
+        let takes_memory = self.takes_memory(client.header(id), args);
         let Some(queue) = &mut client.session.queue else {
             return false;
         };
+        queue.takes_memory |= takes_memory;
         let args = OwnedArgs::from(args);
         queue.bytes += args.memory_bytes();
         if queue.bytes > self.engine.config.client_query_buffer_limit {

@@ -12,6 +12,7 @@ mod hash;
 mod hyperloglog;
 mod keys;
 mod list;
+mod script;
 mod set;
 mod sorted_set;
 mod stream;
@@ -168,6 +169,11 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "transaction",
         draw: transaction::draw,
+        seed: None,
+    },
+    Family {
+        name: "script",
+        draw: script::draw,
         seed: None,
     },
 ];

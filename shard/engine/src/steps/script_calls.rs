@@ -124,10 +124,11 @@ impl Engine {
         if command.flags.contains(Flags::NOSCRIPT) {
             return Some(NOT_ALLOWED);
         }
-        let writes = command.flags.contains(Flags::WRITE);
-        if writes && run.reads_only {
+        // PUBLISH and PFCOUNT count as writes there.
+        if run.reads_only && command.is_replicated() {
             return Some(READ_ONLY);
         }
+        let writes = command.flags.contains(Flags::WRITE);
         if writes
             && !run.has_written
             && self.admission.any
