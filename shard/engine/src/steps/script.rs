@@ -226,7 +226,7 @@ impl Engine {
 
     /// Whether what a command runs says itself that it needs memory. One in a transaction is
     /// refused by that before EXEC comes.
-    pub fn script_takes_memory(&self, header: Header, args: &Args<'_>) -> bool {
+    pub fn script_takes_memory(&mut self, header: Header, args: &Args<'_>) -> bool {
         let kind = script_kind(header);
         let sha = match kind.source {
             Source::Text => {
@@ -235,9 +235,10 @@ impl Engine {
             }
             Source::Sha => sha_of_text(&args[1]),
             Source::Function => {
-                let library = self.environment.scripts().function(&args[1]);
+                let libraries = &self.environment.scripts().libraries;
+                let found = self.scripting.libraries.current(libraries).function(&args[1]);
                 let name = args[1].into();
-                return library.is_some_and(|library| {
+                return found.cloned().is_some_and(|library| {
                     Program::Function { library, name }.flags().takes_memory()
                 });
             }
