@@ -2,9 +2,9 @@
 //!
 //! Of a command's reply: integers are numbers, bulk strings strings, arrays tables; a status is
 //! `{ok=}`, an error `{err=}`, no value is false. In RESP3 also: no value is nil, booleans are
-//! booleans, a map is `{map=}`, a set `{set=}` with its members as keys, a double `{double=}`, a big
-//! number `{big_number=}`, a verbatim string `{verbatim_string={format=, string=}}`; attributes are
-//! left out.
+//! booleans, a map is `{map=}`, a set `{set=}` with its members as keys, a double `{double=}`, a
+//! big number `{big_number=}`, a verbatim string `{verbatim_string={format=, string=}}`; attributes
+//! are left out.
 
 use std::ffi::c_int;
 

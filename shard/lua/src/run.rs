@@ -157,8 +157,8 @@ fn call_in(main: State, context: &Context, is_function: bool) -> Status {
     context.mode.set(Mode::Running);
     let status = main.protected_call(arguments, 1, HANDLER);
     context.mode.set(Mode::Idle);
-    // One value raises nothing. With a table the handler goes along: a reply may be as deep as there
-    // is room above it.
+    // One value raises nothing. With a table the handler goes along: a reply may be as deep as
+    // there is room above it.
     match (context.halt.get(), status) {
         (Halt::No, Status::Done) if main.kind(-1) != Kind::Table => {
             convert::write_reply(main, context);

@@ -113,8 +113,8 @@ unsafe extern "C-unwind" fn run_entered(raw: *mut ffi::lua_State) -> c_int {
     0
 }
 
-// SAFETY, of all that follows: the pointer is that of a live thread of Lua (the module's invariant),
-// and the indices are those of values that the caller has put there.
+// SAFETY, of all that follows: the pointer is that of a live thread of Lua (the module's
+// invariant), and the indices are those of values that the caller has put there.
 impl State {
     /// The main thread of a machine, which has `values` on its stack within `build`.
     ///
@@ -423,8 +423,8 @@ impl State {
         }
     }
 
-    /// Runs a function of ours, which gets `arguments` values off the stack as its own stack; errors
-    /// end here. It leaves nothing but, at the top, the error where it failed. Nothing that
+    /// Runs a function of ours, which gets `arguments` values off the stack as its own stack;
+    /// errors end here. It leaves nothing but, at the top, the error where it failed. Nothing that
     /// `function` owns is dropped then.
     pub fn enter(self, arguments: c_int, function: &dyn Fn(State)) -> Status {
         let mut function = function;
