@@ -4,6 +4,9 @@
 
 use crate::header::Header;
 
+#[cfg(feature = "trace")]
+use crate::{engine::Engine, transaction::coordinator::Job};
+
 /// Clients whose commands have taken effect, by their `CLIENT ID`.
 #[derive(Default)]
 pub struct Trace {
@@ -59,8 +62,33 @@ impl Trace {
             effective.pop();
         }
     }
+
     /// Nothing is noted until this ends.
     pub(crate) fn pause(&mut self, is_paused: bool) {
         self.is_paused = is_paused;
+    }
+}
+
+#[cfg(feature = "trace")]
+impl Engine {
+    /// Scripts that have run for long and are to go on: whose they are, and whether they have
+    /// written.
+    pub fn paused_scripts(&self) -> Vec<(u64, bool)> {
+        let paused = self.scripting.paused.iter();
+        let facts = paused.map(|index| match &self.coordinator.transactions[*index].job {
+            Job::Script(Some(run)) => {
+                let state = &run.state;
+                (state.header.caller.client_id, state.has_written)
+            }
+            _ => unreachable!("only a script is paused"),
+        });
+        facts.collect()
+    }
+
+    /// Whether no script is under way, and nothing is done under a lock.
+    pub fn has_no_scripts(&self) -> bool {
+        let scripting = &self.scripting;
+        let is_at_work = self.owner.runs_under.is_some() || self.owner.kept.is_some();
+        scripting.paused.is_empty() && scripting.busy == 0 && !is_at_work
     }
 }

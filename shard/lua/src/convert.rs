@@ -2,9 +2,9 @@
 //!
 //! Of a command's reply: integers are numbers, bulk strings strings, arrays tables; a status is
 //! `{ok=}`, an error `{err=}`, no value is false. In RESP3 also: no value is nil, booleans are
-//! booleans, a map is `{map=}`, a set `{set=}` with its members as keys, a double `{double=}`, a big
-//! number `{big_number=}`, a verbatim string `{verbatim_string={format=, string=}}`; attributes are
-//! left out.
+//! booleans, a map is `{map=}`, a set `{set=}` with its members as keys, a double `{double=}`, a
+//! big number `{big_number=}`, a verbatim string `{verbatim_string={format=, string=}}`; attributes
+//! are left out.
 
 use std::ffi::c_int;
 
@@ -12,7 +12,7 @@ use protocol::number;
 use protocol::reply::{Reply, Version};
 
 use crate::context::Context;
-use crate::errors;
+use crate::errors::{self, c_text};
 use crate::state::{Kind, State};
 
 /// Pushes the value of one whole reply; true where it is an error. May raise.
@@ -194,21 +194,23 @@ fn push_verbatim(state: State, length: usize, rest: &[u8]) -> &[u8] {
     rest.get(length + 2..).unwrap_or_default()
 }
 
-/// Writes the reply that the value at the top stands for, and pops it. May raise.
+/// Writes the reply that the value at the top stands for. May raise where that is a table.
 pub fn write_reply(state: State, context: &Context) {
     context.reply.borrow_mut().clear();
-    if state.kind(-1) == Kind::Table {
-        state.push_bytes(b"err");
+    if state.kind(-1) != Kind::Table {
+        write_scalar(state, context);
+        return;
+    }
+    state.push_bytes(b"err");
+    state.raw_get(-2);
+    let is_error = state.kind(-1) == Kind::String;
+    state.pop(1);
+    if is_error {
+        context.failed.set(true);
+        state.push_bytes(b"ignore_error_stats_update");
         state.raw_get(-2);
-        let is_error = state.kind(-1) == Kind::String;
+        context.counted.set(state.boolean(-1));
         state.pop(1);
-        if is_error {
-            context.failed.set(true);
-            state.push_bytes(b"ignore_error_stats_update");
-            state.raw_get(-2);
-            context.counted.set(state.boolean(-1));
-            state.pop(1);
-        }
     }
     write_value(state, context);
 }
@@ -290,34 +292,37 @@ fn write_special(state: State, context: &Context) -> bool {
     written
 }
 
-/// Likewise, and leaves values above the table.
+/// Likewise, and leaves values above the table. It pushes at most three.
 fn write_special_above(state: State, context: &Context, table: c_int) -> bool {
     let text = |state: &State, write: &dyn Fn(&[u8])| write(state.bytes(-1).unwrap_or_default());
     if raw_field(state, table, b"err") == Kind::String {
         text(&state, &|text| write_error(context, c_text(text)));
         return true;
     }
+    state.pop(1);
     if raw_field(state, table, b"ok") == Kind::String {
         text(&state, &|text| write_line(context, b'+', c_text(text)));
         return true;
     }
+    state.pop(1);
     if raw_field(state, table, b"double") == Kind::Number {
         let number = state.number(-1);
         out(context, |reply| reply.double(number));
         return true;
     }
+    state.pop(1);
     if raw_field(state, table, b"big_number") == Kind::String {
         text(&state, &|digits| write_big_number(context, digits));
         return true;
     }
-    if raw_field(state, table, b"verbatim_string") == Kind::Table {
-        let verbatim = state.top();
-        if raw_field(state, verbatim, b"format") == Kind::String
-            && raw_field(state, verbatim, b"string") == Kind::String
-        {
-            write_verbatim(&state, context);
-            return true;
-        }
+    state.pop(1);
+    let verbatim = table + 1;
+    if raw_field(state, table, b"verbatim_string") == Kind::Table
+        && raw_field(state, verbatim, b"format") == Kind::String
+        && raw_field(state, verbatim, b"string") == Kind::String
+    {
+        write_verbatim(&state, context);
+        return true;
     }
     false
 }
@@ -335,8 +340,8 @@ fn nested(state: State) -> Nested {
     if raw_field(state, table, b"map") == Kind::Table {
         return Nested::Map;
     }
+    state.pop(1);
     if raw_field(state, table, b"set") == Kind::Table {
-        state.remove(-2);
         return Nested::Set;
     }
     state.set_top(table);
@@ -400,15 +405,6 @@ fn write_pairs_header(state: State, context: &Context, is_map: bool) {
             reply.set(count);
         }
     });
-}
-
-/// A text as far as C reads it.
-fn c_text(text: &[u8]) -> &[u8] {
-    let end = text
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(text.len());
-    &text[..end]
 }
 
 /// Line ends become blanks.

@@ -10,6 +10,7 @@ use protocol::table::CommandId;
 use storage::DbIndex;
 
 use crate::model::ModelWatch;
+use crate::scripts;
 
 /// One command of a client.
 #[derive(Clone)]
@@ -25,7 +26,10 @@ impl Command {
         let args = self.args.borrow();
         let words: Vec<String> = args
             .iter()
-            .map(|arg| arg.escape_ascii().to_string())
+            .map(|arg| match scripts::name_of(arg) {
+                Some(name) => name.into(),
+                None => arg.escape_ascii().to_string(),
+            })
             .collect();
         format!("{}> {}", self.db.number(), words.join(" "))
     }
@@ -39,6 +43,17 @@ pub enum Ask {
     Exec(Vec<Command>),
     /// WATCH of keys of one database.
     Watch(DbIndex, Vec<Vec<u8>>),
+    /// SCRIPT KILL, on all shards at once.
+    Kill,
+}
+
+/// What has happened to the scripts of a call.
+#[derive(Clone, Default)]
+pub struct Fate {
+    /// Those that were killed, by their places in EXEC.
+    pub killed: Vec<usize>,
+    /// What they have called of the outside.
+    pub called: Vec<Vec<u8>>,
 }
 
 /// What has become of it.
@@ -48,6 +63,7 @@ pub struct Call {
     pub expected: Option<Vec<u8>>,
     /// Shards that have still to answer a WATCH.
     pub missing: usize,
+    pub fate: Fate,
 }
 
 /// Where its blocked command waits.

@@ -6,6 +6,7 @@ use protocol::table::lookup;
 use storage::DbIndex;
 
 use crate::client::{Ask, Command};
+use crate::scripts::{self, SCRIPTS};
 
 /// Keys of each kind.
 const KEYS: usize = 5;
@@ -14,14 +15,17 @@ const KEYS: usize = 5;
 pub struct Draw {
     pub rng: Rng,
     values: u64,
+    /// Scripts are among it.
+    scripts: bool,
 }
 
 impl Draw {
     /// From a seed.
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, scripts: bool) -> Self {
         Self {
             rng: Rng::with_seed(seed),
             values: 0,
+            scripts,
         }
     }
 
@@ -141,12 +145,99 @@ impl Draw {
         }
     }
 
-    /// A command of words with a space between them.
+    /// A call of a script, as [`Self::command`] wants it.
+    fn script(&mut self) -> String {
+        let named = self.rng.usize(..SCRIPTS.len() + 8);
+        let named = SCRIPTS.get(named).unwrap_or(&SCRIPTS[0]);
+        let verb = self.rng.choice(["EVAL", "EVAL", "EVALSHA"]);
+        let verb = verb.unwrap_or("EVAL");
+        let name = named.name;
+        if let Some(kinds) = named.keys {
+            let keys: Vec<String> = kinds.chars().map(|kind| self.key(kind)).collect();
+            let (count, keys) = (keys.len(), keys.join(" "));
+            return format!("{verb} {name} {count} {keys} {}", self.value());
+        }
+        match name {
+            "size" => format!("{verb} {name} 1 {} {}", self.key('s'), self.value()),
+            "follow" | "look" => {
+                let (first, steps) = (self.key('s'), self.rng.u32(1..6));
+                let declared = self.rng.usize(..2);
+                let declared = if declared == 0 {
+                    "0".into()
+                } else {
+                    format!("1 {first}")
+                };
+                format!("{verb} {name} {declared} {first} {steps} {}", self.value())
+            }
+            _ => self.commands_in_script(verb),
+        }
+    }
+
+    /// A script that runs some commands, of whose keys it declares some.
+    fn commands_in_script(&mut self, verb: &str) -> String {
+        let count = self.rng.usize(1..6);
+        let lines: Vec<String> = (0..count).map(|_| self.line()).collect();
+        let is_key = |word: &&str| {
+            word.len() == 2 && word.starts_with(['s', 'l', 'n', 't']) && word.as_bytes()[1] < b'5'
+        };
+        let mut keys: Vec<&str> = lines.iter().flat_map(|line| line.split(',')).collect();
+        keys.retain(is_key);
+        let rng = &mut self.rng;
+        let share = rng.u32(..4);
+        keys.retain(|_| rng.u32(..3) < share);
+        let mut keys: Vec<String> = keys.into_iter().map(str::to_string).collect();
+        if self.rng.u32(..8) == 0 {
+            keys.push(self.key('s'));
+        }
+        let verb = if self.rng.u32(..12) == 0 {
+            "EVAL_RO"
+        } else {
+            verb
+        };
+        let mut words = vec![verb.to_string(), "run".into(), keys.len().to_string()];
+        words.extend(keys);
+        words.extend(lines);
+        words.join(" ")
+    }
+
+    /// A command that a script runs: its words with commas between them.
+    fn line(&mut self) -> String {
+        let text = match self.rng.u32(..60) {
+            0 => self.whole(),
+            1 => "DBSIZE".into(),
+            2 => self.waiting(),
+            3..=4 => format!("PUBLISH c {}", self.value()),
+            5..=6 => format!("SELECT {}", self.rng.u32(..2)),
+            7 => "PING".into(),
+            8 => "TIME".into(),
+            9 => format!("NOSUCH {}", self.key('s')),
+            10 => format!("INCR {}", self.key('s')),
+            _ => self.plain(),
+        };
+        let text = if self.rng.u32(..3) == 0 {
+            format!("! {text}")
+        } else {
+            text
+        };
+        text.replace(' ', ",")
+    }
+
+    /// A command of words with a space between them. Of one that runs a script the second names it.
     ///
     /// # Panics
-    /// Where there is no such command.
+    /// Where there is no such command, or script.
     pub fn command(text: &str, db: DbIndex) -> Command {
-        let args = OwnedArgs::from_parts(text.split(' ').map(str::as_bytes));
+        let mut words: Vec<Vec<u8>> = text.split(' ').map(Vec::from).collect();
+        if text.starts_with("EVAL") {
+            let name = text.split(' ').nth(1).unwrap_or_default();
+            let script = scripts::named(name).expect("a script of this world").text;
+            words[1] = if text.starts_with("EVALSHA") {
+                lua::script::sha_of(script.as_bytes()).to_vec()
+            } else {
+                script.into()
+            };
+        }
+        let args = OwnedArgs::from_parts(words.iter().map(Vec::as_slice));
         let id = lookup(args.borrow().get(0).unwrap_or_default());
         Command {
             id: id.expect("a command of the table"),
@@ -162,10 +253,10 @@ impl Draw {
             let count = self.rng.usize(1..4);
             let commands = (0..count)
                 .map(|_| {
-                    let text = if self.rng.u32(..20) == 0 {
-                        self.whole()
-                    } else {
-                        self.plain()
+                    let text = match self.rng.u32(..20) {
+                        0 => self.whole(),
+                        1..=5 if self.scripts => self.script(),
+                        _ => self.plain(),
                     };
                     Self::command(&text, db)
                 })
@@ -180,6 +271,7 @@ impl Draw {
             }
             18..=30 => self.waiting(),
             31..=32 => self.whole(),
+            33..=69 if self.scripts => self.script(),
             _ => self.plain(),
         };
         Ask::Command(Self::command(&text, db))

@@ -16,17 +16,23 @@ pub struct Explored {
     pub all: bool,
 }
 
-/// Runs a world of so many shards in every order, `orders_max` at most. Each client asks what its
-/// script says and nothing else.
+/// Runs a world of so many shards in every order, `orders_max` at most. Each client asks what is
+/// listed for it and nothing else. Where it `pauses`, scripts stand still whenever they look at the
+/// clock.
 ///
 /// # Errors
 /// What was wrong, and the choices that led there.
-pub fn explore(shards: usize, scripts: &[Vec<Ask>], orders_max: usize) -> Result<Explored, String> {
+pub fn explore(
+    shards: usize,
+    asks: &[Vec<Ask>],
+    pauses: bool,
+    orders_max: usize,
+) -> Result<Explored, String> {
     let mut explored = Explored::default();
     // For each step the choice taken, of how many.
     let mut path: Vec<(usize, usize)> = Vec::new();
     loop {
-        let mut world = World::of_scripts(shards, scripts);
+        let mut world = World::of_asks(shards, asks, pauses);
         let mut taken: Vec<Choice> = Vec::new();
         let mut at = 0;
         loop {

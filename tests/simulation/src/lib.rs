@@ -6,17 +6,19 @@
 //! That is strict serializability, since a command takes effect between its call and its reply.
 //!
 //! - [`world`] orders what happens, and is the outside of every engine.
-//! - [`client`] is one connection, [`draw`] what it asks.
+//! - [`client`] is one connection, [`draw`] what it asks; [`scripts`] are those that it runs.
 //! - [`model`] says what must come of it.
 //! - [`explore`] runs small worlds in every order.
 //!
 //! A seed decides everything: a run that fails fails again.
 
 pub mod client;
+pub mod clock;
 pub mod draw;
 pub mod explore;
 pub mod model;
 pub mod outside;
+pub mod scripts;
 pub mod world;
 
 pub use explore::{Explored, explore};

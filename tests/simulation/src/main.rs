@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use simulation::{Size, run};
+use simulation::{Report, Size, run};
 
 fn main() {
     let mut args = std::env::args()
@@ -11,14 +11,11 @@ fn main() {
     let seconds = args.next().unwrap_or(10);
     let first = args.next().unwrap_or(1);
     let began = Instant::now();
-    let (mut calls, mut transactions, mut worlds) = (0, 0, 0u64);
+    let (mut all, mut worlds) = (Report::default(), 0u64);
     while began.elapsed() < Duration::from_secs(seconds) {
         let seed = first + worlds;
         match run(seed, Size::of(seed)) {
-            Ok(report) => {
-                calls += report.calls;
-                transactions += report.transactions;
-            }
+            Ok(report) => all.add(&report),
             Err(what) => {
                 println!("{what}");
                 std::process::exit(1);
@@ -27,9 +24,11 @@ fn main() {
         worlds += 1;
     }
     let seconds = began.elapsed().as_secs_f64();
+    let (calls, transactions) = (all.calls, all.transactions);
     println!(
         "{worlds} worlds from seed {first}: {calls} calls, {transactions} transactions, {:.0} calls/s, {:.0} transactions/s",
         calls as f64 / seconds,
         transactions as f64 / seconds
     );
+    println!("{:?}", all.scripts);
 }

@@ -5,13 +5,14 @@ use engine::action::Action;
 use engine::digest::Digest;
 use engine::engine::Engine;
 use engine::handler::{HANDLERS, Handler};
-use engine::header::{Caller, ClientToken, Header, ReplyTo, TransactionKey};
-use engine::message::Parked;
+use engine::header::{Caller, ClientToken, Header, TransactionKey};
+use engine::steps::script_exec::ScriptInExec;
 use engine::task::TaskId;
-use engine::transaction::coordinator::Scopes;
+use engine::transaction::coordinator::{Held, Scopes};
 use engine::watch::Watched;
 use protocol::args::OwnedArgs;
 use protocol::reply::{Reply, Version};
+use protocol::table::CommandId;
 use storage::{DbIndex, UnixMillis};
 
 use crate::client::Command;
@@ -27,15 +28,21 @@ pub struct ModelWatch {
 
 /// The model.
 pub struct Model {
-    engine: Engine,
+    pub(crate) engine: Engine,
+    /// What scripts have called of the outside.
+    called: Vec<Vec<u8>>,
 }
+
+/// What a script that was killed is answered.
+pub const KILLED: &[u8] = b"-ERR Error running script (user killed script with SCRIPT KILL).\r\n";
 
 impl Model {
     /// Of empty databases.
     pub fn new(now: UnixMillis) -> Self {
-        let mut engines = engines(1, now, 0);
+        let mut engines = engines(1, now, 0, 0);
         Self {
             engine: engines.remove(0),
+            called: Vec::new(),
         }
     }
 
@@ -70,15 +77,7 @@ impl Model {
                 }
             }
             Handler::Whole(run) => {
-                let task = TaskId(0);
-                let nobody = ClientToken::NOBODY;
-                self.engine
-                    .begin_outside(nobody, task, Scopes::default(), true);
-                let actions = std::mem::take(&mut self.engine.actions);
-                for action in actions {
-                    let Action::Ready { mut held, .. } = action else {
-                        continue;
-                    };
+                if let Some(mut held) = self.hold_everything() {
                     let mut reply = Reply::new(&mut encoded, Version::Resp2);
                     let args = command.args.borrow();
                     let workspace = &mut held.workspace;
@@ -95,38 +94,57 @@ impl Model {
         Some(encoded)
     }
 
-    /// Runs a script, to its end.
+    /// Runs a script on everything: nothing is missing, refused or undone. What it calls of the
+    /// outside is kept.
     fn run_script(&mut self, header: Header, command: &Command, encoded: &mut Vec<u8>) {
         let args = command.args.borrow();
         let mut reply = Reply::new(encoded, Version::Resp2);
-        if let Some(unfinished) = self.engine.run_script(header, &args, &mut reply) {
-            let to = ReplyTo {
-                client: ClientToken::NOBODY,
-                seq: 0,
-            };
-            let parked = Parked {
-                origin: self.engine.id,
-                to,
-                header,
-                args: OwnedArgs::from(args),
-            };
-            self.engine.suspend_script(unfinished, parked);
-        }
-        self.engine.serve_ready();
-        for action in std::mem::take(&mut self.engine.actions) {
-            if let Action::Reply { reply, .. } = action {
-                encoded.extend(reply);
+        if let Some(mut held) = self.hold_everything() {
+            let run = self
+                .engine
+                .begin_script_held(&held, header, &args, &mut reply);
+            if let Some(mut run) = run {
+                while let ScriptInExec::Outside { command, args, .. } =
+                    self.engine.drive_held(&mut held, &mut run)
+                {
+                    self.called.push(text_of_call(&args));
+                    run.answer(&reply_of_outside(command, &args));
+                }
+                self.engine.end_script_held(run, &args, &mut reply);
             }
+            self.engine.commit(*held);
         }
+        self.engine.actions.clear();
     }
 
-    /// Runs all commands of an EXEC.
-    pub fn exec(&mut self, commands: &[Command]) -> Vec<u8> {
+    /// Checks everything out.
+    fn hold_everything(&mut self) -> Option<Box<Held>> {
+        let (nobody, task) = (ClientToken::NOBODY, TaskId(0));
+        self.engine
+            .begin_outside(nobody, task, Scopes::default(), true);
+        let actions = std::mem::take(&mut self.engine.actions);
+        actions.into_iter().find_map(|action| match action {
+            Action::Ready { held, .. } => Some(held),
+            _ => None,
+        })
+    }
+
+    /// Runs all commands of an EXEC, but for scripts that were killed.
+    pub fn exec(&mut self, commands: &[Command], killed: &[usize]) -> Vec<u8> {
         let mut replies = format!("*{}\r\n", commands.len()).into_bytes();
-        for command in commands {
-            replies.extend(self.run(command).unwrap_or_default());
+        for (at, command) in commands.iter().enumerate() {
+            if killed.contains(&at) {
+                replies.extend_from_slice(KILLED);
+            } else {
+                replies.extend(self.run(command).unwrap_or_default());
+            }
         }
         replies
+    }
+
+    /// What scripts have called of the outside since the last look.
+    pub fn take_called(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.called)
     }
 
     /// Begins to watch a key.
@@ -169,6 +187,21 @@ impl Model {
     pub fn digest(&self) -> String {
         digest(std::slice::from_ref(&self.engine))
     }
+}
+
+/// What the outside answers to a command that a script calls.
+pub fn reply_of_outside(command: CommandId, args: &OwnedArgs) -> Vec<u8> {
+    match command.command().name {
+        "ping" => b"+PONG\r\n".to_vec(),
+        _ => format!(":{}\r\n", args.borrow().len()).into_bytes(),
+    }
+}
+
+/// Such a call, to be compared.
+pub fn text_of_call(args: &OwnedArgs) -> Vec<u8> {
+    let mut text = Vec::new();
+    args.borrow().encode_into(&mut text);
+    text
 }
 
 /// All data of some shards.

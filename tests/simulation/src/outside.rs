@@ -1,16 +1,19 @@
 //! What engines ask of the outside: here, nothing that could differ from run to run.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use config::Config;
 use engine::engine::{Engine, Setup};
 use engine::environment::Environment;
 use engine::ledger::Ledger;
+use engine::script::known::ScriptLimits;
+use engine::script::undo::CopyLimit;
 use engine::slot::{ShardId, SlotMap};
 use fastrand::Rng;
 use lua::store::ScriptStore;
 use storage::{Databases, Entry, KeyHasher, Keyspace, UnixMillis};
+
+use crate::clock;
 
 /// An environment without limits.
 struct Plenty(Ledger, ScriptStore);
@@ -48,16 +51,30 @@ impl Environment for Plenty {
 /// Databases of every shard.
 pub const DATABASES: u16 = 2;
 
-/// The engines of so many shards, with nothing in them.
-pub fn engines(shards: usize, now: UnixMillis, seed: u64) -> Vec<Engine> {
+/// Milliseconds after which a script of the world has run for long.
+pub const BUSY_MS: u64 = 5;
+
+/// Low limits of scripts, to meet them.
+const LIMITS: ScriptLimits = ScriptLimits {
+    tick_instructions: 60,
+    copy: CopyLimit {
+        effort: 3,
+        bytes: 160,
+    },
+};
+
+/// The engines of so many shards, with nothing in them. Scripts run for long from so many
+/// milliseconds on; never where that is 0.
+pub fn engines(shards: usize, now: UnixMillis, seed: u64, busy_ms: u64) -> Vec<Engine> {
     let config = Arc::new(Config {
         databases: DATABASES,
         shards,
+        busy_reply_threshold_ms: busy_ms,
         ..Config::default()
     });
-    let environment: Arc<dyn Environment> = Arc::new(Plenty(Ledger::new(shards, || 0), ScriptStore::default()));
+    let environment: Arc<dyn Environment> =
+        Arc::new(Plenty(Ledger::new(shards, || 0), ScriptStore::default()));
     let hasher = KeyHasher::random();
-    let began = Instant::now;
     (0..shards)
         .map(|index| {
             let mut engine = Engine::new(Setup {
@@ -68,11 +85,12 @@ pub fn engines(shards: usize, now: UnixMillis, seed: u64) -> Vec<Engine> {
                 databases: Databases::new(DATABASES, hasher.clone()),
                 now,
                 random: Rng::with_seed(seed),
-                clock: began,
+                clock: clock::now,
                 wall_micros: || 1_000_000,
                 first_of_thread: ShardId::new(index),
                 started_unix_ms: 1,
             });
+            engine.scripting.limits = LIMITS;
             engine.trace.begin();
             engine
         })

@@ -3,6 +3,7 @@
 mod calls;
 mod checks;
 mod outside;
+mod scripts;
 mod text;
 
 use std::collections::{HashMap, VecDeque};
@@ -16,13 +17,16 @@ use engine::slot::{ShardId, SlotMap};
 use engine::task::TaskId;
 use engine::watch::Watched;
 use fastrand::Rng;
+use scripts::Exec;
 use storage::{DbIndex, UnixMillis};
 use text::text_of;
 
 use crate::client::{Ask, Client};
+use crate::clock::{self, Pace};
 use crate::draw::Draw;
 use crate::model::{Model, ModelWatch, digest};
-use crate::outside::engines;
+use crate::outside::{BUSY_MS, engines};
+use crate::scripts::SCRIPTS;
 
 /// Steps without any progress after which the world is taken to be stuck.
 const STUCK_AFTER: usize = 100_000;
@@ -36,6 +40,8 @@ pub struct Size {
     pub calls: usize,
     /// Shards keep a log, and replies wait until that is durable.
     pub logged: bool,
+    /// Clients run scripts, too.
+    pub scripts: bool,
 }
 
 impl Size {
@@ -47,6 +53,7 @@ impl Size {
             clients: rng.usize(2..9),
             calls: rng.usize(20..400),
             logged: rng.u32(..3) == 0,
+            scripts: rng.u32(..4) > 0,
         }
     }
 }
@@ -57,6 +64,36 @@ pub struct Report {
     pub calls: usize,
     pub transactions: u64,
     pub steps: usize,
+    pub scripts: ScriptCounts,
+}
+
+/// What has happened to scripts.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ScriptCounts {
+    /// Times that one wanted more keys.
+    pub widened: u64,
+    /// Times that one was undone, to run again.
+    pub run_again: u64,
+    /// Turns that those got which have run for long.
+    pub went_on: u64,
+    pub killed: u64,
+    /// Calls of the outside that had been made already when the script ran again.
+    pub repeated_calls: usize,
+}
+
+impl Report {
+    /// Adds what has happened in another world.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.transactions += other.transactions;
+        self.steps += other.steps;
+        let (all, other) = (&mut self.scripts, &other.scripts);
+        all.widened += other.widened;
+        all.run_again += other.run_again;
+        all.went_on += other.went_on;
+        all.killed += other.killed;
+        all.repeated_calls += other.repeated_calls;
+    }
 }
 
 /// What is on its way from one shard to another.
@@ -69,6 +106,8 @@ enum Letter {
     Watch(u64, DbIndex, Vec<Vec<u8>>),
     Watched(u64, Vec<(Watched, ModelWatch)>),
     Durable(usize),
+    /// The reply to a command of the outside that a script has called, as this transaction.
+    Called(usize, Vec<u8>),
 }
 
 /// What an engine was promised to be done.
@@ -86,9 +125,23 @@ struct Shard {
     engine: Engine,
     tasks: HashMap<u32, Task>,
     last_task: u32,
+    /// EXECs whose scripts stand still.
+    paused: Vec<Box<Exec>>,
+    /// Scripts that run for long, as far as is known here.
+    busy: usize,
 }
 
 impl Shard {
+    fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            tasks: HashMap::new(),
+            last_task: 0,
+            paused: Vec::new(),
+            busy: 0,
+        }
+    }
+
     fn promise(&mut self, task: Task) -> TaskId {
         self.last_task += 1;
         self.tasks.insert(self.last_task, task);
@@ -113,9 +166,11 @@ pub struct World {
     /// Calls since the beginning.
     calls: usize,
     /// What each client still asks, where that is not drawn.
-    scripts: Option<Vec<VecDeque<Ask>>>,
+    asks: Option<Vec<VecDeque<Ask>>>,
     /// Whether the story is written.
     tells: bool,
+    /// What the engines do not count of scripts.
+    counts: ScriptCounts,
     /// The latest happenings, for who must understand a failure.
     story: VecDeque<String>,
 }
@@ -131,6 +186,8 @@ pub enum Choice {
     Deliver(usize),
     /// A shard decides what has met a lock.
     Decide(usize),
+    /// A shard's scripts go on that have run for long.
+    GoOn(usize),
 }
 
 /// Runs a world of this size from a seed to its end. An error tells what was wrong, and what
@@ -155,22 +212,19 @@ pub fn run(seed: u64, size: Size) -> Result<Report, String> {
 impl World {
     fn new(seed: u64, size: Size) -> Self {
         let now = UnixMillis::new(1_000_000);
-        let shards = engines(size.shards, now, seed)
+        clock::set_pace(Pace::Jumps(Rng::with_seed(seed ^ 0xc10c)));
+        let shards = engines(size.shards, now, seed, BUSY_MS)
             .into_iter()
             .map(|mut engine| {
                 engine.effects.journal.turn(size.logged);
                 engine.log.holds_replies = size.logged;
                 engine.log.appends = size.logged;
-                Shard {
-                    engine,
-                    tasks: HashMap::new(),
-                    last_task: 0,
-                }
+                Shard::new(engine)
             });
         let mut world = Self {
             size,
             rng: Rng::with_seed(seed ^ 0x5eed),
-            draw: Draw::new(seed),
+            draw: Draw::new(seed, size.scripts),
             now: now.ms(),
             shards: shards.collect(),
             links: (0..size.shards * size.shards)
@@ -182,10 +236,14 @@ impl World {
             model: Model::new(now),
             commits: HashMap::new(),
             calls: 0,
-            scripts: None,
+            asks: None,
             tells: false,
+            counts: ScriptCounts::default(),
             story: VecDeque::new(),
         };
+        if size.scripts {
+            world.learn_scripts();
+        }
         for index in 0..size.clients {
             let client = world.new_client(index);
             world.clients.push(client);
@@ -193,31 +251,31 @@ impl World {
         world
     }
 
-    /// A world in which each client asks what its script says, one after the other.
-    pub fn of_scripts(shards: usize, scripts: &[Vec<Ask>]) -> Self {
+    /// A world in which each client asks what is listed for it, one after the other. Where it
+    /// `pauses`, scripts stand still whenever they look at the clock.
+    pub fn of_asks(shards: usize, asks: &[Vec<Ask>], pauses: bool) -> Self {
         let size = Size {
             shards,
-            clients: scripts.len(),
+            clients: asks.len(),
             calls: 0,
             logged: false,
+            scripts: false,
         };
         let mut world = Self::new(1, size);
+        clock::set_pace(if pauses { Pace::Runs } else { Pace::Still });
         for (index, client) in world.clients.iter_mut().enumerate() {
             client.home = ShardId::new(index % shards);
             client.db = world.model.database(0);
         }
-        let scripts = scripts
-            .iter()
-            .map(|script| script.iter().cloned().collect());
-        world.scripts = Some(scripts.collect());
+        let asks = asks.iter().map(|asks| asks.iter().cloned().collect());
+        world.asks = Some(asks.collect());
         world
     }
 
     /// All that may happen next.
     pub fn choices(&self) -> Vec<Choice> {
-        let scripts = self.scripts.iter().flatten().enumerate();
-        let asks =
-            scripts.filter(|(at, script)| !script.is_empty() && self.clients[*at].call.is_none());
+        let asks = self.asks.iter().flatten().enumerate();
+        let asks = asks.filter(|(at, asks)| !asks.is_empty() && self.clients[*at].call.is_none());
         let asks = asks.map(|(at, _)| Choice::Ask(at));
         let links = self.links.iter().enumerate();
         let delivers = links.filter(|(_, link)| !link.is_empty());
@@ -225,7 +283,9 @@ impl World {
         let shards = self.shards.iter().enumerate();
         let decides = shards.filter(|(_, shard)| !shard.engine.tries().is_empty());
         let decides = decides.map(|(at, _)| Choice::Decide(at));
-        asks.chain(delivers).chain(decides).collect()
+        let paused = (0..self.shards.len()).filter(|at| self.has_paused(*at));
+        let goes_on = paused.map(Choice::GoOn);
+        asks.chain(delivers).chain(decides).chain(goes_on).collect()
     }
 
     /// Lets it happen.
@@ -235,17 +295,15 @@ impl World {
     pub fn take(&mut self, choice: Choice) -> Result<(), String> {
         match choice {
             Choice::Ask(at) => {
-                let script = self
-                    .scripts
-                    .as_mut()
-                    .and_then(|scripts| scripts.get_mut(at));
-                match script.and_then(VecDeque::pop_front) {
+                let asks = self.asks.as_mut().and_then(|asks| asks.get_mut(at));
+                match asks.and_then(VecDeque::pop_front) {
                     Some(ask) => self.ask(at, ask),
                     None => Err("there is nothing left to ask".into()),
                 }
             }
             Choice::Deliver(at) => self.deliver_from(at).map(|_| ()),
             Choice::Decide(at) => self.decide_on(at).map(|_| ()),
+            Choice::GoOn(at) => self.go_on(at).map(|_| ()),
         }
     }
 
@@ -260,6 +318,18 @@ impl World {
             self.take(choice)?;
         }
         self.check_end()
+    }
+
+    /// Makes the scripts known, so that they can be called by their SHA1.
+    fn learn_scripts(&mut self) {
+        for script in SCRIPTS {
+            let text = script.text.as_bytes();
+            for engine in [&mut self.shards[0].engine, &mut self.model.engine] {
+                engine
+                    .learn_script(text, true)
+                    .expect("a script that compiles");
+            }
+        }
     }
 
     fn new_client(&mut self, index: usize) -> Client {
@@ -301,6 +371,12 @@ impl World {
             }
         }
         report.transactions = self.transactions();
+        report.scripts = self.counts;
+        for shard in &self.shards {
+            let stats = &shard.engine.stats;
+            report.scripts.widened += stats.scripts_widened;
+            report.scripts.run_again += stats.scripts_run_again;
+        }
         self.check_end()?;
         report.calls = self.calls;
         Ok(report)
@@ -314,12 +390,7 @@ impl World {
     fn digest(&mut self) -> String {
         let engines: Vec<Engine> = self.shards.drain(..).map(|shard| shard.engine).collect();
         let digest = digest(&engines);
-        let shard = |engine| Shard {
-            engine,
-            tasks: HashMap::new(),
-            last_task: 0,
-        };
-        self.shards = engines.into_iter().map(shard).collect();
+        self.shards = engines.into_iter().map(Shard::new).collect();
         digest
     }
 
@@ -331,6 +402,7 @@ impl World {
     fn is_quiet(&self) -> bool {
         self.links.iter().all(VecDeque::is_empty)
             && self.shards.iter().all(|it| it.engine.tries().is_empty())
+            && (0..self.shards.len()).all(|at| !self.has_paused(at))
     }
 
     fn waiting(&self) -> String {
@@ -348,6 +420,14 @@ impl World {
             30 => self.advance(),
             31 if self.rng.u32(..4) == 0 => self.vanish(),
             32..=39 => self.decide(),
+            40..=43 => {
+                let at = self.rng.usize(..self.shards.len());
+                self.go_on(at)
+            }
+            44 if self.rng.u32(..4) == 0 => {
+                let at = self.rng.usize(..self.shards.len());
+                self.kill(at).map(|()| false)
+            }
             _ => self.deliver(),
         }
     }
@@ -382,7 +462,8 @@ impl World {
 
     /// Time goes on: not while transactions are under way, whose parts go by their shards' clocks.
     fn advance(&mut self) -> Result<bool, String> {
-        let is_idle = |shard: &Shard| !shard.engine.coordinator.has_transactions();
+        let is_idle =
+            |shard: &Shard| !shard.engine.coordinator.has_transactions() && shard.paused.is_empty();
         if !self.shards.iter().all(is_idle) {
             return Ok(false);
         }

@@ -9,6 +9,9 @@ use storage::DbIndex;
 const ORDERS_MAX: usize = 400_000;
 
 fn ask(text: &str) -> Ask {
+    if text == "SCRIPT KILL" {
+        return Ask::Kill;
+    }
     let db = DbIndex::default();
     if let Some(keys) = text.strip_prefix("WATCH ") {
         let keys = keys.split(' ').map(|key| key.as_bytes().to_vec());
@@ -21,13 +24,23 @@ fn ask(text: &str) -> Ask {
     Ask::Command(Draw::command(text, db))
 }
 
-/// Runs a world of two shards in all orders: a script a client, its commands with `|` between them.
-fn in_every_order(scripts: &[&str]) {
-    let scripts: Vec<Vec<Ask>> = scripts
+/// Runs a world of two shards in all orders: a text a client, what it asks with `|` between.
+fn in_every_order(asks: &[&str]) {
+    explore_all(2, asks, false);
+}
+
+/// The same, where scripts stand still whenever they look at the clock.
+fn with_pauses(shards: usize, asks: &[&str]) {
+    explore_all(shards, asks, true);
+}
+
+fn explore_all(shards: usize, asks: &[&str], pauses: bool) {
+    let asks: Vec<Vec<Ask>> = asks
         .iter()
-        .map(|script| script.split(" | ").map(ask).collect())
+        .map(|asks| asks.split(" | ").map(ask).collect())
         .collect();
-    let explored = explore(2, &scripts, ORDERS_MAX).unwrap_or_else(|what| panic!("{what}"));
+    let explored = explore(shards, &asks, pauses, ORDERS_MAX);
+    let explored = explored.unwrap_or_else(|what| panic!("{what}"));
     println!("{explored:?}");
     assert!(explored.all, "too many orders: {explored:?}");
 }
@@ -77,4 +90,28 @@ fn two_transactions_and_a_reader() {
 #[test]
 fn whole_databases_change_places_under_a_transaction() {
     in_every_order(&["SWAPDB 0 1", "MSETNX s0 a s2 b"]);
+}
+
+#[test]
+fn a_script_without_keys_beside_a_command_on_everything() {
+    in_every_order(&["EVAL run 0 SET,s0,a GET,s2", "FLUSHALL"]);
+}
+
+#[test]
+fn two_scripts_that_widen_into_each_others_keys() {
+    in_every_order(&[
+        "EVAL run 1 s2 APPEND,s2,a APPEND,s0,a",
+        "EVAL run 1 s0 APPEND,s0,b APPEND,s2,b",
+    ]);
+}
+
+#[test]
+fn a_script_in_a_transaction_copies_to_another_database() {
+    in_every_order(&["EXEC EVAL plaincopy 2 s0 s2 a; SET s2 b", "GET s2"]);
+}
+
+#[test]
+fn keys_that_sort_computes_stay_as_they_are_until_the_end() {
+    let sorts = "SADD t0 1 | EVAL run 1 t0 SORT,t0,GET,n* GET,s0";
+    with_pauses(1, &[sorts, "SET n1 a"]);
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap, HashSet};
+use lua::libraries;
 use lua::library::Library;
 use lua::machine::Chunk;
 use lua::script::{ScriptFlags, Sha};
@@ -12,6 +13,7 @@ use lua::store::Known;
 
 use crate::script::outline::Outline;
 use crate::script::run::ScriptRun;
+use crate::script::undo::CopyLimit;
 
 /// Scripts that a shard remembers.
 const REMEMBERED_MAX: usize = 2_000;
@@ -89,12 +91,32 @@ impl Equivalent<ByText> for Text<'_> {
     }
 }
 
+/// Where scripts give way. A simulator has them do so more often.
+#[derive(Clone, Copy, Debug)]
+pub struct ScriptLimits {
+    /// Instructions from one look at the clock to the next.
+    pub tick_instructions: u32,
+    /// What is copied before its first change, to be put back.
+    pub copy: CopyLimit,
+}
+
+impl Default for ScriptLimits {
+    fn default() -> Self {
+        Self {
+            tick_instructions: 10_000,
+            copy: CopyLimit::default(),
+        }
+    }
+}
+
 /// What a shard keeps of scripts.
 #[derive(Default)]
 pub struct Scripting {
+    pub limits: ScriptLimits,
     by_sha: HashMap<Sha, Rc<Seen>, foldhash::fast::RandomState>,
     by_text: HashSet<ByText, foldhash::fast::RandomState>,
     idle: Vec<Box<ScriptRun>>,
+    pub(crate) libraries: libraries::Seen,
     /// Transactions of this coordinator whose scripts have run long and are to go on.
     pub(crate) paused: Vec<usize>,
     /// How many of them have run for longer than `busy-reply-threshold`.

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 
 use protocol::command::{Command, Flags, KeyShape};
-use protocol::facts::{Behind, InScripts};
+use protocol::facts::{Behind, Elsewhere, InScripts};
 use protocol::table::{CommandId, lookup, lookup_sub};
 
 use crate::script::tokens::{Token, tokens};
@@ -102,7 +102,7 @@ impl Outline {
         self.tells |= matches!(command.behind, Behind::Writes | Behind::Everything);
         let names_declared = command.in_scripts == InScripts::Time
             || key_places(command, args).is_some_and(|mut at| at.all(|at| keys.names(args[at])));
-        self.is_plain &= names_declared;
+        self.is_plain &= names_declared && stays_in_database(command, args);
     }
 }
 
@@ -160,6 +160,15 @@ fn key_places(
     };
     let are_there = last < args.len() && first <= last && step > 0;
     are_there.then(|| (first..=last).step_by(step))
+}
+
+/// Whether a command works on no key of another database: that is not among the declared ones.
+fn stays_in_database(command: &Command, args: &[&[Token<'_>]]) -> bool {
+    match command.elsewhere {
+        Elsewhere::Nothing => true,
+        Elsewhere::Argument { .. } => false,
+        Elsewhere::Option { from, .. } => args.len() <= usize::from(from),
+    }
 }
 
 /// Whether an argument may come to several: `...`, or a call that returns them.
@@ -341,6 +350,7 @@ mod tests {
             "local t = redis.call('TIME') return redis.error_reply(t[1])",
             "return 1",
             "redis.call('zadd', KEYS[1], unpack(ARGV))",
+            "redis.call('copy', KEYS[1], KEYS[2])",
         ] {
             assert!(is_plain(text), "{text}");
         }
@@ -372,6 +382,8 @@ mod tests {
             "loadstring('x')()",
             "_G['redis'].call('get', 'x')",
             "redis.call 'get'",
+            "redis.call('copy', KEYS[1], KEYS[2], 'DB', 1)",
+            "redis.call('move', KEYS[1], 1)",
             "x = 'unended",
         ] {
             assert!(!is_plain(text), "{text}");

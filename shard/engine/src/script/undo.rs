@@ -7,11 +7,23 @@ use storage::{Databases, Entry};
 use crate::effects::Effects;
 use crate::header::TransactionKey;
 
-/// A value worth more frees than this is not copied.
-const COPY_EFFORT_MAX: usize = 512;
+/// What a value may be to be copied. A simulator has a lower limit, to meet it.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyLimit {
+    /// A value worth more frees than this is not copied.
+    pub effort: usize,
+    /// A value of more bytes than this is not copied.
+    pub bytes: usize,
+}
 
-/// A value of more bytes than this is not copied.
-const COPY_BYTES_MAX: usize = 64 * 1024;
+impl Default for CopyLimit {
+    fn default() -> Self {
+        Self {
+            effort: 512,
+            bytes: 64 * 1024,
+        }
+    }
+}
 
 /// Elements of a value by which its size is judged.
 const SAMPLES: usize = 5;
@@ -24,12 +36,17 @@ pub struct Undo {
 
 impl Undo {
     /// Keeps what a key holds before it is changed. False where that is too large to be copied.
-    pub(crate) fn keep(&mut self, key: &TransactionKey, databases: &Databases) -> bool {
+    pub(crate) fn keep(
+        &mut self,
+        key: &TransactionKey,
+        databases: &Databases,
+        limit: CopyLimit,
+    ) -> bool {
         if self.before.contains_key(key) {
             return true;
         }
         let entry = databases.get(key.db).get(&key.key);
-        if entry.is_some_and(is_too_large) {
+        if entry.is_some_and(|entry| limit.forbids(entry)) {
             return false;
         }
         let copy = entry.map(|entry| {
@@ -60,6 +77,8 @@ impl Undo {
     }
 }
 
-fn is_too_large(entry: &Entry) -> bool {
-    entry.effort_to_free() > COPY_EFFORT_MAX || entry.memory_bytes_by(SAMPLES) > COPY_BYTES_MAX
+impl CopyLimit {
+    fn forbids(self, entry: &Entry) -> bool {
+        entry.effort_to_free() > self.effort || entry.memory_bytes_by(SAMPLES) > self.bytes
+    }
 }

@@ -28,7 +28,7 @@ use crate::handler::{HANDLERS, Handler};
 use crate::header::Header;
 use crate::journal::{Share, TransactionRecord, shares};
 use crate::script::kind::{ScriptKind, Source};
-use crate::script::known::{Program, Seen};
+use crate::script::known::{Program, ScriptLimits, Seen};
 use crate::script::outline::Outline;
 use crate::script::run::{Next, Progress, Reach, RunState, ScriptRun};
 use crate::script::undo::Undo;
@@ -52,9 +52,6 @@ const SLICE: Duration = Duration::from_millis(5);
 
 /// Bytes that the values of one script may take.
 const SCRIPT_BYTES_MAX: usize = 1 << 30;
-
-/// Instructions from one look at the clock to the next.
-const TICK_INSTRUCTIONS: u32 = 10_000;
 
 /// A script that has outlasted the call in which it began: [`Engine::suspend_script`] takes it on.
 pub struct Unfinished {
@@ -86,8 +83,9 @@ impl Engine {
                 Ok(Program::Script(known))
             }
             Source::Function => {
-                let found = self.environment.scripts().function(&args[1]);
-                let library = found.ok_or(NO_FUNCTION)?;
+                let libraries = &self.environment.scripts().libraries;
+                let found = self.scripting.libraries.current(libraries).function(&args[1]);
+                let library = found.cloned().ok_or(NO_FUNCTION)?;
                 check_keys(args, true)?;
                 let name = args[1].into();
                 Ok(Program::Function { library, name })
@@ -228,7 +226,7 @@ impl Engine {
 
     /// Whether what a command runs says itself that it needs memory. One in a transaction is
     /// refused by that before EXEC comes.
-    pub fn script_takes_memory(&self, header: Header, args: &Args<'_>) -> bool {
+    pub fn script_takes_memory(&mut self, header: Header, args: &Args<'_>) -> bool {
         let kind = script_kind(header);
         let sha = match kind.source {
             Source::Text => {
@@ -237,9 +235,10 @@ impl Engine {
             }
             Source::Sha => sha_of_text(&args[1]),
             Source::Function => {
-                let library = self.environment.scripts().function(&args[1]);
+                let libraries = &self.environment.scripts().libraries;
+                let found = self.scripting.libraries.current(libraries).function(&args[1]);
                 let name = args[1].into();
-                return library.is_some_and(|library| {
+                return found.cloned().is_some_and(|library| {
                     Program::Function { library, name }.flags().takes_memory()
                 });
             }
@@ -293,11 +292,6 @@ impl Engine {
         if let Some(run) = self.scripting.take_idle() {
             return run;
         }
-        let settings = Settings {
-            memory_max: SCRIPT_BYTES_MAX,
-            redis_version: config::REDIS_VERSION,
-            tick_instructions: TICK_INSTRUCTIONS,
-        };
         let began = (self.timing.clock)();
         let state = RunState {
             workspace: Workspace::in_place(&self.databases),
@@ -327,7 +321,7 @@ impl Engine {
             propagates: true,
         };
         Box::new(ScriptRun {
-            machine: Machine::new(&settings),
+            machine: machine_with(&self.scripting.limits),
             state,
         })
     }
@@ -474,6 +468,19 @@ impl ScriptRun {
         });
         self.state.next = Next::Go;
     }
+}
+
+/// A machine with nothing loaded.
+pub fn new_machine() -> Machine {
+    machine_with(&ScriptLimits::default())
+}
+
+fn machine_with(limits: &ScriptLimits) -> Machine {
+    Machine::new(&Settings {
+        memory_max: SCRIPT_BYTES_MAX,
+        redis_version: config::REDIS_VERSION,
+        tick_instructions: limits.tick_instructions,
+    })
 }
 
 /// What a command runs that runs a script.

@@ -213,7 +213,8 @@ impl Engine {
             run.workspace.open(self);
             return Ok(());
         }
-        if sort::reads_computed_keys(header.command.command(), args) && !self.has_all_keys() {
+        // Also where all of them are here: they would have to stay as they are until the end.
+        if sort::reads_computed_keys(header.command.command(), args) {
             return Err(Progress::Everything);
         }
         self.look_for_keys(run, header, args)?;
@@ -276,12 +277,12 @@ impl Engine {
         let Some(undo) = &mut run.undo else {
             return Ok(());
         };
-        let databases = &self.databases;
+        let (databases, limit) = (&self.databases, self.scripting.limits.copy);
         let mut fits = true;
         self.each_key(header, args, &mut |db, key| {
             if writes || loses_by_time(databases, db, key, run.now) {
                 let key = TransactionKey { db, key: key.into() };
-                fits &= undo.keep(&key, databases);
+                fits &= undo.keep(&key, databases, limit);
             }
         });
         if fits {

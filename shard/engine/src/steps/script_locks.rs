@@ -448,7 +448,7 @@ impl Engine {
             self.actions.push(Action::Busy { is_busy: true, is_function });
         }
         self.scripting.paused.push(index);
-        self.actions.push(Action::Turn);
+        self.actions.push(Action::Pause);
     }
 
     pub(crate) fn no_longer_busy(&mut self, run: &mut ScriptRun) {

@@ -3,6 +3,7 @@
 use engine::batch::Batch;
 use engine::blocking::ending::{CancelMode, End};
 use engine::handler::{HANDLERS, Handler};
+use engine::header::{Header, ReplyTo};
 use engine::message::{EndWait, Message, Parked};
 use engine::routing::Route;
 use engine::slot::ShardId;
@@ -17,7 +18,7 @@ use storage::DbIndex;
 
 use super::text::text_of;
 use super::{Checked, Letter, Task, World};
-use crate::client::{Ask, BlockedAt, Call, Client, Command};
+use crate::client::{Ask, BlockedAt, Call, Client, Command, Fate};
 
 impl World {
     /// A client asks something.
@@ -45,6 +46,7 @@ impl World {
             ask: ask.clone(),
             expected: None,
             missing: 0,
+            fate: Fate::default(),
         });
         let (id, home) = (client.id, client.home);
         self.tell(|| format!("client {id} of {home:?} asks {}", text_of(&ask)));
@@ -52,6 +54,10 @@ impl World {
             Ask::Command(command) => self.ask_command(at, &command)?,
             Ask::Exec(commands) => self.ask_exec(at, commands)?,
             Ask::Watch(db, keys) => self.ask_watch(at, db, keys),
+            Ask::Kill => {
+                self.clients[at].call = None;
+                (0..self.shards.len()).try_for_each(|at| self.kill(at))?;
+            }
         }
         self.settle(home)
     }
@@ -64,6 +70,9 @@ impl World {
         if let Handler::Whole(run) = HANDLERS[command.id.index()] {
             engine.begin_whole(to, header, &args, run);
             return Ok(());
+        }
+        if let Handler::Script(_) = HANDLERS[command.id.index()] {
+            return self.ask_script(at, command);
         }
         let route = engine.route(command.id, &args);
         if command.id.command().flags.contains(Flags::BLOCKING) {
@@ -89,22 +98,33 @@ impl World {
         }
         match route {
             Route::Here => return self.run_here(at, command),
-            Route::At(owner) => {
-                let joins = self.scripts.is_none() && self.rng.bool();
-                let link = self.link(home, owner);
-                match link.back_mut() {
-                    Some(Letter::Batch(batch)) if joins => batch.push(to, header, &args),
-                    _ => {
-                        let mut batch = Box::<Batch>::default();
-                        batch.push(to, header, &args);
-                        link.push_back(Letter::Batch(batch));
-                    }
-                }
-            }
+            Route::At(owner) => self.forward(home, owner, to, header, command),
             Route::Several(owners) => engine.begin_on_several(to, header, &args, owners),
             Route::Anywhere => engine.begin_computed(to, header, &args),
         }
         Ok(())
+    }
+
+    /// Sends a command to the owner of its keys, in a batch.
+    pub(super) fn forward(
+        &mut self,
+        home: ShardId,
+        owner: ShardId,
+        to: ReplyTo,
+        header: Header,
+        command: &Command,
+    ) {
+        let joins = self.asks.is_none() && self.rng.bool();
+        let args = command.args.borrow();
+        let link = self.link(home, owner);
+        match link.back_mut() {
+            Some(Letter::Batch(batch)) if joins => batch.push(to, header, &args),
+            _ => {
+                let mut batch = Box::<Batch>::default();
+                batch.push(to, header, &args);
+                link.push_back(Letter::Batch(batch));
+            }
+        }
     }
 
     pub(super) fn run_here(&mut self, at: usize, command: &Command) -> Checked {
@@ -169,7 +189,12 @@ impl World {
             );
             computes || matches!(HANDLERS[command.id.index()], Handler::Whole(_))
         };
-        let whole = commands.iter().any(is_whole);
+        let may_touch_all = |(command, header): (&Command, &Header)| match is_script(command) {
+            true => !engine.outline_of(*header, &command.args.borrow()).is_plain,
+            false => is_whole(command),
+        };
+        let whole = commands.iter().zip(&header).any(may_touch_all);
+        let runs_scripts = commands.iter().any(is_script);
         let mut scopes = Scopes::default();
         let mut owners = Vec::new();
         for (command, header) in commands.iter().zip(&header) {
@@ -186,7 +211,7 @@ impl World {
         }
         owners.sort_unstable();
         owners.dedup();
-        if !whole && owners.len() == 1 && owners[0] != home {
+        if !whole && !runs_scripts && owners.len() == 1 && owners[0] != home {
             let forwarded = Forwarded {
                 origin: home,
                 to,
@@ -271,4 +296,8 @@ impl World {
         }
         Ok(())
     }
+}
+
+fn is_script(command: &Command) -> bool {
+    matches!(HANDLERS[command.id.index()], Handler::Script(_))
 }

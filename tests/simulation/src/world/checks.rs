@@ -6,7 +6,7 @@ use protocol::command::Flags;
 use super::text::text_of;
 use super::{Checked, World};
 use crate::client::{Ask, Client, Command};
-use crate::model::ModelWatch;
+use crate::model::{KILLED, ModelWatch};
 
 impl World {
     /// The data is the model's, and nothing is left of what was under way.
@@ -15,6 +15,9 @@ impl World {
             let engine = &shard.engine;
             if !engine.owner.locks.is_empty() || !engine.coordinator.is_idle() {
                 return Err(format!("shard {:?} is not idle in the end", engine.id));
+            }
+            if !engine.has_no_scripts() || !shard.paused.is_empty() || shard.busy > 0 {
+                return Err(format!("shard {:?} has scripts in the end", engine.id));
             }
             if !engine.effects.waits.is_empty() || !shard.tasks.is_empty() {
                 return Err(format!("shard {:?} has waiters in the end", engine.id));
@@ -39,7 +42,7 @@ impl World {
                 "client {id} has asked for nothing that could take effect"
             ));
         };
-        let ask = call.ask.clone();
+        let (ask, fate) = (call.ask.clone(), call.fate.clone());
         if call.expected.is_some() {
             return match ask {
                 Ask::Exec(_) => Ok(()),
@@ -50,6 +53,7 @@ impl World {
             };
         }
         let reply = match &ask {
+            Ask::Command(_) if !fate.killed.is_empty() => KILLED.to_vec(),
             Ask::Command(command) => self.model.run(command).ok_or_else(|| {
                 format!(
                     "{} of client {id} took effect, and the model's would wait",
@@ -68,10 +72,14 @@ impl World {
                 if !watched.iter().all(|it| self.model.is_unchanged(it)) {
                     return Err(format!("EXEC of client {id} ran on a key that had changed"));
                 }
-                self.model.exec(commands)
+                self.model.exec(commands, &fate.killed)
             }
-            Ask::Watch(..) => return Err("WATCH is no command of the engine".into()),
+            Ask::Watch(..) | Ask::Kill => return Err("no command of the engine".into()),
         };
+        let called = self.model.take_called();
+        if fate.killed.is_empty() && called != fate.called {
+            self.note_other_calls(&ask, &fate.called, &called)?;
+        }
         self.tell(|| {
             let text = text_of(&ask);
             format!("client {id}: {text} takes effect, {}", reply.escape_ascii())
@@ -87,6 +95,18 @@ impl World {
             call.expected = Some(reply);
         }
         Ok(())
+    }
+
+    /// A script has called the outside otherwise than the model's.
+    fn note_other_calls(&mut self, ask: &Ask, called: &[Vec<u8>], expected: &[Vec<u8>]) -> Checked {
+        if called.ends_with(expected) {
+            // It was run again.
+            self.counts.repeated_calls += called.len() - expected.len();
+            return Ok(());
+        }
+        let text = |calls: &[Vec<u8>]| calls.concat().escape_ascii().to_string();
+        let (called, expected) = (text(called), text(expected));
+        Err(format!("{} calls {called}, not {expected}", text_of(ask)))
     }
 
     /// A reply is home.
@@ -174,17 +194,31 @@ fn same(ask: &Ask, expected: &[u8], reply: &[u8]) -> bool {
     let is_unordered = match ask {
         Ask::Command(command) => is_unordered(command),
         Ask::Exec(commands) => commands.iter().any(is_unordered),
-        Ask::Watch(..) => false,
+        Ask::Watch(..) | Ask::Kill => false,
     };
     if !is_unordered {
-        return expected == reply;
+        return expected == reply || *expected == *without_places(reply);
     }
     let sorted = |reply: &[u8]| {
-        let mut bytes = reply.to_vec();
+        let mut bytes = without_places(reply);
         bytes.sort_unstable();
         bytes
     };
     sorted(expected) == sorted(reply)
+}
+
+/// A reply without the lines in which scripts were killed.
+fn without_places(reply: &[u8]) -> Vec<u8> {
+    let killed = KILLED.trim_ascii_end();
+    let (mut left, mut cut) = (reply, Vec::new());
+    while let Some(at) = left.windows(killed.len()).position(|it| it == killed) {
+        cut.extend_from_slice(&left[..at + killed.len()]);
+        left = &left[at + killed.len()..];
+        let end = left.windows(2).position(|it| it == b"\r\n");
+        left = &left[end.unwrap_or_default()..];
+    }
+    cut.extend_from_slice(left);
+    cut
 }
 
 fn is_unordered(command: &Command) -> bool {

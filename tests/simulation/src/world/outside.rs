@@ -2,7 +2,6 @@
 
 use engine::action::Action;
 use engine::blocking::ending::{CancelMode, End};
-use engine::handler::{HANDLERS, Handler};
 use engine::header::TransactionKey;
 use engine::slot::ShardId;
 use engine::task::TaskId;
@@ -10,8 +9,8 @@ use engine::transaction::commit::{Awaited, CommitId};
 use engine::transaction::coordinator::Held;
 use engine::transaction::locks::ItemId;
 use engine::watch::Watched;
-use protocol::reply::{Reply, Version};
 
+use super::scripts::Exec;
 use super::text::name_of;
 use super::{Checked, Letter, Task, World};
 use crate::client::{Ask, BlockedAt, Call, Client};
@@ -42,6 +41,11 @@ impl World {
             Letter::Reply(reply_to, reply) => self.answer(reply_to, reply),
             Letter::Durable(index) => {
                 self.shards[to.index()].engine.durable(index);
+                self.settle(to)
+            }
+            Letter::Called(transaction, reply) => {
+                let engine = &mut self.shards[to.index()].engine;
+                engine.answer_script(transaction, &reply);
                 self.settle(to)
             }
             Letter::Watch(client, db, keys) => {
@@ -133,14 +137,20 @@ impl World {
                     .engine
                     .check_out_by_message(item, *request);
             }
-            Action::Called(..) | Action::Log(..) | Action::Busy { .. } => {}
-            Action::Outside(_) => unreachable!("no script calls the outside here"),
+            Action::Outside(call) => return self.call_outside(id, &call),
+            Action::Busy { is_busy, .. } => {
+                let busy = &mut self.shards[id.index()].busy;
+                *busy = if is_busy { *busy + 1 } else { *busy - 1 };
+            }
             Action::Flushed(answer) => {
                 if let Some((to, reply)) = answer {
                     self.link(id, id).push_back(Letter::Reply(to, reply));
                 }
             }
-            Action::WaitEnded(..)
+            Action::Pause
+            | Action::Called(..)
+            | Action::Log(..)
+            | Action::WaitEnded(..)
             | Action::CameHome(..)
             | Action::GiveUpDump
             | Action::TellReaders
@@ -237,7 +247,7 @@ impl World {
         id: ShardId,
         task: TaskId,
         unchanged: bool,
-        mut held: Held,
+        held: Held,
     ) -> Checked {
         let Some(Task::Exec(client)) = self.shards[id.index()].tasks.remove(&task.0) else {
             return Err("a transaction that nobody has promised".into());
@@ -259,29 +269,20 @@ impl World {
         let watched: Vec<Watched> = caller.watched.iter().map(|it| it.0.clone()).collect();
         let engine = &mut self.shards[id.index()].engine;
         engine.unwatch(watched);
-        let mut replies = b"*-1\r\n".to_vec();
-        if unchanged {
-            replies = format!("*{}\r\n", commands.len()).into_bytes();
-            for (command, header) in commands.iter().zip(header) {
-                let mut reply = Reply::new(&mut replies, Version::Resp2);
-                let args = command.args.borrow();
-                match HANDLERS[command.id.index()] {
-                    Handler::Whole(run) => {
-                        let workspace = &mut held.workspace;
-                        engine.run_whole(workspace, header, run, true, &args, &mut reply);
-                    }
-                    _ => engine.run_on(&mut held.workspace, header, &args, &mut reply),
-                }
-            }
+        if !unchanged {
+            let commit = engine.commit(held);
+            engine.answer(commit, to, b"*-1\r\n".to_vec());
+            return Ok(());
         }
-        // Its commands have taken effect together.
-        engine.trace.take();
-        if unchanged {
-            self.took_effect(client)?;
-        }
-        let engine = &mut self.shards[id.index()].engine;
-        let commit = engine.commit(held);
-        engine.answer(commit, to, replies);
-        Ok(())
+        let exec = Exec {
+            client,
+            to,
+            replies: format!("*{}\r\n", commands.len()).into_bytes(),
+            commands: header.into_iter().zip(commands).collect(),
+            done: 0,
+            script: None,
+            held,
+        };
+        self.continue_exec(id, Box::new(exec))
     }
 }

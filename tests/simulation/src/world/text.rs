@@ -11,6 +11,7 @@ pub(super) fn text_of(ask: &Ask) -> String {
             let texts: Vec<String> = commands.iter().map(Command::text).collect();
             format!("EXEC [{}]", texts.join(", "))
         }
+        Ask::Kill => "SCRIPT KILL".into(),
         Ask::Watch(db, keys) => {
             let keys: Vec<String> = keys
                 .iter()
