@@ -4,7 +4,8 @@
 //! the server needs to know are in [`crate::facts`]. All of them are built at compile time.
 
 use crate::facts::{
-    Behind, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Secrets, Subscribers, Traits, Wants,
+    Behind, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Libraries, Secrets,
+    Subscribers, Traits, Wants,
 };
 
 /// A set of properties, one bit each.
@@ -458,6 +459,8 @@ pub struct Command {
     pub subscribers: Subscribers,
     /// What it does to whole databases.
     pub databases: Databases,
+    /// What it does to the libraries of functions.
+    pub libraries: Libraries,
     /// How its keys are found where the specs do not tell.
     pub finds: KeyRule,
     /// What it is to a script.

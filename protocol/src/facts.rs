@@ -119,6 +119,23 @@ pub enum Databases {
     Swapped,
 }
 
+/// What a command does to the libraries of functions, which all shards share: the log of one shard
+/// has it. Column `libraries`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Libraries {
+    /// Nothing. The default.
+    #[default]
+    Kept,
+    /// It adds the one whose code is its last argument (FUNCTION LOAD).
+    Loaded,
+    /// It removes the one that argument 2 names (FUNCTION DELETE).
+    Deleted,
+    /// It removes all (FUNCTION FLUSH).
+    Flushed,
+    /// It adds those of the payload that is argument 2 (FUNCTION RESTORE).
+    Restored,
+}
+
 /// Which key of a command lies in another database than the selected one. Column `elsewhere`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Elsewhere {

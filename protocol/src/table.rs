@@ -33,6 +33,7 @@
 //!   * `multi Runs`: what becomes of it between MULTI and EXEC;
 //!   * `subscribers Allowed`: what it has to do with subscriptions;
 //!   * `databases Swapped`: what it does to whole databases;
+//!   * `libraries Loaded`: what it does to the libraries of functions;
 //!   * `elsewhere argument(key, number)` or `option(key, from)`: its key in another database;
 //!   * `secrets from(argument)`, `options(from, "WORD" values secret, ...)`,
 //!     `parameters(argument)`:
@@ -58,8 +59,8 @@ use crate::command::{
     BeginSearch, Categories, Command, FindKeys, Flags, Group, KeyFlags, KeyShape, KeySpec,
 };
 use crate::facts::{
-    Behind, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, SecretOption, Secrets, Subscribers,
-    Traits, Wants,
+    Behind, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Libraries, SecretOption, Secrets,
+    Subscribers, Traits, Wants,
 };
 
 /// Calls the macro `$callback` once, with the rows of all enabled families. To switch a family on,
@@ -88,6 +89,7 @@ macro_rules! for_each_command {
             cluster_commands
             module_commands
             script_commands
+            function_commands
         ] }
     };
 }
@@ -119,6 +121,7 @@ macro_rules! for_each_known_command {
             cluster_commands
             module_commands
             script_commands
+            function_commands
         ] }
     };
 }
@@ -206,6 +209,7 @@ macro_rules! commands {
         $(multi $multi:ident;)?
         $(subscribers $subscribers:ident;)?
         $(databases $databases:ident;)?
+        $(libraries $libraries:ident;)?
         $(elsewhere $elsewhere:ident($($e:tt)*);)?
         $(secrets $secrets:ident($($s:tt)*);)?
         $(finds $finds:ident;)?
@@ -232,6 +236,7 @@ macro_rules! commands {
                 in_multi: said!(InMulti::Queues, $(InMulti::$multi)?),
                 subscribers: said!(Subscribers::Refused, $(Subscribers::$subscribers)?),
                 databases: said!(Databases::Kept, $(Databases::$databases)?),
+                libraries: said!(Libraries::Kept, $(Libraries::$libraries)?),
                 elsewhere: said!(Elsewhere::Nothing, $(elsewhere!($elsewhere $($e)*))?),
                 secrets: said!(Secrets::Nothing, $(secrets!($secrets $($s)*))?),
                 finds: said!(KeyRule::Specs, $(KeyRule::$finds)?),

@@ -106,6 +106,7 @@ impl Shard {
                 }
             }
             Action::Timer => self.wake_timer(),
+            Action::Pause => self.pause_for_others(),
             Action::Turn => self.schedule_turn(),
         }
     }

@@ -40,6 +40,7 @@ pub mod cron;
 mod debug_delay;
 pub mod dispatch;
 pub mod executor;
+pub mod functions;
 pub mod listening;
 pub mod loading;
 pub mod local_waker;

@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 use config::Config;
 use engine::effect::{Effect, What};
 use engine::slot::{ShardId, SlotMap};
+use engine::steps::script::new_machine;
 use engine::transaction::global::Global;
+use lua::libraries::{Libraries, LibraryStore};
 use persistence::disk::{Disk, open_snapshot};
 use persistence::progress::Progress;
 use persistence::snapshot_file::dump_path;
@@ -165,6 +167,19 @@ impl Load {
         Ok(expires.then(|| entry.key().into()))
     }
 
+    /// Adds a library of functions.
+    fn keep_function(&self, libraries: &LibraryStore, code: &[u8]) -> Result<(), NotLoaded> {
+        let mut machine = new_machine();
+        let loaded = libraries.change(|libraries| libraries.load(&mut machine, code, false));
+        loaded.map(drop).map_err(|error| self.bad_library(&error))
+    }
+
+    fn bad_library(&self, error: &[u8]) -> NotLoaded {
+        let error = String::from_utf8_lossy(error);
+        let what = format!("a library of functions that cannot be loaded: {error}");
+        self.not_loaded(self.reader.at(), what)
+    }
+
     /// Reads some parts into one shard. Keys are put into their places a group at a time, whose
     /// memory is on its way meanwhile.
     fn step(&mut self, shard: &mut Shard) -> Result<(), NotLoaded> {
@@ -180,7 +195,7 @@ impl Load {
             match found {
                 Found::Entry(db, entry) => group.push((db, entry)),
                 Found::Function(code) if id.index() == 0 => {
-                    shard.process.snapshots.keep_function(code);
+                    self.keep_function(&shard.process.scripts.libraries, &code)?;
                 }
                 Found::Function(_) | Found::Nothing => {}
             }
@@ -283,8 +298,8 @@ pub fn load_part(
     path: &Path,
     config: &Config,
     databases: &mut Databases,
-    slots: SlotMap,
-    shard: usize,
+    libraries: &LibraryStore,
+    (slots, shard): (SlotMap, usize),
     process: &Process,
     progress: &Progress,
 ) -> Result<u64, NotLoaded> {
@@ -299,7 +314,7 @@ pub fn load_part(
                     debug_delay::block_after(1, || process.current_config().key_load_delay_us);
                 }
             }
-            Found::Function(code) if shard.index() == 0 => process.snapshots.keep_function(code),
+            Found::Function(code) if shard.index() == 0 => load.keep_function(libraries, &code)?,
             Found::Function(_) | Found::Nothing => {}
         }
         done.reach(load.reader.at());
@@ -313,19 +328,26 @@ pub fn open_dump(process: &Process, config: &Config) -> Result<Load, NotLoaded> 
     Load::open(&*process.disk, &dump_path(config), config)
 }
 
-/// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys replace those
-/// that are there.
+/// Loads a snapshot into all shards at once (DEBUG RELOAD). `merge` lets its keys
+/// and libraries replace those that are there.
 pub fn load_world(
     global: &mut Global<'_>,
+    libraries: &mut Libraries,
     slots: SlotMap,
     mut load: Load,
     merge: bool,
 ) -> Result<(), NotLoaded> {
+    let mut machine = None;
     while !load.done {
         let Some(first) = global.shards.first() else {
             break;
         };
-        if let Found::Entry(db, entry) = load.next(&first.databases, global.now, |_| true)? {
+        let found = load.next(&first.databases, global.now, |_| true)?;
+        if let Found::Function(code) = found {
+            let machine = machine.get_or_insert_with(new_machine);
+            let loaded = libraries.load(machine, &code, merge);
+            loaded.map_err(|error| load.bad_library(&error))?;
+        } else if let Found::Entry(db, entry) = found {
             let lent = &mut global.shards[slots.owner(entry.key()).index()];
             if merge {
                 drop(lent.databases.get_mut(db).take(entry.key()));

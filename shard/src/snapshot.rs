@@ -116,8 +116,6 @@ pub struct Snapshots {
     keys_written: AtomicU64,
     /// Changes of each shard since the start, as it last said.
     dirty: Vec<AtomicU64>,
-    /// Libraries of functions that a loaded file had: kept as they are.
-    functions: Mutex<Vec<Vec<u8>>>,
 }
 
 /// A snapshot that is being written.
@@ -210,7 +208,6 @@ impl Snapshots {
             keys_to_write: AtomicU64::new(0),
             keys_written: AtomicU64::new(0),
             dirty: (0..shards).map(|_| AtomicU64::new(0)).collect(),
-            functions: Mutex::new(Vec::new()),
         }
     }
 
@@ -306,24 +303,6 @@ impl Snapshots {
     /// A snapshot is to follow what is being written.
     pub fn schedule_save(&self) {
         self.save_scheduled.store(true, Ordering::Relaxed);
-    }
-
-    /// A library of functions that a file had.
-    pub fn keep_function(&self, code: Vec<u8>) {
-        let mut functions = lock(&self.functions);
-        if !functions.contains(&code) {
-            functions.push(code);
-        }
-    }
-
-    /// Libraries that are gone according to a log.
-    pub fn forget_functions(&self, is_gone: impl Fn(&[u8]) -> bool) {
-        lock(&self.functions).retain(|code| !is_gone(code));
-    }
-
-    /// The libraries that are kept.
-    pub fn functions(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        lock(&self.functions)
     }
 
     /// The least number that the next part of the log may have: one that nothing was ever called.

@@ -237,7 +237,7 @@ impl Shard {
                 woke_somebody |= self.release_reply_fence();
             }
             woke_somebody |= self.send_fanout();
-            if woke_somebody || left == 0 || self.engine.evicting.is_unfinished || self.has_paused_scripts() {
+            if woke_somebody || left == 0 || self.engine.evicting.is_unfinished {
                 return After::Again;
             }
             self.engine.publish_moved();

@@ -9,6 +9,8 @@ mod cluster;
 #[macro_use]
 mod connection;
 #[macro_use]
+mod function;
+#[macro_use]
 mod geo;
 #[macro_use]
 mod hash;

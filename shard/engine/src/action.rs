@@ -102,6 +102,9 @@ pub enum Action {
     FreeKeyspaces(Vec<Keyspace>, bool),
     /// Somebody waits until a time: the next one may be nearer now.
     Timer,
+    /// A script is to go on when others have had their turn:
+    /// [`crate::engine::Engine::go_on_with_scripts`].
+    Pause,
     /// There is more to do when the mailbox has been read.
     Turn,
 }

@@ -13,6 +13,7 @@ mod expiry;
 mod fence;
 mod field_expiry;
 mod forwarded;
+pub mod functions;
 mod invalidations;
 mod keys;
 mod messages;

@@ -132,7 +132,7 @@ fn take_command(state: &State, context: &Context) -> Result<(), &'static [u8]> {
     if count == 0 {
         return Err(b"Please specify at least one argument for this redis lib call");
     }
-    let mut command = context.command.take();
+    let mut command = context.command.take().unwrap_or_default();
     command.clear();
     let mut is_whole = true;
     for index in 1..=count {
@@ -145,7 +145,7 @@ fn take_command(state: &State, context: &Context) -> Result<(), &'static [u8]> {
             }
         }
     }
-    context.command.set(command);
+    context.command.set(Some(command));
     match is_whole {
         true => Ok(()),
         false => Err(b"Lua redis lib command arguments must be strings or integers"),
@@ -211,7 +211,7 @@ pub fn status_reply(state: State, _: &Context) -> c_int {
 /// `redis.error_reply(text)`: `{err=text}`, with `ERR` before a text of one word.
 pub fn error_reply(state: State, _: &Context) -> c_int {
     if one_string(state) {
-        let text = state.bytes(1).unwrap_or_default();
+        let text = errors::c_text(state.bytes(1).unwrap_or_default());
         let text = text.strip_prefix(b"-").unwrap_or(text);
         let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
         errors::push_coded(state, &text[..end.map_or(0, |end| end + 1)]);

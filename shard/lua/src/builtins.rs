@@ -3,7 +3,7 @@
 
 use std::ffi::c_int;
 
-use crate::context::Context;
+use crate::context::{Context, Halt};
 use crate::errors;
 use crate::state::{ALL, Kind, State, Status, upvalue};
 
@@ -181,15 +181,15 @@ pub fn pcall(state: State, context: &Context) -> c_int {
         return 2;
     }
     let arguments = state.top() - 1;
+    // Results may fill the stack, so that the place of the first is taken before.
+    state.push_boolean(true);
+    state.insert(1);
     if state.protected_call(arguments, ALL, 0) == Status::Done {
-        // Room for one more, as Lua itself has after a call.
-        if !state.room(1) {
-            state.fail(b"stack overflow");
-        }
-        state.push_boolean(true);
-        state.insert(1);
         return state.top();
     }
+    state.remove(1);
+    // The error may be that memory is short.
+    context.keep_within_memory(state);
     errors::describe(state, context);
     if state.kind(-1) == Kind::Table {
         state.get_field(-1, c"err");
@@ -208,15 +208,23 @@ pub fn xpcall(state: State, context: &Context) -> c_int {
     state.set_top(2);
     state.push_native(context, handle_described, 1);
     state.insert(1);
-    let status = state.protected_call(0, ALL, 1);
-    state.push_boolean(status == Status::Done);
-    state.replace(1);
+    state.push_boolean(true);
+    state.insert(2);
+    if state.protected_call(0, ALL, 1) == Status::Failed {
+        state.push_boolean(false);
+        state.replace(2);
+    }
+    state.remove(1);
     state.top()
 }
 
-/// The handler in the upvalue, which sees no userdata.
+/// The handler in the upvalue, which sees no userdata. It does not run in a script that has to end:
+/// there no hook could end the handler, since it is called by a hook.
 fn handle_described(state: State, context: &Context) -> c_int {
     state.set_top(1);
+    if context.halt.get() != Halt::No {
+        return 1;
+    }
     errors::describe(state, context);
     state.push_value(upvalue(1));
     state.insert(1);

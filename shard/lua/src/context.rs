@@ -67,6 +67,8 @@ pub struct Kept {
     pub function_environment: c_int,
     /// Its metatable, whose `__index` says of which.
     pub function_environment_meta: c_int,
+    /// A table of a function's two arguments.
+    pub arguments: c_int,
     /// What `getmetatable` of a string shows.
     pub string_meta_view: c_int,
 }
@@ -166,8 +168,12 @@ pub struct Context {
     /// A function's environment was changed, perhaps that of a kept one.
     pub environment_touched: Cell<bool>,
     pub collector_touched: Cell<bool>,
+    /// The bytes from which on all garbage is collected at once: Lua's collector would wait until
+    /// the values take twice what they took, beyond what they may.
+    pub collect_above: Cell<usize>,
 
-    pub command: Cell<Command>,
+    /// While a script stands still, the machine has it.
+    pub command: Cell<Option<Box<Command>>>,
     pub reply: RefCell<Vec<u8>>,
     /// The error of what made ready, or of a load: whole, with its code.
     pub refusal: RefCell<Option<Vec<u8>>>,
@@ -204,6 +210,7 @@ impl Context {
             random: Cell::default(),
             environment_touched: Cell::new(false),
             collector_touched: Cell::new(false),
+            collect_above: Cell::new(usize::MAX),
             command: Cell::default(),
             reply: RefCell::default(),
             refusal: RefCell::default(),
@@ -229,5 +236,24 @@ impl Context {
         let identity = state.identity(index);
         let views = self.views.borrow();
         views.iter().find(|view| view.identity == identity).copied()
+    }
+
+    /// The bytes that values may take.
+    pub fn memory_max(&self) -> usize {
+        match self.settings.memory_max {
+            0 => usize::MAX,
+            bytes => bytes,
+        }
+    }
+
+    /// Collects all garbage where memory gets short. No finalizer of a script's runs.
+    #[inline]
+    pub fn keep_within_memory(&self, state: State) {
+        if state.memory_bytes() > self.collect_above.get() {
+            state.collect();
+            let most = self.memory_max();
+            let left = most.saturating_sub(state.memory_bytes());
+            self.collect_above.set((most - left / 2).max(most / 2));
+        }
     }
 }

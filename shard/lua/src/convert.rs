@@ -12,7 +12,7 @@ use protocol::number;
 use protocol::reply::{Reply, Version};
 
 use crate::context::Context;
-use crate::errors;
+use crate::errors::{self, c_text};
 use crate::state::{Kind, State};
 
 /// Pushes the value of one whole reply; true where it is an error. May raise.
@@ -290,34 +290,37 @@ fn write_special(state: State, context: &Context) -> bool {
     written
 }
 
-/// Likewise, and leaves values above the table.
+/// Likewise, and leaves values above the table. It pushes at most three.
 fn write_special_above(state: State, context: &Context, table: c_int) -> bool {
     let text = |state: &State, write: &dyn Fn(&[u8])| write(state.bytes(-1).unwrap_or_default());
     if raw_field(state, table, b"err") == Kind::String {
         text(&state, &|text| write_error(context, c_text(text)));
         return true;
     }
+    state.pop(1);
     if raw_field(state, table, b"ok") == Kind::String {
         text(&state, &|text| write_line(context, b'+', c_text(text)));
         return true;
     }
+    state.pop(1);
     if raw_field(state, table, b"double") == Kind::Number {
         let number = state.number(-1);
         out(context, |reply| reply.double(number));
         return true;
     }
+    state.pop(1);
     if raw_field(state, table, b"big_number") == Kind::String {
         text(&state, &|digits| write_big_number(context, digits));
         return true;
     }
-    if raw_field(state, table, b"verbatim_string") == Kind::Table {
-        let verbatim = state.top();
-        if raw_field(state, verbatim, b"format") == Kind::String
-            && raw_field(state, verbatim, b"string") == Kind::String
-        {
-            write_verbatim(&state, context);
-            return true;
-        }
+    state.pop(1);
+    let verbatim = table + 1;
+    if raw_field(state, table, b"verbatim_string") == Kind::Table
+        && raw_field(state, verbatim, b"format") == Kind::String
+        && raw_field(state, verbatim, b"string") == Kind::String
+    {
+        write_verbatim(&state, context);
+        return true;
     }
     false
 }
@@ -335,8 +338,8 @@ fn nested(state: State) -> Nested {
     if raw_field(state, table, b"map") == Kind::Table {
         return Nested::Map;
     }
+    state.pop(1);
     if raw_field(state, table, b"set") == Kind::Table {
-        state.remove(-2);
         return Nested::Set;
     }
     state.set_top(table);
@@ -400,15 +403,6 @@ fn write_pairs_header(state: State, context: &Context, is_map: bool) {
             reply.set(count);
         }
     });
-}
-
-/// A text as far as C reads it.
-fn c_text(text: &[u8]) -> &[u8] {
-    let end = text
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(text.len());
-    &text[..end]
 }
 
 /// Line ends become blanks.

@@ -60,6 +60,10 @@ pub fn handle(state: State, context: &Context) -> c_int {
         state.set_field(-2, c"err");
         state.replace(1);
     }
+    if context.view(state, 1).is_some() {
+        push_handler_error(state);
+        return 1;
+    }
     if let Some(frame) = origin(&state, 1) {
         state.push_bytes(frame.source.to_bytes());
         state.set_field(1, c"source");
@@ -67,6 +71,19 @@ pub fn handle(state: State, context: &Context) -> c_int {
         state.set_field(1, c"line");
     }
     1
+}
+
+/// Pushes the error of Redis's handler, which notes the place in the table that was raised, where
+/// that one is read-only.
+fn push_handler_error(state: State) {
+    push(
+        state,
+        b"err_handler_def:10: Attempt to modify a readonly table",
+    );
+    state.push_bytes(b"@err_handler_def");
+    state.set_field(-2, c"source");
+    state.push_number(10.0);
+    state.set_field(-2, c"line");
 }
 
 /// Replaces the error at the top, where a library in Rust has raised it, by its text. May raise.
@@ -138,14 +155,15 @@ pub fn finish(state: State, context: &Context) {
         state.bytes(-3);
         finish_placed(&state, context);
     } else if let Some(text) = state.bytes(-3) {
-        write(context, &[text]);
+        write(context, &[c_text(text)]);
     }
     state.set_top(at - 1);
 }
 
 /// With `err`, `source` and `line` at the top.
 fn finish_placed(state: &State, context: &Context) {
-    let [text, source, line] = [-3, -2, -1].map(|index| state.bytes(index).unwrap_or_default());
+    let [text, source, line] =
+        [-3, -2, -1].map(|index| c_text(state.bytes(index).unwrap_or_default()));
     let name = context.name.borrow();
     let parts = [
         text,
@@ -203,6 +221,15 @@ pub fn finish_foreign(context: &Context, text: &[u8]) {
     let name = context.name.borrow();
     let parts = [b"ERR Error running script ".as_slice(), &name, b", ", text];
     write(context, &parts);
+}
+
+/// A text as far as C reads it.
+pub fn c_text(text: &[u8]) -> &[u8] {
+    let end = text
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(text.len());
+    &text[..end]
 }
 
 /// Writes an error of several pieces; line ends become blanks.

@@ -2,12 +2,14 @@
 //! stack on which a script stands still while somebody else runs the command that it has called.
 //!
 //! - [`script`] is a script's text and what its first line says; [`library`] one of functions.
+//! - [`store`] and [`libraries`] are what a process knows of both, for all its shards.
 //! - [`machine`] runs them. It never calls out: it *steps*, and each [`machine::Step`] says what is
 //!   wanted before the next. So whoever drives it may take as long as he likes, let other work run
 //!   in between, or give the script up.
 //! - `fiber` is the stack; `sandbox` what scripts may touch; `api` the table `redis`; `convert`
 //!   brings values from RESP to Lua and back; `libs` are cjson, cmsgpack, struct and bit.
 
+pub mod libraries;
 pub mod library;
 pub mod machine;
 pub mod script;
@@ -25,3 +27,5 @@ mod random;
 mod run;
 mod sandbox;
 mod state;
+#[cfg(test)]
+mod tests;

@@ -76,7 +76,7 @@ pub fn load(context: &Context, code: &[u8], generation: u64) -> Result<Arc<Libra
     let main = context.main.get().expect("a machine that was made");
     context.registered.borrow_mut().clear();
     *context.refusal.borrow_mut() = None;
-    if main.enter(&|state| run_code(state, context, code_of(code))) == Status::Failed {
+    if main.enter(0, &|state| run_code(state, context, code_of(code))) == Status::Failed {
         let text = main.bytes(-1).unwrap_or(b"not enough memory").to_vec();
         *context.refusal.borrow_mut() = Some(text);
         main.set_top(0);
@@ -298,7 +298,8 @@ fn read_flags(state: State) -> ScriptFlags {
             state.pop(1);
             break;
         }
-        let is_known = state.is_string(-1) && flags.set(state.bytes(-1).unwrap_or_default());
+        let is_known =
+            state.is_string(-1) && flags.set_any_case(state.bytes(-1).unwrap_or_default());
         state.pop(1);
         if !is_known {
             errors::raise(state, b"unknown flag given");

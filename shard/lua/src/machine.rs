@@ -18,7 +18,8 @@ use crate::state::State;
 /// What a machine is made with.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Bytes that its values may take; a script that wants more ends with an error.
+    /// Bytes that its values may take, 0 for any number; a script that wants more ends with an
+    /// error.
     pub memory_max: usize,
     /// `redis.REDIS_VERSION`, as "7.4.1".
     pub redis_version: &'static str,
@@ -107,7 +108,7 @@ pub enum Answer<'a> {
 pub struct Machine {
     fiber: Fiber,
     phase: Phase,
-    command: Command,
+    command: Option<Box<Command>>,
     reply: Vec<u8>,
     /// It owns Lua's memory. The fiber, which runs in it, is dropped before.
     lua: Lua,
@@ -143,7 +144,7 @@ impl Machine {
         Machine {
             fiber: Fiber::new(&context, run::work),
             phase: Phase::Idle,
-            command: Command::default(),
+            command: None,
             reply: Vec::new(),
             lua,
             context,
@@ -190,9 +191,8 @@ impl Machine {
     pub fn resume(&mut self, answer: Answer<'_>) -> Step {
         let step = match self.phase {
             Phase::Begun(Some(ending)) => Step::Done(ending),
-            Phase::Begun(None) => self.fiber.resume(answer),
-            Phase::Running => {
-                self.context.command.set(std::mem::take(&mut self.command));
+            Phase::Begun(None) | Phase::Running => {
+                self.context.command.set(self.command.take());
                 self.fiber.resume(answer)
             }
             Phase::Idle => panic!("no call has begun"),
@@ -209,7 +209,10 @@ impl Machine {
 
     /// The command that was called, verb first; at least that.
     pub fn command(&self) -> Args<'_> {
-        self.command.args()
+        match &self.command {
+            Some(command) => command.args(),
+            None => Args::new(&[], &[], &[]),
+        }
     }
 
     /// The protocol in which the script wants the replies of commands: `redis.setresp`.

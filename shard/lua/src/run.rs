@@ -53,7 +53,7 @@ fn compile(context: &Context, script: &Script) -> Option<c_int> {
     }
     let main = context.main.get().expect("a machine that was made");
     *context.refusal.borrow_mut() = None;
-    let status = main.enter(&|state| {
+    let status = main.enter(0, &|state| {
         if state.load(script.code(), c"@user_script") == Status::Done {
             context.function.set(state.keep());
         } else {
@@ -112,14 +112,19 @@ fn run(context: &Context, call: &Call<'_>) -> Ending {
     let main = context.main.get().expect("a machine that was made");
     // The call itself is gone when the script has asked.
     let is_function = matches!(call.chunk, Chunk::Function { .. });
-    let status = main.enter(&|state| run_in(state, context, call));
-    context.mode.set(Mode::Idle);
+    let mut status = main.enter(0, &|state| take_arguments(state, context, call));
+    if status == Status::Done {
+        main.set_hook(on_instructions, context.settings.tick_instructions, false);
+        if api::may_go_on(context, Step::Tick) {
+            status = call_in(main, context, is_function);
+        }
+    }
     if status == Status::Failed {
         // Memory, which was short outside of the script itself.
         context.failed.set(true);
         errors::finish_foreign(context, main.bytes(-1).unwrap_or(b"execution failure"));
-        main.set_top(0);
     }
+    main.set_top(0);
     if context.halt.get() != Halt::No {
         context.failed.set(true);
         errors::finish_halted(context);
@@ -133,10 +138,41 @@ fn run(context: &Context, call: &Call<'_>) -> Ending {
     }
 }
 
+/// Calls the function and writes its reply. It is the outermost one on the stack of Lua.
+fn call_in(main: State, context: &Context, is_function: bool) -> Status {
+    const HANDLER: c_int = 1;
+    let kept = context.kept.get();
+    main.push_kept(kept.error_handler);
+    main.push_kept(context.function.get());
+    let mut arguments = 0;
+    if is_function {
+        main.push_kept(kept.function_environment);
+        main.replace(GLOBALS);
+        main.push_kept(kept.arguments);
+        main.raw_get_at(-1, 1);
+        main.raw_get_at(-2, 2);
+        main.remove(-3);
+        arguments = 2;
+    }
+    context.mode.set(Mode::Running);
+    let status = main.protected_call(arguments, 1, HANDLER);
+    context.mode.set(Mode::Idle);
+    // The handler goes along: a reply may be as deep as there is room above it.
+    match (context.halt.get(), status) {
+        (Halt::No, Status::Done) => main.enter(2, &|state| convert::write_reply(state, context)),
+        (Halt::No, Status::Failed) => {
+            context.failed.set(true);
+            main.enter(2, &|state| errors::finish(state, context))
+        }
+        _ => Status::Done,
+    }
+}
+
 /// Nothing of the call before is left.
 fn reset(context: &Context, call: &Call<'_>) {
     context.halt.set(Halt::No);
     context.halt_place.borrow_mut().source.clear();
+    context.halt_error.borrow_mut().clear();
     context.version.set(Version::Resp2);
     context.client_version.set(call.version);
     context.failed.set(false);
@@ -149,45 +185,23 @@ fn reset(context: &Context, call: &Call<'_>) {
     });
 }
 
-/// Makes the arguments, waits until it may go on, runs the function and writes its reply. May
-/// raise.
-fn run_in(state: State, context: &Context, call: &Call<'_>) {
-    const HANDLER: c_int = 1;
+/// Makes KEYS and ARGV, or a function's arguments. May raise.
+fn take_arguments(state: State, context: &Context, call: &Call<'_>) {
     let kept = context.kept.get();
-    state.push_kept(kept.error_handler);
-    state.push_kept(context.function.get());
-    push_list(state, &call.keys);
-    push_list(state, &call.args);
-    let arguments = match call.chunk {
-        Chunk::Function { .. } => {
-            state.push_kept(kept.function_environment);
-            state.replace(GLOBALS);
-            2
-        }
+    match call.chunk {
         Chunk::Script(_) => {
             state.push_kept(kept.script_globals);
-            state.insert(-3);
-            state.set_field(-3, c"ARGV");
+            push_list(state, &call.keys);
             state.set_field(-2, c"KEYS");
-            state.pop(1);
-            0
+            push_list(state, &call.args);
+            state.set_field(-2, c"ARGV");
         }
-    };
-    state.set_hook(on_instructions, context.settings.tick_instructions, false);
-    if !api::may_go_on(context, Step::Tick) {
-        return;
-    }
-    context.mode.set(Mode::Running);
-    let status = state.protected_call(arguments, 1, HANDLER);
-    context.mode.set(Mode::Idle);
-    if context.halt.get() != Halt::No {
-        return;
-    }
-    match status {
-        Status::Done => convert::write_reply(state, context),
-        Status::Failed => {
-            context.failed.set(true);
-            errors::finish(state, context);
+        Chunk::Function { .. } => {
+            state.push_kept(kept.arguments);
+            push_list(state, &call.keys);
+            state.raw_set_at(-2, 1);
+            push_list(state, &call.args);
+            state.raw_set_at(-2, 2);
         }
     }
 }
@@ -218,6 +232,8 @@ fn clean(context: &Context, main: State, is_function: bool) {
     if context.collector_touched.take() {
         main.reset_collector();
     }
+    context.collect_above.set(context.memory_max() / 2);
+    context.keep_within_memory(main);
 }
 
 /// The hook: some instructions have run.
@@ -225,6 +241,7 @@ pub fn on_instructions(state: State, context: &Context) {
     if context.halt.get() != Halt::No {
         errors::raise_halt(state, context);
     }
+    context.keep_within_memory(state);
     match context.mode.get() {
         Mode::Idle => {}
         Mode::Running => api::tell(state, context, Step::Tick),

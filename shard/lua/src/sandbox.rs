@@ -93,7 +93,8 @@ pub fn build(state: State, context: &Context) {
     push_api(state, context, false);
     push_view(state, context, None);
     state.set_field(2, c"redis");
-    (kept.function_globals, _) = finish_globals(state, context);
+    let shown;
+    (kept.function_globals, shown) = finish_globals(state, context);
     state.push_table(0, 1);
     push_loading_api(state, context);
     set_nonexistent(state, context);
@@ -102,8 +103,10 @@ pub fn build(state: State, context: &Context) {
     set_nonexistent(state, context);
     kept.loading_globals = state.keep();
     (kept.function_environment, kept.function_environment_meta) =
-        function_environment(state, context, kept.function_globals);
+        function_environment(state, context, kept.function_globals, shown);
 
+    state.push_table(2, 0);
+    kept.arguments = state.keep();
     state.push_kept(kept.script_environment);
     state.replace(GLOBALS);
     state.set_top(0);
@@ -265,16 +268,29 @@ fn finish_globals(state: State, context: &Context) -> (c_int, c_int) {
     (state.keep(), view)
 }
 
-/// The environment of functions: a view of one of two tables. Returns it and its metatable, kept.
-fn function_environment(state: State, context: &Context, globals: c_int) -> (c_int, c_int) {
-    state.push_kept(globals);
+/// The environment of functions: a view of an empty table that leads on to one of two others, while
+/// functions run to `globals`, whose view is `shown`. Returns it and its metatable, kept.
+fn function_environment(
+    state: State,
+    context: &Context,
+    globals: c_int,
+    shown: c_int,
+) -> (c_int, c_int) {
+    state.push_table(0, 1);
+    state.push_kept(shown);
+    state.set_field(-2, c"__index");
     push_view(state, context, None);
+    let shown_meta = state.keep();
+    state.push_table(0, 0);
+    push_view(state, context, Some(shown_meta));
     assert!(state.metatable(-1), "a view has one");
+    state.push_kept(globals);
+    state.set_field(-2, c"__index");
     let meta = state.keep();
     (state.keep(), meta)
 }
 
-/// The functions and constants of the table at the top that one array of names has.
+/// Sets fields of the table at the top to functions of ours.
 macro_rules! set_functions {
     ($state:expr, $context:expr, $($name:expr => $function:path),*) => {
         $($state.push_native($context, $function, 0); $state.set_field(-2, $name);)*

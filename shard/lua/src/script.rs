@@ -29,17 +29,30 @@ pub struct ScriptFlags {
 
 impl ScriptFlags {
     /// Sets the flag of this name; false where there is none.
-    pub(crate) fn set(&mut self, name: &[u8]) -> bool {
-        let flag = match name {
-            b"no-writes" => &mut self.no_writes,
-            b"allow-oom" => &mut self.allow_oom,
-            b"allow-stale" => &mut self.allow_stale,
-            b"no-cluster" => &mut self.no_cluster,
-            b"allow-cross-slot-keys" => &mut self.allow_cross_slot_keys,
-            _ => return false,
-        };
-        *flag = true;
-        true
+    fn set(&mut self, name: &[u8]) -> bool {
+        self.set_where(|flag| flag == name)
+    }
+
+    /// Likewise, with letters small or large.
+    pub(crate) fn set_any_case(&mut self, name: &[u8]) -> bool {
+        self.set_where(|flag| flag.eq_ignore_ascii_case(name))
+    }
+
+    fn set_where(&mut self, is_meant: impl Fn(&[u8]) -> bool) -> bool {
+        let flags: [(&[u8], &mut bool); 5] = [
+            (b"no-writes", &mut self.no_writes),
+            (b"allow-oom", &mut self.allow_oom),
+            (b"allow-stale", &mut self.allow_stale),
+            (b"no-cluster", &mut self.no_cluster),
+            (b"allow-cross-slot-keys", &mut self.allow_cross_slot_keys),
+        ];
+        match flags.into_iter().find(|(name, _)| is_meant(name)) {
+            Some((_, flag)) => {
+                *flag = true;
+                true
+            }
+            None => false,
+        }
     }
 }
 

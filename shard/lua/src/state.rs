@@ -124,6 +124,20 @@ unsafe extern "C-unwind" fn read_source(
     }
 }
 
+/// Where [`run_entered`] is in the registry: below all numbers that are given out.
+const ENTER: c_int = -1;
+
+/// What [`State::enter`] calls.
+unsafe extern "C-unwind" fn run_entered(raw: *mut ffi::lua_State) -> c_int {
+    // SAFETY: `enter` hands in a function, which outlives the call.
+    unsafe {
+        let function = ffi::lua_touserdata(raw, 1).cast::<&dyn Fn(State)>();
+        ffi::lua_remove(raw, 1);
+        (*function)(State(raw));
+    }
+    0
+}
+
 /// The reader of `load(f)`: the function is at 1, the piece read last at 3. It reserves the top.
 unsafe extern "C-unwind" fn read_pieces(
     raw: *mut ffi::lua_State,
@@ -182,9 +196,11 @@ impl State {
         State(main)
     }
 
-    /// Puts the context where hooks find it. May raise.
+    /// Puts the context where hooks find it, and makes [`State::enter`] work. May raise.
     pub fn set_context(self, context: *const Context) {
         unsafe {
+            ffi::lua_pushcclosure(self.0, run_entered, 0);
+            ffi::lua_rawseti_(self.0, REGISTRY, ENTER);
             let key = (&raw const CONTEXT_KEY).cast_mut().cast();
             ffi::lua_pushlightuserdata(self.0, key);
             ffi::lua_pushlightuserdata(self.0, context.cast_mut().cast());
@@ -471,23 +487,18 @@ impl State {
         }
     }
 
-    /// Runs a function of ours with an empty stack of its own; errors end here. It leaves nothing
-    /// but, at the top, the error where it failed. Nothing that `function` owns is dropped then.
-    pub fn enter<F: Fn(State)>(self, function: &F) -> Status {
-        unsafe extern "C-unwind" fn body<F: Fn(State)>(raw: *mut ffi::lua_State) -> c_int {
-            // SAFETY: `enter` hands in the function, which outlives the call.
-            unsafe {
-                let function = ffi::lua_touserdata(raw, 1).cast::<F>();
-                ffi::lua_settop(raw, 0);
-                (*function)(State(raw));
-            }
-            0
+    /// Runs a function of ours, which gets `arguments` values off the stack as its own stack; errors
+    /// end here. It leaves nothing but, at the top, the error where it failed. Nothing that
+    /// `function` owns is dropped then.
+    pub fn enter(self, arguments: c_int, function: &dyn Fn(State)) -> Status {
+        let mut function = function;
+        unsafe {
+            self.push_kept(ENTER);
+            self.insert(-1 - arguments);
+            ffi::lua_pushlightuserdata(self.0, (&raw mut function).cast());
+            self.insert(-1 - arguments);
         }
-        let data = (&raw const *function).cast_mut().cast();
-        match unsafe { ffi::lua_cpcall(self.0, body::<F>, data) } {
-            ffi::LUA_OK => Status::Done,
-            _ => Status::Failed,
-        }
+        self.protected_call(arguments + 1, 0, 0)
     }
 
     /// Pushes the function that a text compiles to, or the error.
@@ -626,6 +637,12 @@ impl State {
     /// Whether it is the same thread.
     pub fn is(self, other: State) -> bool {
         std::ptr::eq(self.0, other.0)
+    }
+
+    /// Bytes that all values take.
+    pub fn memory_bytes(self) -> usize {
+        let count = unsafe { ffi::lua_gc(self.0, ffi::LUA_GCCOUNT, 0) };
+        usize::try_from(count).unwrap_or(0) * 1024
     }
 
     /// Collects all garbage.

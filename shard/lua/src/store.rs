@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::libraries::LibraryStore;
 use crate::script::{Script, Sha};
 
 /// Scripts that EVAL alone has brought which are kept.
@@ -49,6 +50,8 @@ struct Scripts {
 pub struct ScriptStore {
     scripts: Mutex<Scripts>,
     uses: AtomicU64,
+    /// The libraries of functions.
+    pub libraries: LibraryStore,
 }
 
 /// What INFO tells of scripts.
@@ -112,11 +115,6 @@ impl ScriptStore {
         for known in forgotten.by_sha.values() {
             known.is_forgotten.store(true, Ordering::Release);
         }
-    }
-
-    /// The library that has a function.
-    pub fn function(&self, _name: &[u8]) -> Option<Arc<crate::library::Library>> {
-        None
     }
 
     /// How many there are.

@@ -142,7 +142,6 @@ mod tests {
             redis_version: "7.4.0",
             created_unix_s,
             used_memory: 1,
-            functions: &[],
         }
     }
 

@@ -27,8 +27,6 @@ pub struct Header<'a> {
     pub created_unix_s: u64,
     /// Bytes of memory that the server used then.
     pub used_memory: u64,
-    /// The code of each library of functions.
-    pub functions: &'a [Vec<u8>],
 }
 
 impl Header<'_> {
@@ -38,17 +36,13 @@ impl Header<'_> {
             self.created_unix_s.to_string(),
             self.used_memory.to_string(),
         );
-        let mut out = rdb::header(&[
+        rdb::header(&[
             ("redis-ver", self.redis_version),
             ("redis-bits", "64"),
             ("ctime", &created),
             ("used-mem", &used),
             ("aof-base", "0"),
-        ]);
-        for library in self.functions {
-            rdb::function(&mut out, library);
-        }
-        out
+        ])
     }
 }
 

@@ -85,8 +85,9 @@ fn load(
     let disk = &*process.disk;
     let begins = begins_with_snapshot(disk, path);
     if begins.map_err(|error| NotReplayed::new(path, 0, error.to_string()))? {
-        let (one, progress) = (SlotMap::new(1), &process.progress);
-        from = loading::load_part(path, config, databases, one, 0, process, progress)
+        let (all, progress) = ((SlotMap::new(1), 0), &process.progress);
+        let libraries = &process.scripts.libraries;
+        from = loading::load_part(path, config, databases, libraries, all, process, progress)
             .map_err(|error| NotReplayed::new(&error.path, error.damage.at, error.damage.what))?;
     }
     let tail = RedisTail::find(disk, path, from)
@@ -118,7 +119,7 @@ fn replay(
     let mut done = process.progress.of_file();
     // Nothing expires on the way: Redis recorded as DEL what had. A file begins with the first
     // database.
-    let mut player = Player::new(config, databases);
+    let mut player = Player::new(config, databases, &process.scripts.libraries);
     player.selected = player.databases.index(0);
     while reader.at() < range.end {
         let at = reader.at();
@@ -127,13 +128,7 @@ fn replay(
             Ok(Record::End) => break,
             Ok(Record::Time(_) | Record::Note) => {}
             Ok(Record::Command) => {
-                let mut args = reader.args();
-                let verb = args.next().unwrap_or_default();
-                let played = if verb.eq_ignore_ascii_case(b"function") {
-                    keep_function(args, process)
-                } else {
-                    player.play(&reader)
-                };
+                let played = player.play(&reader);
                 played.map_err(|what| NotReplayed::new(path, at, what))?;
             }
             Err(Stop::Torn { at }) => {
@@ -145,56 +140,4 @@ fn replay(
         }
     }
     Ok(())
-}
-
-/// Libraries of functions are kept, and stand in what percore writes.
-fn keep_function<'a>(
-    mut args: impl ExactSizeIterator<Item = &'a [u8]>,
-    process: &Process,
-) -> Result<(), String> {
-    let sub = args.next().unwrap_or_default().to_ascii_lowercase();
-    let snapshots = &process.snapshots;
-    match (&*sub, args.last()) {
-        (b"load", Some(code)) => {
-            if let Some(name) = library_name(code) {
-                snapshots.forget_functions(|kept| library_name(kept) == Some(name));
-            }
-            snapshots.keep_function(code.to_vec());
-        }
-        (b"delete", Some(name)) => {
-            snapshots.forget_functions(|kept| library_name(kept) == Some(name));
-        }
-        (b"flush", _) => snapshots.forget_functions(|_| true),
-        _ => {
-            let sub = sub.escape_ascii();
-            return Err(format!(
-                "the command \"FUNCTION {sub}\", which percore does not have"
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// What the first line of a library calls it: `#!lua name=NAME`.
-fn library_name(code: &[u8]) -> Option<&[u8]> {
-    let line = code.split(|byte| *byte == b'\n').next()?;
-    let mut words = line.split(|byte| byte.is_ascii_whitespace());
-    words.find_map(|word| word.strip_prefix(b"name="))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_library_is_called_what_its_first_line_says() {
-        for (code, name) in [
-            (&b"#!lua name=mine\nreturn 1"[..], Some(&b"mine"[..])),
-            (b"#!lua  name=a", Some(b"a")),
-            (b"#!lua\nname=b", None),
-            (b"", None),
-        ] {
-            assert_eq!(library_name(code), name, "{}", code.escape_ascii());
-        }
-    }
 }

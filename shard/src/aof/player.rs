@@ -6,14 +6,20 @@
 use config::Config;
 use engine::context::Context;
 use engine::effects::Effects;
+use engine::error::Error;
 use engine::handler::{HANDLERS, Handler};
 use engine::header::Caller;
+use engine::steps::script::new_machine;
+use lua::libraries::LibraryStore;
+use lua::machine::Machine;
 use protocol::args::{Args, OwnedArgs, Span};
 use protocol::facts;
 use protocol::reply::{Reply, Version};
-use protocol::table::lookup;
+use protocol::table::{CommandId, lookup};
 use storage::aof::{Reader, TRANSACTION};
 use storage::{Databases, DbIndex, UnixMillis};
+
+use crate::functions::Change;
 
 /// Runs the commands of one file.
 pub struct Player<'a> {
@@ -27,11 +33,18 @@ pub struct Player<'a> {
     pub now: UnixMillis,
     /// Where the arguments of the command at hand are; kept for its memory.
     spans: Vec<Span>,
+    libraries: &'a LibraryStore,
+    /// Loads libraries of functions, once there are some.
+    machine: Option<Machine>,
 }
 
 impl<'a> Player<'a> {
     /// Begins a file: no database is selected, and nothing has expired.
-    pub fn new(config: &'a Config, databases: &'a mut Databases) -> Self {
+    pub fn new(
+        config: &'a Config,
+        databases: &'a mut Databases,
+        libraries: &'a LibraryStore,
+    ) -> Self {
         Self {
             config,
             databases,
@@ -40,6 +53,8 @@ impl<'a> Player<'a> {
             selected: None,
             now: UnixMillis::new(0),
             spans: Vec::new(),
+            libraries,
+            machine: None,
         }
     }
 
@@ -93,6 +108,16 @@ impl<'a> Player<'a> {
         Ok(true)
     }
 
+    /// Does to the libraries of functions what a command does to them. False where that is nothing.
+    fn change_libraries(&mut self, id: CommandId, args: &Args<'_>) -> Result<bool, Error> {
+        let Some(change) = Change::parse(id.command().libraries, args)? else {
+            return Ok(false);
+        };
+        let machine = self.machine.get_or_insert_with(new_machine);
+        change.make(self.libraries, machine)?;
+        Ok(true)
+    }
+
     fn run(&mut self, args: &Args<'_>) -> Result<(), String> {
         let verb = &args[0];
         let shown = || format!("the command \"{}\"", verb.escape_ascii());
@@ -115,12 +140,18 @@ impl<'a> Player<'a> {
                 .ok_or_else(|| format!("{} with an unknown sub-command", shown()))?,
             _ => id,
         };
-        let Handler::Keyed(run) = HANDLERS[id.index()] else {
-            return Err(format!("{}, which does not belong in a log", shown()));
-        };
         if !id.command().accepts(args.len()) {
             return Err(format!("{} with a wrong number of arguments", shown()));
         }
+        if self
+            .change_libraries(id, args)
+            .map_err(|error| format!("{} failed: {error}", shown()))?
+        {
+            return Ok(());
+        }
+        let Handler::Keyed(run) = HANDLERS[id.index()] else {
+            return Err(format!("{}, which does not belong in a log", shown()));
+        };
         let mut encoded = Vec::new();
         let mut context = Context {
             command: id,

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use config::Config;
 use engine::slot::SlotMap;
+use lua::libraries::LibraryStore;
 use persistence::disk::{Disk, open_log};
 use persistence::manifest::{Folder, Manifest};
 use persistence::not_started::NotReplayed;
@@ -27,12 +28,13 @@ use crate::aof::player::Player;
 use crate::loading;
 use crate::process::Process;
 
-/// Reads the log that `manifest` names.
+/// Reads the log that `manifest` names. Its libraries of functions go to `libraries`.
 pub fn replay(
     folder: &Folder,
     manifest: &Manifest,
     config: &Config,
     process: &Process,
+    libraries: &LibraryStore,
     progress: &Progress,
 ) -> Result<Vec<Databases>, NotReplayed> {
     let began = Instant::now();
@@ -46,7 +48,8 @@ pub fn replay(
     if let Some(name) = &manifest.base {
         let path = folder.base(name);
         side_by_side(process, &mut databases, |shard, databases| {
-            loading::load_part(&path, config, databases, slots, shard, process, progress)
+            let part = (slots, shard);
+            loading::load_part(&path, config, databases, libraries, part, process, progress)
                 .map(drop)
                 .map_err(|error| NotReplayed::new(&error.path, error.damage.at, error.damage.what))
         })?;
@@ -59,7 +62,8 @@ pub fn replay(
         }
         side_by_side(process, &mut databases, |shard, databases| {
             let path = folder.part(part.sequence, shard);
-            replay_file(&**folder.disk(), &path, config, databases, progress)?;
+            let disk = &**folder.disk();
+            replay_file(disk, &path, config, databases, libraries, progress)?;
             match stray(databases, slots, shard) {
                 None => Ok(()),
                 Some(key) => {
@@ -168,12 +172,13 @@ fn replay_file(
     path: &Path,
     config: &Config,
     databases: &mut Databases,
+    libraries: &LibraryStore,
     progress: &Progress,
 ) -> Result<(), NotReplayed> {
     let reader = open_log(disk, path, 0);
     let mut reader = reader.map_err(|error| NotReplayed::new(path, 0, error.to_string()))?;
     let mut done = progress.of_file();
-    let mut player = Player::new(config, databases);
+    let mut player = Player::new(config, databases, libraries);
     loop {
         let at = reader.at();
         done.reach(at);

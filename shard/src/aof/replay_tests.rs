@@ -279,8 +279,17 @@ impl Log {
         let manifest = folder.read().map_err(|error| error.to_string())?;
         let manifest = manifest.unwrap_or_default();
         let progress = Progress::default();
-        let loaded = recovery::mend(&folder, &manifest, &self.config, &progress)
-            .and_then(|()| replay(&folder, &manifest, &self.config, &process, &progress));
+        let loaded = recovery::mend(&folder, &manifest, &self.config, &progress).and_then(|()| {
+            let libraries = LibraryStore::default();
+            replay(
+                &folder,
+                &manifest,
+                &self.config,
+                &process,
+                &libraries,
+                &progress,
+            )
+        });
         let loaded = loaded.map_err(|error| error.to_string())?;
         let slots = SlotMap::new(self.config.shards);
         let mut keys = Vec::new();
@@ -384,6 +393,12 @@ fn sound_part(shards: usize, random: &mut Rng) -> Vec<Vec<u8>> {
     files
 }
 
+/// The code of a library of functions.
+fn library(name: &str) -> Vec<u8> {
+    let code = format!("#!lua name={name}\nredis.register_function('{name}', function() end)");
+    code.into_bytes()
+}
+
 fn sound_base() -> Vec<u8> {
     let mut out = header(&[("made-by", "a test")]);
     storage::rdb::select(&mut out, 0);
@@ -392,7 +407,7 @@ fn sound_base() -> Vec<u8> {
         let now = UnixMillis::new(0);
         key(&mut out, &entry, AccessPolicy::Lru, now, Compression::Off);
     }
-    storage::rdb::function(&mut out, b"#!lua name=none");
+    storage::rdb::function(&mut out, &library("based"), Compression::Off);
     out.push(0xff);
     out.extend(rdb::CRC.checksum(&out).to_le_bytes());
     out
@@ -537,24 +552,50 @@ fn what_is_no_tail_is_damage() {
     );
 }
 
-/// Functions that a snapshot had are not lost where it is the beginning of a log.
+/// Libraries of functions are those of the snapshot that a log begins with, and what the log says
+/// of them.
 #[test]
-fn functions_outlive_a_log() {
+fn libraries_are_replayed() {
     let mut log = Log::new();
     log.base(&sound_base());
     let process = process(&log.config);
-    let progress = Progress::default();
-    for _ in 0..2 {
-        replay(
-            &log.folder(),
+    let load = |log: &Log| {
+        let (libraries, progress) = (LibraryStore::default(), Progress::default());
+        let folder = log.folder();
+        let loaded = replay(
+            &folder,
             &log.manifest,
             &log.config,
             &process,
+            &libraries,
             &progress,
-        )
-        .expect("a log");
-        assert_eq!(*process.snapshots.functions(), [b"#!lua name=none"]);
+        );
+        loaded.map(|_| {
+            let there = libraries.current();
+            there
+                .iter()
+                .map(|library| library.name.clone())
+                .collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(load(&log).expect("a log"), [b"based"]);
+    let mut file = Vec::new();
+    say(&mut file, &["SELECT", "0"]);
+    for code in [library("one"), library("two")] {
+        aof::command(&mut file, [&b"FUNCTION"[..], b"LOAD", &code].into_iter());
     }
+    say(&mut file, &["FUNCTION", "DELETE", "based"]);
+    log.part(&[file]);
+    assert_eq!(load(&log).expect("a log"), [b"one", b"two"]);
+    let mut file = Vec::new();
+    say(&mut file, &["SELECT", "0"]);
+    say(&mut file, &["FUNCTION", "FLUSH"]);
+    log.part(&[file.clone()]);
+    assert_eq!(load(&log).expect("a log"), [b""; 0]);
+    say(&mut file, &["FUNCTION", "DELETE", "one"]);
+    log.part(&[file]);
+    let refused = load(&log).expect_err("there is none").to_string();
+    assert!(refused.contains("Library not found"), "{refused}");
 }
 
 /// Changes bytes as a fault or an attacker would.

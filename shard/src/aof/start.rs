@@ -35,7 +35,8 @@ pub(crate) fn load(process: &Process) -> Result<Vec<Databases>, NotStarted> {
         .expect(&manifest, config.shards, progress)
         .map_err(files)?;
     recovery::mend(&folder, &manifest, &config, progress).map_err(NotStarted::Replay)?;
-    let databases = replay::replay(&folder, &manifest, &config, process, progress)
+    let libraries = &process.scripts.libraries;
+    let databases = replay::replay(&folder, &manifest, &config, process, libraries, progress)
         .map_err(NotStarted::Replay)?;
     if manifest
         .parts

@@ -447,7 +447,7 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "expire_cycle_cpu_milliseconds": stats.expiry_us / 1_000,
         "evicted_keys": sum.evicted_keys,
         "evicted_clients": stats.evicted_clients,
-        "evicted_scripts": 0,
+        "evicted_scripts": report.shard.process.scripts.counts().evicted,
         "total_eviction_exceeded_time": exceeded_ms,
         "current_eviction_exceeded_time": exceeded_now_ms,
         "keyspace_hits": sum.keyspace_hits,

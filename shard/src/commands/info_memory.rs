@@ -24,8 +24,11 @@ pub fn write(
         resident,
         overhead,
         dataset,
+        scripts,
+        functions,
         ..
     } = footprint;
+    let of_scripts = scripts.bytes as u64 + functions.bytes;
     let (pending, freed) = ledger.lazily_freed();
     let total = machine_bytes();
     let policy = config.get("maxmemory-policy").unwrap_or_default();
@@ -58,20 +61,20 @@ pub fn write(
         ("allocator_muzzy", &0),
         ("total_system_memory", &total),
         ("total_system_memory_human", &human(total)),
-        // There are no scripts and no functions that run.
-        ("used_memory_lua", &0),
-        ("used_memory_vm_eval", &0),
-        ("used_memory_lua_human", &human(0)),
-        ("used_memory_scripts_eval", &0),
-        ("number_of_cached_scripts", &0),
-        ("number_of_functions", &0),
-        ("number_of_libraries", &0),
+        ("used_memory_lua", &parts.machines_bytes),
+        ("used_memory_vm_eval", &parts.machines_bytes),
+        ("used_memory_lua_human", &human(parts.machines_bytes)),
+        ("used_memory_scripts_eval", &scripts.bytes),
+        ("number_of_cached_scripts", &scripts.scripts),
+        ("number_of_functions", &functions.functions),
+        ("number_of_libraries", &functions.libraries),
+        // The same machines run both.
         ("used_memory_vm_functions", &0),
-        ("used_memory_vm_total", &0),
-        ("used_memory_vm_total_human", &human(0)),
-        ("used_memory_functions", &0),
-        ("used_memory_scripts", &0),
-        ("used_memory_scripts_human", &human(0)),
+        ("used_memory_vm_total", &parts.machines_bytes),
+        ("used_memory_vm_total_human", &human(parts.machines_bytes)),
+        ("used_memory_functions", &functions.bytes),
+        ("used_memory_scripts", &of_scripts),
+        ("used_memory_scripts_human", &human(of_scripts)),
         ("maxmemory", &config.maxmemory),
         ("maxmemory_human", &human(config.maxmemory as u64)),
         ("maxmemory_policy", &policy),

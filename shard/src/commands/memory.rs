@@ -104,6 +104,8 @@ fn figures(footprint: &Footprint) -> Vec<(Cow<'static, str>, Figure)> {
         overhead,
         dataset,
         keys,
+        scripts,
+        functions,
         ..
     } = footprint;
     let bytes = |value: &u64| Figure::Bytes(i64::try_from(*value).unwrap_or(i64::MAX));
@@ -127,9 +129,9 @@ fn figures(footprint: &Footprint) -> Vec<(Cow<'static, str>, Figure)> {
         ("clients.normal", bytes(&parts.clients_bytes)),
         ("cluster.links", bytes(&0)),
         ("aof.buffer", bytes(&parts.log_buffer_bytes)),
-        ("lua.caches", bytes(&0)),
-        ("functions.caches", bytes(&0)),
-        ("script.VMs", bytes(&0)),
+        ("lua.caches", bytes(&(scripts.bytes as u64))),
+        ("functions.caches", bytes(&functions.bytes)),
+        ("script.VMs", bytes(&parts.machines_bytes)),
     ])
     .chain(tables)
     .chain(fixed(vec![

@@ -12,6 +12,7 @@ pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod debug_protocol;
+pub mod function;
 pub mod help;
 pub mod info;
 pub mod info_clients;

@@ -6,6 +6,7 @@ use engine::error::{Error, Outcome};
 use engine::header::{Header, ReplyTo};
 use engine::transaction::coordinator::{Held, Scopes};
 use engine::transaction::global::Global;
+use lua::libraries::{Libraries, LibraryStore};
 use persistence::manifest::Folder;
 use persistence::progress::Progress;
 use protocol::args::{Args, OwnedArgs};
@@ -194,7 +195,14 @@ pub fn reload(
         }
     }
     global.all_changed = true;
-    loading::load_world(global, process.slots, file, how.merge).map_err(|error| failed(&error))?;
+    let store = &process.scripts.libraries;
+    let mut libraries = Libraries::default();
+    if how.no_flush {
+        libraries = Libraries::clone(&store.current());
+    }
+    loading::load_world(global, &mut libraries, process.slots, file, how.merge)
+        .map_err(|error| failed(&error))?;
+    store.set(libraries);
     reply.ok();
     Ok(())
 }
@@ -217,8 +225,11 @@ pub fn load_log(
     let folder = Folder::new(&process.disk, &config);
     let manifest = folder.read().map_err(|error| failed(&error))?;
     let manifest = manifest.unwrap_or_default();
-    let loaded = aof::replay::replay(&folder, &manifest, &config, process, &Progress::default())
-        .map_err(|error| failed(&error))?;
+    let (libraries, progress) = (LibraryStore::default(), Progress::default());
+    let loaded =
+        aof::replay::replay(&folder, &manifest, &config, process, &libraries, &progress)
+            .map_err(|error| failed(&error))?;
+    process.scripts.libraries.set(Libraries::clone(&libraries.current()));
     for db in global.databases() {
         global.forget(db);
     }

@@ -18,7 +18,7 @@ const UNKILLABLE: Error = Error::new(
     "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill \
      the server in a hard way using the SHUTDOWN NOSAVE command.",
 );
-const BUSY_SCRIPT: Error = Error::new(
+pub(super) const BUSY_SCRIPT: Error = Error::new(
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
 );
 const BUSY_FUNCTION: Error = Error::new(

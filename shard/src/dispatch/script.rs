@@ -129,6 +129,12 @@ impl Shard {
         is_answered.then_some(encoded)
     }
 
+    /// Scripts go on in a turn that comes behind all that is ready from outside: a turn that follows
+    /// at once would keep connections waiting.
+    pub(crate) fn pause_for_others(&self) {
+        self.links.mailbox.bell().ring_from_outside();
+    }
+
     /// Whether scripts stand still here that have run for long.
     pub(crate) fn has_paused_scripts(&self) -> bool {
         self.engine.has_paused_scripts() || !self.connections.paused.is_empty()

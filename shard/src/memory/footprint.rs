@@ -7,6 +7,9 @@
 use std::fs;
 use std::sync::atomic::Ordering;
 
+use lua::libraries::Libraries;
+use lua::store::ScriptCounts;
+
 use crate::commands::info_clients::Clients;
 use crate::process::Process;
 use crate::shard::Shard;
@@ -19,6 +22,8 @@ pub struct Part {
     pub clients_bytes: u64,
     /// Records of the log that are not written yet.
     pub log_buffer_bytes: u64,
+    /// Lua's machines that no script uses at the moment.
+    pub machines_bytes: u64,
     /// Keys of each database, and the memory of their table.
     pub databases: Vec<(u64, u64)>,
 }
@@ -33,6 +38,7 @@ impl Part {
             clients: clients.count,
             clients_bytes: clients.memory_bytes,
             log_buffer_bytes: shard.engine.effects.journal.waiting_bytes() as u64,
+            machines_bytes: shard.engine.scripting.memory_bytes() as u64,
             databases: databases
                 .indices()
                 .map(|index| databases.get(index))
@@ -46,6 +52,7 @@ impl Part {
         self.clients += other.clients;
         self.clients_bytes += other.clients_bytes;
         self.log_buffer_bytes += other.log_buffer_bytes;
+        self.machines_bytes += other.machines_bytes;
         let databases = self.databases.len().max(other.databases.len());
         self.databases.resize(databases, (0, 0));
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
@@ -59,6 +66,10 @@ impl Part {
 #[derive(Clone, Default)]
 pub struct Footprint {
     pub parts: Part,
+    /// What EVAL and SCRIPT LOAD have brought.
+    pub scripts: ScriptCounts,
+    /// What FUNCTION LOAD has brought.
+    pub functions: FunctionCounts,
     /// What all allocations take.
     pub used: u64,
     /// The most of it when somebody looked.
@@ -79,6 +90,24 @@ pub struct Footprint {
     pub keys: u64,
 }
 
+/// What INFO tells of functions.
+#[derive(Clone, Copy, Default)]
+pub struct FunctionCounts {
+    pub libraries: u64,
+    pub functions: u64,
+    pub bytes: u64,
+}
+
+impl FunctionCounts {
+    fn of(libraries: &Libraries) -> Self {
+        Self {
+            libraries: libraries.iter().len() as u64,
+            functions: libraries.function_count() as u64,
+            bytes: libraries.memory_bytes() as u64,
+        }
+    }
+}
+
 impl Footprint {
     /// From the sum of all shards' parts, just asked for.
     pub fn of(process: &Process, parts: Part) -> Self {
@@ -88,9 +117,14 @@ impl Footprint {
         let tables: u64 = parts.databases.iter().map(|(_, bytes)| bytes).sum();
         // A table that is empty was there at the start.
         let tables = if parts.is_empty() { 0 } else { tables };
+        let scripts = process.scripts.counts();
+        let functions = FunctionCounts::of(&process.scripts.libraries.current());
         let overhead = startup + parts.clients_bytes + parts.log_buffer_bytes + tables;
-        let overhead = overhead.min(used);
+        let of_scripts = parts.machines_bytes + scripts.bytes as u64 + functions.bytes;
+        let overhead = (overhead + of_scripts).min(used);
         Self {
+            scripts,
+            functions,
             used,
             peak: process.memory.peak_bytes(),
             startup,
@@ -170,6 +204,7 @@ mod tests {
             clients: 1,
             clients_bytes: 2,
             log_buffer_bytes: 3,
+            machines_bytes: 6,
             databases: vec![(4, 5), (0, 1)],
         };
         sum.add(&part);
@@ -178,6 +213,7 @@ mod tests {
             (sum.clients, sum.clients_bytes, sum.log_buffer_bytes),
             (2, 4, 6)
         );
+        assert_eq!(sum.machines_bytes, 12);
         assert_eq!(sum.databases, [(8, 10), (0, 2)]);
         assert!(Part::default().is_empty() && !sum.is_empty());
     }

@@ -11,7 +11,7 @@ use engine::transaction::global::Cut;
 use persistence::manifest::Folder;
 use persistence::rewriting::NewBase;
 use persistence::snapshot_file::{Header, SnapshotFile, dump_path, given_up};
-use storage::{Databases, Piece, Terms};
+use storage::{Databases, Piece, Terms, rdb};
 use tracing::debug;
 
 use crate::process::{Process, REDIS_VERSION};
@@ -25,9 +25,17 @@ fn create(process: &Process, config: &Config, name: &Path) -> io::Result<Snapsho
         redis_version: REDIS_VERSION,
         created_unix_s: unix_s(),
         used_memory: process.memory.used_bytes(unix_s()),
-        functions: &process.snapshots.functions(),
     };
     SnapshotFile::create(&process.disk, config, name, &header)
+}
+
+/// The libraries of functions as a file has them.
+pub(crate) fn functions(process: &Process, config: &Config) -> Vec<u8> {
+    let mut out = Vec::new();
+    for library in process.scripts.libraries.current().iter() {
+        rdb::function(&mut out, &library.code, config.compression());
+    }
+    out
 }
 
 /// Writes a snapshot at once, of databases that nobody changes meanwhile. One that is being written
@@ -48,6 +56,7 @@ pub fn save_as<'a>(
     shards: impl Iterator<Item = &'a Databases>,
 ) -> io::Result<u64> {
     let mut file = create(process, config, name)?;
+    file.write(&functions(process, config))?;
     for databases in shards {
         file.write_databases(databases, terms(config), KEYS_PER_STEP)?;
     }

@@ -41,6 +41,8 @@ const REST: Duration = Duration::from_millis(1);
 pub struct Walking {
     /// Emptied databases that are still to be written.
     pub(crate) orphans: Vec<Keyspace>,
+    /// Libraries of functions that are still to be written, as a file has them: shard 0's part.
+    functions: Vec<u8>,
     /// The number of the snapshot that it walks for, or did last.
     pub(crate) number: u64,
     pub(crate) waker: LocalWaker,
@@ -125,6 +127,11 @@ impl Shard {
     pub(crate) fn databases_came_home(&mut self, cut: Option<Cut>, switch: Option<LogSwitch>) {
         if let Some(cut) = cut {
             self.walk_for(cut);
+            // What changes them from here on is in this shard's next log file.
+            if self.engine.id.index() == 0 {
+                let config = &self.engine.config;
+                self.walking.functions = snapshot::file::functions(&self.process, config);
+            }
             if let (Some(sequence), Some(switch)) = (cut.part, switch) {
                 let folder = Folder::new(&self.process.disk, &self.engine.config);
                 let path = folder.part(sequence, self.engine.id.index());
@@ -183,6 +190,13 @@ impl Shard {
 
     /// The next piece of this shard, if it has one to write.
     fn next_piece(&mut self) -> Option<Piece> {
+        if !self.walking.functions.is_empty() {
+            return Some(Piece {
+                bytes: std::mem::take(&mut self.walking.functions),
+                keys: 0,
+                last: false,
+            });
+        }
         let keys = match self.engine.config.rdb_key_save_delay_us {
             0 => KEYS_PER_STEP,
             _ => 1,
@@ -202,6 +216,7 @@ impl Shard {
 
     /// Nobody wants the rest.
     fn abandon_walk(&mut self) {
+        self.walking.functions.clear();
         self.engine.databases.abandon_cut();
         let orphans = std::mem::take(&mut self.walking.orphans);
         self.process.lazyfree.free_keyspaces(orphans, true);

@@ -12,12 +12,14 @@ use std::sync::Arc;
 
 use engine::commands::options::is;
 use engine::commands::sort;
+use engine::engine::Engine;
 use engine::error::Error;
 use engine::handler::WholeCommand;
 use engine::header::{Header, ReplyTo, TransactionKey};
 use engine::keys::key_positions;
 use engine::script::run::ScriptRun;
 use engine::slot::ShardId;
+use engine::steps::functions::Running;
 use engine::steps::script_exec::ScriptInExec;
 use engine::steps::script_locks::Kill;
 use engine::transaction::coordinator::{Held, Scopes};
@@ -89,6 +91,15 @@ pub enum Suspended {
 }
 
 impl Suspended {
+    /// The script of an EXEC, which runs.
+    pub(crate) fn running_script(&self, engine: &Engine) -> Option<Running> {
+        let Self::Exec { exec, .. } = self else {
+            return None;
+        };
+        let queued = exec.commands.get(exec.done.checked_sub(1)?)?;
+        Some(engine.running(exec.script.as_deref()?, queued.args.clone()))
+    }
+
     /// Ends the script of an EXEC that has run for long, where it may.
     pub(crate) fn kill_script(&mut self, functions: bool) -> Kill {
         match self {
@@ -508,7 +519,7 @@ impl Shard {
                 ScriptInExec::Pause => {
                     exec.script = Some(run);
                     self.connections.paused.push(client.borrow().token);
-                    self.schedule_turn();
+                    self.pause_for_others();
                     return false;
                 }
             }

@@ -39,10 +39,10 @@ pub fn select(out: &mut Vec<u8>, database: u16) {
     write::length(out, u64::from(database));
 }
 
-/// A library of functions, kept as it was found.
-pub fn function(out: &mut Vec<u8>, code: &[u8]) {
+/// A library of functions, by its code.
+pub fn function(out: &mut Vec<u8>, code: &[u8], compression: Compression) {
     out.push(opcode::FUNCTION2);
-    write::string(out, code, Compression::Off);
+    write::string(out, code, compression);
 }
 
 /// One key with all that belongs to it.
@@ -209,9 +209,10 @@ impl FileReader {
                     }
                 }
                 opcode::FUNCTION2 => return Ok(Section::Function(input.string()?)),
-                opcode::FUNCTION_PRE_GA | opcode::MODULE_AUX => {
-                    return input.damage("data of a module or an unreleased version");
+                opcode::FUNCTION_PRE_GA => {
+                    return input.damage("a library of functions of an unreleased version");
                 }
+                opcode::MODULE_AUX => return input.damage("data of a module"),
                 opcode::EOF => return self.end(),
                 code => {
                     let Some(of) = Type::new(code) else {

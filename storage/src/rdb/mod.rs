@@ -3,14 +3,15 @@
 //! ```text
 //! file     "REDIS" version(4 digits)
 //!          (AUX name value)*
+//!          (FUNCTION2 code)*
 //!          ( SELECTDB number
 //!            RESIZEDB keys volatile-keys
 //!            ( [EXPIRETIME_MS time(8, LE)] [IDLE seconds | FREQ counter(1)]
 //!              type(1) key value )* )*
-//!          (FUNCTION2 code)*
 //!          EOF crc64(8, LE)
 //!
 //! payload  type(1) value version(2, LE) crc64(8, LE)         what DUMP answers
+//!          (FUNCTION2 code)* version(2, LE) crc64(8, LE)     what FUNCTION DUMP answers
 //!
 //! length   00nnnnnn | 01nnnnnn n(1) | 10000000 n(4, BE) | 10000001 n(8, BE)
 //! string   length bytes | 11000000 int8 | 11000001 int16 | 11000010 int32
@@ -28,6 +29,7 @@ mod codes;
 mod decode;
 mod encode;
 mod file;
+mod functions;
 mod legacy;
 pub mod lzf;
 mod payload;
@@ -40,6 +42,7 @@ mod write;
 
 pub use decode::Limits;
 pub use file::{Checksum, FileReader, Key, Section, function, header, key, select};
+pub use functions::{DumpedFunctions, NotFunction, dump_functions};
 pub use payload::{NotPayload, dump, restore};
 pub use read::Damage;
 pub use write::Compression;

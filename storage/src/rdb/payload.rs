@@ -23,15 +23,19 @@ pub enum NotPayload {
 pub fn dump(entry: &Entry, compression: Compression) -> Vec<u8> {
     let mut out = vec![encode::type_of(entry) as u8];
     encode::value(entry, &mut out, compression);
-    out.extend(VERSION.to_le_bytes());
-    let checksum = CRC.checksum(&out);
-    out.extend(checksum.to_le_bytes());
+    seal(&mut out);
     out
 }
 
-/// The value in a payload, as an entry of `key` without a deadline. `None` for a collection without
-/// elements.
-pub fn restore(key: &[u8], payload: &[u8], limits: &Limits) -> Result<Option<Entry>, NotPayload> {
+/// Puts version and checksum behind what is to be a payload.
+pub(super) fn seal(out: &mut Vec<u8>) {
+    out.extend(VERSION.to_le_bytes());
+    let checksum = CRC.checksum(out);
+    out.extend(checksum.to_le_bytes());
+}
+
+/// What stands in a payload before version and checksum, which are right.
+pub(super) fn body_of(payload: &[u8]) -> Result<&[u8], NotPayload> {
     let body = payload
         .len()
         .checked_sub(FOOTER_BYTES)
@@ -44,6 +48,13 @@ pub fn restore(key: &[u8], payload: &[u8], limits: &Limits) -> Result<Option<Ent
     if version > VERSION || digest.finalize().to_le_bytes() != footer[2..] {
         return Err(NotPayload::VersionOrChecksum);
     }
+    Ok(body)
+}
+
+/// The value in a payload, as an entry of `key` without a deadline. `None` for a collection without
+/// elements.
+pub fn restore(key: &[u8], payload: &[u8], limits: &Limits) -> Result<Option<Entry>, NotPayload> {
+    let body = body_of(payload)?;
     let mut input = Input::memory(body);
     let damaged = |_| NotPayload::Damaged;
     let code = input.byte().map_err(damaged)?;

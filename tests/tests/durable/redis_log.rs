@@ -203,28 +203,52 @@ fn what_percore_cannot_replay_stops_the_start() {
     }
 }
 
+/// Libraries of functions, in a snapshot in front of the log and in each command about them.
 #[test]
 fn libraries_of_functions_stay_in_the_files() {
-    let mut redis = Oracle::with_flags(LOGGING);
-    let mut wire = redis.connect();
-    let library = "#!lua name=kept\nredis.register_function('f', function() return 1 end)";
-    let gone = library.replace("kept", "gone").replace("'f'", "'g'");
-    for code in [library, gone.as_str()] {
-        wire.command(&["FUNCTION", "LOAD", code]);
+    for preamble in ["yes", "no"] {
+        let flags = format!("{LOGGING} --aof-use-rdb-preamble {preamble}");
+        let mut redis = Oracle::with_flags(&flags);
+        let mut wire = redis.connect();
+        let library = |name: &str, function: &str| {
+            format!(
+                "#!lua name={name}\nredis.register_function('{function}', function() return 1 end)"
+            )
+        };
+        wire.command(&["FUNCTION", "LOAD", &library("based", "b")]);
+        wire.ask("BGREWRITEAOF");
+        tests::server::eventually("the rewrite", tests::server::START_TIME_MAX, || {
+            let info = wire.ask("INFO persistence");
+            let info = String::from_utf8_lossy(info.text()).into_owned();
+            info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrites:1")
+        });
+        for (name, function) in [("kept", "f"), ("gone", "g"), ("kept", "f")] {
+            wire.command(&["FUNCTION", "LOAD", "REPLACE", &library(name, function)]);
+        }
+        wire.ask("FUNCTION DELETE gone");
+        let dump = wire.ask("FUNCTION DUMP");
+        wire.ask("FUNCTION FLUSH");
+        wire.command(&[b"FUNCTION", &b"RESTORE"[..], dump.text()]);
+        wire.ask("SET k v");
+        redis.kill();
+        let log = files(&redis.directory().join("appendonlydir"));
+        let mut server = Server::start(with_log(2, "", &log));
+        has_libraries(&server);
+        let mut wire = server.connect();
+        wire.ask("CONFIG SET appendonly no");
+        wire.ask("SAVE");
+        server.kill();
+        // Redis finds them in the snapshot.
+        let dump = std::fs::read(server.directory().join("dump.rdb")).expect("a snapshot");
+        let redis = Oracle::start_with(Options::shards(1).file("dump.rdb", &dump));
+        has_libraries(&redis);
     }
-    wire.ask("FUNCTION DELETE gone");
-    wire.ask("SET k v");
-    redis.kill();
-    let log = files(&redis.directory().join("appendonlydir"));
-    let mut server = Server::start(with_log(2, "", &log));
-    server.connect().ask("CONFIG SET appendonly no");
-    server.connect().ask("SAVE");
-    server.kill();
-    // Redis finds it in the snapshot.
-    let dump = std::fs::read(server.directory().join("dump.rdb")).expect("a snapshot");
-    let redis = Oracle::start_with(Options::shards(1).file("dump.rdb", &dump));
-    let mut wire = redis.connect();
+}
+
+fn has_libraries(server: &Server) {
+    let mut wire = server.connect();
     assert_eq!(wire.ask("FCALL f 0").integer(), 1);
+    assert_eq!(wire.ask("FCALL b 0").integer(), 1);
     assert!(wire.ask("FCALL g 0").is_error());
     assert_eq!(wire.ask("GET k").text(), b"v");
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap, HashSet};
+use lua::libraries;
 use lua::library::Library;
 use lua::machine::Chunk;
 use lua::script::{ScriptFlags, Sha};
@@ -115,6 +116,7 @@ pub struct Scripting {
     by_sha: HashMap<Sha, Rc<Seen>, foldhash::fast::RandomState>,
     by_text: HashSet<ByText, foldhash::fast::RandomState>,
     idle: Vec<Box<ScriptRun>>,
+    pub(crate) libraries: libraries::Seen,
     /// Transactions of this coordinator whose scripts have run long and are to go on.
     pub(crate) paused: Vec<usize>,
     /// How many of them have run for longer than `busy-reply-threshold`.

@@ -28,7 +28,7 @@ use crate::handler::{HANDLERS, Handler};
 use crate::header::Header;
 use crate::journal::{Share, TransactionRecord, shares};
 use crate::script::kind::{ScriptKind, Source};
-use crate::script::known::{Program, Seen};
+use crate::script::known::{Program, ScriptLimits, Seen};
 use crate::script::outline::Outline;
 use crate::script::run::{Next, Progress, Reach, RunState, ScriptRun};
 use crate::script::undo::Undo;
@@ -86,8 +86,9 @@ impl Engine {
                 Ok(Program::Script(known))
             }
             Source::Function => {
-                let found = self.environment.scripts().function(&args[1]);
-                let library = found.ok_or(NO_FUNCTION)?;
+                let libraries = &self.environment.scripts().libraries;
+                let found = self.scripting.libraries.current(libraries).function(&args[1]);
+                let library = found.cloned().ok_or(NO_FUNCTION)?;
                 check_keys(args, true)?;
                 let name = args[1].into();
                 Ok(Program::Function { library, name })
@@ -248,11 +249,6 @@ impl Engine {
         if let Some(run) = self.scripting.take_idle() {
             return run;
         }
-        let settings = Settings {
-            memory_max: SCRIPT_BYTES_MAX,
-            redis_version: config::REDIS_VERSION,
-            tick_instructions: self.scripting.limits.tick_instructions,
-        };
         let began = (self.timing.clock)();
         let state = RunState {
             workspace: Workspace::in_place(&self.databases),
@@ -282,7 +278,7 @@ impl Engine {
             propagates: true,
         };
         Box::new(ScriptRun {
-            machine: Machine::new(&settings),
+            machine: machine_of(self.scripting.limits),
             state,
         })
     }
@@ -429,6 +425,19 @@ impl ScriptRun {
         });
         self.state.next = Next::Go;
     }
+}
+
+/// A machine with nothing loaded.
+pub fn new_machine() -> Machine {
+    machine_of(ScriptLimits::default())
+}
+
+fn machine_of(limits: ScriptLimits) -> Machine {
+    Machine::new(&Settings {
+        memory_max: SCRIPT_BYTES_MAX,
+        redis_version: config::REDIS_VERSION,
+        tick_instructions: limits.tick_instructions,
+    })
 }
 
 /// What a command runs that runs a script.

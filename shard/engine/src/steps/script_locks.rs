@@ -68,15 +68,17 @@ impl Engine {
         let outline = outline.unwrap_or_default();
         run.state.undo = (!outline.is_plain).then(Undo::default);
         let scopes = self.scopes_of(parked.header, &args);
-        let parts = if outline.asks_whole {
+        let mut parts = if outline.asks_whole {
             scopes.into_whole(self.slots.shards())
         } else {
             scopes.into_parts()
         };
+        if parts.is_empty() {
+            // It has declared none: it begins here, behind who has the whole shard.
+            parts.push(Part::new(self.id, Scope::default()));
+        }
         let (client, home) = (parked.to.client, parked.origin);
         run.state.parked = Some(parked);
-        // With no keys declared it begins at once, with nothing: somebody has this whole shard, or
-        // waits for it.
         self.begin_for(client, home, parts, Job::Script(Some(run)));
     }
 
@@ -446,7 +448,7 @@ impl Engine {
             self.actions.push(Action::Busy { is_busy: true, is_function });
         }
         self.scripting.paused.push(index);
-        self.actions.push(Action::Turn);
+        self.actions.push(Action::Pause);
     }
 
     pub(crate) fn no_longer_busy(&mut self, run: &mut ScriptRun) {

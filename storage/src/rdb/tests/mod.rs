@@ -23,7 +23,7 @@ fn file_of(entries: &[Entry], compression: Compression) -> Vec<u8> {
     for entry in entries {
         key(&mut out, entry, AccessPolicy::Lru, NOW, compression);
     }
-    function(&mut out, b"#!lua name=none");
+    function(&mut out, b"#!lua name=none", Compression::Off);
     out.push(opcode::EOF);
     out.extend(CRC.checksum(&out).to_le_bytes());
     out

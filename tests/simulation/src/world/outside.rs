@@ -147,7 +147,8 @@ impl World {
                     self.link(id, id).push_back(Letter::Reply(to, reply));
                 }
             }
-            Action::Called(..)
+            Action::Pause
+            | Action::Called(..)
             | Action::Log(..)
             | Action::WaitEnded(..)
             | Action::CameHome(..)
