@@ -25,6 +25,7 @@ mod process;
 mod publish;
 mod redis_benchmark;
 mod report;
+mod scripts;
 mod series;
 mod servers;
 mod subject;
@@ -79,6 +80,17 @@ enum Benchmark {
     },
     /// CPU time an operation of the commands of each type, 16 deep.
     Types(TypesFlags),
+    /// CPU time a script: a rate limiter, a lock's release, keys that are not declared; judges the
+    /// project's bounds.
+    Scripts {
+        /// Rounds of all servers [default: 5, quick: 1].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Scripts of one key in a run, 16 deep; the others get fewer [default: 1000000, quick:
+        /// 100000].
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
+    },
     /// Resident memory of collections.
     Collections {
         /// Elements of each data set [default: 1000000, quick: 100000].
@@ -272,6 +284,11 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(flags.rounds, 3, 1),
             pick(flags.requests, 1_000_000, 100_000),
             flags.commands.as_deref(),
+        ),
+        Benchmark::Scripts { rounds, requests } => scripts::run(
+            selection,
+            pick(rounds, 5, 1),
+            pick(requests, 1_000_000, 100_000),
         ),
         Benchmark::Collections { elements, ref only } => collections::run(
             selection,

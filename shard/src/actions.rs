@@ -97,7 +97,10 @@ impl Shard {
             }
             Action::Log(level, text) => self.log_of_script(level, &text),
             Action::Outside(call) => self.call_outside(call),
-            Action::Busy { is_busy, is_function } => self.tell_busy(is_busy, is_function),
+            Action::Busy {
+                is_busy,
+                is_function,
+            } => self.tell_busy(is_busy, is_function),
             Action::Evicted { ms } => self.note_spike(Spike::EvictionCycle, ms),
             Action::FreeKeyspaces(keyspaces, lazily) => {
                 let rest = self.keep_for_snapshot(keyspaces);

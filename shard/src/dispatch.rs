@@ -386,7 +386,7 @@ impl Shard {
     }
 
     /// Whether a command is refused when memory is short. Of scripts those that say so.
-    pub(crate) fn takes_memory(&self, header: Header, args: &Args<'_>) -> bool {
+    pub(crate) fn takes_memory(&mut self, header: Header, args: &Args<'_>) -> bool {
         let command = header.command.command();
         command.flags.contains(Flags::DENYOOM)
             || (matches!(HANDLERS[header.command.index()], Handler::Script)
@@ -467,7 +467,12 @@ impl Shard {
     }
 
     #[cold]
-    pub(crate) fn queue_local(&mut self, client: &mut Client, header: Header, args: &Args<'_>) -> bool {
+    pub(crate) fn queue_local(
+        &mut self,
+        client: &mut Client,
+        header: Header,
+        args: &Args<'_>,
+    ) -> bool {
         let waits = self
             .engine
             .meets_lock(self.engine.id, client.token, header.command, args);

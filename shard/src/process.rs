@@ -11,13 +11,13 @@ use config::{Config, LogLevel};
 use engine::environment::Environment;
 use engine::ledger::Ledger;
 use engine::slot::SlotMap;
+use lua::store::ScriptStore;
 use persistence::data_lock::DataLocks;
 use persistence::disk::Disk;
 use persistence::file_system::FileSystem;
 use persistence::fsync_scheduler::FsyncScheduler;
 use persistence::manifest::Manifest;
 use persistence::progress::Progress;
-use lua::store::ScriptStore;
 use storage::{Databases, Entry, KeyHasher, Keyspace};
 
 use crate::aof::commits::Commits;

@@ -130,11 +130,12 @@ fn run(context: &Context, call: &Call<'_>) -> Ending {
         errors::finish_halted(context);
     }
     clean(context, main, is_function);
-    match context.failed.get() {
-        true => Ending::Failed {
+    if context.failed.get() {
+        Ending::Failed {
             counted: context.counted.get(),
-        },
-        false => Ending::Returned,
+        }
+    } else {
+        Ending::Returned
     }
 }
 

@@ -67,8 +67,10 @@ impl Shard {
         encoded.clear();
         let mut reply = Reply::new(&mut encoded, header.version);
         match self.engine.run_script(header, args, &mut reply) {
-            None => if !client.next_reply_is_muted() {
-                client.reply(|reply| reply.raw(&encoded));
+            None => {
+                if !client.next_reply_is_muted() {
+                    client.reply(|reply| reply.raw(&encoded));
+                }
             }
             Some(unfinished) => {
                 let parked = self.park_script(client, header, args);

@@ -87,7 +87,10 @@ pub enum ExecState {
 
 /// What waits for the reply of one of its commands, or for a turn.
 pub enum Suspended {
-    Exec { exec: Box<Exec>, held: Held },
+    Exec {
+        exec: Box<Exec>,
+        held: Held,
+    },
     /// A script, as the transaction with this number.
     Script(usize),
 }

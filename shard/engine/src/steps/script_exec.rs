@@ -84,7 +84,10 @@ impl Engine {
                     if !mem::replace(&mut run.state.is_busy, true) {
                         self.scripting.busy += 1;
                         let is_function = run.state.is_function();
-            self.actions.push(Action::Busy { is_busy: true, is_function });
+                        self.actions.push(Action::Busy {
+                            is_busy: true,
+                            is_function,
+                        });
                     }
                     return ScriptInExec::Pause;
                 }
