@@ -285,11 +285,10 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(flags.requests, 1_000_000, 100_000),
             flags.commands.as_deref(),
         ),
-        Benchmark::Scripts { rounds, requests } => scripts::run(
-            selection,
-            pick(rounds, 5, 1),
-            pick(requests, 1_000_000, 100_000),
-        ),
+        Benchmark::Scripts { rounds, requests } => {
+            let (rounds, requests) = (pick(rounds, 5, 1), pick(requests, 1_000_000, 100_000));
+            scripts::run(selection, rounds, requests)
+        }
         Benchmark::Collections { elements, ref only } => collections::run(
             selection,
             pick(elements, 1_000_000, 100_000),
@@ -307,11 +306,10 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             flags.only.as_deref(),
             flags.picture.as_ref(),
         ),
-        Benchmark::Growth { keys, rate } => growth::run(
-            selection,
-            pick(keys, 5_000_000, 500_000),
-            pick(rate, 200_000, 200_000),
-        ),
+        Benchmark::Growth { keys, rate } => {
+            let (keys, rate) = (pick(keys, 5_000_000, 500_000), pick(rate, 200_000, 200_000));
+            growth::run(selection, keys, rate)
+        }
         Benchmark::Overhead { rounds, requests } => overhead::run(
             selection,
             pick(rounds, 7, 2),

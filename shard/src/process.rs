@@ -24,7 +24,7 @@ use crate::aof::commits::Commits;
 use crate::executor::Driver;
 use crate::executor::thread_group::ThreadGroups;
 use crate::listening::Exchange;
-use crate::mailbox::Doorbell;
+use crate::mailbox::doorbell::Doorbell;
 use crate::memory::client_eviction::ClientMemory;
 use crate::memory::lazyfree::Lazyfree;
 use crate::metrics::outside::Visitors;

@@ -131,8 +131,8 @@ impl Shard {
         is_answered.then_some(encoded)
     }
 
-    /// Scripts go on in a turn that comes behind all that is ready from outside: a turn that follows
-    /// at once would keep connections waiting.
+    /// Scripts go on in a turn that comes behind all that is ready from outside: a turn that
+    /// follows at once would keep connections waiting.
     pub(crate) fn pause_for_others(&self) {
         self.links.mailbox.bell().ring_from_outside();
     }

@@ -48,7 +48,7 @@ pub fn draw(draw: &mut Draw) -> Command {
         22 => command("MGET").args(draw.keys(6)),
         _ => match draw.random.u8(..8) {
             0 => command(draw.pick(&["SCRIPT FLUSH", "SCRIPT FLUSH SYNC", "SCRIPT FLUSH x"])),
-            1 => command(draw.pick(&["SCRIPT KILL", "SCRIPT DEBUG NO", "SCRIPT DEBUG x"])),
+            1 => command(draw.pick(&["SCRIPT KILL", "SCRIPT KILL x"])),
             2 => command("COMMAND GETKEYS EVAL x").args(draw.counted_keys(3)),
             3 => command("SELECT").arg(draw.pick(&["0", "1"])),
             _ => command("WATCH").args(draw.keys(2)),

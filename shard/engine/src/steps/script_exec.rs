@@ -35,7 +35,8 @@ pub enum ScriptInExec {
 }
 
 impl Engine {
-    /// Begins a script of an EXEC, which has these locks. Nothing where it is refused, and answered.
+    /// Begins a script of an EXEC, which has these locks. Nothing where it is refused: then it is
+    /// answered.
     pub fn begin_script_held(
         &mut self,
         held: &Held,

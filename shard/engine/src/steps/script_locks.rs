@@ -4,8 +4,8 @@
 //! A script that names a key beyond those that it holds *widens*: it tries the key's lock where the
 //! key lives, while it stands still. It never waits for one: where the lock is refused, what it
 //! wrote is undone, all is given back, all keys that are known by now are taken in order, waiting,
-//! as any transaction takes them, and it runs again from its beginning. So nobody waits for somebody
-//! who may wait for him. After [`ATTEMPTS_MAX`] of that, or before the first write to a value too
+//! as any transaction takes them, and it runs again from its beginning. So nobody waits for
+//! somebody who may wait for him. After [`ATTEMPTS_MAX`] of that, or before the first write to a value too
 //! large to keep a copy of, or for a command on the whole keyspace, it runs again with everything
 //! locked. Then nothing can be refused, and nothing need be undone.
 //!
