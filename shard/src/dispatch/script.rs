@@ -134,7 +134,7 @@ impl Shard {
     /// Scripts go on in a turn that comes behind all that is ready from outside: a turn that
     /// follows at once would keep connections waiting.
     pub(crate) fn pause_for_others(&self) {
-        self.links.mailbox.bell().ring_from_outside();
+        self.links.incoming.call_receiver_behind_input();
     }
 
     /// Whether scripts stand still here that have run for long.
