@@ -41,7 +41,7 @@ const TOO_MANY_KEYS: Error = Error::new("ERR Number of keys can't be greater tha
 const BAD_KEYS: Error = Error::new("ERR Bad number of keys provided");
 const MAY_WRITE: Error =
     Error::new("ERR Can not execute a script with write flag using *_ro command.");
-const KILLED: &[u8] = b"ERR Error running script (user killed script with SCRIPT KILL).";
+const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL...";
 
 /// Where the keys of such a command begin.
 const KEYS_AT: usize = 3;
