@@ -13,6 +13,7 @@ use engine::batch::Batch;
 use engine::engine::Engine;
 use engine::header::ReplyTo;
 use engine::message::Message;
+use engine::script::known::Scripting;
 use engine::slot::{ShardId, SlotMap};
 use engine::task::TaskId;
 use engine::watch::Watched;
@@ -270,6 +271,21 @@ impl World {
         let asks = asks.iter().map(|asks| asks.iter().cloned().collect());
         world.asks = Some(asks.collect());
         world
+    }
+
+    /// What the engines keep of scripts, for the next world: machines take long to make.
+    pub fn into_scripting(self) -> Vec<Scripting> {
+        let engines = self.shards.into_iter().map(|shard| shard.engine);
+        let engines = engines.chain([self.model.engine]);
+        engines.map(|engine| engine.scripting).collect()
+    }
+
+    /// Takes over what an earlier world kept.
+    pub fn adopt_scripting(&mut self, kept: Vec<Scripting>) {
+        let engines = self.shards.iter_mut().map(|shard| &mut shard.engine);
+        for (engine, kept) in engines.chain([&mut self.model.engine]).zip(kept) {
+            engine.scripting = kept;
+        }
     }
 
     /// All that may happen next.

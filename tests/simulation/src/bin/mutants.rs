@@ -504,6 +504,8 @@ fn simulate(root: &Path) -> io::Result<Option<String>> {
         command.env("CARGO_TARGET_DIR", "built");
         // What is built once for each fault and runs for a minute at most.
         command.env("CARGO_PROFILE_SIMULATION_OPT_LEVEL", "1");
+        // From one fault to the next only a few functions change.
+        command.env("CARGO_INCREMENTAL", "1");
         command.output()
     };
     let profile = ["--offline", "--profile", "simulation", "-p", "simulation"];
