@@ -112,8 +112,6 @@ bits! { Flags {
     FAST = "fast";
     /// Allowed before authentication.
     NO_AUTH = "no_auth";
-    /// May reach replicas though it is no write.
-    MAY_REPLICATE = "may_replicate";
     /// May name no key at all.
     NO_MANDATORY_KEYS = "no_mandatory_keys";
     /// Only where the configuration allows it.

@@ -284,7 +284,7 @@ impl Shard {
             // The common case, with nothing to ask: authenticated, replies on.
         } else if let Err(error) = client.session.admits(command) {
             return self.refuse(client, Some(id), &error);
-        } else if self.is_multi_short_of_memory(client, command) {
+        } else if self.is_multi_short_of_memory(client, id, args) {
             return self.refuse(client, Some(id), &Error::OUT_OF_MEMORY);
         } else if self.queue_for_exec(client, id, args) {
             return;
@@ -371,13 +371,26 @@ impl Shard {
 
     /// Whether memory is too short for what a connection between MULTI and EXEC sends: a command
     /// that takes some, or an EXEC with one.
-    fn is_multi_short_of_memory(&mut self, client: &Client, command: &Command) -> bool {
+    fn is_multi_short_of_memory(
+        &mut self,
+        client: &Client,
+        id: CommandId,
+        args: &Args<'_>,
+    ) -> bool {
         let refusable = match &client.session.queue {
             None => false,
-            Some(queue) if command.executes() => queue.takes_memory(),
-            Some(_) => command.flags.contains(Flags::DENYOOM),
+            Some(queue) if id.command().executes() => queue.takes_memory(),
+            Some(_) => self.takes_memory(client.header(id), args),
         };
         refusable && self.engine.make_room() == Room::None
+    }
+
+    /// Whether a command is refused when memory is short. Of scripts those that say so.
+    pub(crate) fn takes_memory(&mut self, header: Header, args: &Args<'_>) -> bool {
+        let command = header.command.command();
+        command.flags.contains(Flags::DENYOOM)
+            || (matches!(HANDLERS[header.command.index()], Handler::Script)
+                && self.engine.script_takes_memory(header, args))
     }
 
     /// A command that may have any number of keys.
@@ -454,7 +467,12 @@ impl Shard {
     }
 
     #[cold]
-    pub(crate) fn queue_local(&mut self, client: &mut Client, header: Header, args: &Args<'_>) -> bool {
+    pub(crate) fn queue_local(
+        &mut self,
+        client: &mut Client,
+        header: Header,
+        args: &Args<'_>,
+    ) -> bool {
         let waits = self
             .engine
             .meets_lock(self.engine.id, client.token, header.command, args);

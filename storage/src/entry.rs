@@ -33,7 +33,7 @@ use std::ptr::{self, NonNull};
 
 use layout::{
     ACCESS_MASK, EDITED, Header, KEY_LEN_SHIFT, KIND_SHIFT, LONG_KEY, Payload, PayloadKind,
-    VOLATILE, block_bytes, head_bytes,
+    VOLATILE, block_bytes, head_bytes, stands_apart,
 };
 pub(crate) use shared::SharedEntry;
 
@@ -66,6 +66,16 @@ impl Entry {
     pub fn owned_string(key: &[u8], mut text: Vec<u8>, deadline: Option<UnixMillis>) -> Self {
         let head = head_bytes(key, deadline.is_some());
         Self::build(key, deadline, Payload::of_owned(&mut text, head), 0)
+    }
+
+    /// A key with a string that nobody calls short, or an integer: what a command has computed.
+    pub fn edited_string(key: &[u8], text: Vec<u8>, deadline: Option<UnixMillis>) -> Self {
+        let payload = if stands_apart(head_bytes(key, deadline.is_some()), text.len()) {
+            Payload::Heap(text)
+        } else {
+            Payload::Inline(&text)
+        };
+        Self::build(key, deadline, payload, EDITED)
     }
 
     /// A key with an integer.

@@ -10,6 +10,8 @@
 //! 1~2 DBSIZE    asks until the answer is this number
 //! ```
 //!
+//! A word with blanks in it, or line ends, stands in quotes: `1 EVAL "return 1" 0`.
+//!
 //! An empty line ends a scene: the next one has new connections. The data stays.
 
 use std::time::Duration;
@@ -62,17 +64,16 @@ pub fn hold(server: &Server, version: &str, conversation: &str) -> Vec<(usize, V
             .parse()
             .unwrap_or_else(|_| panic!("line {at}: no connection's number: {line}"));
         let wire: &mut Wire = &mut wires[number - 1];
-        let words: Vec<&str> = words.split_whitespace().collect();
         match &who[1..] {
             "" => {
-                wire.send_command(&words);
+                wire.send_words(words);
                 heard.push((at, hear(wire, at, line)));
             }
-            ">" => wire.send_command(&words),
+            ">" => wire.send_words(words),
             "<" => heard.push((at, hear(wire, at, line))),
             "!" => {
                 let before = control.blocked_clients();
-                wire.send_command(&words);
+                wire.send_words(words);
                 eventually(
                     &format!("line {at} blocks: {line}"),
                     BLOCKED_TIME_MAX,
@@ -83,7 +84,8 @@ pub fn hold(server: &Server, version: &str, conversation: &str) -> Vec<(usize, V
                 let number = other.strip_prefix('~').and_then(|it| it.parse().ok());
                 let number = number.unwrap_or_else(|| panic!("line {at}: what is {other:?}?"));
                 eventually(&format!("line {at}: {line}"), START_TIME_MAX, || {
-                    wire.command(&words) == Value::Integer(number)
+                    wire.send_words(words);
+                    wire.value() == Value::Integer(number)
                 });
             }
         }

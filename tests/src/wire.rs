@@ -177,6 +177,20 @@ impl Wire {
         self.value()
     }
 
+    /// Sends a command written as words with blanks between. One with a quote goes as it stands: the
+    /// server parts it.
+    ///
+    /// # Panics
+    /// Where the server has closed.
+    pub fn send_words(&mut self, words: &str) {
+        if words.contains('"') {
+            self.send(format!("{words}\r\n").as_bytes());
+        } else {
+            let arguments: Vec<&str> = words.split_whitespace().collect();
+            self.send_command(&arguments);
+        }
+    }
+
     /// Sends a command written as words with blanks between, and waits for its reply.
     ///
     /// # Panics

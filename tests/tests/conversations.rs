@@ -73,6 +73,31 @@ fn waiting() {
     compare(include_str!("conversations/waiting.txt"));
 }
 
+#[test]
+fn scripts() {
+    compare(include_str!("conversations/scripts.txt"));
+}
+
+#[test]
+fn scripts_values() {
+    compare(include_str!("conversations/scripts_values.txt"));
+}
+
+#[test]
+fn scripts_errors() {
+    compare(include_str!("conversations/scripts_errors.txt"));
+}
+
+#[test]
+fn scripts_keys() {
+    compare(include_str!("conversations/scripts_keys.txt"));
+}
+
+#[test]
+fn scripts_others() {
+    compare(include_str!("conversations/scripts_others.txt"));
+}
+
 /// Redis's versions say it in other words, with the same code.
 #[test]
 fn who_reads_for_a_group_that_goes_is_told() {

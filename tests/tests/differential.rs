@@ -36,6 +36,7 @@ families! {
     hyperloglog
     geo
     transaction
+    script
 }
 
 fn differ(name: &str) {

@@ -6,7 +6,7 @@
 macro_rules! script_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
 
     "eval" => script(EVAL) {
-        arity -3; flags [NOSCRIPT SKIP_MONITOR MAY_REPLICATE NO_MANDATORY_KEYS STALE]; acl [SCRIPTING]; keys [at(2) keynum(0, 1, 1) RW ACCESS UPDATE];
+        arity -3; flags [NOSCRIPT SKIP_MONITOR NO_MANDATORY_KEYS STALE]; acl [SCRIPTING]; keys [at(2) keynum(0, 1, 1) RW ACCESS UPDATE];
         behind Script;
         traits [REPLICATED LONG];
         group Scripting; since "2.6.0"; complexity "that of the script";
@@ -24,7 +24,7 @@ macro_rules! script_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     }
 
     "evalsha" => script(EVALSHA) {
-        arity -3; flags [NOSCRIPT SKIP_MONITOR MAY_REPLICATE NO_MANDATORY_KEYS STALE]; acl [SCRIPTING]; keys [at(2) keynum(0, 1, 1) RW ACCESS UPDATE];
+        arity -3; flags [NOSCRIPT SKIP_MONITOR NO_MANDATORY_KEYS STALE]; acl [SCRIPTING]; keys [at(2) keynum(0, 1, 1) RW ACCESS UPDATE];
         behind Script;
         traits [REPLICATED LONG];
         group Scripting; since "2.6.0"; complexity "that of the script";
@@ -42,7 +42,7 @@ macro_rules! script_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     }
 
     "fcall" => script(FCALL) {
-        arity -3; flags [NOSCRIPT SKIP_MONITOR MAY_REPLICATE NO_MANDATORY_KEYS STALE]; acl [SCRIPTING]; keys [at(2) keynum(0, 1, 1) RW ACCESS UPDATE];
+        arity -3; flags [NOSCRIPT SKIP_MONITOR NO_MANDATORY_KEYS STALE]; acl [SCRIPTING]; keys [at(2) keynum(0, 1, 1) RW ACCESS UPDATE];
         behind Script;
         traits [REPLICATED LONG];
         group Scripting; since "7.0.0"; complexity "that of the function";

@@ -240,6 +240,13 @@ impl Context<'_> {
         self.replace(key, deadline, |key, at| Entry::owned_string(key, text, at));
     }
 
+    /// The same, without a deadline, for what a command has computed: it is never an integer.
+    pub fn set_computed_string(&mut self, key: &[u8], text: Vec<u8>) {
+        self.replace(key, Deadline::Clear, |key, at| {
+            Entry::edited_string(key, text, at)
+        });
+    }
+
     /// Puts a value at `key`, whatever was there before, without a deadline.
     pub fn set_value<T: Value>(&mut self, key: &[u8], value: T) {
         self.set_object(key, value.into_object(), Deadline::Clear);

@@ -146,9 +146,10 @@ fn take_command(state: &State, context: &Context) -> Result<(), &'static [u8]> {
         }
     }
     context.command.set(Some(command));
-    match is_whole {
-        true => Ok(()),
-        false => Err(b"Lua redis lib command arguments must be strings or integers"),
+    if is_whole {
+        Ok(())
+    } else {
+        Err(b"Lua redis lib command arguments must be strings or integers")
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Of a command's reply: integers are numbers, bulk strings strings, arrays tables; a status is
 //! `{ok=}`, an error `{err=}`, no value is false. In RESP3 also: no value is nil, booleans are
-//! booleans, a map is `{map=}`, a set `{set=}` with its members as keys, a double `{double=}`, a big
-//! number `{big_number=}`, a verbatim string `{verbatim_string={format=, string=}}`; attributes are
-//! left out.
+//! booleans, a map is `{map=}`, a set `{set=}` with its members as keys, a double `{double=}`, a
+//! big number `{big_number=}`, a verbatim string `{verbatim_string={format=, string=}}`; attributes
+//! are left out.
 
 use std::ffi::c_int;
 
@@ -194,21 +194,23 @@ fn push_verbatim(state: State, length: usize, rest: &[u8]) -> &[u8] {
     rest.get(length + 2..).unwrap_or_default()
 }
 
-/// Writes the reply that the value at the top stands for, and pops it. May raise.
+/// Writes the reply that the value at the top stands for. May raise where that is a table.
 pub fn write_reply(state: State, context: &Context) {
     context.reply.borrow_mut().clear();
-    if state.kind(-1) == Kind::Table {
-        state.push_bytes(b"err");
+    if state.kind(-1) != Kind::Table {
+        write_scalar(state, context);
+        return;
+    }
+    state.push_bytes(b"err");
+    state.raw_get(-2);
+    let is_error = state.kind(-1) == Kind::String;
+    state.pop(1);
+    if is_error {
+        context.failed.set(true);
+        state.push_bytes(b"ignore_error_stats_update");
         state.raw_get(-2);
-        let is_error = state.kind(-1) == Kind::String;
+        context.counted.set(state.boolean(-1));
         state.pop(1);
-        if is_error {
-            context.failed.set(true);
-            state.push_bytes(b"ignore_error_stats_update");
-            state.raw_get(-2);
-            context.counted.set(state.boolean(-1));
-            state.pop(1);
-        }
     }
     write_value(state, context);
 }

@@ -180,7 +180,11 @@ fn finish_placed(state: &State, context: &Context) {
 
 /// Writes the reply of a script that had to end.
 pub fn finish_halted(context: &Context) {
-    let text: &[u8] = &context.halt_error.borrow();
+    let error = context.halt_error.borrow();
+    let text: &[u8] = match context.halt.get() {
+        Halt::Killed => &error,
+        _ => b"ERR The script was given up",
+    };
     let place = context.halt_place.borrow();
     let name = context.name.borrow();
     if place.source.is_empty() {

@@ -1,5 +1,5 @@
-//! The stack on which scripts run. It stands still at each step, in the midst of whatever C and Rust
-//! functions Lua has called, and goes on with the answer.
+//! The stack on which scripts run. It stands still at each step, in the midst of whatever C and
+//! Rust functions Lua has called, and goes on with the answer.
 //!
 //! Invariants, which make the unsafe code here sound:
 //!

@@ -6,8 +6,11 @@
 //! - [`machine`] runs them. It never calls out: it *steps*, and each [`machine::Step`] says what is
 //!   wanted before the next. So whoever drives it may take as long as he likes, let other work run
 //!   in between, or give the script up.
-//! - `fiber` is the stack; `sandbox` what scripts may touch; `api` the table `redis`; `convert`
-//!   brings values from RESP to Lua and back; `libs` are cjson, cmsgpack, struct and bit.
+//! - `fiber` is that stack, `run` what is done on it, `load` how libraries get there. `state` is C
+//!   Lua: the one module that calls it. `context` is what the functions that Lua calls share.
+//! - `sandbox` is what scripts may touch: Lua's own functions where Redis's differ (`builtins`,
+//!   `random`), the table `redis` (`api`), and in `libs` cjson, cmsgpack, struct and bit.
+//! - `convert` brings values from RESP to Lua and back, `errors` errors.
 
 pub mod libraries;
 pub mod library;

@@ -15,8 +15,8 @@ use crate::run::on_instructions;
 use crate::script::{FirstLine, ScriptFlags, code_of, first_line, with_words};
 use crate::state::{GLOBALS, Kind, State, Status};
 
-/// The instructions that loading may take: more than Redis's half a second allows.
-const LOAD_TICKS_MAX: u32 = 1000;
+/// The instructions that loading may take: about Redis's half a second.
+const LOAD_TICKS_MAX: u32 = 500;
 const LOAD_TICK_INSTRUCTIONS: u32 = 100_000;
 
 /// The libraries that one machine keeps loaded.

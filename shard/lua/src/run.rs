@@ -13,7 +13,7 @@ use crate::fiber::Job;
 use crate::load;
 use crate::machine::{Call, Chunk, Ending, Step};
 use crate::script::Script;
-use crate::state::{GLOBALS, State, Status};
+use crate::state::{GLOBALS, Kind, State, Status};
 
 /// Does one job. A call asks [`Step::Tick`] when it is ready to run, before its first step.
 pub fn work(context: &Context, job: Job<'_>) -> Step {
@@ -130,11 +130,12 @@ fn run(context: &Context, call: &Call<'_>) -> Ending {
         errors::finish_halted(context);
     }
     clean(context, main, is_function);
-    match context.failed.get() {
-        true => Ending::Failed {
+    if context.failed.get() {
+        Ending::Failed {
             counted: context.counted.get(),
-        },
-        false => Ending::Returned,
+        }
+    } else {
+        Ending::Returned
     }
 }
 
@@ -157,8 +158,13 @@ fn call_in(main: State, context: &Context, is_function: bool) -> Status {
     context.mode.set(Mode::Running);
     let status = main.protected_call(arguments, 1, HANDLER);
     context.mode.set(Mode::Idle);
-    // The handler goes along: a reply may be as deep as there is room above it.
+    // One value raises nothing. With a table the handler goes along: a reply may be as deep as
+    // there is room above it.
     match (context.halt.get(), status) {
+        (Halt::No, Status::Done) if main.kind(-1) != Kind::Table => {
+            convert::write_reply(main, context);
+            Status::Done
+        }
         (Halt::No, Status::Done) => main.enter(2, &|state| convert::write_reply(state, context)),
         (Halt::No, Status::Failed) => {
             context.failed.set(true);

@@ -28,6 +28,11 @@ pub struct ScriptFlags {
 }
 
 impl ScriptFlags {
+    /// Whether it says that it may need more memory: what does not write needs none.
+    pub fn takes_memory(self) -> bool {
+        self.declared && !self.allow_oom && !self.no_writes
+    }
+
     /// Sets the flag of this name; false where there is none.
     fn set(&mut self, name: &[u8]) -> bool {
         self.set_where(|flag| flag == name)

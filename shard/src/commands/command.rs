@@ -186,13 +186,17 @@ fn write_keys(args: &Args<'_>, reply: &mut Reply<'_>, write: WriteKeys) -> Resul
         ));
     }
     let start = reply.written();
-    write(command, &inner, reply).map_err(|_| INVALID)?;
-    let none = reply.written() == start + EMPTY_ARRAY_BYTES;
-    if none && !command.flags.contains(Flags::NO_MANDATORY_KEYS) {
-        Err(INVALID)
-    } else {
-        Ok(Answer::Now)
+    let written = write(command, &inner, reply);
+    let none = written.is_err() || reply.written() == start + EMPTY_ARRAY_BYTES;
+    if none {
+        if !command.flags.contains(Flags::NO_MANDATORY_KEYS) {
+            return Err(INVALID);
+        }
+        // Whatever is wrong with its keys, it has none.
+        reply.truncate(start);
+        reply.array(0);
     }
+    Ok(Answer::Now)
 }
 
 /// `*0` and its line end.

@@ -6,8 +6,8 @@ use std::ptr;
 
 use super::Entry;
 use super::layout::{
-    ACCESS_MASK, EDITED, EMBSTR_LEN_MAX, Header, INLINE_LEN_MAX, Payload, PayloadKind, VOLATILE,
-    block_bytes, head_bytes, stands_apart,
+    EDITED, EMBSTR_LEN_MAX, Header, INLINE_LEN_MAX, Payload, PayloadKind, VOLATILE, block_bytes,
+    head_bytes,
 };
 use crate::block_size::block_size;
 use crate::item::Item;
@@ -145,14 +145,9 @@ impl Entry {
         }
         let mut text = self.as_string()?.to_vec();
         let result = edit(&mut text);
-        let kept = self.header().0 & ACCESS_MASK | EDITED;
-        let head = head_bytes(self.key(), self.header().has(VOLATILE));
-        let payload = if stands_apart(head, text.len()) {
-            Payload::Heap(text)
-        } else {
-            Payload::Inline(&text)
-        };
-        *self = Self::build(self.key(), self.deadline(), payload, kept);
+        let access = self.access();
+        *self = Self::edited_string(self.key(), text, self.deadline());
+        self.set_access(access);
         Ok(result)
     }
 }

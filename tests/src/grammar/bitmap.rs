@@ -4,7 +4,8 @@ use super::{Command, Draw, command};
 
 pub fn draw(draw: &mut Draw) -> Command {
     match draw.random.u8(..32) {
-        0..2 => command("SET").arg(draw.key()).arg(draw.value()),
+        0 => command("SET").arg(draw.key()).arg(draw.value()),
+        1 => command("OBJECT ENCODING").arg(draw.key()),
         2..8 => command("SETBIT")
             .arg(draw.key())
             .arg(offset(draw))

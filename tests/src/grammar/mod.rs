@@ -12,6 +12,7 @@ mod hash;
 mod hyperloglog;
 mod keys;
 mod list;
+mod script;
 mod set;
 mod sorted_set;
 mod stream;
@@ -21,7 +22,6 @@ mod transaction;
 use fastrand::Rng;
 
 use crate::compare::Compare;
-use crate::reply::show;
 
 /// A command with the way its replies are compared.
 #[derive(Clone)]
@@ -36,7 +36,11 @@ pub struct Command {
 
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let words: Vec<String> = self.arguments.iter().map(|word| show(word)).collect();
+        // Whole, however long: it is to be sent again.
+        let words = self.arguments.iter();
+        let words: Vec<String> = words
+            .map(|word| format!("\"{}\"", word.escape_ascii()))
+            .collect();
         f.write_str(&words.join(" "))
     }
 }
@@ -168,6 +172,11 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "transaction",
         draw: transaction::draw,
+        seed: None,
+    },
+    Family {
+        name: "script",
+        draw: script::draw,
         seed: None,
     },
 ];

@@ -10,6 +10,8 @@
 //! ~ 20          waits so many milliseconds
 //! ```
 //!
+//! A word with blanks in it stands in quotes.
+//!
 //! An empty line ends a scene: the next one has new connections, and no data. What comes too much
 //! is found by the next thing that is waited for.
 
@@ -41,6 +43,9 @@ impl Cast {
     }
 
     fn send(&mut self, number: usize, words: &str) {
+        if words.contains('"') {
+            return self.wires[number - 1].send_words(words);
+        }
         let words = words
             .split_whitespace()
             .map(|word| match word.strip_prefix('@') {

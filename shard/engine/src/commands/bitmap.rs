@@ -231,7 +231,7 @@ pub fn bitop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
             ctx.changed(destination, Event::DEL);
         }
     } else {
-        ctx.set_owned_string(destination, result, Deadline::Clear);
+        ctx.set_computed_string(destination, result);
         ctx.changed(destination, Event::SET);
     }
     reply.integer(len as i64);

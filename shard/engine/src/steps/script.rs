@@ -1,9 +1,9 @@
 //! Scripts: what EVAL, EVALSHA and FCALL run, and how that begins and ends.
 //!
 //! A script is a transaction whose keys are known while it runs. Most show by their text that they
-//! touch nothing but what they declare ([`Outline::is_plain`]), and run where their keys are, as any
-//! command does. One that may touch more begins at its connection's shard, in place if its declared
-//! keys are there. Whatever it does is held back until it is over: effects are handed out, and
+//! touch nothing but what they declare ([`Outline::is_plain`]), and run where their keys are, as
+//! any command does. One that may touch more begins at its connection's shard, in place if its
+//! declared keys are there. Whatever it does is held back until it is over: effects are handed out, and
 //! logged, as those of one transaction (`Workspace`), so it can be undone until then.
 //!
 //! When it names a key that is not there, or has to wait for anything, it stands still on its own
@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use lua::machine::{Answer, Call, Ending, LogLevel, Machine, Settings, Step};
-use lua::script::{Script, Sha};
+use lua::script::{Script, ScriptFlags, Sha};
 use protocol::args::Args;
 use protocol::number::parse_int;
 use protocol::reply::Reply;
@@ -37,14 +37,10 @@ use crate::transaction::workspace::Workspace;
 const NO_SCRIPT: Error = Error::new("NOSCRIPT No matching script. Please use EVAL.");
 const NO_FUNCTION: Error = Error::new("ERR Function not found");
 const NEGATIVE_KEYS: Error = Error::new("ERR Number of keys can't be negative");
-const TOO_MANY_KEYS: Error =
-    Error::new("ERR Number of keys can't be greater than number of args");
+const TOO_MANY_KEYS: Error = Error::new("ERR Number of keys can't be greater than number of args");
 const BAD_KEYS: Error = Error::new("ERR Bad number of keys provided");
 const MAY_WRITE: Error =
     Error::new("ERR Can not execute a script with write flag using *_ro command.");
-const SHORT_OF_MEMORY: Error = Error::new(
-    "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
-);
 const KILLED: &[u8] = b"ERR Error running script (user killed script with SCRIPT KILL).";
 
 /// Where the keys of such a command begin.
@@ -87,7 +83,11 @@ impl Engine {
             }
             Source::Function => {
                 let libraries = &self.environment.scripts().libraries;
-                let found = self.scripting.libraries.current(libraries).function(&args[1]);
+                let found = self
+                    .scripting
+                    .libraries
+                    .current(libraries)
+                    .function(&args[1]);
                 let library = found.cloned().ok_or(NO_FUNCTION)?;
                 check_keys(args, true)?;
                 let name = args[1].into();
@@ -132,11 +132,7 @@ impl Engine {
     }
 
     /// Makes a script known to all shards, which `stays` where SCRIPT LOAD brings it.
-    pub fn learn_script(
-        &mut self,
-        text: &[u8],
-        stays: bool,
-    ) -> Result<Rc<Seen>, Error> {
+    pub fn learn_script(&mut self, text: &[u8], stays: bool) -> Result<Rc<Seen>, Error> {
         let sha = lua::script::sha_of(text);
         let scripts = self.environment.clone();
         let scripts = scripts.scripts();
@@ -166,7 +162,11 @@ impl Engine {
         reply: &mut Reply<'_>,
     ) -> Option<Unfinished> {
         let mut run = self.prepare_script(header, args, reply)?;
-        let plain = run.state.program.as_ref().is_some_and(|it| it.outline().is_plain);
+        let plain = run
+            .state
+            .program
+            .as_ref()
+            .is_some_and(|it| it.outline().is_plain);
         run.state.undo = (!plain).then(Undo::default);
         run.state.reach = Reach::Here;
         run.state.workspace.is_in_place = true;
@@ -192,29 +192,79 @@ impl Engine {
         reply: &mut Reply<'_>,
     ) -> Option<Box<ScriptRun>> {
         self.interrupt_timing();
+        let index = header.command.index();
         let run = self.program_of(header, args);
-        let run = run.and_then(|program| self.run_of(program, header));
-        if let Err(error) = &run {
-            self.stats.calls[header.command.index()] += 1;
-            self.stats.failed(header.command.index(), error);
+        let run = run.and_then(|program| {
+            let is_short_of_memory = self.is_short_of_memory();
+            if let Err(error) = self.admit_program(program.flags(), is_short_of_memory) {
+                self.stats.rejected(Some(index), &error);
+                error.write(reply);
+                return Ok(None);
+            }
+            self.run_of(program, header, is_short_of_memory).map(Some)
+        });
+        run.unwrap_or_else(|error| {
+            self.stats.calls[index] += 1;
+            self.stats.failed(index, &error);
             error.write(reply);
-        }
-        run.ok()
+            None
+        })
     }
 
-    /// A run of a program, where its flags and the state of the server allow it.
-    fn run_of(&mut self, program: Program, header: Header) -> Result<Box<ScriptRun>, Error> {
+    fn is_short_of_memory(&mut self) -> bool {
+        self.config.maxmemory > 0 && self.make_room() == Room::None
+    }
+
+    /// Refuses a program that says itself that it may write, or need memory, where that cannot be:
+    /// as a command with such flags is refused.
+    fn admit_program(&self, flags: ScriptFlags, is_short_of_memory: bool) -> Result<(), Error> {
+        if flags.takes_memory() && is_short_of_memory {
+            return Err(Error::OUT_OF_MEMORY);
+        }
+        if flags.declared && !flags.no_writes {
+            self.admission.admit_writes()?;
+        }
+        Ok(())
+    }
+
+    /// Whether what a command runs says itself that it needs memory. One in a transaction is
+    /// refused by that before EXEC comes.
+    pub fn script_takes_memory(&mut self, header: Header, args: &Args<'_>) -> bool {
+        let kind = script_kind(header);
+        let sha = match kind.source {
+            Source::Text => {
+                return args[1].starts_with(b"#!")
+                    && Script::parse(&args[1]).is_ok_and(|script| script.flags.takes_memory());
+            }
+            Source::Sha => sha_of_text(&args[1]),
+            Source::Function => {
+                let libraries = &self.environment.scripts().libraries;
+                let found = self
+                    .scripting
+                    .libraries
+                    .current(libraries)
+                    .function(&args[1]);
+                let name = args[1].into();
+                return found.cloned().is_some_and(|library| {
+                    Program::Function { library, name }.flags().takes_memory()
+                });
+            }
+        };
+        let known = sha.and_then(|sha| self.environment.scripts().find(&sha));
+        known.is_some_and(|known| known.script.flags.takes_memory())
+    }
+
+    /// A run of a program, where its flags allow it.
+    fn run_of(
+        &mut self,
+        program: Program,
+        header: Header,
+        is_short_of_memory: bool,
+    ) -> Result<Box<ScriptRun>, Error> {
         let flags = program.flags();
         let reads_only = script_kind(header).reads_only;
         if flags.declared && reads_only && !flags.no_writes {
             return Err(MAY_WRITE);
-        }
-        let is_short_of_memory = self.config.maxmemory > 0 && self.make_room() == Room::None;
-        if flags.declared && !flags.no_writes {
-            self.admission.admit_writes()?;
-            if is_short_of_memory && !flags.allow_oom {
-                return Err(SHORT_OF_MEMORY);
-            }
         }
         let mut run = self.idle_run();
         run.state.header = header;
@@ -278,7 +328,7 @@ impl Engine {
             propagates: true,
         };
         Box::new(ScriptRun {
-            machine: machine_of(self.scripting.limits),
+            machine: machine_with(&self.scripting.limits),
             state,
         })
     }
@@ -393,7 +443,12 @@ impl Engine {
             }
         }
         self.timing.in_row = false;
-        self.account(run.state.header.command, run.state.header.caller, args, run.state.began);
+        self.account(
+            run.state.header.command,
+            run.state.header.caller,
+            args,
+            run.state.began,
+        );
     }
 
     /// Keeps the machine of a script that is over.
@@ -429,10 +484,10 @@ impl ScriptRun {
 
 /// A machine with nothing loaded.
 pub fn new_machine() -> Machine {
-    machine_of(ScriptLimits::default())
+    machine_with(&ScriptLimits::default())
 }
 
-fn machine_of(limits: ScriptLimits) -> Machine {
+fn machine_with(limits: &ScriptLimits) -> Machine {
     Machine::new(&Settings {
         memory_max: SCRIPT_BYTES_MAX,
         redis_version: config::REDIS_VERSION,

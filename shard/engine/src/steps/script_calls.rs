@@ -124,10 +124,11 @@ impl Engine {
         if command.flags.contains(Flags::NOSCRIPT) {
             return Some(NOT_ALLOWED);
         }
-        let writes = command.flags.contains(Flags::WRITE);
-        if writes && run.reads_only {
+        // PUBLISH and PFCOUNT count as writes there.
+        if run.reads_only && command.is_replicated() {
             return Some(READ_ONLY);
         }
+        let writes = command.flags.contains(Flags::WRITE);
         if writes
             && !run.has_written
             && self.admission.any
@@ -237,12 +238,18 @@ impl Engine {
             if run.held.contains(&KeyName { db, key }) {
                 return;
             }
-            let key_name = || TransactionKey { db, key: key.into() };
+            let key_name = || TransactionKey {
+                db,
+                key: key.into(),
+            };
             if run.reach == Reach::Here && self.is_free_here(key) {
                 if run.undo.is_some() {
                     run.held.insert(key_name());
                 }
-            } else if !missing.iter().any(|it: &TransactionKey| it.db == db && *it.key == *key) {
+            } else if !missing
+                .iter()
+                .any(|it: &TransactionKey| it.db == db && *it.key == *key)
+            {
                 missing.push(key_name());
             }
         });
@@ -259,7 +266,10 @@ impl Engine {
         let is_free = || {
             locks.is_empty()
                 || !locks.holds_key(key)
-                || self.owner.runs_under.is_some_and(|it| locks.covers(it, key))
+                || self
+                    .owner
+                    .runs_under
+                    .is_some_and(|it| locks.covers(it, key))
         };
         self.slots.owner(key) == self.id && is_free()
     }
@@ -280,7 +290,10 @@ impl Engine {
         let mut fits = true;
         self.each_key(header, args, &mut |db, key| {
             if writes || loses_by_time(databases, db, key, run.now) {
-                let key = TransactionKey { db, key: key.into() };
+                let key = TransactionKey {
+                    db,
+                    key: key.into(),
+                };
                 fits &= undo.keep(&key, databases, limit);
             }
         });

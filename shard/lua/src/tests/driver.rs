@@ -61,6 +61,7 @@ impl Driver {
         args: &[&str],
         version: Version,
     ) -> String {
+        self.ticks = 0;
         let script = match Script::parse(source.as_bytes()) {
             Ok(script) => script,
             Err(error) => return format!("-{}\\r\\n", error.escape_ascii()),
@@ -90,7 +91,6 @@ impl Driver {
             version,
         });
         drop((keys, args));
-        self.ticks = 0;
         let mut step = self.machine.resume(Answer::Go);
         while let Some(next) = self.answer(step) {
             step = next;

@@ -9,7 +9,7 @@ fn errors_are_redis_s() {
     check(Version::Resp2, ERRORS);
 }
 
-const ERRORS: &[(&str, &str)] = &[
+pub const ERRORS: &[(&str, &str)] = &[
     (
         "redis.acl_check_cmd()",
         r"-ERR Please specify at least one argument for this redis lib call script: SHA, on @user_script:1.\r\n",

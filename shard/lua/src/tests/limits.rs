@@ -3,6 +3,7 @@
 use protocol::reply::Version;
 
 use super::driver::{Driver, settings};
+use super::{errors, replies, sandbox};
 use crate::machine::{Answer, Call, Chunk, Ending, LogLevel, Settings, Step};
 use crate::script::{Script, sha_of};
 
@@ -361,4 +362,49 @@ fn first_lines_are_read_as_redis_reads_them() {
     let script = Script::parse(b"#!lua flags=no-writes,allow-cross-slot-keys\n").expect("flags");
     assert!(script.flags.declared && script.flags.no_writes && script.flags.allow_cross_slot_keys);
     assert!(!script.flags.allow_oom && !script.flags.allow_stale && !script.flags.no_cluster);
+}
+
+#[test]
+fn replies_are_as_deep_as_redis_s() {
+    let mut driver = Driver::new();
+    for (depth, end) in [
+        (7994, r"*0\r\n"),
+        (7995, r"-ERR reached lua stack limit\r\n"),
+    ] {
+        let script = "local t = {} local u = t for i = 1, DEPTH do u[1] = {} u = u[1] end return t";
+        let reply = driver.eval(&script.replace("DEPTH", &depth.to_string()));
+        assert_eq!(reply, format!(r"{}{end}", r"*1\r\n".repeat(depth)));
+    }
+}
+
+#[test]
+fn a_script_may_have_to_end_anywhere() {
+    let settings = Settings {
+        tick_instructions: 1,
+        ..settings()
+    };
+    let mut driver = Driver::with(&settings);
+    let scripts = [errors::ERRORS, sandbox::SANDBOX, replies::RESP2];
+    for (number, (script, whole)) in scripts.into_iter().flatten().enumerate() {
+        // Compilation alone may fail.
+        driver.ends_at = None;
+        driver.eval(script);
+        let ticks = driver.ticks;
+        for at in (0..ticks.min(60)).step_by(3) {
+            let error: &[u8] = b"ERR ended";
+            driver.ends_at = Some((at, (number % 2 == 0).then_some(error)));
+            driver.eval(script);
+            assert_eq!(
+                driver.ending,
+                Ending::Failed { counted: false },
+                "{script} {whole} {at}"
+            );
+        }
+        driver.ends_at = None;
+        assert_eq!(
+            driver.eval("return {redis.call('ping')}"),
+            r"*1\r\n+PONG\r\n",
+            "{script}"
+        );
+    }
 }

@@ -14,7 +14,7 @@ fn in_resp3() {
     check(Version::Resp3, RESP3);
 }
 
-const RESP2: &[(&str, &str)] = &[
+pub const RESP2: &[(&str, &str)] = &[
     (
         "return redis.status_reply(1)",
         r"-ERR wrong number or type of arguments\r\n",

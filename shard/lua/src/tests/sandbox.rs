@@ -9,7 +9,7 @@ fn functions_are_lua_s_and_tables_read_only() {
     check(Version::Resp2, SANDBOX);
 }
 
-const SANDBOX: &[(&str, &str)] = &[
+pub const SANDBOX: &[(&str, &str)] = &[
     (
         "local x = ",
         r"-ERR Error compiling script (new function): user_script:1: unexpected symbol near \'<eof>\'\r\n",
