@@ -15,9 +15,11 @@ use engine::header::ReplyTo;
 use engine::message::Message;
 use engine::script::known::Scripting;
 use engine::slot::{ShardId, SlotMap};
+use engine::steps::script::new_machine;
 use engine::task::TaskId;
 use engine::watch::Watched;
 use fastrand::Rng;
+use lua::libraries::Libraries;
 use scripts::Exec;
 use storage::{DbIndex, UnixMillis};
 use text::text_of;
@@ -27,7 +29,7 @@ use crate::clock::{self, Pace};
 use crate::draw::Draw;
 use crate::model::{Model, ModelWatch, digest};
 use crate::outside::{BUSY_MS, engines};
-use crate::scripts::SCRIPTS;
+use crate::scripts::{SCRIPTS, library};
 
 /// Steps without any progress after which the world is taken to be stuck.
 const STUCK_AFTER: usize = 100_000;
@@ -346,6 +348,11 @@ impl World {
                     .expect("a script that compiles");
             }
         }
+        for engine in [&self.shards[0].engine, &self.model.engine] {
+            let (code, store) = (library(), &engine.environment.scripts().libraries);
+            let load = |all: &mut Libraries| all.load(&mut new_machine(), code.as_bytes(), false);
+            store.change(load).expect("a library that compiles");
+        }
     }
 
     fn new_client(&mut self, index: usize) -> Client {
@@ -442,7 +449,8 @@ impl World {
             }
             44 if self.rng.u32(..4) == 0 => {
                 let at = self.rng.usize(..self.shards.len());
-                self.kill(at).map(|()| false)
+                let functions = self.rng.u32(..4) == 0;
+                self.kill(at, functions).map(|()| false)
             }
             _ => self.deliver(),
         }

@@ -248,13 +248,6 @@ const FAULTS: &[Fault] = &[
         places: 1,
     },
     Fault {
-        name: "a script takes a lock beside a barrier that runs",
-        file: LOCKS,
-        good: "!self.barrier.is_some_and(runs) && !self.queues",
-        bad: "!self.queues",
-        places: 1,
-    },
-    Fault {
         name: "who waits at a key that a script takes runs before it has ended",
         file: LOCKS,
         good: "self.items[first.0].behind += 1;",
