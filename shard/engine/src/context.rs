@@ -242,7 +242,9 @@ impl Context<'_> {
 
     /// The same, without a deadline, for what a command has computed: it is never an integer.
     pub fn set_computed_string(&mut self, key: &[u8], text: Vec<u8>) {
-        self.replace(key, Deadline::Clear, |key, at| Entry::edited_string(key, text, at));
+        self.replace(key, Deadline::Clear, |key, at| {
+            Entry::edited_string(key, text, at)
+        });
     }
 
     /// Puts a value at `key`, whatever was there before, without a deadline.

@@ -32,7 +32,15 @@ impl Shard {
         if self.hearers.monitors.watched {
             self.show_script_to_monitors(client, header.command, args);
         }
-        let outline = self.engine.outline_of(header, args);
+        let outline = match self.engine.meet_script(header, args) {
+            Ok(outline) => outline,
+            Err(error) => {
+                let index = header.command.index();
+                self.engine.stats.calls[index] += 1;
+                self.engine.stats.failed(index, &error);
+                return client.reply_unless_muted(&error);
+            }
+        };
         match self.engine.route_script(header, args, outline) {
             ScriptRoute::Here => self.run_script_here(client, header, args),
             ScriptRoute::At(owner) => {
