@@ -25,6 +25,7 @@ mod process;
 mod publish;
 mod redis_benchmark;
 mod report;
+mod scripts;
 mod series;
 mod servers;
 mod subject;
@@ -79,6 +80,17 @@ enum Benchmark {
     },
     /// CPU time an operation of the commands of each type, 16 deep.
     Types(TypesFlags),
+    /// CPU time a script: a rate limiter, a lock's release, keys that are not declared; judges the
+    /// project's bounds.
+    Scripts {
+        /// Rounds of all servers [default: 5, quick: 1].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Scripts of one key in a run, 16 deep; the others get fewer [default: 1000000, quick:
+        /// 100000].
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
+    },
     /// Resident memory of collections.
     Collections {
         /// Elements of each data set [default: 1000000, quick: 100000].
@@ -273,6 +285,10 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(flags.requests, 1_000_000, 100_000),
             flags.commands.as_deref(),
         ),
+        Benchmark::Scripts { rounds, requests } => {
+            let (rounds, requests) = (pick(rounds, 5, 1), pick(requests, 1_000_000, 100_000));
+            scripts::run(selection, rounds, requests)
+        }
         Benchmark::Collections { elements, ref only } => collections::run(
             selection,
             pick(elements, 1_000_000, 100_000),
@@ -290,11 +306,10 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             flags.only.as_deref(),
             flags.picture.as_ref(),
         ),
-        Benchmark::Growth { keys, rate } => growth::run(
-            selection,
-            pick(keys, 5_000_000, 500_000),
-            pick(rate, 200_000, 200_000),
-        ),
+        Benchmark::Growth { keys, rate } => {
+            let (keys, rate) = (pick(keys, 5_000_000, 500_000), pick(rate, 200_000, 200_000));
+            growth::run(selection, keys, rate)
+        }
         Benchmark::Overhead { rounds, requests } => overhead::run(
             selection,
             pick(rounds, 7, 2),

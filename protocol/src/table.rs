@@ -59,8 +59,8 @@ use crate::command::{
     BeginSearch, Categories, Command, FindKeys, Flags, Group, KeyFlags, KeyShape, KeySpec,
 };
 use crate::facts::{
-    Behind, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Libraries, SecretOption, Secrets,
-    Subscribers, Traits, Wants,
+    Behind, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Libraries, SecretOption,
+    Secrets, Subscribers, Traits, Wants,
 };
 
 /// Calls the macro `$callback` once, with the rows of all enabled families. To switch a family on,

@@ -11,7 +11,7 @@ use protocol::command::Flags;
 use protocol::table::CommandId;
 
 use crate::blocking::{BlockedAt, nobody_asks};
-use crate::mailbox::message::{Late, Message};
+use crate::mailbox::message::{DeferredReply, Message};
 use crate::shard::Shard;
 use crate::timing::latency::Spike;
 use crate::transaction::exec::ExecState;
@@ -97,7 +97,10 @@ impl Shard {
             }
             Action::Log(level, text) => self.log_of_script(level, &text),
             Action::Outside(call) => self.call_outside(call),
-            Action::Busy { is_busy, is_function } => self.tell_busy(is_busy, is_function),
+            Action::Busy {
+                is_busy,
+                is_function,
+            } => self.tell_busy(is_busy, is_function),
             Action::Evicted { ms } => self.note_spike(Spike::EvictionCycle, ms),
             Action::FreeKeyspaces(keyspaces, lazily) => {
                 let rest = self.keep_for_snapshot(keyspaces);
@@ -175,15 +178,15 @@ impl Shard {
         holds_back: bool,
         wrote: u64,
     ) {
-        let late = |reply| {
-            Message::Late(Box::new(Late {
+        let deferred = |reply| {
+            Message::DeferredReply(Box::new(DeferredReply {
                 to,
                 reply,
                 holds_back,
             }))
         };
         if origin != self.engine.id {
-            return self.send_gated(origin, late(reply), wrote);
+            return self.send_gated(origin, deferred(reply), wrote);
         }
         let Some(client) = self.client(to.client).cloned() else {
             return;
@@ -191,9 +194,9 @@ impl Shard {
         // A connection that is just now running its input has this reply among those it waits for:
         // it is folded when that is done.
         let Ok(mut client) = client.try_borrow_mut() else {
-            return self.send(origin, late(reply));
+            return self.send(origin, deferred(reply));
         };
-        // It may be the late reply of a command before the one that stalls.
+        // It may be the deferred reply of a command before the one that stalls.
         if client.unfinished() == Some(to.seq) {
             if let Some(suspended) = client.suspended.take() {
                 return self.resume_suspended(*suspended, reply);

@@ -467,7 +467,12 @@ impl Shard {
     }
 
     #[cold]
-    pub(crate) fn queue_local(&mut self, client: &mut Client, header: Header, args: &Args<'_>) -> bool {
+    pub(crate) fn queue_local(
+        &mut self,
+        client: &mut Client,
+        header: Header,
+        args: &Args<'_>,
+    ) -> bool {
         let waits = self
             .engine
             .meets_lock(self.engine.id, client.token, header.command, args);

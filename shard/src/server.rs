@@ -22,8 +22,10 @@ use tracing::{Instrument, info};
 
 use crate::executor::{self, Driver, thread_group};
 use crate::listening::{self, Fresh, Host, Tcp};
+use crate::mailbox::doorbell::Doorbell;
+use crate::mailbox::links::Links;
 use crate::mailbox::message::Message;
-use crate::mailbox::{BellReader, Doorbell, Ends, mesh};
+use crate::mailbox::{Ends, mesh};
 use crate::memory::lazyfree::Lazyfree;
 use crate::metrics::Metrics;
 use crate::permitted::Permitted;
@@ -77,7 +79,7 @@ impl Server {
             .take(&process.current_config(), data_lock::AT_START)
             .map_err(unusable)?;
         let ends = mesh::<Message>(shards, driver.is_uring())?;
-        let bells: Vec<_> = ends.iter().map(|ends| ends.mailbox.bell()).collect();
+        let bells: Vec<_> = ends.iter().map(Ends::bell).collect();
         // Set once, here.
         let _ = process.first_bell.set(bells[0].clone());
         let (ready, started) = channel();
@@ -281,16 +283,14 @@ impl ShardInit {
     }
 
     async fn serve(self) -> io::Result<()> {
-        let Ends { mailbox, outlets } = self.ends;
-        let is_uring = self.process.driver.is_uring();
-        let bell = BellReader::new(&mailbox.bell(), is_uring)?;
+        let (inbox, outlets) = self.ends.open(self.process.driver.is_uring())?;
+        let links = Links::new(inbox.incoming(), outlets, self.process.slots.shards());
         let config = self.process.current_config();
         let shard = Rc::new(RefCell::new(Shard::new(
             self.id,
             config,
             self.process,
-            mailbox,
-            outlets,
+            links,
         )));
         {
             let shard = shard.borrow();
@@ -303,7 +303,7 @@ impl ShardInit {
             let config = shard.engine.config.clone();
             shard.engine.admission.settle(&config);
         }
-        let mut turns = thread_group::spawn(turn::run(shard.clone(), bell));
+        let mut turns = thread_group::spawn(turn::run(shard.clone(), inbox));
         drop(thread_group::spawn(cron::run(shard.clone())));
         drop(thread_group::spawn(blocking::run_timer(shard.clone())));
         drop(thread_group::spawn(snapshot::walk::walk(shard.clone())));

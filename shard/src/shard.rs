@@ -29,7 +29,6 @@ use crate::executor::thread_group;
 use crate::listening::Listening;
 use crate::mailbox::links::Links;
 use crate::mailbox::message::Message;
-use crate::mailbox::{Mailbox, Outlets};
 use crate::pause::Pausing;
 use crate::process::Process;
 use crate::pubsub::Hearers;
@@ -42,9 +41,6 @@ use crate::transaction::exec::ExecState;
 use crate::transaction::gather::Gather;
 use crate::turn::Turns;
 use crate::turn::idle_policy::IdlePolicy;
-
-/// Emptied batches a shard keeps for its next turns.
-const SPARE_BATCHES_MAX: usize = 32;
 
 /// A shard: its engine, and how that reaches the world.
 pub struct Shard {
@@ -82,12 +78,11 @@ pub struct Shard {
 
 impl Shard {
     /// A shard with empty databases.
-    pub fn new(
+    pub(crate) fn new(
         id: ShardId,
         config: Arc<Config>,
         process: Arc<Process>,
-        mailbox: Mailbox<Message>,
-        outlets: Outlets<Message>,
+        links: Links,
     ) -> Self {
         let slots = process.slots;
         let idle_policy = IdlePolicy::new(&config, slots.shards(), Instant::now());
@@ -118,7 +113,7 @@ impl Shard {
             clock: Clock::default(),
             stop: Stopping::default(),
             listening: Listening::default(),
-            links: Links::new(mailbox, outlets, slots.shards()),
+            links,
             turns: Turns::new(idle_policy),
             measured: Measured::default(),
             process,
@@ -144,7 +139,7 @@ impl Shard {
         thread_group::woke();
         self.engine.stats.sleeps += 1;
         self.clock.instant = Instant::now();
-        self.links.mailbox.wake_up();
+        self.links.incoming.promise_look();
         self.clock.waker.wake();
     }
 
@@ -164,7 +159,7 @@ impl Shard {
 
     /// Lets the turn task run after the tasks that are ready now.
     pub fn schedule_turn(&self) {
-        self.turns.waker.wake();
+        self.links.incoming.call_receiver();
     }
 
     /// Sends a message to any shard, this one included. It leaves with the turn, which it begins
@@ -179,11 +174,7 @@ impl Shard {
             self.schedule_turn();
             return;
         }
-        let outbox = &mut self.links.outboxes[to.index()];
-        if let Some(batch) = outbox.open.take() {
-            outbox.sealed.push_back(Message::Requests(batch));
-        }
-        outbox.sealed.push_back(message);
+        self.links.send(to, message);
     }
 
     /// Does something on every shard, this one included.
@@ -213,16 +204,7 @@ impl Shard {
         debug_assert!(self.turns.is_awake, "input is run within a turn");
         self.engine.stats.forwarded += 1;
         self.engine.interrupt_timing();
-        let outbox = &mut self.links.outboxes[owner.index()];
-        let batch = outbox
-            .open
-            .get_or_insert_with(|| self.links.spare_batches.pop().unwrap_or_default());
-        batch.push(to, header, args);
-        if batch.is_full()
-            && let Some(batch) = outbox.open.take()
-        {
-            outbox.sealed.push_back(Message::Requests(batch));
-        }
+        self.links.request(owner, to, header, args);
     }
 
     /// Hands all that is ready to the other shards and wakes those that sleep. Returns whether a
@@ -231,50 +213,21 @@ impl Shard {
         if self.turns.reply_fence.effects_sent {
             self.flush_effects();
         }
-        let mut kept_back = false;
-        for (index, outbox) in self.links.outboxes.iter_mut().enumerate() {
-            if let Some(batch) = outbox.open.take() {
-                self.engine.stats.batches += 1;
-                self.engine.stats.batched += batch.count() as u64;
-                outbox.sealed.push_back(Message::Requests(batch));
-            }
-            outbox.send(ShardId::new(index), &mut self.links.outlets);
-            kept_back |= !outbox.sealed.is_empty();
-        }
-        // Only now: a shard that is rung may take this one's core, and messages of one turn should
-        // be there together.
-        for (index, outbox) in self.links.outboxes.iter_mut().enumerate() {
-            if std::mem::take(&mut outbox.rings) && self.links.outlets.ring(ShardId::new(index)) {
-                self.engine.stats.wakes += 1;
-            }
-        }
-        kept_back
+        let flushed = self.links.flush();
+        self.engine.stats.batches += flushed.batches;
+        self.engine.stats.batched += flushed.batched;
+        self.engine.stats.wakes += flushed.wakes;
+        flushed.kept_back
     }
 
     /// Messages of others that wait for this shard, and its own that wait for room elsewhere.
     pub(crate) fn messages_waiting(&self) -> (usize, usize) {
-        let kept_back = self
-            .links
-            .outboxes
-            .iter()
-            .map(|outbox| outbox.sealed.len())
-            .sum();
-        (self.links.mailbox.waiting(), kept_back)
-    }
-
-    pub(crate) fn announce_stuck(&self) {
-        self.links.outlets.stuck(self.engine.id);
-    }
-
-    pub(crate) fn relieve(&self, from: ShardId) {
-        self.links.outlets.relieve(from);
+        (self.links.incoming.waiting(), self.links.kept_back())
     }
 
     /// Keeps an emptied batch for the next turn.
     pub(crate) fn recycle(&mut self, batch: Box<Batch>) {
-        if self.links.spare_batches.len() < SPARE_BATCHES_MAX && batch.worth_keeping() {
-            self.links.spare_batches.push(batch);
-        }
+        self.links.recycle(batch);
     }
 
     /// The connection with this token, if it is still the same one.

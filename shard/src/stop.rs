@@ -17,7 +17,7 @@ use tracing::{error, info};
 use crate::client::Closing;
 use crate::client::close_reason::CloseReason;
 use crate::local_waker::LocalWaker;
-use crate::mailbox::Doorbell;
+use crate::mailbox::doorbell::Doorbell;
 use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;

@@ -2,26 +2,24 @@
 //! sent, folds the replies they sent back, sends out this turn's batches, and only then lets the
 //! executor wait.
 //!
-//! monoio runs woken tasks first in, first out, and puts a task that wakes itself in front. The
-//! turn must come last, after the connections that the same wake-up made ready; so it is two tasks
-//! that wake each other: a turn that wants another one wakes its `echo`, which wakes it.
+//! It is one task, which awaits what other shards send ([`crate::mailbox`]). It comes last, after
+//! the connections that the same wake-up made ready: so their commands leave together.
 
 pub mod idle_policy;
 pub mod reply_fence;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::{io, mem};
 
 use engine::slot::ShardId;
 
 use crate::executor::thread_group;
-use crate::local_waker::{LocalWaker, LocalWakers};
-use crate::mailbox::BellReader;
-use crate::mailbox::message::{Late, Message};
+use crate::local_waker::LocalWakers;
+use crate::mailbox::inbox::{Inbox, Messages};
+use crate::mailbox::message::{DeferredReply, Message};
 use crate::shard::{Shard, wall_time};
 use crate::turn::idle_policy::{Idle, IdlePolicy};
 use crate::turn::reply_fence::ReplyFence;
@@ -38,62 +36,28 @@ enum After {
     Again,
 }
 
-/// Runs turns until the process ends; returns only where the bell fails.
-pub async fn run(shard: Rc<RefCell<Shard>>, bell: BellReader) -> io::Result<()> {
-    let echo: Rc<RefCell<Option<Waker>>> = Rc::default();
-    thread_group::spawn({
-        let (shard, echo) = (shard.clone(), echo.clone());
-        poll_fn(move |cx| {
-            // Its first poll only registers it; each later one is a wake-up to pass on.
-            if echo.replace(Some(cx.waker().clone())).is_some() {
-                shard.borrow().schedule_turn();
-            }
-            Poll::<()>::Pending
-        })
-    });
-    let mut rung = pin!(bell.rung());
-    let mut has_joined = false;
-    poll_fn(|cx| {
-        let mut heard = false;
-        while let Poll::Ready(result) = rung.as_mut().poll(cx) {
-            if let Err(error) = result {
-                return Poll::Ready(Err(error));
-            }
-            rung.set(bell.rung());
-            heard = true;
+/// Runs turns until the process ends; returns only where the inbox fails.
+pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: Inbox<Message>) -> io::Result<()> {
+    loop {
+        let mut messages = inbox.recv().await?;
+        if shard.borrow_mut().turn(&mut messages) == After::Again {
+            inbox.stay_awake();
         }
-        let mut shard = shard.borrow_mut();
-        if heard {
-            shard.publishing.fanout.heard_bell();
-        }
-        shard.turns.waker.register(cx.waker());
-        if !mem::replace(&mut has_joined, true) {
-            thread_group::join(shard.engine.id, cx.waker().clone());
-        }
-        if shard.turn() == After::Again {
-            match &*echo.borrow() {
-                Some(echo) => echo.wake_by_ref(),
-                None => cx.waker().wake_by_ref(),
-            }
-        }
-        Poll::Pending
-    })
-    .await
+    }
 }
 
 /// Waits until the shard has looked for input and had a turn: for tasks with much to do, between
-/// two steps. The bell is rung for that, as only what comes from outside stands behind all that is
-/// ready: a sleep for no time takes a millisecond, and a task that wakes itself keeps others
-/// waiting.
+/// two steps. A sleep for no time would take a millisecond, and a task that wakes itself keeps
+/// others waiting.
 pub async fn passed(shard: &RefCell<Shard>) {
     let mut asked = false;
     poll_fn(|cx| {
-        if std::mem::replace(&mut asked, true) {
+        if mem::replace(&mut asked, true) {
             return Poll::Ready(());
         }
         let mut shard = shard.borrow_mut();
         shard.turns.step_wakers.register(cx.waker());
-        shard.links.mailbox.bell().ring_from_outside();
+        shard.links.incoming.call_receiver_behind_input();
         Poll::Pending
     })
     .await;
@@ -110,11 +74,10 @@ struct Received {
 
 /// What a shard's turns go by.
 pub(crate) struct Turns {
-    /// False from when the turn task announced sleep until somebody begins a turn.
+    /// False from when a turn has left nothing to do until somebody begins one.
     pub is_awake: bool,
     /// What the engine has said is being done.
     pub is_settling: bool,
-    pub waker: LocalWaker,
     pub idle_policy: IdlePolicy,
     pub reply_fence: ReplyFence,
     /// Who waits for the next turn: see [`passed`].
@@ -128,7 +91,6 @@ impl Turns {
         Self {
             is_awake: false,
             is_settling: false,
-            waker: LocalWaker::default(),
             idle_policy,
             reply_fence: ReplyFence::default(),
             step_wakers: LocalWakers::default(),
@@ -139,7 +101,12 @@ impl Turns {
 
 impl Shard {
     /// Takes what has come: from this shard itself, and from others as long as messages are `left`.
-    fn receive(&mut self, left: &mut usize, old_tries: &mut usize) -> Received {
+    fn receive(
+        &mut self,
+        messages: &mut Messages<'_, Message>,
+        left: &mut usize,
+        old_tries: &mut usize,
+    ) -> Received {
         let mut received = Received::default();
         self.settle();
         while let Some(message) = self.links.own.pop_front() {
@@ -147,7 +114,7 @@ impl Shard {
             self.handle(self.engine.id, message);
         }
         while *left > 0
-            && let Some((from, message)) = self.links.mailbox.try_recv()
+            && let Some((from, message)) = messages.next()
         {
             received.any = true;
             *left -= 1;
@@ -156,7 +123,6 @@ impl Shard {
             self.engine.now = wall_time();
             received.wakes |= !matches!(message, Message::Requests(_));
             self.handle(from, message);
-            self.relieve(from);
         }
         if !self.engine.tries().is_empty() {
             // All rings have been seen empty since the last try came, or, for those of an earlier
@@ -174,9 +140,9 @@ impl Shard {
         received
     }
 
-    /// Tells clients and other shards what has happened, and writes the log. Returns whether some
-    /// task may go on by that.
-    fn tell_others_and_log(&mut self, has_time: bool) -> bool {
+    /// Notifies clients and other shards of what has happened, and writes the log. Returns whether
+    /// some task may go on by that.
+    fn notify_and_log(&mut self, has_time: bool) -> bool {
         let mut wakes = false;
         self.feed_monitors();
         if !self.pausing.draining.is_empty() {
@@ -195,9 +161,12 @@ impl Shard {
         wakes | self.flush_journal()
     }
 
-    fn turn(&mut self) -> After {
+    fn turn(&mut self, messages: &mut Messages<'_, Message>) -> After {
         if !self.turns.is_awake {
             self.wake_up();
+        }
+        if messages.bell_rang {
+            self.publishing.fanout.heard_bell();
         }
         self.engine.stats.turns += 1;
         self.turns
@@ -221,17 +190,12 @@ impl Shard {
         let mut left = TURN_MESSAGES_MAX;
         let mut old_tries = self.engine.tries().len();
         loop {
-            let received = self.receive(&mut left, &mut old_tries);
+            let received = self.receive(messages, &mut left, &mut old_tries);
             woke_somebody |= received.wakes;
-            woke_somebody |= self.tell_others_and_log(left > 0);
-            let mut kept_back = self.flush();
+            woke_somebody |= self.notify_and_log(left > 0);
+            let kept_back = self.flush();
             if !self.links.own.is_empty() {
                 continue;
-            }
-            if kept_back {
-                self.announce_stuck();
-                // Room may have come before the announcement; if not, whoever makes it rings.
-                kept_back = self.flush();
             }
             if !kept_back {
                 woke_somebody |= self.release_reply_fence();
@@ -247,15 +211,13 @@ impl Shard {
             match self.idle() {
                 Idle::LooksAgain => {}
                 Idle::Ends => return After::Again,
-                Idle::MayPark if self.links.mailbox.fall_asleep() => {
+                Idle::MayPark => {
                     debug_assert!(self.engine.actions.is_empty());
                     debug_assert!(self.engine.is_settled());
                     self.turns.is_awake = false;
                     thread_group::slept();
                     return After::Park;
                 }
-                // A message has come meanwhile.
-                Idle::MayPark => {}
             }
         }
     }
@@ -270,12 +232,12 @@ impl Shard {
                 self.send_gated(from, Message::Replies(batch), wrote);
             }
             Message::Replies(batch) => self.fold_replies(from, batch),
-            Message::Late(late) => {
-                let Late {
+            Message::DeferredReply(deferred) => {
+                let DeferredReply {
                     to,
                     reply,
                     holds_back,
-                } = *late;
+                } = *deferred;
                 self.complete(self.engine.id, to, reply);
                 if holds_back {
                     self.note_held_back(from, to.client);

@@ -24,7 +24,14 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     (
         "shard",
         "shard",
-        &["protocol", "storage", "config", "lua", "engine", "persistence"],
+        &[
+            "protocol",
+            "storage",
+            "config",
+            "lua",
+            "engine",
+            "persistence",
+        ],
     ),
     (
         "percore",

@@ -324,7 +324,7 @@ parameters! {
         "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Percentiles = Percentiles::redis_default(), PercentilesKind;
     }
     Scripts {
-        /// Milliseconds after which a running script lets SCRIPT KILL through, and others are answered BUSY; 0 for never.
+        /// Milliseconds after which SCRIPT KILL ends a script and others get BUSY; 0 for never.
         "busy-reply-threshold" | "lua-time-limit" => busy_reply_threshold_ms: u64 = 5000, Integer(0, LONG_MAX);
     }
     Events {

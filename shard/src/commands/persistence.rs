@@ -226,10 +226,12 @@ pub fn load_log(
     let manifest = folder.read().map_err(|error| failed(&error))?;
     let manifest = manifest.unwrap_or_default();
     let (libraries, progress) = (LibraryStore::default(), Progress::default());
-    let loaded =
-        aof::replay::replay(&folder, &manifest, &config, process, &libraries, &progress)
-            .map_err(|error| failed(&error))?;
-    process.scripts.libraries.set(Libraries::clone(&libraries.current()));
+    let loaded = aof::replay::replay(&folder, &manifest, &config, process, &libraries, &progress)
+        .map_err(|error| failed(&error))?;
+    process
+        .scripts
+        .libraries
+        .set(Libraries::clone(&libraries.current()));
     for db in global.databases() {
         global.forget(db);
     }

@@ -88,7 +88,9 @@ pub fn flush(
 ) -> Result<Answer, Error> {
     let is_known = |mode: &[u8]| is(mode, "ASYNC") || is(mode, "SYNC");
     if args.len() > 3 || args.get(2).is_some_and(|mode| !is_known(mode)) {
-        return Err(Error::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
+        return Err(Error::new(
+            "ERR SCRIPT FLUSH only support SYNC|ASYNC option",
+        ));
     }
     shard.process.scripts.flush();
     shard.tell_all(|shard| shard.engine.forget_scripts());
@@ -161,7 +163,9 @@ impl Shard {
     /// A script of this shard has run for long, or no longer does: all shards refuse commands.
     pub(crate) fn tell_busy(&mut self, is_busy: bool, is_function: bool) {
         if is_busy {
-            warn!("a script has run for longer than busy-reply-threshold: SCRIPT KILL ends it, unless it has written");
+            warn!(
+                "a script has run for longer than busy-reply-threshold: SCRIPT KILL ends it, unless it has written"
+            );
         }
         for index in 0..self.engine.slots.shards() {
             let visit = move |shard: &mut Shard| shard.note_busy(is_busy, is_function);
@@ -173,7 +177,13 @@ impl Shard {
     fn note_busy(&mut self, is_busy: bool, is_function: bool) {
         let engine = &mut self.engine;
         let admission = &mut engine.admission;
-        let by = |count: usize| if is_busy { count + 1 } else { count.saturating_sub(1) };
+        let by = |count: usize| {
+            if is_busy {
+                count + 1
+            } else {
+                count.saturating_sub(1)
+            }
+        };
         admission.busy_scripts = by(admission.busy_scripts);
         if is_function {
             admission.busy_functions = by(admission.busy_functions);

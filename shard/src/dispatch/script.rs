@@ -75,8 +75,10 @@ impl Shard {
         encoded.clear();
         let mut reply = Reply::new(&mut encoded, header.version);
         match self.engine.run_script(header, args, &mut reply) {
-            None => if !client.next_reply_is_muted() {
-                client.reply(|reply| reply.raw(&encoded));
+            None => {
+                if !client.next_reply_is_muted() {
+                    client.reply(|reply| reply.raw(&encoded));
+                }
             }
             Some(unfinished) => {
                 let parked = self.park_script(client, header, args);
@@ -137,10 +139,10 @@ impl Shard {
         is_answered.then_some(encoded)
     }
 
-    /// Scripts go on in a turn that comes behind all that is ready from outside: a turn that follows
-    /// at once would keep connections waiting.
+    /// Scripts go on in a turn that comes behind all that is ready from outside: a turn that
+    /// follows at once would keep connections waiting.
     pub(crate) fn pause_for_others(&self) {
-        self.links.mailbox.bell().ring_from_outside();
+        self.links.incoming.call_receiver_behind_input();
     }
 
     /// Whether scripts stand still here that have run for long.

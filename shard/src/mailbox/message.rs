@@ -13,7 +13,7 @@ pub enum Message {
     /// A batch on its way back, run.
     Replies(Box<Batch>),
     /// The reply of one command that its batch could not wait for.
-    Late(Box<Late>),
+    DeferredReply(Box<DeferredReply>),
     /// What engines say to one another.
     Engine(engine::message::Message),
     /// What one turn has published for the shard's subscribers.
@@ -29,7 +29,7 @@ const _: () = assert!(size_of::<Message>() <= 24);
 pub type Visit = Box<dyn FnOnce(&mut Shard) + Send>;
 
 /// A reply that comes alone.
-pub struct Late {
+pub struct DeferredReply {
     pub to: ReplyTo,
     pub reply: Vec<u8>,
     /// The client's further commands are held back: see [`engine::backpressure`].

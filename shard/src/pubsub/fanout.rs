@@ -126,7 +126,7 @@ impl Shard {
     /// The shard looks for input from outside before it sends to the next.
     fn look_before_fanout(&mut self) {
         self.publishing.fanout.awaits_bell = true;
-        self.links.mailbox.bell().ring_from_outside();
+        self.links.incoming.call_receiver_behind_input();
     }
 }
 

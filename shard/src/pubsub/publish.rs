@@ -388,7 +388,7 @@ impl Shard {
     /// for it lies in the mailbox by then, and the turn reads that.
     #[cold]
     pub(crate) fn hears_first(&mut self, client: &mut Client) -> bool {
-        if !mem::take(&mut client.has_heard) && self.links.mailbox.waiting() > 0 {
+        if !mem::take(&mut client.has_heard) && self.links.incoming.waiting() > 0 {
             // It has when it is let go.
             client.has_heard = true;
             self.hold_commands(client, CommandHold::UNHEARD);

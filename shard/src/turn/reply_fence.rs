@@ -7,8 +7,6 @@
 //! submits what it has when too many tasks run one after the other. So the replies are held until
 //! the turn is over. Within one shard nothing can come in between.
 
-use engine::slot::ShardId;
-
 use crate::client::Client;
 use crate::client::hold::OutputHold;
 use crate::shard::Shard;
@@ -47,11 +45,7 @@ impl Shard {
     #[cold]
     pub(crate) fn flush_effects(&mut self) {
         self.turns.reply_fence.effects_sent = false;
-        for (index, outbox) in self.links.outboxes.iter_mut().enumerate() {
-            if !outbox.has_replies() {
-                outbox.send(ShardId::new(index), &mut self.links.outlets);
-            }
-        }
+        self.links.deliver_without_replies();
     }
 
     /// All that this turn had for others has left. Returns whether anybody may be answered who

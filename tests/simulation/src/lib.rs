@@ -7,7 +7,7 @@
 //!
 //! - [`world`] orders what happens, and is the outside of every engine.
 //! - [`client`] is one connection, [`draw`] what it asks; [`scripts`] are those that it runs.
-//! - [`model`] says what must come of it.
+//! - [`model`] says what must come of it, [`log`] what the logs would bring back.
 //! - [`explore`] runs small worlds in every order.
 //!
 //! A seed decides everything: a run that fails fails again.
@@ -16,6 +16,7 @@ pub mod client;
 pub mod clock;
 pub mod draw;
 pub mod explore;
+pub mod log;
 pub mod model;
 pub mod outside;
 pub mod scripts;

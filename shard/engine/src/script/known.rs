@@ -31,7 +31,10 @@ pub struct Seen {
 #[derive(Clone)]
 pub enum Program {
     Script(Rc<Seen>),
-    Function { library: Arc<Library>, name: Box<[u8]> },
+    Function {
+        library: Arc<Library>,
+        name: Box<[u8]>,
+    },
 }
 
 impl Program {

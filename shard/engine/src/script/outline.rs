@@ -42,7 +42,14 @@ const HARMLESS: [&[u8]; 11] = [
 ];
 
 /// Names by which a script could reach anything unseen.
-const BACK_DOORS: [&[u8]; 6] = [b"_G", b"loadstring", b"load", b"getfenv", b"setfenv", b"server"];
+const BACK_DOORS: [&[u8]; 6] = [
+    b"_G",
+    b"loadstring",
+    b"load",
+    b"getfenv",
+    b"setfenv",
+    b"server",
+];
 
 impl Outline {
     /// Looks at a script.
@@ -83,7 +90,12 @@ impl Outline {
     /// What stands behind the name `redis`.
     fn look_at_redis(&mut self, rest: &[Token<'_>], keys: &Keys<'_>) {
         match rest {
-            [Token::Sign(b'.'), Token::Name(b"call" | b"pcall"), Token::Sign(b'('), call @ ..] => {
+            [
+                Token::Sign(b'.'),
+                Token::Name(b"call" | b"pcall"),
+                Token::Sign(b'('),
+                call @ ..,
+            ] => {
                 self.look_at_call(&arguments(call), keys);
             }
             [Token::Sign(b'.'), Token::Name(name), ..] if HARMLESS.contains(name) => {}
@@ -149,9 +161,11 @@ fn key_places(
 ) -> Option<impl Iterator<Item = usize> + use<>> {
     let (first, last, step) = match command.shape {
         KeyShape::One => (1, 1, 1),
-        KeyShape::Range { first, last, step } if last >= 0 => {
-            (usize::from(first), usize::from(last.unsigned_abs()), usize::from(step))
-        }
+        KeyShape::Range { first, last, step } if last >= 0 => (
+            usize::from(first),
+            usize::from(last.unsigned_abs()),
+            usize::from(step),
+        ),
         KeyShape::Range { first, last, step } if !may_be_many(args.last()?) => {
             let last = args.len().checked_sub(usize::from(last.unsigned_abs()))?;
             (usize::from(first), last, usize::from(step))
@@ -317,9 +331,25 @@ fn is_read(tokens: &[Token<'_>], at: usize) -> bool {
     let begins_expression = match before {
         Some(Token::Sign(sign)) => matches!(
             sign,
-            b'(' | b',' | b'=' | b'{' | b'[' | b'c' | b'+' | b'<' | b'>' | b'-' | b'*' | b'/' | b'%' | b'^' | b'#'
+            b'(' | b','
+                | b'='
+                | b'{'
+                | b'['
+                | b'c'
+                | b'+'
+                | b'<'
+                | b'>'
+                | b'-'
+                | b'*'
+                | b'/'
+                | b'%'
+                | b'^'
+                | b'#'
         ),
-        Some(Token::Name(word)) => matches!(word, b"return" | b"and" | b"or" | b"not" | b"if" | b"while" | b"until" | b"elseif" | b"in"),
+        Some(Token::Name(word)) => matches!(
+            word,
+            b"return" | b"and" | b"or" | b"not" | b"if" | b"while" | b"until" | b"elseif" | b"in"
+        ),
         _ => false,
     };
     let end = match tokens.get(at + 1) {

@@ -79,7 +79,7 @@ pub struct RunState {
     pub(crate) db: DbIndex,
     /// The instant at which all of it happens.
     pub(crate) now: UnixMillis,
-    /// The same in microseconds, once it has asked.
+    /// That instant in microseconds, once it has asked.
     pub(crate) now_micros: Option<u64>,
     pub(crate) began: Instant,
     /// When it last went on.

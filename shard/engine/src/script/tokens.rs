@@ -37,7 +37,9 @@ pub fn tokens(text: &[u8]) -> Option<Vec<Token<'_>>> {
                 at += len;
                 found.push(Token::Name(&text[begin..at]));
             }
-            b if b.is_ascii_digit() || (b == b'.' && rest.get(1).is_some_and(u8::is_ascii_digit)) => {
+            b if b.is_ascii_digit()
+                || (b == b'.' && rest.get(1).is_some_and(u8::is_ascii_digit)) =>
+            {
                 // `1e-5`, `0x1F`, `3..2` is no number of Lua's either.
                 let mut last = 0;
                 let goes_on = |b: &&u8| {
@@ -91,7 +93,11 @@ fn end_of_line(text: &[u8], from: usize) -> usize {
 /// Where `text` begins with `[[` or `[==[`: how many signs stand between, and where the string
 /// behind it ends, if it does.
 fn long_bracket(text: &[u8]) -> Option<(usize, Option<usize>)> {
-    let level = text.strip_prefix(b"[")?.iter().take_while(|b| **b == b'=').count();
+    let level = text
+        .strip_prefix(b"[")?
+        .iter()
+        .take_while(|b| **b == b'=')
+        .count();
     if text.get(1 + level) != Some(&b'[') {
         return None;
     }

@@ -1,9 +1,9 @@
 //! Scripts: what EVAL, EVALSHA and FCALL run, and how that begins and ends.
 //!
 //! A script is a transaction whose keys are known while it runs. Most show by their text that they
-//! touch nothing but what they declare ([`Outline::is_plain`]), and run where their keys are, as any
-//! command does. One that may touch more begins at its connection's shard, in place if its declared
-//! keys are there. Whatever it does is held back until it is over: effects are handed out, and
+//! touch nothing but what they declare ([`Outline::is_plain`]), and run where their keys are, as
+//! any command does. One that may touch more begins at its connection's shard, in place if its
+//! declared keys are there. Whatever it does is held back until it is over: effects are handed out, and
 //! logged, as those of one transaction (`Workspace`), so it can be undone until then.
 //!
 //! When it names a key that is not there, or has to wait for anything, it stands still on its own
@@ -37,8 +37,7 @@ use crate::transaction::workspace::Workspace;
 const NO_SCRIPT: Error = Error::new("NOSCRIPT No matching script. Please use EVAL.");
 const NO_FUNCTION: Error = Error::new("ERR Function not found");
 const NEGATIVE_KEYS: Error = Error::new("ERR Number of keys can't be negative");
-const TOO_MANY_KEYS: Error =
-    Error::new("ERR Number of keys can't be greater than number of args");
+const TOO_MANY_KEYS: Error = Error::new("ERR Number of keys can't be greater than number of args");
 const BAD_KEYS: Error = Error::new("ERR Bad number of keys provided");
 const MAY_WRITE: Error =
     Error::new("ERR Can not execute a script with write flag using *_ro command.");
@@ -84,7 +83,11 @@ impl Engine {
             }
             Source::Function => {
                 let libraries = &self.environment.scripts().libraries;
-                let found = self.scripting.libraries.current(libraries).function(&args[1]);
+                let found = self
+                    .scripting
+                    .libraries
+                    .current(libraries)
+                    .function(&args[1]);
                 let library = found.cloned().ok_or(NO_FUNCTION)?;
                 check_keys(args, true)?;
                 let name = args[1].into();
@@ -153,11 +156,7 @@ impl Engine {
     }
 
     /// Makes a script known to all shards, which `stays` where SCRIPT LOAD brings it.
-    pub fn learn_script(
-        &mut self,
-        text: &[u8],
-        stays: bool,
-    ) -> Result<Rc<Seen>, Error> {
+    pub fn learn_script(&mut self, text: &[u8], stays: bool) -> Result<Rc<Seen>, Error> {
         let sha = lua::script::sha_of(text);
         let scripts = self.environment.clone();
         let scripts = scripts.scripts();
@@ -187,7 +186,11 @@ impl Engine {
         reply: &mut Reply<'_>,
     ) -> Option<Unfinished> {
         let mut run = self.prepare_script(header, args, reply)?;
-        let plain = run.state.program.as_ref().is_some_and(|it| it.outline().is_plain);
+        let plain = run
+            .state
+            .program
+            .as_ref()
+            .is_some_and(|it| it.outline().is_plain);
         run.state.undo = (!plain).then(Undo::default);
         run.state.reach = Reach::Here;
         run.state.workspace.is_in_place = true;
@@ -260,7 +263,11 @@ impl Engine {
             Source::Sha => sha_of_text(&args[1]),
             Source::Function => {
                 let libraries = &self.environment.scripts().libraries;
-                let found = self.scripting.libraries.current(libraries).function(&args[1]);
+                let found = self
+                    .scripting
+                    .libraries
+                    .current(libraries)
+                    .function(&args[1]);
                 let name = args[1].into();
                 return found.cloned().is_some_and(|library| {
                     Program::Function { library, name }.flags().takes_memory()
@@ -460,7 +467,12 @@ impl Engine {
             }
         }
         self.timing.in_row = false;
-        self.account(run.state.header.command, run.state.header.caller, args, run.state.began);
+        self.account(
+            run.state.header.command,
+            run.state.header.caller,
+            args,
+            run.state.began,
+        );
     }
 
     /// Keeps the machine of a script that is over.

@@ -241,12 +241,18 @@ impl Engine {
             if run.held.contains(&KeyName { db, key }) {
                 return;
             }
-            let key_name = || TransactionKey { db, key: key.into() };
+            let key_name = || TransactionKey {
+                db,
+                key: key.into(),
+            };
             if run.reach == Reach::Here && self.is_free_here(key) {
                 if run.undo.is_some() {
                     run.held.insert(key_name());
                 }
-            } else if !missing.iter().any(|it: &TransactionKey| it.db == db && *it.key == *key) {
+            } else if !missing
+                .iter()
+                .any(|it: &TransactionKey| it.db == db && *it.key == *key)
+            {
                 missing.push(key_name());
             }
         });
@@ -263,7 +269,10 @@ impl Engine {
         let is_free = || {
             locks.is_empty()
                 || !locks.holds_key(key)
-                || self.owner.runs_under.is_some_and(|it| locks.covers(it, key))
+                || self
+                    .owner
+                    .runs_under
+                    .is_some_and(|it| locks.covers(it, key))
         };
         self.slots.owner(key) == self.id && is_free()
     }
@@ -284,7 +293,10 @@ impl Engine {
         let mut fits = true;
         self.each_key(header, args, &mut |db, key| {
             if writes || loses_by_time(databases, db, key, run.now) {
-                let key = TransactionKey { db, key: key.into() };
+                let key = TransactionKey {
+                    db,
+                    key: key.into(),
+                };
                 fits &= undo.keep(&key, databases, limit);
             }
         });

@@ -35,7 +35,8 @@ pub enum ScriptInExec {
 }
 
 impl Engine {
-    /// Begins a script of an EXEC, which has these locks. Nothing where it is refused, and answered.
+    /// Begins a script of an EXEC, which has these locks. Nothing where it is refused: then it is
+    /// answered.
     pub fn begin_script_held(
         &mut self,
         held: &Held,
@@ -84,7 +85,10 @@ impl Engine {
                     if !mem::replace(&mut run.state.is_busy, true) {
                         self.scripting.busy += 1;
                         let is_function = run.state.is_function();
-            self.actions.push(Action::Busy { is_busy: true, is_function });
+                        self.actions.push(Action::Busy {
+                            is_busy: true,
+                            is_function,
+                        });
                     }
                     return ScriptInExec::Pause;
                 }

@@ -4,8 +4,8 @@
 //! A script that names a key beyond those that it holds *widens*: it tries the key's lock where the
 //! key lives, while it stands still. It never waits for one: where the lock is refused, what it
 //! wrote is undone, all is given back, all keys that are known by now are taken in order, waiting,
-//! as any transaction takes them, and it runs again from its beginning. So nobody waits for somebody
-//! who may wait for him. After [`ATTEMPTS_MAX`] of that, or before the first write to a value too
+//! as any transaction takes them, and it runs again from its beginning. So nobody waits for
+//! somebody who may wait for him. After [`ATTEMPTS_MAX`] of that, or before the first write to a value too
 //! large to keep a copy of, or for a command on the whole keyspace, it runs again with everything
 //! locked. Then nothing can be refused, and nothing need be undone.
 //!
@@ -97,7 +97,9 @@ impl Engine {
             unreachable!("a script that is held knows where it came from");
         };
         let (home, client) = (parked.origin, parked.to.client);
-        state.held.extend(self.keys_of(parked.header, &parked.args.borrow()));
+        state
+            .held
+            .extend(self.keys_of(parked.header, &parked.args.borrow()));
         let here = |key: &&TransactionKey| self.slots.owner(&key.key) == self.id;
         let mut keys: Vec<TransactionKey> = state.held.iter().filter(here).cloned().collect();
         keys.sort_unstable();
@@ -219,7 +221,10 @@ impl Engine {
         };
         let is_free = |key: &TransactionKey| {
             self.slots.owner(&key.key) == self.id
-                && self.owner.locks.may_extend(item, LockName::of_key(&key.key))
+                && self
+                    .owner
+                    .locks
+                    .may_extend(item, LockName::of_key(&key.key))
         };
         let (free, missing): (Vec<_>, Vec<_>) = keys.into_iter().partition(is_free);
         if free.is_empty() {
@@ -267,8 +272,14 @@ impl Engine {
             let shard = ShardId::new(owner);
             let transaction = &mut self.coordinator.transactions[index];
             let at = transaction.parts.partition_point(|part| part.shard < shard);
-            if transaction.parts.get(at).is_none_or(|part| part.shard != shard) {
-                transaction.parts.insert(at, Part::new(shard, Scope::default()));
+            if transaction
+                .parts
+                .get(at)
+                .is_none_or(|part| part.shard != shard)
+            {
+                transaction
+                    .parts
+                    .insert(at, Part::new(shard, Scope::default()));
             }
             let request = Box::new(LockRequest {
                 transaction: TransactionId {
@@ -308,9 +319,10 @@ impl Engine {
 
     /// On the coordinator: a shard has refused them.
     pub(crate) fn not_widened(&mut self, id: TransactionId, request: LockRequest) {
-        if let (Job::Script(Some(run)), Scope::Keys { keys, .. }) =
-            (&mut self.coordinator.transactions[id.index].job, request.scope)
-        {
+        if let (Job::Script(Some(run)), Scope::Keys { keys, .. }) = (
+            &mut self.coordinator.transactions[id.index].job,
+            request.scope,
+        ) {
             // It takes them in order when it runs again.
             run.state.held.extend(keys);
         }
@@ -348,7 +360,10 @@ impl Engine {
             undo.put_back(&mut self.databases, &mut self.effects);
         }
         state.workspace.close(self);
-        debug_assert!(state.undo.is_some() || !state.has_written, "it cannot be undone");
+        debug_assert!(
+            state.undo.is_some() || !state.has_written,
+            "it cannot be undone"
+        );
         state.workspace.effects.clear();
         state.workspace.away.clear();
         self.effects.dirty -= state.dirtied;
@@ -370,7 +385,10 @@ impl Engine {
         let transaction = &mut self.coordinator.transactions[index];
         let before = mem::replace(&mut transaction.parts, parts);
         transaction.pass = Pass::Ordered { at: 0 };
-        let mut workspace = mem::replace(&mut run.state.workspace, Workspace::in_place(&self.databases));
+        let mut workspace = mem::replace(
+            &mut run.state.workspace,
+            Workspace::in_place(&self.databases),
+        );
         self.put_run(index, run);
         for part in before {
             if let (Some(item), Scope::Keys { keys, .. }) = (part.granted, part.scope) {
@@ -391,7 +409,10 @@ impl Engine {
     fn finish_script(&mut self, index: usize) {
         let mut run = self.take_run(index);
         let transaction = self.coordinator.transactions.remove(index);
-        let Some(Parked { origin, to, args, .. }) = run.state.parked.take() else {
+        let Some(Parked {
+            origin, to, args, ..
+        }) = run.state.parked.take()
+        else {
             unreachable!("a script's transaction knows where it came from");
         };
         let mut encoded = Vec::new();
@@ -445,7 +466,10 @@ impl Engine {
         {
             self.scripting.busy += 1;
             let is_function = run.state.is_function();
-            self.actions.push(Action::Busy { is_busy: true, is_function });
+            self.actions.push(Action::Busy {
+                is_busy: true,
+                is_function,
+            });
         }
         self.scripting.paused.push(index);
         self.actions.push(Action::Pause);
@@ -455,7 +479,10 @@ impl Engine {
         if mem::take(&mut run.state.is_busy) {
             self.scripting.busy -= 1;
             let is_function = run.state.is_function();
-            self.actions.push(Action::Busy { is_busy: false, is_function });
+            self.actions.push(Action::Busy {
+                is_busy: false,
+                is_function,
+            });
         }
     }
 

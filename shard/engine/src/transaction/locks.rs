@@ -194,7 +194,10 @@ impl<W> LockTable<W> {
     /// Lets an item that runs lock more names, each of which it may: see [`Self::may_extend`]. It
     /// comes before all who wait at them. It waits for nobody, so they do not wait in a circle.
     pub fn extend(&mut self, item: ItemId, names: impl IntoIterator<Item = LockName>) {
-        debug_assert_eq!(self.items[item.0].behind, 0, "only a running item is extended");
+        debug_assert_eq!(
+            self.items[item.0].behind, 0,
+            "only a running item is extended"
+        );
         for name in names {
             debug_assert!(self.may_extend(item, name));
             match self.queues.entry(name) {

@@ -2,10 +2,12 @@
 
 use engine::header::ReplyTo;
 use protocol::command::Flags;
+use storage::UnixMillis;
 
 use super::text::text_of;
 use super::{Checked, World};
 use crate::client::{Ask, Client, Command};
+use crate::log;
 use crate::model::{KILLED, ModelWatch};
 
 impl World {
@@ -23,11 +25,31 @@ impl World {
                 return Err(format!("shard {:?} has waiters in the end", engine.id));
             }
         }
+        if self.size.logged {
+            self.check_logs()?;
+        }
         let (real, model) = (self.digest(), self.model.digest());
         if real != model {
             return Err(format!("the data is not the model's: {real} and {model}"));
         }
         Ok(())
+    }
+
+    /// Nothing has taken anything from the logs: all data is in them.
+    fn check_logs(&self) -> Checked {
+        let journals = self.shards.iter().map(|it| &it.engine.effects.journal);
+        let logs: Vec<&[u8]> = journals.map(|it| it.waiting()).collect();
+        let (logged, model) = (
+            log::replay(&logs, UnixMillis::new(self.now))?,
+            self.model.digest(),
+        );
+        if logged == model {
+            Ok(())
+        } else {
+            Err(format!(
+                "the logs have not the model's data: {logged} and {model}"
+            ))
+        }
     }
 
     /// What a client has asked takes effect: at this instant the model does it, too.
