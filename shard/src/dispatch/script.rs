@@ -35,10 +35,9 @@ impl Shard {
         let outline = match self.engine.meet_script(header, args) {
             Ok(outline) => outline,
             Err(error) => {
-                let index = header.command.index();
-                self.engine.stats.calls[index] += 1;
-                self.engine.stats.failed(index, &error);
-                return client.reply_unless_muted(&error);
+                self.engine.count_failed_script(header, args, &error);
+                client.reply_unless_muted(&error);
+                return self.settle();
             }
         };
         match self.engine.route_script(header, args, outline) {
@@ -133,9 +132,11 @@ impl Shard {
         let session = &mut client.session;
         let before = (session.version, session.db, session.in_exec);
         (session.version, session.db, session.in_exec) = (version, db, true);
+        session.in_script = true;
         let is_answered = self.run_session_within(client, id, run, args, &mut reply);
         let session = &mut client.session;
         (session.version, session.db, session.in_exec) = before;
+        session.in_script = false;
         is_answered.then_some(encoded)
     }
 

@@ -168,7 +168,7 @@ fn statement(draw: &mut Draw, draft: &mut Draft) {
                 "[1,",
                 "nul",
                 "\"\\u20ac\"",
-                "[1e400]",
+                "[1e300]",
                 "{\"a\":{\"b\":{}}}",
                 "",
                 " 5 ",

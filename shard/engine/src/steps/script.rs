@@ -228,11 +228,20 @@ impl Engine {
             self.run_of(program, header, is_short_of_memory).map(Some)
         });
         run.unwrap_or_else(|error| {
-            self.stats.calls[index] += 1;
-            self.stats.failed(index, &error);
+            self.count_failed_script(header, args, &error);
             error.write(reply);
             None
         })
+    }
+
+    /// Counts a script that has failed before it began.
+    pub fn count_failed_script(&mut self, header: Header, args: &Args<'_>, error: &Error) {
+        let index = header.command.index();
+        self.stats.calls[index] += 1;
+        self.stats.failed(index, error);
+        self.interrupt_timing();
+        let began = (self.timing.clock)();
+        self.account(header.command, header.caller, args, began);
     }
 
     fn is_short_of_memory(&mut self) -> bool {
