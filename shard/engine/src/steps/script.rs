@@ -131,6 +131,30 @@ impl Engine {
         seen.map_or(unknown, |seen| seen.outline)
     }
 
+    /// What the text of a script shows that a connection of this shard sends. What is known is
+    /// decided here, wherever the script runs: in a pipeline EVALSHA finds what stands before it,
+    /// and nothing that stands behind it.
+    pub fn meet_script(&mut self, header: Header, args: &Args<'_>) -> Result<Outline, Error> {
+        match script_kind(header).source {
+            Source::Text => {
+                if self.scripting.by_text(&args[1]).is_none() && check_keys(args, false).is_ok() {
+                    // Where it is no script, it is refused where it runs.
+                    let _ = self.learn_script(&args[1], false);
+                }
+            }
+            Source::Sha => {
+                let sha = sha_of_text(&args[1]).ok_or(NO_SCRIPT)?;
+                if self.scripting.by_sha(&sha).is_none() {
+                    check_keys(args, false)?;
+                    let known = self.environment.scripts().find(&sha).ok_or(NO_SCRIPT)?;
+                    self.scripting.remember(known);
+                }
+            }
+            Source::Function => {}
+        }
+        Ok(self.outline_of(header, args))
+    }
+
     /// Makes a script known to all shards, which `stays` where SCRIPT LOAD brings it.
     pub fn learn_script(&mut self, text: &[u8], stays: bool) -> Result<Rc<Seen>, Error> {
         let sha = lua::script::sha_of(text);
@@ -206,11 +230,20 @@ impl Engine {
             self.run_of(program, header, is_short_of_memory).map(Some)
         });
         run.unwrap_or_else(|error| {
-            self.stats.calls[index] += 1;
-            self.stats.failed(index, &error);
+            self.count_failed_script(header, args, &error);
             error.write(reply);
             None
         })
+    }
+
+    /// Counts a script that has failed before it began.
+    pub fn count_failed_script(&mut self, header: Header, args: &Args<'_>, error: &Error) {
+        let index = header.command.index();
+        self.stats.calls[index] += 1;
+        self.stats.failed(index, error);
+        self.interrupt_timing();
+        let began = (self.timing.clock)();
+        self.account(header.command, header.caller, args, began);
     }
 
     fn is_short_of_memory(&mut self) -> bool {

@@ -14,7 +14,7 @@ use crate::commands::sort;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::handler::{HANDLERS, Handler};
-use crate::header::{Header, TransactionKey};
+use crate::header::{Caller, Header, TransactionKey};
 use crate::script::run::{KeyName, Progress, Reach, RunState, ScriptRun};
 
 const UNKNOWN: Error = Error::new("ERR Unknown Redis command called from script");
@@ -74,7 +74,10 @@ impl Engine {
             command: id,
             db: run.db,
             version,
-            caller: run.header.caller,
+            caller: Caller {
+                in_script: true,
+                ..run.header.caller
+            },
         };
         match id.command().in_scripts {
             InScripts::Time => return self.tell_time(run, header),
