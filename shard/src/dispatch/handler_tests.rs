@@ -23,6 +23,10 @@ const MAY_NAME: [(&str, &str); 8] = [
         "MULTI and EXEC mark groups in Redis's log",
     ),
     ("transaction/exec.rs", "EXEC names itself"),
+    (
+        "lua/src/sandbox.rs",
+        "functions of Lua have names of commands",
+    ),
 ];
 
 /// What compares what stands before it, or a word behind it, with text.

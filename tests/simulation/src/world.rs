@@ -13,7 +13,7 @@ use engine::batch::Batch;
 use engine::engine::Engine;
 use engine::header::ReplyTo;
 use engine::message::Message;
-use engine::script::known::Scripting;
+use engine::script::scripting::Scripting;
 use engine::slot::{ShardId, SlotMap};
 use engine::steps::script::new_machine;
 use engine::task::TaskId;
@@ -129,6 +129,7 @@ struct Shard {
     tasks: HashMap<u32, Task>,
     last_task: u32,
     /// EXECs whose scripts stand still.
+    #[allow(clippy::vec_box)]
     paused: Vec<Box<Exec>>,
     /// Scripts that run for long, as far as is known here.
     busy: usize,

@@ -28,9 +28,10 @@ use crate::handler::{HANDLERS, Handler};
 use crate::header::Header;
 use crate::journal::{Share, TransactionRecord, shares};
 use crate::script::kind::{ScriptKind, Source};
-use crate::script::known::{Program, ScriptLimits, Seen};
+use crate::script::known::{Program, Seen};
 use crate::script::outline::Outline;
 use crate::script::run::{Next, Progress, Reach, RunState, ScriptRun};
+use crate::script::scripting::ScriptLimits;
 use crate::script::undo::Undo;
 use crate::transaction::workspace::Workspace;
 
