@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use protocol::table::CommandId;
 
 /// Files that may name commands, and why.
-const MAY_NAME: [(&str, &str); 8] = [
+const MAY_NAME: [(&str, &str); 9] = [
     ("aof/import.rs", "MULTI and EXEC mark groups in the log"),
     (
         "aof/player.rs",

@@ -3,8 +3,8 @@
 //! A script is a transaction whose keys are known while it runs. Most show by their text that they
 //! touch nothing but what they declare ([`Outline::is_plain`]), and run where their keys are, as
 //! any command does. One that may touch more begins at its connection's shard, in place if its
-//! declared keys are there. Whatever it does is held back until it is over: effects are handed out, and
-//! logged, as those of one transaction (`Workspace`), so it can be undone until then.
+//! declared keys are there. Whatever it does is held back until it is over: effects are handed out,
+//! and logged, as those of one transaction (`Workspace`), so it can be undone until then.
 //!
 //! When it names a key that is not there, or has to wait for anything, it stands still on its own
 //! stack, and becomes a transaction that is held: see `script_locks`. `script_calls` is what
