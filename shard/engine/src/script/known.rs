@@ -118,6 +118,7 @@ pub struct Scripting {
     pub limits: ScriptLimits,
     by_sha: HashMap<Sha, Rc<Seen>, foldhash::fast::RandomState>,
     by_text: HashSet<ByText, foldhash::fast::RandomState>,
+    #[allow(clippy::vec_box)]
     idle: Vec<Box<ScriptRun>>,
     pub(crate) libraries: libraries::Seen,
     /// Transactions of this coordinator whose scripts have run long and are to go on.
