@@ -316,6 +316,7 @@ impl Client {
                 index: self.token.index,
                 no_touch: session.no_touch,
                 tracks: session.tracks_reads,
+                in_script: session.in_script,
             },
         }
     }

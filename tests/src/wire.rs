@@ -191,13 +191,13 @@ impl Wire {
         }
     }
 
-    /// Sends a command written as words with blanks between, and waits for its reply.
+    /// Sends a command written as [`Wire::send_words`] has it, and waits for its reply.
     ///
     /// # Panics
     /// Where none comes.
     pub fn ask(&mut self, words: &str) -> Value {
-        let arguments: Vec<&str> = words.split_whitespace().collect();
-        self.command(&arguments)
+        self.send_words(words);
+        self.value()
     }
 
     /// Everything that arrives until the server closes. A reset counts as a close: the server may

@@ -84,6 +84,7 @@ macro_rules! script_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "script|flush" => session(script::flush) {
         arity -2; flags [NOSCRIPT]; acl [SCRIPTING]; keys [];
         tips ["request_policy:all_nodes", "response_policy:all_succeeded"];
+        behind Everything;
         group Scripting; since "2.6.0"; complexity "O(N)";
         syntax "[ASYNC|SYNC]";
         summary "Forgets all scripts.";

@@ -69,6 +69,8 @@ pub struct Caller {
     pub no_touch: bool,
     /// What it reads is remembered, and it hears of the next change.
     pub tracks: bool,
+    /// A script of it did.
+    pub in_script: bool,
 }
 
 impl Caller {
@@ -79,6 +81,7 @@ impl Caller {
         index: 0,
         no_touch: false,
         tracks: false,
+        in_script: false,
     };
 
     /// The connection, if there is one.

@@ -54,6 +54,8 @@ pub struct Session {
     pub exec_watched: Vec<Watched>,
     /// A command of EXEC is running: it takes no slot of its own for its reply.
     pub in_exec: bool,
+    /// A command that a script has called is running.
+    pub in_script: bool,
 }
 
 /// What a monitor may not use. Redis counts monitors among the replicas, and says so.
@@ -84,6 +86,7 @@ impl Session {
             watched: Watching::default(),
             exec_watched: Vec::new(),
             in_exec: false,
+            in_script: false,
         }
     }
 

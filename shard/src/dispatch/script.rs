@@ -32,7 +32,14 @@ impl Shard {
         if self.hearers.monitors.watched {
             self.show_script_to_monitors(client, header.command, args);
         }
-        let outline = self.engine.outline_of(header, args);
+        let outline = match self.engine.meet_script(header, args) {
+            Ok(outline) => outline,
+            Err(error) => {
+                self.engine.count_failed_script(header, args, &error);
+                client.reply_unless_muted(&error);
+                return self.settle();
+            }
+        };
         match self.engine.route_script(header, args, outline) {
             ScriptRoute::Here => self.run_script_here(client, header, args),
             ScriptRoute::At(owner) => {
@@ -125,9 +132,11 @@ impl Shard {
         let session = &mut client.session;
         let before = (session.version, session.db, session.in_exec);
         (session.version, session.db, session.in_exec) = (version, db, true);
+        session.in_script = true;
         let is_answered = self.run_session_within(client, id, run, args, &mut reply);
         let session = &mut client.session;
         (session.version, session.db, session.in_exec) = before;
+        session.in_script = false;
         is_answered.then_some(encoded)
     }
 

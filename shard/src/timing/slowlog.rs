@@ -130,7 +130,8 @@ impl Shard {
             index: caller.index,
             generation: caller.client_id as u32,
         };
-        if let Some(client) = self.client(token) {
+        // As in Redis what a script calls is nobody's.
+        if let Some(client) = self.client(token).filter(|_| !caller.in_script) {
             let client = client.borrow();
             entry.address = client.peer.address.clone();
             let name = client.session.name.as_ref();

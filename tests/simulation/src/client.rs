@@ -128,6 +128,7 @@ impl Client {
                 index: self.token.index,
                 no_touch: false,
                 tracks: false,
+                in_script: false,
             },
         }
     }

@@ -18,7 +18,7 @@ pub fn draw(draw: &mut Draw) -> Command {
         8 => command("PFCOUNT").args(draw.keys(4)),
         9..11 => command("PFMERGE").args(draw.keys(4)),
         11 => command("STRLEN").arg(draw.key()),
-        12 => command("GET").arg(draw.key()),
+        12 => command(draw.pick(&["GET", "OBJECT ENCODING"])).arg(draw.key()),
         13..16 => command("PFDEBUG")
             .arg(draw.pick(&["ENCODING", "ENCODING", "DECODE", "TODENSE", "GETREG"]))
             .arg(draw.key()),

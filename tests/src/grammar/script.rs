@@ -139,7 +139,7 @@ fn statement(draw: &mut Draw, draft: &mut Draft) {
             call(draw, draft)
         ),
         12 => format!(
-            "local e = {} if type(e) == 'table' then r[#r + 1] = e.err or e.ok or e.double or e.map or e.set or #e else r[#r + 1] = tostring(e) end",
+            "local e = {} if type(e) == 'table' then r[#r + 1] = e.err or e.ok or e.double or e.map or e.set or 'list' else r[#r + 1] = tostring(e) end",
             call(draw, draft)
         ),
         13 => {
@@ -168,7 +168,7 @@ fn statement(draw: &mut Draw, draft: &mut Draft) {
                 "[1,",
                 "nul",
                 "\"\\u20ac\"",
-                "[1e400]",
+                "[1e300]",
                 "{\"a\":{\"b\":{}}}",
                 "",
                 " 5 ",

@@ -11,6 +11,9 @@ const SHOWN: &str = "SET a 1; get a; MSET a 1 b 2 c 3; GET; NONSENSE; LPUSH a x;
     WATCH a; SET a 3; MULTI; GET a; EXEC; MULTI; MONITOR; EXEC; AUTH secret; AUTH me secret; HELLO 2 AUTH me secret SETNAME n; \
     HELLO 2 AUTH default secret; CLIENT LIST; CLIENT ID; CLIENT SETNAME n; CONFIG SET maxmemory 0; SLOWLOG LEN; BLPOP none 0.01; PUBLISH a b; \
     SUBSCRIBE a; UNSUBSCRIBE a; DBSIZE; SCAN 0; KEYS none; TIME; OBJECT ENCODING a; COMMAND COUNT; FLUSHALL; RESET; \
+    EVAL \"return redis.call('get', KEYS[1])\" 1 a; EVAL \"redis.call('set', 'a', 1) redis.pcall('nosuch') redis.pcall('get') \
+    redis.call('select', 2) redis.call('SET', 'c', '\\n') return redis.call('ping')\" 0; EVAL \"return redis.call('dbsize')\" 0; EVALSHA x 0; \
+    MULTI; EVAL \"return redis.call('incr', 'n')\" 0; EVAL \"return redis.call('client', 'getname')\" 0; EXEC; EVAL \"return +\" 0; SCRIPT EXISTS x; \
     ECHO \"a \\x00\\\"\\n\\xff\"; CLIENT REPLY SKIP\r\nGET a\r\nQUIT";
 
 /// What a monitor is told up to a command that is shown as `last`, without times and addresses.
@@ -24,10 +27,11 @@ fn lines(monitor: &mut Wire, last: &str) -> Vec<String> {
             seconds.parse::<u64>().is_ok() && micros.len() == 6,
             "{line}"
         );
-        let (db, rest) = rest.split_once(" 127.0.0.1:").expect("an address");
-        let (_, words) = rest.split_once("] ").expect("words");
+        let (who, words) = rest.split_once("] ").expect("words");
+        // A script's calls have the word `lua` in place of an address.
+        let who = who.split_once(" 127.0.0.1:").map_or(who, |(db, _)| db);
         let words = words.trim_end();
-        lines.push(format!("{db} {words}"));
+        lines.push(format!("{who} {words}"));
         if words == last {
             return lines;
         }

@@ -41,6 +41,15 @@ fn slow_commands(server: &Server) -> Vec<(Vec<String>, String)> {
     wire.ask("INCR key:2");
     wire.ask("EXEC");
     wire.ask("DBSIZE");
+    wire.ask("EVAL \"return redis.call('get', KEYS[1])\" 1 key:1");
+    wire.ask("EVAL \"redis.call('get', 'key:1') return redis.call('get', 'key:2')\" 0");
+    wire.ask("EVAL \"error('x')\" 0");
+    wire.ask("EVALSHA x 0");
+    wire.ask("EVAL \"return +\" 0");
+    wire.ask("EVAL \"return 1\" x");
+    wire.ask("MULTI");
+    wire.ask("EVAL \"return redis.call('incr', 'key:1')\" 0");
+    wire.ask("EXEC");
     wire.ask("SLOWLOG LEN");
     entries(&mut wire, "SLOWLOG GET -1")
         .iter()

@@ -7,7 +7,7 @@ use protocol::strtod::c_string;
 use storage::hyperloglog::{self as hll, Corrupt, Encoding, NotHyperLogLog, Registers};
 
 use crate::commands::options::is;
-use crate::context::{Context, Deadline};
+use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
 
@@ -52,7 +52,7 @@ pub fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     if !found {
         let mut empty = hll::empty();
         hll::mark_stale(&mut empty);
-        ctx.set_string(key, &empty, Deadline::Clear);
+        ctx.set_computed_string(key, empty);
     }
     let mut changes = usize::from(!found);
     if let Some(entry) = ctx.peek(key).filter(|_| args.len() > 2) {
@@ -138,7 +138,7 @@ pub fn pfmerge(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         None => {
             let mut value = hll::empty();
             raise(&mut value)?;
-            ctx.set_owned_string(key, value, Deadline::Clear);
+            ctx.set_computed_string(key, value);
         }
     }
     ctx.changed(key, Event::PFADD);

@@ -258,6 +258,7 @@ enum Sorted<'a> {
 fn run(ctx: &mut Context<'_>, key: &[u8], request: Request<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut request = request;
     let limits = list::limits(ctx);
+    let in_script = ctx.caller.in_script;
     let mut sorted = Sorted::Elements(Vec::new());
     if let Some(entry) = ctx.read(key) {
         let object = entry.as_object_mut().ok_or(Error::WRONG_TYPE)?;
@@ -266,8 +267,9 @@ fn run(ctx: &mut Context<'_>, key: &[u8], request: Request<'_>, reply: &mut Repl
             set.make_large();
         }
         let len = len(object).ok_or(Error::WRONG_TYPE)?;
-        if request.unsorted && request.store.is_some() && matches!(object, Object::Set(_)) {
-            // What is stored must not depend on how a set happens to be laid out.
+        let must_repeat = request.store.is_some() || in_script;
+        if request.unsorted && must_repeat && matches!(object, Object::Set(_)) {
+            // What is stored, or a script does, must not depend on how a set happens to be laid out.
             request.unsorted = false;
             request.alpha = true;
             request.by = None;

@@ -14,7 +14,7 @@ use crate::commands::sort;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::handler::{HANDLERS, Handler};
-use crate::header::{Header, TransactionKey};
+use crate::header::{Caller, Header, TransactionKey};
 use crate::script::run::{KeyName, Progress, Reach, RunState, ScriptRun};
 
 const UNKNOWN: Error = Error::new("ERR Unknown Redis command called from script");
@@ -74,7 +74,10 @@ impl Engine {
             command: id,
             db: run.db,
             version,
-            caller: run.header.caller,
+            caller: Caller {
+                in_script: true,
+                ..run.header.caller
+            },
         };
         match id.command().in_scripts {
             InScripts::Time => return self.tell_time(run, header),
@@ -100,13 +103,16 @@ impl Engine {
         if !run.propagates {
             self.effects.journal.away.truncate(said);
         }
-        if run.is_watched {
+        if run.is_watched && !run.scouts {
             let args = OwnedArgs::from(args);
             self.actions.push(Action::Called(id, run.db, args));
         }
         run.has_written |= id.command().flags.contains(Flags::WRITE);
         if run.undo.is_some() {
             run.called.push(id);
+            if run.encoded.first() == Some(&b'-') {
+                run.note_failure(Some(id), false);
+            }
         }
         Ok(())
     }
@@ -152,6 +158,9 @@ impl Engine {
     ) {
         self.stats.rejected(id.map(CommandId::index), error);
         error.write(&mut Reply::new(&mut run.encoded, version));
+        if run.undo.is_some() {
+            run.note_failure(id, true);
+        }
     }
 
     fn tell_time(&mut self, run: &mut RunState, header: Header) -> Result<(), Progress> {
@@ -242,7 +251,10 @@ impl Engine {
                 db,
                 key: key.into(),
             };
-            if run.reach == Reach::Here && self.is_free_here(key) {
+            let is_here = run.reach == Reach::Here && self.is_free_here(key);
+            let scouts = run.scouts || (run.may_scout() && self.slots.owner(key) != self.id);
+            if is_here || scouts {
+                run.scouts |= !is_here;
                 if run.undo.is_some() {
                     run.held.insert(key_name());
                 }

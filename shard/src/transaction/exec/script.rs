@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::mem::take;
 
+use engine::action::Action;
 use engine::engine::Engine;
 use engine::steps::functions::Running;
 use engine::steps::script_exec::ScriptInExec;
@@ -48,7 +49,9 @@ impl Shard {
             return true;
         };
         loop {
-            match self.engine.drive_held(held, &mut run) {
+            let progress = self.engine.drive_held(held, &mut run);
+            self.show_calls();
+            match progress {
                 ScriptInExec::Done => break,
                 ScriptInExec::Outside {
                     command,
@@ -78,6 +81,21 @@ impl Shard {
         self.engine
             .end_script_held(run, &queued.args.borrow(), &mut reply);
         true
+    }
+
+    /// Shows monitors now what a script has called: what EXEC runs next is shown behind it.
+    fn show_calls(&mut self) {
+        if !self.hearers.monitors.watched {
+            return;
+        }
+        for action in take(&mut self.engine.actions) {
+            match action {
+                Action::Called(command, db, args) => {
+                    self.show_call_to_monitors(command, db, &args.borrow());
+                }
+                other => self.engine.actions.push(other),
+            }
+        }
     }
 
     /// EXECs go on whose scripts have run for long.
