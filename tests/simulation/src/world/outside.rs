@@ -281,6 +281,6 @@ impl World {
             script: None,
             held,
         };
-        self.continue_exec(id, Box::new(exec))
+        self.continue_exec(id, exec)
     }
 }

@@ -166,7 +166,7 @@ impl World {
     }
 
     /// Runs what is left of an EXEC, until its end or until a script in it stands still.
-    pub(super) fn continue_exec(&mut self, id: ShardId, mut exec: Box<Exec>) -> Checked {
+    pub(super) fn continue_exec(&mut self, id: ShardId, mut exec: Exec) -> Checked {
         loop {
             if exec.script.is_some() && !self.go_on_with_script(id, &mut exec)? {
                 return self.hold_exec(id, exec);
@@ -199,7 +199,7 @@ impl World {
     }
 
     /// An EXEC goes on later, when a script in it has its answer or its turn.
-    fn hold_exec(&mut self, id: ShardId, exec: Box<Exec>) -> Checked {
+    fn hold_exec(&mut self, id: ShardId, exec: Exec) -> Checked {
         self.shards[id.index()].engine.trace.take();
         self.shards[id.index()].paused.push(exec);
         Ok(())
