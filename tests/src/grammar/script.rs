@@ -49,7 +49,15 @@ pub fn draw(draw: &mut Draw) -> Command {
         _ => match draw.random.u8(..8) {
             0 => command(draw.pick(&["SCRIPT FLUSH", "SCRIPT FLUSH SYNC", "SCRIPT FLUSH x"])),
             1 => command(draw.pick(&["SCRIPT KILL", "SCRIPT KILL x"])),
-            2 => command("COMMAND GETKEYS EVAL x").args(draw.counted_keys(3)),
+            2 => {
+                // A count that is none is read as C's atoi reads it.
+                let keys = draw.keys(3);
+                let count = (keys.len() + draw.random.usize(..2)).to_string();
+                command("COMMAND GETKEYS EVAL x")
+                    .arg(count)
+                    .args(keys)
+                    .rigid()
+            }
             3 => command("SELECT").arg(draw.pick(&["0", "1"])),
             _ => command("WATCH").args(draw.keys(2)),
         },
@@ -131,6 +139,42 @@ fn eval(draw: &mut Draw) -> Command {
 
 fn statement(draw: &mut Draw, draft: &mut Draft) {
     let text = match draw.random.u8(..24) {
+        0..18 => calling(draw, draft),
+        18..23 => computing(draw),
+        _ => draw.pick(WHOLE).to_owned(),
+    };
+    draft.text += &text;
+}
+
+/// Statements that need nothing drawn.
+const WHOLE: &[&str] = &[
+    "r[#r + 1] = redis.error_reply('MY error')",
+    "r[#r + 1] = redis.status_reply('fine')",
+    "r[#r + 1] = {double = 1 / 3}",
+    "r[#r + 1] = {big_number = '12345678901234567890'}",
+    "r[#r + 1] = {verbatim_string = {format = 'txt', string = 'text'}}",
+    "r[#r + 1] = #KEYS r[#r + 1] = ARGV",
+    "r[#r + 1] = redis.pcall('nosuch')",
+    "r[#r + 1] = redis.pcall('eval', 'return 1', 0)",
+    "r[#r + 1] = redis.pcall('get')",
+    "r[#r + 1] = redis.call('echo', 'x')",
+    "r[#r + 1] = redis.call('ping')",
+    "r[#r + 1] = redis.call('publish', 'nobody', 'x')",
+    "r[#r + 1] = redis.call('time')[1] == redis.call('time')[1]",
+    "x = 1",
+    "r[#r + 1] = y",
+    "table.sort(r, function(a, b) return tostring(a) < tostring(b) end) r = {#r}",
+    "math.randomseed(7) r[#r + 1] = math.random(1000)",
+    "redis.setresp(3)",
+    "redis.setresp(2)",
+    "r[#r + 1] = redis.call('dbsize')",
+    "local k = redis.call('keys', '*') table.sort(k) r[#r + 1] = k",
+    "r[#r + 1] = redis.pcall('blpop', 'never', 0)",
+];
+
+/// A statement that calls commands.
+fn calling(draw: &mut Draw, draft: &mut Draft) -> String {
+    match draw.random.u8(..18) {
         0..9 => format!("r[#r + 1] = {}", call(draw, draft)),
         9 => call(draw, draft),
         10 => format!("local v = {} r[#r + 1] = type(v)", call(draw, draft)),
@@ -154,14 +198,33 @@ fn statement(draw: &mut Draw, draft: &mut Draft) {
                 "local n = redis.pcall('get', {key}) n = type(n) == 'string' and tonumber(n) or 7 r[#r + 1] = n * 3 + {by} r[#r + 1] = tostring(n / 7) redis.pcall('set', {key}, n + {by})"
             )
         }
-        15 => {
+        15 => format!(
+            "redis.call('select', {})",
+            draw.pick(&["0", "1", "1", "99"])
+        ),
+        16 => format!(
+            "local c = coroutine.wrap(function(...) coroutine.yield({}) return ... end) r[#r + 1] = c(5) r[#r + 1] = c()",
+            call(draw, draft)
+        ),
+        _ => format!(
+            "if {} then r[#r + 1] = {} end",
+            call(draw, draft),
+            call(draw, draft)
+        ),
+    }
+}
+
+/// A statement that uses Lua's libraries.
+fn computing(draw: &mut Draw) -> String {
+    match draw.random.u8(..5) {
+        0 => {
             let value = literal(&draw.value());
             format!(
                 "r[#r + 1] = cjson.encode({{{value}, {{a = {value}}}, {}}})",
                 number(draw)
             )
         }
-        16 => {
+        1 => {
             let json = draw.pick(&[
                 "[1,2,3]",
                 "{\"a\":[1.5,null,true]}",
@@ -178,14 +241,14 @@ fn statement(draw: &mut Draw, draft: &mut Draft) {
                 literal(json.as_bytes())
             )
         }
-        17 => {
+        2 => {
             let value = literal(&draw.value());
             let number = number(draw);
             format!(
                 "local p = cmsgpack.pack({value}, {number}, {{{number}, {value}}}) r[#r + 1] = p r[#r + 1] = {{cmsgpack.unpack(p)}}"
             )
         }
-        18 => {
+        3 => {
             let format = draw.pick(&[">I4hd", "<bBs", "i2!4l", ">f", "c0", "q", "", "Bc3x"]);
             let value = literal(&draw.value());
             let number = number(draw);
@@ -193,7 +256,7 @@ fn statement(draw: &mut Draw, draft: &mut Draft) {
                 "local ok, p = pcall(struct.pack, '{format}', {number}, {number}, {value}) r[#r + 1] = ok r[#r + 1] = p if ok then r[#r + 1] = {{pcall(struct.unpack, '{format}', p)}} end"
             )
         }
-        19 => {
+        _ => {
             let value = literal(&draw.value());
             let work = draw.pick(&[
                 "string.len(v)",
@@ -220,47 +283,7 @@ fn statement(draw: &mut Draw, draft: &mut Draft) {
             ]);
             format!("local v = {value} r[#r + 1] = {work}")
         }
-        20 => format!(
-            "redis.call('select', {})",
-            draw.pick(&["0", "1", "1", "99"])
-        ),
-        21 => draw
-            .pick(&[
-                "r[#r + 1] = redis.error_reply('MY error')",
-                "r[#r + 1] = redis.status_reply('fine')",
-                "r[#r + 1] = {double = 1 / 3}",
-                "r[#r + 1] = {big_number = '12345678901234567890'}",
-                "r[#r + 1] = {verbatim_string = {format = 'txt', string = 'text'}}",
-                "r[#r + 1] = #KEYS r[#r + 1] = ARGV",
-                "r[#r + 1] = redis.pcall('nosuch')",
-                "r[#r + 1] = redis.pcall('eval', 'return 1', 0)",
-                "r[#r + 1] = redis.pcall('get')",
-                "r[#r + 1] = redis.call('echo', 'x')",
-                "r[#r + 1] = redis.call('ping')",
-                "r[#r + 1] = redis.call('publish', 'nobody', 'x')",
-                "r[#r + 1] = redis.call('time')[1] == redis.call('time')[1]",
-                "x = 1",
-                "r[#r + 1] = y",
-                "table.sort(r, function(a, b) return tostring(a) < tostring(b) end) r = {#r}",
-                "math.randomseed(7) r[#r + 1] = math.random(1000)",
-                "redis.setresp(3)",
-                "redis.setresp(2)",
-                "r[#r + 1] = redis.call('dbsize')",
-                "local k = redis.call('keys', '*') table.sort(k) r[#r + 1] = k",
-                "r[#r + 1] = redis.pcall('blpop', 'never', 0)",
-            ])
-            .to_owned(),
-        22 => format!(
-            "local c = coroutine.wrap(function(...) coroutine.yield({}) return ... end) r[#r + 1] = c(5) r[#r + 1] = c()",
-            call(draw, draft)
-        ),
-        _ => format!(
-            "if {} then r[#r + 1] = {} end",
-            call(draw, draft),
-            call(draw, draft)
-        ),
-    };
-    draft.text += &text;
+    }
 }
 
 /// A call of a command that has one reply.
