@@ -133,6 +133,27 @@ impl Stats {
         self.count_error(error);
     }
 
+    /// A command that failed, or was refused, has not been called after all: it is called again.
+    pub(crate) fn take_back_failure(
+        &mut self,
+        index: Option<usize>,
+        was_refused: bool,
+        code: &str,
+    ) {
+        if let Some(index) = index {
+            let counts = if was_refused {
+                &mut self.rejected
+            } else {
+                &mut self.failed
+            };
+            counts[index] = counts[index].saturating_sub(1);
+        }
+        self.error_replies = self.error_replies.saturating_sub(1);
+        if let Some((_, count)) = self.errors.iter_mut().find(|(known, _)| known == code) {
+            *count -= 1;
+        }
+    }
+
     fn count_error(&mut self, error: &Error) {
         self.error_replies += 1;
         let code = error.code();

@@ -20,6 +20,7 @@ mod messages;
 mod requests;
 mod routing;
 pub mod script;
+mod script_again;
 mod script_calls;
 pub mod script_exec;
 pub mod script_locks;

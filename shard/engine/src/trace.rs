@@ -69,16 +69,28 @@ impl Trace {
     }
 }
 
+/// A script that has run for long.
+#[cfg(feature = "trace")]
+pub struct PausedScript {
+    /// Whose it is.
+    pub client_id: u64,
+    pub has_written: bool,
+    pub is_function: bool,
+}
+
 #[cfg(feature = "trace")]
 impl Engine {
-    /// Scripts that have run for long and are to go on: whose they are, and whether they have
-    /// written.
-    pub fn paused_scripts(&self) -> Vec<(u64, bool)> {
+    /// Scripts that have run for long and are to go on.
+    pub fn paused_scripts(&self) -> Vec<PausedScript> {
         let paused = self.scripting.paused.iter();
         let facts = paused.map(|index| match &self.coordinator.transactions[*index].job {
             Job::Script(Some(run)) => {
                 let state = &run.state;
-                (state.header.caller.client_id, state.has_written)
+                PausedScript {
+                    client_id: state.header.caller.client_id,
+                    has_written: state.has_written,
+                    is_function: state.is_function(),
+                }
             }
             _ => unreachable!("only a script is paused"),
         });

@@ -3,16 +3,16 @@
 use std::ffi::c_int;
 
 use protocol::number;
+use protocol::reply::Version;
 use sha1::{Digest, Sha1};
 
+use crate::ask::{Next, ask, raise_halt, tell};
 use crate::context::{Context, Halt, Mode};
 use crate::convert;
 use crate::errors;
-use crate::fiber;
-use crate::machine::{Answer, LogLevel, Step};
 use crate::script::hex;
 use crate::state::{Kind, State};
-use protocol::reply::Version;
+use crate::step::{Answer, LogLevel, Step};
 
 /// The levels of `redis.log`.
 pub const LOG_LEVELS: [(&std::ffi::CStr, f64); 4] = [
@@ -31,52 +31,10 @@ pub const REPL_FLAGS: [(&std::ffi::CStr, f64); 5] = [
     (c"REPL_ALL", 3.0),
 ];
 
-/// What an answer makes a script do.
-enum Next {
-    /// It has its value on the stack; whether that is an error.
-    Value(bool),
-    Nothing,
-    Halt,
-}
-
-/// Asks, and lets `take` make use of an answer that is neither Kill nor GiveUp.
-#[inline]
-fn ask(context: &Context, step: Step, take: impl FnOnce(Answer<'_>) -> Next) -> Next {
-    fiber::ask(context, step, |answer| match answer {
-        Answer::Kill(error) => {
-            kill(context, error);
-            Next::Halt
-        }
-        Answer::GiveUp => {
-            context.halt.set(Halt::GivenUp);
-            Next::Halt
-        }
-        answer => take(answer),
-    })
-}
-
-/// Asks for what needs no answer.
-pub fn tell(state: State, context: &Context, step: Step) {
-    if !may_go_on(context, step) {
-        errors::raise_halt(state, context);
-    }
-}
-
-/// Asks for what needs no answer; false where the script has to end.
-pub fn may_go_on(context: &Context, step: Step) -> bool {
-    !matches!(ask(context, step, |_| Next::Nothing), Next::Halt)
-}
-
-fn kill(context: &Context, error: &[u8]) {
-    context.halt.set(Halt::Killed);
-    let error = error.strip_prefix(b"-").unwrap_or(error);
-    *context.halt_error.borrow_mut() = error.trim_ascii_end().to_vec();
-}
-
 /// Raises unless a script runs, and is to go on.
 fn need_running(state: State, context: &Context, name: &[u8]) {
     if context.halt.get() != Halt::No {
-        errors::raise_halt(state, context);
+        raise_halt(state, context);
     }
     if context.mode.get() != Mode::Running {
         state.push_bytes(b"ERR redis.");
@@ -116,7 +74,7 @@ fn run(state: State, context: &Context, raises: bool) -> c_int {
             });
             match next {
                 Next::Value(is_error) => is_error,
-                Next::Nothing | Next::Halt => errors::raise_halt(state, context),
+                Next::Nothing | Next::Halt => raise_halt(state, context),
             }
         }
     };
@@ -186,7 +144,7 @@ pub fn acl_check_cmd(state: State, context: &Context) -> c_int {
     match next {
         Next::Value(false) => 1,
         Next::Value(true) => state.raise(),
-        Next::Nothing | Next::Halt => errors::raise_halt(state, context),
+        Next::Nothing | Next::Halt => raise_halt(state, context),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Lua's own functions, where Redis's differ: they respect read-only tables, take no compiled code,
-//! and show errors as texts.
+//! show errors as texts, and draw random numbers from a generator of Redis's.
 
 use std::ffi::c_int;
 
-use crate::context::{Context, Halt};
+use crate::context::{Context, Halt, Mode};
 use crate::errors;
+use crate::random::Random;
 use crate::state::{ALL, Kind, State, Status, upvalue};
 
 /// The error of whoever writes to a read-only table.
@@ -291,4 +292,44 @@ pub fn setfenv(state: State, context: &Context) -> c_int {
 pub fn collectgarbage(state: State, context: &Context) -> c_int {
     context.collector_touched.set(true);
     state.call_original(1)
+}
+
+/// `math.random([m [, n]])`
+pub fn random(state: State, context: &Context) -> c_int {
+    if context.mode.get() != Mode::Running {
+        state.fail(b"math.random can only be called inside a script invocation");
+    }
+    let mut random = context.random.get();
+    let fraction = f64::from(random.next() % i32::MAX) / f64::from(i32::MAX);
+    context.random.set(random);
+    match state.top() {
+        0 => state.push_number(fraction),
+        1 => {
+            let upper = state.check_int(1);
+            if upper < 1 {
+                state.bad_argument(1, c"interval is empty");
+            }
+            state.push_number((fraction * f64::from(upper)).floor() + 1.0);
+        }
+        2 => {
+            let lower = state.check_int(1);
+            let upper = state.check_int(2);
+            if lower > upper {
+                state.bad_argument(2, c"interval is empty");
+            }
+            let width = upper.wrapping_sub(lower).wrapping_add(1);
+            state.push_number((fraction * f64::from(width)).floor() + f64::from(lower));
+        }
+        _ => state.fail(b"wrong number of arguments"),
+    }
+    1
+}
+
+/// `math.randomseed(x)`
+pub fn randomseed(state: State, context: &Context) -> c_int {
+    if context.mode.get() != Mode::Running {
+        state.fail(b"math.randomseed can only be called inside a script invocation");
+    }
+    context.random.set(Random::seeded(state.check_int(1)));
+    0
 }

@@ -14,10 +14,21 @@ use protocol::reply::Version;
 
 use crate::fiber::Port;
 use crate::library::{Function, Library};
-use crate::machine::Settings;
 use crate::random::Random;
 use crate::script::Sha;
 use crate::state::State;
+
+/// What a machine is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bytes that its values may take, 0 for any number; a script that wants more ends with an
+    /// error.
+    pub memory_max: usize,
+    /// `redis.REDIS_VERSION`, as "7.4.1".
+    pub redis_version: &'static str,
+    /// Instructions from one [`Step::Tick`](crate::step::Step::Tick) to the next.
+    pub tick_instructions: u32,
+}
 
 /// What Lua's code may do at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +202,13 @@ pub struct Context {
     /// The functions that the library which is being loaded has registered, and their callbacks.
     pub registered: RefCell<Vec<(Function, c_int)>>,
     pub load_ticks_left: Cell<u32>,
+}
+
+impl AsRef<Port> for Context {
+    #[inline]
+    fn as_ref(&self) -> &Port {
+        &self.port
+    }
 }
 
 impl Context {

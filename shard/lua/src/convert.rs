@@ -85,42 +85,40 @@ fn push_element(state: State, bytes: &[u8]) -> &[u8] {
                 rest
             }
         },
-        b'%' => push_map(state, length(text).unwrap_or(0), rest),
-        b'~' => push_set(state, length(text).unwrap_or(0), rest),
+        _ => push_resp3(state, kind, text, rest),
+    }
+}
+
+/// Pushes a value of a kind that RESP3 alone has, and returns what is behind it. `text` is its
+/// first line without the kind, `rest` what is behind that. May raise.
+fn push_resp3<'a>(state: State, kind: u8, text: &[u8], mut rest: &'a [u8]) -> &'a [u8] {
+    let count = || length(text).unwrap_or(0);
+    match kind {
+        b'%' => return push_map(state, count(), rest),
+        b'~' => return push_set(state, count(), rest),
         b'|' => {
-            let mut rest = rest;
-            for _ in 0..length(text).unwrap_or(0).saturating_mul(2) {
+            for _ in 0..count().saturating_mul(2) {
                 rest = push_element(state, rest);
                 state.pop(1);
             }
-            push_element(state, rest)
+            return push_element(state, rest);
         }
-        b'_' => {
-            state.push_nil();
-            rest
+        b'(' => return push_field(state, c"big_number", text, rest),
+        b'=' => return push_verbatim(state, count(), rest),
+        b'!' => {
+            errors::push_coded(state, rest.get(..count()).unwrap_or_default());
+            return rest.get(count() + 2..).unwrap_or_default();
         }
-        b'#' => {
-            state.push_boolean(text == b"t");
-            rest
-        }
+        b'#' => state.push_boolean(text == b"t"),
         b',' => {
             state.push_table(0, 1);
             state.push_number(double(text));
             state.set_field(-2, c"double");
-            rest
         }
-        b'(' => push_field(state, c"big_number", text, rest),
-        b'=' => push_verbatim(state, length(text).unwrap_or(0), rest),
-        b'!' => {
-            let length = length(text).unwrap_or(0);
-            errors::push_coded(state, rest.get(..length).unwrap_or_default());
-            rest.get(length + 2..).unwrap_or_default()
-        }
-        _ => {
-            state.push_nil();
-            rest
-        }
+        // `_`, and what is no kind.
+        _ => state.push_nil(),
     }
+    rest
 }
 
 /// A double as RESP3 has it.

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 
 use protocol::reply::{Reply, Version};
 
-use crate::context::{Context, Halt, Place};
+use crate::context::{Context, Halt};
 use crate::state::{Frame, Kind, State};
 
 /// The characters of an error that is no table which its client gets to see.
@@ -39,7 +39,7 @@ pub fn raise(state: State, text: &[u8]) -> ! {
 
 /// The frame of the function that raised an error, or of the one that called it where that is a
 /// native one. `level` is that of the function that raised it.
-fn origin(state: &State, level: c_int) -> Option<Frame<'_>> {
+pub fn origin(state: &State, level: c_int) -> Option<Frame<'_>> {
     match state.frame(level) {
         Some(frame) if frame.is_native => state.frame(level + 1),
         other => other,
@@ -92,37 +92,6 @@ pub fn describe(state: State, context: &Context) {
         state.push_kept(context.kept.get().describe);
         state.insert(-2);
         state.call(1, 1);
-    }
-}
-
-/// Raises the error of a script that is to end, again and again: at each line, and at each
-/// function of ours.
-pub fn raise_halt(state: State, context: &Context) -> ! {
-    let hooked = |state: State| state.set_hook(crate::run::on_instructions, 1, true);
-    hooked(state);
-    if let Some(main) = context.main.get().filter(|main| !main.is(state)) {
-        hooked(main);
-    }
-    note_place(state, context);
-    match context.halt.get() {
-        Halt::LoadTimeout => push(state, b"FUNCTION LOAD timeout"),
-        // Nothing in the script gets to see it; its client's error is made at the end.
-        Halt::No | Halt::Killed | Halt::GivenUp => push(state, b"the script has to end"),
-    }
-    state.raise()
-}
-
-/// Remembers where the script stood when it was halted first.
-fn note_place(state: State, context: &Context) {
-    let mut place = context.halt_place.borrow_mut();
-    if !place.source.is_empty() {
-        return;
-    }
-    if let Some(frame) = origin(&state, 0) {
-        *place = Place {
-            source: frame.source.to_bytes().to_vec(),
-            line: frame.line,
-        };
     }
 }
 

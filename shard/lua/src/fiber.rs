@@ -3,12 +3,13 @@
 //!
 //! Invariants, which make the unsafe code here sound:
 //!
-//! - The yielder in [`Port`] is that of the one fiber which runs with this context. It is used only
-//!   on the fiber's stack ([`ask`] is called by what Lua has called), and so while it lives.
+//! - The yielder in a [`Port`] is that of the one fiber whose context has this port. It is used
+//!   only on the fiber's stack ([`Port::ask`] is called by what Lua has called), and so while it
+//!   lives.
 //! - What a [`Job`] borrows is used only until the fiber stands still for the first time after it
 //!   was handed in. A call asks first when all of it is in Lua.
-//! - What an [`Answer`] borrows is used only within the closure of [`ask`]. The fiber does not
-//!   stand still again in there.
+//! - What an [`Answer`] borrows is used only within the closure of [`Port::ask`]. The fiber does
+//!   not stand still again in there.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -18,9 +19,8 @@ use std::sync::Arc;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::context::Context;
-use crate::machine::{Answer, Call, Step};
 use crate::script::Script;
+use crate::step::{Answer, Call, Step};
 
 /// The bytes of the stack. They are taken from the system only as far as they are used. Lua bounds
 /// nested C calls at 200; the largest are those of `gsub`, whose buffers are 8 KiB each.
@@ -57,15 +57,19 @@ pub struct Fiber {
 }
 
 impl Fiber {
-    /// A fiber that does jobs by `work`, whose last step is a [`Step::Done`].
+    /// A fiber that does jobs by `work`, whose last step is a [`Step::Done`]. The context has the
+    /// port of this fiber alone.
     ///
     /// # Panics
     /// Where the system has no memory for the stack.
-    pub fn new(context: &Rc<Context>, work: fn(&Context, Job<'_>) -> Step) -> Self {
+    pub fn new<C>(context: Rc<C>, work: fn(&C, Job<'_>) -> Step) -> Self
+    where
+        C: AsRef<Port> + 'static,
+    {
         let stack = DefaultStack::new(STACK_BYTES).expect("memory for the stack of scripts");
-        let context = Rc::clone(context);
         let coroutine = Coroutine::with_stack(stack, move |yielder, mut message| {
-            context.port.yielder.set(Some(yielder));
+            let port: &Port = (*context).as_ref();
+            port.yielder.set(Some(yielder));
             while let Message::Job(job) = message {
                 let step = work(&context, job);
                 message = yielder.suspend(step);
@@ -116,13 +120,15 @@ impl Drop for Fiber {
     }
 }
 
-/// Stands still with `step` until the machine has an answer, and hands it to `take`.
-pub fn ask<R>(context: &Context, step: Step, take: impl FnOnce(Answer<'_>) -> R) -> R {
-    let yielder = context.port.yielder.get().expect("a fiber runs");
-    // SAFETY: the invariant on the yielder.
-    let message = unsafe { &*yielder }.suspend(step);
-    match message {
-        Message::Answer(answer) => take(answer),
-        Message::Job(_) | Message::Quit => unreachable!("a suspended job gets answers"),
+impl Port {
+    /// Stands still with `step` until the machine has an answer, and hands it to `take`.
+    pub fn ask<R>(&self, step: Step, take: impl FnOnce(Answer<'_>) -> R) -> R {
+        let yielder = self.yielder.get().expect("a fiber runs");
+        // SAFETY: the invariant on the yielder.
+        let message = unsafe { &*yielder }.suspend(step);
+        match message {
+            Message::Answer(answer) => take(answer),
+            Message::Job(_) | Message::Quit => unreachable!("a suspended job gets answers"),
+        }
     }
 }

@@ -161,7 +161,7 @@ impl LibraryStore {
     }
 
     /// Changes them, unless that fails: then all stays as it was. `how` may take long, as it runs
-    /// libraries' code: nobody waits for it, and it is called again where another change was faster.
+    /// libraries' code: nobody waits for it. It is called again where another change was faster.
     pub fn change<T, E>(
         &self,
         mut how: impl FnMut(&mut Libraries) -> Result<T, E>,

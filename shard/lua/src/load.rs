@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use protocol::args::Args;
 
+use crate::ask::{on_instructions, raise_halt};
 use crate::builtins;
 use crate::context::{Context, Halt, Loaded, Mode};
 use crate::errors;
 use crate::library::{Function, Library};
-use crate::run::on_instructions;
 use crate::script::{FirstLine, ScriptFlags, code_of, first_line, with_words};
 use crate::state::{GLOBALS, Kind, State, Status};
 
@@ -193,7 +193,7 @@ pub fn register_function(state: State, context: &Context) -> c_int {
         errors::raise(state, text);
     }
     if context.halt.get() != Halt::No {
-        errors::raise_halt(state, context);
+        raise_halt(state, context);
     }
     match state.top() {
         1 => named(state, context),

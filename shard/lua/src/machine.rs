@@ -7,6 +7,9 @@ use mlua::{Lua, LuaOptions, StdLib};
 use protocol::args::Args;
 use protocol::reply::Version;
 
+pub use crate::context::Settings;
+pub use crate::step::{Answer, Call, Chunk, Ending, LogLevel, Step};
+
 use crate::context::{Command, Context};
 use crate::fiber::{Fiber, Job};
 use crate::library::Library;
@@ -14,95 +17,6 @@ use crate::run;
 use crate::sandbox;
 use crate::script::Script;
 use crate::state::State;
-
-/// What a machine is made with.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Bytes that its values may take, 0 for any number; a script that wants more ends with an
-    /// error.
-    pub memory_max: usize,
-    /// `redis.REDIS_VERSION`, as "7.4.1".
-    pub redis_version: &'static str,
-    /// Instructions from one [`Step::Tick`] to the next.
-    pub tick_instructions: u32,
-}
-
-/// What is to run.
-#[derive(Clone, Copy, Debug)]
-pub enum Chunk<'a> {
-    Script(&'a Arc<Script>),
-    Function {
-        library: &'a Arc<Library>,
-        name: &'a [u8],
-    },
-}
-
-/// One call of a script or function.
-#[derive(Clone, Copy, Debug)]
-pub struct Call<'a> {
-    pub chunk: Chunk<'a>,
-    /// KEYS, or a function's first argument.
-    pub keys: Args<'a>,
-    /// ARGV, or a function's second argument.
-    pub args: Args<'a>,
-    /// The protocol that its client speaks: the shape of the reply.
-    pub version: Version,
-}
-
-/// What a script wants before it goes on.
-#[derive(Debug)]
-pub enum Step {
-    /// A command is to run: [`Machine::command`]. Goes on with [`Answer::Reply`].
-    Command,
-    /// `redis.acl_check_cmd`: whether the command in [`Machine::command`] may run. Goes on with
-    /// [`Answer::Allowed`].
-    MayRun,
-    /// `redis.log`: a line for the server's log. Goes on with [`Answer::Go`].
-    Log(LogLevel, Vec<u8>),
-    /// `redis.set_repl`: whether the log, and whether replicas, are to have what follows. Goes on
-    /// with [`Answer::Go`].
-    Propagate { log: bool, replicas: bool },
-    /// It has run for [`Settings::tick_instructions`] more: a moment to look at the clock. Goes on
-    /// with [`Answer::Go`] or [`Answer::Kill`].
-    Tick,
-    /// It is over: [`Machine::reply`] is what it returns, or its error.
-    Done(Ending),
-}
-
-/// How a script ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    Returned,
-    /// With an error. `counted` where it is that of a command which has been counted as failed
-    /// already (Redis's ignore_error_stats_update).
-    Failed {
-        counted: bool,
-    },
-}
-
-/// The level of a line for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    Debug,
-    Verbose,
-    Notice,
-    Warning,
-}
-
-/// What a script gets before it goes on.
-#[derive(Clone, Copy, Debug)]
-pub enum Answer<'a> {
-    /// Nothing: the begin, or what needs no answer.
-    Go,
-    /// A whole reply, in the shape of [`Machine::version`]; an error is one, too.
-    Reply(&'a [u8]),
-    /// Whether the command may run; none where there is no such command.
-    Allowed(Option<bool>),
-    /// It ends here with this error, which no `pcall` keeps back: SCRIPT KILL.
-    Kill(&'a [u8]),
-    /// It ends here, whatever it does about it; what it returns does not matter.
-    GiveUp,
-}
 
 /// One virtual machine.
 pub struct Machine {
@@ -142,7 +56,7 @@ impl Machine {
         lua.set_memory_limit(settings.memory_max)
             .expect("Lua's memory is ours");
         Machine {
-            fiber: Fiber::new(&context, run::work),
+            fiber: Fiber::new(Rc::clone(&context), run::work),
             phase: Phase::Idle,
             command: None,
             reply: Vec::new(),

@@ -5,15 +5,15 @@ use std::ffi::c_int;
 use protocol::args::Args;
 use protocol::reply::Version;
 
-use crate::api;
+use crate::ask::{may_go_on, on_instructions};
 use crate::context::{Context, Halt, Mode};
 use crate::convert;
 use crate::errors;
 use crate::fiber::Job;
 use crate::load;
-use crate::machine::{Call, Chunk, Ending, Step};
 use crate::script::Script;
 use crate::state::{GLOBALS, Kind, State, Status};
+use crate::step::{Call, Chunk, Ending, Step};
 
 /// Does one job. A call asks [`Step::Tick`] when it is ready to run, before its first step.
 pub fn work(context: &Context, job: Job<'_>) -> Step {
@@ -115,7 +115,7 @@ fn run(context: &Context, call: &Call<'_>) -> Ending {
     let mut status = main.enter(0, &|state| take_arguments(state, context, call));
     if status == Status::Done {
         main.set_hook(on_instructions, context.settings.tick_instructions, false);
-        if api::may_go_on(context, Step::Tick) {
+        if may_go_on(context, Step::Tick) {
             status = call_in(main, context, is_function);
         }
     }
@@ -240,24 +240,4 @@ fn clean(context: &Context, main: State, is_function: bool) {
     }
     context.collect_above.set(context.memory_max() / 2);
     context.keep_within_memory(main);
-}
-
-/// The hook: some instructions have run.
-pub fn on_instructions(state: State, context: &Context) {
-    if context.halt.get() != Halt::No {
-        errors::raise_halt(state, context);
-    }
-    context.keep_within_memory(state);
-    match context.mode.get() {
-        Mode::Idle => {}
-        Mode::Running => api::tell(state, context, Step::Tick),
-        Mode::Loading => {
-            let left = context.load_ticks_left.get();
-            context.load_ticks_left.set(left.saturating_sub(1));
-            if left == 0 {
-                context.halt.set(Halt::LoadTimeout);
-                errors::raise_halt(state, context);
-            }
-        }
-    }
 }

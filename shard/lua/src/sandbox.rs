@@ -7,17 +7,11 @@
 
 use std::ffi::{CStr, c_int};
 
-use mlua::{Lua, MultiValue, Table};
+use mlua::{Lua, MultiValue};
 
 use crate::context::{Context, Kept, View};
 use crate::state::{GLOBALS, REGISTRY, State};
-use crate::{api, builtins, errors, libs, load, random};
-
-/// A library in Rust: its name in scripts, and what makes its table.
-pub type Library = (&'static CStr, fn(&Lua) -> mlua::Result<Table>);
-
-/// The libraries in Rust.
-const LIBRARIES: &[Library] = libs::ALL;
+use crate::{api, builtins, errors, libs, load};
 
 /// Lua's own functions that both kinds of globals have as they are.
 const BASE: [&CStr; 12] = [
@@ -43,7 +37,7 @@ pub fn ingredients(lua: &Lua) -> mlua::Result<MultiValue> {
         _ => lua.create_string("unknown error"),
     })?;
     values.push_back(mlua::Value::Function(describe));
-    for (_, open) in LIBRARIES {
+    for (_, open) in libs::ALL {
         values.push_back(mlua::Value::Table(open(lua)?));
     }
     Ok(values)
@@ -68,7 +62,7 @@ pub fn build(state: State, context: &Context) {
     base_functions(state, context, shared);
     let string = own_libraries(state, context, shared);
     kept.string_meta_view = string;
-    for (number, (name, _)) in (2..).zip(LIBRARIES) {
+    for (number, (name, _)) in (2..).zip(libs::ALL) {
         state.push_value(number);
         push_view(state, context, None);
         state.set_field(shared, name);
@@ -192,9 +186,9 @@ fn own_libraries(state: State, context: &Context, into: c_int) -> c_int {
     );
     around!(c"coroutine", c"resume" => builtins::resume);
     state.get_field(GLOBALS, c"math");
-    state.push_native(context, random::random, 0);
+    state.push_native(context, builtins::random, 0);
     state.set_field(-2, c"random");
-    state.push_native(context, random::randomseed, 0);
+    state.push_native(context, builtins::randomseed, 0);
     state.set_field(-2, c"randomseed");
     push_view(state, context, None);
     state.set_field(into, c"math");

@@ -11,6 +11,9 @@
 //!   needs dropping: no vector of their own, no borrow of a cell.
 //! - A native function may push twenty values; whoever pushes more, or recurses, asks
 //!   [`State::room`] first. Bytes that were read are used while their string is on the stack.
+//! - A *context* is what the functions that Lua calls get besides their arguments: a value of any
+//!   type, which outlives the machine. The hooks of a machine take the type of its
+//!   [`State::set_context`].
 #![allow(unsafe_code)]
 
 mod compile;
@@ -19,8 +22,6 @@ use std::ffi::{CStr, c_int, c_void};
 use std::mem::MaybeUninit;
 
 use mlua::ffi;
-
-use crate::context::Context;
 
 /// The registry's pseudo-index.
 pub const REGISTRY: c_int = ffi::LUA_REGISTRYINDEX;
@@ -75,27 +76,28 @@ static CONTEXT_KEY: u8 = 0;
 type Entry = unsafe extern "C-unwind" fn(*mut ffi::lua_State) -> c_int;
 
 /// A function item as C calls it. It has no size: the type alone says which function it is.
-unsafe extern "C-unwind" fn entry<F>(state: *mut ffi::lua_State) -> c_int
+unsafe extern "C-unwind" fn entry<C, F>(state: *mut ffi::lua_State) -> c_int
 where
-    F: Fn(State, &Context) -> c_int + Copy + 'static,
+    F: Fn(State, &C) -> c_int + Copy + 'static,
 {
-    // SAFETY: `F` has no size, and the first upvalue is the context, which outlives the machine.
+    // SAFETY: `F` has no size, and the first upvalue is the `C` of `push_native`, which outlives
+    // the machine.
     unsafe {
         let function = std::ptr::NonNull::<F>::dangling().read();
-        let context = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)).cast::<Context>();
+        let context = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)).cast::<C>();
         function(State(state), &*context)
     }
 }
 
 /// Likewise for a hook, which has no upvalues.
-unsafe extern "C-unwind" fn hook_entry<F>(state: *mut ffi::lua_State, _: *mut ffi::lua_Debug)
+unsafe extern "C-unwind" fn hook_entry<C, F>(state: *mut ffi::lua_State, _: *mut ffi::lua_Debug)
 where
-    F: Fn(State, &Context) + Copy + 'static,
+    F: Fn(State, &C) + Copy + 'static,
 {
-    // SAFETY: as in `entry`; the context is in the registry since the set-up.
+    // SAFETY: as in `entry`; the context is in the registry since the set-up, and it is a `C`.
     unsafe {
         let function = std::ptr::NonNull::<F>::dangling().read();
-        function(State(state), &*State(state).context());
+        function(State(state), &*State(state).context::<C>());
     }
 }
 
@@ -133,7 +135,7 @@ impl State {
     }
 
     /// Puts the context where hooks find it, and makes [`State::enter`] work. May raise.
-    pub fn set_context(self, context: *const Context) {
+    pub fn set_context<C>(self, context: *const C) {
         unsafe {
             ffi::lua_pushcclosure(self.0, run_entered, 0);
             ffi::lua_rawseti_(self.0, REGISTRY, ENTER);
@@ -144,12 +146,12 @@ impl State {
         }
     }
 
-    fn context(self) -> *const Context {
+    fn context<C>(self) -> *const C {
         unsafe {
             let key = (&raw const CONTEXT_KEY).cast_mut().cast();
             ffi::lua_pushlightuserdata(self.0, key);
             ffi::lua_rawget_(self.0, REGISTRY);
-            let context = ffi::lua_touserdata(self.0, -1).cast::<Context>();
+            let context = ffi::lua_touserdata(self.0, -1).cast::<C>();
             self.pop(1);
             context
         }
@@ -286,16 +288,16 @@ impl State {
     }
 
     /// A function of ours; it takes `upvalues` values off the stack. May raise.
-    pub fn push_native<F>(self, context: *const Context, function: F, upvalues: c_int)
+    pub fn push_native<C, F>(self, context: *const C, function: F, upvalues: c_int)
     where
-        F: Fn(State, &Context) -> c_int + Copy + 'static,
+        F: Fn(State, &C) -> c_int + Copy + 'static,
     {
         const { assert!(size_of::<F>() == 0) }
         let _ = function;
         unsafe {
             ffi::lua_pushlightuserdata(self.0, context.cast_mut().cast());
             self.insert(-1 - upvalues);
-            ffi::lua_pushcclosure(self.0, entry::<F>, upvalues + 1);
+            ffi::lua_pushcclosure(self.0, entry::<C, F>, upvalues + 1);
         }
     }
 
@@ -509,16 +511,16 @@ impl State {
     }
 
     /// Calls `hook` every `count` instructions; where `always`, at each line and backward jump too.
-    pub fn set_hook<F>(self, hook: F, count: u32, always: bool)
+    pub fn set_hook<C, F>(self, hook: F, count: u32, always: bool)
     where
-        F: Fn(State, &Context) + Copy + 'static,
+        F: Fn(State, &C) + Copy + 'static,
     {
         const { assert!(size_of::<F>() == 0) }
         let _ = hook;
         let mask = ffi::LUA_MASKCOUNT | if always { ffi::LUA_MASKLINE } else { 0 };
         let count = c_int::try_from(count).unwrap_or(c_int::MAX);
         unsafe {
-            ffi::lua_sethook(self.0, Some(hook_entry::<F>), mask, count);
+            ffi::lua_sethook(self.0, Some(hook_entry::<C, F>), mask, count);
         }
     }
 

@@ -254,11 +254,11 @@ fn change(
     args: &Args<'_>,
     what: Libraries,
 ) -> Result<Answer, Error> {
-    Change::parse(what, args)?;
     let grows = matches!(what, Libraries::Loaded | Libraries::Restored);
     if grows && !client.session.in_exec && shard.engine.make_room() == Room::None {
         return Err(Error::OUT_OF_MEMORY);
     }
+    Change::parse(what, args)?;
     let command = OwnedArgs::from(args);
     let arrive = move |shard: &mut Shard, part: PartOf<Outcome>| {
         let outcome = shard.change_libraries(what, &command.borrow());

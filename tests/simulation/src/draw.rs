@@ -149,9 +149,12 @@ impl Draw {
     fn script(&mut self) -> String {
         let named = self.rng.usize(..SCRIPTS.len() + 8);
         let named = SCRIPTS.get(named).unwrap_or(&SCRIPTS[0]);
-        let verb = self.rng.choice(["EVAL", "EVAL", "EVALSHA"]);
-        let verb = verb.unwrap_or("EVAL");
         let name = named.name;
+        let verbs = match named.keys {
+            Some(_) => ["EVAL", "EVAL", "EVALSHA"],
+            None => ["EVAL", "EVALSHA", "FCALL"],
+        };
+        let verb = self.rng.choice(verbs).unwrap_or("EVAL");
         if let Some(kinds) = named.keys {
             let keys: Vec<String> = kinds.chars().map(|kind| self.key(kind)).collect();
             let (count, keys) = (keys.len(), keys.join(" "));

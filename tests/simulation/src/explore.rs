@@ -31,8 +31,10 @@ pub fn explore(
     let mut explored = Explored::default();
     // For each step the choice taken, of how many.
     let mut path: Vec<(usize, usize)> = Vec::new();
+    let mut kept = Vec::new();
     loop {
         let mut world = World::of_asks(shards, asks, pauses);
+        world.adopt_scripting(kept);
         let mut taken: Vec<Choice> = Vec::new();
         let mut at = 0;
         loop {
@@ -54,6 +56,7 @@ pub fn explore(
         world
             .end()
             .map_err(|what| format!("{what}\n  after {taken:?}"))?;
+        kept = world.into_scripting();
         explored.orders += 1;
         path.truncate(at);
         // The next order: the last step that has a choice left takes it.

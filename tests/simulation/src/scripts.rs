@@ -139,6 +139,15 @@ const fn script(name: &'static str, text: &'static str, keys: Option<&'static st
     NamedScript { name, text, keys }
 }
 
+/// A library with those that touch any keys as functions.
+pub fn library() -> String {
+    let any = SCRIPTS.iter().filter(|script| script.keys.is_none());
+    let functions = any.map(|NamedScript { name, text, .. }| {
+        format!("redis.register_function('{name}', function(KEYS, ARGV)\n{text}\nend)\n")
+    });
+    format!("#!lua name=world\n{}", functions.collect::<String>())
+}
+
 /// The script of this name.
 pub fn named(name: &str) -> Option<&'static NamedScript> {
     SCRIPTS.iter().find(|script| script.name == name)

@@ -13,10 +13,13 @@ use engine::batch::Batch;
 use engine::engine::Engine;
 use engine::header::ReplyTo;
 use engine::message::Message;
+use engine::script::known::Scripting;
 use engine::slot::{ShardId, SlotMap};
+use engine::steps::script::new_machine;
 use engine::task::TaskId;
 use engine::watch::Watched;
 use fastrand::Rng;
+use lua::libraries::Libraries;
 use scripts::Exec;
 use storage::{DbIndex, UnixMillis};
 use text::text_of;
@@ -26,7 +29,7 @@ use crate::clock::{self, Pace};
 use crate::draw::Draw;
 use crate::model::{Model, ModelWatch, digest};
 use crate::outside::{BUSY_MS, engines};
-use crate::scripts::SCRIPTS;
+use crate::scripts::{SCRIPTS, library};
 
 /// Steps without any progress after which the world is taken to be stuck.
 const STUCK_AFTER: usize = 100_000;
@@ -272,6 +275,21 @@ impl World {
         world
     }
 
+    /// What the engines keep of scripts, for the next world: machines take long to make.
+    pub fn into_scripting(self) -> Vec<Scripting> {
+        let engines = self.shards.into_iter().map(|shard| shard.engine);
+        let engines = engines.chain([self.model.engine]);
+        engines.map(|engine| engine.scripting).collect()
+    }
+
+    /// Takes over what an earlier world kept.
+    pub fn adopt_scripting(&mut self, kept: Vec<Scripting>) {
+        let engines = self.shards.iter_mut().map(|shard| &mut shard.engine);
+        for (engine, kept) in engines.chain([&mut self.model.engine]).zip(kept) {
+            engine.scripting = kept;
+        }
+    }
+
     /// All that may happen next.
     pub fn choices(&self) -> Vec<Choice> {
         let asks = self.asks.iter().flatten().enumerate();
@@ -329,6 +347,11 @@ impl World {
                     .learn_script(text, true)
                     .expect("a script that compiles");
             }
+        }
+        for engine in [&self.shards[0].engine, &self.model.engine] {
+            let (code, store) = (library(), &engine.environment.scripts().libraries);
+            let load = |all: &mut Libraries| all.load(&mut new_machine(), code.as_bytes(), false);
+            store.change(load).expect("a library that compiles");
         }
     }
 
@@ -426,7 +449,8 @@ impl World {
             }
             44 if self.rng.u32(..4) == 0 => {
                 let at = self.rng.usize(..self.shards.len());
-                self.kill(at).map(|()| false)
+                let functions = self.rng.u32(..4) == 0;
+                self.kill(at, functions).map(|()| false)
             }
             _ => self.deliver(),
         }

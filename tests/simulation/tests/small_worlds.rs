@@ -115,3 +115,84 @@ fn keys_that_sort_computes_stay_as_they_are_until_the_end() {
     let sorts = "SADD t0 1 | EVAL run 1 t0 SORT,t0,GET,n* GET,s0";
     with_pauses(1, &[sorts, "SET n1 a"]);
 }
+
+#[test]
+fn a_script_beside_a_transaction_on_its_keys() {
+    in_every_order(&[
+        "EVAL run 0 APPEND,s0,a APPEND,s2,a",
+        "EXEC GET s0; SET s2 b",
+    ]);
+}
+
+#[test]
+fn a_script_goes_where_a_value_says() {
+    in_every_order(&["EVAL follow 1 s0 s0 2 a", "RENAME s0 s2", "SET s2 b"]);
+}
+
+#[test]
+fn a_script_is_undone_under_a_watch() {
+    in_every_order(&[
+        "WATCH s2 | EXEC GET s2; GET s0",
+        "EVAL run 1 s2 APPEND,s2,a APPEND,s0,a",
+    ]);
+}
+
+#[test]
+fn a_script_serves_a_waiter_of_two_shards() {
+    in_every_order(&["BLPOP l0 l3 0", "EVAL run 0 RPUSH,l0,a RPUSH,l3,b"]);
+}
+
+#[test]
+fn a_plain_script_of_two_shards_is_suspended() {
+    with_pauses(2, &["EVAL plainmove 2 l0 l3 a", "RPUSH l0 b", "LPOP l3"]);
+}
+
+#[test]
+fn a_plain_script_on_another_shard_is_suspended_under_a_lock() {
+    with_pauses(2, &["EVAL plainerror 1 s0 a", "MSET s0 b s2 c"]);
+}
+
+#[test]
+fn a_script_is_killed_or_has_written() {
+    with_pauses(
+        2,
+        &["EVAL run 0 GET,s2 SET,s0,a", "SCRIPT KILL", "SET s2 b"],
+    );
+}
+
+#[test]
+fn a_suspended_script_takes_everything() {
+    with_pauses(2, &["EVAL run 1 s2 SET,s2,a DBSIZE", "MSET s0 b s2 b"]);
+}
+
+#[test]
+fn a_script_calls_the_outside_and_widens() {
+    in_every_order(&[
+        "EVAL run 1 s2 SET,s2,a PUBLISH,c,x SET,s0,a",
+        "MSET s0 b s2 b",
+    ]);
+}
+
+#[test]
+fn a_script_in_a_transaction_beside_one_that_widens() {
+    in_every_order(&[
+        "EXEC EVAL run 0 GET,s0; GET s2",
+        "EVAL run 0 SET,s0,a SET,s2,a",
+    ]);
+}
+
+#[test]
+fn a_value_too_large_for_a_copy() {
+    let text = "x".repeat(200);
+    let large = format!("SET s0 {text} | EVAL run 0 SET,s2,a APPEND,s0,b");
+    in_every_order(&[&large, "MSET s0 b s2 b"]);
+}
+
+#[test]
+fn two_scripts_in_a_circle_and_one_that_waits() {
+    in_every_order(&[
+        "EVAL run 1 s2 APPEND,s0,a",
+        "EVAL run 1 s0 APPEND,s2,b",
+        "EVAL plainappend 1 s2 c",
+    ]);
+}

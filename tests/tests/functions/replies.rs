@@ -1,7 +1,9 @@
 //! Every sub-command, option and error, byte for byte as Redis answers.
 
+use std::collections::HashMap;
+
 use tests::conversation::VERSIONS;
-use tests::reply::show;
+use tests::reply::{Value, show};
 use tests::{Options, Oracle, SHARDS, Server, Wire};
 
 use crate::{elements, library};
@@ -272,6 +274,81 @@ fn in_transactions_and_scripts() {
         commands.push(spaced(kept));
     }
     compare(&commands);
+}
+
+#[test]
+fn where_memory_is_short() {
+    let a = library("a", &["f"]);
+    let mut commands = vec![function(&["LOAD", &a]), spaced("CONFIG SET maxmemory 1")];
+    commands.push(function(&["LOAD", "REPLACE", &a]));
+    for refused in [
+        "FUNCTION LOAD",
+        "FUNCTION LOAD x x",
+        "FUNCTION RESTORE x",
+        "FUNCTION STATS",
+        "FUNCTION DELETE nosuch",
+        "FCALL f 0",
+        "FUNCTION DELETE a",
+        "FUNCTION FLUSH",
+        "CONFIG SET maxmemory 0",
+    ] {
+        commands.push(spaced(refused));
+    }
+    compare(&commands);
+}
+
+/// INFO's figures about memory, as numbers, by their names.
+fn figures(wire: &mut Wire) -> HashMap<String, u64> {
+    let info = wire.ask("INFO everything");
+    let info = String::from_utf8_lossy(info.text()).into_owned();
+    let figure = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        Some((name.to_owned(), value.trim().parse().ok()?))
+    };
+    info.lines().filter_map(figure).collect()
+}
+
+#[test]
+fn they_are_counted() {
+    let oracle = Oracle::start();
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut counts = Vec::new();
+        for server in [&*oracle, &server] {
+            let mut wire = server.connect();
+            wire.ask("FUNCTION FLUSH");
+            wire.ask("SCRIPT FLUSH");
+            for (name, functions) in [("a", &["f", "g"][..]), ("b", &["h"])] {
+                let code = library(name, functions);
+                assert!(!wire.command(&["FUNCTION", "LOAD", &code]).is_error());
+            }
+            wire.command(&["SCRIPT", "LOAD", "return 1"]);
+            let figures = figures(&mut wire);
+            for some in [
+                "used_memory_vm_eval",
+                "used_memory_vm_total",
+                "used_memory_scripts",
+                "used_memory_scripts_eval",
+                "used_memory_functions",
+            ] {
+                assert!(figures[some] > 0, "{shards} shards: no {some}");
+            }
+            counts.push(["libraries", "functions", "cached_scripts"].map(|what| {
+                let name = format!("number_of_{what}");
+                figures[&name]
+            }));
+            counts.push([figures["evicted_scripts"]; 3]);
+            let stats = elements(&wire.ask("MEMORY STATS"));
+            let of_functions = stats.iter().position(|it| *it == bulk("functions.caches"));
+            let bytes = &stats[of_functions.expect("it is there") + 1];
+            assert_eq!(bytes.integer() as u64, figures["used_memory_functions"]);
+        }
+        assert_eq!(counts[..2], counts[2..], "{shards} shards");
+    }
+}
+
+fn bulk(text: &str) -> Value {
+    Value::Bulk(text.into())
 }
 
 /// The dumps of each server are those that the other restores.

@@ -50,7 +50,7 @@ fn ways_of(server: &Server) -> Vec<(String, Value)> {
     note("stats of a script", other.ask("FUNCTION STATS"));
     note("the wrong kill of a script", other.ask("FUNCTION KILL"));
     note("the script's", other.ask("SCRIPT KILL"));
-    loop_for_ever.value();
+    note("the script's call", loop_for_ever.value());
     heard
 }
 

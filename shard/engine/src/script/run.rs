@@ -53,6 +53,16 @@ pub(crate) enum Progress {
     Outside(CommandId),
     /// A moment for others.
     Pause,
+    /// It has scouted: what it holds and wants is known, and what it did is nothing.
+    Scouted,
+}
+
+/// An error that has been counted.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) command: Option<CommandId>,
+    pub(crate) was_refused: bool,
+    pub(crate) code: Box<str>,
 }
 
 /// One run. Where it is over, the machine is kept for the next.
@@ -87,16 +97,26 @@ pub struct RunState {
     pub(crate) reach: Reach,
     /// The keys that it has named or declared and that it holds: of a plain script in place none.
     pub(crate) held: HashSet<TransactionKey, foldhash::fast::RandomState>,
+    /// It has this one shard to itself, which has all keys: nothing can be refused.
+    pub(crate) is_alone: bool,
+    /// It goes on without keys that it has not, as if they did not exist, to learn which it names.
+    pub(crate) scouts: bool,
     /// What it has changed, where it may have to be undone.
     pub(crate) undo: Option<Undo>,
     /// It has called a command that writes.
     pub(crate) has_written: bool,
     /// Changes that it has made.
     pub(crate) dirtied: u64,
+    /// Look-ups of keys that it has made, those that found one and those that did not.
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
     /// Commands that it has called, where it may have to be undone.
     pub(crate) called: SmallVec<[CommandId; 8]>,
+    /// Those of them that failed, or were refused, with the codes of their errors.
+    pub(crate) failures: Vec<Failure>,
     pub(crate) next: Next,
-    pub(crate) ending: Ending,
+    /// How it ended; none before.
+    pub(crate) ending: Option<Ending>,
     /// The reply to its last command.
     pub(crate) encoded: Vec<u8>,
     /// How often it had to be run again.
@@ -121,6 +141,22 @@ impl Equivalent<TransactionKey> for KeyName<'_> {
 }
 
 impl RunState {
+    /// Remembers that the command whose reply is `encoded` has been counted as failed.
+    pub(crate) fn note_failure(&mut self, command: Option<CommandId>, was_refused: bool) {
+        let text = String::from_utf8_lossy(self.encoded.get(1..).unwrap_or_default());
+        let code = text.split([' ', '\r']).next().unwrap_or_default();
+        self.failures.push(Failure {
+            command,
+            was_refused,
+            code: code.into(),
+        });
+    }
+
+    /// Whether it may scout: what it does can be undone, and it has not been run before.
+    pub(crate) fn may_scout(&self) -> bool {
+        self.scouts || (self.undo.is_some() && self.attempts == 0)
+    }
+
     /// Whether it is a function.
     pub(crate) fn is_function(&self) -> bool {
         matches!(self.program, Some(Program::Function { .. }))

@@ -163,18 +163,7 @@ impl Engine {
         let watched = request.scope.watched();
         let unchanged = watched.iter().all(|watched| self.is_unchanged(watched));
         let lent = match &request.scope {
-            Scope::Whole { .. } => {
-                let empty = Databases::new(self.databases.count(), self.databases.hasher());
-                CheckedOut::Databases(Box::new(OwnerDatabases {
-                    databases: std::mem::replace(&mut self.databases, empty),
-                    watched: self.effects.watches.keys(),
-                    effects: EffectList::default(),
-                    overturned: Vec::new(),
-                    cut: None,
-                    dirty: self.effects.dirty,
-                    log_fails: self.log.fails,
-                }))
-            }
+            Scope::Whole { .. } => self.check_out_databases(),
             Scope::Keys { keys, .. } => CheckedOut::Entries(self.check_out_entries(keys)),
             Scope::Portion(portion) if portion.when == When::Locked => {
                 CheckedOut::Ran(self.under(item, |shard| shard.run_portion(portion)))
@@ -189,6 +178,20 @@ impl Engine {
             unchanged,
             behind: self.log_is_behind(),
         }
+    }
+
+    /// Takes all databases out as they are.
+    pub(crate) fn check_out_databases(&mut self) -> CheckedOut {
+        let empty = Databases::new(self.databases.count(), self.databases.hasher());
+        CheckedOut::Databases(Box::new(OwnerDatabases {
+            databases: std::mem::replace(&mut self.databases, empty),
+            watched: self.effects.watches.keys(),
+            effects: EffectList::default(),
+            overturned: Vec::new(),
+            cut: None,
+            dirty: self.effects.dirty,
+            log_fails: self.log.fails,
+        }))
     }
 
     /// Takes those of `keys` out that exist.

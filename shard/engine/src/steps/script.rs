@@ -41,7 +41,7 @@ const TOO_MANY_KEYS: Error = Error::new("ERR Number of keys can't be greater tha
 const BAD_KEYS: Error = Error::new("ERR Bad number of keys provided");
 const MAY_WRITE: Error =
     Error::new("ERR Can not execute a script with write flag using *_ro command.");
-const KILLED: &[u8] = b"ERR Error running script (user killed script with SCRIPT KILL).";
+const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL...";
 
 /// Where the keys of such a command begin.
 const KEYS_AT: usize = 3;
@@ -191,10 +191,12 @@ impl Engine {
             .program
             .as_ref()
             .is_some_and(|it| it.outline().is_plain);
-        run.state.undo = (!plain).then(Undo::default);
+        let is_alone = self.slots.shards() == 1 && self.owner.locks.is_empty();
+        run.state.is_alone = is_alone;
+        run.state.undo = (!plain && !is_alone).then(Undo::default);
         run.state.reach = Reach::Here;
         run.state.workspace.is_in_place = true;
-        if !plain {
+        if run.state.undo.is_some() {
             run.state.held.extend(self.keys_of(header, args));
         }
         run.start(args);
@@ -320,10 +322,13 @@ impl Engine {
         run.began = (self.timing.clock)();
         run.has_written = false;
         run.propagates = true;
-        run.dirtied = 0;
+        (run.dirtied, run.hits, run.misses) = (0, 0, 0);
         run.next = Next::Go;
         run.held.clear();
         run.called.clear();
+        run.failures.clear();
+        run.scouts = false;
+        run.is_alone = false;
         run.db = run.header.db;
     }
 
@@ -349,12 +354,17 @@ impl Engine {
             resumed: began,
             reach: Reach::Here,
             held: Default::default(),
+            is_alone: false,
+            scouts: false,
+            failures: Vec::new(),
             undo: None,
             has_written: false,
             dirtied: 0,
+            hits: 0,
+            misses: 0,
             called: Default::default(),
             next: Next::Go,
-            ending: Ending::Returned,
+            ending: None,
             encoded: Vec::new(),
             attempts: 0,
             is_busy: false,
@@ -373,8 +383,14 @@ impl Engine {
         run.state.workspace.open(self);
         self.trace.pause(true);
         let dirty = self.effects.dirty;
-        let progress = self.steps_of(run);
+        let (hits, misses) = (self.effects.keyspace_hits, self.effects.keyspace_misses);
+        let mut progress = self.steps_of(run);
+        if run.state.scouts && !matches!(progress, Progress::Everything) {
+            progress = Progress::Scouted;
+        }
         run.state.dirtied += self.effects.dirty - dirty;
+        run.state.hits += self.effects.keyspace_hits - hits;
+        run.state.misses += self.effects.keyspace_misses - misses;
         self.trace.pause(false);
         run.state.workspace.close(self);
         self.now = outside;
@@ -400,7 +416,9 @@ impl Engine {
                 },
                 Step::MayRun => Next::Allowed(self.knows_command(&run.machine.command())),
                 Step::Log(level, text) => {
-                    self.log_of_script(level, text);
+                    if !run.state.scouts {
+                        self.log_of_script(level, text);
+                    }
                     Next::Go
                 }
                 Step::Propagate { log, .. } => {
@@ -408,14 +426,15 @@ impl Engine {
                     Next::Go
                 }
                 Step::Tick => {
-                    if self.is_to_pause(&run.state) {
+                    // Without its keys it may not come to an end.
+                    if run.state.scouts || self.is_to_pause(&run.state) {
                         run.state.next = Next::Go;
                         return Progress::Pause;
                     }
                     Next::Go
                 }
                 Step::Done(ending) => {
-                    run.state.ending = ending;
+                    run.state.ending = Some(ending);
                     return Progress::Done;
                 }
             };
@@ -465,7 +484,7 @@ impl Engine {
         let index = run.state.header.command.index();
         self.trace.note(run.state.header);
         self.stats.calls[index] += 1;
-        if let Ending::Failed { counted } = run.state.ending {
+        if let Some(Ending::Failed { counted }) = run.state.ending {
             let text = encoded.strip_prefix(b"-").unwrap_or(encoded);
             let text = text.strip_suffix(b"\r\n").unwrap_or(text);
             let error = Error::from_bytes(text.to_vec());
@@ -512,6 +531,7 @@ impl ScriptRun {
             version: self.state.header.version,
         });
         self.state.next = Next::Go;
+        self.state.ending = None;
     }
 }
 

@@ -103,13 +103,16 @@ impl Engine {
         if !run.propagates {
             self.effects.journal.away.truncate(said);
         }
-        if run.is_watched {
+        if run.is_watched && !run.scouts {
             let args = OwnedArgs::from(args);
             self.actions.push(Action::Called(id, run.db, args));
         }
         run.has_written |= id.command().flags.contains(Flags::WRITE);
         if run.undo.is_some() {
             run.called.push(id);
+            if run.encoded.first() == Some(&b'-') {
+                run.note_failure(Some(id), false);
+            }
         }
         Ok(())
     }
@@ -155,6 +158,9 @@ impl Engine {
     ) {
         self.stats.rejected(id.map(CommandId::index), error);
         error.write(&mut Reply::new(&mut run.encoded, version));
+        if run.undo.is_some() {
+            run.note_failure(id, true);
+        }
     }
 
     fn tell_time(&mut self, run: &mut RunState, header: Header) -> Result<(), Progress> {
@@ -245,7 +251,10 @@ impl Engine {
                 db,
                 key: key.into(),
             };
-            if run.reach == Reach::Here && self.is_free_here(key) {
+            let is_here = run.reach == Reach::Here && self.is_free_here(key);
+            let scouts = run.scouts || (run.may_scout() && self.slots.owner(key) != self.id);
+            if is_here || scouts {
+                run.scouts |= !is_here;
                 if run.undo.is_some() {
                     run.held.insert(key_name());
                 }

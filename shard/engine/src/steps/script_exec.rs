@@ -66,7 +66,7 @@ impl Engine {
             mem::swap(&mut run.state.workspace, &mut held.workspace);
             match progress {
                 Progress::Done => return ScriptInExec::Done,
-                Progress::Keys(_) | Progress::Everything => {
+                Progress::Keys(_) | Progress::Everything | Progress::Scouted => {
                     run.state.encoded.clear();
                     let version = run.machine.version();
                     NOT_LOCKED.write(&mut Reply::new(&mut run.state.encoded, version));

@@ -17,7 +17,6 @@
 use std::collections::BTreeMap;
 use std::mem;
 
-use lua::machine::{Answer, Step};
 use protocol::args::OwnedArgs;
 use protocol::reply::Reply;
 use protocol::table::CommandId;
@@ -26,21 +25,16 @@ use smallvec::SmallVec;
 use crate::action::{Action, OutsideCall};
 use crate::engine::Engine;
 use crate::header::{ClientToken, TransactionKey};
-use crate::message::{
-    CheckedOut, Grant, LockRequest, Message, Parked, Release, Scope, TransactionId, Work,
-};
+use crate::message::{CheckedOut, Grant, LockRequest, Message, Parked, Scope, TransactionId, Work};
 use crate::script::run::{Next, Progress, Reach, ScriptRun};
 use crate::script::undo::Undo;
 use crate::slot::ShardId;
 use crate::steps::script::Unfinished;
 use crate::task::TaskId;
 use crate::transaction::answers::Then;
-use crate::transaction::coordinator::{Ending, Job, Part, Pass, Scopes, Transaction};
+use crate::transaction::coordinator::{Ending, Job, Part, Pass, Transaction};
 use crate::transaction::locks::LockName;
 use crate::transaction::workspace::Workspace;
-
-/// A script that had to be undone so often takes everything.
-const ATTEMPTS_MAX: u32 = 3;
 
 /// Why a script is not killed that was asked to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,8 +79,18 @@ impl Engine {
     /// Takes on a script that has outlasted the call in which it began.
     pub fn suspend_script(&mut self, unfinished: Unfinished, parked: Parked) {
         let Unfinished { mut run, progress } = unfinished;
+        let (client, home) = (parked.to.client, parked.origin);
         run.state.parked = Some(parked);
-        let index = self.hold_script(run);
+        if let Progress::Scouted = progress {
+            self.undo_script(&mut run);
+            let parts = self.parts_of_known(&mut run, false);
+            return self.begin_for(client, home, parts, Job::Script(Some(run)));
+        }
+        let index = if run.state.is_alone {
+            self.hold_everything(run)
+        } else {
+            self.hold_script(run)
+        };
         self.go_on_from(index, progress);
     }
 
@@ -170,11 +174,11 @@ impl Engine {
         self.go_on_from(index, progress);
     }
 
-    fn put_run(&mut self, index: usize, run: Box<ScriptRun>) {
+    pub(crate) fn put_run(&mut self, index: usize, run: Box<ScriptRun>) {
         self.coordinator.transactions[index].job = Job::Script(Some(run));
     }
 
-    fn take_run(&mut self, index: usize) -> Box<ScriptRun> {
+    pub(crate) fn take_run(&mut self, index: usize) -> Box<ScriptRun> {
         match &mut self.coordinator.transactions[index].job {
             Job::Script(run) => run.take().expect("a script runs once at a time"),
             _ => unreachable!("only a script is taken"),
@@ -201,7 +205,9 @@ impl Engine {
                         return self.widen(index, missing);
                     }
                 }
+                Progress::Everything if self.has_everything(index) => {}
                 Progress::Everything => return self.run_again(index, true),
+                Progress::Scouted => return self.run_scouted(index),
                 Progress::Outside(command) => return self.call_outside(index, command),
                 Progress::Pause => return self.pause_script(index),
             }
@@ -346,63 +352,6 @@ impl Engine {
         } else {
             self.resume_script(index);
         }
-    }
-
-    /// Undoes what a script did, gives all back, and takes all keys that are known by now, or
-    /// everything, to run it again.
-    fn run_again(&mut self, index: usize, everything: bool) {
-        let mut run = self.take_run(index);
-        self.stats.scripts_run_again += 1;
-        while !matches!(run.machine.resume(Answer::GiveUp), Step::Done(_)) {}
-        let state = &mut run.state;
-        state.workspace.open(self);
-        if let Some(undo) = &mut state.undo {
-            undo.put_back(&mut self.databases, &mut self.effects);
-        }
-        state.workspace.close(self);
-        debug_assert!(
-            state.undo.is_some() || !state.has_written,
-            "it cannot be undone"
-        );
-        state.workspace.effects.clear();
-        state.workspace.away.clear();
-        self.effects.dirty -= state.dirtied;
-        for id in state.called.drain(..) {
-            self.stats.calls[id.index()] = self.stats.calls[id.index()].saturating_sub(1);
-        }
-        self.free_discarded();
-        state.attempts += 1;
-        let everything = everything || state.attempts >= ATTEMPTS_MAX;
-        let mut scopes = Scopes::default();
-        for key in state.held.drain() {
-            scopes.key(self.slots.owner(&key.key), key);
-        }
-        let parts = if everything {
-            scopes.into_whole(self.slots.shards())
-        } else {
-            scopes.into_parts()
-        };
-        let transaction = &mut self.coordinator.transactions[index];
-        let before = mem::replace(&mut transaction.parts, parts);
-        transaction.pass = Pass::Ordered { at: 0 };
-        let mut workspace = mem::replace(
-            &mut run.state.workspace,
-            Workspace::in_place(&self.databases),
-        );
-        self.put_run(index, run);
-        for part in before {
-            if let (Some(item), Scope::Keys { keys, .. }) = (part.granted, part.scope) {
-                let lent = workspace.return_to_owner(&keys);
-                self.give_back(part.shard, Release::unused(item, lent));
-            }
-        }
-        debug_assert!(workspace.is_clear(), "a script had what it had not locked");
-        self.coordinator.spare = workspace.into_spare();
-        let id = TransactionId {
-            coordinator: self.id,
-            index,
-        };
-        self.request_locks(id, 0, true);
     }
 
     /// A script is over: all goes home, and it is answered.

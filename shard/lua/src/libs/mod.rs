@@ -10,10 +10,15 @@ mod structs;
 #[cfg(test)]
 mod tests;
 
-use crate::sandbox::Library;
+use std::ffi::CStr;
+
+use mlua::{Lua, Table};
+
+/// A library's name in scripts, and what makes its table.
+pub type Opener = (&'static CStr, fn(&Lua) -> mlua::Result<Table>);
 
 /// All of them, in the order in which Redis opens them.
-pub const ALL: &[Library] = &[
+pub const ALL: &[Opener] = &[
     (c"cjson", cjson::open),
     (c"struct", structs::open),
     (c"cmsgpack", cmsgpack::open),

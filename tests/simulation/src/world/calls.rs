@@ -56,7 +56,7 @@ impl World {
             Ask::Watch(db, keys) => self.ask_watch(at, db, keys),
             Ask::Kill => {
                 self.clients[at].call = None;
-                (0..self.shards.len()).try_for_each(|at| self.kill(at))?;
+                (0..self.shards.len()).try_for_each(|at| self.kill(at, false))?;
             }
         }
         self.settle(home)

@@ -9,6 +9,7 @@ use engine::script::run::ScriptRun;
 use engine::slot::ShardId;
 use engine::steps::script_exec::ScriptInExec;
 use engine::steps::script_locks::Kill;
+use engine::trace::PausedScript;
 use engine::transaction::coordinator::Held;
 use protocol::args::OwnedArgs;
 use protocol::reply::{Reply, Version};
@@ -135,15 +136,13 @@ impl World {
         Ok(true)
     }
 
-    /// SCRIPT KILL comes to a shard.
-    pub(super) fn kill(&mut self, at: usize) -> Checked {
+    /// SCRIPT KILL, or FUNCTION KILL, comes to a shard.
+    pub(super) fn kill(&mut self, at: usize, functions: bool) -> Checked {
         let paused = self.shards[at].engine.paused_scripts();
-        let outcome = self.shards[at].engine.kill_scripts(false);
-        let mut killed: Vec<(u64, usize)> = paused
-            .iter()
-            .filter(|(_, has_written)| !has_written)
-            .map(|(client, _)| (*client, 0))
-            .collect();
+        let outcome = self.shards[at].engine.kill_scripts(functions);
+        let ends = |it: &&PausedScript| it.is_function == functions && !it.has_written;
+        let killed = paused.iter().filter(ends).map(|it| (it.client_id, 0));
+        let mut killed: Vec<(u64, usize)> = killed.collect();
         if paused.is_empty() != (outcome == Kill::NoneRuns) {
             return Err(format!("SCRIPT KILL on shard {at}: {outcome:?}"));
         }
@@ -151,7 +150,7 @@ impl World {
             let Some(run) = &mut exec.script else {
                 return Err("an EXEC without a script is paused".into());
             };
-            if run.kill(false) == Kill::Killed {
+            if run.kill(functions) == Kill::Killed {
                 killed.push((exec.client, exec.done - 1));
             }
         }
