@@ -129,8 +129,7 @@ struct Shard {
     tasks: HashMap<u32, Task>,
     last_task: u32,
     /// EXECs whose scripts stand still.
-    #[allow(clippy::vec_box)]
-    paused: Vec<Box<Exec>>,
+    paused: Vec<Exec>,
     /// Scripts that run for long, as far as is known here.
     busy: usize,
 }

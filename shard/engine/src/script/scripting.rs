@@ -16,8 +16,9 @@ use crate::script::undo::CopyLimit;
 /// Scripts that a shard remembers.
 const REMEMBERED_MAX: usize = 2_000;
 
-/// Machines that are kept for the next scripts.
-const IDLE_MAX: usize = 16;
+/// Machines that are kept for the next scripts. To make one takes a hundred microseconds, and each
+/// script that waits for keys has one.
+const IDLE_MAX: usize = 128;
 
 /// Where scripts give way. A simulator has them do so more often.
 #[derive(Clone, Copy, Debug)]
