@@ -85,9 +85,11 @@ impl Engine {
         let Unfinished { mut run, progress } = unfinished;
         let (client, home) = (parked.to.client, parked.origin);
         run.state.parked = Some(parked);
-        if let Progress::Scouted = progress {
+        let everything = matches!(progress, Progress::Everything);
+        if run.state.undo.is_some() && (everything || matches!(progress, Progress::Scouted)) {
+            // What it did stands where it ran, and so do keys that are not this shard's.
             self.undo_script(&mut run);
-            let parts = self.parts_of_known(&mut run, false);
+            let parts = self.parts_of_known(&mut run, everything);
             return self.begin_for(client, home, parts, Job::Script(Some(run)));
         }
         let index = if run.state.is_alone {
