@@ -81,9 +81,11 @@ impl Engine {
         let Unfinished { mut run, progress } = unfinished;
         let (client, home) = (parked.to.client, parked.origin);
         run.state.parked = Some(parked);
-        if let Progress::Scouted = progress {
+        if run.state.scouts {
+            // Others may have locked what it has named here.
+            let everything = matches!(progress, Progress::Everything);
             self.undo_script(&mut run);
-            let parts = self.parts_of_known(&mut run, false);
+            let parts = self.parts_of_known(&mut run, everything);
             return self.begin_for(client, home, parts, Job::Script(Some(run)));
         }
         let index = if run.state.is_alone {
