@@ -189,9 +189,12 @@ impl World {
             );
             computes || matches!(HANDLERS[command.id.index()], Handler::Whole(_))
         };
-        let may_touch_all = |(command, header): (&Command, &Header)| match is_script(command) {
-            true => !engine.outline_of(*header, &command.args.borrow()).is_plain,
-            false => is_whole(command),
+        let may_touch_all = |(command, header): (&Command, &Header)| {
+            if is_script(command) {
+                !engine.outline_of(*header, &command.args.borrow()).is_plain
+            } else {
+                is_whole(command)
+            }
         };
         let whole = commands.iter().zip(&header).any(may_touch_all);
         let runs_scripts = commands.iter().any(is_script);
