@@ -16,7 +16,7 @@ use protocol::table::CommandId;
 use storage::{DbIndex, UnixMillis};
 
 use crate::client::Command;
-use crate::outside::engines;
+use crate::outside::{Ticks, engines};
 
 /// A key that a client watches, as the model saw it at that instant.
 #[derive(Clone)]
@@ -34,12 +34,12 @@ pub struct Model {
 }
 
 /// What a script that was killed is answered.
-pub const KILLED: &[u8] = b"-ERR Error running script (user killed script with SCRIPT KILL).\r\n";
+pub const KILLED: &[u8] = b"-ERR Script killed by user with SCRIPT KILL...\r\n";
 
 impl Model {
     /// Of empty databases.
     pub fn new(now: UnixMillis) -> Self {
-        let mut engines = engines(1, now, 0, 0);
+        let mut engines = engines(1, now, 0, 0, Ticks::Many);
         Self {
             engine: engines.remove(0),
             called: Vec::new(),

@@ -54,18 +54,37 @@ pub const DATABASES: u16 = 2;
 /// Milliseconds after which a script of the world has run for long.
 pub const BUSY_MS: u64 = 5;
 
-/// Low limits of scripts, to meet them.
-const LIMITS: ScriptLimits = ScriptLimits {
-    tick_instructions: 60,
-    copy: CopyLimit {
-        effort: 3,
-        bytes: 160,
-    },
+/// What is copied of a value in these worlds: little, so that there is more.
+const COPY: CopyLimit = CopyLimit {
+    effort: 3,
+    bytes: 160,
 };
+
+/// Instructions from one look of a script at the clock to the next.
+#[derive(Clone, Copy, Debug)]
+pub enum Ticks {
+    /// So few that most scripts look.
+    Few,
+    /// So many that hardly any does: a script that scouts comes to its end.
+    Many,
+}
 
 /// The engines of so many shards, with nothing in them. Scripts run for long from so many
 /// milliseconds on; never where that is 0.
-pub fn engines(shards: usize, now: UnixMillis, seed: u64, busy_ms: u64) -> Vec<Engine> {
+pub fn engines(
+    shards: usize,
+    now: UnixMillis,
+    seed: u64,
+    busy_ms: u64,
+    ticks: Ticks,
+) -> Vec<Engine> {
+    let limits = ScriptLimits {
+        tick_instructions: match ticks {
+            Ticks::Few => 60,
+            Ticks::Many => 3_000,
+        },
+        copy: COPY,
+    };
     let config = Arc::new(Config {
         databases: DATABASES,
         shards,
@@ -90,7 +109,7 @@ pub fn engines(shards: usize, now: UnixMillis, seed: u64, busy_ms: u64) -> Vec<E
                 first_of_thread: ShardId::new(index),
                 started_unix_ms: 1,
             });
-            engine.scripting.limits = LIMITS;
+            engine.scripting.limits = limits;
             engine.trace.begin();
             engine
         })

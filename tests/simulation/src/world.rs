@@ -28,7 +28,7 @@ use crate::client::{Ask, Client};
 use crate::clock::{self, Pace};
 use crate::draw::Draw;
 use crate::model::{Model, ModelWatch, digest};
-use crate::outside::{BUSY_MS, engines};
+use crate::outside::{BUSY_MS, Ticks, engines};
 use crate::scripts::{SCRIPTS, library};
 
 /// Steps without any progress after which the world is taken to be stuck.
@@ -45,6 +45,8 @@ pub struct Size {
     pub logged: bool,
     /// Clients run scripts, too.
     pub scripts: bool,
+    /// How often these look at the clock.
+    pub ticks: Ticks,
 }
 
 impl Size {
@@ -57,6 +59,7 @@ impl Size {
             calls: rng.usize(20..400),
             logged: rng.u32(..3) == 0,
             scripts: rng.u32(..4) > 0,
+            ticks: rng.choice([Ticks::Few, Ticks::Many]).unwrap_or(Ticks::Few),
         }
     }
 }
@@ -216,7 +219,7 @@ impl World {
     fn new(seed: u64, size: Size) -> Self {
         let now = UnixMillis::new(1_000_000);
         clock::set_pace(Pace::Jumps(Rng::with_seed(seed ^ 0xc10c)));
-        let shards = engines(size.shards, now, seed, BUSY_MS)
+        let shards = engines(size.shards, now, seed, BUSY_MS, size.ticks)
             .into_iter()
             .map(|mut engine| {
                 engine.effects.journal.turn(size.logged);
@@ -263,6 +266,7 @@ impl World {
             calls: 0,
             logged: false,
             scripts: false,
+            ticks: if pauses { Ticks::Few } else { Ticks::Many },
         };
         let mut world = Self::new(1, size);
         clock::set_pace(if pauses { Pace::Runs } else { Pace::Still });

@@ -196,3 +196,8 @@ fn two_scripts_in_a_circle_and_one_that_waits() {
         "EVAL plainappend 1 s2 c",
     ]);
 }
+
+#[test]
+fn a_script_that_scouts_wants_everything() {
+    in_every_order(&["EVAL run 0 GET,s0 GET,s2 DBSIZE", "MSET s0 b s2 b"]);
+}

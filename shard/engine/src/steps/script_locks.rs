@@ -2,16 +2,16 @@
 //! cannot.
 //!
 //! Most scripts name their keys whatever these hold. So a script that meets a key which is
-//! elsewhere *scouts* first: it goes on to its end as if such keys did not exist, and all of that is undone.
-//! Then the keys that it has named are asked for at once, and it runs.
+//! elsewhere *scouts* first: it goes on to its end as if such keys did not exist, and all of that
+//! is undone. Then the keys that it has named are asked for at once, and it runs.
 //!
-//! A script that names still more keys *widens*: it tries the key's lock where the key lives, while
-//! it stands still. It never waits for one: where the lock is refused, what it wrote is undone, all
-//! is given back, all keys that are known by now are taken in order, waiting, as any transaction
-//! takes them, and it runs again from its beginning. So nobody waits for somebody who may wait for
-//! him. After some of that, or before the first write to a value too large to keep a copy of, or
-//! for a command on the whole keyspace, it runs again with everything locked. Then nothing can be
-//! refused, and nothing need be undone: see `script_again`.
+//! A script that names still more keys *widens*: it tries the key's lock where the key lives,
+//! while it stands still. It never waits for one: where the lock is refused, what it wrote is
+//! undone, all is given back, all keys that are known by now are taken in order, waiting, as any
+//! transaction takes them, and it runs again from its beginning. So nobody waits for somebody who
+//! may wait for him. After some of that, or before the first write to a value too large to keep a
+//! copy of, or for a command on the whole keyspace, it runs again with everything locked. Then
+//! nothing can be refused, and nothing need be undone: see `script_again`.
 //!
 //! What makes this invisible: until its end no effect has left the workspace, all keys that it has
 //! read are locked, and all that it has written are put back before their locks go. A lock that it
@@ -85,9 +85,11 @@ impl Engine {
         let Unfinished { mut run, progress } = unfinished;
         let (client, home) = (parked.to.client, parked.origin);
         run.state.parked = Some(parked);
-        if let Progress::Scouted = progress {
+        let everything = matches!(progress, Progress::Everything);
+        if run.state.undo.is_some() && (everything || matches!(progress, Progress::Scouted)) {
+            // What it did stands where it ran, and so do keys that are not this shard's.
             self.undo_script(&mut run);
-            let parts = self.parts_of_known(&mut run, false);
+            let parts = self.parts_of_known(&mut run, everything);
             return self.begin_for(client, home, parts, Job::Script(Some(run)));
         }
         let index = if run.state.is_alone {

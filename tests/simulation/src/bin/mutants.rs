@@ -29,6 +29,7 @@ const WAITING: &str = "blocking/waiting.rs";
 const BLOCKING: &str = "steps/blocking.rs";
 const SCRIPT: &str = "steps/script.rs";
 const SCRIPT_LOCKS: &str = "steps/script_locks.rs";
+const SCRIPT_AGAIN: &str = "steps/script_again.rs";
 const SCRIPT_CALLS: &str = "steps/script_calls.rs";
 const SCRIPT_EXEC: &str = "steps/script_exec.rs";
 const UNDO: &str = "script/undo.rs";
@@ -186,7 +187,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a script that runs again is not undone",
-        file: SCRIPT_LOCKS,
+        file: SCRIPT_AGAIN,
         good: "undo.put_back(&mut self.databases, &mut self.effects);",
         bad: "undo.clear();",
         places: 1,
@@ -214,14 +215,14 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "effects outlive an undo",
-        file: SCRIPT_LOCKS,
+        file: SCRIPT_AGAIN,
         good: "state.workspace.effects.clear();",
         bad: "",
         places: 1,
     },
     Fault {
         name: "the log has what was undone",
-        file: SCRIPT_LOCKS,
+        file: SCRIPT_AGAIN,
         good: "state.workspace.away.clear();",
         bad: "let undone = mem::take(&mut state.workspace.away);",
         places: 1,
@@ -270,7 +271,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a refused script keeps its keys",
-        file: SCRIPT_LOCKS,
+        file: SCRIPT_AGAIN,
         good: "self.give_back(part.shard, Release::unused(item, lent));",
         bad: "if part.shard == self.id {\n                    self.give_back(part.shard, Release::unused(item, lent));\n                }",
         places: 1,
@@ -392,6 +393,27 @@ const FAULTS: &[Fault] = &[
         file: SCRIPT_LOCKS,
         good: "_ => run.state.reach = Reach::Everything,",
         bad: "_ => {}",
+        places: 1,
+    },
+    Fault {
+        name: "what a script did while it scouted stands",
+        file: SCRIPT,
+        good: "if run.state.scouts && !matches!(progress, Progress::Everything) {",
+        bad: "if run.state.scouts && matches!(progress, Progress::Pause) {",
+        places: 1,
+    },
+    Fault {
+        name: "a script that has its shard to itself locks a part of it",
+        file: SCRIPT_LOCKS,
+        good: "self.hold_everything(run)",
+        bad: "self.hold_script(run)",
+        places: 1,
+    },
+    Fault {
+        name: "a script is alone on its shard where something is locked",
+        file: SCRIPT,
+        good: "self.slots.shards() == 1 && self.owner.locks.is_empty()",
+        bad: "self.slots.shards() == 1",
         places: 1,
     },
 ];
