@@ -49,7 +49,13 @@ pub fn draw(draw: &mut Draw) -> Command {
         _ => match draw.random.u8(..8) {
             0 => command(draw.pick(&["SCRIPT FLUSH", "SCRIPT FLUSH SYNC", "SCRIPT FLUSH x"])),
             1 => command(draw.pick(&["SCRIPT KILL", "SCRIPT KILL x"])),
-            2 => command("COMMAND GETKEYS EVAL x").args(draw.counted_keys(3)),
+            2 => {
+                // Redis reads a count that is none as C's atoi does.
+                let keys = draw.keys(3);
+                let count = keys.len() + draw.random.usize(..2);
+                let ask = command("COMMAND GETKEYS EVAL x").arg(count.to_string());
+                ask.args(keys).rigid()
+            }
             3 => command("SELECT").arg(draw.pick(&["0", "1"])),
             _ => command("WATCH").args(draw.keys(2)),
         },

@@ -9,6 +9,7 @@ use protocol::table::CommandId;
 use smallvec::SmallVec;
 use storage::{DbIndex, UnixMillis};
 
+use crate::action::Action;
 use crate::header::{Header, TransactionKey};
 use crate::message::Parked;
 use crate::script::known::Program;
@@ -114,6 +115,8 @@ pub struct RunState {
     pub(crate) called: SmallVec<[CommandId; 8]>,
     /// Those of them that failed, or were refused, with the codes of their errors.
     pub(crate) failures: Vec<Failure>,
+    /// What monitors, the slow log and the server's log are to be told of these.
+    pub(crate) told: Vec<Action>,
     pub(crate) next: Next,
     /// How it ended; none before.
     pub(crate) ending: Option<Ending>,

@@ -364,6 +364,7 @@ impl Engine {
             hits: 0,
             misses: 0,
             called: Default::default(),
+            told: Vec::new(),
             next: Next::Go,
             ending: None,
             encoded: Vec::new(),
@@ -385,6 +386,7 @@ impl Engine {
         self.trace.pause(true);
         let dirty = self.effects.dirty;
         let (hits, misses) = (self.effects.keyspace_hits, self.effects.keyspace_misses);
+        let said = self.actions.len();
         let mut progress = self.steps_of(run);
         if run.state.scouts && !matches!(progress, Progress::Everything) {
             progress = Progress::Scouted;
@@ -392,10 +394,23 @@ impl Engine {
         run.state.dirtied += self.effects.dirty - dirty;
         run.state.hits += self.effects.keyspace_hits - hits;
         run.state.misses += self.effects.keyspace_misses - misses;
+        if run.state.undo.is_some() {
+            self.keep_untold(said, &mut run.state.told);
+        }
         self.trace.pause(false);
         run.state.workspace.close(self);
         self.now = outside;
         progress
+    }
+
+    /// What may have to be undone is told at the end only, and once.
+    fn keep_untold(&mut self, said: usize, told: &mut Vec<Action>) {
+        for action in self.actions.split_off(said) {
+            match action {
+                Action::Slow { .. } | Action::Called(..) | Action::Log(..) => told.push(action),
+                other => self.actions.push(other),
+            }
+        }
     }
 
     fn steps_of(&mut self, run: &mut ScriptRun) -> Progress {
@@ -467,7 +482,7 @@ impl Engine {
         }
         self.effects.came_home(&run.state.workspace.effects);
         run.state.workspace.effects.clear();
-        self.end_script(&run, args, reply);
+        self.end_script(&mut run, args, reply);
         self.retire(run);
     }
 
@@ -479,7 +494,13 @@ impl Engine {
     }
 
     /// Answers for a script that is over, and counts it.
-    pub(crate) fn end_script(&mut self, run: &ScriptRun, args: &Args<'_>, reply: &mut Reply<'_>) {
+    pub(crate) fn end_script(
+        &mut self,
+        run: &mut ScriptRun,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) {
+        self.actions.append(&mut run.state.told);
         let encoded = run.machine.reply();
         reply.raw(encoded);
         let index = run.state.header.command.index();

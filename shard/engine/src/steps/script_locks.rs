@@ -372,7 +372,7 @@ impl Engine {
         };
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, run.state.header.version);
-        self.end_script(&run, &args.borrow(), &mut reply);
+        self.end_script(&mut run, &args.borrow(), &mut reply);
         self.no_longer_busy(&mut run);
         let placeholder = Workspace::in_place(&self.databases);
         let workspace = mem::replace(&mut run.state.workspace, placeholder);
@@ -401,6 +401,14 @@ impl Engine {
             db: run.state.db,
         };
         run.state.next = Next::Reply;
+        if run.state.is_watched {
+            let args = OwnedArgs::from(run.machine.command());
+            let shown = Action::Called(command, run.state.db, args);
+            match run.state.undo {
+                Some(_) => run.state.told.push(shown),
+                None => self.actions.push(shown),
+            }
+        }
         self.put_run(index, run);
         self.actions.push(Action::Outside(Box::new(call)));
     }
