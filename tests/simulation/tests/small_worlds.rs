@@ -149,7 +149,7 @@ fn a_plain_script_of_two_shards_is_suspended() {
 
 #[test]
 fn a_plain_script_on_another_shard_is_suspended_under_a_lock() {
-    with_pauses(2, &["EVAL plainerror 1 s0 a", "MSET s0 b s2 c"]);
+    with_pauses(2, &["EVAL plainerror 1 s0 a", "MSETNX s0 b s2 c"]);
 }
 
 #[test]
@@ -162,14 +162,14 @@ fn a_script_is_killed_or_has_written() {
 
 #[test]
 fn a_suspended_script_takes_everything() {
-    with_pauses(2, &["EVAL run 1 s2 SET,s2,a DBSIZE", "MSET s0 b s2 b"]);
+    with_pauses(2, &["EVAL run 1 s2 SET,s2,a DBSIZE", "MSETNX s0 b s2 b"]);
 }
 
 #[test]
 fn a_script_calls_the_outside_and_widens() {
     in_every_order(&[
         "EVAL run 1 s2 SET,s2,a PUBLISH,c,x SET,s0,a",
-        "MSET s0 b s2 b",
+        "MSETNX s0 b s2 b",
     ]);
 }
 
@@ -185,7 +185,7 @@ fn a_script_in_a_transaction_beside_one_that_widens() {
 fn a_value_too_large_for_a_copy() {
     let text = "x".repeat(200);
     let large = format!("SET s0 {text} | EVAL run 0 SET,s2,a APPEND,s0,b");
-    in_every_order(&[&large, "MSET s0 b s2 b"]);
+    in_every_order(&[&large, "MSETNX s0 b s2 b"]);
 }
 
 #[test]
@@ -199,5 +199,5 @@ fn two_scripts_in_a_circle_and_one_that_waits() {
 
 #[test]
 fn a_script_that_scouts_wants_everything() {
-    in_every_order(&["EVAL run 0 GET,s0 GET,s2 DBSIZE", "MSET s0 b s2 b"]);
+    in_every_order(&["EVAL run 0 GET,s0 GET,s2 DBSIZE", "MSETNX s0 b s2 b"]);
 }
