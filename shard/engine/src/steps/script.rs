@@ -403,16 +403,6 @@ impl Engine {
         progress
     }
 
-    /// What may have to be undone is told at the end only, and once.
-    fn keep_untold(&mut self, said: usize, told: &mut Vec<Action>) {
-        for action in self.actions.split_off(said) {
-            match action {
-                Action::Slow { .. } | Action::Called(..) | Action::Log(..) => told.push(action),
-                other => self.actions.push(other),
-            }
-        }
-    }
-
     fn steps_of(&mut self, run: &mut ScriptRun) -> Progress {
         loop {
             let step = match run.state.next {
@@ -500,7 +490,7 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) {
-        self.actions.append(&mut run.state.told);
+        self.tell_kept(&mut run.state.told);
         let encoded = run.machine.reply();
         reply.raw(encoded);
         let index = run.state.header.command.index();

@@ -76,7 +76,8 @@ impl Engine {
                     run.state.next = Next::Reply;
                     if run.state.is_watched {
                         let args = OwnedArgs::from(run.machine.command());
-                        self.actions.push(Action::Called(command, run.state.db, args));
+                        self.actions
+                            .push(Action::Called(command, run.state.db, args));
                     }
                     return ScriptInExec::Outside {
                         command,

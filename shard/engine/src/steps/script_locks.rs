@@ -30,7 +30,7 @@ use crate::action::{Action, OutsideCall};
 use crate::engine::Engine;
 use crate::header::{ClientToken, TransactionKey};
 use crate::message::{CheckedOut, Grant, LockRequest, Message, Parked, Scope, TransactionId, Work};
-use crate::script::run::{Next, Progress, Reach, ScriptRun};
+use crate::script::run::{Next, Progress, Reach, ScriptRun, Told};
 use crate::script::undo::Undo;
 use crate::slot::ShardId;
 use crate::steps::script::Unfinished;
@@ -403,10 +403,10 @@ impl Engine {
         run.state.next = Next::Reply;
         if run.state.is_watched {
             let args = OwnedArgs::from(run.machine.command());
-            let shown = Action::Called(command, run.state.db, args);
+            let db = run.state.db;
             match run.state.undo {
-                Some(_) => run.state.told.push(shown),
-                None => self.actions.push(shown),
+                Some(_) => run.state.told.push(Told::Called(command, db, args)),
+                None => self.actions.push(Action::Called(command, db, args)),
             }
         }
         self.put_run(index, run);
