@@ -313,7 +313,8 @@ impl Engine {
         header: Header,
         args: &Args<'_>,
     ) -> Result<(), Progress> {
-        let writes = header.command.command().flags.contains(Flags::WRITE);
+        // PFCOUNT keeps in the value what it has counted.
+        let writes = header.command.command().is_replicated();
         let Some(undo) = &mut run.undo else {
             return Ok(());
         };
