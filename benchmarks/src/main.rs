@@ -274,11 +274,10 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
         asked.map_or(if flags.quick { quick } else { full }, NonZeroU64::get)
     };
     match flags.benchmark {
-        Benchmark::Compare { rounds, requests } => compare::run(
-            selection,
-            pick(rounds, 5, 2),
-            pick(requests, 300_000, 50_000),
-        ),
+        Benchmark::Compare { rounds, requests } => {
+            let (rounds, requests) = (pick(rounds, 5, 2), pick(requests, 300_000, 50_000));
+            compare::run(selection, rounds, requests)
+        }
         Benchmark::Types(ref flags) => types::run(
             selection,
             pick(flags.rounds, 3, 1),
@@ -289,17 +288,15 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             let (rounds, requests) = (pick(rounds, 5, 1), pick(requests, 1_000_000, 100_000));
             scripts::run(selection, rounds, requests)
         }
-        Benchmark::Collections { elements, ref only } => collections::run(
-            selection,
-            pick(elements, 1_000_000, 100_000),
-            only.as_deref(),
-        ),
+        Benchmark::Collections { elements, ref only } => {
+            let elements = pick(elements, 1_000_000, 100_000);
+            collections::run(selection, elements, only.as_deref())
+        }
         Benchmark::Memory { keys } => memory::run(selection, pick(keys, 2_000_000, 200_000)),
-        Benchmark::Evict { requests, mib } => evict::run(
-            selection,
-            pick(requests, 6_000_000, 600_000),
-            pick(mib, 100, 20),
-        ),
+        Benchmark::Evict { requests, mib } => {
+            let (requests, mib) = (pick(requests, 6_000_000, 600_000), pick(mib, 100, 20));
+            evict::run(selection, requests, mib)
+        }
         Benchmark::Durable(ref flags) => durable::run(
             selection,
             &flags.size(pick),
@@ -310,11 +307,10 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             let (keys, rate) = (pick(keys, 5_000_000, 500_000), pick(rate, 200_000, 200_000));
             growth::run(selection, keys, rate)
         }
-        Benchmark::Overhead { rounds, requests } => overhead::run(
-            selection,
-            pick(rounds, 7, 2),
-            pick(requests, 3_000_000, 300_000),
-        ),
+        Benchmark::Overhead { rounds, requests } => {
+            let (rounds, requests) = (pick(rounds, 7, 2), pick(requests, 3_000_000, 300_000));
+            overhead::run(selection, rounds, requests)
+        }
         Benchmark::Publish(ref flags) => publish::run(
             selection,
             pick(flags.rounds, 5, 1),
@@ -328,11 +324,10 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             pick(flags.handoffs, 4000, 400),
             flags.only.as_deref(),
         ),
-        Benchmark::Pauses { elements, ref only } => pauses::run(
-            selection,
-            pick(elements, 10_000_000, 100_000),
-            only.as_deref(),
-        ),
+        Benchmark::Pauses { elements, ref only } => {
+            let elements = pick(elements, 10_000_000, 100_000);
+            pauses::run(selection, elements, only.as_deref())
+        }
         Benchmark::Idle(ref flags) => idle::run(
             selection,
             pick(flags.connections, 10_000, 1_000).min(CONNECTIONS_MAX),

@@ -277,7 +277,7 @@ pub static COMMANDS: [Command; COUNT] = {
 };
 
 /// One command of the table, or one sub-command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CommandId(u16);
 
 impl CommandId {

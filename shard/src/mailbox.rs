@@ -20,8 +20,8 @@
 //!
 //! All fences have one order. Take the last R2 before the sender's S2. Every later R3 sees what S1
 //! pushed, so only the R4 of this R2 could wait too long. S3 reads `sleeping` as this R1 wrote it,
-//! or newer. If it is true, the sender rings. If it is false, somebody has changed it since: another
-//! sender, which rings; or the receiver, which has found something at R3 or waits no longer
+//! or newer. If it is true, the sender rings. If it is false, somebody has changed it since:
+//! another sender, which rings; or the receiver, which has found something at R3 or waits no longer
 //! ([`inbox::Incoming::promise_look`]). So that wait ends, and the next R3 sees the message.
 //!
 //! A bell stays readable until it is read: a ring between R3 and R4 is not lost either. A receiver

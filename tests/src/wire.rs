@@ -177,8 +177,8 @@ impl Wire {
         self.value()
     }
 
-    /// Sends a command written as words with blanks between. One with a quote goes as it stands: the
-    /// server parts it.
+    /// Sends a command written as words with blanks between. One with a quote goes as it stands:
+    /// the server parts it.
     ///
     /// # Panics
     /// Where the server has closed.

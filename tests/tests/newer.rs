@@ -31,7 +31,8 @@ const CONVERSATIONS: [(&str, &str); 8] = [
 
 fn commands(reference: Reference) {
     let duel = Duel::start(reference, &[SHARDS]);
-    let families = FAMILIES.iter();
+    // Scripts are compared with Redis 7.4 alone: most of what they return is in Lua's words.
+    let families = FAMILIES.iter().filter(|family| family.name != "script");
     let found = families.filter_map(|family| duel.family(family, SEQUENCES).err());
     let found: Vec<String> = found.collect();
     assert!(found.is_empty(), "{}", found.join("\n\n"));

@@ -240,7 +240,8 @@ impl Context<'_> {
         self.replace(key, deadline, |key, at| Entry::owned_string(key, text, at));
     }
 
-    /// The same, without a deadline, for what a command has computed: it is never an integer.
+    /// Puts a string at `key`, without a deadline, that a command has computed: it is never kept
+    /// as an integer.
     pub fn set_computed_string(&mut self, key: &[u8], text: Vec<u8>) {
         self.replace(key, Deadline::Clear, |key, at| {
             Entry::edited_string(key, text, at)

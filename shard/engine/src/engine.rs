@@ -18,7 +18,7 @@ use crate::blocking::fenced::Blocking;
 use crate::effects::Effects;
 use crate::environment::Environment;
 use crate::eviction::Evicting;
-use crate::script::known::Scripting;
+use crate::script::scripting::Scripting;
 use crate::slot::{ShardId, SlotMap};
 use crate::stats::Stats;
 use crate::timing::Timing;

@@ -49,7 +49,7 @@ impl Header {
     /// That of no command.
     pub(crate) fn of_nobody() -> Self {
         Self {
-            command: CommandId::named("eval"),
+            command: CommandId::default(),
             db: DbIndex::default(),
             version: Version::default(),
             caller: Caller::NOBODY,

@@ -5,5 +5,6 @@ pub mod kind;
 pub mod known;
 pub mod outline;
 pub mod run;
+pub mod scripting;
 pub mod tokens;
 pub mod undo;

@@ -68,9 +68,10 @@ fn run(state: State, context: &Context, raises: bool) -> c_int {
         }
         Ok(()) => {
             state.set_top(0);
+            let version = context.version.get();
             let next = ask(context, Step::Command, |answer| match answer {
-                Answer::Reply(reply) => Next::Value(convert::push_reply(state, reply)),
-                _ => Next::Value(convert::push_reply(state, b"-ERR no reply\r\n")),
+                Answer::Reply(reply) => Next::Value(convert::push_reply(state, reply, version)),
+                _ => Next::Value(convert::push_reply(state, b"-ERR no reply\r\n", version)),
             });
             match next {
                 Next::Value(is_error) => is_error,

@@ -15,10 +15,10 @@ use crate::context::Context;
 use crate::errors::{self, c_text};
 use crate::state::{Kind, State};
 
-/// Pushes the value of one whole reply; true where it is an error. May raise.
+/// Pushes the value of one whole reply of this version; true where it is an error. May raise.
 #[inline]
-pub fn push_reply(state: State, reply: &[u8]) -> bool {
-    push_element(state, reply);
+pub fn push_reply(state: State, reply: &[u8], version: Version) -> bool {
+    push_element(state, reply, version);
     reply.first() == Some(&b'-')
 }
 
@@ -49,7 +49,7 @@ fn length(text: &[u8]) -> Option<usize> {
 }
 
 /// Pushes the first value in `bytes` and returns what is behind it. May raise.
-fn push_element(state: State, bytes: &[u8]) -> &[u8] {
+fn push_element(state: State, bytes: &[u8], version: Version) -> &[u8] {
     let Some(&kind) = bytes.first() else {
         state.push_nil();
         return bytes;
@@ -79,7 +79,7 @@ fn push_element(state: State, bytes: &[u8]) -> &[u8] {
             rest
         }
         b'*' | b'>' => match length(text) {
-            Some(length) => push_array(state, length, rest),
+            Some(length) => push_array(state, length, rest, version),
             None => {
                 state.push_boolean(false);
                 rest
@@ -98,10 +98,10 @@ fn push_resp3<'a>(state: State, kind: u8, text: &[u8], mut rest: &'a [u8]) -> &'
         b'~' => return push_set(state, count(), rest),
         b'|' => {
             for _ in 0..count().saturating_mul(2) {
-                rest = push_element(state, rest);
+                rest = push_element(state, rest, Version::Resp3);
                 state.pop(1);
             }
-            return push_element(state, rest);
+            return push_element(state, rest, Version::Resp3);
         }
         b'(' => return push_field(state, c"big_number", text, rest),
         b'=' => return push_verbatim(state, count(), rest),
@@ -141,14 +141,20 @@ fn need_room(state: State) {
     }
 }
 
-fn push_array(state: State, length: usize, mut rest: &[u8]) -> &[u8] {
+fn push_array(state: State, length: usize, mut rest: &[u8], version: Version) -> &[u8] {
     need_room(state);
-    state.push_table(length.min(rest.len()), 0);
+    // In RESP3 an element may be nil: where a table's border is then tells that Redis makes none
+    // of them room.
+    let room = match version {
+        Version::Resp2 => length.min(rest.len()),
+        Version::Resp3 => 0,
+    };
+    state.push_table(room, 0);
     for number in 1..=c_int::try_from(length).unwrap_or(c_int::MAX) {
         if rest.is_empty() {
             break;
         }
-        rest = push_element(state, rest);
+        rest = push_element(state, rest, version);
         state.raw_set_at(-2, number);
     }
     rest
@@ -157,10 +163,11 @@ fn push_array(state: State, length: usize, mut rest: &[u8]) -> &[u8] {
 fn push_map(state: State, pairs: usize, mut rest: &[u8]) -> &[u8] {
     need_room(state);
     state.push_table(0, 1);
-    state.push_table(0, pairs.min(rest.len()));
+    // No room, as in Redis: `pairs` shows in which order a table has grown.
+    state.push_table(0, 0);
     for _ in 0..pairs {
-        rest = push_element(state, rest);
-        rest = push_element(state, rest);
+        rest = push_element(state, rest, Version::Resp3);
+        rest = push_element(state, rest, Version::Resp3);
         state.raw_set(-3);
     }
     state.set_field(-2, c"map");
@@ -170,9 +177,9 @@ fn push_map(state: State, pairs: usize, mut rest: &[u8]) -> &[u8] {
 fn push_set(state: State, members: usize, mut rest: &[u8]) -> &[u8] {
     need_room(state);
     state.push_table(0, 1);
-    state.push_table(0, members.min(rest.len()));
+    state.push_table(0, 0);
     for _ in 0..members {
-        rest = push_element(state, rest);
+        rest = push_element(state, rest, Version::Resp3);
         state.push_boolean(true);
         state.raw_set(-3);
     }

@@ -42,11 +42,12 @@ impl Shard {
         };
         match self.engine.route_script(header, args, outline) {
             ScriptRoute::Here => self.run_script_here(client, header, args),
-            ScriptRoute::At(owner) => {
+            // Where monitors look on, it runs here: what two shards show is in no order.
+            ScriptRoute::At(owner) if !self.hearers.monitors.watched => {
                 let to = client.send_on(owner, header.command.command());
                 self.forward(owner, to, header, args);
             }
-            ScriptRoute::Locked => {
+            ScriptRoute::At(_) | ScriptRoute::Locked => {
                 let parked = self.park_script(client, header, args);
                 self.engine.begin_script_on_several(parked);
                 self.settle();

@@ -84,6 +84,7 @@ pub enum ExecState {
 }
 
 /// What waits for the reply of one of its commands, or for a turn.
+#[allow(clippy::large_enum_variant, reason = "it is kept in a box")]
 pub enum Suspended {
     Exec {
         exec: Box<Exec>,

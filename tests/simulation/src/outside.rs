@@ -6,7 +6,7 @@ use config::Config;
 use engine::engine::{Engine, Setup};
 use engine::environment::Environment;
 use engine::ledger::Ledger;
-use engine::script::known::ScriptLimits;
+use engine::script::scripting::ScriptLimits;
 use engine::script::undo::CopyLimit;
 use engine::slot::{ShardId, SlotMap};
 use fastrand::Rng;

@@ -38,8 +38,8 @@ for i, line in ipairs(ARGV) do
 end
 return table.concat(out, ';')";
 
-/// Goes from string to string, from `ARGV[1]` on in `ARGV[2]` steps: which is the next, the last one
-/// says. Each gets longer by `ARGV[3]`.
+/// Goes from string to string, from `ARGV[1]` on in `ARGV[2]` steps: which is the next, the last
+/// one says. Each gets longer by `ARGV[3]`.
 const FOLLOW: &str = "
 local key, out = ARGV[1], {}
 for i = 1, tonumber(ARGV[2]) do

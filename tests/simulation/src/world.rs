@@ -13,7 +13,7 @@ use engine::batch::Batch;
 use engine::engine::Engine;
 use engine::header::ReplyTo;
 use engine::message::Message;
-use engine::script::known::Scripting;
+use engine::script::scripting::Scripting;
 use engine::slot::{ShardId, SlotMap};
 use engine::steps::script::new_machine;
 use engine::task::TaskId;

@@ -29,7 +29,7 @@ fn in_every_order(asks: &[&str]) {
     explore_all(2, asks, false);
 }
 
-/// The same, where scripts stand still whenever they look at the clock.
+/// Explores all orders where scripts stand still whenever they look at the clock.
 fn with_pauses(shards: usize, asks: &[&str]) {
     explore_all(shards, asks, true);
 }

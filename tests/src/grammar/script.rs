@@ -49,7 +49,13 @@ pub fn draw(draw: &mut Draw) -> Command {
         _ => match draw.random.u8(..8) {
             0 => command(draw.pick(&["SCRIPT FLUSH", "SCRIPT FLUSH SYNC", "SCRIPT FLUSH x"])),
             1 => command(draw.pick(&["SCRIPT KILL", "SCRIPT KILL x"])),
-            2 => command("COMMAND GETKEYS EVAL x").args(draw.counted_keys(3)),
+            2 => {
+                // Redis reads a count that is none as C's atoi does.
+                let keys = draw.keys(3);
+                let count = keys.len() + draw.random.usize(..2);
+                let ask = command("COMMAND GETKEYS EVAL x").arg(count.to_string());
+                ask.args(keys).rigid()
+            }
             3 => command("SELECT").arg(draw.pick(&["0", "1"])),
             _ => command("WATCH").args(draw.keys(2)),
         },
@@ -154,72 +160,7 @@ fn statement(draw: &mut Draw, draft: &mut Draft) {
                 "local n = redis.pcall('get', {key}) n = type(n) == 'string' and tonumber(n) or 7 r[#r + 1] = n * 3 + {by} r[#r + 1] = tostring(n / 7) redis.pcall('set', {key}, n + {by})"
             )
         }
-        15 => {
-            let value = literal(&draw.value());
-            format!(
-                "r[#r + 1] = cjson.encode({{{value}, {{a = {value}}}, {}}})",
-                number(draw)
-            )
-        }
-        16 => {
-            let json = draw.pick(&[
-                "[1,2,3]",
-                "{\"a\":[1.5,null,true]}",
-                "[1,",
-                "nul",
-                "\"\\u20ac\"",
-                "[1e300]",
-                "{\"a\":{\"b\":{}}}",
-                "",
-                " 5 ",
-            ]);
-            format!(
-                "local ok, v = pcall(cjson.decode, {}) r[#r + 1] = ok r[#r + 1] = v == cjson.null or v",
-                literal(json.as_bytes())
-            )
-        }
-        17 => {
-            let value = literal(&draw.value());
-            let number = number(draw);
-            format!(
-                "local p = cmsgpack.pack({value}, {number}, {{{number}, {value}}}) r[#r + 1] = p r[#r + 1] = {{cmsgpack.unpack(p)}}"
-            )
-        }
-        18 => {
-            let format = draw.pick(&[">I4hd", "<bBs", "i2!4l", ">f", "c0", "q", "", "Bc3x"]);
-            let value = literal(&draw.value());
-            let number = number(draw);
-            format!(
-                "local ok, p = pcall(struct.pack, '{format}', {number}, {number}, {value}) r[#r + 1] = ok r[#r + 1] = p if ok then r[#r + 1] = {{pcall(struct.unpack, '{format}', p)}} end"
-            )
-        }
-        19 => {
-            let value = literal(&draw.value());
-            let work = draw.pick(&[
-                "string.len(v)",
-                "string.rep(v, 3)",
-                "string.sub(v, -2)",
-                "string.upper(v)",
-                "string.format('%q %5.1f %s', v, 1.25, v)",
-                "string.gsub(v, '%d', 'n')",
-                "{string.find(v, '(%a+)')}",
-                "{string.byte(v, 1, -1)}",
-                "string.reverse(v)",
-                "redis.sha1hex(v)",
-                "tonumber(v)",
-                "tonumber(v, 16)",
-                "#v",
-                "v < 'm'",
-                "v .. 1",
-                "v + 1",
-                "-v",
-                "bit.bxor(tonumber(v) or 1, 255)",
-                "bit.tohex(tonumber(v) or 1)",
-                "math.floor(tonumber(v) or 1.5)",
-                "{math.modf(tonumber(v) or 1.5)}",
-            ]);
-            format!("local v = {value} r[#r + 1] = {work}")
-        }
+        which @ 15..20 => with_a_library(draw, which),
         20 => format!(
             "redis.call('select', {})",
             draw.pick(&["0", "1", "1", "99"])
@@ -261,6 +202,78 @@ fn statement(draw: &mut Draw, draft: &mut Draft) {
         ),
     };
     draft.text += &text;
+}
+
+/// A statement that tries one of the libraries on random values.
+fn with_a_library(draw: &mut Draw, which: u8) -> String {
+    match which {
+        15 => {
+            let value = literal(&draw.value());
+            format!(
+                "r[#r + 1] = cjson.encode({{{value}, {{a = {value}}}, {}}})",
+                number(draw)
+            )
+        }
+        16 => {
+            let json = draw.pick(&[
+                "[1,2,3]",
+                "{\"a\":[1.5,null,true]}",
+                "[1,",
+                "nul",
+                "\"\\u20ac\"",
+                "[1e300]",
+                "{\"a\":{\"b\":{}}}",
+                "",
+                " 5 ",
+            ]);
+            format!(
+                "local ok, v = pcall(cjson.decode, {}) r[#r + 1] = ok r[#r + 1] = v == cjson.null or v",
+                literal(json.as_bytes())
+            )
+        }
+        17 => {
+            let value = literal(&draw.value());
+            let number = number(draw);
+            format!(
+                "local p = cmsgpack.pack({value}, {number}, {{{number}, {value}}}) r[#r + 1] = p r[#r + 1] = {{cmsgpack.unpack(p)}}"
+            )
+        }
+        18 => {
+            let format = draw.pick(&[">I4hd", "<bBs", "i2!4l", ">f", "c0", "q", "", "Bc3x"]);
+            let value = literal(&draw.value());
+            let number = number(draw);
+            format!(
+                "local ok, p = pcall(struct.pack, '{format}', {number}, {number}, {value}) r[#r + 1] = ok r[#r + 1] = p if ok then r[#r + 1] = {{pcall(struct.unpack, '{format}', p)}} end"
+            )
+        }
+        _ => {
+            let value = literal(&draw.value());
+            let work = draw.pick(&[
+                "string.len(v)",
+                "string.rep(v, 3)",
+                "string.sub(v, -2)",
+                "string.upper(v)",
+                "string.format('%q %5.1f %s', v, 1.25, v)",
+                "string.gsub(v, '%d', 'n')",
+                "{string.find(v, '(%a+)')}",
+                "{string.byte(v, 1, -1)}",
+                "string.reverse(v)",
+                "redis.sha1hex(v)",
+                "tonumber(v)",
+                "tonumber(v, 16)",
+                "#v",
+                "v < 'm'",
+                "v .. 1",
+                "v + 1",
+                "-v",
+                "bit.bxor(tonumber(v) or 1, 255)",
+                "bit.tohex(tonumber(v) or 1)",
+                "math.floor(tonumber(v) or 1.5)",
+                "{math.modf(tonumber(v) or 1.5)}",
+            ]);
+            format!("local v = {value} r[#r + 1] = {work}")
+        }
+    }
 }
 
 /// A call of a command that has one reply.

@@ -12,7 +12,7 @@ const SHOWN: &str = "SET a 1; get a; MSET a 1 b 2 c 3; GET; NONSENSE; LPUSH a x;
     HELLO 2 AUTH default secret; CLIENT LIST; CLIENT ID; CLIENT SETNAME n; CONFIG SET maxmemory 0; SLOWLOG LEN; BLPOP none 0.01; PUBLISH a b; \
     SUBSCRIBE a; UNSUBSCRIBE a; DBSIZE; SCAN 0; KEYS none; TIME; OBJECT ENCODING a; COMMAND COUNT; FLUSHALL; RESET; \
     EVAL \"return redis.call('get', KEYS[1])\" 1 a; EVAL \"redis.call('set', 'a', 1) redis.pcall('nosuch') redis.pcall('get') \
-    redis.call('select', 2) redis.call('SET', 'c', '\\n') return redis.call('ping')\" 0; EVAL \"return redis.call('dbsize')\" 0; EVALSHA x 0; \
+    redis.call('select', 2) redis.call('time') redis.pcall('select', 99) redis.call('SET', 'c', 'x') redis.call('ping') return redis.call('get', 'b')\" 0; EVAL \"return redis.call('dbsize')\" 0; EVALSHA x 0; \
     MULTI; EVAL \"return redis.call('incr', 'n')\" 0; EVAL \"return redis.call('client', 'getname')\" 0; EXEC; EVAL \"return +\" 0; SCRIPT EXISTS x; \
     ECHO \"a \\x00\\\"\\n\\xff\"; CLIENT REPLY SKIP\r\nGET a\r\nQUIT";
 

@@ -97,8 +97,8 @@ fn assert_same(expected: &BTreeMap<String, String>, found: &BTreeMap<String, Str
     assert!(differences.is_empty(), "{who}: {}", differences.join("; "));
 }
 
-/// Commands that only one of the servers has, or whose number of calls is each one's own. Redis also
-/// counts each error within the list that a script returns.
+/// Commands that only one of the servers has, or whose number of calls is each one's own. Redis
+/// also counts each error within the list that a script returns.
 fn is_comparable(verb: &str) -> bool {
     !matches!(
         verb,

@@ -269,7 +269,8 @@ fn run(ctx: &mut Context<'_>, key: &[u8], request: Request<'_>, reply: &mut Repl
         let len = len(object).ok_or(Error::WRONG_TYPE)?;
         let must_repeat = request.store.is_some() || in_script;
         if request.unsorted && must_repeat && matches!(object, Object::Set(_)) {
-            // What is stored, or a script does, must not depend on how a set happens to be laid out.
+            // What is stored, or a script does, must not depend on how a set happens to be laid
+            // out.
             request.unsorted = false;
             request.alpha = true;
             request.by = None;

@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use hashbrown::{Equivalent, HashSet};
-use lua::machine::{Ending, Machine};
+use lua::machine::{Ending, LogLevel, Machine};
 use lua::script::ScriptFlags;
+use protocol::args::OwnedArgs;
 use protocol::table::CommandId;
 use smallvec::SmallVec;
 use storage::{DbIndex, UnixMillis};
 
-use crate::header::{Header, TransactionKey};
+use crate::header::{Caller, Header, TransactionKey};
 use crate::message::Parked;
 use crate::script::known::Program;
 use crate::script::undo::Undo;
@@ -55,6 +56,21 @@ pub(crate) enum Progress {
     Pause,
     /// It has scouted: what it holds and wants is known, and what it did is nothing.
     Scouted,
+}
+
+/// Something of a script's call that somebody is told of once the script is over.
+pub(crate) enum Told {
+    /// The call took long.
+    Slow {
+        command: CommandId,
+        caller: Caller,
+        args: OwnedArgs,
+        nanos: u64,
+    },
+    /// Monitors are shown it.
+    Called(CommandId, DbIndex, OwnedArgs),
+    /// It was a line for the log.
+    Log(LogLevel, Vec<u8>),
 }
 
 /// An error that has been counted.
@@ -114,6 +130,8 @@ pub struct RunState {
     pub(crate) called: SmallVec<[CommandId; 8]>,
     /// Those of them that failed, or were refused, with the codes of their errors.
     pub(crate) failures: Vec<Failure>,
+    /// What monitors, the slow log and the server's log are to be told of these.
+    pub(crate) told: Vec<Told>,
     pub(crate) next: Next,
     /// How it ended; none before.
     pub(crate) ending: Option<Ending>,

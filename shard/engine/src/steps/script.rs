@@ -3,8 +3,8 @@
 //! A script is a transaction whose keys are known while it runs. Most show by their text that they
 //! touch nothing but what they declare ([`Outline::is_plain`]), and run where their keys are, as
 //! any command does. One that may touch more begins at its connection's shard, in place if its
-//! declared keys are there. Whatever it does is held back until it is over: effects are handed out, and
-//! logged, as those of one transaction (`Workspace`), so it can be undone until then.
+//! declared keys are there. Whatever it does is held back until it is over: effects are handed out,
+//! and logged, as those of one transaction (`Workspace`), so it can be undone until then.
 //!
 //! When it names a key that is not there, or has to wait for anything, it stands still on its own
 //! stack, and becomes a transaction that is held: see `script_locks`. `script_calls` is what
@@ -28,9 +28,10 @@ use crate::handler::{HANDLERS, Handler};
 use crate::header::Header;
 use crate::journal::{Share, TransactionRecord, shares};
 use crate::script::kind::{ScriptKind, Source};
-use crate::script::known::{Program, ScriptLimits, Seen};
+use crate::script::known::{Program, Seen};
 use crate::script::outline::Outline;
 use crate::script::run::{Next, Progress, Reach, RunState, ScriptRun};
+use crate::script::scripting::ScriptLimits;
 use crate::script::undo::Undo;
 use crate::transaction::workspace::Workspace;
 
@@ -363,6 +364,7 @@ impl Engine {
             hits: 0,
             misses: 0,
             called: Default::default(),
+            told: Vec::new(),
             next: Next::Go,
             ending: None,
             encoded: Vec::new(),
@@ -384,6 +386,7 @@ impl Engine {
         self.trace.pause(true);
         let dirty = self.effects.dirty;
         let (hits, misses) = (self.effects.keyspace_hits, self.effects.keyspace_misses);
+        let said = self.actions.len();
         let mut progress = self.steps_of(run);
         if run.state.scouts && !matches!(progress, Progress::Everything) {
             progress = Progress::Scouted;
@@ -391,6 +394,9 @@ impl Engine {
         run.state.dirtied += self.effects.dirty - dirty;
         run.state.hits += self.effects.keyspace_hits - hits;
         run.state.misses += self.effects.keyspace_misses - misses;
+        if run.state.undo.is_some() {
+            self.keep_untold(said, &mut run.state.told);
+        }
         self.trace.pause(false);
         run.state.workspace.close(self);
         self.now = outside;
@@ -466,7 +472,7 @@ impl Engine {
         }
         self.effects.came_home(&run.state.workspace.effects);
         run.state.workspace.effects.clear();
-        self.end_script(&run, args, reply);
+        self.end_script(&mut run, args, reply);
         self.retire(run);
     }
 
@@ -478,7 +484,13 @@ impl Engine {
     }
 
     /// Answers for a script that is over, and counts it.
-    pub(crate) fn end_script(&mut self, run: &ScriptRun, args: &Args<'_>, reply: &mut Reply<'_>) {
+    pub(crate) fn end_script(
+        &mut self,
+        run: &mut ScriptRun,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) {
+        self.tell_kept(&mut run.state.told);
         let encoded = run.machine.reply();
         reply.raw(encoded);
         let index = run.state.header.command.index();

@@ -45,6 +45,7 @@ impl Engine {
             self.stats
                 .take_back_failure(index, failure.was_refused, &failure.code);
         }
+        state.told.clear();
         self.free_discarded();
         state.attempts += 1;
     }

@@ -80,7 +80,7 @@ impl Engine {
             },
         };
         match id.command().in_scripts {
-            InScripts::Time => return self.tell_time(run, header),
+            InScripts::Time => return self.tell_time(run, header, args),
             InScripts::Selects => return self.select_in_script(run, header, args),
             InScripts::AsElsewhere => {}
         }
@@ -98,23 +98,35 @@ impl Engine {
                 }
                 run.workspace.open(self);
             }
-            Handler::Outside | Handler::Script(_) => return Err(Progress::Outside(id)),
+            Handler::Outside | Handler::Script(_) => {
+                let may_be_undone = run.undo.is_some() && run.reach != Reach::Everything;
+                if may_be_undone && id.command().is_replicated() {
+                    // What is published is heard, and must not be published again.
+                    return Err(Progress::Everything);
+                }
+                return Err(Progress::Outside(id));
+            }
         }
         if !run.propagates {
             self.effects.journal.away.truncate(said);
         }
+        run.has_written |= id.command().flags.contains(Flags::WRITE);
+        self.called(run, id, args);
+        Ok(())
+    }
+
+    /// A script has called a command, which is counted.
+    fn called(&mut self, run: &mut RunState, id: CommandId, args: &Args<'_>) {
         if run.is_watched && !run.scouts {
             let args = OwnedArgs::from(args);
             self.actions.push(Action::Called(id, run.db, args));
         }
-        run.has_written |= id.command().flags.contains(Flags::WRITE);
         if run.undo.is_some() {
             run.called.push(id);
             if run.encoded.first() == Some(&b'-') {
                 run.note_failure(Some(id), false);
             }
         }
-        Ok(())
     }
 
     /// Why a command may not run from this script.
@@ -163,7 +175,12 @@ impl Engine {
         }
     }
 
-    fn tell_time(&mut self, run: &mut RunState, header: Header) -> Result<(), Progress> {
+    fn tell_time(
+        &mut self,
+        run: &mut RunState,
+        header: Header,
+        args: &Args<'_>,
+    ) -> Result<(), Progress> {
         let micros = *run.now_micros.get_or_insert_with(self.wall_micros);
         let mut reply = Reply::new(&mut run.encoded, header.version);
         let mut digits = itoa::Buffer::new();
@@ -171,6 +188,7 @@ impl Engine {
         reply.bulk(digits.format(micros / 1_000_000).as_bytes());
         reply.bulk(digits.format(micros % 1_000_000).as_bytes());
         self.stats.calls[header.command.index()] += 1;
+        self.called(run, header.command, args);
         Ok(())
     }
 
@@ -201,6 +219,7 @@ impl Engine {
                 Error::DB_OUT_OF_RANGE.write(&mut reply);
             }
         }
+        self.called(run, header.command, args);
         Ok(())
     }
 

@@ -74,6 +74,11 @@ impl Engine {
                 }
                 Progress::Outside(command) => {
                     run.state.next = Next::Reply;
+                    if run.state.is_watched {
+                        let args = OwnedArgs::from(run.machine.command());
+                        self.actions
+                            .push(Action::Called(command, run.state.db, args));
+                    }
                     return ScriptInExec::Outside {
                         command,
                         args: OwnedArgs::from(run.machine.command()),
@@ -103,7 +108,7 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) {
-        self.end_script(&run, args, reply);
+        self.end_script(&mut run, args, reply);
         self.no_longer_busy(&mut run);
         self.retire(run);
     }

@@ -1,13 +1,17 @@
 //! Scripts that are transactions: how they get the keys that they name, and what happens where they
 //! cannot.
 //!
-//! A script that names a key beyond those that it holds *widens*: it tries the key's lock where the
-//! key lives, while it stands still. It never waits for one: where the lock is refused, what it
-//! wrote is undone, all is given back, all keys that are known by now are taken in order, waiting,
-//! as any transaction takes them, and it runs again from its beginning. So nobody waits for
-//! somebody who may wait for him. After [`ATTEMPTS_MAX`] of that, or before the first write to a value too
-//! large to keep a copy of, or for a command on the whole keyspace, it runs again with everything
-//! locked. Then nothing can be refused, and nothing need be undone.
+//! Most scripts name their keys whatever these hold. So a script that meets a key which is
+//! elsewhere *scouts* first: it goes on to its end as if such keys did not exist, and all of that
+//! is undone. Then the keys that it has named are asked for at once, and it runs.
+//!
+//! A script that names still more keys *widens*: it tries the key's lock where the key lives,
+//! while it stands still. It never waits for one: where the lock is refused, what it wrote is
+//! undone, all is given back, all keys that are known by now are taken in order, waiting, as any
+//! transaction takes them, and it runs again from its beginning. So nobody waits for somebody who
+//! may wait for him. After some of that, or before the first write to a value too large to keep a
+//! copy of, or for a command on the whole keyspace, it runs again with everything locked. Then
+//! nothing can be refused, and nothing need be undone: see `script_again`.
 //!
 //! What makes this invisible: until its end no effect has left the workspace, all keys that it has
 //! read are locked, and all that it has written are put back before their locks go. A lock that it
@@ -26,7 +30,7 @@ use crate::action::{Action, OutsideCall};
 use crate::engine::Engine;
 use crate::header::{ClientToken, TransactionKey};
 use crate::message::{CheckedOut, Grant, LockRequest, Message, Parked, Scope, TransactionId, Work};
-use crate::script::run::{Next, Progress, Reach, ScriptRun};
+use crate::script::run::{Next, Progress, Reach, ScriptRun, Told};
 use crate::script::undo::Undo;
 use crate::slot::ShardId;
 use crate::steps::script::Unfinished;
@@ -81,9 +85,9 @@ impl Engine {
         let Unfinished { mut run, progress } = unfinished;
         let (client, home) = (parked.to.client, parked.origin);
         run.state.parked = Some(parked);
-        if run.state.scouts {
-            // Others may have locked what it has named here.
-            let everything = matches!(progress, Progress::Everything);
+        let everything = matches!(progress, Progress::Everything);
+        if run.state.undo.is_some() && (everything || matches!(progress, Progress::Scouted)) {
+            // What it did stands where it ran, and so do keys that are not this shard's.
             self.undo_script(&mut run);
             let parts = self.parts_of_known(&mut run, everything);
             return self.begin_for(client, home, parts, Job::Script(Some(run)));
@@ -368,7 +372,7 @@ impl Engine {
         };
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, run.state.header.version);
-        self.end_script(&run, &args.borrow(), &mut reply);
+        self.end_script(&mut run, &args.borrow(), &mut reply);
         self.no_longer_busy(&mut run);
         let placeholder = Workspace::in_place(&self.databases);
         let workspace = mem::replace(&mut run.state.workspace, placeholder);
@@ -397,6 +401,14 @@ impl Engine {
             db: run.state.db,
         };
         run.state.next = Next::Reply;
+        if run.state.is_watched {
+            let args = OwnedArgs::from(run.machine.command());
+            let db = run.state.db;
+            match run.state.undo {
+                Some(_) => run.state.told.push(Told::Called(command, db, args)),
+                None => self.actions.push(Action::Called(command, db, args)),
+            }
+        }
         self.put_run(index, run);
         self.actions.push(Action::Outside(Box::new(call)));
     }

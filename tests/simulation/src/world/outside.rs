@@ -2,7 +2,8 @@
 
 use engine::action::Action;
 use engine::blocking::ending::{CancelMode, End};
-use engine::header::TransactionKey;
+use engine::blocking::waiting::BlockedId;
+use engine::header::{ClientToken, TransactionKey};
 use engine::slot::ShardId;
 use engine::task::TaskId;
 use engine::transaction::commit::{Awaited, CommitId};
@@ -100,21 +101,7 @@ impl World {
             Action::Reply {
                 origin, to, reply, ..
             } => self.link(id, origin).push_back(Letter::Reply(to, reply)),
-            Action::Blocked(token, blocked_id) => {
-                let is_it = |client: &&mut Client| client.token == token && client.call.is_some();
-                match self.clients.iter_mut().find(is_it) {
-                    Some(client) => client.blocked = Some(BlockedAt::BlockedId(blocked_id)),
-                    None => {
-                        let engine = &mut self.shards[id.index()].engine;
-                        engine.cancel_blocked(
-                            blocked_id,
-                            End::Gone,
-                            CancelMode::AtOnce,
-                            TaskId::NONE,
-                        );
-                    }
-                }
-            }
+            Action::Blocked(token, blocked_id) => self.note_blocked(id, token, blocked_id),
             Action::Ready {
                 task,
                 unchanged,
@@ -159,6 +146,17 @@ impl World {
         }
         self.shards[id.index()].engine.effects.notices.take();
         Ok(())
+    }
+
+    /// A client's command waits for keys of several shards, if the client is still there.
+    fn note_blocked(&mut self, id: ShardId, token: ClientToken, blocked_id: BlockedId) {
+        let is_it = |client: &&mut Client| client.token == token && client.call.is_some();
+        if let Some(client) = self.clients.iter_mut().find(is_it) {
+            client.blocked = Some(BlockedAt::BlockedId(blocked_id));
+        } else {
+            let engine = &mut self.shards[id.index()].engine;
+            engine.cancel_blocked(blocked_id, End::Gone, CancelMode::AtOnce, TaskId::NONE);
+        }
     }
 
     pub(super) fn under(&mut self, id: ShardId, under: Option<ItemId>) -> Option<ItemId> {
