@@ -214,17 +214,21 @@ const FAULTS: &[Fault] = &[
         places: 1,
     },
     Fault {
-        name: "effects outlive an undo",
+        name: "what was undone of a script is told",
         file: SCRIPT_AGAIN,
         good: "state.workspace.effects.clear();",
-        bad: "",
+        bad: "self.effects.came_home(&mem::take(&mut state.workspace.effects));",
         places: 1,
     },
     Fault {
-        name: "the log has what was undone",
+        name: "the log has what was undone of a script",
         file: SCRIPT_AGAIN,
         good: "state.workspace.away.clear();",
-        bad: "let undone = mem::take(&mut state.workspace.away);",
+        bad: "let undone = mem::take(&mut state.workspace.away);
+        let shares = crate::journal::shares(undone, self.slots).into_iter();
+        for share in shares.skip(self.id.index()).take(1).filter(|it| !it.is_empty()) {
+            self.log_record(&crate::journal::TransactionRecord::of_one(self.id, share));
+        }",
         places: 1,
     },
     Fault {

@@ -125,10 +125,7 @@ impl World {
                     .check_out_by_message(item, *request);
             }
             Action::Outside(call) => return self.call_outside(id, &call),
-            Action::Busy { is_busy, .. } => {
-                let busy = &mut self.shards[id.index()].busy;
-                *busy = if is_busy { *busy + 1 } else { *busy - 1 };
-            }
+            Action::Busy { is_busy, .. } => self.note_busy(id, is_busy),
             Action::Flushed(answer) => {
                 if let Some((to, reply)) = answer {
                     self.link(id, id).push_back(Letter::Reply(to, reply));

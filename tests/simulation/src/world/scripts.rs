@@ -113,6 +113,12 @@ impl World {
         Ok(())
     }
 
+    /// A script of a shard runs for long, from now on or no longer.
+    pub(super) fn note_busy(&mut self, id: ShardId, is_busy: bool) {
+        let busy = &mut self.shards[id.index()].busy;
+        *busy = if is_busy { *busy + 1 } else { *busy - 1 };
+    }
+
     /// Whether scripts stand still on a shard that have run for long.
     pub(super) fn has_paused(&self, at: usize) -> bool {
         let shard = &self.shards[at];
