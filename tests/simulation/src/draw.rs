@@ -215,6 +215,8 @@ impl Draw {
             8 => "TIME".into(),
             9 => format!("NOSUCH {}", self.key('s')),
             10 => format!("INCR {}", self.key('s')),
+            // More than is copied to be put back.
+            11..=12 => format!("SETRANGE {} 200 {}", self.key('s'), self.value()),
             _ => self.plain(),
         };
         let text = if self.rng.u32(..3) == 0 {

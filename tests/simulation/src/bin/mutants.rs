@@ -365,13 +365,6 @@ const FAULTS: &[Fault] = &[
         places: 1,
     },
     Fault {
-        name: "keys that SORT computes are not locked",
-        file: SCRIPT_CALLS,
-        good: "if sort::reads_computed_keys(header.command.command(), args) {",
-        bad: "if sort::reads_computed_keys(header.command.command(), args) && !self.has_all_keys() {",
-        places: 1,
-    },
-    Fault {
         name: "what a script did in place is told to nobody",
         file: SCRIPT,
         good: "self.effects.came_home(&run.state.workspace.effects);",
