@@ -413,6 +413,13 @@ const FAULTS: &[Fault] = &[
         bad: "self.slots.shards() == 1",
         places: 1,
     },
+    Fault {
+        name: "a script that is run again publishes again",
+        file: SCRIPT_CALLS,
+        good: "if may_be_undone && id.command().is_replicated() {",
+        bad: "if may_be_undone && id.command().is_replicated() && false {",
+        places: 1,
+    },
 ];
 
 fn main() -> ExitCode {
