@@ -331,8 +331,7 @@ impl Race {
     }
 }
 
-/// Without any of the four fences some rounds end wrong, as the two threads run on cores of their
-/// own.
+/// The four fences are there so that no round ends wrong, however the two threads' steps fall.
 #[test]
 fn in_every_race_one_side_sees_the_other() {
     let sleeps_on_it = Race {
