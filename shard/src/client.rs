@@ -35,8 +35,7 @@ use crate::local_waker::LocalWaker;
 use crate::tracking::Tracking;
 use crate::transaction::exec::{ExecState, Suspended};
 use engine::error::Error;
-use engine::header::Caller;
-use engine::header::{ClientToken, Header, ReplyTo};
+use engine::header::{Caller, ClientToken, Header, ReplyTo};
 use engine::slot::ShardId;
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive

@@ -21,11 +21,15 @@ use storage::rdb::{self, Compression, header, key};
 use storage::{AccessPolicy, UnixMillis, aof};
 use tempfile::TempDir;
 
+#[path = "replay_tests/words.rs"]
+mod words;
+
 use super::*;
 use crate::executor::Driver;
 use crate::memory::lazyfree::Lazyfree;
 use crate::permitted::Permitted;
 use crate::process::{Allocator, LogControl, Outside};
+use words::{COMMANDS, WORDS};
 
 fn disk() -> Arc<dyn Disk> {
     Arc::new(FileSystem)
@@ -43,151 +47,6 @@ const REPLAY_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Commands may ask for strings this long: what a log asks for it gets.
 const STRING_BYTES_MAX: usize = 1 << 20;
-
-/// A command of each kind, for a key that only commands of its kind are for. `K` is the key.
-const COMMANDS: &[(&str, &[&str])] = &[
-    (
-        "string",
-        &[
-            "SET K v",
-            "SET K v PXAT 99999999999999",
-            "APPEND K x",
-            "SETRANGE K 3 y",
-            "GETDEL K",
-        ],
-    ),
-    (
-        "number",
-        &[
-            "SET K 1",
-            "INCR K",
-            "DECRBY K 7",
-            "EXPIRE K 1000",
-            "PEXPIRE K 5",
-            "PERSIST K",
-        ],
-    ),
-    (
-        "list",
-        &[
-            "RPUSH K a b 1",
-            "LPUSH K z",
-            "LPOP K",
-            "LINSERT K BEFORE a z",
-            "LTRIM K 0 5",
-            "LREM K 0 a",
-        ],
-    ),
-    (
-        "set",
-        &["SADD K a b 1 2", "SADD K 1 2 3", "SREM K a", "DEL K"],
-    ),
-    (
-        "hash",
-        &[
-            "HSET K f v g 1",
-            "HINCRBY K n 1",
-            "HPEXPIREAT K 1900000000000 FIELDS 1 f",
-            "HDEL K f",
-        ],
-    ),
-    (
-        "sorted",
-        &[
-            "ZADD K 1 a 2 b",
-            "ZINCRBY K 1.5 a",
-            "ZREMRANGEBYRANK K 0 0",
-            "ZPOPMAX K",
-        ],
-    ),
-    (
-        "stream",
-        &[
-            "XADD K * f v",
-            "XADD K MAXLEN = 3 * f v g w",
-            "XTRIM K MAXLEN 2",
-        ],
-    ),
-    ("bits", &["SETBIT K 100 1", "BITFIELD K SET u8 0 255"]),
-    ("loglog", &["PFADD K a b c"]),
-    ("geo", &["GEOADD K 1 2 x 3 4 y"]),
-    (
-        "other",
-        &[
-            "SET K v",
-            "UNLINK K",
-            "SWAPDB 1 2",
-            "FLUSHDB",
-            "SELECT 1",
-            "SELECT 0",
-        ],
-    ),
-];
-
-/// Words that commands are made of.
-const WORDS: &[&str] = &[
-    "0",
-    "1",
-    "-1",
-    "3",
-    "1000000",
-    "9223372036854775807",
-    "-9223372036854775808",
-    "1.5",
-    "inf",
-    "nan",
-    "*",
-    "$",
-    ">",
-    "-",
-    "+",
-    "(1",
-    "[a",
-    "",
-    "a",
-    "b",
-    "f",
-    "k",
-    "NX",
-    "XX",
-    "GT",
-    "EX",
-    "PX",
-    "PXAT",
-    "KEEPTTL",
-    "GET",
-    "LEFT",
-    "RIGHT",
-    "BEFORE",
-    "COUNT",
-    "LIMIT",
-    "WEIGHTS",
-    "AGGREGATE",
-    "STORE",
-    "FIELDS",
-    "MAXLEN",
-    "MINID",
-    "~",
-    "=",
-    "GROUP",
-    "STREAMS",
-    "CREATE",
-    "MKSTREAM",
-    "SET",
-    "INCRBY",
-    "u8",
-    "i64",
-    "BYRADIUS",
-    "m",
-    "FROMLONLAT",
-    "REPLACE",
-    "ABSTTL",
-    "IDLETIME",
-    "NOACK",
-    "BLOCK",
-    "0-0",
-    "1-1",
-];
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
