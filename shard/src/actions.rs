@@ -4,6 +4,7 @@ use engine::action::Action;
 use engine::blocking::ending::{CancelMode, End};
 use engine::blocking::waiting::BlockedId;
 use engine::header::{Caller, ClientToken, ReplyTo};
+use engine::script::told::Told;
 use engine::slot::ShardId;
 use engine::transaction::locks::ItemId;
 use protocol::args::Args;
@@ -86,16 +87,7 @@ impl Shard {
             Action::Flushed(answer) => self.save_what_was_flushed(answer),
             Action::GiveUpDump => self.process.snapshots.give_up_dump(),
             Action::TellReaders => self.tell_readers_here(None),
-            Action::Slow {
-                command,
-                caller,
-                args,
-                nanos,
-            } => self.note_slow_command(command, caller, &args.borrow(), nanos),
-            Action::Called(command, db, args) => {
-                self.show_call_to_monitors(command, db, &args.borrow());
-            }
-            Action::Log(level, text) => self.log_of_script(level, &text),
+            Action::Tell(told) => self.tell(told),
             Action::Outside(call) => self.call_outside(call),
             Action::Busy {
                 is_busy,
@@ -111,6 +103,21 @@ impl Shard {
             Action::Timer => self.wake_timer(),
             Action::Pause => self.pause_for_others(),
             Action::Turn => self.schedule_turn(),
+        }
+    }
+
+    fn tell(&mut self, told: Told) {
+        match told {
+            Told::Slow {
+                command,
+                caller,
+                args,
+                nanos,
+            } => self.note_slow_command(command, caller, &args.borrow(), nanos),
+            Told::Called(command, db, args) => {
+                self.show_call_to_monitors(command, db, &args.borrow());
+            }
+            Told::Log(level, text) => self.log_of_script(level, &text),
         }
     }
 

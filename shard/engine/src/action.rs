@@ -1,15 +1,15 @@
 //! What an engine gives back: what is to be done outside, in the order in which it came about.
 
-use lua::machine::LogLevel;
 use protocol::args::OwnedArgs;
 use protocol::reply::Version;
 use protocol::table::CommandId;
 use storage::{DbIndex, Keyspace};
 
 use crate::blocking::waiting::BlockedId;
-use crate::header::{Caller, ClientToken, ReplyTo};
+use crate::header::{ClientToken, ReplyTo};
 use crate::journal::LogSwitch;
 use crate::message::{LockRequest, Message};
+use crate::script::told::Told;
 use crate::slot::ShardId;
 use crate::task::TaskId;
 use crate::transaction::commit::Awaited;
@@ -80,17 +80,8 @@ pub enum Action {
     GiveUpDump,
     /// Clients of this shard that have read what has changed hear of it before what follows.
     TellReaders,
-    /// A command took long.
-    Slow {
-        command: CommandId,
-        caller: Caller,
-        args: OwnedArgs,
-        nanos: u64,
-    },
-    /// A script has called a command, which monitors are shown.
-    Called(CommandId, DbIndex, OwnedArgs),
-    /// A script has a line for the server's log.
-    Log(LogLevel, Vec<u8>),
+    /// Tells people of a command.
+    Tell(Told),
     /// A script of this shard has called a command of the outside, and waits for its reply:
     /// [`crate::engine::Engine::answer_script`].
     Outside(Box<OutsideCall>),

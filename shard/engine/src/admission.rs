@@ -19,11 +19,13 @@ const SNAPSHOT_FAILED: Error = Error::new(
      option). Please check the Redis logs for details about the RDB error.",
 );
 
-const BUSY_SCRIPT: Error = Error::new(
+/// A script has run for long, and most commands are refused meanwhile.
+pub const BUSY_SCRIPT: Error = Error::new(
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
 );
 
-const BUSY_FUNCTION: Error = Error::new(
+/// A function has.
+pub const BUSY_FUNCTION: Error = Error::new(
     "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.",
 );
 

@@ -7,4 +7,5 @@ pub mod outline;
 pub mod run;
 pub mod scripting;
 pub mod tokens;
+pub mod told;
 pub mod undo;

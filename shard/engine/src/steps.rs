@@ -24,7 +24,6 @@ mod script_again;
 mod script_calls;
 pub mod script_exec;
 pub mod script_locks;
-mod script_told;
 mod shares;
 mod timing;
 mod workspace;

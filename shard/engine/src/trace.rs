@@ -101,6 +101,6 @@ impl Engine {
     pub fn has_no_scripts(&self) -> bool {
         let scripting = &self.scripting;
         let is_at_work = self.owner.runs_under.is_some() || self.owner.kept.is_some();
-        scripting.paused.is_empty() && scripting.busy == 0 && !is_at_work
+        scripting.paused.is_empty() && !is_at_work
     }
 }

@@ -1,5 +1,6 @@
 //! FUNCTION: the libraries of functions that FCALL runs.
 
+use engine::admission::BUSY_SCRIPT;
 use engine::commands::options::is;
 use engine::error::Error;
 use engine::eviction::Room;
@@ -15,7 +16,6 @@ use storage::rdb::dump_functions;
 
 use crate::client::Client;
 use crate::commands::client::write_help;
-use crate::commands::script::BUSY_SCRIPT;
 use crate::dispatch::handler::Answer;
 use crate::functions::Change;
 use crate::shard::Shard;

@@ -1,5 +1,6 @@
 //! SCRIPT: what is known of scripts, and what ends one that runs for long.
 
+use engine::admission::{BUSY_FUNCTION, BUSY_SCRIPT};
 use engine::commands::options::is;
 use engine::error::Error;
 use engine::steps::script_locks::Kill;
@@ -17,12 +18,6 @@ const NOT_BUSY: Error = Error::new("NOTBUSY No scripts in execution right now.")
 const UNKILLABLE: Error = Error::new(
     "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill \
      the server in a hard way using the SHUTDOWN NOSAVE command.",
-);
-pub(super) const BUSY_SCRIPT: Error = Error::new(
-    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
-);
-const BUSY_FUNCTION: Error = Error::new(
-    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.",
 );
 
 const HELP: &[&str] = &[
@@ -142,14 +137,13 @@ impl Shard {
                 if let Some(client) = client
                     && let Some(suspended) = &mut client.borrow_mut().suspended
                 {
-                    outcome = suspended.kill_script(functions);
+                    outcome = outcome.max(suspended.kill_script(functions));
                 }
             }
             outcome
         };
         self.gather(client, visit, move |_, outcomes: Vec<Kill>, reply| {
-            let found = outcomes.into_iter().find(|it| *it != Kill::NoneRuns);
-            match found.unwrap_or(Kill::NoneRuns) {
+            match outcomes.into_iter().max().unwrap_or(Kill::NoneRuns) {
                 Kill::NoneRuns => return Err(NOT_BUSY),
                 Kill::Refused => return Err(UNKILLABLE),
                 Kill::OtherKind if functions => return Err(BUSY_SCRIPT),
@@ -167,11 +161,8 @@ impl Shard {
                 "a script has run for longer than busy-reply-threshold: SCRIPT KILL ends it, unless it has written"
             );
         }
-        for index in 0..self.engine.slots.shards() {
-            let visit = move |shard: &mut Shard| shard.note_busy(is_busy, is_function);
-            let message = crate::mailbox::message::Message::Visit(Box::new(visit));
-            self.send(engine::slot::ShardId::new(index), message);
-        }
+        self.note_busy(is_busy, is_function);
+        self.tell_others(move |shard| shard.note_busy(is_busy, is_function));
     }
 
     fn note_busy(&mut self, is_busy: bool, is_function: bool) {

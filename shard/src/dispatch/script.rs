@@ -2,10 +2,12 @@
 
 use std::mem::take;
 
+use engine::action::OutsideCall;
 use engine::error::Error;
 use engine::header::Header;
 use engine::message::Parked;
 use engine::routing::ScriptRoute;
+use engine::script::known::Program;
 use protocol::args::{Args, OwnedArgs};
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
@@ -16,7 +18,6 @@ use crate::dispatch::SCRATCH_KEPT_BYTES_MAX;
 use crate::dispatch::handler::{HANDLERS, Handler};
 use crate::shard::Shard;
 use crate::transaction::exec::{ExecState, Suspended};
-use engine::action::OutsideCall;
 
 /// What a script calls where its connection has gone.
 const NOBODY_THERE: &[u8] = b"-ERR the connection of this script has closed\r\n";
@@ -32,16 +33,16 @@ impl Shard {
         if self.hearers.monitors.watched {
             self.show_script_to_monitors(client, header.command, args);
         }
-        let outline = match self.engine.meet_script(header, args) {
-            Ok(outline) => outline,
+        let program = match self.engine.program_of(header, args) {
+            Ok(program) => program,
             Err(error) => {
                 self.engine.count_failed_script(header, args, &error);
                 client.reply_unless_muted(&error);
                 return self.settle();
             }
         };
-        match self.engine.route_script(header, args, outline) {
-            ScriptRoute::Here => self.run_script_here(client, header, args),
+        match self.engine.route_script(header, args, program.outline()) {
+            ScriptRoute::Here => self.run_script_here(client, header, args, program),
             // Where monitors look on, it runs here: what two shards show is in no order.
             ScriptRoute::At(owner) if !self.hearers.monitors.watched => {
                 let to = client.send_on(owner, header.command.command());
@@ -67,14 +68,23 @@ impl Shard {
         }
     }
 
-    fn run_script_here(&mut self, client: &mut Client, header: Header, args: &Args<'_>) {
+    fn run_script_here(
+        &mut self,
+        client: &mut Client,
+        header: Header,
+        args: &Args<'_>,
+        program: Program,
+    ) {
         if !self.engine.owner.locks.is_empty() && self.queue_local(client, header, args) {
             return;
         }
         let mut encoded = take(&mut self.connections.scratch);
         encoded.clear();
         let mut reply = Reply::new(&mut encoded, header.version);
-        match self.engine.run_script(header, args, &mut reply) {
+        let unfinished = self
+            .engine
+            .run_program(Ok(program), header, args, &mut reply);
+        match unfinished {
             None => {
                 if !client.next_reply_is_muted() {
                     client.reply(|reply| reply.raw(&encoded));

@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use hashbrown::{Equivalent, HashSet};
-use lua::machine::{Ending, LogLevel, Machine};
+use lua::machine::{Ending, Machine};
 use lua::script::ScriptFlags;
-use protocol::args::OwnedArgs;
 use protocol::table::CommandId;
 use smallvec::SmallVec;
 use storage::{DbIndex, UnixMillis};
 
-use crate::header::{Caller, Header, TransactionKey};
+use crate::header::{Header, TransactionKey};
 use crate::message::Parked;
 use crate::script::known::Program;
+use crate::script::told::Told;
 use crate::script::undo::Undo;
 use crate::transaction::workspace::Workspace;
 
@@ -56,21 +56,6 @@ pub(crate) enum Progress {
     Pause,
     /// It has scouted: what it holds and wants is known, and what it did is nothing.
     Scouted,
-}
-
-/// Something of a script's call that somebody is told of once the script is over.
-pub(crate) enum Told {
-    /// The call took long.
-    Slow {
-        command: CommandId,
-        caller: Caller,
-        args: OwnedArgs,
-        nanos: u64,
-    },
-    /// Monitors are shown it.
-    Called(CommandId, DbIndex, OwnedArgs),
-    /// It was a line for the log.
-    Log(LogLevel, Vec<u8>),
 }
 
 /// An error that has been counted.

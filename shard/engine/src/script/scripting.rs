@@ -50,8 +50,6 @@ pub struct Scripting {
     pub(crate) libraries: libraries::Seen,
     /// Transactions of this coordinator whose scripts have run long and are to go on.
     pub(crate) paused: Vec<usize>,
-    /// How many of them have run for longer than `busy-reply-threshold`.
-    pub(crate) busy: usize,
 }
 
 impl Scripting {

@@ -12,9 +12,11 @@
 
 use std::mem;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use lua::machine::{Answer, Call, Ending, LogLevel, Machine, Settings, Step};
+use lua::library::Library;
+use lua::machine::{Answer, Call, Ending, Machine, Settings, Step};
 use lua::script::{Script, ScriptFlags, Sha};
 use protocol::args::Args;
 use protocol::number::parse_int;
@@ -32,6 +34,7 @@ use crate::script::known::{Program, Seen};
 use crate::script::outline::Outline;
 use crate::script::run::{Next, Progress, Reach, RunState, ScriptRun};
 use crate::script::scripting::ScriptLimits;
+use crate::script::told::Told;
 use crate::script::undo::Undo;
 use crate::transaction::workspace::Workspace;
 
@@ -61,6 +64,8 @@ pub struct Unfinished {
 
 impl Engine {
     /// What a command runs that runs a script. A script that EVAL brings is known from then on.
+    /// A connection's shard asks before the command goes anywhere: so in a pipeline EVALSHA finds
+    /// what stands before it, and nothing that stands behind it.
     pub fn program_of(&mut self, header: Header, args: &Args<'_>) -> Result<Program, Error> {
         let kind = script_kind(header);
         match kind.source {
@@ -83,18 +88,19 @@ impl Engine {
                 Ok(Program::Script(known))
             }
             Source::Function => {
-                let libraries = &self.environment.scripts().libraries;
-                let found = self
-                    .scripting
-                    .libraries
-                    .current(libraries)
-                    .function(&args[1]);
-                let library = found.cloned().ok_or(NO_FUNCTION)?;
+                let library = self.library_of(&args[1]).ok_or(NO_FUNCTION)?;
                 check_keys(args, true)?;
                 let name = args[1].into();
                 Ok(Program::Function { library, name })
             }
         }
+    }
+
+    /// The library that has a function.
+    fn library_of(&mut self, function: &[u8]) -> Option<Arc<Library>> {
+        let libraries = &self.environment.scripts().libraries;
+        let current = self.scripting.libraries.current(libraries);
+        current.function(function).cloned()
     }
 
     /// Forgets all scripts.
@@ -132,30 +138,6 @@ impl Engine {
         seen.map_or(unknown, |seen| seen.outline)
     }
 
-    /// What the text of a script shows that a connection of this shard sends. What is known is
-    /// decided here, wherever the script runs: in a pipeline EVALSHA finds what stands before it,
-    /// and nothing that stands behind it.
-    pub fn meet_script(&mut self, header: Header, args: &Args<'_>) -> Result<Outline, Error> {
-        match script_kind(header).source {
-            Source::Text => {
-                if self.scripting.by_text(&args[1]).is_none() && check_keys(args, false).is_ok() {
-                    // Where it is no script, it is refused where it runs.
-                    let _ = self.learn_script(&args[1], false);
-                }
-            }
-            Source::Sha => {
-                let sha = sha_of_text(&args[1]).ok_or(NO_SCRIPT)?;
-                if self.scripting.by_sha(&sha).is_none() {
-                    check_keys(args, false)?;
-                    let known = self.environment.scripts().find(&sha).ok_or(NO_SCRIPT)?;
-                    self.scripting.remember(known);
-                }
-            }
-            Source::Function => {}
-        }
-        Ok(self.outline_of(header, args))
-    }
-
     /// Makes a script known to all shards, which `stays` where SCRIPT LOAD brings it.
     pub fn learn_script(&mut self, text: &[u8], stays: bool) -> Result<Rc<Seen>, Error> {
         let sha = lua::script::sha_of(text);
@@ -186,7 +168,19 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> Option<Unfinished> {
-        let mut run = self.prepare_script(header, args, reply)?;
+        let program = self.program_of(header, args);
+        self.run_program(program, header, args, reply)
+    }
+
+    /// Runs what a command has turned out to run, as [`Self::run_script`] does.
+    pub fn run_program(
+        &mut self,
+        program: Result<Program, Error>,
+        header: Header,
+        args: &Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Option<Unfinished> {
+        let mut run = self.prepare_script(program, header, args, reply)?;
         let plain = run
             .state
             .program
@@ -214,14 +208,14 @@ impl Engine {
     /// answered.
     pub(crate) fn prepare_script(
         &mut self,
+        program: Result<Program, Error>,
         header: Header,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> Option<Box<ScriptRun>> {
         self.interrupt_timing();
         let index = header.command.index();
-        let run = self.program_of(header, args);
-        let run = run.and_then(|program| {
+        let run = program.and_then(|program| {
             let is_short_of_memory = self.is_short_of_memory();
             if let Err(error) = self.admit_program(program.flags(), is_short_of_memory) {
                 self.stats.rejected(Some(index), &error);
@@ -274,14 +268,8 @@ impl Engine {
             }
             Source::Sha => sha_of_text(&args[1]),
             Source::Function => {
-                let libraries = &self.environment.scripts().libraries;
-                let found = self
-                    .scripting
-                    .libraries
-                    .current(libraries)
-                    .function(&args[1]);
                 let name = args[1].into();
-                return found.cloned().is_some_and(|library| {
+                return self.library_of(&args[1]).is_some_and(|library| {
                     Program::Function { library, name }.flags().takes_memory()
                 });
             }
@@ -381,7 +369,9 @@ impl Engine {
     /// Lets a script go on until it is over, or cannot for the moment.
     pub(crate) fn drive(&mut self, run: &mut ScriptRun) -> Progress {
         let outside = mem::replace(&mut self.now, run.state.now);
-        run.state.resumed = (self.timing.clock)();
+        if run.state.is_busy {
+            run.state.resumed = (self.timing.clock)();
+        }
         run.state.workspace.open(self);
         self.trace.pause(true);
         let dirty = self.effects.dirty;
@@ -401,6 +391,19 @@ impl Engine {
         run.state.workspace.close(self);
         self.now = outside;
         progress
+    }
+
+    /// What may have to be undone is told at the end only, and once.
+    fn keep_untold(&mut self, said: usize, told: &mut Vec<Told>) {
+        if self.actions.len() == said {
+            return;
+        }
+        for action in self.actions.split_off(said) {
+            match action {
+                Action::Tell(it) => told.push(it),
+                other => self.actions.push(other),
+            }
+        }
     }
 
     fn steps_of(&mut self, run: &mut ScriptRun) -> Progress {
@@ -423,7 +426,7 @@ impl Engine {
                 Step::MayRun => Next::Allowed(self.knows_command(&run.machine.command())),
                 Step::Log(level, text) => {
                     if !run.state.scouts {
-                        self.log_of_script(level, text);
+                        self.actions.push(Action::Tell(Told::Log(level, text)));
                     }
                     Next::Go
                 }
@@ -445,10 +448,6 @@ impl Engine {
                 }
             };
         }
-    }
-
-    fn log_of_script(&mut self, level: LogLevel, text: Vec<u8>) {
-        self.actions.push(Action::Log(level, text));
     }
 
     /// Whether others are to have a turn. Before it is busy a script has its shard to itself, as in
@@ -490,7 +489,8 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) {
-        self.tell_kept(&mut run.state.told);
+        let told = run.state.told.drain(..);
+        self.actions.extend(told.map(Action::Tell));
         let encoded = run.machine.reply();
         reply.raw(encoded);
         let index = run.state.header.command.index();

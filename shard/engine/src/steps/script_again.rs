@@ -7,10 +7,9 @@ use lua::machine::{Answer, Step};
 use smallvec::SmallVec;
 
 use crate::engine::Engine;
-use crate::message::{Release, Scope, TransactionId, Work};
-use crate::script::run::{Reach, ScriptRun};
-use crate::task::TaskId;
-use crate::transaction::coordinator::{Job, Part, Pass, Scopes, Transaction};
+use crate::message::{Release, Scope, TransactionId};
+use crate::script::run::ScriptRun;
+use crate::transaction::coordinator::{Part, Pass, Scopes, Transaction};
 use crate::transaction::workspace::Workspace;
 
 /// A script that had to be undone so often takes everything.
@@ -109,47 +108,5 @@ impl Engine {
         debug_assert!(workspace.is_clear(), "a script had what it had not locked");
         self.coordinator.spare = workspace.into_spare();
         parts
-    }
-
-    /// A script that has this one shard to itself holds all of it from now on.
-    pub(crate) fn hold_everything(&mut self, mut run: Box<ScriptRun>) -> usize {
-        let Some(parked) = &run.state.parked else {
-            unreachable!("a script that is held knows where it came from");
-        };
-        let (home, client) = (parked.origin, parked.to.client);
-        let nothing = Work::Task(TaskId::NONE);
-        let (item, work) = self.owner.locks.enqueue_barrier(nothing);
-        debug_assert!(work.is_some(), "it had the shard to itself");
-        let lent = self.check_out_databases();
-        let state = &mut run.state;
-        let fresh = Workspace::new(&self.databases, self.coordinator.spare.take());
-        let in_place = mem::replace(&mut state.workspace, fresh);
-        state.workspace.effects = in_place.effects;
-        state.workspace.away = in_place.away;
-        state.workspace.put(self.id, lent);
-        state.reach = Reach::Everything;
-        let whole = Scope::Whole {
-            watched: Vec::new(),
-            logged: false,
-        };
-        let mut part = Part::new(self.id, whole);
-        part.granted = Some(item);
-        self.coordinator.transactions.insert(Transaction {
-            client,
-            home,
-            parts: SmallVec::from_iter([part]),
-            pass: Pass::Running,
-            last: None,
-            unchanged: true,
-            job: Job::Script(Some(run)),
-        })
-    }
-
-    /// Whether a script has all keys there are.
-    pub(crate) fn has_everything(&self, index: usize) -> bool {
-        match &self.coordinator.transactions[index].job {
-            Job::Script(Some(run)) => run.state.reach == Reach::Everything,
-            _ => false,
-        }
     }
 }

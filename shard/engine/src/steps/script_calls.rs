@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::handler::{HANDLERS, Handler};
 use crate::header::{Caller, Header, TransactionKey};
 use crate::script::run::{KeyName, Progress, Reach, RunState, ScriptRun};
+use crate::script::told::Told;
 
 const UNKNOWN: Error = Error::new("ERR Unknown Redis command called from script");
 const BAD_ARITY: Error = Error::new("ERR Wrong number of args calling Redis command from script");
@@ -119,7 +120,8 @@ impl Engine {
     fn called(&mut self, run: &mut RunState, id: CommandId, args: &Args<'_>) {
         if run.is_watched && !run.scouts {
             let args = OwnedArgs::from(args);
-            self.actions.push(Action::Called(id, run.db, args));
+            let called = Told::Called(id, run.db, args);
+            self.actions.push(Action::Tell(called));
         }
         if run.undo.is_some() {
             run.called.push(id);

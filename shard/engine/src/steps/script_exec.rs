@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::header::Header;
 use crate::message::Scope;
 use crate::script::run::{Next, Progress, Reach, ScriptRun};
+use crate::script::told::Told;
 use crate::steps::script_locks::Kill;
 use crate::transaction::coordinator::Held;
 
@@ -44,7 +45,8 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply<'_>,
     ) -> Option<Box<ScriptRun>> {
-        let mut run = self.prepare_script(header, args, reply)?;
+        let program = self.program_of(header, args);
+        let mut run = self.prepare_script(program, header, args, reply)?;
         let state = &mut run.state;
         state.undo = None;
         state.reach = Reach::Locked;
@@ -76,8 +78,8 @@ impl Engine {
                     run.state.next = Next::Reply;
                     if run.state.is_watched {
                         let args = OwnedArgs::from(run.machine.command());
-                        self.actions
-                            .push(Action::Called(command, run.state.db, args));
+                        let called = Told::Called(command, run.state.db, args);
+                        self.actions.push(Action::Tell(called));
                     }
                     return ScriptInExec::Outside {
                         command,
@@ -87,14 +89,7 @@ impl Engine {
                     };
                 }
                 Progress::Pause => {
-                    if !mem::replace(&mut run.state.is_busy, true) {
-                        self.scripting.busy += 1;
-                        let is_function = run.state.is_function();
-                        self.actions.push(Action::Busy {
-                            is_busy: true,
-                            is_function,
-                        });
-                    }
+                    self.tell_busy(run, true);
                     return ScriptInExec::Pause;
                 }
             }
@@ -109,7 +104,7 @@ impl Engine {
         reply: &mut Reply<'_>,
     ) {
         self.end_script(&mut run, args, reply);
-        self.no_longer_busy(&mut run);
+        self.tell_busy(&mut run, false);
         self.retire(run);
     }
 }

@@ -30,25 +30,26 @@ use crate::action::{Action, OutsideCall};
 use crate::engine::Engine;
 use crate::header::{ClientToken, TransactionKey};
 use crate::message::{CheckedOut, Grant, LockRequest, Message, Parked, Scope, TransactionId, Work};
-use crate::script::run::{Next, Progress, Reach, ScriptRun, Told};
+use crate::script::run::{Next, Progress, Reach, ScriptRun};
+use crate::script::told::Told;
 use crate::script::undo::Undo;
 use crate::slot::ShardId;
 use crate::steps::script::Unfinished;
 use crate::task::TaskId;
 use crate::transaction::answers::Then;
 use crate::transaction::coordinator::{Ending, Job, Part, Pass, Transaction};
-use crate::transaction::locks::LockName;
+use crate::transaction::locks::{ItemId, LockName};
 use crate::transaction::workspace::Workspace;
 
-/// Why a script is not killed that was asked to end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What came of asking scripts to end. Of several scripts the greatest is told.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Kill {
     /// None runs for long.
     NoneRuns,
-    /// It has written.
-    Refused,
     /// It is a function, and scripts were asked to end, or the other way round.
     OtherKind,
+    /// It has written.
+    Refused,
     Killed,
 }
 
@@ -59,7 +60,9 @@ impl Engine {
         let mut encoded = Vec::new();
         let args = parked.args.borrow();
         let mut reply = Reply::new(&mut encoded, parked.header.version);
-        let Some(mut run) = self.prepare_script(parked.header, &args, &mut reply) else {
+        let program = self.program_of(parked.header, &args);
+        let prepared = self.prepare_script(program, parked.header, &args, &mut reply);
+        let Some(mut run) = prepared else {
             return self.complete(parked.origin, parked.to, encoded, 0);
         };
         let outline = run.state.program.as_ref().map(|it| it.outline());
@@ -125,17 +128,46 @@ impl Engine {
                 self.owner.locks.lock_free(names, Work::Task(TaskId::NONE))
             }
         };
-        let lent = self.check_out_entries(&keys);
-        let fresh = Workspace::new(&self.databases, self.coordinator.spare.take());
-        let in_place = mem::replace(&mut state.workspace, fresh);
-        state.workspace.effects = in_place.effects;
-        state.workspace.away = in_place.away;
-        state.workspace.put(self.id, CheckedOut::Entries(lent));
+        let lent = CheckedOut::Entries(self.check_out_entries(&keys));
         state.reach = Reach::Locked;
         let scope = Scope::Keys {
             keys,
             watched: Vec::new(),
         };
+        self.hold(run, item, scope, lent)
+    }
+
+    /// A script that has this one shard to itself holds all of it from now on.
+    fn hold_everything(&mut self, mut run: Box<ScriptRun>) -> usize {
+        let nothing = Work::Task(TaskId::NONE);
+        let (item, work) = self.owner.locks.enqueue_barrier(nothing);
+        debug_assert!(work.is_some(), "it had the shard to itself");
+        let lent = self.check_out_databases();
+        run.state.reach = Reach::Everything;
+        let whole = Scope::Whole {
+            watched: Vec::new(),
+            logged: false,
+        };
+        self.hold(run, item, whole, lent)
+    }
+
+    /// What ran in place is a transaction from now on, whose one part is this shard's.
+    fn hold(
+        &mut self,
+        mut run: Box<ScriptRun>,
+        item: ItemId,
+        scope: Scope,
+        lent: CheckedOut,
+    ) -> usize {
+        let Some(parked) = &run.state.parked else {
+            unreachable!("a script that is held knows where it came from");
+        };
+        let (home, client) = (parked.origin, parked.to.client);
+        let fresh = Workspace::new(&self.databases, self.coordinator.spare.take());
+        let in_place = mem::replace(&mut run.state.workspace, fresh);
+        run.state.workspace.effects = in_place.effects;
+        run.state.workspace.away = in_place.away;
+        run.state.workspace.put(self.id, lent);
         let mut part = Part::new(self.id, scope);
         part.granted = Some(item);
         self.coordinator.transactions.insert(Transaction {
@@ -147,6 +179,14 @@ impl Engine {
             unchanged: true,
             job: Job::Script(Some(run)),
         })
+    }
+
+    /// Whether a script has all keys there are.
+    fn has_everything(&self, index: usize) -> bool {
+        match &self.coordinator.transactions[index].job {
+            Job::Script(Some(run)) => run.state.reach == Reach::Everything,
+            _ => false,
+        }
     }
 
     /// All locks of a script are held: it runs from its beginning.
@@ -373,7 +413,7 @@ impl Engine {
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, run.state.header.version);
         self.end_script(&mut run, &args.borrow(), &mut reply);
-        self.no_longer_busy(&mut run);
+        self.tell_busy(&mut run, false);
         let placeholder = Workspace::in_place(&self.databases);
         let workspace = mem::replace(&mut run.state.workspace, placeholder);
         let commit = self.release_all(workspace, transaction.parts, Ending::Plain);
@@ -406,7 +446,10 @@ impl Engine {
             let db = run.state.db;
             match run.state.undo {
                 Some(_) => run.state.told.push(Told::Called(command, db, args)),
-                None => self.actions.push(Action::Called(command, db, args)),
+                None => {
+                    let called = Told::Called(command, db, args);
+                    self.actions.push(Action::Tell(called));
+                }
             }
         }
         self.put_run(index, run);
@@ -424,26 +467,19 @@ impl Engine {
 
     /// A script has run for long: others have their turn before it goes on.
     fn pause_script(&mut self, index: usize) {
-        if let Job::Script(Some(run)) = &mut self.coordinator.transactions[index].job
-            && !mem::replace(&mut run.state.is_busy, true)
-        {
-            self.scripting.busy += 1;
-            let is_function = run.state.is_function();
-            self.actions.push(Action::Busy {
-                is_busy: true,
-                is_function,
-            });
-        }
+        let mut run = self.take_run(index);
+        self.tell_busy(&mut run, true);
+        self.put_run(index, run);
         self.scripting.paused.push(index);
         self.actions.push(Action::Pause);
     }
 
-    pub(crate) fn no_longer_busy(&mut self, run: &mut ScriptRun) {
-        if mem::take(&mut run.state.is_busy) {
-            self.scripting.busy -= 1;
+    /// A script has run for long from now on, or no longer, where that is news.
+    pub(crate) fn tell_busy(&mut self, run: &mut ScriptRun, is_busy: bool) {
+        if mem::replace(&mut run.state.is_busy, is_busy) != is_busy {
             let is_function = run.state.is_function();
             self.actions.push(Action::Busy {
-                is_busy: false,
+                is_busy,
                 is_function,
             });
         }
@@ -468,7 +504,7 @@ impl Engine {
             let Job::Script(Some(run)) = &mut self.coordinator.transactions[index].job else {
                 continue;
             };
-            outcome = run.kill(functions);
+            outcome = outcome.max(run.kill(functions));
         }
         outcome
     }

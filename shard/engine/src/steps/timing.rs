@@ -8,6 +8,7 @@ use protocol::table::CommandId;
 use crate::action::Action;
 use crate::engine::Engine;
 use crate::header::Caller;
+use crate::script::told::Told;
 use crate::timing::{IS_BRIEF, ROW_LEN_MAX, ROWS_FROM_NS, Row};
 
 impl Engine {
@@ -105,11 +106,11 @@ impl Engine {
 
     #[cold]
     fn note_slowness(&mut self, command: CommandId, caller: Caller, args: &Args<'_>, nanos: u64) {
-        self.actions.push(Action::Slow {
+        self.actions.push(Action::Tell(Told::Slow {
             command,
             caller,
             args: OwnedArgs::from(args),
             nanos,
-        });
+        }));
     }
 }

@@ -5,6 +5,7 @@ use std::mem::take;
 
 use engine::action::Action;
 use engine::engine::Engine;
+use engine::script::told::Told;
 use engine::steps::functions::Running;
 use engine::steps::script_exec::ScriptInExec;
 use engine::steps::script_locks::Kill;
@@ -90,7 +91,7 @@ impl Shard {
         }
         for action in take(&mut self.engine.actions) {
             match action {
-                Action::Called(command, db, args) => {
+                Action::Tell(Told::Called(command, db, args)) => {
                     self.show_call_to_monitors(command, db, &args.borrow());
                 }
                 other => self.engine.actions.push(other),

@@ -132,13 +132,11 @@ impl World {
                 }
             }
             Action::Pause
-            | Action::Called(..)
-            | Action::Log(..)
+            | Action::Tell(_)
             | Action::WaitEnded(..)
             | Action::CameHome(..)
             | Action::GiveUpDump
             | Action::TellReaders
-            | Action::Slow { .. }
             | Action::Evicted { .. }
             | Action::FreeKeyspaces(..)
             | Action::Timer
