@@ -16,12 +16,14 @@ use tracing::{error, info};
 
 use crate::client::Closing;
 use crate::client::close_reason::CloseReason;
+use crate::connections::Registered;
 use crate::local_waker::LocalWaker;
 use crate::mailbox::doorbell::Doorbell;
 use crate::mailbox::message::Message;
 use crate::process::Process;
 use crate::shard::Shard;
 use crate::stop::attempt::Attempt;
+use crate::transaction::exec::ExecState;
 
 /// Looks of the driver after the last task, until it has cancelled what connections had in flight,
 /// and closed their sockets.
@@ -52,6 +54,8 @@ pub struct Stop {
     signal: AtomicU8,
     /// Nothing refuses it any more: shards and their connections end.
     is_certain: AtomicBool,
+    /// What scripts that have run for long have done so far is given up.
+    pub(crate) gives_scripts_up: AtomicBool,
     /// No command that changes something begins, as what there is, is being saved.
     pub(crate) holds_writes: AtomicBool,
     /// Where it is tried, and may be refused yet.
@@ -221,10 +225,16 @@ impl Shard {
         if late(Duration::ZERO) {
             self.close_those_left();
         }
-        let gone = self.connections.clients.is_empty() || late(Duration::ZERO);
+        let gives_up = self.process.stop.gives_scripts_up.load(Ordering::Acquire);
+        let is_orphaned = |known: &Registered| {
+            let client = known.client.try_borrow();
+            client.is_ok_and(|client| client.exec == ExecState::Orphaned)
+        };
+        let mut clients = self.connections.clients.iter();
+        let gone = late(Duration::ZERO) || clients.all(|(_, known)| gives_up && is_orphaned(known));
         // Transactions that have begun happen whole, and are in the log.
-        let home =
-            self.engine.owner.locks.is_empty() && !self.engine.coordinator.has_transactions();
+        let home = gives_up
+            || (self.engine.owner.locks.is_empty() && !self.engine.coordinator.has_transactions());
         if gone && home && self.log_is_idle() && !self.stop.drained {
             self.stop.drained = true;
             let before = self.process.shards_drained.fetch_add(1, Ordering::AcqRel);

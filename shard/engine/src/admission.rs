@@ -86,14 +86,19 @@ impl Admission {
         if self.loading && !command.flags.contains(Flags::LOADING) {
             return Err(LOADING);
         }
-        if self.busy_scripts > 0 && !command.flags.contains(Flags::ALLOW_BUSY) {
-            return Err(if self.busy_functions > 0 {
-                BUSY_FUNCTION
-            } else {
-                BUSY_SCRIPT
-            });
+        if !command.flags.contains(Flags::ALLOW_BUSY) {
+            self.admit_beside_scripts()?;
         }
         self.admit_forwarded(command)
+    }
+
+    /// Refuses what may not run while a script runs for long.
+    pub fn admit_beside_scripts(&self) -> Result<(), Error> {
+        match (self.busy_scripts, self.busy_functions) {
+            (0, _) => Ok(()),
+            (_, 0) => Err(BUSY_SCRIPT),
+            _ => Err(BUSY_FUNCTION),
+        }
     }
 
     /// Whether anything may be written that another shard has admitted.

@@ -76,6 +76,10 @@ pub fn shutdown(
             return Ok(Answer::Now);
         }
     };
+    if !flags.no_save {
+        // What a script has done so far is not to be saved.
+        shard.engine.admission.admit_beside_scripts()?;
+    }
     info!(client = client.session.id, "asked to shut down");
     let to = client.stall();
     if let Err(error) = shard.attempt_stop(flags, Some(to)) {

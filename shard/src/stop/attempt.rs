@@ -113,6 +113,12 @@ impl Shard {
             .process
             .stop
             .join(how, asker, self.engine.slots.shards());
+        if how.no_save && self.engine.admission.admit_beside_scripts().is_err() {
+            self.process
+                .stop
+                .gives_scripts_up
+                .store(true, Ordering::Release);
+        }
         if !(saves || logs) {
             self.end_for_certain();
         } else if let Some(number) = begun {

@@ -83,3 +83,25 @@ fn in_a_transaction_too() {
         assert!(elements(&answers[3])[1].is_error());
     }
 }
+
+/// Nothing half done is saved: SHUTDOWN alone is refused, and with NOSAVE it does not wait.
+#[test]
+fn the_server_ends_beside_it_where_nothing_is_saved() {
+    let oracle = Oracle::with_flags(FLAGS);
+    let expected = begin(&oracle, "FCALL writes 1 k").1.ask("SHUTDOWN");
+    for shards in SHARDS {
+        for call in ["FCALL writes 1 k", "MULTI\r\nFCALL writes 1 k\r\nEXEC"] {
+            let flags = format!("{FLAGS} --appendonly yes");
+            let mut server = Server::start(Options::shards(shards).flags(&flags));
+            let (_caller, mut other) = begin(&server, call);
+            assert_eq!(other.ask("SHUTDOWN"), expected, "{shards} shards");
+            assert_eq!(other.ask("SHUTDOWN SAVE"), expected);
+            other.send(b"SHUTDOWN NOSAVE\r\n");
+            assert!(server.wait().success());
+            let log = server.log();
+            assert!(!log.contains("commands are under way"), "{log}");
+            server.restart();
+            assert_eq!(server.connect().ask("EXISTS k").integer(), 0);
+        }
+    }
+}
