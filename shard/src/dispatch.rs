@@ -385,14 +385,6 @@ impl Shard {
         refusable && self.engine.make_room() == Room::None
     }
 
-    /// Whether a command is refused when memory is short. Of scripts those that say so.
-    pub(crate) fn takes_memory(&mut self, header: Header, args: &Args<'_>) -> bool {
-        let command = header.command.command();
-        command.flags.contains(Flags::DENYOOM)
-            || (matches!(HANDLERS[header.command.index()], Handler::Script)
-                && self.engine.script_takes_memory(header, args))
-    }
-
     /// A command that may have any number of keys.
     fn route_many(
         &mut self,

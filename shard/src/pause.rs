@@ -58,12 +58,12 @@ impl Pause {
         }
     }
 
-    fn holds_back(self, command: &Command, client: &Client) -> bool {
+    /// Whether a command waits that may change what a replica has, or does not.
+    fn holds_back(self, command: &Command, is_replicated: bool, client: &Client) -> bool {
         let queue = client.session.queue.as_ref();
         self.what == Paused::All
-            || command.is_replicated()
-            || command.executes()
-                && queue.is_some_and(|queue| queue.commands().any(Command::is_replicated))
+            || is_replicated
+            || command.executes() && queue.is_some_and(|queue| queue.is_replicated())
     }
 }
 
@@ -210,7 +210,9 @@ impl Shard {
         };
         let command = id.command();
         // A refusal is told at once.
-        let waits = client.session.admits(command).is_ok() && pause.holds_back(command, client);
+        let is_replicated = self.is_replicated(client.header(id), args);
+        let waits = client.session.admits(command).is_ok()
+            && pause.holds_back(command, is_replicated, client);
         if waits {
             self.hold_commands(client, CommandHold::PAUSED);
         }

@@ -9,6 +9,7 @@ use engine::message::Parked;
 use engine::routing::ScriptRoute;
 use engine::script::known::Program;
 use protocol::args::{Args, OwnedArgs};
+use protocol::command::Flags;
 use protocol::reply::{Reply, Version};
 use protocol::table::CommandId;
 use storage::DbIndex;
@@ -26,6 +27,23 @@ impl Shard {
     /// Whether a script touches only the keys that it declares.
     pub(crate) fn runs_plain_script(&self, header: Header, args: &Args<'_>) -> bool {
         self.engine.outline_of(header, args).is_plain
+    }
+
+    /// Whether a command is refused when memory is short. Of scripts those that say so.
+    pub(crate) fn takes_memory(&mut self, header: Header, args: &Args<'_>) -> bool {
+        let command = header.command.command();
+        command.flags.contains(Flags::DENYOOM)
+            || (matches!(HANDLERS[header.command.index()], Handler::Script)
+                && self.engine.flags_of_script(header, args).takes_memory())
+    }
+
+    /// Whether a command may change what a replica has. Scripts may say that they do not.
+    pub(crate) fn is_replicated(&mut self, header: Header, args: &Args<'_>) -> bool {
+        let reads_only = |shard: &mut Self| {
+            matches!(HANDLERS[header.command.index()], Handler::Script)
+                && shard.engine.flags_of_script(header, args).no_writes
+        };
+        header.command.command().is_replicated() && !reads_only(self)
     }
 
     /// Brings a script to where it begins.

@@ -52,6 +52,8 @@ pub struct Queue {
     bytes: usize,
     /// Some command of it is refused when memory is short.
     takes_memory: bool,
+    /// Some command of it may change what a replica has.
+    is_replicated: bool,
     /// A command was refused when it came: EXEC will refuse all.
     aborted: bool,
 }
@@ -120,9 +122,9 @@ impl Queue {
         self.commands.iter().map(|queued| queued.id)
     }
 
-    /// What is queued, in order.
-    pub fn commands(&self) -> impl Iterator<Item = &'static Command> {
-        self.commands.iter().map(|queued| queued.id.command())
+    /// Whether some of them may change what a replica has.
+    pub fn is_replicated(&self) -> bool {
+        self.is_replicated
     }
 
     /// What they take.
@@ -160,10 +162,12 @@ impl Shard {
             return true;
         }
         let takes_memory = self.takes_memory(client.header(id), args);
+        let is_replicated = self.is_replicated(client.header(id), args);
         let Some(queue) = &mut client.session.queue else {
             return false;
         };
         queue.takes_memory |= takes_memory;
+        queue.is_replicated |= is_replicated;
         let args = OwnedArgs::from(args);
         queue.bytes += args.memory_bytes();
         if queue.bytes > self.engine.config.client_query_buffer_limit {

@@ -36,6 +36,14 @@ const PAUSED: &[&str] = &[
     "MULTI; EXEC",
     "WATCH a",
     "CLIENT PAUSE 1 WRITE",
+    r#"EVAL "return 1" 0"#,
+    r#"EVAL_RO "return 1" 0"#,
+    r##"EVAL "#!lua\nreturn 1" 0"##,
+    r##"EVAL "#!lua flags=no-writes\nreturn 1" 0"##,
+    r##"MULTI; EVAL "#!lua flags=no-writes\nreturn 1" 0; EXEC"##,
+    r#"MULTI; EVAL_RO "return 1" 0; EXEC"#,
+    r#"MULTI; EVAL "return 1" 0"#,
+    "FCALL none 0",
 ];
 
 /// Whether each is held back, and what it answers in the end.

@@ -257,25 +257,29 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether what a command runs says itself that it needs memory. One in a transaction is
-    /// refused by that before EXEC comes.
-    pub fn script_takes_memory(&mut self, header: Header, args: &Args<'_>) -> bool {
-        let kind = script_kind(header);
-        let sha = match kind.source {
+    /// What the first line of a script says that a command runs, or a function's registration;
+    /// nothing of what is not known. The script is not known by this.
+    pub fn flags_of_script(&mut self, header: Header, args: &Args<'_>) -> ScriptFlags {
+        match script_kind(header).source {
+            // Most have no such line.
+            Source::Text if !args[1].starts_with(b"#!") => ScriptFlags::default(),
             Source::Text => {
-                return args[1].starts_with(b"#!")
-                    && Script::parse(&args[1]).is_ok_and(|script| script.flags.takes_memory());
+                let script = Script::parse(&args[1]);
+                script.map(|script| script.flags).unwrap_or_default()
             }
-            Source::Sha => sha_of_text(&args[1]),
+            Source::Sha => {
+                let sha = sha_of_text(&args[1]);
+                let known = sha.and_then(|sha| self.environment.scripts().find(&sha));
+                known.map(|known| known.script.flags).unwrap_or_default()
+            }
             Source::Function => {
                 let name = args[1].into();
-                return self.library_of(&args[1]).is_some_and(|library| {
-                    Program::Function { library, name }.flags().takes_memory()
-                });
+                let library = self.library_of(&args[1]);
+                library
+                    .map(|library| Program::Function { library, name }.flags())
+                    .unwrap_or_default()
             }
-        };
-        let known = sha.and_then(|sha| self.environment.scripts().find(&sha));
-        known.is_some_and(|known| known.script.flags.takes_memory())
+        }
     }
 
     /// A run of a program, where its flags allow it.
