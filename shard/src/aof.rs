@@ -179,7 +179,7 @@ impl Shard {
     /// `appendonly` may have changed. Turned on, the log begins with the next rewrite, which the
     /// clock begins.
     pub(crate) fn heed_appendonly(&mut self) {
-        if !self.engine.config.appendonly && self.engine.effects.journal.is_on() {
+        if !self.engine.config.appendonly && self.engine.effects.journal.has_log() {
             self.engine.effects.journal.turn(false);
             self.log.steps.push_back(Step::Close);
             self.process.set_manifest(Manifest::default());
@@ -188,7 +188,7 @@ impl Shard {
         match self.engine.config.appendonly {
             false => self.refuse_sync_waits(),
             // It begins with a snapshot, and is nothing before that is written.
-            true if !self.engine.effects.journal.is_on() && !self.engine.admission.loading => {
+            true if !self.engine.effects.journal.has_log() && !self.engine.admission.loading => {
                 self.process.snapshots.log_begins();
             }
             true => {}
@@ -209,12 +209,24 @@ impl Shard {
 
     /// `appendfsync` may have changed.
     pub(crate) fn heed_fsync_policy(&mut self) {
-        self.log.gates = self.engine.effects.journal.is_on();
-        self.log.awaits_disk = self.engine.config.appendfsync == AppendFsync::Always;
+        let journal = &self.engine.effects.journal;
+        self.log.gates = journal.is_on();
+        self.log.awaits_disk =
+            journal.has_log() && self.engine.config.appendfsync == AppendFsync::Always;
         self.refresh_log_state();
         self.tell_certain();
         self.open_gates();
         self.wake_log();
+    }
+
+    /// Replicas are told of all that was said. Where there is no log on disk, nothing else is waited
+    /// for. Returns whether anybody may be answered who could not before.
+    pub(crate) fn stream_is_told(&mut self) -> bool {
+        if self.engine.effects.journal.has_log() {
+            return false;
+        }
+        self.log.written = self.engine.effects.journal.total();
+        self.open_gates()
     }
 
     /// Once a turn, before what it has for others leaves: writes what was said, or lets the task
@@ -301,7 +313,7 @@ impl Shard {
     /// Whether the system has all that was said, or will not get it soon.
     pub(crate) fn log_is_written(&mut self) -> bool {
         let is_written = self.log.failed
-            || !self.engine.effects.journal.is_on()
+            || !self.engine.effects.journal.has_log()
             || (self.log.steps.is_empty()
                 && self.log.written == self.engine.effects.journal.total());
         if !is_written {
@@ -336,7 +348,7 @@ impl Shard {
 
     /// Whether all that was said is on disk.
     pub(crate) fn log_is_idle(&self) -> bool {
-        !self.engine.effects.journal.is_on()
+        !self.engine.effects.journal.has_log()
             || (!self.log.busy
                 && self.log.steps.is_empty()
                 && self.log.synced == self.engine.effects.journal.total())

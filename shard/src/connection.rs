@@ -271,6 +271,9 @@ impl Served {
         shard.engine.stats.net_output_bytes += result? as u64;
         shard.engine.stats.writes += 1;
         shard.resume_if_room(client);
+        if client.session.replica.is_some() {
+            shard.feed(client);
+        }
         // The room that this write made may let waiting input run.
         if !client.input.is_empty() {
             client.wake();

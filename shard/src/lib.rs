@@ -20,6 +20,7 @@
 //! - [`pubsub`] brings messages to subscribers, [`tracking`] tells clients with caches what has
 //!   changed.
 //! - [`memory`] knows what all shards use together, and keeps connections within their limits.
+//! - [`replication`] brings what was done to replicas.
 //! - [`snapshot`] writes RDB files, [`loading`] reads them at the start, [`aof`] is the log; the
 //!   crate `persistence` knows the files.
 //! - [`timing`] is for SLOWLOG and LATENCY; [`metrics`] is what a scraper gets, [`monitor`] shows
@@ -56,6 +57,7 @@ pub mod permitted;
 pub mod process;
 pub mod pubsub;
 pub mod redact;
+pub mod replication;
 pub mod server;
 pub mod shard;
 pub mod snapshot;

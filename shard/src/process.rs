@@ -35,6 +35,7 @@ use crate::pause::Pause;
 use crate::permitted::Permitted;
 use crate::pubsub::publish::Underway;
 use crate::pubsub::registry::Registry;
+use crate::replication::Replication;
 use crate::snapshot::Snapshots;
 use crate::stop::Stop;
 
@@ -116,6 +117,8 @@ pub struct Process {
     /// Which commands wait for now.
     pub pause: Mutex<Option<Pause>>,
     pub snapshots: Snapshots,
+    /// What replicas hear.
+    pub replication: Replication,
     /// Which transactions no crash can take any more.
     pub(crate) commits: Commits,
     /// Which shards' logs are being synced.
@@ -204,6 +207,9 @@ impl Process {
         let run_id = (0..40)
             .map(|_| char::from_digit(fastrand::u32(0..16), 16).unwrap_or('0'))
             .collect();
+        let replication_id: String = (0..40)
+            .map(|_| char::from_digit(fastrand::u32(0..16), 16).unwrap_or('0'))
+            .collect();
         Self {
             slots,
             thread_groups,
@@ -232,6 +238,7 @@ impl Process {
             scripts: ScriptStore::default(),
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
+            replication: Replication::new(slots.shards(), &replication_id),
             commits: Commits::new(slots.shards()),
             fsync_scheduler: FsyncScheduler::new(slots.shards()),
             progress: Progress::default(),

@@ -289,6 +289,7 @@ impl Shard {
         self.connections.clients.remove(client.token.index as usize);
         self.discard_queue(client);
         self.drop_subscriptions(client);
+        self.drop_replica(client);
         self.untrack(client);
         self.resume_everywhere(client, true);
         if let Some(at) = client.blocked.take() {

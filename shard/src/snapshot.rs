@@ -18,6 +18,7 @@
 pub mod file;
 pub mod walk;
 
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -45,6 +46,8 @@ pub(crate) enum Aim {
     Dump,
     /// A dump before the end, for which writes wait.
     LastDump,
+    /// All data for replicas.
+    Replicas,
     /// The beginning of the append-only log (BGREWRITEAOF).
     Base,
     /// The whole of a log that nobody writes on: `appendonly no`.
@@ -84,6 +87,8 @@ pub struct Snapshots {
     dirty_saved: AtomicU64,
     pub(crate) last_try: Mutex<Option<Instant>>,
     rewrite_failed: AtomicBool,
+    /// The file for replicas that was written last, and its size.
+    for_replicas: Mutex<Option<(File, u64)>>,
     /// The log, where there is one, holds all data: the snapshot that it begins with is written.
     log_is_whole: AtomicBool,
     /// Rewrites of the log that ended, and how many of the latest failed.
@@ -191,6 +196,7 @@ impl Snapshots {
             dirty_saved: AtomicU64::new(0),
             last_try: Mutex::new(None),
             rewrite_failed: AtomicBool::new(false),
+            for_replicas: Mutex::default(),
             log_is_whole: AtomicBool::new(false),
             rewrites: AtomicU64::new(0),
             rewrites_failed_in_a_row: AtomicU64::new(0),
@@ -233,7 +239,7 @@ impl Snapshots {
 
     /// Seconds that the snapshot under way has taken so far.
     pub fn current_s(&self) -> Option<u64> {
-        self.current_of(|aim| !aim.is_rewrite())
+        self.current_of(|aim| aim == Aim::Dump || aim == Aim::LastDump)
     }
 
     /// Seconds that the rewrite of the log under way has taken, if there is one.
@@ -475,12 +481,33 @@ impl Snapshots {
         self.rewrite_failed() && last.is_some_and(|last| last.elapsed() < RETRY_AFTER)
     }
 
+    /// The file for replicas is there.
+    pub(crate) fn put_for_replicas(&self, file: File, bytes: u64) {
+        *lock(&self.for_replicas) = Some((file, bytes));
+    }
+
+    /// Takes the file for replicas.
+    pub(crate) fn take_for_replicas(&self) -> Option<(File, u64)> {
+        lock(&self.for_replicas).take()
+    }
+
+    /// What the snapshot with this number is for, while it is under way.
+    pub(crate) fn aim_of(&self, number: u64) -> Option<Aim> {
+        let under_way = lock(&self.under_way);
+        let meant = under_way.as_ref().filter(|it| it.number == number);
+        meant.map(|it| it.aim)
+    }
+
     /// The writer has come to an end.
     pub(crate) fn end(&self, result: &io::Result<u64>) {
         if let Some(it) = &mut *lock(&self.under_way) {
             it.saved = result.is_ok();
             if it.given_up && result.is_err() {
                 info!("the snapshot was given up");
+            } else if it.aim == Aim::Replicas {
+                if let Err(error) = result {
+                    error!(%error, "a snapshot for replicas failed");
+                }
             } else if it.aim.is_rewrite() {
                 self.rewrite_ended(it, result);
             } else {

@@ -158,6 +158,7 @@ impl Shard {
         }
         self.send_published();
         wakes |= self.hand_out_in_turn(has_time);
+        wakes |= self.flush_stream();
         wakes | self.flush_journal()
     }
 

@@ -6,7 +6,7 @@
 #[macro_export]
 macro_rules! replication_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so_far)*
 
-    "psync" => session(replication::sync) {
+    "psync" => session(replication::psync) {
         arity -3; flags [ADMIN NOSCRIPT NO_ASYNC_LOADING NO_MULTI]; acl []; keys [];
         group Server; since "2.8.0"; complexity "";
         syntax "replicationid offset:integer";

@@ -4,6 +4,7 @@ pub mod bitmap;
 pub mod blocking;
 pub mod copy;
 pub mod dump;
+pub mod exact;
 pub mod expiry;
 pub mod geo;
 pub mod geo_search;

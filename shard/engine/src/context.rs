@@ -397,6 +397,13 @@ impl Context<'_> {
         self.effects.journal.is_on()
     }
 
+    /// Whether replicas hear: what the command does is to be said so that it does the same at any
+    /// time.
+    #[inline]
+    pub fn is_streamed(&self) -> bool {
+        self.effects.journal.stream.is_on()
+    }
+
     /// The log says this in place of the command: all of what it did to `key`. Once for each key
     /// that it changed.
     #[inline]

@@ -21,6 +21,7 @@ use storage::{DbIndex, UnixMillis, aof};
 use crate::effect::{Effect, EffectList, What};
 use crate::header::{Header, TransactionKey};
 use crate::slot::{ShardId, SlotMap};
+use crate::stream::{self, Segment, Stream};
 use crate::transaction::commit::{Awaited, CommitId};
 
 /// A larger buffer is not kept for the next records.
@@ -37,7 +38,10 @@ pub struct LogSwitch {
 /// What the log says of one shard.
 #[derive(Default)]
 pub struct Journal {
+    /// There is a log on disk.
     pub(crate) on: bool,
+    /// What replicas are to hear.
+    pub stream: Stream,
     /// Records that the writer has not taken.
     pub(crate) out: Vec<u8>,
     /// Bytes that the writer has taken, of all files.
@@ -56,6 +60,13 @@ pub struct Journal {
     pub(crate) away: Vec<Away>,
 }
 
+/// Where a group begins, in the log and in the stream.
+#[derive(Clone, Copy)]
+pub struct Group {
+    log: usize,
+    stream: usize,
+}
+
 /// A command that ran in a transaction over several shards, as one log will have it.
 pub enum Away {
     /// All its keys are this shard's.
@@ -70,7 +81,11 @@ pub enum Away {
         changed: Vec<TransactionKey>,
     },
     /// Its keys are of several shards; these changed.
-    Keys(Vec<TransactionKey>),
+    Keys {
+        keys: Vec<TransactionKey>,
+        /// All of it in one command, for replicas.
+        whole: Option<(DbIndex, Vec<u8>)>,
+    },
     /// It concerned whole databases, on every shard.
     Everywhere {
         db: DbIndex,
@@ -116,7 +131,7 @@ pub fn shares(away: Vec<Away>, slots: SlotMap) -> Vec<Share> {
                     shares[owner.index()].commands.push((db, now, record))
                 }
             }
-            Away::Keys(keys) => by_value.extend(keys),
+            Away::Keys { keys, .. } => by_value.extend(keys),
             Away::Everywhere { db, now, record } => {
                 for share in &mut shares {
                     share.commands.push((db, now, record.clone()));
@@ -142,9 +157,33 @@ pub fn shares(away: Vec<Away>, slots: SlotMap) -> Vec<Share> {
 }
 
 impl Journal {
+    /// Whether anybody wants to know what commands do: the log on disk, or replicas.
     #[inline]
     pub fn is_on(&self) -> bool {
+        self.on | self.stream.is_on()
+    }
+
+    /// Whether there is a log on disk.
+    #[inline]
+    pub fn has_log(&self) -> bool {
         self.on
+    }
+
+    /// Replicas hear from now on, or do no longer.
+    pub fn turn_stream(&mut self, on: bool) {
+        if !self.on {
+            self.taken = self.total();
+        }
+        self.stream.turn(on);
+    }
+
+    /// Takes what replicas are to hear.
+    pub fn take_stream(&mut self) -> Segment {
+        if !self.on {
+            self.taken += self.stream.waiting_bytes() as u64;
+            self.commands = 0;
+        }
+        self.stream.take()
     }
 
     /// From now on there is a log, which begins with what comes next; or there is none, and what
@@ -154,8 +193,11 @@ impl Journal {
             on,
             taken: self.total(),
             told: self.told,
+            stream: std::mem::take(&mut self.stream),
             ..Self::default()
         };
+        // Without a log it is the stream that is counted, from here on.
+        self.taken = self.taken.saturating_sub(self.uncounted());
     }
 
     /// The next record is the first of a new file. Returns what the old one still lacks.
@@ -180,7 +222,16 @@ impl Journal {
     /// Bytes of all records there ever were.
     #[inline]
     pub fn total(&self) -> u64 {
-        self.taken + self.out.len() as u64
+        self.taken + self.waiting_bytes() as u64
+    }
+
+    /// Bytes that wait already where there is no log.
+    fn uncounted(&self) -> u64 {
+        if self.on {
+            0
+        } else {
+            self.stream.waiting_bytes() as u64
+        }
     }
 
     /// Bytes of all records up to the last one of what a client asked for: not of what expired or
@@ -190,9 +241,15 @@ impl Journal {
         self.told
     }
 
-    /// Bytes of records that the writer has not taken.
+    /// Bytes of records that the writer has not taken; without a log, of what replicas are to hear
+    /// and nobody has taken.
+    #[inline]
     pub fn waiting_bytes(&self) -> usize {
-        self.out.len()
+        if self.on {
+            self.out.len()
+        } else {
+            self.stream.waiting_bytes()
+        }
     }
 
     /// Commands and transactions of clients that the writer has not taken.
@@ -245,15 +302,12 @@ impl Journal {
     /// Reads an effect: what no command did is recorded at once, and what a command has to be
     /// recorded as is kept until it is over.
     pub(crate) fn heed(&mut self, effect: &Effect<'_>) {
-        if !self.on {
+        if !self.is_on() {
             return;
         }
         match effect.what {
             What::Expired | What::Evicted => self.say(effect.db, &[b"DEL", effect.key]),
-            What::FieldsExpired => {
-                self.context(effect.db, None);
-                self.out.extend_from_slice(effect.payload);
-            }
+            What::FieldsExpired => self.say_record(effect.db, None, effect.payload),
             What::PropagateAs => {
                 self.instead
                     .push((effect.key.into(), effect.payload.into()));
@@ -267,7 +321,14 @@ impl Journal {
         for effect in effects.since(from) {
             match effect.what {
                 What::Expired | What::Evicted | What::FieldsExpired => {
-                    self.away.push(Away::Keys(vec![effect.key_name()]));
+                    let record = match effect.what {
+                        What::FieldsExpired => effect.payload.to_vec(),
+                        _ => Self::record(&[b"DEL", effect.key]),
+                    };
+                    self.away.push(Away::Keys {
+                        keys: vec![effect.key_name()],
+                        whole: Some((effect.db, record)),
+                    });
                 }
                 What::PropagateAs => {
                     self.instead
@@ -285,19 +346,67 @@ impl Journal {
 
     /// Says that a command has changed something.
     pub fn command(&mut self, db: DbIndex, now: UnixMillis, args: &Args<'_>) {
-        self.context(db, Some(now));
-        if self.instead.is_empty() {
-            aof::command_as_sent(&mut self.out, args.bytes(), args.iter());
+        if self.on {
+            self.context(db, Some(now));
+            if self.instead.is_empty() {
+                aof::command_as_sent(&mut self.out, args.bytes(), args.iter());
+            }
         }
+        if self.stream.is_on() && self.instead.is_empty() {
+            aof::command_as_sent(self.stream.select(db), args.bytes(), args.iter());
+        }
+        if !self.instead.is_empty() {
+            self.say_instead(db, now);
+        }
+        self.told = self.total();
+        self.commands += 1;
+    }
+
+    /// Says what stands in place of the command.
+    fn say_instead(&mut self, db: DbIndex, now: UnixMillis) {
         let whole = (self.instead.len() > 1).then(|| self.begin_group());
         for (_, record) in std::mem::take(&mut self.instead) {
-            self.out.extend_from_slice(&record);
+            self.say_record(db, Some(now), &record);
         }
         if let Some(begun) = whole {
             self.end_group(begun);
         }
-        self.told = self.total();
-        self.commands += 1;
+    }
+
+    /// Says what has been put in a command's form already.
+    fn say_record(&mut self, db: DbIndex, now: Option<UnixMillis>, record: &[u8]) {
+        if self.on {
+            self.context(db, now);
+            self.out.extend_from_slice(record);
+        }
+        if self.stream.is_on() {
+            self.stream.select(db).extend_from_slice(record);
+        }
+    }
+
+    /// Says to replicas what a transaction did on keys that others lent: all of it together.
+    pub(crate) fn stream_transaction(&mut self, away: &[Away]) {
+        if !self.stream.is_on() {
+            return;
+        }
+        let group = self.stream.begin_group();
+        for step in away {
+            let (db, record) = match step {
+                Away::Command { db, record, .. } | Away::Everywhere { db, record, .. } => {
+                    (*db, record)
+                }
+                Away::Keys {
+                    whole: Some((db, record)),
+                    ..
+                } => (*db, record),
+                Away::Keys { whole: None, .. } | Away::Swapped(..) => continue,
+            };
+            self.stream.select(db).extend_from_slice(record);
+        }
+        self.stream.end_group(group);
+        if !self.on {
+            self.told = self.total();
+        }
     }
 
     /// Reads what a command did to keys that others lent: `keys` are all of them. Its effects are
@@ -357,12 +466,28 @@ impl Journal {
                     changed,
                 });
             }
-            _ => self.away.push(Away::Keys(changed)),
+            _ => {
+                let whole = self.stream.is_on().then(|| {
+                    let mut record = Vec::new();
+                    aof::command(&mut record, args.iter());
+                    (db, record)
+                });
+                let keys = changed;
+                self.away.push(Away::Keys { keys, whole });
+            }
         }
     }
 
     /// Says something that means the same at any time.
     pub fn say(&mut self, db: DbIndex, parts: &[&[u8]]) {
+        self.say_to_log(db, parts);
+        if self.stream.is_on() {
+            aof::command(self.stream.select(db), parts.iter().copied());
+        }
+    }
+
+    /// Says to the log alone something that means the same at any time.
+    pub(crate) fn say_to_log(&mut self, db: DbIndex, parts: &[&[u8]]) {
         if self.on {
             self.context(db, None);
             aof::command(&mut self.out, parts.iter().copied());
@@ -376,7 +501,7 @@ impl Journal {
         }
     }
 
-    /// Says what was recorded before.
+    /// Says to the log what was recorded before.
     pub fn repeat(&mut self, db: DbIndex, now: UnixMillis, record: &[u8]) {
         if self.on {
             self.context(db, Some(now));
@@ -385,7 +510,15 @@ impl Journal {
     }
 
     /// What follows happens together.
-    pub fn begin_group(&mut self) -> usize {
+    pub fn begin_group(&mut self) -> Group {
+        Group {
+            log: self.begin_log_group(),
+            stream: self.stream.begin_group(),
+        }
+    }
+
+    /// What the log is told next happens together.
+    pub(crate) fn begin_log_group(&mut self) -> usize {
         if self.on {
             aof::command(&mut self.out, [b"MULTI".as_slice()].into_iter());
         }
@@ -394,7 +527,13 @@ impl Journal {
 
     /// What has been said since [`Self::begin_group`] happens together. Where that is nothing,
     /// nothing is said.
-    pub fn end_group(&mut self, begun: usize) {
+    pub fn end_group(&mut self, begun: Group) {
+        self.end_log_group(begun.log);
+        self.stream.end_group(begun.stream);
+    }
+
+    /// What the log has been told since [`Self::begin_log_group`] happens together.
+    pub(crate) fn end_log_group(&mut self, begun: usize) {
         const MULTI_BYTES: usize = b"*1\r\n$5\r\nMULTI\r\n".len();
         if !self.on {
             return;
@@ -415,9 +554,7 @@ impl Journal {
         }
         if self.selected != Some(db) {
             self.selected = Some(db);
-            let mut digits = itoa::Buffer::new();
-            let number = digits.format(db.number()).as_bytes();
-            aof::command(&mut self.out, [b"SELECT", number].into_iter());
+            stream::select(&mut self.out, db);
         }
     }
 }

@@ -47,6 +47,7 @@ pub mod script;
 pub mod slot;
 pub mod stats;
 pub mod steps;
+pub mod stream;
 pub mod task;
 pub mod timing;
 pub mod trace;

@@ -25,7 +25,7 @@ impl Shard {
     pub(crate) fn refresh_log_state(&mut self) {
         if self.log.gates | self.engine.log.holds_replies {
             self.engine.log = LogState {
-                holds_replies: self.log.gates,
+                holds_replies: self.log.gates && self.engine.effects.journal.has_log(),
                 appends: self.log.appends(),
                 has_unsettled: !self.log.unsettled.is_empty(),
                 frontier: self.log.frontier(),

@@ -157,7 +157,7 @@ impl Shard {
     }
 
     fn is_synced_to(&self, mark: u64) -> bool {
-        self.engine.effects.journal.is_on()
+        self.engine.effects.journal.has_log()
             && self.process.snapshots.log_is_whole()
             && self.log.synced() >= mark
     }

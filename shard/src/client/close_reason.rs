@@ -12,6 +12,8 @@ pub enum CloseReason {
     Killed,
     /// Its user has gone, or may not hear any more what it subscribes to.
     Revoked,
+    /// It is a replica's, which is to ask again.
+    Replication,
     /// It has been idle for longer than `timeout`.
     Idle,
     /// It has more output unread than `client-output-buffer-limit` allows.
@@ -34,6 +36,7 @@ impl CloseReason {
             Self::Quit => "QUIT",
             Self::Killed => "CLIENT KILL",
             Self::Revoked => "its user's permissions were taken away",
+            Self::Replication => "replication",
             Self::Idle => "timeout",
             Self::OutputLimit => "client-output-buffer-limit",
             Self::InputLimit => "client-query-buffer-limit",

@@ -10,6 +10,7 @@ use storage::DbIndex;
 use crate::client::attribute::Attribute;
 use crate::client::identity::Identity;
 use crate::pubsub::Subscriptions;
+use crate::replication::link::Link;
 use crate::tracking::Tracking;
 use crate::transaction::exec::Queue;
 
@@ -46,6 +47,8 @@ pub struct Session {
     pub tracks_reads: bool,
     /// CLIENT CACHING was called just before.
     pub caching: bool,
+    /// It is a replica's.
+    pub replica: Option<Box<Link>>,
     /// What it subscribes to.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// Commands since MULTI.
@@ -83,6 +86,7 @@ impl Session {
             tracking: None,
             tracks_reads: false,
             caching: false,
+            replica: None,
             subscriptions: None,
             queue: None,
             watched: Watching::default(),

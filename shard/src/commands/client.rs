@@ -301,6 +301,7 @@ fn flags(client: &Client) -> String {
     let tracking = session.tracking.as_ref();
     let is_paused = client.command_hold.contains(CommandHold::PAUSED);
     let flags: String = [
+        (session.replica.as_ref().is_some_and(|it| !it.greets()), 'S'),
         (session.is_monitor(), 'O'),
         (session.is_subscriber(), 'P'),
         (session.queue.is_some(), 'x'),

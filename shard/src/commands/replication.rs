@@ -1,46 +1,138 @@
-//! REPLICAOF, ROLE, and what replicas send: this server is a master without any, and says so.
+//! REPLICAOF, ROLE, and what replicas send: see [`crate::replication`].
+
+use std::time::Instant;
 
 use engine::commands::options::{integer, is};
 use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
+use storage::item::parse_int;
+use tracing::info;
 
 use crate::client::Client;
 use crate::dispatch::handler::Answer;
+use crate::replication::link::{KnownState, Link, State};
 use crate::shard::Shard;
 
-const NO_REPLICAS: Error = Error::new(
-    "ERR percore has no replication yet, so it sends its data to nobody. For a copy of it, send SAVE or BGSAVE and take the dump.rdb",
-);
-
 const NO_MASTER: Error = Error::new(
-    "ERR percore has no replication yet, so it can be no replica. To have a server's data, load its dump.rdb at the start",
+    "ERR percore cannot be a replica yet. To have a server's data, load its dump.rdb at the start",
 );
 
-/// `SYNC`, `PSYNC replicationid offset`: a replica, or `redis-cli --rdb`, asks for all data.
+/// `SYNC`: all data, and then every change, for replicas that know no offsets.
 pub fn sync(
-    _: &mut Shard,
-    _: &mut Client,
+    shard: &mut Shard,
+    client: &mut Client,
     _: &Args<'_>,
     _: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    Err(NO_REPLICAS)
+    Ok(begin(shard, client, false))
 }
 
-/// `REPLCONF [option value ...]`: what a replica tells of itself before it asks for data.
-pub fn replconf(
-    _: &mut Shard,
-    _: &mut Client,
+/// `PSYNC replicationid offset`: every change from there on, if the backlog has it; else all data
+/// first.
+pub fn psync(
+    shard: &mut Shard,
+    client: &mut Client,
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
-    match args.len() {
-        1 => {
-            reply.ok();
-            Ok(Answer::Now)
+    let id = (shard.engine.id, client.token);
+    let is_new = client.session.replica.as_ref().is_none_or(|it| it.greets());
+    let from = parse_int(&args[2]).and_then(|offset| u64::try_from(offset - 1).ok());
+    let backlog = &shard.process.replication.backlog;
+    if is_new
+        && let Some(from) = from
+        && backlog.resume(id, &args[1], from)
+    {
+        reply.simple(&format!("CONTINUE {}", backlog.id()));
+        let link = client.session.replica.get_or_insert_default();
+        (link.state, link.knows_offsets) = (State::Follows(from), true);
+        link.acknowledged = from;
+        shard.note_replica(client, KnownState::Online);
+        shard.post(Shard::feed_replicas);
+        info!(
+            client = client.session.id,
+            address = &*client.peer.address,
+            from,
+            "a replica is back"
+        );
+        return Ok(Answer::Now);
+    }
+    Ok(begin(shard, client, true))
+}
+
+/// A replica is to get all data.
+fn begin(shard: &mut Shard, client: &mut Client, knows_offsets: bool) -> Answer {
+    let link = client.session.replica.get_or_insert_default();
+    if !link.greets() {
+        return Answer::None;
+    }
+    link.knows_offsets = knows_offsets;
+    info!(
+        client = client.session.id,
+        address = &*client.peer.address,
+        "a replica asks for all data"
+    );
+    let size = shard.engine.config.repl_backlog_size;
+    shard.process.replication.backlog.open(size);
+    let token = client.token;
+    // No shard is asked for its data before it says what it does.
+    shard.gather(client, Shard::open_stream, move |shard, _, _| {
+        shard.post(move |shard| {
+            if let Some(client) = shard.client(token).cloned() {
+                shard.wait_for_snapshot(&mut client.borrow_mut());
+            }
+        });
+        Ok(())
+    })
+}
+
+/// `REPLCONF [option value ...]`: what a replica tells of itself, and how far it has come.
+pub fn replconf(
+    shard: &mut Shard,
+    client: &mut Client,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    if args.len().is_multiple_of(2) {
+        return Err(Error::SYNTAX);
+    }
+    for at in (1..args.len()).step_by(2) {
+        let (option, value) = (&args[at], &args[at + 1]);
+        if is(option, "ack") {
+            acknowledge(shard, client, value);
+            return Ok(Answer::None);
         }
-        pairs if pairs.is_multiple_of(2) => Err(Error::SYNTAX),
-        _ => Err(NO_REPLICAS),
+        if is(option, "getack") {
+            // Only a master asks.
+            return Ok(Answer::None);
+        }
+        let link: &mut Link = client.session.replica.get_or_insert_default();
+        if is(option, "listening-port") {
+            let port = integer(value)?;
+            link.port = u16::try_from(port).map_err(|_| Error::SYNTAX)?;
+        } else if is(option, "ip-address") {
+            link.address = Some(String::from_utf8_lossy(value).into());
+        } else if !["capa", "version", "rdb-only", "rdb-filter-only"]
+            .iter()
+            .any(|known| is(option, known))
+        {
+            let text = [b"ERR Unrecognized REPLCONF option: ", option].concat();
+            return Err(Error::from_bytes(text));
+        }
+    }
+    reply.ok();
+    Ok(Answer::Now)
+}
+
+fn acknowledge(shard: &Shard, client: &mut Client, offset: &[u8]) {
+    let offset = parse_int(offset).and_then(|offset| u64::try_from(offset).ok());
+    let (Some(offset), Some(link)) = (offset, &mut client.session.replica) else {
+        return;
+    };
+    link.acknowledged = link.acknowledged.max(offset);
+    if matches!(link.state, State::Follows(_)) {
+        shard.note_replica(client, KnownState::Online);
     }
 }
 
@@ -63,16 +155,32 @@ pub fn replicaof(
     }
 }
 
-/// `ROLE`: a master, what it has sent to replicas in bytes, and which there are.
+/// `ROLE`: a master, the end of its stream, and for each replica that follows its address, its port
+/// and what it has acknowledged.
 pub fn role(
-    _: &mut Shard,
+    shard: &mut Shard,
     _: &mut Client,
     _: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
+    let replication = &shard.process.replication;
+    let replicas = replication.replicas();
+    let online = replicas.iter().filter(|it| it.state == KnownState::Online);
+    let online: Vec<_> = online.collect();
     reply.array(3);
     reply.bulk(b"master");
-    reply.integer(0);
-    reply.array(0);
+    reply.integer(i64::try_from(replication.backlog.end()).unwrap_or(i64::MAX));
+    reply.array(online.len());
+    for replica in online {
+        reply.array(3);
+        reply.bulk(replica.address.as_bytes());
+        reply.bulk(replica.port.to_string().as_bytes());
+        reply.bulk(replica.acknowledged.to_string().as_bytes());
+    }
     Ok(Answer::Now)
+}
+
+/// Seconds since a replica was last heard of.
+pub fn lag_s(heard_at: Instant) -> u64 {
+    heard_at.elapsed().as_secs()
 }

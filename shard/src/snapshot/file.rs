@@ -1,7 +1,7 @@
 //! The files of snapshots, on threads of their own: where they are made, how they begin, and what
 //! happens when one is whole.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::{io, thread};
@@ -123,7 +123,7 @@ fn write(
     let base = new_base(process, config, aim)?;
     let name = base
         .as_ref()
-        .map_or_else(|| dump_path(config), NewBase::path);
+        .map_or_else(|| path_of(config, number, aim), NewBase::path);
     let mut file = create(process, config, &name)?;
     let part = base.as_ref().and_then(NewBase::part);
     process.snapshots.is_prepared(Cut {
@@ -137,10 +137,29 @@ fn write(
         return Err(given_up());
     }
     let bytes = file.publish()?;
+    if aim == Aim::Replicas {
+        // Who has it open keeps it.
+        let file = std::fs::File::open(&name)?;
+        std::fs::remove_file(&name)?;
+        process.snapshots.put_for_replicas(file, bytes);
+    }
     if let Some(base) = base {
         commit(base, process)?;
     }
     Ok(bytes)
+}
+
+/// Where a file goes that is no part of the log.
+fn path_of(config: &Config, number: u64, aim: Aim) -> PathBuf {
+    match aim {
+        Aim::Replicas => {
+            let process = std::process::id();
+            config
+                .dir
+                .join(format!("temp-replicas-{process}-{number}.rdb"))
+        }
+        _ => dump_path(config),
+    }
 }
 
 /// What a file is to be the beginning of, unless it is a snapshot of its own.
@@ -148,7 +167,7 @@ fn new_base(process: &Process, config: &Config, aim: Aim) -> io::Result<Option<N
     let folder = Folder::new(&process.disk, config);
     let (snapshots, shards) = (&process.snapshots, process.slots.shards());
     let base = match aim {
-        Aim::Dump | Aim::LastDump => return Ok(None),
+        Aim::Dump | Aim::LastDump | Aim::Replicas => return Ok(None),
         Aim::Base => {
             let mut manifest = lock(&process.manifest);
             let least = snapshots.next_part_number();

@@ -69,6 +69,15 @@ impl Shard {
         self.begin_file(Aim::LastDump, None)
     }
 
+    /// Begins a snapshot for the replicas that wait for one, if none is being written.
+    pub(crate) fn begin_snapshot_for_replicas(&mut self) {
+        if self.process.replication.syncs().want_snapshot()
+            && let Err(NotBegun::Failed(error)) = self.begin_file(Aim::Replicas, None)
+        {
+            error!(%error, "cannot begin a snapshot for replicas");
+        }
+    }
+
     fn begin_file(&mut self, aim: Aim, waits: Option<(ReplyTo, Until)>) -> Result<(), NotBegun> {
         let process = self.process.clone();
         let snapshots = &process.snapshots;
@@ -143,6 +152,9 @@ impl Shard {
 
     /// On the coordinator, while all databases are in its hand: this is the instant.
     pub(crate) fn cut<'a>(&mut self, cut: Cut, lent: impl Iterator<Item = &'a mut OwnerDatabases>) {
+        if self.process.snapshots.aim_of(cut.number) == Some(Aim::Replicas) {
+            self.replicas_are_cut();
+        }
         let terms = snapshot::file::terms(&self.engine.config);
         let (mut dirty, mut keys) = (0, 0);
         for lent in lent {
@@ -260,6 +272,9 @@ impl Shard {
             drop(under_way);
             self.answer_waiting(ended.beginning, ended.saved);
             self.answer_waiting(ended.waiting, ended.saved);
+            if ended.aim == Aim::Replicas {
+                self.snapshot_for_replicas_ended(self.process.snapshots.take_for_replicas());
+            }
             if ended.aim == Aim::LastDump {
                 self.last_snapshot_ended(ended.saved);
             }
@@ -267,6 +282,7 @@ impl Shard {
             if lock(&process.snapshots.under_way).is_none() {
                 self.begin_scheduled();
             }
+            self.begin_snapshot_for_replicas();
         }
     }
 
@@ -359,7 +375,7 @@ impl Shard {
             return;
         }
         let has_none =
-            !self.engine.effects.journal.is_on() || lock(&process.manifest).parts.is_empty();
+            !self.engine.effects.journal.has_log() || lock(&process.manifest).parts.is_empty();
         if (has_none || process.snapshots.rewrite_is_due(&self.engine.config))
             && !process.snapshots.retries_too_soon()
             && let Err(NotBegun::Failed(error)) = self.begin_rewrite()

@@ -5,6 +5,7 @@ use protocol::reply::Reply;
 use storage::UnixMillis;
 use storage::rdb::{self, NotPayload};
 
+use crate::commands::exact;
 use crate::commands::options::{Options, integer, is};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
@@ -69,6 +70,7 @@ pub fn restore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     reply.ok();
     if deadline.is_some_and(|deadline| deadline.has_passed(ctx.now)) {
         if replaced {
+            exact::deleted(ctx, key);
             ctx.changed(key, Event::DEL);
         }
         return Ok(());
@@ -79,6 +81,7 @@ pub fn restore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     if deadline.is_some() {
         ctx.db().set_deadline(key, deadline);
     }
+    exact::restored(ctx, key, &args[3], deadline);
     ctx.changed(key, Event::RESTORE);
     Ok(())
 }

@@ -8,6 +8,7 @@ use protocol::reply::{Reply, Version};
 use storage::hash::Field;
 use storage::{FieldDeadline, Hash, HashLimits, Item};
 
+use crate::commands::exact;
 use crate::commands::options::{integer, is};
 use crate::commands::scan::{ElementScan, cursor, write_cursor};
 use crate::commands::set::{REPEATED_MAX, draw_different, is_few, sample};
@@ -257,6 +258,7 @@ pub fn hincrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     let text = add_floats(old, &args[3], not_a_float)?;
     let hash = ctx.get_or_insert(key, Hash::new)?;
     hash.set(name, text.as_bytes(), FieldDeadline::Keep, limits, now);
+    exact::field_changed(ctx, key, name, text.as_bytes());
     ctx.changed(key, Event::HINCRBYFLOAT);
     reply.bulk(text.as_bytes());
     Ok(())

@@ -6,6 +6,7 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 use storage::{FieldDeadline, Hash, UnixMillis};
 
+use crate::commands::exact;
 use crate::commands::expiry::{Base, Scale, Unit};
 use crate::commands::hash::limits;
 use crate::commands::options;
@@ -145,6 +146,7 @@ fn expire(
     };
     hash.expect_deadlines();
     let (mut set, mut deleted) = (0, 0);
+    let mut done: Vec<&[u8]> = Vec::new();
     reply.array(names.len());
     for name in names.iter() {
         reply.integer(match hash.deadline(name, now) {
@@ -153,16 +155,23 @@ fn expire(
             Some(_) if after <= now => {
                 hash.remove(name, now);
                 deleted += 1;
+                done.push(name);
                 DELETED
             }
             Some(_) => {
                 hash.set_deadline(name, Some(after));
                 set += 1;
+                done.push(name);
                 DONE
             }
         });
     }
     let now_empty = hash.is_empty();
+    if after <= now {
+        exact::fields_deleted(ctx, key, &done);
+    } else {
+        exact::fields_expire(ctx, key, &done, after);
+    }
     if set > 0 {
         ctx.changed_by(set, key, Event::HEXPIRE);
     }
@@ -263,12 +272,16 @@ pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         names.iter().for_each(|_| reply.null());
         return Ok(());
     };
-    let mut deleted = 0;
+    let (mut deleted, mut done) = (0, Vec::new());
     for name in names.iter() {
         write_or_null(reply, hash.get(name, now));
-        deleted += usize::from(hash.remove(name, now));
+        if hash.remove(name, now) {
+            deleted += 1;
+            done.push(name);
+        }
     }
     let (now_empty, may_expire) = (hash.is_empty(), hash.may_expire());
+    exact::fields_deleted(ctx, key, &done);
     if deleted > 0 {
         ctx.lost(deleted, key, Event::HDEL, now_empty);
     }
@@ -309,6 +322,7 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         return Ok(());
     };
     let (mut event, mut set, mut deleted) = (None, 0, 0);
+    let mut done: Vec<&[u8]> = Vec::new();
     for name in names.iter() {
         let value = hash.get(name, now);
         write_or_null(reply, value);
@@ -321,18 +335,29 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
                 if hash.deadline(name, now).flatten().is_some() {
                     hash.set_deadline(name, None);
                     set += 1;
+                    done.push(name);
                     event = Some(Event::HPERSIST);
                 }
             }
-            Deadline::At(at) if at <= now => deleted += usize::from(hash.remove(name, now)),
+            Deadline::At(at) if at <= now => {
+                deleted += usize::from(hash.remove(name, now));
+                done.push(name);
+            }
             Deadline::At(at) => {
                 hash.set_deadline(name, Some(at));
                 set += 1;
+                done.push(name);
                 event = Some(Event::HEXPIRE);
             }
         }
     }
     let now_empty = hash.is_empty();
+    match deadline {
+        Deadline::Keep => {}
+        Deadline::Clear => exact::fields_persist(ctx, key, &done),
+        Deadline::At(at) if at <= now => exact::fields_deleted(ctx, key, &done),
+        Deadline::At(at) => exact::fields_expire(ctx, key, &done, at),
+    }
     if let Some(event) = event {
         ctx.changed_by(set, key, event);
     }
@@ -402,6 +427,7 @@ pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         }
     }
     let now_empty = hash.is_empty();
+    exact::fields_set(ctx, key, &pairs, deadline);
     ctx.changed_by(pairs.len() / 2, key, Event::HSET);
     if let Deadline::At(_) = deadline {
         ctx.notify_event(key, Event::HEXPIRE);

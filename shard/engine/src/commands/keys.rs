@@ -6,6 +6,7 @@ use protocol::strtod;
 use storage::UnixMillis;
 
 use crate::commands::copy::database;
+use crate::commands::exact;
 use crate::commands::expiry::Scale;
 use crate::commands::options;
 use crate::commands::options::{Options, is};
@@ -210,11 +211,13 @@ fn set_deadline(
         match u64::try_from(after_ms) {
             Ok(ms) if ms > ctx.now.ms() => {
                 ctx.db().set_deadline(key, Some(UnixMillis::new(ms)));
+                exact::deadline_set(ctx, key, UnixMillis::new(ms));
                 ctx.changed(key, Event::EXPIRE);
             }
             // Its time has come already.
             _ => {
                 ctx.delete(key);
+                exact::deleted(ctx, key);
                 ctx.changed(key, Event::DEL);
             }
         }

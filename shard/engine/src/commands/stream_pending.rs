@@ -7,6 +7,7 @@ use protocol::reply::Reply;
 use storage::stream_group::{Group, Pending};
 use storage::{Stream, StreamId};
 
+use crate::commands::exact::{self, Claims};
 use crate::commands::options;
 use crate::commands::options::{Options, is};
 use crate::commands::stream::{
@@ -211,6 +212,7 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let options_at = 5 + ids.clone().count();
     let options = ClaimOptions::parse(args, options_at, now_ms)?;
 
+    let mut claims = Claims::of(name, consumer);
     let stream = ctx.peek_mut::<StreamValue>(key)?;
     let Some((log, group)) = stream.and_then(|stream| stream.log_and_group_mut(name)) else {
         return Err(no_key_or_group(key, name));
@@ -219,15 +221,20 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     if options.last_id > group.last_id() {
         let entries_read = group.entries_read();
         group.set_position(options.last_id, entries_read);
+        claims.position = Some((options.last_id, entries_read));
         changes += 1;
     }
     let (me, created) = group.ensure_consumer(consumer, now_ms);
+    claims.created = created;
     let mark = reply.begin();
     let mut claimed = 0;
     for id in ids {
         let Some(entry) = log.get(id) else {
             // Its entry was deleted: nobody can ever process it.
-            changes += u64::from(group.acknowledge(id));
+            if group.acknowledge(id) {
+                changes += 1;
+                claims.acknowledged.push(id);
+            }
             continue;
         };
         let before = match group.pending().get(&id) {
@@ -241,6 +248,8 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
             None => before.saturating_add(u64::from(!options.ids_only)),
         };
         group.assign(id, me, options.delivered_ms, deliveries);
+        let claim = (id, options.delivered_ms, deliveries);
+        claims.entries.push(claim);
         if options.ids_only {
             reply.bulk(&id.text())
         } else {
@@ -252,6 +261,7 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     if let (Some(me), true) = (group.consumer_mut(me), claimed > 0) {
         me.active_ms = Some(now_ms);
     }
+    exact::claimed(ctx, key, &claims);
     if created {
         ctx.changed(key, Event::XGROUP_CREATECONSUMER);
     }
@@ -310,6 +320,8 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         return Err(no_key_or_group(key, name));
     };
     let (me, created) = group.ensure_consumer(consumer, now_ms);
+    let mut claims = Claims::of(name, consumer);
+    claims.created = created;
     let mut attempts = count.saturating_mul(ATTEMPTS_PER_CLAIM);
     let mut cursor = Some(start);
     let mut deleted: Vec<StreamId> = Vec::new();
@@ -336,6 +348,7 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         }
         let deliveries = pending.deliveries.saturating_add(u64::from(!ids_only));
         group.assign(id, me, now_ms, deliveries);
+        claims.entries.push((id, now_ms, deliveries));
         if ids_only {
             entries.bulk(&id.text())
         } else {
@@ -356,10 +369,13 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
     if let (Some(me), true) = (group.consumer_mut(me), claimed > 0) {
         me.active_ms = Some(now_ms);
     }
+    let gone = deleted.len() as u64;
+    claims.acknowledged = deleted;
+    exact::claimed(ctx, key, &claims);
     if created {
         ctx.changed(key, Event::XGROUP_CREATECONSUMER);
     }
-    changed_quietly(ctx, claimed as u64 + deleted.len() as u64);
+    changed_quietly(ctx, claimed as u64 + gone);
     Ok(())
 }
 

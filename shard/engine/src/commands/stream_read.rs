@@ -12,6 +12,7 @@ use protocol::strtod::c_string;
 use storage::{StreamId, UnixMillis};
 
 use crate::blocking::waiting::Null;
+use crate::commands::exact::{self, Claims};
 use crate::commands::options;
 use crate::commands::options::{Options, is};
 use crate::commands::stream::{
@@ -224,7 +225,8 @@ impl<'a> Request<'a> {
         let Some((group_name, consumer_name)) = self.group else {
             return Ok(false);
         };
-        let now_ms = ctx.now.ms();
+        let (now_ms, is_streamed) = (ctx.now.ms(), ctx.is_streamed());
+        let mut delivered = Vec::new();
         let Some(stream) = ctx.read_mut::<StreamValue>(key)? else {
             return Ok(false);
         };
@@ -274,6 +276,9 @@ impl<'a> Request<'a> {
                         if !self.no_ack {
                             group.assign(entry.id, me, now_ms, 1);
                         }
+                        if is_streamed && !self.no_ack {
+                            delivered.push((entry.id, now_ms, 1));
+                        }
                     }
                     reply.finish_array(mark, count);
                     if let (false, Some(me)) = (self.no_ack, group.consumer_mut(me)) {
@@ -283,11 +288,21 @@ impl<'a> Request<'a> {
                 any
             }
         };
+        let has_moved = served && after == After::Delivered;
+        let claims = Claims {
+            group: group_name,
+            consumer: consumer_name,
+            entries: delivered,
+            acknowledged: Vec::new(),
+            created,
+            position: has_moved.then(|| (group.last_id(), group.entries_read())),
+        };
+        exact::claimed(ctx, key, &claims);
         if created {
             ctx.changed(key, Event::XGROUP_CREATECONSUMER);
         }
         // That the history was looked at again is on record, but is no change, as in Redis.
-        if served && after == After::Delivered {
+        if has_moved {
             changed_quietly(ctx, 1);
         }
         Ok(served)

@@ -9,8 +9,8 @@ use protocol::reply::Reply;
 use storage::{Entry, Item};
 
 use crate::commands::expiry::Scale;
-use crate::commands::options;
 use crate::commands::options::{Options, is};
+use crate::commands::{exact, options};
 use crate::context::{Context, Deadline};
 use crate::error::{Error, Outcome};
 use crate::event::Event;
@@ -133,7 +133,8 @@ pub fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Out
     }
     put(ctx, key, args, 2, options.deadline);
     ctx.changed(key, Event::SET);
-    if let Deadline::At(_) = options.deadline {
+    if let Deadline::At(at) = options.deadline {
+        exact::string_set(ctx, key, &args[2], at);
         ctx.notify_event(key, Event::EXPIRE);
     }
     if !options.get {
@@ -176,6 +177,7 @@ fn set_expiring(
     let key = &args[1];
     let deadline = scale.deadline(&args[2], ctx.now, command)?;
     put(ctx, key, args, 3, Deadline::At(deadline));
+    exact::string_set(ctx, key, &args[3], deadline);
     ctx.changed(key, Event::SET);
     ctx.notify_event(key, Event::EXPIRE);
     reply.ok();
@@ -244,14 +246,17 @@ pub fn getex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> O
     match deadline {
         Deadline::At(at) if at.has_passed(now) => {
             ctx.delete(key);
+            exact::deleted(ctx, key);
             ctx.changed(key, Event::DEL);
         }
         Deadline::At(at) => {
             ctx.db().set_deadline(key, Some(at));
+            exact::deadline_set(ctx, key, at);
             ctx.changed(key, Event::EXPIRE);
         }
         Deadline::Clear if had_deadline => {
             ctx.db().set_deadline(key, None);
+            exact::deadline_cleared(ctx, key);
             ctx.changed(key, Event::PERSIST);
         }
         _ => {}
@@ -514,6 +519,7 @@ pub fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
             ctx.insert(entry);
         }
     }
+    exact::string_changed(ctx, key, text.as_bytes());
     ctx.changed(key, Event::INCRBYFLOAT);
     reply.bulk(text.as_bytes());
     Ok(())

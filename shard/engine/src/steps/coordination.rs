@@ -446,7 +446,12 @@ impl Engine {
             |part: &&Part| part.behind && part.granted.is_some() && part.shard != self.id;
         let behind: SmallVec<[ShardId; 4]> =
             parts.iter().filter(is_behind).map(|it| it.shard).collect();
-        let mut shares = self.shares(std::mem::take(&mut workspace.away), &behind);
+        let mut away = std::mem::take(&mut workspace.away);
+        self.effects.journal.stream_transaction(&away);
+        if !self.effects.journal.has_log() {
+            away.clear();
+        }
+        let mut shares = self.shares(away, &behind);
         let mut telling = self.begin_telling(shares.commit());
         for part in parts {
             let Some(item) = part.granted else {

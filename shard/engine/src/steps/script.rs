@@ -468,7 +468,8 @@ impl Engine {
     /// A script that ran on this shard's own keys is over: what it did is told and logged.
     fn end_in_place(&mut self, mut run: Box<ScriptRun>, args: &Args<'_>, reply: &mut Reply<'_>) {
         let away = mem::take(&mut run.state.workspace.away);
-        if !away.is_empty() {
+        self.effects.journal.stream_transaction(&away);
+        if !away.is_empty() && self.effects.journal.has_log() {
             let mut of_shards = shares(away, self.slots);
             let share = of_shards.get_mut(self.id.index()).map(mem::take);
             self.log_share(share.unwrap_or_default());

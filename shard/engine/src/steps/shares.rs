@@ -57,7 +57,7 @@ impl Engine {
             share,
         } = it;
         let (databases, journal) = (&self.databases, &mut self.effects.journal);
-        let group = journal.begin_group();
+        let group = journal.begin_log_group();
         if participants.len() > 1 {
             let shards: Vec<String> = participants
                 .iter()
@@ -72,11 +72,11 @@ impl Engine {
         }
         for TransactionKey { db, key } in &share.values {
             match databases.get(*db).get(key) {
-                None => journal.say(*db, &[b"DEL", key]),
+                None => journal.say_to_log(*db, &[b"DEL", key]),
                 Some(entry) => say_value(journal, *db, entry),
             }
         }
-        journal.end_group(group);
+        journal.end_log_group(group);
         let end = journal.total();
         journal.commands += 1;
         journal.told = end;
@@ -94,9 +94,9 @@ fn say_value(journal: &mut Journal, db: DbIndex, entry: &Entry) {
     let deadline = entry.deadline().map(|at| at.ms().to_string());
     let key = entry.key();
     match (entry.as_string(), &deadline) {
-        (Ok(text), None) => journal.say(db, &[b"SET", key, &text.to_vec()]),
+        (Ok(text), None) => journal.say_to_log(db, &[b"SET", key, &text.to_vec()]),
         (Ok(text), Some(at)) => {
-            journal.say(db, &[b"SET", key, &text.to_vec(), b"PXAT", at.as_bytes()]);
+            journal.say_to_log(db, &[b"SET", key, &text.to_vec(), b"PXAT", at.as_bytes()]);
         }
         (Err(_), _) => {
             let at = deadline.as_deref().unwrap_or("0");
@@ -109,7 +109,7 @@ fn say_value(journal: &mut Journal, db: DbIndex, entry: &Entry) {
                 b"REPLACE",
                 b"ABSTTL",
             ];
-            journal.say(db, &parts);
+            journal.say_to_log(db, &parts);
         }
     }
 }

@@ -1,0 +1,162 @@
+//! How the stream leaves the shards, and comes to replicas' connections.
+
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tracing::warn;
+
+use crate::client::close_reason::CloseReason;
+use crate::client::{Client, Closing};
+use crate::mailbox::message::Message;
+use crate::replication::link::{Known, KnownState, State};
+use crate::shard::Shard;
+
+/// Bytes that may wait in a replica's output: the rest waits in the backlog, where all replicas
+/// share it.
+const UNSENT_BYTES_MAX: usize = 512 * 1024;
+
+/// Bytes that are read of a snapshot at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+impl Shard {
+    /// Once a turn, before anything of it leaves: says to replicas what was done. Returns whether
+    /// there was anything.
+    #[inline]
+    pub(crate) fn flush_stream(&mut self) -> bool {
+        self.engine.effects.journal.stream.has_more() && self.append_to_stream()
+    }
+
+    fn append_to_stream(&mut self) -> bool {
+        let segment = self.engine.effects.journal.take_stream();
+        self.process.replication.backlog.append(&segment);
+        self.tell_feeders();
+        // Without a log on disk, replies wait for this alone.
+        self.stream_is_told()
+    }
+
+    /// There is more in the stream: lets all shards know that have replicas.
+    pub(crate) fn tell_feeders(&mut self) {
+        let process = self.process.clone();
+        let replicas = process.replication.replicas();
+        let mut here = false;
+        for known in replicas.iter() {
+            let (home, _) = known.id;
+            if home == self.engine.id {
+                here = true;
+            } else if !process.replication.told[home.index()].swap(true, Ordering::AcqRel) {
+                self.send(home, Message::Visit(Box::new(Shard::feed_replicas)));
+            }
+        }
+        drop(replicas);
+        if here && !process.replication.told[self.engine.id.index()].swap(true, Ordering::AcqRel) {
+            self.post(Shard::feed_replicas);
+        }
+    }
+
+    /// Hands to this shard's replicas what they have room for.
+    pub(crate) fn feed_replicas(&mut self) {
+        let process = self.process.clone();
+        process.replication.told[self.engine.id.index()].store(false, Ordering::Release);
+        let of_here = |known: &Known| (known.id.0 == self.engine.id).then_some(known.id.1);
+        let tokens: Vec<_> = process
+            .replication
+            .replicas()
+            .iter()
+            .filter_map(of_here)
+            .collect();
+        for token in tokens {
+            if let Some(client) = self.client(token).cloned()
+                && let Ok(mut client) = client.try_borrow_mut()
+            {
+                self.feed(&mut client);
+            }
+        }
+    }
+
+    /// Hands to a replica what it has room for.
+    pub(crate) fn feed(&mut self, client: &mut Client) {
+        let id = (self.engine.id, client.token);
+        while client.closing.is_none() && client.unsent_bytes() < UNSENT_BYTES_MAX {
+            let Some(link) = &mut client.session.replica else {
+                return;
+            };
+            let piece = match &mut link.state {
+                State::Greets | State::Waits(_) => return,
+                State::Loads {
+                    file,
+                    bytes,
+                    sent,
+                    from,
+                } => {
+                    if sent == bytes {
+                        link.state = State::Follows(*from);
+                        self.note_replica(client, KnownState::Online);
+                        continue;
+                    }
+                    let len = (*bytes - *sent).min(CHUNK_BYTES as u64);
+                    let mut chunk = vec![0; usize::try_from(len).unwrap_or(CHUNK_BYTES)];
+                    if let Err(error) = file.read_exact_at(&mut chunk, *sent) {
+                        warn!(%error, "a snapshot for a replica cannot be read");
+                        return client.close_for(CloseReason::Replication, Closing::Now);
+                    }
+                    *sent += len;
+                    Bytes::from(chunk)
+                }
+                State::Follows(from) => {
+                    let backlog = &self.process.replication.backlog;
+                    let piece = backlog.read(id, *from, CHUNK_BYTES);
+                    if piece.is_empty() {
+                        return;
+                    }
+                    *from += piece.len() as u64;
+                    piece
+                }
+            };
+            client.attach(&[piece]);
+            client.wake();
+        }
+    }
+
+    /// All shards are to know how far a replica has come.
+    pub(crate) fn note_replica(&self, client: &Client, state: KnownState) {
+        let id = (self.engine.id, client.token);
+        let Some(link) = &client.session.replica else {
+            return;
+        };
+        let mut replicas = self.process.replication.replicas();
+        let acknowledged = link.acknowledged;
+        match replicas.iter_mut().find(|known| known.id == id) {
+            Some(known) => {
+                known.state = state;
+                known.acknowledged = acknowledged;
+                known.heard_at = Instant::now();
+            }
+            None => {
+                let peer = client.peer.address.rsplit_once(':');
+                let peer = peer.map_or("", |(host, _)| host);
+                replicas.push(Known {
+                    id,
+                    address: link.address.clone().unwrap_or_else(|| peer.into()),
+                    port: link.port,
+                    state,
+                    acknowledged,
+                    heard_at: Instant::now(),
+                });
+            }
+        }
+    }
+
+    /// A connection that was a replica's goes.
+    pub(crate) fn drop_replica(&mut self, client: &mut Client) {
+        if client.session.replica.take().is_none() {
+            return;
+        }
+        let id = (self.engine.id, client.token);
+        let replication = &self.process.replication;
+        replication.replicas().retain(|known| known.id != id);
+        replication.syncs().forget(id);
+        replication.backlog.leave(id);
+    }
+}
