@@ -78,6 +78,9 @@ pub async fn run(shard: Rc<RefCell<Shard>>) {
             shard.look_at_log();
             shard.look_at_stop();
             shard.heed_log_size();
+            if shard.engine.id.index() == 0 {
+                shard.look_at_replicas();
+            }
             let unsaved = shard.heed_save_points();
             quiet_ticks = if shard.engine.stats.commands == commands {
                 quiet_ticks + 1
@@ -174,6 +177,7 @@ impl Shard {
                     .command_hold
                     .intersects(CommandHold::UNFINISHED | CommandHold::PAUSED)
                 && client.session.subscriptions.is_none()
+                && client.session.replica.is_none()
             {
                 client.close_for(CloseReason::Idle, Closing::Now);
             } else if idle >= IDLE_BUFFERS_KEPT {
@@ -192,6 +196,7 @@ impl Shard {
     fn has_nothing_to_watch(&self) -> bool {
         !self.stop.is_under_way
             && !self.process.stop.holds_writes()
+            && self.process.replication.replicas().is_empty()
             && self.engine.databases.volatile_len() == 0
             && self.engine.effects.fields.is_empty()
             && !self.connections.some_over_soft

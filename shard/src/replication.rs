@@ -11,8 +11,9 @@ pub mod feed;
 pub mod full_sync;
 pub mod link;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use engine::header::ClientToken;
 use engine::slot::ShardId;
@@ -31,6 +32,10 @@ pub struct Replication {
     syncs: Mutex<Syncs>,
     /// Every replica, as INFO, ROLE and WAIT know it.
     replicas: Mutex<Vec<Known>>,
+    /// Commands that wait for replicas, of all shards.
+    pub(crate) ack_waits: AtomicUsize,
+    /// When the stream was last said something only to show that it lives.
+    pub(crate) pinged: Mutex<Option<Instant>>,
     /// Shards that have been told of something new in the stream, and have not looked.
     told: Vec<AtomicBool>,
 }
@@ -42,6 +47,8 @@ impl Replication {
             backlog: Backlog::new(id),
             syncs: Mutex::default(),
             replicas: Mutex::default(),
+            ack_waits: AtomicUsize::new(0),
+            pinged: Mutex::default(),
             told: (0..shards).map(|_| AtomicBool::new(false)).collect(),
         }
     }

@@ -51,6 +51,7 @@ macro_rules! replication_commands { ($($so_far:tt)*) => { $crate::join_commands!
     "wait" => session(wait::wait) {
         arity 3; flags [BLOCKING]; acl [CONNECTION]; keys [];
         tips ["request_policy:all_shards", "response_policy:agg_min"];
+        behind Everything;
         group Generic; since "3.0.0"; complexity "O(1)";
         syntax "numreplicas timeout:integer";
         summary "Waits until replicas have acknowledged this connection's writes.";

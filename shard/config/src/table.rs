@@ -401,9 +401,9 @@ parameters! {
         /// Seconds to wait for more replicas before such a snapshot.
         "repl-diskless-sync-delay" => repl_diskless_sync_delay_s: u32 = 5, Integer(0, INT_MAX), Inert;
         /// Bytes of the log that replicas catch up from.
-        "repl-backlog-size" => repl_backlog_size: u64 = 1 << 20, Memory(1, LONG_MAX), Inert;
+        "repl-backlog-size" => repl_backlog_size: u64 = 1 << 20, Memory(1, LONG_MAX);
         /// Seconds after which a silent replica or master is given up.
-        "repl-timeout" => repl_timeout_s: u32 = 60, Integer(1, INT_MAX), Inert;
+        "repl-timeout" => repl_timeout_s: u32 = 60, Integer(1, INT_MAX);
         /// What a replicated command's error does.
         "propagation-error-behavior" => propagation_error_behavior: PropagationError = PropagationError::Ignore, PropagationError::KIND, Inert;
         /// Look data of RESTORE over thoroughly.
@@ -483,7 +483,7 @@ parameters! {
         /// Replicas after which a snapshot without a file begins at once.
         "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: u32 = 0, Integer(0, INT_MAX), Inert;
         /// Seconds between a master's pings of its replicas.
-        "repl-ping-replica-period" | "repl-ping-slave-period" => repl_ping_replica_period_s: u32 = 10, Integer(1, INT_MAX), Inert;
+        "repl-ping-replica-period" | "repl-ping-slave-period" => repl_ping_replica_period_s: u32 = 10, Integer(1, INT_MAX);
         /// Remove snapshots that were only made for replicas.
         "rdb-del-sync-files" => rdb_del_sync_files: bool = false, YesNo, Inert;
         /// The file of the cluster's nodes.

@@ -7,6 +7,7 @@
 //! before whatever saw it, and what began after another was answered comes behind it. See
 //! `docs/replication.md`.
 
+use protocol::args::Args;
 use storage::{DbIndex, aof};
 
 /// A part of the stream.
@@ -52,6 +53,13 @@ impl Stream {
     /// Takes what was said.
     pub fn take(&mut self) -> Segment {
         std::mem::take(&mut self.segment)
+    }
+
+    /// Says something that is about no database.
+    pub(crate) fn say(&mut self, args: &Args<'_>) {
+        if self.on {
+            aof::command_as_sent(&mut self.segment.bytes, args.bytes(), args.iter());
+        }
     }
 
     /// Lets what is said next be about a database.

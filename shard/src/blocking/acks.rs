@@ -1,8 +1,9 @@
 //! Commands that wait until their connection's writes are safe: WAIT with replicas, WAITAOF on this
 //! server's disk and with replicas.
 //!
-//! There are no replicas, so a command that wants one waits until its time is up. One that wants
-//! the disk asks every shard, and each says so once all that it had said by then is synced: the
+//! A command that wants replicas notes the end of the stream, which its connection's writes stand
+//! before, asks them how far they have come, and looks whenever one says so. One that wants the
+//! disk asks every shard, and each says so once all that it had said by then is synced: the
 //! connection's writes may be on any of them. A shard looks at how much that is while no
 //! transaction has locks there. So whatever stands before one of these writes in a log is whole in
 //! all logs by the time that all have answered.
@@ -11,6 +12,7 @@
 //! know what to tell of whom, and forget it when told.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use engine::blocking::ending::{End, UNBLOCKED};
 use engine::error::Error;
@@ -23,6 +25,7 @@ use storage::UnixMillis;
 use crate::blocking::BlockedAt;
 use crate::client::Client;
 use crate::mailbox::message::Message;
+use crate::replication::link::KnownState;
 use crate::shard::Shard;
 
 /// What WAITAOF answers where the disk is to be waited for and there is no log.
@@ -39,21 +42,13 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Whether that is so, as far as replicas go: there are none.
-    fn has_replicas(self) -> bool {
-        self.replicas <= 0
-    }
-
-    /// Writes what has been reached.
-    pub fn write(self, on_disk: bool, reply: &mut Reply<'_>) {
-        match self.disk {
-            None => reply.integer(0),
-            Some(_) => {
-                reply.array(2);
-                reply.integer(i64::from(on_disk));
-                reply.integer(0);
-            }
+    /// Writes what has been reached: whether the disk has it, and how many replicas.
+    pub fn write(self, on_disk: bool, replicas: i64, reply: &mut Reply<'_>) {
+        if self.disk.is_some() {
+            reply.array(2);
+            reply.integer(i64::from(on_disk));
         }
+        reply.integer(replicas);
     }
 }
 
@@ -65,12 +60,14 @@ struct AckWait {
     wanted: Wanted,
     /// Shards that have not said that all is synced.
     unsynced: usize,
+    /// The stream up to here is what replicas must have.
+    offset: u64,
     until: Option<UnixMillis>,
 }
 
 impl AckWait {
-    fn is_over(&self) -> bool {
-        self.wanted.has_replicas() && (self.unsynced == 0 || self.wanted.disk != Some(true))
+    fn is_over(&self, replicas: i64) -> bool {
+        replicas >= self.wanted.replicas && (self.unsynced == 0 || self.wanted.disk != Some(true))
     }
 }
 
@@ -133,7 +130,9 @@ impl Shard {
             Some(_) => self.engine.slots.all(),
             None => Vec::new(),
         };
+        let offset = self.stream_end();
         let wait = AckWait {
+            offset,
             to,
             version: client.session.version,
             command,
@@ -142,6 +141,13 @@ impl Shard {
             until,
         };
         self.acks.waits.insert(number, wait);
+        if wanted.replicas > 0 {
+            self.process
+                .replication
+                .ack_waits
+                .fetch_add(1, Ordering::AcqRel);
+            self.ask_replicas();
+        }
         self.wake_timer();
         let origin = self.engine.id;
         for shard in asked {
@@ -202,9 +208,34 @@ impl Shard {
             return;
         };
         wait.unsynced -= 1;
-        if wait.is_over() {
+        let offset = wait.offset;
+        let replicas = self.replicas_with(offset);
+        let wait = self.acks.waits.get(&number);
+        if wait.is_some_and(|wait| wait.is_over(replicas)) {
             self.end_ack(number, None);
         }
+    }
+
+    /// A replica has told how far it has come.
+    pub(crate) fn look_at_acks(&mut self) {
+        for number in self.acks.numbers(|wait| wait.wanted.replicas > 0) {
+            let Some(wait) = self.acks.waits.get(&number) else {
+                continue;
+            };
+            if wait.is_over(self.replicas_with(wait.offset)) {
+                self.end_ack(number, None);
+            }
+        }
+        self.settle();
+    }
+
+    /// How many replicas have the stream up to `offset`.
+    pub(crate) fn replicas_with(&self, offset: u64) -> i64 {
+        let replicas = self.process.replication.replicas();
+        let have_it = replicas
+            .iter()
+            .filter(|it| it.state == KnownState::Online && it.acknowledged >= offset);
+        i64::try_from(have_it.count()).unwrap_or(i64::MAX)
     }
 
     /// There is no log any more: who waits for one here is told so.
@@ -244,7 +275,10 @@ impl Shard {
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, wait.version);
         match error {
-            None => wait.wanted.write(wait.unsynced == 0, &mut reply),
+            None => {
+                let replicas = self.replicas_with(wait.offset);
+                wait.wanted.write(wait.unsynced == 0, replicas, &mut reply);
+            }
             Some(error) => {
                 error.write(&mut reply);
                 self.engine.stats.failed(wait.command.index(), &error);
@@ -257,6 +291,12 @@ impl Shard {
     /// It is over: shards that would tell of it need not.
     fn forget_ack(&mut self, number: u64) -> Option<AckWait> {
         let wait = self.acks.waits.remove(&number)?;
+        if wait.wanted.replicas > 0 {
+            self.process
+                .replication
+                .ack_waits
+                .fetch_sub(1, Ordering::AcqRel);
+        }
         if wait.wanted.disk.is_some() && wait.unsynced > 0 {
             let origin = self.engine.id;
             for shard in self.engine.slots.all() {

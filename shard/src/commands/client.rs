@@ -104,9 +104,16 @@ impl ClientType {
         })
     }
 
-    /// What `client` is. There are neither replicas nor masters yet.
+    /// What `client` is. There are no masters yet.
     pub fn of(client: &Client) -> Self {
-        if client.session.is_subscriber() {
+        if client
+            .session
+            .replica
+            .as_ref()
+            .is_some_and(|it| !it.greets())
+        {
+            Self::Replica
+        } else if client.session.is_subscriber() {
             Self::Pubsub
         } else {
             Self::Normal

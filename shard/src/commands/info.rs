@@ -23,7 +23,7 @@ use crate::commands::info_clients::Clients;
 use crate::commands::info_cpu::{CpuTime, Traffic};
 use crate::commands::info_keyspace::Database;
 use crate::commands::latency::join;
-use crate::commands::{info_cpu, info_memory};
+use crate::commands::{info_cpu, info_memory, info_replication};
 use crate::dispatch::handler::Answer;
 use crate::memory::footprint::{self, Footprint, ratio};
 use crate::process::{REDIS_VERSION, VERSION};
@@ -509,19 +509,8 @@ fn payloads_taken(stats: &Stats) -> u64 {
 }
 
 fn replication(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
-    lines!(out,
-        "role": "master",
-        "connected_slaves": 0,
-        "master_failover_state": "no-failover",
-        "master_replid": report.shard.process.run_id,
-        "master_replid2": "0".repeat(40),
-        "master_repl_offset": 0,
-        "second_repl_offset": -1,
-        "repl_backlog_active": 0,
-        "repl_backlog_size": report.shard.engine.config.repl_backlog_size,
-        "repl_backlog_first_byte_offset": 0,
-        "repl_backlog_histlen": 0,
-    )
+    let shard = report.shard;
+    info_replication::write(&shard.process.replication, &shard.engine.config, out)
 }
 
 fn threads(report: &Report<'_>, out: &mut String) -> std::fmt::Result {

@@ -20,6 +20,7 @@ pub mod info_clients;
 pub mod info_cpu;
 pub mod info_keyspace;
 pub mod info_memory;
+pub mod info_replication;
 pub mod keyspace;
 pub mod latency;
 pub mod memory;

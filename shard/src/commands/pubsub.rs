@@ -80,6 +80,7 @@ pub fn sunsubscribe(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut 
 
 /// `PUBLISH channel message`: how many subscribers got it.
 pub fn publish(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
+    s.engine.stream_message(args);
     let count = s.publish(c, Topic::Channel, &args[1], &Payload::of(args, 2));
     reply.integer(count as i64);
     Ok(Answer::Now)
@@ -87,6 +88,7 @@ pub fn publish(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply
 
 /// `SPUBLISH shardchannel message`
 pub fn spublish(s: &mut Shard, c: &mut Client, args: &Args<'_>, reply: &mut Reply<'_>) -> Done {
+    s.engine.stream_message(args);
     let count = s.publish(c, Topic::ShardChannel, &args[1], &Payload::of(args, 2));
     reply.integer(count as i64);
     Ok(Answer::Now)

@@ -1,5 +1,6 @@
 //! REPLICAOF, ROLE, and what replicas send: see [`crate::replication`].
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use engine::commands::options::{integer, is};
@@ -113,10 +114,9 @@ pub fn replconf(
             link.port = u16::try_from(port).map_err(|_| Error::SYNTAX)?;
         } else if is(option, "ip-address") {
             link.address = Some(String::from_utf8_lossy(value).into());
-        } else if !["capa", "version", "rdb-only", "rdb-filter-only"]
-            .iter()
-            .any(|known| is(option, known))
-        {
+        } else if is(option, "rdb-only") {
+            link.wants_snapshot_only = integer(value)? == 1;
+        } else if !["capa", "version"].iter().any(|known| is(option, known)) {
             let text = [b"ERR Unrecognized REPLCONF option: ", option].concat();
             return Err(Error::from_bytes(text));
         }
@@ -125,7 +125,7 @@ pub fn replconf(
     Ok(Answer::Now)
 }
 
-fn acknowledge(shard: &Shard, client: &mut Client, offset: &[u8]) {
+fn acknowledge(shard: &mut Shard, client: &mut Client, offset: &[u8]) {
     let offset = parse_int(offset).and_then(|offset| u64::try_from(offset).ok());
     let (Some(offset), Some(link)) = (offset, &mut client.session.replica) else {
         return;
@@ -133,6 +133,9 @@ fn acknowledge(shard: &Shard, client: &mut Client, offset: &[u8]) {
     link.acknowledged = link.acknowledged.max(offset);
     if matches!(link.state, State::Follows(_)) {
         shard.note_replica(client, KnownState::Online);
+        if shard.process.replication.ack_waits.load(Ordering::Acquire) > 0 {
+            shard.tell_all(Shard::look_at_acks);
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use crate::shard::Shard;
 const WAIT: CommandId = CommandId::named("wait");
 const WAITAOF: CommandId = CommandId::named("waitaof");
 
-/// `WAIT numreplicas timeout`: how many replicas have this connection's writes. There are none, so
-/// the answer is 0: at once where that is enough or in a transaction, else when the time is up.
+/// `WAIT numreplicas timeout`: how many replicas have this connection's writes: at once where these
+/// are enough or in a transaction, else when they are, or the time is up.
 pub fn wait(
     shard: &mut Shard,
     client: &mut Client,
@@ -30,8 +30,10 @@ pub fn wait(
         replicas: integer(&args[1])?,
     };
     let until = deadline(&args[2], shard.engine.now)?;
-    if wanted.replicas <= 0 || client.session.in_exec {
-        wanted.write(false, reply);
+    let offset = shard.stream_end();
+    let replicas = shard.replicas_with(offset);
+    if replicas >= wanted.replicas || client.session.in_exec {
+        wanted.write(false, replicas, reply);
         return Ok(Answer::Now);
     }
     shard.wait_for_acks(client, WAIT, wanted, until);
@@ -64,10 +66,12 @@ pub fn waitaof(
         disk: Some(wants_disk),
         replicas: i64::try_from(replicas).unwrap_or(i64::MAX),
     };
-    let has_all = !wants_disk && replicas == 0;
+    let offset = shard.stream_end();
+    let have_it = shard.replicas_with(offset);
+    let has_all = !wants_disk && have_it >= wanted.replicas;
     if has_all || client.session.in_exec {
         let finish = move |_: &mut Shard, synced: Vec<bool>, reply: &mut Reply<'_>| {
-            wanted.write(synced.into_iter().all(|synced| synced), reply);
+            wanted.write(synced.into_iter().all(|synced| synced), have_it, reply);
             Ok(())
         };
         return Ok(shard.gather(client, |shard| shard.all_is_synced(), finish));

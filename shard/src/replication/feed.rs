@@ -1,10 +1,12 @@
 //! How the stream leaves the shards, and comes to replicas' connections.
 
 use std::os::unix::fs::FileExt;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use engine::header::ClientToken;
 use tracing::warn;
 
 use crate::client::close_reason::CloseReason;
@@ -55,6 +57,65 @@ impl Shard {
         }
     }
 
+    /// The end of the stream, behind all that this shard has said.
+    pub(crate) fn stream_end(&mut self) -> u64 {
+        self.flush_stream();
+        self.process.replication.backlog.end()
+    }
+
+    /// Asks all replicas how far they have come.
+    pub(crate) fn ask_replicas(&mut self) {
+        let backlog = &self.process.replication.backlog;
+        if backlog.is_on() {
+            backlog.say(&[b"REPLCONF", b"GETACK", b"*"]);
+            self.tell_feeders();
+        }
+    }
+
+    /// By the clock of shard 0: lets replicas know that there is a master, and gives up those that
+    /// have said nothing for `repl-timeout`.
+    pub(crate) fn look_at_replicas(&mut self) {
+        let process = self.process.clone();
+        let replication = &process.replication;
+        let config = self.engine.config.clone();
+        if replication.replicas().is_empty() {
+            return;
+        }
+        let period = Duration::from_secs(u64::from(config.repl_ping_replica_period_s.max(1)));
+        let mut pinged = replication
+            .pinged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if pinged.is_none_or(|at| at.elapsed() >= period) {
+            *pinged = Some(Instant::now());
+            replication.backlog.say(&[b"PING"]);
+            drop(pinged);
+            self.tell_feeders();
+        }
+        let patience = Duration::from_secs(u64::from(config.repl_timeout_s));
+        let replicas = replication.replicas().clone();
+        for known in replicas {
+            let is_late = known.state == KnownState::Online && known.heard_at.elapsed() > patience;
+            if is_late {
+                let (home, token) = known.id;
+                let close = move |shard: &mut Shard| shard.give_replica_up(token);
+                self.send(home, Message::Visit(Box::new(close)));
+            }
+        }
+    }
+
+    fn give_replica_up(&mut self, token: ClientToken) {
+        if let Some(client) = self.client(token).cloned() {
+            let client = &mut *client.borrow_mut();
+            let (id, address) = (client.session.id, &*client.peer.address);
+            warn!(
+                client = id,
+                address, "a replica has said nothing for repl-timeout"
+            );
+            client.close_for(CloseReason::Replication, Closing::Now);
+        }
+    }
+
     /// Hands to this shard's replicas what they have room for.
     pub(crate) fn feed_replicas(&mut self) {
         let process = self.process.clone();
@@ -78,6 +139,12 @@ impl Shard {
     /// Hands to a replica what it has room for.
     pub(crate) fn feed(&mut self, client: &mut Client) {
         let id = (self.engine.id, client.token);
+        let lag_max = self
+            .engine
+            .config
+            .client_output_buffer_limit
+            .replica
+            .hard_bytes as u64;
         while client.closing.is_none() && client.unsent_bytes() < UNSENT_BYTES_MAX {
             let Some(link) = &mut client.session.replica else {
                 return;
@@ -90,6 +157,9 @@ impl Shard {
                     sent,
                     from,
                 } => {
+                    if sent == bytes && link.wants_snapshot_only {
+                        return client.close_for(CloseReason::Replication, Closing::AfterReplies);
+                    }
                     if sent == bytes {
                         link.state = State::Follows(*from);
                         self.note_replica(client, KnownState::Online);
@@ -106,6 +176,16 @@ impl Shard {
                 }
                 State::Follows(from) => {
                     let backlog = &self.process.replication.backlog;
+                    let behind = backlog.end().saturating_sub(*from);
+                    if lag_max > 0 && behind > lag_max {
+                        warn!(
+                            client = client.session.id,
+                            address = &*client.peer.address,
+                            behind,
+                            "a replica is too far behind (client-output-buffer-limit replica)"
+                        );
+                        return client.close_for(CloseReason::OutputLimit, Closing::Now);
+                    }
                     let piece = backlog.read(id, *from, CHUNK_BYTES);
                     if piece.is_empty() {
                         return;

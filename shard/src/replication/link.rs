@@ -34,6 +34,8 @@ pub struct Link {
     /// Where it listens itself.
     pub port: u16,
     pub address: Option<Box<str>>,
+    /// It wants all data and nothing more (`redis-cli --rdb`).
+    pub wants_snapshot_only: bool,
     /// It understands offsets: it asked with PSYNC.
     pub knows_offsets: bool,
     /// Up to here it has what it was sent.

@@ -30,6 +30,12 @@ impl Engine {
         outcome
     }
 
+    /// A message is published, which replicas' subscribers hear, too.
+    #[inline]
+    pub fn stream_message(&mut self, command: &Args<'_>) {
+        self.effects.journal.stream.say(command);
+    }
+
     /// A command has changed what all shards share: this shard's log has it.
     pub fn log_shared_change(&mut self, command: &Args<'_>) {
         self.effects.dirty += 1;
