@@ -31,6 +31,7 @@ use engine::header::ReplyTo;
 use engine::slot::ShardId;
 use engine::transaction::global::Cut;
 use storage::Piece;
+use storage::rdb::Format;
 use tracing::{error, info};
 
 /// Keys that a shard writes before its connections have their turn.
@@ -55,6 +56,14 @@ pub(crate) enum Aim {
 }
 
 impl Aim {
+    /// Who reads it.
+    pub fn format(self) -> Format {
+        match self {
+            Self::Replicas => Format::Since7,
+            _ => Format::Current,
+        }
+    }
+
     pub fn is_rewrite(self) -> bool {
         matches!(self, Self::Base | Self::BaseAlone)
     }

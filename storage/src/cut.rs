@@ -18,7 +18,7 @@ use crate::access::AccessPolicy;
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::keyspace::{Keyspace, Position};
-use crate::rdb::{self, Compression};
+use crate::rdb::{self, Compression, Format};
 
 /// A piece is handed on when there is so much of it: each wakes the thread that writes the file.
 /// Tests have small keyspaces of several pieces.
@@ -33,6 +33,8 @@ pub struct Terms {
     pub now: UnixMillis,
     /// How long strings are written.
     pub compression: Compression,
+    /// Who reads them.
+    pub format: Format,
 }
 
 /// A walk over a keyspace under way.
@@ -76,8 +78,10 @@ impl Writing {
             access,
             now,
             compression,
+            format,
         } = self.terms;
-        rdb::key(&mut self.piece, entry, access, now, compression);
+        let forms = (format, compression);
+        rdb::key(&mut self.piece, entry, access, now, forms);
         self.keys += 1;
     }
 }

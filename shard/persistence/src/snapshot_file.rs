@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 
 use config::Config;
-use storage::rdb::{self, Checksum};
+use storage::rdb::{self, Checksum, Format};
 use storage::{Databases, Piece, Position, Terms};
 
 use crate::disk::{Access, Disk, DiskFile, folder_of};
@@ -21,6 +21,8 @@ static FILES_BEGUN: AtomicU64 = AtomicU64::new(0);
 /// What a snapshot tells of itself before its first key.
 #[derive(Clone, Copy, Debug)]
 pub struct Header<'a> {
+    /// Who is to read it.
+    pub format: Format,
     /// The version of Redis whose format it is.
     pub redis_version: &'a str,
     /// When it was begun, in seconds of Unix time.
@@ -36,13 +38,14 @@ impl Header<'_> {
             self.created_unix_s.to_string(),
             self.used_memory.to_string(),
         );
-        rdb::header(&[
+        let told = [
             ("redis-ver", self.redis_version),
             ("redis-bits", "64"),
             ("ctime", &created),
             ("used-mem", &used),
             ("aof-base", "0"),
-        ])
+        ];
+        rdb::header(self.format, &told)
     }
 }
 

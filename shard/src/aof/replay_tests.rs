@@ -18,7 +18,7 @@ use persistence::file_system::FileSystem;
 use persistence::manifest::Part;
 use persistence::recovery;
 use protocol::table::CommandId;
-use storage::rdb::{self, Compression, header, key};
+use storage::rdb::{self, Compression, Format, header, key};
 use storage::{AccessPolicy, UnixMillis, aof};
 use tempfile::TempDir;
 
@@ -261,12 +261,18 @@ fn library(name: &str) -> Vec<u8> {
 }
 
 fn sound_base() -> Vec<u8> {
-    let mut out = header(&[("made-by", "a test")]);
+    let mut out = header(Format::Current, &[("made-by", "a test")]);
     storage::rdb::select(&mut out, 0);
     for name in ["based:1", "based:2", "based:3"] {
         let entry = Entry::string(name.as_bytes(), b"1", None);
         let now = UnixMillis::new(0);
-        key(&mut out, &entry, AccessPolicy::Lru, now, Compression::Off);
+        key(
+            &mut out,
+            &entry,
+            AccessPolicy::Lru,
+            now,
+            (Format::Current, Compression::Off),
+        );
     }
     storage::rdb::function(&mut out, &library("based"), Compression::Off);
     out.push(0xff);

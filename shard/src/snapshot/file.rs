@@ -11,6 +11,7 @@ use engine::transaction::global::Cut;
 use persistence::manifest::Folder;
 use persistence::rewriting::NewBase;
 use persistence::snapshot_file::{Header, SnapshotFile, dump_path, given_up};
+use storage::rdb::Format;
 use storage::{Databases, Piece, Terms, rdb};
 use tracing::debug;
 
@@ -20,8 +21,14 @@ use crate::snapshot::{Aim, KEYS_PER_STEP, Writer, lock, unix_s};
 /// Pieces that the writer may be behind.
 const PIECES_WAITING_MAX: usize = 16;
 
-fn create(process: &Process, config: &Config, name: &Path) -> io::Result<SnapshotFile> {
+fn create(
+    process: &Process,
+    config: &Config,
+    name: &Path,
+    format: Format,
+) -> io::Result<SnapshotFile> {
     let header = Header {
+        format,
         redis_version: REDIS_VERSION,
         created_unix_s: unix_s(),
         used_memory: process.memory.used_bytes(unix_s()),
@@ -55,10 +62,10 @@ pub fn save_as<'a>(
     name: &Path,
     shards: impl Iterator<Item = &'a Databases>,
 ) -> io::Result<u64> {
-    let mut file = create(process, config, name)?;
+    let mut file = create(process, config, name, Format::Current)?;
     file.write(&functions(process, config))?;
     for databases in shards {
-        file.write_databases(databases, terms(config), KEYS_PER_STEP)?;
+        file.write_databases(databases, terms(config, Format::Current), KEYS_PER_STEP)?;
     }
     file.seal()?;
     file.publish()
@@ -69,8 +76,9 @@ pub fn save_as<'a>(
 /// gained nothing more.
 const NICE: i32 = 10;
 
-pub(crate) fn terms(config: &Config) -> Terms {
+pub(crate) fn terms(config: &Config, format: Format) -> Terms {
     Terms {
+        format,
         access: config.access_policy(),
         now: crate::shard::wall_time(),
         compression: config.compression(),
@@ -124,7 +132,7 @@ fn write(
     let name = base
         .as_ref()
         .map_or_else(|| path_of(config, number, aim), NewBase::path);
-    let mut file = create(process, config, &name)?;
+    let mut file = create(process, config, &name, aim.format())?;
     let part = base.as_ref().and_then(NewBase::part);
     process.snapshots.is_prepared(Cut {
         number,

@@ -152,10 +152,12 @@ impl Shard {
 
     /// On the coordinator, while all databases are in its hand: this is the instant.
     pub(crate) fn cut<'a>(&mut self, cut: Cut, lent: impl Iterator<Item = &'a mut OwnerDatabases>) {
-        if self.process.snapshots.aim_of(cut.number) == Some(Aim::Replicas) {
+        let aim = self.process.snapshots.aim_of(cut.number);
+        if aim == Some(Aim::Replicas) {
             self.replicas_are_cut();
         }
-        let terms = snapshot::file::terms(&self.engine.config);
+        let format = aim.map(Aim::format).unwrap_or_default();
+        let terms = snapshot::file::terms(&self.engine.config, format);
         let (mut dirty, mut keys) = (0, 0);
         for lent in lent {
             let databases = &lent.databases;

@@ -6,7 +6,7 @@ use super::*;
 use crate::access::AccessPolicy;
 use crate::cut::Terms;
 use crate::item::Item;
-use crate::rdb::{Checksum, Compression, FileReader, Limits, Section, header};
+use crate::rdb::{Checksum, Compression, FileReader, Format, Limits, Section, header};
 
 fn keyspace() -> Keyspace {
     Keyspace::new(KeyHasher::random())
@@ -224,9 +224,9 @@ proptest! {
         }
         let mut expected: Vec<Vec<u8>> = keyspace.iter().map(|it| it.key().to_vec()).collect();
         expected.sort();
-        let terms = Terms { access: AccessPolicy::Lru, now: UnixMillis::new(0), compression: Compression::Off };
+        let terms = Terms { access: AccessPolicy::Lru, now: UnixMillis::new(0), compression: Compression::Off, format: Format::Current };
         keyspace.begin_cut(3, terms);
-        let mut file = header(&[("made-by", "a test")]);
+        let mut file = header(Format::Current, &[("made-by", "a test")]);
         let mut ended = false;
         for (what, key) in steps {
             let key = name(key);

@@ -7,7 +7,7 @@ use super::codes::{Type, opcode};
 use super::decode::{self, Decoded, Limits};
 use super::read::{Damage, Input};
 use super::write::{self, Compression};
-use super::{CRC, VERSION, encode, skip};
+use super::{CRC, Format, VERSION, encode, skip};
 use crate::access::AccessPolicy;
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
@@ -22,9 +22,9 @@ const VERSION_DIGITS: usize = 4;
 const CHECKSUM_SINCE: u16 = 5;
 
 /// The first bytes of a file: its version, and what else is told about it.
-pub fn header(told: &[(&str, &str)]) -> Vec<u8> {
+pub fn header(format: Format, told: &[(&str, &str)]) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
-    out.extend_from_slice(format!("{VERSION:04}").as_bytes());
+    out.extend_from_slice(format!("{:04}", format.version()).as_bytes());
     for (name, value) in told {
         out.push(opcode::AUX);
         write::string(&mut out, name.as_bytes(), Compression::Off);
@@ -51,7 +51,7 @@ pub fn key(
     entry: &Entry,
     access: AccessPolicy,
     now: UnixMillis,
-    compression: Compression,
+    (format, compression): (Format, Compression),
 ) {
     if let Some(deadline) = entry.deadline() {
         out.push(opcode::EXPIRETIME_MS);
@@ -67,9 +67,9 @@ pub fn key(
             }
         }
     }
-    out.push(encode::type_of(entry) as u8);
+    out.push(encode::type_of(entry, format) as u8);
     write::string(out, entry.key(), compression);
-    encode::value(entry, out, compression);
+    encode::value(entry, out, format, compression);
 }
 
 /// The checksum of a file that is being written, and the bytes that end it.

@@ -50,6 +50,27 @@ pub use write::Compression;
 /// The version we write: Redis 7.4's.
 pub const VERSION: u16 = 12;
 
+/// Who is to read a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Format {
+    /// Redis 7.4 and what came after it.
+    #[default]
+    Current,
+    /// Redis 7.0 and Valkey, too: without forms that came later. What these cannot say otherwise,
+    /// deadlines of fields, is written as it is.
+    Since7,
+}
+
+impl Format {
+    /// The version that a file says it has.
+    pub const fn version(self) -> u16 {
+        match self {
+            Self::Current => VERSION,
+            Self::Since7 => 10,
+        }
+    }
+}
+
 /// The checksum of payloads and files: CRC-64 with Jones' polynomial, as Redis has it.
 pub const CRC: crc::Crc<u64, crc::Table<16>> =
     crc::Crc::<u64, crc::Table<16>>::new(&crc::CRC_64_REDIS);

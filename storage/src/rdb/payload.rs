@@ -4,7 +4,7 @@ use super::codes::Type;
 use super::decode::{self, Decoded, Limits};
 use super::read::Input;
 use super::write::Compression;
-use super::{CRC, VERSION, encode};
+use super::{CRC, Format, VERSION, encode};
 use crate::entry::Entry;
 
 /// Bytes behind the value.
@@ -21,8 +21,8 @@ pub enum NotPayload {
 
 /// What DUMP answers for a value.
 pub fn dump(entry: &Entry, compression: Compression) -> Vec<u8> {
-    let mut out = vec![encode::type_of(entry) as u8];
-    encode::value(entry, &mut out, compression);
+    let mut out = vec![encode::type_of(entry, Format::Current) as u8];
+    encode::value(entry, &mut out, Format::Current, compression);
     seal(&mut out);
     out
 }

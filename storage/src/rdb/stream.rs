@@ -12,6 +12,7 @@
 //! ```
 //! `back` counts the elements before it, for readers that come from behind.
 
+use super::Format;
 use super::codes::Type;
 use super::read::{Damage, Input};
 use super::write::{self, Compression};
@@ -36,7 +37,7 @@ const NODE_BYTES_MAX: usize = 4096;
 /// Bytes that the names of one node may come to over all its entries.
 const NAME_BYTES_TOLD_MAX: usize = 1 << 30;
 
-pub(super) fn write(stream: &Stream, out: &mut Vec<u8>, compression: Compression) {
+pub(super) fn write(stream: &Stream, out: &mut Vec<u8>, format: Format, compression: Compression) {
     write_nodes(stream, out, compression);
     let counts = stream.log.counts();
     write::length(out, counts.len);
@@ -54,7 +55,9 @@ pub(super) fn write(stream: &Stream, out: &mut Vec<u8>, compression: Compression
         for (_, consumer) in group.consumers() {
             write::string(out, consumer.name(), compression);
             write::millis(out, consumer.seen_ms);
-            write::millis(out, consumer.active_ms.unwrap_or(UNKNOWN));
+            if format == Format::Current {
+                write::millis(out, consumer.active_ms.unwrap_or(UNKNOWN));
+            }
             write_owned(consumer, out);
         }
     }

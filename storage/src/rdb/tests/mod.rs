@@ -18,10 +18,16 @@ use samples::{NOW, random_entry, told};
 
 /// A file's bytes with these entries.
 fn file_of(entries: &[Entry], compression: Compression) -> Vec<u8> {
-    let mut out = header(&[("made-by", "a test")]);
+    let mut out = header(Format::Current, &[("made-by", "a test")]);
     select(&mut out, 2);
     for entry in entries {
-        key(&mut out, entry, AccessPolicy::Lru, NOW, compression);
+        key(
+            &mut out,
+            entry,
+            AccessPolicy::Lru,
+            NOW,
+            (Format::Current, compression),
+        );
     }
     function(&mut out, b"#!lua name=none", Compression::Off);
     out.push(opcode::EOF);
