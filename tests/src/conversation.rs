@@ -7,6 +7,7 @@
 //! 1! BLPOP a 0  sends, and waits until the server counts one more blocked client
 //! 1> SET a b    sends, and expects no reply
 //! 1<            waits for a reply, or a message
+//! 1x            waits until the server closes, and hears what comes before that
 //! 1~2 DBSIZE    asks until the answer is this number
 //! ```
 //!
@@ -71,6 +72,7 @@ pub fn hold(server: &Server, version: &str, conversation: &str) -> Vec<(usize, V
             }
             ">" => wire.send_words(words),
             "<" => heard.push((at, hear(wire, at, line))),
+            "x" => heard.push((at, wire.until_closed())),
             "!" => {
                 let before = control.blocked_clients();
                 wire.send_words(words);
