@@ -8,4 +8,6 @@
 //! * `shards`, `flood`: many shards, many users, many wrong passwords.
 
 mod masks;
+mod matrix;
+mod rules;
 mod scenes;

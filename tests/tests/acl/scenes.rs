@@ -57,4 +57,6 @@ macro_rules! scenes {
 
 scenes! {
     users
+    auth
+    log
 }
