@@ -59,4 +59,11 @@ scenes! {
     users
     auth
     log
+    dryrun
+    channels
+    transactions
+    scripts
+    blocked
+    closing
+    traces
 }
