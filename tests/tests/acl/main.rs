@@ -3,11 +3,13 @@
 //! * `scenes`: conversations, a file a matter, in the words of `tests::conversation`.
 //! * `rules`: what SETUSER makes of rules, one list a line.
 //! * `matrix`: which user may run which command on which keys and channels.
-//! * `random_rules`, `random_rights`: the two above, drawn.
+//! * `random`: the two above, with rules and commands that `draw` draws.
 //! * `files`, `configuration`: where users come from, and go to.
 //! * `shards`, `flood`: many shards, many users, many wrong passwords.
 
+mod draw;
 mod masks;
 mod matrix;
+mod random;
 mod rules;
 mod scenes;

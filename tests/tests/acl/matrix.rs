@@ -14,7 +14,7 @@ const DRY: char = '~';
 const REFUSAL: &[u8] = b"-NOPERM";
 
 /// The lines of a list that are no comments.
-fn lines(list: &'static str) -> Vec<&'static str> {
+pub fn lines(list: &'static str) -> Vec<&'static str> {
     let lines = list.lines();
     lines.filter(|line| !line.starts_with('#')).collect()
 }
@@ -24,22 +24,24 @@ fn words(command: &str) -> &str {
     command.trim_start_matches(DRY)
 }
 
-/// What DRYRUN says to each command, and what its sender is told if that is a refusal.
-fn verdicts(admin: &mut Wire, user: &mut Wire, rules: &str, commands: &[&str]) -> Vec<[String; 2]> {
-    for change in ["reset on nopass", rules] {
-        let changed = admin.ask(&format!("ACL SETUSER u {change}"));
-        assert!(!changed.is_error(), "{rules}: {changed:?}");
-    }
-    for command in commands {
+/// What DRYRUN says to each command for the user `u`, and what that user is told who sends it, if
+/// it is a refusal.
+pub fn try_all<A: AsRef<str>>(
+    admin: &mut Wire,
+    user: &mut Wire,
+    commands: &[A],
+) -> Vec<[String; 2]> {
+    let commands = || commands.iter().map(AsRef::as_ref);
+    let is_sent = |command: &str| !command.starts_with(DRY);
+    for command in commands() {
         admin.send_words(&format!("ACL DRYRUN u {}", words(command)));
     }
-    let sent = |command: &&str| !command.starts_with(DRY);
-    for command in commands.iter().filter(|command| sent(command)) {
+    for command in commands().filter(|command| is_sent(command)) {
         user.send_words(command);
     }
-    let verdicts = commands.iter().map(|command| {
+    let verdicts = commands().map(|command| {
         let dry = show(&admin.reply());
-        if !sent(command) {
+        if !is_sent(command) {
             return [dry, "not sent".to_owned()];
         }
         let told = user.reply();
@@ -48,6 +50,15 @@ fn verdicts(admin: &mut Wire, user: &mut Wire, rules: &str, commands: &[&str]) -
         [dry, told]
     });
     verdicts.collect()
+}
+
+/// The verdicts on a user with these rules alone.
+fn verdicts(admin: &mut Wire, user: &mut Wire, rules: &str, commands: &[&str]) -> Vec<[String; 2]> {
+    for change in ["reset on nopass", rules] {
+        let changed = admin.ask(&format!("ACL SETUSER u {change}"));
+        assert!(!changed.is_error(), "{rules}: {changed:?}");
+    }
+    try_all(admin, user, commands)
 }
 
 /// For each user: a connection of its own, whose server it may harm no further than the next one.
