@@ -9,42 +9,156 @@ const PATTERNS: &[&str] = &[
 ];
 
 const COMMANDS: &[&str] = &[
-    "get", "set", "del", "mget", "mset", "copy", "rename", "sort", "sort_ro", "lpush", "lmove",
-    "hset", "hget", "sadd", "smove", "zadd", "zunionstore", "xadd", "xread", "xreadgroup",
-    "bitfield", "geoadd", "georadius", "pfcount", "pfmerge", "publish", "spublish", "subscribe",
-    "psubscribe", "eval", "eval_ro", "fcall", "watch", "multi", "exec", "discard", "ping", "echo",
-    "select", "auth", "hello", "info", "keys", "scan", "dbsize", "flushall", "swapdb", "migrate",
-    "object", "config", "client", "acl", "command", "memory", "xinfo", "xgroup", "script",
-    "function", "debug", "slowlog", "latency", "pubsub", "cluster", "module",
+    "get",
+    "set",
+    "del",
+    "mget",
+    "mset",
+    "copy",
+    "rename",
+    "sort",
+    "sort_ro",
+    "lpush",
+    "lmove",
+    "hset",
+    "hget",
+    "sadd",
+    "smove",
+    "zadd",
+    "zunionstore",
+    "xadd",
+    "xread",
+    "xreadgroup",
+    "bitfield",
+    "geoadd",
+    "georadius",
+    "pfcount",
+    "pfmerge",
+    "publish",
+    "spublish",
+    "subscribe",
+    "psubscribe",
+    "eval",
+    "eval_ro",
+    "fcall",
+    "watch",
+    "multi",
+    "exec",
+    "discard",
+    "ping",
+    "echo",
+    "select",
+    "auth",
+    "hello",
+    "info",
+    "keys",
+    "scan",
+    "dbsize",
+    "flushall",
+    "swapdb",
+    "migrate",
+    "object",
+    "config",
+    "client",
+    "acl",
+    "command",
+    "memory",
+    "xinfo",
+    "xgroup",
+    "script",
+    "function",
+    "debug",
+    "slowlog",
+    "latency",
+    "pubsub",
+    "cluster",
+    "module",
 ];
 
 const SUBCOMMANDS: &[&str] = &[
-    "config|get", "config|set", "config|resetstat", "client|id", "client|kill", "client|list",
-    "acl|whoami", "acl|list", "acl|setuser", "command|count", "command|docs", "memory|usage",
-    "xinfo|stream", "xgroup|create", "xgroup|destroy", "script|load", "script|exists",
-    "function|list", "object|encoding", "object|freq", "slowlog|get", "latency|latest",
-    "pubsub|channels", "pubsub|numsub",
+    "config|get",
+    "config|set",
+    "config|resetstat",
+    "client|id",
+    "client|kill",
+    "client|list",
+    "acl|whoami",
+    "acl|list",
+    "acl|setuser",
+    "command|count",
+    "command|docs",
+    "memory|usage",
+    "xinfo|stream",
+    "xgroup|create",
+    "xgroup|destroy",
+    "script|load",
+    "script|exists",
+    "function|list",
+    "object|encoding",
+    "object|freq",
+    "slowlog|get",
+    "latency|latest",
+    "pubsub|channels",
+    "pubsub|numsub",
 ];
 
 /// A first argument that is allowed of a command that has no sub-commands.
 const FIRST_ARGUMENTS: &[&str] = &["select|0", "select|1", "get|a", "publish|ch:1", "set|AB"];
 
 const CATEGORIES: &[&str] = &[
-    "all", "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
-    "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous",
-    "connection", "transaction", "scripting",
+    "all",
+    "all",
+    "all",
+    "all",
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
+    "scripting",
 ];
 
 /// What no selector may have.
 const OF_USERS: &[&str] = &[
-    "on", "off", "nopass", ">one", ">two", ">one", "<one", "<two", "resetpass", "reset",
-    "sanitize-payload", "skip-sanitize-payload", "clearselectors",
+    "on",
+    "off",
+    "nopass",
+    ">one",
+    ">two",
+    ">one",
+    "<one",
+    "<two",
+    "resetpass",
+    "reset",
+    "sanitize-payload",
+    "skip-sanitize-payload",
+    "clearselectors",
     "#7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
     "!7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
 ];
 
 const SWITCHES: &[&str] = &[
-    "allkeys", "resetkeys", "allchannels", "resetchannels", "allcommands", "nocommands",
+    "allkeys",
+    "resetkeys",
+    "allchannels",
+    "resetchannels",
+    "allcommands",
+    "nocommands",
 ];
 
 /// What takes the place of a character in a rule that is bent.
@@ -72,7 +186,13 @@ fn words(rng: &mut Rng) -> Vec<String> {
         4..7 => selector(rng),
         _ => vec![rule(rng)],
     };
-    let bend_word = |word: String| if rng.usize(..BENT) == 0 { bend(rng, &word) } else { word };
+    let bend_word = |word: String| {
+        if rng.usize(..BENT) == 0 {
+            bend(rng, &word)
+        } else {
+            word
+        }
+    };
     words.into_iter().map(bend_word).collect()
 }
 
@@ -91,7 +211,11 @@ fn rule(rng: &mut Rng) -> String {
     let sign = if rng.u8(..3) == 0 { '-' } else { '+' };
     match rng.u8(..16) {
         0 | 1 => format!("~{}", one(rng, PATTERNS)),
-        2 | 3 => format!("{}~{}", one(rng, &["%R", "%W", "%RW", "%wr"]), one(rng, PATTERNS)),
+        2 | 3 => format!(
+            "{}~{}",
+            one(rng, &["%R", "%W", "%RW", "%wr"]),
+            one(rng, PATTERNS)
+        ),
         4 | 5 => format!("&{}", one(rng, PATTERNS)),
         6 => one(rng, SWITCHES).to_owned(),
         7..10 => format!("{sign}@{}", one(rng, CATEGORIES)),
@@ -113,7 +237,11 @@ fn bend(rng: &mut Rng, word: &str) -> String {
         _ => bytes.push(new),
     }
     let bent = String::from_utf8_lossy(&bytes).into_owned();
-    if crashes_redis(&bent) { word.to_owned() } else { bent }
+    if crashes_redis(&bent) {
+        word.to_owned()
+    } else {
+        bent
+    }
 }
 
 /// Whether Redis 7.4.1 reads beyond the end of a rule in it: one of access without a pattern.
@@ -135,7 +263,10 @@ pub fn command(rng: &mut Rng, list: &[&str]) -> String {
     let words: Vec<String> = if line.contains('"') {
         vec![line.to_owned()]
     } else {
-        line.split(' ').map(rename).filter(|word| !word.is_empty()).collect()
+        line.split(' ')
+            .map(rename)
+            .filter(|word| !word.is_empty())
+            .collect()
     };
     words.join(" ")
 }

@@ -7,7 +7,9 @@
 //! * `files`, `configuration`: where users come from, and go to.
 //! * `shards`, `flood`: many shards, many users, many wrong passwords.
 
+mod configuration;
 mod draw;
+mod files;
 mod masks;
 mod matrix;
 mod random;

@@ -33,7 +33,7 @@ pub fn masked(line: &str, reply: &[u8]) -> String {
     let Ok(value) = Value::read(reply) else {
         return show(reply);
     };
-    if asks("ACL LOG") {
+    if asks("ACL LOG") || asks("USERS LOG") {
         format!("{:?}", log(&value))
     } else if asks("SLOWLOG GET") {
         format!("{:?}", slow_log(&value))

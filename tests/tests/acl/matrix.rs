@@ -46,7 +46,11 @@ pub fn try_all<A: AsRef<str>>(
         }
         let told = user.reply();
         let refused = told.starts_with(REFUSAL);
-        let told = if refused { show(&told) } else { String::from("allowed") };
+        let told = if refused {
+            show(&told)
+        } else {
+            String::from("allowed")
+        };
         [dry, told]
     });
     verdicts.collect()

@@ -92,7 +92,9 @@ fn random_rules_mean_what_they_mean_to_redis() {
     let servers = SHARDS.map(|shards| (shards, Server::start(Options::shards(shards))));
     for seed in first..first + count {
         let mut rng = Rng::with_seed(seed);
-        let steps: Vec<Step> = (0..CHANGES).map(|_| Step::draw(&mut rng, &commands)).collect();
+        let steps: Vec<Step> = (0..CHANGES)
+            .map(|_| Step::draw(&mut rng, &commands))
+            .collect();
         let version = VERSIONS[usize::from(seed % 2 == 1)];
         let expected = hear(&oracle, version, &steps);
         for (shards, server) in &servers {

@@ -15,13 +15,17 @@ const FLAGS: &str = "--enable-debug-command yes";
 /// So many differences are reported at once.
 const REPORTED_MAX: usize = 30;
 
-/// Holds a conversation with servers of these flags.
-fn compare(conversation: &str, flags: &str) {
+/// Holds a conversation with servers that start so.
+fn compare(conversation: &str, options: &Options) {
+    let options = |shards| Options {
+        shards,
+        ..options.clone()
+    };
     let line = |at: usize| conversation.lines().nth(at - 1).unwrap_or_default();
-    let oracle = Oracle::with_flags(flags);
+    let oracle = Oracle::start_with(options(1));
     let expected = VERSIONS.map(|version| hold(&oracle, version, conversation));
     for shards in SHARDS {
-        let server = Server::start(Options::shards(shards).flags(flags));
+        let server = Server::start(options(shards));
         for (version, expected) in std::iter::zip(VERSIONS, &expected) {
             let heard = hold(&server, version, conversation);
             let pairs = std::iter::zip(expected, &heard).map(|((at, expected), (_, heard))| {
@@ -49,10 +53,29 @@ macro_rules! scenes {
         $(
             #[test]
             fn $name() {
-                compare(include_str!(concat!(stringify!($name), ".txt")), FLAGS);
+                let file = include_str!(concat!(stringify!($name), ".txt"));
+                compare(file, &Options::default().flags(FLAGS));
             }
         )*
     };
+}
+
+/// A file of users, an empty one at the start.
+#[test]
+fn load() {
+    let options = Options::default().flags("--aclfile users.acl");
+    compare(include_str!("load.txt"), &options.file("users.acl", b""));
+}
+
+#[test]
+fn renamed() {
+    let lines = "rename-command GET FETCH\nrename-command CONFIG SETTINGS\n\
+                 rename-command DEL \"\"\nrename-command ACL USERS\n\
+                 rename-command EVAL RUN\n";
+    compare(
+        include_str!("renamed.txt"),
+        &Options::default().config(lines),
+    );
 }
 
 scenes! {
