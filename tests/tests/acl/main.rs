@@ -6,12 +6,16 @@
 //! * `random`: the two above, with rules and commands that `draw` draws.
 //! * `files`, `configuration`: where users come from, and go to.
 //! * `shards`, `flood`: many shards, many users, many wrong passwords.
+//! * `mended`: where Redis 7.4.1 itself is wrong.
 
 mod configuration;
 mod draw;
 mod files;
+mod flood;
 mod masks;
 mod matrix;
+mod mended;
 mod random;
 mod rules;
 mod scenes;
+mod shards;
