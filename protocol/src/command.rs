@@ -4,8 +4,8 @@
 //! the server needs to know are in [`crate::facts`]. All of them are built at compile time.
 
 use crate::facts::{
-    Behind, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Libraries, Secrets,
-    Subscribers, Traits, Wants,
+    Behind, Channels, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Libraries,
+    Secrets, Subscribers, Traits, Wants,
 };
 
 /// A set of properties, one bit each.
@@ -455,6 +455,8 @@ pub struct Command {
     pub in_multi: InMulti,
     /// What it has to do with subscriptions.
     pub subscribers: Subscribers,
+    /// Which arguments are channels that it listens or publishes to.
+    pub channels: Channels,
     /// What it does to whole databases.
     pub databases: Databases,
     /// What it does to the libraries of functions.

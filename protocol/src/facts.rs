@@ -105,6 +105,21 @@ pub enum Subscribers {
     Changed,
 }
 
+/// Which arguments of a command are channels that it begins to listen to, or publishes to: a user
+/// may be refused these. Column `channels`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Channels {
+    /// None. The default.
+    #[default]
+    None,
+    /// Argument 1 (PUBLISH).
+    First,
+    /// Argument 1 and all behind it (SUBSCRIBE).
+    All,
+    /// The same, and they are patterns (PSUBSCRIBE).
+    Patterns,
+}
+
 /// What a command does to whole databases. Column `databases`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Databases {

@@ -32,6 +32,7 @@
 //!   * `divides Sum`: how it divides over shards;
 //!   * `multi Runs`: what becomes of it between MULTI and EXEC;
 //!   * `subscribers Allowed`: what it has to do with subscriptions;
+//!   * `channels All`: which arguments are channels that it listens or publishes to;
 //!   * `databases Swapped`: what it does to whole databases;
 //!   * `libraries Loaded`: what it does to the libraries of functions;
 //!   * `elsewhere argument(key, number)` or `option(key, from)`: its key in another database;
@@ -59,8 +60,8 @@ use crate::command::{
     BeginSearch, Categories, Command, FindKeys, Flags, Group, KeyFlags, KeyShape, KeySpec,
 };
 use crate::facts::{
-    Behind, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Libraries, SecretOption,
-    Secrets, Subscribers, Traits, Wants,
+    Behind, Channels, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Libraries,
+    SecretOption, Secrets, Subscribers, Traits, Wants,
 };
 
 /// Calls the macro `$callback` once, with the rows of all enabled families. To switch a family on,
@@ -208,6 +209,7 @@ macro_rules! commands {
         $(divides $divides:ident;)?
         $(multi $multi:ident;)?
         $(subscribers $subscribers:ident;)?
+        $(channels $channels:ident;)?
         $(databases $databases:ident;)?
         $(libraries $libraries:ident;)?
         $(elsewhere $elsewhere:ident($($e:tt)*);)?
@@ -235,6 +237,7 @@ macro_rules! commands {
                 divides: said!(None, $(Some(Division::$divides))?),
                 in_multi: said!(InMulti::Queues, $(InMulti::$multi)?),
                 subscribers: said!(Subscribers::Refused, $(Subscribers::$subscribers)?),
+                channels: said!(Channels::None, $(Channels::$channels)?),
                 databases: said!(Databases::Kept, $(Databases::$databases)?),
                 libraries: said!(Libraries::Kept, $(Libraries::$libraries)?),
                 elsewhere: said!(Elsewhere::Nothing, $(elsewhere!($elsewhere $($e)*))?),

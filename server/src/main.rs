@@ -111,6 +111,9 @@ fn run() -> Result<(), Failure> {
         let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
 
+    let users = config
+        .first_users()
+        .map_err(|error| Failure(error.to_string()))?;
     // Before anybody can connect, and so know that there is something to end.
     let ends = signals::catch(log_file)
         .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
@@ -125,6 +128,7 @@ fn run() -> Result<(), Failure> {
     let settings = config.clone();
     let server = Server::start(Setup {
         config,
+        users,
         config_file: file,
         tcp,
         unix,

@@ -10,11 +10,13 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use acl::user::Passwords;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split};
 use monoio::net::TcpStream;
 use tracing::{Instrument, debug, debug_span, warn};
 
 pub use self::aside::{Tcp, Unix};
+use crate::client::identity::Identity;
 use crate::client::{Client, Peer};
 use crate::connection::{Served, serve};
 use crate::executor::thread_group;
@@ -147,9 +149,13 @@ fn open(shard: &Rc<RefCell<Shard>>, peer: Peer) -> Option<Rc<RefCell<Client>>> {
         return None;
     }
     shard.engine.stats.connections += 1;
-    let authenticated = shard.engine.config.requirepass.is_none();
-    let client =
-        shard.register(|token, id| Client::new(token, id, peer, authenticated, Instant::now()));
+    let identity = Identity::new(&shard.connections.users);
+    let restricted = identity.restricted_user().cloned();
+    let client = shard.register(|token, id| Client::new(token, id, peer, identity, Instant::now()));
+    if let Some(user) = restricted {
+        let token = client.borrow().token;
+        shard.engine.restricted.set(token, Some(&user));
+    }
     debug!(client = client.borrow().session.id, address = %client.borrow().peer.address, "connection opened");
     Some(client)
 }
@@ -177,7 +183,7 @@ impl Shard {
     /// Protected mode: without a password, only this host may connect.
     fn is_protected_from(&self, address: SocketAddr) -> bool {
         self.engine.config.protected_mode
-            && self.engine.config.requirepass.is_none()
+            && self.connections.users.default_user().passwords == Passwords::Any
             && !address.ip().to_canonical().is_loopback()
     }
 }

@@ -117,6 +117,11 @@ impl Shard {
             Told::Called(command, db, args) => {
                 self.show_call_to_monitors(command, db, &args.borrow());
             }
+            Told::Denied {
+                caller,
+                denied,
+                object,
+            } => self.tell_denied(caller, denied, &object),
             Told::Log(level, text) => self.log_of_script(level, &text),
         }
     }
@@ -214,6 +219,7 @@ impl Shard {
                 self.end_exec(&mut client);
             }
             client.blocked = None;
+            client.blocked_command = None;
             // It was not idle while it waited.
             client.touch(self.clock.instant);
         }

@@ -4,7 +4,9 @@
 pub mod attribute;
 pub mod close_reason;
 pub mod cork;
+mod header;
 pub mod hold;
+pub mod identity;
 pub mod output;
 pub mod output_limit;
 pub mod pending;
@@ -15,6 +17,7 @@ use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
+use protocol::args::OwnedArgs;
 use protocol::command::{Command, Flags};
 use protocol::facts::Traits;
 use protocol::parse::{LargeArg, Parser};
@@ -27,6 +30,7 @@ use crate::blocking::BlockedAt;
 use crate::client::close_reason::CloseReason;
 use crate::client::cork::Cork;
 use crate::client::hold::{CommandHold, OutputHold};
+use crate::client::identity::Identity;
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
 use crate::client::vectored::Vectored;
@@ -35,7 +39,7 @@ use crate::local_waker::LocalWaker;
 use crate::tracking::Tracking;
 use crate::transaction::exec::{ExecState, Suspended};
 use engine::error::Error;
-use engine::header::{Caller, ClientToken, Header, ReplyTo};
+use engine::header::{ClientToken, ReplyTo};
 use engine::slot::ShardId;
 
 /// Output a client has not taken yet beyond which its input is no longer run. Replies to a naive
@@ -155,6 +159,8 @@ pub struct Client {
     pub over_soft_since: Option<Instant>,
     /// Where its command waits, if it may.
     pub blocked: Option<BlockedAt>,
+    /// That command: its user may lose the right to it meanwhile.
+    pub blocked_command: Option<Box<(CommandId, OwnedArgs)>>,
     /// It stands in the line of subscribers that are to be sent to.
     pub in_fanout: bool,
     /// It gets a place there when it is no longer written to.
@@ -171,11 +177,11 @@ pub struct Client {
 
 impl Client {
     /// A connection that has just been accepted.
-    pub fn new(token: ClientToken, id: u64, peer: Peer, authenticated: bool, now: Instant) -> Self {
+    pub fn new(token: ClientToken, id: u64, peer: Peer, identity: Identity, now: Instant) -> Self {
         Self {
             token,
             home: ShardId::new(0),
-            session: Session::new(id, authenticated),
+            session: Session::new(id, identity),
             peer,
             connected_at: now,
             active_at: now,
@@ -205,6 +211,7 @@ impl Client {
             close_reason: None,
             over_soft_since: None,
             blocked: None,
+            blocked_command: None,
             in_fanout: false,
             rejoins_fanout: false,
             at_rest: false,
@@ -298,25 +305,6 @@ impl Client {
             });
         if session.caching && !goes_on {
             session.set_caching(false);
-        }
-    }
-
-    /// What travels with a command of this connection.
-    #[inline]
-    pub fn header(&self, command: CommandId) -> Header {
-        let session = &self.session;
-        Header {
-            command,
-            db: session.db,
-            version: session.version,
-            caller: Caller {
-                client_id: session.id,
-                home: self.home,
-                index: self.token.index,
-                no_touch: session.no_touch,
-                tracks: session.tracks_reads,
-                in_script: session.in_script,
-            },
         }
     }
 
@@ -466,7 +454,7 @@ impl Client {
 
     /// Input that is kept while it may not run.
     pub fn stalled_input_max(&self) -> usize {
-        if self.session.authenticated {
+        if self.session.identity.is_authenticated() {
             STALLED_INPUT_BYTES_MAX
         } else {
             STRANGERS_INPUT_BYTES_MAX

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use acl::users::Users;
 use engine::header::ClientToken;
 use slab::Slab;
 
@@ -20,6 +22,8 @@ pub struct Registered {
 #[derive(Default)]
 pub struct Connections {
     pub clients: Slab<Registered>,
+    /// Who there is and may do what, as this shard goes by it.
+    pub users: Arc<Users>,
     /// Some have freed memory because they were idle, and the shard has kept it.
     pub(crate) rested: bool,
     /// One is beyond the soft limit of its output, and is closed when that has lasted.
@@ -34,4 +38,14 @@ pub struct Connections {
     pub(crate) paused: Vec<ClientToken>,
     /// Room to write the reply of a session command in.
     pub(crate) scratch: Vec<u8>,
+}
+
+impl Connections {
+    /// None so far, and these users.
+    pub fn of(users: Arc<Users>) -> Self {
+        Self {
+            users,
+            ..Self::default()
+        }
+    }
 }

@@ -64,7 +64,7 @@ impl Shard {
             if self.engine.slots.shards() == 1 {
                 lookahead.fetch(self.engine.databases.get(client.session.db), &input, at);
             }
-            limits.authenticated = client.session.authenticated;
+            limits.authenticated = client.session.identity.is_authenticated();
             match parser.parse(&input[at..], &limits) {
                 Ok(Parsed::Command { consumed }) => {
                     let args = parser.args(&input[at..at + consumed]);
@@ -175,7 +175,7 @@ impl Shard {
         Limits {
             bulk_len_max: self.engine.config.proto_max_bulk_len,
             query_len_max: self.engine.config.client_query_buffer_limit,
-            authenticated: client.session.authenticated,
+            authenticated: client.session.identity.is_authenticated(),
             ..Limits::default()
         }
     }
@@ -281,8 +281,8 @@ impl Shard {
             return self.refuse(client, Some(id), &error);
         }
         if client.session.is_plain() {
-            // The common case, with nothing to ask: authenticated, replies on.
-        } else if let Err(error) = client.session.admits(command) {
+            // The common case, with nothing to ask: it may do everything, replies are on.
+        } else if let Err(error) = self.permit(client, id, args) {
             return self.refuse(client, Some(id), &error);
         } else if self.is_multi_short_of_memory(client, id, args) {
             return self.refuse(client, Some(id), &Error::OUT_OF_MEMORY);
@@ -345,6 +345,7 @@ impl Shard {
     /// A command that may wait. Its connection runs nothing else until it has its reply.
     #[cold]
     fn route_blocking(&mut self, client: &mut Client, header: Header, args: &Args<'_>) {
+        client.blocked_command = Some(Box::new((header.command, OwnedArgs::from(args))));
         let owner = match self.engine.route(header.command, args) {
             Route::Here | Route::Anywhere => self.engine.id,
             Route::At(owner) => owner,

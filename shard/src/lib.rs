@@ -6,6 +6,7 @@
 //!
 //! - [`listening`] is what is listened on; [`accept`] takes a connection; [`connection`] is its
 //!   task: receive, run, send. [`client`] is what the shard knows of it: replies in order, output.
+//! - [`access`] is who may do what.
 //! - [`dispatch`] parses and looks the verb up once; a command runs on this shard's engine, or on
 //!   its owner's.
 //! - [`shard`] is the engine with its outside: what that wants done is in `actions`.
@@ -29,6 +30,7 @@
 //!   runs which.
 
 pub mod accept;
+pub mod access;
 mod actions;
 pub mod aof;
 pub mod blocking;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use acl::users::Users;
 use config::{Config, LogLevel};
 use engine::environment::Environment;
 use engine::ledger::Ledger;
@@ -20,6 +21,7 @@ use persistence::manifest::Manifest;
 use persistence::progress::Progress;
 use storage::{Databases, Entry, KeyHasher, Keyspace};
 
+use crate::access::AccessControl;
 use crate::aof::commits::Commits;
 use crate::executor::Driver;
 use crate::executor::thread_group::ThreadGroups;
@@ -107,6 +109,8 @@ pub struct Process {
     pub monitors: Census,
     /// Clients that track keys.
     pub tracking_clients: AtomicUsize,
+    /// Users, and who was refused.
+    pub access: AccessControl,
     /// The scripts that are known.
     pub scripts: ScriptStore,
     /// Which commands wait for now.
@@ -180,6 +184,7 @@ impl Process {
     /// What `start` in `lib.rs` fills in.
     pub fn new(
         config: Config,
+        users: Users,
         config_file: Option<String>,
         (driver, permitted): (Driver, Permitted),
         lazyfree: Lazyfree,
@@ -223,6 +228,7 @@ impl Process {
             log_control,
             monitors: Census::new(slots.shards()),
             tracking_clients: AtomicUsize::new(0),
+            access: AccessControl::new(users),
             scripts: ScriptStore::default(),
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),

@@ -88,6 +88,17 @@ impl Subscriptions {
         self.names[topic.index()].len()
     }
 
+    /// Whether `is_such` holds of every name; it is told too whether that is a pattern.
+    pub fn all(&self, is_such: impl Fn(&[u8], bool) -> bool) -> bool {
+        [Topic::Channel, Topic::Pattern, Topic::ShardChannel]
+            .into_iter()
+            .all(|topic| {
+                let is_pattern = topic == Topic::Pattern;
+                let mut names = self.names[topic.index()].iter();
+                names.all(|name| is_such(name, is_pattern))
+            })
+    }
+
     /// Bytes of memory.
     pub fn memory_bytes(&self) -> usize {
         let names: usize = self.names.iter().map(BTreeSet::len).sum();

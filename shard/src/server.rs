@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, mem};
 
+use acl::users::Users;
 use config::Config;
 use engine::ledger::Ledger;
 use engine::slot::ShardId;
@@ -40,6 +41,8 @@ const DELIVERY_AWAITED: Duration = Duration::from_millis(5);
 /// What the process brings along.
 pub struct Setup {
     pub config: Config,
+    /// Who there is at first, and may do what.
+    pub users: Users,
     /// The file it was started with, for CONFIG REWRITE and INFO.
     pub config_file: Option<String>,
     /// The listeners of each shard.
@@ -66,6 +69,7 @@ impl Server {
         let memory = Arc::new(Ledger::new(shards, setup.outside.allocator.used_bytes));
         let process = Arc::new(Process::new(
             setup.config,
+            setup.users,
             setup.config_file,
             (driver, permitted),
             Lazyfree::start(memory.clone())?,

@@ -102,7 +102,7 @@ impl Shard {
         Self {
             engine,
             tasks: Tasks::default(),
-            connections: Connections::default(),
+            connections: Connections::of(process.access.users()),
             gathers: Slab::new(),
             hearers: Hearers::default(),
             publishing: Publishing::new(slots.shards()),
@@ -285,6 +285,7 @@ impl Shard {
     }
 
     pub(crate) fn forget(&mut self, client: &mut Client) {
+        self.engine.restricted.set(client.token, None);
         self.connections.clients.remove(client.token.index as usize);
         self.discard_queue(client);
         self.drop_subscriptions(client);

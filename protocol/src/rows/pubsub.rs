@@ -8,6 +8,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "psubscribe" => session(pubsub::psubscribe) {
         arity -2; flags [PUBSUB NOSCRIPT LOADING STALE]; acl []; keys [];
         subscribers Changed;
+        channels Patterns;
         group PubSub; since "2.0.0"; complexity "O(N)";
         syntax "pattern...";
         summary "Listens to the channels that match patterns.";
@@ -16,6 +17,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "publish" => session(pubsub::publish) {
         arity 3; flags [PUBSUB LOADING STALE FAST]; acl []; keys [];
         behind Everything;
+        channels First;
         traits [REPLICATED PUBLISHES];
         group PubSub; since "2.0.0"; complexity "O(N+M)";
         syntax "channel message";
@@ -82,6 +84,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "spublish" => session(pubsub::spublish) {
         arity 3; flags [PUBSUB LOADING STALE FAST]; acl []; keys [at(1) range(0, 1, 0) NOT_KEY];
         behind Everything;
+        channels First;
         traits [REPLICATED PUBLISHES];
         group PubSub; since "7.0.0"; complexity "O(N)";
         syntax "shardchannel message";
@@ -91,6 +94,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "ssubscribe" => session(pubsub::ssubscribe) {
         arity -2; flags [PUBSUB NOSCRIPT LOADING STALE]; acl []; keys [at(1) range(-1, 1, 0) NOT_KEY];
         subscribers Changed;
+        channels All;
         group PubSub; since "7.0.0"; complexity "O(N)";
         syntax "shardchannel...";
         summary "Listens to shard channels.";
@@ -99,6 +103,7 @@ macro_rules! pubsub_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "subscribe" => session(pubsub::subscribe) {
         arity -2; flags [PUBSUB NOSCRIPT LOADING STALE]; acl []; keys [];
         subscribers Changed;
+        channels All;
         group PubSub; since "2.0.0"; complexity "O(N)";
         syntax "channel...";
         summary "Listens to channels.";

@@ -1,7 +1,7 @@
 //! What a `redis.conf` may hold that is no parameter, or none of percore's.
 //!
 //! People bring the file that they have. What nothing depends on is passed over. What would break a
-//! promise is refused: a file that names users would otherwise let in whoever comes.
+//! promise is refused.
 
 /// What to do with a directive that has no row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +15,6 @@ pub enum Absent {
 use Absent::{Passed, Refused};
 
 const DIRECTIVES: &[(&str, Absent)] = &[
-    ("user", Refused),
     ("loadmodule", Refused),
     // Redis passes over these, too: they were parameters once.
     ("list-max-ziplist-entries", Passed),

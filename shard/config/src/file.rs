@@ -17,6 +17,7 @@ use std::path::Path;
 use super::absent::{self, Absent};
 use super::include;
 use super::kind::plain;
+use super::user_lines::USER;
 use super::{Config, Flag, Kind, Parameter};
 
 /// How deep files may include others: a file that includes itself is refused.
@@ -143,6 +144,9 @@ impl Loader {
             };
             return self.config.renames.rename(from, to).map_err(String::from);
         }
+        if name.eq_ignore_ascii_case(USER) {
+            return self.config.user_lines.add(values);
+        }
         let Some(row) = Parameter::find(name) else {
             return self.pass_over(name);
         };
@@ -233,7 +237,7 @@ pub(super) fn directive(line: &str) -> Result<Option<Vec<String>>, String> {
 fn without_secret(line: &str) -> String {
     let name = line.split_ascii_whitespace().next().unwrap_or_default();
     let secret = Parameter::find(name).is_some_and(|row| row.is(Flag::Sensitive))
-        || name.eq_ignore_ascii_case("user");
+        || name.eq_ignore_ascii_case(USER);
     if secret {
         format!("{name} (hidden)")
     } else {

@@ -24,6 +24,7 @@ pub mod rewrite;
 pub mod shutdown;
 pub mod table;
 pub mod title;
+pub mod user_lines;
 
 use std::borrow::Cow;
 use std::fmt;

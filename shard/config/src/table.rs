@@ -33,6 +33,7 @@ use super::percentiles::Percentiles;
 use super::renames::Renames;
 use super::shutdown::{self, ShutdownFlags};
 use super::title::TitleTemplate;
+use super::user_lines::UserLines;
 use super::{ConfigError, Parameter};
 
 const INT_MAX: i128 = i32::MAX as i128;
@@ -113,6 +114,8 @@ macro_rules! parameters {
         )*)*
             /// What `rename-command` says, which CONFIG does not show.
             pub renames: Renames,
+            /// The users that the file names.
+            pub user_lines: UserLines,
             /// The parameters that were given a value.
             pub given: Given,
         }
@@ -120,7 +123,7 @@ macro_rules! parameters {
         /// Redis's defaults.
         impl Default for Config {
             fn default() -> Self {
-                Self { $($($field: $default,)*)* renames: Renames::default(), given: Given::default() }
+                Self { $($($field: $default,)*)* renames: Renames::default(), user_lines: UserLines::default(), given: Given::default() }
             }
         }
 
@@ -216,6 +219,12 @@ parameters! {
     Security {
         /// The password of the default user; empty for none.
         "requirepass" => requirepass: Option<String> = None, Text, Sensitive;
+        /// The file of the users, for ACL LOAD and ACL SAVE.
+        "aclfile" => aclfile: Option<String> = None, Text, Immutable;
+        /// Whether new users may use all channels.
+        "acl-pubsub-default" => acl_pubsub_default: AclPubsub = AclPubsub::ResetChannels, AclPubsub::KIND;
+        /// Entries of ACL LOG, which tells who was refused.
+        "acllog-max-len" => acllog_max_len: u64 = 128, Integer(0, LONG_MAX);
         /// Whether DEBUG may be used.
         "enable-debug-command" => enable_debug_command: Permission = Permission::No, Permission::KIND, Immutable;
         /// Whether CONFIG SET may change protected parameters.
@@ -401,12 +410,6 @@ parameters! {
         "sanitize-dump-payload" => sanitize_dump_payload: SanitizeDump = SanitizeDump::No, SanitizeDump::KIND, Inert;
         /// Close the link when a replica gets a write of another client.
         "close-on-replica-write" => close_on_replica_write: bool = true, YesNo, Hidden, Inert;
-        /// The file of the users; percore has no users but the default one yet.
-        "aclfile" => aclfile: Option<String> = None, Only("", "percore has no users but the default one yet"), Immutable, Inert;
-        /// What new users may subscribe to.
-        "acl-pubsub-default" => acl_pubsub_default: AclPubsub = AclPubsub::ResetChannels, AclPubsub::KIND, Inert;
-        /// Entries of the log of refused commands.
-        "acllog-max-len" => acllog_max_len: u64 = 128, Integer(0, LONG_MAX), Inert;
         /// Whether MODULE LOAD may be used.
         "enable-module-command" => enable_module_command: Permission = Permission::No, Permission::KIND, Immutable, Inert;
         /// TCP port for TLS; 0 for none.

@@ -18,6 +18,7 @@ use crate::blocking::fenced::Blocking;
 use crate::effects::Effects;
 use crate::environment::Environment;
 use crate::eviction::Evicting;
+use crate::restricted::Restricted;
 use crate::script::scripting::Scripting;
 use crate::slot::{ShardId, SlotMap};
 use crate::stats::Stats;
@@ -51,6 +52,7 @@ pub struct Engine {
     pub blocking: Blocking,
     pub evicting: Evicting,
     pub scripting: Scripting,
+    pub restricted: Restricted,
     /// What is to be done outside.
     pub actions: Vec<Action>,
     /// What took effect, where a simulator wants to know.
@@ -123,6 +125,7 @@ impl Engine {
             blocking: Blocking::default(),
             evicting: Evicting::new(setup.first_of_thread),
             scripting: Scripting::default(),
+            restricted: Restricted::default(),
             actions: Vec::new(),
             trace: Trace::default(),
             log: LogState::default(),

@@ -58,7 +58,7 @@ impl Header {
 }
 
 /// Who called, as far as a data command may care.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Caller {
     /// `CLIENT ID`.
     pub client_id: u64,
@@ -71,6 +71,14 @@ pub struct Caller {
     pub tracks: bool,
     /// A script of it did.
     pub in_script: bool,
+    /// It may read keys which the command's arguments do not name.
+    pub reads_all_keys: bool,
+}
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self::NOBODY
+    }
 }
 
 impl Caller {
@@ -82,6 +90,7 @@ impl Caller {
         no_touch: false,
         tracks: false,
         in_script: false,
+        reads_all_keys: true,
     };
 
     /// The connection, if there is one.

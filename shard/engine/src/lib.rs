@@ -41,6 +41,7 @@ pub mod ledger;
 pub mod lookahead;
 pub mod message;
 pub mod notices;
+pub mod restricted;
 pub mod routing;
 pub mod script;
 pub mod slot;

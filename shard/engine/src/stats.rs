@@ -44,6 +44,10 @@ pub struct Stats {
     pub expiry_cut_short: u64,
     /// Failed attempts to authenticate.
     pub denied_auth: u64,
+    /// Commands that users may not run, on keys or channels that they may not use.
+    pub denied_commands: u64,
+    pub denied_keys: u64,
+    pub denied_channels: u64,
     /// Commands refused because memory was at its limit.
     pub refused_for_memory: u64,
     /// Connections closed for `maxmemory-clients`.
@@ -90,6 +94,9 @@ impl Default for Stats {
             expiry_us: 0,
             expiry_cut_short: 0,
             denied_auth: 0,
+            denied_commands: 0,
+            denied_keys: 0,
+            denied_channels: 0,
             refused_for_memory: 0,
             evicted_clients: 0,
             transactions: 0,
@@ -187,6 +194,9 @@ impl Stats {
         self.expiry_us += other.expiry_us;
         self.expiry_cut_short += other.expiry_cut_short;
         self.denied_auth += other.denied_auth;
+        self.denied_commands += other.denied_commands;
+        self.denied_keys += other.denied_keys;
+        self.denied_channels += other.denied_channels;
         self.refused_for_memory += other.refused_for_memory;
         self.evicted_clients += other.evicted_clients;
         self.transactions += other.transactions;

@@ -10,6 +10,8 @@ pub enum CloseReason {
     Quit,
     /// CLIENT KILL.
     Killed,
+    /// Its user has gone, or may not hear any more what it subscribes to.
+    Revoked,
     /// It has been idle for longer than `timeout`.
     Idle,
     /// It has more output unread than `client-output-buffer-limit` allows.
@@ -31,6 +33,7 @@ impl CloseReason {
             Self::ClientLeft => "closed by the client",
             Self::Quit => "QUIT",
             Self::Killed => "CLIENT KILL",
+            Self::Revoked => "its user's permissions were taken away",
             Self::Idle => "timeout",
             Self::OutputLimit => "client-output-buffer-limit",
             Self::InputLimit => "client-query-buffer-limit",

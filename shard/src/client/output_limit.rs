@@ -42,7 +42,7 @@ impl Shard {
     #[inline]
     pub(crate) fn output_room(&self, client: &Client) -> usize {
         let hard = self.output_limit_of(client).hard_bytes;
-        match client.session.authenticated {
+        match client.session.identity.is_authenticated() {
             false => STRANGERS_OUTPUT_BYTES_MAX,
             true if hard > 0 => OUTPUT_UNSENT_BYTES_MAX.min(hard.try_into().unwrap_or(usize::MAX)),
             true => OUTPUT_UNSENT_BYTES_MAX,

@@ -8,6 +8,7 @@ use protocol::reply::Version;
 use storage::DbIndex;
 
 use crate::client::attribute::Attribute;
+use crate::client::identity::Identity;
 use crate::pubsub::Subscriptions;
 use crate::tracking::Tracking;
 use crate::transaction::exec::Queue;
@@ -30,7 +31,8 @@ pub struct Session {
     pub id: u64,
     pub db: DbIndex,
     pub version: Version,
-    pub authenticated: bool,
+    /// Who it is.
+    pub identity: Identity,
     pub reply_mode: ReplyMode,
     pub no_evict: bool,
     pub no_touch: bool,
@@ -65,12 +67,12 @@ fn touches_data(command: &Command) -> bool {
 
 impl Session {
     /// The session of a connection that has just been accepted.
-    pub fn new(id: u64, authenticated: bool) -> Self {
+    pub fn new(id: u64, identity: Identity) -> Self {
         Self {
             id,
             db: DbIndex::default(),
             version: Version::Resp2,
-            authenticated,
+            identity,
             reply_mode: ReplyMode::On,
             no_evict: false,
             no_touch: false,
@@ -90,10 +92,10 @@ impl Session {
         }
     }
 
-    /// Whether commands need no further question: authenticated, replies on.
+    /// Whether commands need no further question: it may do everything, replies are on.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.authenticated
+        self.identity.is_free()
             && self.reply_mode == ReplyMode::On
             && self.queue.is_none()
             && self.subscriptions.is_none()
@@ -127,11 +129,13 @@ impl Session {
         self.subscriptions.as_ref().is_some_and(|it| it.is_monitor)
     }
 
+    /// Whether this connection need not log in before it uses `command`.
+    pub fn is_logged_in_for(&self, command: &Command) -> bool {
+        self.identity.is_authenticated() || command.flags.contains(Flags::NO_AUTH)
+    }
+
     /// Whether this connection may use `command` in the state it is in.
     pub fn admits(&self, command: &Command) -> Result<(), Error> {
-        if !self.authenticated && !command.flags.contains(Flags::NO_AUTH) {
-            return Err(Error::NO_AUTH);
-        }
         if self.is_monitor() && touches_data(command) {
             return Err(Error::new("ERR Replica can't interact with the keyspace"));
         }

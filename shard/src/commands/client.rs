@@ -246,7 +246,7 @@ pub fn list(
 }
 
 /// A connection as LIST and INFO show it, in the fields and the order of Redis 7.4.
-fn line(client: &Client, now: Instant) -> String {
+pub(crate) fn line(client: &Client, now: Instant) -> String {
     let session = &client.session;
     let since = |then: Instant| now.saturating_duration_since(then).as_secs();
     let text =
@@ -263,7 +263,7 @@ fn line(client: &Client, now: Instant) -> String {
     format!(
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} flags={flags} db={db} sub={sub} psub={psub} ssub={ssub} \
          multi={multi} watch={watch} qbuf={qbuf} qbuf-free={qbuf_free} argv-mem={argv} multi-mem={multi_bytes} rbs={rbs} rbp={rbs} obl={obl} \
-         oll={oll} omem={omem} tot-mem={total} events={events} cmd={cmd} user=default redir={redir} resp={resp} lib-name={lib_name} lib-ver={lib_ver}",
+         oll={oll} omem={omem} tot-mem={total} events={events} cmd={cmd} user={user} redir={redir} resp={resp} lib-name={lib_name} lib-ver={lib_ver}",
         id = session.id,
         addr = client.peer.address,
         laddr = client.peer.local_address,
@@ -287,6 +287,7 @@ fn line(client: &Client, now: Instant) -> String {
         total = client.memory_bytes(),
         events = if client.unsent_bytes() > 0 { "rw" } else { "r" },
         cmd = session.last_command,
+        user = String::from_utf8_lossy(&session.identity.user().name),
         redir = redirect_id(session),
         resp = version_number(session.version),
         lib_name = text(&session.lib_name),

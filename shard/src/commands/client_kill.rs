@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use acl::users::Users;
 use engine::blocking::ending::{CancelMode, End};
 use engine::commands::options::is;
 use engine::error::Error;
@@ -28,13 +29,14 @@ struct Filter {
     address: Option<Box<str>>,
     local_address: Option<Box<str>>,
     age_min: Option<Duration>,
+    user: Option<Box<[u8]>>,
     /// This one is spared.
     spared: Option<u64>,
 }
 
 impl Filter {
     /// Reads the options from argument 2 on, for the connection `own_id`.
-    fn parse(args: &Args<'_>, own_id: u64) -> Result<Self, Error> {
+    fn parse(args: &Args<'_>, own_id: u64, users: &Users) -> Result<Self, Error> {
         let mut filter = Self {
             spared: Some(own_id),
             ..Self::default()
@@ -63,12 +65,13 @@ impl Filter {
             } else if is(option, "laddr") {
                 filter.local_address = address();
             } else if is(option, "user") {
-                if value != b"default" {
+                if users.get(value).is_none() {
                     let value = &value[..value.len().min(USER_BYTES_MAX)];
                     return Err(Error::from_bytes(
                         [b"ERR No such user '", value, b"'"].concat(),
                     ));
                 }
+                filter.user = Some(value.into());
             } else if is(option, "skipme") && is(value, "yes") {
                 filter.spared = Some(own_id);
             } else if is(option, "skipme") && is(value, "no") {
@@ -95,6 +98,10 @@ impl Filter {
                 .local_address
                 .as_ref()
                 .is_none_or(|wanted| *wanted == client.peer.local_address)
+            && self
+                .user
+                .as_ref()
+                .is_none_or(|wanted| *wanted == client.session.identity.user().name)
             && self
                 .age_min
                 .is_none_or(|age| now.saturating_duration_since(client.connected_at) >= age)
@@ -126,7 +133,7 @@ pub fn kill(
             ..Filter::default()
         }
     } else {
-        Filter::parse(args, own_id)?
+        Filter::parse(args, own_id, &shard.connections.users)?
     };
     let shards = shard.engine.slots.all();
     let mode = cancel_mode_of(client);
@@ -176,6 +183,7 @@ mod tests {
     use protocol::args::OwnedArgs;
 
     use crate::client::Peer;
+    use crate::client::identity::Identity;
     use engine::header::ClientToken;
 
     use super::*;
@@ -183,7 +191,8 @@ mod tests {
     fn parse(words: &str) -> Result<Filter, String> {
         let parts = ["client", "kill"].into_iter().chain(words.split(' '));
         let args = OwnedArgs::from_parts(parts.map(str::as_bytes));
-        Filter::parse(&args.borrow(), 5).map_err(|error| error.text().into_owned())
+        Filter::parse(&args.borrow(), 5, &Users::default())
+            .map_err(|error| error.text().into_owned())
     }
 
     fn client(id: u64, address: &str) -> Client {
@@ -197,7 +206,13 @@ mod tests {
             unix: false,
             socket: 9,
         };
-        Client::new(token, id, peer, true, Instant::now())
+        Client::new(
+            token,
+            id,
+            peer,
+            Identity::new(&Users::default()),
+            Instant::now(),
+        )
     }
 
     #[test]

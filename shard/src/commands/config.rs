@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,6 +26,9 @@ use crate::dispatch::handler::Answer;
 use crate::redact::REDACTED;
 use crate::shard::Shard;
 use crate::transaction::gather::PartOf;
+
+/// The parameter that is the default user's password.
+const PASSWORD: &str = "requirepass";
 
 /// The parameter that says where the log's file is.
 const LOG_FILE: &str = "logfile";
@@ -141,14 +145,23 @@ pub fn set(
             }
             return Err(refused(refusal.parameter, &ConfigError::from(refusal.why)));
         }
+        if named.iter().any(|row| row.name == PASSWORD) {
+            let password = new.requirepass.as_deref().map(str::as_bytes);
+            let Ok(()) = process.access.change(|users| {
+                users.set_default_password(password);
+                Ok::<(), Infallible>(())
+            });
+        }
         *current = Arc::new(new);
         tell_changes(shard, client, &named, &old, &current);
     }
     tell_without_effect(args);
     let shards = shard.engine.slots.all();
     let heard = Arc::new(Heard::new(shards.len()));
+    let by = client.session.id;
     let adopt = move |shard: &mut Shard, part: PartOf<()>| {
         shard.adopt_config();
+        shard.adopt_users(by);
         heard.tell_all(shard, part);
     };
     Ok(shard.gather_told(client, shards, adopt, |_, _, reply| {
@@ -256,7 +269,7 @@ pub fn rewrite(
     shard
         .process
         .current_config()
-        .rewrite(Path::new(file))
+        .rewrite(Path::new(file), &shard.process.access.users())
         .map_err(|error| {
             warn!(%error, "could not rewrite the configuration file");
             Error::from_text(format!("ERR Rewriting config file: {}", error.fault))

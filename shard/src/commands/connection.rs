@@ -1,12 +1,12 @@
 //! A connection's own state: who it is (AUTH, HELLO), which protocol it speaks (HELLO), which
 //! database it works on (SELECT), and its end.
 //!
-//! There is one user, `default`, whose password is `requirepass`. Passwords are compared in a time
-//! that tells nothing of where they differ.
+//! Passwords are compared in a time that tells nothing of where they differ.
 
 use std::hint::black_box;
 
-use config::Config;
+use acl::log::{Context, Reason};
+use acl::user::Passwords;
 use engine::commands::options::{Options, is, small_integer};
 use engine::error::Error;
 use protocol::args::Args;
@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 
 use crate::client::attribute::Attribute;
 use crate::client::close_reason::CloseReason;
+use crate::client::identity::Identity;
 use crate::client::{Client, Closing, ReplyMode};
 use crate::dispatch::handler::Answer;
 use crate::process::REDIS_VERSION;
@@ -70,12 +71,14 @@ pub fn auth(
     reply: &mut Reply<'_>,
 ) -> Result<Answer, Error> {
     let (user, password) = match args.len() {
-        2 if password(&shard.engine.config).is_none() => return Err(NO_PASSWORD),
+        2 if shard.connections.users.default_user().passwords == Passwords::Any => {
+            return Err(NO_PASSWORD);
+        }
         2 => (b"default".as_slice(), &args[1]),
         3 => (&args[1], &args[2]),
         _ => return Err(Error::SYNTAX),
     };
-    authenticate(shard, client, user, password)?;
+    authenticate(shard, client, &args[0], user, password)?;
     reply.ok();
     Ok(Answer::Now)
 }
@@ -106,9 +109,9 @@ pub fn hello(
         }
     }
     if let Some((user, password)) = login {
-        authenticate(shard, client, user, password)?;
+        authenticate(shard, client, &args[0], user, password)?;
     }
-    if !client.session.authenticated {
+    if !client.session.identity.is_authenticated() {
         return Err(HELLO_NO_AUTH);
     }
     if let Some(name) = name {
@@ -200,46 +203,54 @@ pub fn reset(
     let session = &mut client.session;
     session.db = DbIndex::default();
     session.version = Version::Resp2;
-    session.authenticated = password(&shard.engine.config).is_none();
+    session.identity = Identity::new(&shard.connections.users);
     session.reply_mode = ReplyMode::On;
     session.no_evict = false;
     session.no_touch = false;
     session.name = None;
+    shard.note_identity(client);
     reply.set_version(Version::Resp2);
     reply.simple("RESET");
     Ok(Answer::Now)
 }
 
-/// The password that is asked for, if one is.
-fn password(config: &Config) -> Option<&str> {
-    config
-        .requirepass
-        .as_deref()
-        .filter(|text| !text.is_empty())
-}
-
+/// Makes the connection a user, by that user's password.
 fn authenticate(
     shard: &mut Shard,
     client: &mut Client,
+    verb: &[u8],
     user: &[u8],
     given: &[u8],
 ) -> Result<(), Error> {
-    // Without a password the user takes any.
-    let right =
-        password(&shard.engine.config).is_none_or(|wanted| same_bytes(given, wanted.as_bytes()));
-    if !right || user != b"default" {
+    let known = shard.connections.users.get(user).cloned();
+    let Some(known) = known.filter(|known| known.authenticates(given)) else {
         shard.engine.stats.denied_auth += 1;
+        let context = if client.session.queue.is_some() {
+            Context::Multi
+        } else {
+            Context::TopLevel
+        };
+        shard.log_refusal(client, Reason::Auth, context, verb, user);
         if let Some(left_out) = shard.measured.log_limits.denied.admit(shard.second()) {
             let (client, address) = (client.session.id, &*client.peer.address);
             warn!(client, address, left_out, "a client gave a wrong password");
         }
         return Err(Error::WRONG_PASS);
-    }
-    client.session.authenticated = true;
+    };
+    client.session.identity.log_in(known);
+    shard.note_identity(client);
     // What it has sent behind its password need not wait for the socket.
     shard.settle_output_max(client);
     debug!(client = client.session.id, "authenticated");
     Ok(())
+}
+
+impl Shard {
+    /// A connection is somebody else now.
+    fn note_identity(&mut self, client: &Client) {
+        let restricted = client.session.identity.restricted_user();
+        self.engine.restricted.set(client.token, restricted);
+    }
 }
 
 /// Whether two texts are the same, in a time that depends on the length of the given one only.

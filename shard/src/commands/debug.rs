@@ -206,7 +206,7 @@ fn rewrite_all(shard: &Shard, reply: &mut Reply<'_>) -> Result<(), Error> {
     // As Redis says it.
     let file = file.ok_or_else(|| failed("Bad address"))?;
     let config = shard.process.current_config();
-    let rewritten = config.rewrite_all(Path::new(file));
+    let rewritten = config.rewrite_all(Path::new(file), &shard.process.access.users());
     rewritten.map_err(|error| failed(&error.fault))?;
     reply.ok();
     Ok(())

@@ -2,6 +2,7 @@
 //! are in crate `engine`.
 
 pub mod acl;
+pub mod acl_log;
 pub mod blocking;
 pub mod client;
 pub mod client_kill;

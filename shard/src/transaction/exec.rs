@@ -199,13 +199,17 @@ impl Shard {
                 "EXECABORT Transaction discarded because of previous errors.",
             ));
         }
-        if self.may_exec_here(client, &queue, &watched) {
+        let is_denied = is_denied_in_part(client, &queue);
+        if !is_denied && self.may_exec_here(client, &queue, &watched) {
             self.exec_here(client, queue.commands, &watched, reply);
             self.engine.unwatch(watched);
             return Ok(Answer::Now);
         }
         let tracks = client.header(EXEC).caller.tracks;
-        if !tracks && let Some(owner) = self.owner_of_all(&queue, &watched) {
+        if !tracks
+            && !is_denied
+            && let Some(owner) = self.owner_of_all(&queue, &watched)
+        {
             self.forward_exec(client, owner, *queue, watched);
             return Ok(Answer::Later);
         }
@@ -426,6 +430,10 @@ impl Shard {
             let args = queued.args.borrow();
             let id = queued.id;
             let mut reply = Reply::new(&mut exec.replies, exec.version);
+            if let Some(error) = self.denied_in_exec(&client.borrow(), id, &args) {
+                error.write(&mut reply);
+                continue;
+            }
             let header = client.borrow().header(id);
             let mut is_answered = true;
             match HANDLERS[id.index()] {
@@ -569,6 +577,15 @@ impl Shard {
             Ok(())
         })
     }
+}
+
+/// Whether some queued command may not be run any more by the connection's user: then each is asked
+/// when its turn comes.
+fn is_denied_in_part(client: &Client, queue: &Queue) -> bool {
+    let identity = &client.session.identity;
+    let mut commands = queue.commands.iter();
+    !identity.is_free()
+        && commands.any(|it| identity.user().check(it.id, &it.args.borrow()).is_err())
 }
 
 /// What a command on the whole keyspace runs inside EXEC.

@@ -129,6 +129,7 @@ impl Client {
                 no_touch: false,
                 tracks: false,
                 in_script: false,
+                reads_all_keys: true,
             },
         }
     }

@@ -28,17 +28,23 @@ use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::event::Event;
 
+const BY_DENIED: Error =
+    Error::new("ERR BY option of SORT denied due to insufficient ACL permissions.");
+const GET_DENIED: Error =
+    Error::new("ERR GET option of SORT denied due to insufficient ACL permissions.");
 const NOT_A_NUMBER: Error = Error::new("ERR One or more scores can't be converted into double");
 
 /// `SORT key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE
 /// destination]`
 pub fn sort(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    run(ctx, &args[1], Request::parse(args, true)?, reply)
+    let request = Request::parse(args, true, ctx.caller.reads_all_keys)?;
+    run(ctx, &args[1], request, reply)
 }
 
 /// `SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA]`
 pub fn sort_ro(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    run(ctx, &args[1], Request::parse(args, false)?, reply)
+    let request = Request::parse(args, false, ctx.caller.reads_all_keys)?;
+    run(ctx, &args[1], request, reply)
 }
 
 /// Whether this is a SORT that reads keys which its arguments do not name in full.
@@ -68,7 +74,7 @@ fn request_of<'a>(command: &Command, args: &Args<'a>) -> Option<Request<'a>> {
         return None;
     }
     let may_store = command.flags.contains(Flags::WRITE);
-    Request::parse(args, may_store).ok()
+    Request::parse(args, may_store, true).ok()
 }
 
 /// What BY and GET say.
@@ -152,7 +158,9 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn parse(args: &Args<'a>, may_store: bool) -> Result<Self, Error> {
+    /// Reads the options, of which those that read other keys are refused where `reads_all_keys`
+    /// says that the user may not.
+    fn parse(args: &Args<'a>, may_store: bool, reads_all_keys: bool) -> Result<Self, Error> {
         let mut request = Self::default();
         let mut options = Options::new(args, 2);
         while let Some(word) = options.next() {
@@ -171,9 +179,16 @@ impl<'a> Request<'a> {
             } else if is(word, "BY") && left >= 1 {
                 let text = options.value()?;
                 request.by = Some(Pattern::parse(text));
-                request.unsorted |= !text.contains(&b'*');
+                let is_constant = !text.contains(&b'*');
+                if !is_constant && !reads_all_keys {
+                    return Err(BY_DENIED);
+                }
+                request.unsorted |= is_constant;
             } else if is(word, "GET") && left >= 1 {
                 request.get.push(Pattern::parse(options.value()?));
+                if !reads_all_keys {
+                    return Err(GET_DENIED);
+                }
             } else {
                 return Err(Error::SYNTAX);
             }

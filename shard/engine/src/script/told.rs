@@ -1,5 +1,6 @@
 //! What people are told of commands: in the slow log, by MONITOR, in the server's log.
 
+use acl::selector::Denied;
 use lua::machine::LogLevel;
 use protocol::args::OwnedArgs;
 use protocol::table::CommandId;
@@ -18,6 +19,13 @@ pub enum Told {
     },
     /// A script has called a command, which monitors are shown.
     Called(CommandId, DbIndex, OwnedArgs),
+    /// A script has called what its user may not.
+    Denied {
+        caller: Caller,
+        denied: Denied,
+        /// The command, key or channel.
+        object: Box<[u8]>,
+    },
     /// A script has a line for the server's log.
     Log(LogLevel, Vec<u8>),
 }

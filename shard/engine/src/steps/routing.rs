@@ -54,7 +54,12 @@ impl Engine {
         }
         match self.route(header.command, args) {
             Route::Here => {}
-            Route::At(owner) if outline.is_plain => return ScriptRoute::At(owner),
+            // What a restricted user's script calls is checked where its connection is.
+            Route::At(owner)
+                if outline.is_plain && self.restricted_user(&header.caller).is_none() =>
+            {
+                return ScriptRoute::At(owner);
+            }
             _ => return ScriptRoute::Locked,
         }
         let is_free = || {

@@ -427,7 +427,7 @@ impl Engine {
                         return progress;
                     }
                 },
-                Step::MayRun => Next::Allowed(self.knows_command(&run.machine.command())),
+                Step::MayRun => Next::Allowed(self.may_call(&run.state, &run.machine.command())),
                 Step::Log(level, text) => {
                     if !run.state.scouts {
                         self.actions.push(Action::Tell(Told::Log(level, text)));

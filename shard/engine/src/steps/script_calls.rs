@@ -1,8 +1,9 @@
 //! One command of a running script: whether it may run, whether its keys are there, and that it
 //! runs.
 
+use acl::selector::Denied;
 use protocol::args::{Args, OwnedArgs};
-use protocol::command::{Command, Flags};
+use protocol::command::Flags;
 use protocol::facts::InScripts;
 use protocol::number::parse_int;
 use protocol::reply::{Reply, Version};
@@ -15,6 +16,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::handler::{HANDLERS, Handler};
 use crate::header::{Caller, Header, TransactionKey};
+use crate::restricted;
 use crate::script::run::{KeyName, Progress, Reach, RunState, ScriptRun};
 use crate::script::told::Told;
 
@@ -25,8 +27,10 @@ const READ_ONLY: Error = Error::new("ERR Write commands are not allowed from rea
 
 impl Engine {
     /// Whether the command that a script asks about may run; none where there is none.
-    pub(crate) fn knows_command(&self, args: &Args<'_>) -> Option<bool> {
-        self.command_of(args).map(|_| true)
+    pub(crate) fn may_call(&self, run: &RunState, args: &Args<'_>) -> Option<bool> {
+        let id = self.command_of(args)?;
+        let denied = self.denied_in_script(&run.header.caller, id, args);
+        Some(denied.is_none())
     }
 
     fn command_of(&self, args: &Args<'_>) -> Option<CommandId> {
@@ -67,7 +71,7 @@ impl Engine {
                 return Ok(());
             }
         };
-        if let Some(error) = self.refusal_of_call(run, id.command(), args) {
+        if let Some(error) = self.refusal_of_call(run, id, args) {
             self.refuse_call(run, version, Some(id), &error);
             return Ok(());
         }
@@ -77,6 +81,7 @@ impl Engine {
             version,
             caller: Caller {
                 in_script: true,
+                reads_all_keys: self.reads_all_keys(&run.header.caller, id),
                 ..run.header.caller
             },
         };
@@ -132,17 +137,16 @@ impl Engine {
     }
 
     /// Why a command may not run from this script.
-    fn refusal_of_call(
-        &self,
-        run: &RunState,
-        command: &'static Command,
-        args: &Args<'_>,
-    ) -> Option<Error> {
+    fn refusal_of_call(&mut self, run: &RunState, id: CommandId, args: &Args<'_>) -> Option<Error> {
+        let command = id.command();
         if !command.accepts(args.len()) {
             return Some(BAD_ARITY);
         }
         if command.flags.contains(Flags::NOSCRIPT) {
             return Some(NOT_ALLOWED);
+        }
+        if let Some(denied) = self.denied_in_script(&run.header.caller, id, args) {
+            return Some(self.deny_call(run, denied, id, args));
         }
         // PUBLISH and PFCOUNT count as writes there.
         if run.reads_only && command.is_replicated() {
@@ -161,6 +165,31 @@ impl Engine {
             return Some(Error::OUT_OF_MEMORY);
         }
         None
+    }
+
+    /// Tells of a call that the script's user may not make, and what the script is told.
+    #[cold]
+    fn deny_call(
+        &mut self,
+        run: &RunState,
+        denied: Denied,
+        id: CommandId,
+        args: &Args<'_>,
+    ) -> Error {
+        let caller = run.header.caller;
+        let text = match self.restricted_user(&caller) {
+            Some(user) => restricted::text_of(denied, user, id.command()),
+            None => Vec::new(),
+        };
+        if !run.scouts {
+            let object = restricted::object_of(denied, id.command(), args).into();
+            self.actions.push(Action::Tell(Told::Denied {
+                caller,
+                denied,
+                object,
+            }));
+        }
+        Error::from_bytes([b"ERR ACL failure in script: ", &text[..]].concat())
     }
 
     fn refuse_call(
