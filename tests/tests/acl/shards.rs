@@ -323,6 +323,58 @@ fn rules_change_as_one() {
     }
 }
 
+/// A transaction, and a script, on many shards is judged by the rules of one instant.
+#[test]
+fn a_transaction_is_judged_by_one_set_of_rules() {
+    let keys: Vec<String> = (0..6).map(key).collect();
+    let calls: Vec<String> = keys
+        .iter()
+        .map(|key| format!("x = redis.pcall('hget', '{key}', 'f') r[#r + 1] = type(x) == 'table' and 'denied' or x"))
+        .collect();
+    let script = format!("local r, x = {{}} {} return r", calls.join(" "));
+    for shards in SEVERAL_SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut admin = server.connect();
+        set_user(&mut admin, "bob on nopass +@all ~*");
+        for key in &keys {
+            admin.ask(&format!("HSET {key} f v"));
+        }
+        let mut wires: Vec<Wire> = (0..CONNECTIONS)
+            .map(|_| login(&server, "bob", "x"))
+            .collect();
+        for change in 0..CHANGES {
+            for (at, wire) in wires.iter_mut().enumerate() {
+                if at % 2 == 0 {
+                    wire.send_command(&["EVAL", &script, "0"]);
+                    continue;
+                }
+                wire.send_words("MULTI");
+                keys.iter()
+                    .for_each(|key| wire.send_words(&format!("HGET {key} f")));
+                wire.send_words("EXEC");
+            }
+            let sign = ['-', '+'][change % 2];
+            set_user(&mut admin, &format!("bob {sign}hget"));
+            for (at, wire) in wires.iter_mut().enumerate() {
+                let before = if at % 2 == 0 { 0 } else { 1 + keys.len() };
+                (0..before).for_each(|_| drop(wire.reply()));
+                let reply = wire.value();
+                if reply.is_error() {
+                    continue;
+                }
+                let all = reply.elements().expect("an array");
+                let shown: Vec<String> = all.iter().map(|value| format!("{value:?}")).collect();
+                let denied = |text: &String| text.contains("NOPERM") || text.contains("denied");
+                let count = shown.iter().filter(|text| denied(text)).count();
+                assert!(
+                    count == 0 || count == all.len(),
+                    "{shards} shards: {shown:?}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_log_is_one() {
     for shards in SEVERAL_SHARDS {
