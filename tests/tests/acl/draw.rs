@@ -56,7 +56,7 @@ const COMMANDS: &[&str] = &[
     "dbsize",
     "flushall",
     "swapdb",
-    "migrate",
+   
     "object",
     "config",
     "client",
