@@ -37,3 +37,8 @@ fn snapshots() {
 fn logs() {
     feed("log", fuzz::log);
 }
+
+#[test]
+fn users() {
+    feed("acl", fuzz::acl);
+}

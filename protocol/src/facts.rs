@@ -116,7 +116,7 @@ pub enum Channels {
     First,
     /// Argument 1 and all behind it (SUBSCRIBE).
     All,
-    /// The same, and they are patterns (PSUBSCRIBE).
+    /// Argument 1 and all behind it, which are patterns (PSUBSCRIBE).
     Patterns,
 }
 

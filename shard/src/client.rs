@@ -584,6 +584,7 @@ impl Client {
             unix: false,
             socket: 0,
         };
-        Self::new(ClientToken::NOBODY, 1, peer, true, Instant::now())
+        let identity = Identity::new(&acl::users::Users::default());
+        Self::new(ClientToken::NOBODY, 1, peer, identity, Instant::now())
     }
 }

@@ -21,6 +21,7 @@ pub mod scan;
 pub mod set;
 pub mod set_algebra;
 pub mod sort;
+pub mod sort_pattern;
 pub mod sorted_set;
 pub mod sorted_set_add;
 pub mod sorted_set_pop;

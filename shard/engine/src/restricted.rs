@@ -12,11 +12,10 @@ use acl::user::User;
 use hashbrown::HashMap;
 use protocol::args::Args;
 use protocol::command::Command;
-use protocol::table::CommandId;
 
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::header::{Caller, ClientToken};
+use crate::slot::ShardId;
 
 /// Connections of this shard whose users may not do everything.
 #[derive(Default)]
@@ -32,33 +31,15 @@ impl Restricted {
             None => drop(self.by_token.remove(&client)),
         }
     }
-}
 
-impl Engine {
-    /// The user of a command's caller, where that is a connection of this shard and the user may
-    /// not do everything.
-    pub(crate) fn restricted_user(&self, caller: &Caller) -> Option<&Arc<User>> {
-        if self.restricted.by_token.is_empty() {
+    /// The user of a caller, where that is a connection of the shard `here`, which this is, and the
+    /// user may not do everything.
+    pub(crate) fn user_of(&self, caller: &Caller, here: ShardId) -> Option<&Arc<User>> {
+        if self.by_token.is_empty() {
             return None;
         }
-        let address = caller.address().filter(|it| it.home == self.id)?;
-        self.restricted.by_token.get(&address.token)
-    }
-
-    /// Whether what the caller of a script calls may read keys that are not named.
-    pub(crate) fn reads_all_keys(&self, caller: &Caller, id: CommandId) -> bool {
-        let user = self.restricted_user(caller);
-        user.is_none_or(|user| user.reads_all_keys(id))
-    }
-
-    /// Why the caller of a script may not call this, if so.
-    pub(crate) fn denied_in_script(
-        &self,
-        caller: &Caller,
-        id: CommandId,
-        args: &Args<'_>,
-    ) -> Option<Denied> {
-        self.restricted_user(caller)?.check(id, args).err()
+        let address = caller.address().filter(|it| it.home == here)?;
+        self.by_token.get(&address.token)
     }
 }
 

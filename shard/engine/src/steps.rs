@@ -17,6 +17,7 @@ pub mod functions;
 mod invalidations;
 mod keys;
 mod messages;
+mod permissions;
 mod requests;
 mod routing;
 pub mod script;

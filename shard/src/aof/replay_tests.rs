@@ -5,6 +5,7 @@
 //! begins it elsewhere; run it with a limit of address space (`ulimit -v`), so that an allocation
 //! out of all proportion ends it too.
 
+use acl::users::Users;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,6 +68,7 @@ fn process(config: &Config) -> Process {
     };
     Process::new(
         config.clone(),
+        Users::default(),
         None,
         (driver, Permitted::ALL),
         lazyfree,

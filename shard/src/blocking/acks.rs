@@ -128,6 +128,7 @@ impl Shard {
         self.acks.last += 1;
         let number = self.acks.last;
         client.blocked = Some(BlockedAt::Acks(number));
+        client.blocked_command = None;
         let asked = match wanted.disk {
             Some(_) => self.engine.slots.all(),
             None => Vec::new(),

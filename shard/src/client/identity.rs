@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use acl::selector::Selector;
 use acl::user::User;
 use acl::users::Users;
 use protocol::table::CommandId;
@@ -23,6 +24,8 @@ pub struct Identity {
     login: Login,
     /// It is logged in where it must be, and may do everything.
     is_free: bool,
+    /// Its user may read all keys, if only by some commands.
+    reads_all_keys: bool,
 }
 
 impl Identity {
@@ -40,6 +43,7 @@ impl Identity {
     fn of(user: Arc<User>, login: Login) -> Self {
         Self {
             is_free: login != Login::Needed && user.may_everything(),
+            reads_all_keys: user.selectors.iter().any(Selector::reads_all_keys),
             user,
             login,
         }
@@ -90,7 +94,7 @@ impl Identity {
     /// Whether it may use a command so that this reads keys which its arguments do not name.
     #[inline]
     pub fn reads_all_keys(&self, command: CommandId) -> bool {
-        self.is_free || self.user.reads_all_keys(command)
+        self.is_free || (self.reads_all_keys && self.user.reads_all_keys(command))
     }
 }
 

@@ -395,6 +395,8 @@ pub fn write_help(lines: &[&str], reply: &mut Reply<'_>) {
 #[cfg(test)]
 mod tests {
     use crate::client::Peer;
+    use crate::client::identity::Identity;
+    use acl::users::Users;
     use engine::header::ClientToken;
 
     use super::*;
@@ -410,7 +412,8 @@ mod tests {
             unix: false,
             socket: 9,
         };
-        Client::new(token, 7, peer, true, Instant::now())
+        let identity = Identity::new(&Users::default());
+        Client::new(token, 7, peer, identity, Instant::now())
     }
 
     #[test]

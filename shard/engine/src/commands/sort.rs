@@ -19,9 +19,10 @@ use protocol::facts::Traits;
 use protocol::reply::Reply;
 use protocol::strtod;
 use storage::sorted_set::Direction;
-use storage::{End, Hash, Item, Keyspace, List, ListLimits, Object};
+use storage::{End, Item, Keyspace, List, ListLimits, Object};
 
 use crate::commands::options::{Options, is};
+use crate::commands::sort_pattern::Pattern;
 use crate::commands::string::write;
 use crate::commands::{list, options, sorting};
 use crate::context::Context;
@@ -37,14 +38,12 @@ const NOT_A_NUMBER: Error = Error::new("ERR One or more scores can't be converte
 /// `SORT key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE
 /// destination]`
 pub fn sort(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let request = Request::parse(args, true, ctx.caller.reads_all_keys)?;
-    run(ctx, &args[1], request, reply)
+    run(ctx, args, true, reply)
 }
 
 /// `SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA]`
 pub fn sort_ro(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let request = Request::parse(args, false, ctx.caller.reads_all_keys)?;
-    run(ctx, &args[1], request, reply)
+    run(ctx, args, false, reply)
 }
 
 /// Whether this is a SORT that reads keys which its arguments do not name in full.
@@ -75,72 +74,6 @@ fn request_of<'a>(command: &Command, args: &Args<'a>) -> Option<Request<'a>> {
     }
     let may_store = command.flags.contains(Flags::WRITE);
     Request::parse(args, may_store, true).ok()
-}
-
-/// What BY and GET say.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Pattern<'a> {
-    /// `#`: the element itself.
-    Element,
-    /// Without a `*`: no key at all.
-    Nothing,
-    /// A key: the element between two texts; of a hash there, one field.
-    Key {
-        before: &'a [u8],
-        after: &'a [u8],
-        field: Option<&'a [u8]>,
-    },
-}
-
-impl<'a> Pattern<'a> {
-    fn parse(text: &'a [u8]) -> Self {
-        if text == b"#" {
-            return Self::Element;
-        }
-        let Some(star) = memchr::memchr(b'*', text) else {
-            return Self::Nothing;
-        };
-        let (before, after) = (&text[..star], &text[star + 1..]);
-        match memchr::memmem::find(after, b"->") {
-            // An arrow with nothing behind it belongs to the key.
-            Some(arrow) if arrow + 2 < after.len() => Self::Key {
-                before,
-                after: &after[..arrow],
-                field: Some(&after[arrow + 2..]),
-            },
-            _ => Self::Key {
-                before,
-                after,
-                field: None,
-            },
-        }
-    }
-
-    /// The key it names for `element`; empty unless it is [`Pattern::Key`].
-    fn key(self, element: &[u8]) -> Vec<u8> {
-        match self {
-            Self::Key { before, after, .. } => [before, element, after].concat(),
-            Self::Element | Self::Nothing => Vec::new(),
-        }
-    }
-
-    /// The text it stands for. None where there is no such key or field, or it is of another type.
-    fn find(self, ctx: &mut Context<'_>, element: &[u8]) -> Option<Vec<u8>> {
-        let field = match self {
-            Self::Element => return Some(element.to_vec()),
-            Self::Nothing => return None,
-            Self::Key { field, .. } => field,
-        };
-        let now = ctx.now;
-        let entry = ctx.read(&self.key(element))?;
-        match field {
-            None => entry.as_string().ok().map(|text| text.to_vec()),
-            Some(field) => {
-                let hash = entry.get::<Hash>().ok()?;
-                hash.get(field, now).map(|value| value.to_vec())
-            }
-        }
-    }
 }
 
 /// A SORT's options.
@@ -270,8 +203,9 @@ enum Sorted<'a> {
     Elements(Vec<Vec<u8>>),
 }
 
-fn run(ctx: &mut Context<'_>, key: &[u8], request: Request<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let mut request = request;
+fn run(ctx: &mut Context<'_>, args: &Args<'_>, may_store: bool, reply: &mut Reply<'_>) -> Outcome {
+    let mut request = Request::parse(args, may_store, ctx.caller.reads_all_keys)?;
+    let key = &args[1];
     let limits = list::limits(ctx);
     let in_script = ctx.caller.in_script;
     let mut sorted = Sorted::Elements(Vec::new());
@@ -545,27 +479,6 @@ fn store(ctx: &mut Context<'_>, destination: &[u8], list: List, reply: &mut Repl
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_mean_what_redis_means() {
-        let key = |before, after, field| Pattern::Key {
-            before,
-            after,
-            field,
-        };
-        let cases: [(&[u8], Pattern<'_>); 7] = [
-            (b"#", Pattern::Element),
-            (b"##", Pattern::Nothing),
-            (b"nosort", Pattern::Nothing),
-            (b"a_*", key(b"a_", b"", None)),
-            (b"a*b*", key(b"a", b"b*", None)),
-            (b"a*b->c->d", key(b"a", b"b", Some(b"c->d"))),
-            (b"a->b*->", key(b"a->b", b"->", None)),
-        ];
-        for (text, pattern) in cases {
-            assert_eq!(Pattern::parse(text), pattern, "{}", text.escape_ascii());
-        }
-    }
 
     #[test]
     fn numbers_are_those_of_strtod() {
