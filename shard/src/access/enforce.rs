@@ -14,7 +14,7 @@ use acl::log::{Context, Reason, Refusal};
 use acl::selector::Denied;
 use engine::blocking::ending::{CancelMode, End};
 use engine::error::Error;
-use engine::header::{Caller, ClientToken, ReplyTo};
+use engine::header::Caller;
 use engine::restricted;
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -23,6 +23,7 @@ use tracing::warn;
 
 use crate::blocking::BlockedAt;
 use crate::client::close_reason::CloseReason;
+use crate::client::refused_wait::RefusedWait;
 use crate::client::{Client, Closing};
 use crate::commands::client::line;
 use crate::dispatch::handler::Answer;
@@ -68,11 +69,14 @@ impl Shard {
             if is_there && Arc::ptr_eq(&old, new) {
                 continue;
             }
-            let may_stay = is_there && (new.keeps_channels_of(&old) || hears_only_allowed(client));
+            let may_stay = is_there && hears_only_allowed(client);
             if may_stay {
                 let restricted = client.session.identity.restricted_user();
                 self.engine.restricted.set(known.token, restricted);
-                ended.extend(denied_wait(client));
+                if let Some((at, refused)) = denied_wait(client) {
+                    client.refused_wait = Some(refused);
+                    ended.push((known.token, at, CancelMode::AfterTry));
+                }
             } else {
                 let how = if client.session.id == by {
                     Closing::AfterReplies
@@ -81,25 +85,31 @@ impl Shard {
                 };
                 client.close_for(CloseReason::Revoked, how);
                 if let Some(at) = client.blocked {
-                    ended.push((known.token, at, None));
+                    ended.push((known.token, at, CancelMode::AtOnce));
                 }
             }
         }
         drop(before);
-        for (token, at, refusal) in ended {
-            match refusal {
-                None => self.end_wait(token, at, End::Gone, CancelMode::AtOnce, None),
-                Some((to, reply)) => {
-                    let answer = move |shard: &mut Shard, ended: bool| {
-                        if ended {
-                            shard.complete(shard.engine.id, to, reply);
-                        }
-                    };
-                    let then = Some(Box::new(answer) as _);
-                    self.end_wait(token, at, End::Gone, CancelMode::AfterTry, then);
-                }
-            }
+        for (token, at, mode) in ended {
+            self.end_wait(token, at, End::Gone, mode, None);
         }
+    }
+
+    /// The reply to a wait that has ended since the connection's user may not send the command any
+    /// more.
+    pub(crate) fn refusal_of_wait(&mut self, client: &Client, refused: &RefusedWait) -> Vec<u8> {
+        let RefusedWait {
+            command,
+            denied,
+            object,
+        } = refused;
+        self.note_denied(client, *denied, Context::TopLevel, object);
+        let user = client.session.identity.user();
+        let error = restricted::error_of(*denied, user, command.command());
+        self.engine.stats.rejected(Some(command.index()), &error);
+        let mut encoded = Vec::new();
+        error.write(&mut Reply::new(&mut encoded, client.session.version));
+        encoded
     }
 
     /// Whether a connection may use a command in the state that it is in, and its user with these
@@ -261,23 +271,16 @@ fn hears_only_allowed(client: &Client) -> bool {
     subscriptions.all(|name, is_pattern| user.may_hear(name, is_pattern))
 }
 
-/// A wait that is over.
-type EndedWait = (ClientToken, BlockedAt, Option<(ReplyTo, Vec<u8>)>);
-
-/// The wait of a connection whose user may not send any more what it has sent, and the answer to
-/// it.
-fn denied_wait(client: &Client) -> Option<EndedWait> {
+/// The wait of a connection whose user may not send any more what it has sent.
+fn denied_wait(client: &Client) -> Option<(BlockedAt, RefusedWait)> {
     let at = client.blocked?;
     let (id, args) = client.blocked_command.as_deref()?;
-    let user = client.session.identity.user();
-    let denied = user.check(*id, &args.borrow()).err()?;
-    let to = ReplyTo {
-        client: client.token,
-        seq: client.unfinished()?,
+    let args = args.borrow();
+    let denied = client.session.identity.user().check(*id, &args).err()?;
+    let refused = RefusedWait {
+        command: *id,
+        denied,
+        object: restricted::object_of(denied, id.command(), &args).into(),
     };
-    let mut encoded = Vec::new();
-    let version = client.session.version;
-    let error = restricted::error_of(denied, user, id.command());
-    error.write(&mut Reply::new(&mut encoded, version));
-    Some((client.token, at, Some((to, encoded))))
+    Some((at, refused))
 }
