@@ -14,7 +14,7 @@ use engine::restricted;
 use protocol::args::Args;
 use protocol::command::Categories;
 use protocol::reply::Reply;
-use protocol::table::{CommandId, lookup, lookup_sub};
+use protocol::table::{CommandId, lookup_sub};
 use storage::item::parse_int;
 use tracing::{info, warn};
 
@@ -219,7 +219,8 @@ pub fn dryrun(
         .ok_or_else(|| quoted("ERR User '", &args[2], "' not found"))?;
     let line = args.tail(3);
     let unknown = || quoted("ERR Command '", &line[0], "' not found");
-    let id = lookup(&line[0]).ok_or_else(unknown)?;
+    let renames = &shard.engine.config.renames;
+    let id = renames.called(&line[0]).ok_or_else(unknown)?;
     let id = match line.get(1) {
         Some(sub) if id.is_container() => lookup_sub(id, sub).ok_or_else(unknown)?,
         _ => id,
