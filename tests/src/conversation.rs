@@ -15,6 +15,7 @@
 //!
 //! An empty line ends a scene: the next one has new connections. The data stays.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::reply::Value;
@@ -72,7 +73,7 @@ pub fn hold(server: &Server, version: &str, conversation: &str) -> Vec<(usize, V
             }
             ">" => wire.send_words(words),
             "<" => heard.push((at, hear(wire, at, line))),
-            "x" => heard.push((at, wire.until_closed())),
+            "x" => heard.push((at, hear_all(wire, at, line))),
             "!" => {
                 let before = control.blocked_clients();
                 wire.send_words(words);
@@ -100,5 +101,18 @@ fn hear(wire: &mut Wire, at: usize, line: &str) -> Vec<u8> {
         Ok(Some(reply)) => reply,
         Ok(None) => panic!("line {at}: closed: {line}"),
         Err(error) => panic!("line {at}: {error}: {line}"),
+    }
+}
+
+/// What comes before the server closes.
+fn hear_all(wire: &mut Wire, at: usize, line: &str) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        match wire.try_reply() {
+            Ok(Some(reply)) => all.extend(reply),
+            Ok(None) => return all,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return all,
+            Err(error) => panic!("line {at}: not closed: {error}: {line}"),
+        }
     }
 }

@@ -90,22 +90,6 @@ fn bad_users_of_a_configuration_file_end_the_start() {
     }
 }
 
-/// A user on the command line, as any parameter.
-#[test]
-fn users_of_the_command_line() {
-    let list = |server: &Server| {
-        let mut wire = server.connect();
-        wire.send_words("ACL LIST");
-        show(&wire.reply())
-    };
-    let flags = "--user bob on nopass ~a +get --user ann on";
-    let expected = list(&Oracle::with_flags(flags));
-    for shards in FEW_SHARDS {
-        let found = list(&Server::start(Options::shards(shards).flags(flags)));
-        assert_eq!(found, expected, "{shards} shards");
-    }
-}
-
 /// The users of a server's configuration file.
 fn user_lines(server: &Server) -> Vec<String> {
     let path = server.directory().join(CONFIG_FILE);

@@ -56,7 +56,6 @@ const COMMANDS: &[&str] = &[
     "dbsize",
     "flushall",
     "swapdb",
-   
     "object",
     "config",
     "client",

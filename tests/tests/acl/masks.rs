@@ -12,9 +12,7 @@ const TIMES: [&[u8]; 3] = [
 ];
 
 /// What is compared of a client's line.
-const CLIENT_FIELDS: [&str; 9] = [
-    "name", "db", "sub", "psub", "ssub", "multi", "watch", "user", "cmd",
-];
+const CLIENT_FIELDS: [&str; 8] = ["name", "db", "sub", "psub", "ssub", "watch", "user", "cmd"];
 
 /// Lines of INFO that tell of rights.
 const INFO_LINES: [&str; 3] = ["acl_access_denied_", "errorstat_", "total_error_replies"];

@@ -1,12 +1,16 @@
 //! Users on many shards: a change that was answered is in force everywhere, and none is lost.
 
 use std::thread;
+use std::time::Duration;
 
 use tests::reply::{Value, show};
+use tests::server::eventually;
 use tests::{Options, SEVERAL_SHARDS, Server, Wire};
 
 /// Connections of a user: some on each shard.
 const CONNECTIONS: usize = 8;
+
+const TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Changes, each seen by all of them.
 const CHANGES: usize = 100;
@@ -116,6 +120,10 @@ fn requirepass_counts_everywhere_at_once() {
     for shards in SEVERAL_SHARDS {
         let server = Server::start(Options::shards(shards));
         let mut admins: Vec<Wire> = (0..CONNECTIONS).map(|_| server.connect()).collect();
+        // Who has been let in before there is a password stays in.
+        for admin in &mut admins {
+            admin.ask("PING");
+        }
         for change in 0..CHANGES / 4 {
             let password = format!("p{change}");
             let admin = &mut admins[change % CONNECTIONS];
@@ -370,6 +378,36 @@ fn a_transaction_is_judged_by_one_set_of_rules() {
                     count == 0 || count == all.len(),
                     "{shards} shards: {shown:?}"
                 );
+            }
+        }
+    }
+}
+
+/// Once it is answered that a user may not wait any more, or is gone, he takes nothing.
+#[test]
+fn who_may_not_wait_any_more_takes_nothing() {
+    for shards in SEVERAL_SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let (mut admin, mut control) = (server.connect(), server.connect());
+        let mut pushers: Vec<Wire> = (0..CONNECTIONS).map(|_| server.connect()).collect();
+        for round in 0..CHANGES {
+            set_user(&mut admin, "bob on nopass +@all ~*");
+            let mut bob = login(&server, "bob", "x");
+            let key = key(round);
+            bob.send_words(&format!("BLPOP {key} other 0"));
+            eventually("bob waits", TIME_MAX, || control.blocked_clients() == 1);
+            let is_deleted = round % 2 == 0;
+            let change = ["ACL SETUSER bob -blpop", "ACL DELUSER bob"][usize::from(is_deleted)];
+            assert!(!admin.ask(change).is_error());
+            let pushed = pushers[round % CONNECTIONS].ask(&format!("RPUSH {key} x"));
+            assert_eq!(pushed.integer(), 1, "{shards} shards, round {round}");
+            let left = control.ask(&format!("LLEN {key}")).integer();
+            assert_eq!(left, 1, "{shards} shards, round {round}: {change}");
+            control.ask(&format!("DEL {key}"));
+            if is_deleted {
+                assert!(bob.until_closed().is_empty(), "{shards} shards");
+            } else {
+                assert!(bob.value().is_error(), "{shards} shards");
             }
         }
     }
