@@ -1,5 +1,5 @@
-//! The patterns of SORT: `BY weight_*` and `GET user_*->name` name a key, or a field of one, once an
-//! element stands in place of the star.
+//! The patterns of SORT: `BY weight_*` and `GET user_*->name` name a key, or a field of one, with
+//! an element in place of the star.
 
 use storage::Hash;
 
