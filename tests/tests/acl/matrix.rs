@@ -24,40 +24,56 @@ fn words(command: &str) -> &str {
     command.trim_start_matches(DRY)
 }
 
-/// What DRYRUN says to each command for the user `u`, and what that user is told who sends it, if
-/// it is a refusal.
-pub fn try_all<A: AsRef<str>>(
-    admin: &mut Wire,
-    user: &mut Wire,
-    commands: &[A],
-) -> Vec<[String; 2]> {
+/// What is said of a command: by DRYRUN, to the user who sends it, and to a script of that user
+/// that calls it.
+pub type Verdict = [String; 3];
+
+/// Calls what its arguments say.
+const SCRIPT: &str = "return redis.pcall(unpack(ARGV))";
+
+/// A script that may not call something is told so.
+const SCRIPT_REFUSAL: &[u8] = b"-ERR ACL failure in script";
+
+/// The verdicts on each command for the user `u`. What is no refusal says nothing.
+pub fn try_all<A: AsRef<str>>(admin: &mut Wire, user: &mut Wire, commands: &[A]) -> Vec<Verdict> {
     let commands = || commands.iter().map(AsRef::as_ref);
     let is_sent = |command: &str| !command.starts_with(DRY);
+    // A script would have the quotes for a part of the words.
+    let is_called = |command: &str| is_sent(command) && !command.contains('"');
     for command in commands() {
         admin.send_words(&format!("ACL DRYRUN u {}", words(command)));
     }
     for command in commands().filter(|command| is_sent(command)) {
         user.send_words(command);
-    }
-    let verdicts = commands().map(|command| {
-        let dry = show(&admin.reply());
-        if !is_sent(command) {
-            return [dry, "not sent".to_owned()];
+        if is_called(command) {
+            let call = ["EVAL", SCRIPT, "0"].into_iter();
+            user.send_command(&call.chain(command.split(' ')).collect::<Vec<_>>());
         }
-        let told = user.reply();
-        let refused = told.starts_with(REFUSAL);
-        let told = if refused {
+    }
+    let refusal = |told: Vec<u8>, start: &[u8]| {
+        let is_refused = told.starts_with(start) || told.starts_with(REFUSAL);
+        if is_refused {
             show(&told)
         } else {
-            String::from("allowed")
-        };
-        [dry, told]
+            String::new()
+        }
+    };
+    let verdicts = commands().map(|command| {
+        let dry = show(&admin.reply());
+        let [mut told, mut called] = [String::new(), String::new()];
+        if is_sent(command) {
+            told = refusal(user.reply(), REFUSAL);
+        }
+        if is_called(command) {
+            called = refusal(user.reply(), SCRIPT_REFUSAL);
+        }
+        [dry, told, called]
     });
     verdicts.collect()
 }
 
 /// The verdicts on a user with these rules alone.
-fn verdicts(admin: &mut Wire, user: &mut Wire, rules: &str, commands: &[&str]) -> Vec<[String; 2]> {
+fn verdicts(admin: &mut Wire, user: &mut Wire, rules: &str, commands: &[&str]) -> Vec<Verdict> {
     for change in ["reset on nopass", rules] {
         let changed = admin.ask(&format!("ACL SETUSER u {change}"));
         assert!(!changed.is_error(), "{rules}: {changed:?}");
@@ -66,7 +82,7 @@ fn verdicts(admin: &mut Wire, user: &mut Wire, rules: &str, commands: &[&str]) -
 }
 
 /// For each user: a connection of its own, whose server it may harm no further than the next one.
-fn all(server: &Server, rights: &[&str], commands: &[&str]) -> Vec<Vec<[String; 2]>> {
+fn all(server: &Server, rights: &[&str], commands: &[&str]) -> Vec<Vec<Verdict>> {
     let mut admin = server.connect();
     admin.ask("ACL SETUSER u on nopass");
     let mut user = server.connect();

@@ -48,9 +48,10 @@ impl Step {
             heard.push((ask.to_owned(), show(&admin.reply())));
         }
         let verdicts = matrix::try_all(admin, user, &self.commands);
-        for (command, [dry, told]) in self.commands.iter().zip(verdicts) {
-            heard.push((format!("DRYRUN {command}"), dry));
-            heard.push((command.clone(), told));
+        for (command, verdict) in self.commands.iter().zip(verdicts) {
+            for (way, told) in ["DRYRUN ", "", "in a script: "].into_iter().zip(verdict) {
+                heard.push((format!("{way}{command}"), told));
+            }
         }
         heard
     }
