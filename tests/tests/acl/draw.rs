@@ -224,7 +224,7 @@ fn rule(rng: &mut Rng) -> String {
     }
 }
 
-/// The same with a character changed, taken away or added.
+/// A rule with a character changed, taken away or added.
 fn bend(rng: &mut Rng, word: &str) -> String {
     let mut bytes = word.as_bytes().to_vec();
     let at = rng.usize(..=bytes.len());

@@ -1,4 +1,4 @@
-//! Conversations about users, in the words of `tests::conversation`: each is a file beside this one.
+//! Conversations about users, in the words of `tests::conversation`: each is a file beside this.
 //!
 //! Connections begin as `default`. A scene removes the users that it makes and gives `default` back
 //! what it takes: the next scene's connections, and the one that removes the data, are its own.
