@@ -160,8 +160,9 @@ const SWITCHES: &[&str] = &[
     "nocommands",
 ];
 
-/// What takes the place of a character in a rule that is bent.
-const CHARACTERS: &[u8] = b"+-@|~&%RW()<>#! aZ0*";
+/// What takes the place of a character in a rule that is bent. No blank: Redis 7.4.1 ends where one
+/// stands in the first argument of a rule, as in `+publish|a b`, and a further rule comes.
+const CHARACTERS: &[u8] = b"+-@|~&%RW()<>#!aZ0*";
 
 /// Most rules of one change.
 const RULES_MAX: usize = 6;

@@ -25,6 +25,24 @@ fn access_without_a_pattern_is_no_rule() {
     }
 }
 
+/// A blank in the first argument of a rule.
+#[test]
+fn a_first_argument_has_no_blank() {
+    for shards in FEW_SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        let selector = "(+publish|\"a b\")";
+        for rule in ["+publish|a b", "+publish| ", "+select|\0", selector] {
+            let reply = wire.command(&["ACL", "SETUSER", "bob", rule]);
+            let expected = format!("ERR Error in ACL SETUSER modifier '{rule}': Syntax error");
+            assert_eq!(
+                format!("{reply:?}"),
+                format!("-{}", show(expected.as_bytes()))
+            );
+        }
+    }
+}
+
 /// A file with a parenthesis that does not end. Redis frees its users twice.
 #[test]
 fn a_parenthesis_that_does_not_end_in_a_file() {

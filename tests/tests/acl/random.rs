@@ -84,6 +84,17 @@ fn difference(steps: &[Step], expected: &[Heard], found: &[Heard]) -> Option<Str
     None
 }
 
+/// Says which seed it was, however the test fails.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("drawn from PERCORE_SEED={}", self.0);
+        }
+    }
+}
+
 #[test]
 fn random_rules_mean_what_they_mean_to_redis() {
     let count = from_environment("PERCORE_SEQUENCES").unwrap_or(SEQUENCES);
@@ -92,6 +103,7 @@ fn random_rules_mean_what_they_mean_to_redis() {
     let oracle = Oracle::start();
     let servers = SHARDS.map(|shards| (shards, Server::start(Options::shards(shards))));
     for seed in first..first + count {
+        let _says = Seed(seed);
         let mut rng = Rng::with_seed(seed);
         let steps: Vec<Step> = (0..CHANGES)
             .map(|_| Step::draw(&mut rng, &commands))
