@@ -284,8 +284,10 @@ pub fn save(
 ) -> Result<Answer, Error> {
     let config = &shard.engine.config;
     let file = config.aclfile.as_ref().ok_or(NO_FILE)?;
-    let text = file::write(&shard.process.access.users());
-    if let Err(error) = replace(&config.dir.join(file), &text) {
+    let path = config.dir.join(file);
+    let access = &shard.process.access;
+    let saved = access.save(|users| replace(&path, &file::write(users)));
+    if let Err(error) = saved {
         warn!(file, error = plain(&error), "the ACL file was not saved");
         return Err(NOT_SAVED);
     }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use fastrand::Rng;
 use tests::binary::binary;
 use tests::reply::show;
-use tests::{FEW_SHARDS, Options, Oracle, Reference, Server, Wire, server};
+use tests::{FEW_SHARDS, Options, Oracle, Reference, SEVERAL_SHARDS, Server, Wire, server};
 
 use crate::draw;
 
@@ -271,6 +272,38 @@ fn a_file_that_cannot_be_written_is_told() {
     for shards in FEW_SHARDS {
         let found = hear(&Server::start(options(shards)));
         assert_eq!(found, expected, "{shards} shards");
+    }
+}
+
+/// Whoever saves, the file is whole, and has at least what there was when that was answered.
+#[test]
+fn saves_at_once_leave_a_whole_file() {
+    const SAVERS: usize = 6;
+    const SAVES: usize = 15;
+    for shards in SEVERAL_SHARDS {
+        let options = Options::shards(shards).flags(FLAG).file(FILE, b"");
+        let mut server = Server::start(options);
+        thread::scope(|scope| {
+            for saver in 0..SAVERS {
+                let server = &server;
+                scope.spawn(move || {
+                    let mut wire = server.connect();
+                    for save in 0..SAVES {
+                        wire.ask(&format!("ACL SETUSER u:{saver}:{save} on"));
+                        assert_eq!(wire.ask("ACL SAVE").text(), b"OK");
+                        let path = server.directory().join(FILE);
+                        let saved = std::fs::read_to_string(path).expect("a file");
+                        let line = format!("user u:{saver}:{save} on ");
+                        assert!(saved.contains(&line), "{shards} shards: no {line}");
+                        assert!(saved.ends_with("+@all\n") || saved.ends_with("-@all\n"));
+                    }
+                });
+            }
+        });
+        server.kill_and_restart();
+        let users = server.connect().ask("ACL USERS").elements();
+        let count = users.expect("a list").len();
+        assert_eq!(count, 1 + SAVERS * SAVES, "{shards} shards");
     }
 }
 
