@@ -12,7 +12,7 @@ use acl::users::Users;
 pub struct AccessControl {
     users: Mutex<Arc<Users>>,
     log: Mutex<Log>,
-    /// Held while the file is written: several shards may be asked to.
+    /// Held while a file with users is written: several shards may be asked to.
     file: Mutex<()>,
 }
 
@@ -40,8 +40,8 @@ impl AccessControl {
         Ok(changed)
     }
 
-    /// Calls `save` with the users in force, for one shard at a time: what is in the file at last is
-    /// what was there last.
+    /// Calls `save`, which writes a file, with the users in force, for one shard at a time: what is
+    /// in the file at last is what was there last.
     pub fn save<T>(&self, save: impl FnOnce(&Users) -> T) -> T {
         let _one = lock(&self.file);
         save(&self.users())

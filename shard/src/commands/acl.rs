@@ -304,6 +304,10 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let beside = PathBuf::from(beside);
     let written = (|| {
         let mut file = fs::File::create(&beside)?;
+        // It may be for its owner's eyes only.
+        if let Ok(old) = fs::metadata(path) {
+            file.set_permissions(old.permissions())?;
+        }
         file.write_all(text)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;

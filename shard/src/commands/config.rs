@@ -266,14 +266,15 @@ pub fn rewrite(
             "ERR The server is running without a config file",
         ));
     };
-    shard
-        .process
-        .current_config()
-        .rewrite(Path::new(file), &shard.process.access.users())
-        .map_err(|error| {
-            warn!(%error, "could not rewrite the configuration file");
-            Error::from_text(format!("ERR Rewriting config file: {}", error.fault))
-        })?;
+    let process = &shard.process;
+    let rewritten = process.access.save(|users| {
+        let config = process.current_config();
+        config.rewrite(Path::new(file), users)
+    });
+    rewritten.map_err(|error| {
+        warn!(%error, "could not rewrite the configuration file");
+        Error::from_text(format!("ERR Rewriting config file: {}", error.fault))
+    })?;
     info!(file, "rewrote the configuration file");
     reply.ok();
     Ok(Answer::Now)

@@ -1,9 +1,11 @@
 //! Users in a configuration file, and the parameters that are about users.
 
+use std::thread;
+
 use tests::binary::binary;
 use tests::reply::show;
 use tests::server::CONFIG_FILE;
-use tests::{FEW_SHARDS, Options, Oracle, Reference, Server};
+use tests::{FEW_SHARDS, Options, Oracle, Reference, SEVERAL_SHARDS, Server};
 
 use crate::files::ended;
 
@@ -164,5 +166,37 @@ fn config_rewrite_leaves_users_to_their_file() {
             expected,
             "{shards} shards"
         );
+    }
+}
+
+/// Whoever rewrites it, it has at least what there was when that was answered.
+#[test]
+fn rewrites_at_once_leave_a_whole_file() {
+    const WRITERS: usize = 6;
+    const WRITES: usize = 10;
+    for shards in SEVERAL_SHARDS {
+        let mut server = Server::start(Options::shards(shards).config("# mine\n"));
+        thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let server = &server;
+                scope.spawn(move || {
+                    let mut wire = server.connect();
+                    for write in 0..WRITES {
+                        wire.ask(&format!("ACL SETUSER u:{writer}:{write} on"));
+                        assert_eq!(wire.ask("CONFIG REWRITE").text(), b"OK");
+                        let start = format!("user u:{writer}:{write} on ");
+                        let lines = user_lines(server);
+                        assert!(
+                            lines.iter().any(|line| line.starts_with(&start)),
+                            "{lines:?}"
+                        );
+                    }
+                });
+            }
+        });
+        server.kill_and_restart();
+        let users = server.connect().ask("ACL USERS").elements();
+        let count = users.expect("a list").len();
+        assert_eq!(count, 1 + WRITERS * WRITES, "{shards} shards");
     }
 }

@@ -1,5 +1,6 @@
 //! The file of users: read at the start and by ACL LOAD, written by ACL SAVE.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -300,6 +301,16 @@ fn saves_at_once_leave_a_whole_file() {
                 });
             }
         });
+        // Passwords are in it: who could not read it cannot now.
+        let path = server.directory().join(FILE);
+        let own = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&path, own).expect("a mode");
+        assert_eq!(server.connect().ask("ACL SAVE").text(), b"OK");
+        let mode = std::fs::metadata(&path)
+            .expect("a file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{shards} shards");
         server.kill_and_restart();
         let users = server.connect().ask("ACL USERS").elements();
         let count = users.expect("a list").len();
