@@ -413,6 +413,65 @@ fn who_may_not_wait_any_more_takes_nothing() {
     }
 }
 
+/// Each command of a pipeline is its sender's who it was then, whichever shard it goes to.
+#[test]
+fn a_pipeline_changes_users_in_its_midst() {
+    for shards in SEVERAL_SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        set_user(&mut wire, "reader on >r +get ~*");
+        set_user(&mut wire, "writer on >w +set ~*");
+        for round in 0..CHANGES {
+            let key = key(round);
+            let mut expected = Vec::new();
+            for (user, password) in [("reader", "r"), ("writer", "w"), ("reader", "x")] {
+                wire.send_words(&format!("AUTH {user} {password}"));
+                wire.send_words(&format!("SET {key} {round}"));
+                wire.send_words(&format!("GET {key}"));
+                // Whom a wrong password leaves as before.
+                let may_write = user == "writer" || password == "x";
+                expected.extend([password != "x", may_write, !may_write]);
+            }
+            wire.send_words("AUTH default x");
+            expected.push(true);
+            let answers: Vec<bool> = expected.iter().map(|_| !wire.value().is_error()).collect();
+            assert_eq!(answers, expected, "{shards} shards");
+        }
+    }
+}
+
+#[test]
+fn clients_of_a_user_are_listed_and_killed_on_all_shards() {
+    for shards in SEVERAL_SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut admin = server.connect();
+        set_user(&mut admin, "bob on nopass +@all ~*");
+        let mut wires: Vec<Wire> = (0..CONNECTIONS)
+            .map(|_| login(&server, "bob", "x"))
+            .collect();
+        let mut other = login(&server, "default", "x");
+        let list = admin.ask("CLIENT LIST");
+        let list = String::from_utf8_lossy(list.text()).into_owned();
+        let of = |user: &str| list.matches(&format!(" user={user} ")).count();
+        assert_eq!(
+            (of("bob"), of("default")),
+            (CONNECTIONS, 2),
+            "{shards} shards"
+        );
+        let killed = wires[0].ask("CLIENT KILL USER bob").integer();
+        assert_eq!(killed, 7, "{shards} shards: not itself");
+        assert_eq!(
+            admin.ask("CLIENT KILL USER bob").integer(),
+            1,
+            "{shards} shards"
+        );
+        for wire in &mut wires {
+            wire.until_closed();
+        }
+        assert_eq!(other.ask("PING").text(), b"PONG");
+    }
+}
+
 #[test]
 fn the_log_is_one() {
     for shards in SEVERAL_SHARDS {
