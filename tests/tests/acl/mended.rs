@@ -43,6 +43,30 @@ fn a_first_argument_has_no_blank() {
     }
 }
 
+/// Quotes in names and patterns. Redis does not start with the file that it has written.
+#[test]
+fn a_rewritten_file_with_quotes_is_read_again() {
+    for shards in FEW_SHARDS {
+        let mut server = Server::start(Options::shards(shards).config(""));
+        let mut wire = server.connect();
+        for rules in [
+            "q\"x on ~a\"b ~\"c ~d'e &f\" +get|g\"h ~\\x41 >\"",
+            "'r' on ~'s' ~t\\' (+get ~u)",
+        ] {
+            let words = ["ACL", "SETUSER"].into_iter().chain(rules.split(' '));
+            let set = wire.command(&words.collect::<Vec<_>>());
+            assert_eq!(set.text(), b"OK", "{rules}");
+        }
+        let before = wire.ask("ACL LIST");
+        assert_eq!(before.elements().map(|all| all.len()), Some(3));
+        assert_eq!(wire.ask("CONFIG REWRITE").text(), b"OK");
+        server.kill_and_restart();
+        let mut wire = server.connect();
+        assert_eq!(wire.ask("ACL LIST"), before, "{shards} shards");
+        assert_eq!(wire.ask("CONFIG REWRITE").text(), b"OK");
+    }
+}
+
 /// A file with a parenthesis that does not end. Redis frees its users twice.
 #[test]
 fn a_parenthesis_that_does_not_end_in_a_file() {
