@@ -167,8 +167,8 @@ impl Config {
     }
 }
 
-/// A user's line of the configuration file. Redis writes quotes as they are, and does not start with
-/// the file any more.
+/// A user's line of the configuration file. Redis writes quotes as they are, and does not start
+/// with the file any more.
 fn user_line(described: &[u8]) -> String {
     let described = String::from_utf8_lossy(described);
     let words = described.split(' ').map(|word| {
