@@ -157,12 +157,14 @@ fn set_flags(args: &Args<'_>) -> KeyFlags {
 }
 
 /// `BITFIELD key [GET encoding offset | SET encoding offset value | INCRBY encoding offset
-/// increment | OVERFLOW kind]...`: with GET alone it only reads.
+/// increment | OVERFLOW kind]...`: where only GET is an operation it only reads.
 fn bitfield_flags(args: &Args<'_>) -> KeyFlags {
     let mut at = 2;
     while let Some(word) = args.get(at) {
         if word.eq_ignore_ascii_case(b"get") && at + 2 < args.len() {
             at += 3;
+        } else if word.eq_ignore_ascii_case(b"overflow") && at + 1 < args.len() {
+            at += 2;
         } else {
             return KeyFlags::RW.with(KeyFlags::ACCESS).with(KeyFlags::UPDATE);
         }
@@ -274,6 +276,8 @@ mod tests {
         check("SET k v EX 10 get", "1:RW+access+update");
         check("BITFIELD k get u8 0", "1:RO+access");
         check("BITFIELD k overflow sat set u8 0 1", "1:RW+access+update");
+        check("BITFIELD k overflow sat get u8 0", "1:RO+access");
+        check("BITFIELD k overflow", "1:RW+access+update");
         check("RENAME a b", "1:RW+access+delete 2:OW+update");
         check("OBJECT ENCODING k", "2:RO");
         check("ZUNION 2 a b", "2:RO+access 3:RO+access");

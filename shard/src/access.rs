@@ -12,6 +12,8 @@ use acl::users::Users;
 pub struct AccessControl {
     users: Mutex<Arc<Users>>,
     log: Mutex<Log>,
+    /// Held while a file with users is written: several shards may be asked to.
+    file: Mutex<()>,
 }
 
 impl AccessControl {
@@ -20,6 +22,7 @@ impl AccessControl {
         Self {
             users: Mutex::new(Arc::new(users)),
             log: Mutex::default(),
+            file: Mutex::default(),
         }
     }
 
@@ -35,6 +38,13 @@ impl AccessControl {
         let changed = change(&mut new)?;
         *current = Arc::new(new);
         Ok(changed)
+    }
+
+    /// Calls `save`, which writes a file, with the users in force, for one shard at a time: what is
+    /// in the file at last is what was there last.
+    pub fn save<T>(&self, save: impl FnOnce(&Users) -> T) -> T {
+        let _one = lock(&self.file);
+        save(&self.users())
     }
 
     /// Who was refused.

@@ -208,6 +208,7 @@ impl Shard {
         let Ok(mut client) = client.try_borrow_mut() else {
             return self.send(origin, deferred(reply));
         };
+        let mut refusal = None;
         // It may be the deferred reply of a command before the one that stalls.
         if client.unfinished() == Some(to.seq) {
             if let Some(suspended) = client.suspended.take() {
@@ -220,10 +221,13 @@ impl Shard {
             }
             client.blocked = None;
             client.blocked_command = None;
+            // Where something has served it meanwhile, it has that.
+            let refused = client.refused_wait.take().filter(|_| reply.is_empty());
+            refusal = refused.map(|refused| self.refusal_of_wait(&client, &refused));
             // It was not idle while it waited.
             client.touch(self.clock.instant);
         }
-        client.fold(to.seq, &reply);
+        client.fold(to.seq, refusal.as_ref().unwrap_or(&reply));
         self.gate_client(&mut client, wrote);
         self.look_at_room(&mut client);
     }

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod output;
 pub mod output_limit;
 pub mod pending;
+pub mod refused_wait;
 mod session;
 pub mod vectored;
 
@@ -33,6 +34,7 @@ use crate::client::hold::{CommandHold, OutputHold};
 use crate::client::identity::Identity;
 use crate::client::output::Chain;
 use crate::client::pending::Pending;
+use crate::client::refused_wait::RefusedWait;
 use crate::client::vectored::Vectored;
 use crate::dispatch::order::WritesUnderWay;
 use crate::local_waker::LocalWaker;
@@ -161,6 +163,8 @@ pub struct Client {
     pub blocked: Option<BlockedAt>,
     /// That command: its user may lose the right to it meanwhile.
     pub blocked_command: Option<Box<(CommandId, OwnedArgs)>>,
+    /// The user has lost it: the wait ends without a reply, and this comes in its place.
+    pub refused_wait: Option<RefusedWait>,
     /// It stands in the line of subscribers that are to be sent to.
     pub in_fanout: bool,
     /// It gets a place there when it is no longer written to.
@@ -212,6 +216,7 @@ impl Client {
             over_soft_since: None,
             blocked: None,
             blocked_command: None,
+            refused_wait: None,
             in_fanout: false,
             rejoins_fanout: false,
             at_rest: false,

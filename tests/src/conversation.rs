@@ -7,6 +7,7 @@
 //! 1! BLPOP a 0  sends, and waits until the server counts one more blocked client
 //! 1> SET a b    sends, and expects no reply
 //! 1<            waits for a reply, or a message
+//! 1x            waits until the server closes, and hears what comes before that
 //! 1~2 DBSIZE    asks until the answer is this number
 //! ```
 //!
@@ -14,6 +15,7 @@
 //!
 //! An empty line ends a scene: the next one has new connections. The data stays.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::reply::Value;
@@ -71,6 +73,7 @@ pub fn hold(server: &Server, version: &str, conversation: &str) -> Vec<(usize, V
             }
             ">" => wire.send_words(words),
             "<" => heard.push((at, hear(wire, at, line))),
+            "x" => heard.push((at, hear_all(wire, at, line))),
             "!" => {
                 let before = control.blocked_clients();
                 wire.send_words(words);
@@ -98,5 +101,18 @@ fn hear(wire: &mut Wire, at: usize, line: &str) -> Vec<u8> {
         Ok(Some(reply)) => reply,
         Ok(None) => panic!("line {at}: closed: {line}"),
         Err(error) => panic!("line {at}: {error}: {line}"),
+    }
+}
+
+/// What comes before the server closes.
+fn hear_all(wire: &mut Wire, at: usize, line: &str) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        match wire.try_reply() {
+            Ok(Some(reply)) => all.extend(reply),
+            Ok(None) => return all,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return all,
+            Err(error) => panic!("line {at}: not closed: {error}: {line}"),
+        }
     }
 }

@@ -303,7 +303,7 @@ fn report(sequence: &[Command], mismatch: &Mismatch) -> String {
 ///
 /// # Panics
 /// Where it is set to something else.
-fn from_environment(name: &str) -> Option<u64> {
+pub fn from_environment(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(
         text.parse()

@@ -31,6 +31,9 @@ const THREADS_MAX: u16 = 3;
 
 const LOG_LINES_SHOWN: usize = 40;
 
+/// The name of a server's configuration file, where it has one.
+pub const CONFIG_FILE: &str = "server.conf";
+
 /// How to start a server.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -42,6 +45,8 @@ pub struct Options {
     pub save: String,
     /// What lies in its directory when it starts for the first time: names and contents.
     pub files: Vec<(String, Vec<u8>)>,
+    /// Whether it starts with [`CONFIG_FILE`], which is among `files`.
+    pub has_config: bool,
     /// Whether to listen on a Unix socket too.
     pub unix_socket: bool,
     /// The disk that fails, below it: see [`crate::disk`].
@@ -55,6 +60,7 @@ impl Default for Options {
             flags: Vec::new(),
             save: String::new(),
             files: Vec::new(),
+            has_config: false,
             unix_socket: false,
             disk: None,
         }
@@ -90,6 +96,14 @@ impl Options {
     pub fn file(mut self, name: &str, contents: &[u8]) -> Options {
         self.files.push((name.to_owned(), contents.to_vec()));
         self
+    }
+
+    /// Starting with a configuration file of these lines, [`CONFIG_FILE`].
+    #[must_use]
+    pub fn config(self, lines: &str) -> Options {
+        let mut options = self.file(CONFIG_FILE, lines.as_bytes());
+        options.has_config = true;
+        options
     }
 
     /// On a disk that fails when it is told to.
@@ -246,7 +260,7 @@ impl Server {
             }
             if let Ok(mut wire) = Wire::connect(self.address())
                 && wire.try_send(b"*1\r\n$4\r\nPING\r\n").is_ok()
-                && matches!(wire.try_reply(), Ok(Some(reply)) if reply == b"+PONG\r\n")
+                && matches!(wire.try_reply(), Ok(Some(reply)) if is_ready(&reply))
             {
                 // A test that counts clients is not to find this one among them: whoever has been
                 // closed is counted no more.
@@ -406,6 +420,13 @@ impl Drop for Server {
     }
 }
 
+/// Whether a server that has answered this to PING answers all else, too. It may want to know who
+/// asks.
+fn is_ready(reply: &[u8]) -> bool {
+    let ready = [&b"+PONG"[..], b"-NOAUTH", b"-NOPERM"];
+    ready.iter().any(|start| reply.starts_with(start))
+}
+
 fn log_path(directory: &Path) -> PathBuf {
     directory.join("log")
 }
@@ -421,6 +442,9 @@ fn spawn(program: Program, options: &Options, port: u16, directory: &Path) -> Ch
         .open(log_path(directory))
         .expect("a log file");
     let mut command = Command::new(program.path());
+    if options.has_config {
+        command.arg(directory.join(CONFIG_FILE));
+    }
     command
         .args(["--port", &port.to_string()])
         .args(["--bind", "127.0.0.1"])

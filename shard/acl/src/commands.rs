@@ -6,7 +6,7 @@
 use protocol::command::Categories;
 use protocol::table::{COMMANDS, CommandId, lookup, lookup_full};
 
-use crate::rule::RuleError;
+use crate::rule::{RuleError, has_blanks};
 
 const WORDS: usize = COMMANDS.len().div_ceil(64);
 
@@ -110,7 +110,8 @@ impl AllowedCommands {
         if id.command().container().is_some() {
             return Err(RuleError::FirstArgOfSubcommand);
         }
-        if part.is_empty() {
+        // With a blank in it a file would be read otherwise. Redis 7.4.1 takes it, and ends.
+        if part.is_empty() || has_blanks(part) {
             return Err(RuleError::Syntax);
         }
         if id.is_container() {
@@ -248,6 +249,7 @@ mod tests {
             ("+config|nope", UnknownCommand),
             ("-select|0", UnknownCommand),
             ("+get|", Syntax),
+            ("+get|\x0b", Syntax),
             ("+config|get|x", FirstArgOfSubcommand),
         ] {
             assert_eq!(of(rule).expect_err(rule), error, "{rule}");

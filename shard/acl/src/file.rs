@@ -1,6 +1,6 @@
 //! Users as a file keeps them: a line each, `user NAME RULES`.
 
-use crate::rule::{RulesError, has_blanks};
+use crate::rule::{RuleError, has_blanks, join_selectors};
 use crate::selector::NewChannels;
 use crate::user::User;
 use crate::users::Users;
@@ -32,7 +32,10 @@ enum LineError {
     NoUser,
     Name(Vec<u8>),
     Duplicate(Vec<u8>),
-    Rules(RulesError),
+    /// A selector that has no end.
+    Unmatched,
+    /// These rules.
+    Rules(Vec<(Vec<u8>, RuleError)>),
 }
 
 impl LineError {
@@ -50,10 +53,20 @@ impl LineError {
                 let name = String::from_utf8_lossy(name);
                 format!("WARNING: Duplicate user '{name}' found on line {line}. ").into()
             }
-            Self::Rules(RulesError::Unmatched(_)) => {
+            Self::Unmatched => {
                 format!("{at}: Unmatched parenthesis in selector definition.").into()
             }
-            Self::Rules(RulesError::Rule(_, error)) => format!("{at}: {error}. ").into(),
+            Self::Rules(wrong) => {
+                let text = |(rule, error): &(Vec<u8>, RuleError)| match error {
+                    RuleError::UnknownCommand => {
+                        let rule = String::from_utf8_lossy(rule);
+                        format!("{at}: Error in applying operation '{rule}': {error}. ")
+                    }
+                    // The rule itself may be a password.
+                    error => format!("{at}: {error}. "),
+                };
+                wrong.iter().map(text).collect::<String>().into()
+            }
         }
     }
 }
@@ -73,9 +86,24 @@ fn read_line(
     if users.iter().any(|it| *it.name == *name) {
         return Err(LineError::Duplicate(name.to_vec()));
     }
-    let rules = words.map(<[u8]>::trim_ascii);
-    let user = User::new(name, new_channels).with(rules, new_channels);
-    users.push(user.map_err(LineError::Rules)?);
+    let rules = join_selectors(words.map(<[u8]>::trim_ascii));
+    let rules = rules.map_err(|_| LineError::Unmatched)?;
+    let mut user = User::new(name, new_channels);
+    let mut wrong: Vec<(Vec<u8>, RuleError)> = Vec::new();
+    for rule in rules {
+        let Err(error) = user.apply(&rule) else {
+            continue;
+        };
+        // Each unknown name is told, and the first of all else.
+        let is_name = |error: &RuleError| *error == RuleError::UnknownCommand;
+        if is_name(&error) || wrong.iter().all(|(_, told)| is_name(told)) {
+            wrong.push((rule, error));
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(LineError::Rules(wrong));
+    }
+    users.push(user);
     Ok(())
 }
 
@@ -118,5 +146,14 @@ mod tests {
             definition.WARNING: ACL errors detected, no change to the previously active ACL \
             rules was performed";
         assert_eq!(parsed(text).expect_err("wrong"), expected);
+        let told = parsed("user a ~* ~a +nope -@nope <x on").expect_err("wrong");
+        let at = told.find("WARNING").expect("the end");
+        assert!(told.starts_with("f:1: Adding a pattern"), "{told}");
+        assert_eq!(
+            told[..at].matches("Error in applying operation '").count(),
+            2,
+            "{told}"
+        );
+        assert!(!told.contains("password"), "{told}");
     }
 }

@@ -84,6 +84,9 @@ pub struct Log {
 impl Log {
     /// Notes a refusal, and keeps the newest `max` entries.
     pub fn add(&mut self, refusal: Refusal, max: usize) {
+        if max == 0 {
+            return self.reset();
+        }
         let is_same = |entry: &LogEntry| {
             let before = &entry.refusal;
             before.reason == refusal.reason
@@ -171,6 +174,6 @@ mod tests {
         assert_eq!(log.newest(100).len(), 0);
         log.reset();
         log.add(refusal("y", 0), 3);
-        assert_eq!(shown(&log), [("y".to_string(), 1, 101)]);
+        assert_eq!(shown(&log), [("y".to_string(), 1, 100)]);
     }
 }

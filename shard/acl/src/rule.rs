@@ -29,7 +29,7 @@ impl RuleError {
             }
             Self::FirstArgOfSubcommand => "Allowing first-arg of a subcommand is not supported",
             Self::BadHash => {
-                "The provided password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
+                "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
             }
             Self::NoSuchPassword => {
                 "The password you are trying to remove from the user does not exist"

@@ -4,7 +4,6 @@ use protocol::args::Args;
 use protocol::table::CommandId;
 
 use crate::password::PasswordHash;
-use crate::pattern::Pattern;
 use crate::rule::{RuleError, RulesError, is, join_selectors};
 use crate::selector::{Denied, NewChannels, Selector, Set, may_use_channel};
 
@@ -167,8 +166,14 @@ impl User {
         }
     }
 
-    /// Whether it may use a command with these arguments. Where no selector allows it, the reason
-    /// is the furthest that one came.
+    /// Whether it may use a command, on some keys, whose first argument is this.
+    pub fn may_run(&self, id: CommandId, first: Option<&[u8]>) -> bool {
+        let mut selectors = self.selectors.iter();
+        selectors.any(|selector| selector.allows(id, first))
+    }
+
+    /// Whether it may use a command with these arguments, which are at least as many as it takes.
+    /// Where no selector allows it, the reason is the furthest that one came.
     #[inline]
     pub fn check(&self, id: CommandId, args: &Args<'_>) -> Result<(), Denied> {
         let mut furthest = Denied::Command;
@@ -188,33 +193,14 @@ impl User {
         selectors.any(|it| it.reads_all_keys() && it.commands.contains(id, None))
     }
 
-    /// Whether whoever used channels as `before` may go on with all of them.
-    pub fn keeps_channels_of(&self, before: &Self) -> bool {
-        let Some(now) = self.channel_patterns() else {
-            return true;
-        };
-        before.channel_patterns().is_some_and(|before| {
-            let mut before = before.iter();
-            before.all(|old| now.iter().any(|it| it.text() == old.text()))
-        })
-    }
-
-    /// Whether it may have this subscription.
+    /// Whether it may have this subscription, by any of its selectors.
     pub fn may_hear(&self, channel: &[u8], is_pattern: bool) -> bool {
-        let patterns = self.channel_patterns();
-        patterns.is_none_or(|patterns| may_use_channel(&patterns, channel, is_pattern))
-    }
-
-    /// The patterns of all its selectors. `None` where one allows all channels.
-    fn channel_patterns(&self) -> Option<Vec<Pattern>> {
-        let mut all = Vec::new();
-        for selector in &self.selectors {
-            match &selector.channels {
-                Set::All => return None,
-                Set::Some(patterns) => all.extend(patterns.iter().cloned()),
-            }
-        }
-        Some(all)
+        self.selectors
+            .iter()
+            .any(|selector| match &selector.channels {
+                Set::All => true,
+                Set::Some(patterns) => may_use_channel(patterns, channel, is_pattern),
+            })
     }
 
     /// The words that are shown for what is no permission: `on`, `nopass` ...

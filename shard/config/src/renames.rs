@@ -79,7 +79,7 @@ impl Renames {
     }
 
     /// The command that `verb` calls now.
-    fn called(&self, verb: &[u8]) -> Option<CommandId> {
+    pub fn called(&self, verb: &[u8]) -> Option<CommandId> {
         self.find(verb)
             .or_else(|| lookup(verb).filter(|id| !self.hidden.contains(id)))
     }

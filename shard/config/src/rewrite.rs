@@ -7,6 +7,7 @@
 //! of the file: what percore chooses for one machine, such as the number of shards, would bind the
 //! next.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
@@ -108,8 +109,7 @@ impl Config {
         let was_there = text.lines().any(|line| names_user(&line));
         let mut told: Vec<String> = Vec::new();
         if self.aclfile.is_none() && (was_there || !is_as_at_first(self, users)) {
-            let lines = users.iter().map(|user| user.describe());
-            told.extend(lines.map(|line| String::from_utf8_lossy(&line).into_owned()));
+            told.extend(users.iter().map(|user| user_line(&user.describe())));
         }
         if !was_there && told.is_empty() {
             return text;
@@ -165,6 +165,20 @@ impl Config {
             .map(|group| format!("{} {}", row.name, group.join(" ")))
             .collect()
     }
+}
+
+/// A user's line of the configuration file. Redis writes quotes as they are, and does not start
+/// with the file any more.
+fn user_line(described: &[u8]) -> String {
+    let described = String::from_utf8_lossy(described);
+    let words = described.split(' ').map(|word| {
+        if word.contains(['"', '\'']) {
+            file::quoted(word).into()
+        } else {
+            Cow::from(word)
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Whether there is the default user alone, with the permissions that it has where nobody has said

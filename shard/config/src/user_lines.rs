@@ -138,8 +138,10 @@ mod tests {
 
     #[test]
     fn lines_make_users() {
-        let mut config = Config::default();
-        config.requirepass = Some("x".into());
+        let mut config = Config {
+            requirepass: Some("x".into()),
+            ..Config::default()
+        };
         added(&mut config.user_lines, "a on").expect("a line");
         let users = config.first_users().expect("users");
         assert!(!users.default_user().is_open());

@@ -8,7 +8,7 @@ use crate::error::Error;
 /// Different error codes that are counted apart; more are counted together, as Redis does.
 const ERROR_CODES_MAX: usize = 128;
 
-/// One shard's counters since the last CONFIG RESETSTAT.
+/// One shard's counters since the last CONFIG RESETSTAT, which leaves those of denials.
 #[derive(Clone, Debug)]
 pub struct Stats {
     pub connections: u64,

@@ -14,19 +14,21 @@ use acl::log::{Context, Reason, Refusal};
 use acl::selector::Denied;
 use engine::blocking::ending::{CancelMode, End};
 use engine::error::Error;
-use engine::header::{Caller, ClientToken, ReplyTo};
+use engine::header::Caller;
 use engine::restricted;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use protocol::table::CommandId;
 use tracing::warn;
 
-use crate::blocking::BlockedAt;
+use crate::blocking::cancel_mode_of;
 use crate::client::close_reason::CloseReason;
+use crate::client::refused_wait::RefusedWait;
 use crate::client::{Client, Closing};
 use crate::commands::client::line;
 use crate::dispatch::handler::Answer;
 use crate::shard::Shard;
+use crate::transaction::gather::PartOf;
 
 /// Bytes of a refused command's name, key or channel that the log keeps.
 const OBJECT_BYTES_MAX: usize = 1024;
@@ -39,23 +41,29 @@ impl Shard {
         client: &mut Client,
         finish: impl FnOnce(&mut Reply<'_>) + 'static,
     ) -> Answer {
-        let by = client.session.id;
-        let visit = move |shard: &mut Shard| shard.adopt_users(by);
-        self.gather(client, visit, move |_, _, reply| {
+        let (by, mode) = (client.session.id, cancel_mode_of(client));
+        let shards = self.engine.slots.all();
+        let visit = move |shard: &mut Shard, part: PartOf<()>| {
+            shard.adopt_users(by, mode, move |shard| part.tell(shard, ()));
+        };
+        self.gather_told(client, shards, visit, move |_, _, reply| {
             finish(reply);
             Ok(())
         })
     }
 
     /// Takes the newest users, for connections to come and for those that are there. `by` is the
-    /// connection that changed them.
-    pub(crate) fn adopt_users(&mut self, by: u64) {
+    /// connection that changed them. Does `then` when nothing can serve a wait any more that the
+    /// change has ended.
+    pub(crate) fn adopt_users(
+        &mut self,
+        by: u64,
+        mode: CancelMode,
+        then: impl FnOnce(&mut Shard) + Send + 'static,
+    ) {
         let users = self.process.access.users();
-        if Arc::ptr_eq(&users, &self.connections.users) {
-            return;
-        }
         let before = std::mem::replace(&mut self.connections.users, users.clone());
-        let mut ended = Vec::new();
+        let mut waits = Vec::new();
         for (_, known) in &self.connections.clients {
             let Ok(mut client) = known.client.try_borrow_mut() else {
                 debug_assert!(false, "visits come when no connection is in use");
@@ -65,41 +73,44 @@ impl Shard {
             let old = client.session.identity.user().clone();
             let is_there = client.session.identity.renew(&users);
             let new = client.session.identity.user();
-            if is_there && Arc::ptr_eq(&old, new) {
-                continue;
-            }
-            let may_stay = is_there && (new.keeps_channels_of(&old) || hears_only_allowed(client));
-            if may_stay {
-                let restricted = client.session.identity.restricted_user();
-                self.engine.restricted.set(known.token, restricted);
-                ended.extend(denied_wait(client));
-            } else {
-                let how = if client.session.id == by {
-                    Closing::AfterReplies
+            if !is_there || !Arc::ptr_eq(&old, new) {
+                if is_there && hears_only_allowed(client) {
+                    let restricted = client.session.identity.restricted_user();
+                    self.engine.restricted.set(known.token, restricted);
+                    client.refused_wait = refused_wait(client);
                 } else {
-                    Closing::Now
-                };
-                client.close_for(CloseReason::Revoked, how);
-                if let Some(at) = client.blocked {
-                    ended.push((known.token, at, None));
+                    let how = if client.session.id == by {
+                        Closing::AfterReplies
+                    } else {
+                        Closing::Now
+                    };
+                    client.close_for(CloseReason::Revoked, how);
                 }
+            }
+            // Also what an earlier change ends, which may have been answered no more than this one.
+            if client.closing.is_some() || client.refused_wait.is_some() {
+                waits.extend(client.blocked.map(|at| (known.token, at)));
             }
         }
         drop(before);
-        for (token, at, refusal) in ended {
-            match refusal {
-                None => self.end_wait(token, at, End::Gone, CancelMode::AtOnce, None),
-                Some((to, reply)) => {
-                    let answer = move |shard: &mut Shard, ended: bool| {
-                        if ended {
-                            shard.complete(shard.engine.id, to, reply);
-                        }
-                    };
-                    let then = Some(Box::new(answer) as _);
-                    self.end_wait(token, at, End::Gone, CancelMode::AfterTry, then);
-                }
-            }
-        }
+        self.end_waits(waits, End::Gone, mode, then);
+    }
+
+    /// The reply to a wait that has ended since the connection's user may not send the command any
+    /// more.
+    pub(crate) fn refusal_of_wait(&mut self, client: &Client, refused: &RefusedWait) -> Vec<u8> {
+        let RefusedWait {
+            command,
+            denied,
+            object,
+        } = refused;
+        self.note_denied(client, *denied, Context::TopLevel, object);
+        let user = client.session.identity.user();
+        let error = restricted::error_of(*denied, user, command.command());
+        self.engine.stats.rejected(Some(command.index()), &error);
+        let mut encoded = Vec::new();
+        error.write(&mut Reply::new(&mut encoded, client.session.version));
+        encoded
     }
 
     /// Whether a connection may use a command in the state that it is in, and its user with these
@@ -261,23 +272,15 @@ fn hears_only_allowed(client: &Client) -> bool {
     subscriptions.all(|name, is_pattern| user.may_hear(name, is_pattern))
 }
 
-/// A wait that is over.
-type EndedWait = (ClientToken, BlockedAt, Option<(ReplyTo, Vec<u8>)>);
-
-/// The wait of a connection whose user may not send any more what it has sent, and the answer to
-/// it.
-fn denied_wait(client: &Client) -> Option<EndedWait> {
-    let at = client.blocked?;
+/// What a connection waits for that its user may not send any more.
+fn refused_wait(client: &Client) -> Option<RefusedWait> {
+    client.blocked?;
     let (id, args) = client.blocked_command.as_deref()?;
-    let user = client.session.identity.user();
-    let denied = user.check(*id, &args.borrow()).err()?;
-    let to = ReplyTo {
-        client: client.token,
-        seq: client.unfinished()?,
-    };
-    let mut encoded = Vec::new();
-    let version = client.session.version;
-    let error = restricted::error_of(denied, user, id.command());
-    error.write(&mut Reply::new(&mut encoded, version));
-    Some((client.token, at, Some((to, encoded))))
+    let args = args.borrow();
+    let denied = client.session.identity.user().check(*id, &args).err()?;
+    Some(RefusedWait {
+        command: *id,
+        denied,
+        object: restricted::object_of(denied, id.command(), &args).into(),
+    })
 }

@@ -14,7 +14,7 @@ use engine::restricted;
 use protocol::args::Args;
 use protocol::command::Categories;
 use protocol::reply::Reply;
-use protocol::table::{CommandId, lookup, lookup_sub};
+use protocol::table::{CommandId, lookup_sub};
 use storage::item::parse_int;
 use tracing::{info, warn};
 
@@ -219,7 +219,8 @@ pub fn dryrun(
         .ok_or_else(|| quoted("ERR User '", &args[2], "' not found"))?;
     let line = args.tail(3);
     let unknown = || quoted("ERR Command '", &line[0], "' not found");
-    let id = lookup(&line[0]).ok_or_else(unknown)?;
+    let renames = &shard.engine.config.renames;
+    let id = renames.called(&line[0]).ok_or_else(unknown)?;
     let id = match line.get(1) {
         Some(sub) if id.is_container() => lookup_sub(id, sub).ok_or_else(unknown)?,
         _ => id,
@@ -283,8 +284,10 @@ pub fn save(
 ) -> Result<Answer, Error> {
     let config = &shard.engine.config;
     let file = config.aclfile.as_ref().ok_or(NO_FILE)?;
-    let text = file::write(&shard.process.access.users());
-    if let Err(error) = replace(&config.dir.join(file), &text) {
+    let path = config.dir.join(file);
+    let access = &shard.process.access;
+    let saved = access.save(|users| replace(&path, &file::write(users)));
+    if let Err(error) = saved {
         warn!(file, error = plain(&error), "the ACL file was not saved");
         return Err(NOT_SAVED);
     }
@@ -301,6 +304,10 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let beside = PathBuf::from(beside);
     let written = (|| {
         let mut file = fs::File::create(&beside)?;
+        // It may be for its owner's eyes only.
+        if let Ok(old) = fs::metadata(path) {
+            file.set_permissions(old.permissions())?;
+        }
         file.write_all(text)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;

@@ -21,6 +21,7 @@ use protocol::args::Args;
 use protocol::reply::Reply;
 use tracing::{debug, info, warn};
 
+use crate::blocking::cancel_mode_of;
 use crate::client::{Client, Peer};
 use crate::dispatch::handler::Answer;
 use crate::redact::REDACTED;
@@ -158,11 +159,10 @@ pub fn set(
     tell_without_effect(args);
     let shards = shard.engine.slots.all();
     let heard = Arc::new(Heard::new(shards.len()));
-    let by = client.session.id;
+    let (by, mode) = (client.session.id, cancel_mode_of(client));
     let adopt = move |shard: &mut Shard, part: PartOf<()>| {
         shard.adopt_config();
-        shard.adopt_users(by);
-        heard.tell_all(shard, part);
+        shard.adopt_users(by, mode, move |shard| heard.tell_all(shard, part));
     };
     Ok(shard.gather_told(client, shards, adopt, |_, _, reply| {
         reply.ok();
@@ -266,14 +266,15 @@ pub fn rewrite(
             "ERR The server is running without a config file",
         ));
     };
-    shard
-        .process
-        .current_config()
-        .rewrite(Path::new(file), &shard.process.access.users())
-        .map_err(|error| {
-            warn!(%error, "could not rewrite the configuration file");
-            Error::from_text(format!("ERR Rewriting config file: {}", error.fault))
-        })?;
+    let process = &shard.process;
+    let rewritten = process.access.save(|users| {
+        let config = process.current_config();
+        config.rewrite(Path::new(file), users)
+    });
+    rewritten.map_err(|error| {
+        warn!(%error, "could not rewrite the configuration file");
+        Error::from_text(format!("ERR Rewriting config file: {}", error.fault))
+    })?;
     info!(file, "rewrote the configuration file");
     reply.ok();
     Ok(Answer::Now)

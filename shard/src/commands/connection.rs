@@ -78,6 +78,7 @@ pub fn auth(
         3 => (&args[1], &args[2]),
         _ => return Err(Error::SYNTAX),
     };
+    client.session.last_command = "auth";
     authenticate(shard, client, &args[0], user, password)?;
     reply.ok();
     Ok(Answer::Now)
@@ -109,6 +110,7 @@ pub fn hello(
         }
     }
     if let Some((user, password)) = login {
+        client.session.last_command = "hello";
         authenticate(shard, client, &args[0], user, password)?;
     }
     if !client.session.identity.is_authenticated() {

@@ -587,7 +587,15 @@ impl Shard {
 
     /// Begins to count anew what INFO shows as statistics.
     pub fn reset_stats(&mut self) {
-        self.engine.stats = Stats::default();
+        let stats = &self.engine.stats;
+        // Redis goes on with these.
+        self.engine.stats = Stats {
+            denied_auth: stats.denied_auth,
+            denied_commands: stats.denied_commands,
+            denied_keys: stats.denied_keys,
+            denied_channels: stats.denied_channels,
+            ..Stats::default()
+        };
         self.engine.timing.reset();
         self.engine.effects.keyspace_hits = 0;
         self.engine.effects.keyspace_misses = 0;

@@ -1,7 +1,9 @@
 //! One run of a script: the machine, and what is known of what it did so far.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use acl::user::User;
 use hashbrown::{Equivalent, HashSet};
 use lua::machine::{Ending, Machine};
 use lua::script::ScriptFlags;
@@ -80,6 +82,9 @@ pub struct RunState {
     pub(crate) program: Option<Program>,
     /// That of EVAL itself.
     pub(crate) header: Header,
+    /// Its caller's user where that may not do everything, as it was when the run began: all of it
+    /// is judged alike.
+    pub(crate) user: Option<Arc<User>>,
     pub(crate) flags: ScriptFlags,
     pub(crate) reads_only: bool,
     /// Monitors are shown what it calls.

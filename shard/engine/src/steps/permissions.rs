@@ -9,6 +9,7 @@ use protocol::table::CommandId;
 
 use crate::engine::Engine;
 use crate::header::Caller;
+use crate::script::run::RunState;
 
 impl Engine {
     /// The user of a command's caller, where that is a connection of this shard and the user may
@@ -16,20 +17,17 @@ impl Engine {
     pub(crate) fn restricted_user(&self, caller: &Caller) -> Option<&Arc<User>> {
         self.restricted.user_of(caller, self.id)
     }
+}
 
-    /// Whether what the caller of a script calls may read keys that are not named.
-    pub(crate) fn reads_all_keys(&self, caller: &Caller, id: CommandId) -> bool {
-        let user = self.restricted_user(caller);
+impl RunState {
+    /// Whether what it calls may read keys that are not named.
+    pub(crate) fn reads_all_keys(&self, id: CommandId) -> bool {
+        let user = self.user.as_ref();
         user.is_none_or(|user| user.reads_all_keys(id))
     }
 
-    /// Why the caller of a script may not call this, if so.
-    pub(crate) fn denied_in_script(
-        &self,
-        caller: &Caller,
-        id: CommandId,
-        args: &Args<'_>,
-    ) -> Option<Denied> {
-        self.restricted_user(caller)?.check(id, args).err()
+    /// Why it may not call this, if so.
+    pub(crate) fn denied(&self, id: CommandId, args: &Args<'_>) -> Option<Denied> {
+        self.user.as_ref()?.check(id, args).err()
     }
 }

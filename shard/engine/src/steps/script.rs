@@ -312,6 +312,7 @@ impl Engine {
     pub(crate) fn reset_run(&mut self, run: &mut RunState) {
         run.now = self.now;
         run.now_micros = None;
+        run.user = self.restricted_user(&run.header.caller).cloned();
         run.began = (self.timing.clock)();
         run.has_written = false;
         run.propagates = true;
@@ -336,6 +337,7 @@ impl Engine {
             parked: None,
             program: None,
             header: Header::of_nobody(),
+            user: None,
             flags: Default::default(),
             reads_only: false,
             is_watched: false,

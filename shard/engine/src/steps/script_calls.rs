@@ -28,20 +28,23 @@ const READ_ONLY: Error = Error::new("ERR Write commands are not allowed from rea
 impl Engine {
     /// Whether the command that a script asks about may run; none where there is none.
     pub(crate) fn may_call(&self, run: &RunState, args: &Args<'_>) -> Option<bool> {
-        let id = self.command_of(args)?;
-        let denied = self.denied_in_script(&run.header.caller, id, args);
-        Some(denied.is_none())
+        let original = self.config.renames.original(args);
+        let id = match &original {
+            Some(original) => command_of(&original.borrow())?,
+            None => self.visible_command_of(args)?,
+        };
+        // It may ask with too few arguments: then these name no keys.
+        let fewest = usize::from(id.command().arity.unsigned_abs());
+        Some(match &run.user {
+            Some(user) if args.len() < fewest => user.may_run(id, args.get(1)),
+            _ => run.denied(id, args).is_none(),
+        })
     }
 
-    fn command_of(&self, args: &Args<'_>) -> Option<CommandId> {
-        let id = lookup(&args[0])?;
-        if self.config.renames.hides(id.command().name) {
-            return None;
-        }
-        match args.get(1) {
-            Some(sub) if id.is_container() => lookup_sub(id, sub),
-            _ => Some(id),
-        }
+    /// The command that these arguments call, where none of its names was taken from it.
+    fn visible_command_of(&self, args: &Args<'_>) -> Option<CommandId> {
+        let id = command_of(args)?;
+        (!self.config.renames.hides(id.command().name)).then_some(id)
     }
 
     /// Runs the command that a script has called. Its reply is `encoded` then; else this says what
@@ -52,24 +55,25 @@ impl Engine {
         if !self.config.renames.is_empty()
             && let Some(original) = self.config.renames.original(&args)
         {
-            return self.run_call_with(state, machine.version(), &original.borrow());
+            let original = original.borrow();
+            let id = command_of(&original);
+            return self.run_call_with(state, machine.version(), id, &original);
         }
-        self.run_call_with(state, machine.version(), &args)
+        let id = self.visible_command_of(&args);
+        self.run_call_with(state, machine.version(), id, &args)
     }
 
     fn run_call_with(
         &mut self,
         run: &mut RunState,
         version: Version,
+        id: Option<CommandId>,
         args: &Args<'_>,
     ) -> Result<(), Progress> {
         run.encoded.clear();
-        let id = match self.command_of(args) {
-            Some(id) => id,
-            None => {
-                self.refuse_call(run, version, None, &UNKNOWN);
-                return Ok(());
-            }
+        let Some(id) = id else {
+            self.refuse_call(run, version, None, &UNKNOWN);
+            return Ok(());
         };
         if let Some(error) = self.refusal_of_call(run, id, args) {
             self.refuse_call(run, version, Some(id), &error);
@@ -81,7 +85,7 @@ impl Engine {
             version,
             caller: Caller {
                 in_script: true,
-                reads_all_keys: self.reads_all_keys(&run.header.caller, id),
+                reads_all_keys: run.reads_all_keys(id),
                 ..run.header.caller
             },
         };
@@ -145,7 +149,7 @@ impl Engine {
         if command.flags.contains(Flags::NOSCRIPT) {
             return Some(NOT_ALLOWED);
         }
-        if let Some(denied) = self.denied_in_script(&run.header.caller, id, args) {
+        if let Some(denied) = run.denied(id, args) {
             return Some(self.deny_call(run, denied, id, args));
         }
         // PUBLISH and PFCOUNT count as writes there.
@@ -177,7 +181,7 @@ impl Engine {
         args: &Args<'_>,
     ) -> Error {
         let caller = run.header.caller;
-        let text = match self.restricted_user(&caller) {
+        let text = match &run.user {
             Some(user) => restricted::text_of(denied, user, id.command()),
             None => Vec::new(),
         };
@@ -380,4 +384,13 @@ fn loses_by_time(
     };
     let hash = entry.get::<Hash>().ok();
     entry.is_expired(now) || hash.is_some_and(|hash| hash.next_deadline().is_some())
+}
+
+/// The command that these arguments call by its first name.
+fn command_of(args: &Args<'_>) -> Option<CommandId> {
+    let id = lookup(&args[0])?;
+    match args.get(1) {
+        Some(sub) if id.is_container() => lookup_sub(id, sub),
+        _ => Some(id),
+    }
 }
