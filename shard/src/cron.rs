@@ -196,7 +196,7 @@ impl Shard {
     fn has_nothing_to_watch(&self) -> bool {
         !self.stop.is_under_way
             && !self.process.stop.holds_writes()
-            && self.process.replication.replicas().is_empty()
+            && !self.process.replication.backlog.is_on()
             && self.engine.databases.volatile_len() == 0
             && self.engine.effects.fields.is_empty()
             && !self.connections.some_over_soft

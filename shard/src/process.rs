@@ -204,12 +204,7 @@ impl Process {
         let slots = SlotMap::new(config.shards);
         let disk: Arc<dyn Disk> = Arc::new(FileSystem);
         let thread_groups = ThreadGroups::new(config.shards, config.threads);
-        let run_id = (0..40)
-            .map(|_| char::from_digit(fastrand::u32(0..16), 16).unwrap_or('0'))
-            .collect();
-        let replication_id: String = (0..40)
-            .map(|_| char::from_digit(fastrand::u32(0..16), 16).unwrap_or('0'))
-            .collect();
+        let run_id = random_id();
         Self {
             slots,
             thread_groups,
@@ -238,7 +233,7 @@ impl Process {
             scripts: ScriptStore::default(),
             pause: Mutex::default(),
             snapshots: Snapshots::new(slots.shards()),
-            replication: Replication::new(slots.shards(), &replication_id),
+            replication: Replication::new(slots.shards(), &random_id()),
             commits: Commits::new(slots.shards()),
             fsync_scheduler: FsyncScheduler::new(slots.shards()),
             progress: Progress::default(),
@@ -292,4 +287,10 @@ impl Process {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+}
+
+/// Forty hexadecimal digits that nobody else has drawn.
+pub(crate) fn random_id() -> String {
+    let digit = |_| char::from_digit(fastrand::u32(0..16), 16).unwrap_or('0');
+    (0..40).map(digit).collect()
 }

@@ -11,7 +11,7 @@ pub mod feed;
 pub mod full_sync;
 pub mod link;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -32,12 +32,31 @@ pub struct Replication {
     syncs: Mutex<Syncs>,
     /// Every replica, as INFO, ROLE and WAIT know it.
     replicas: Mutex<Vec<Known>>,
+    /// How often replicas got all data, or what they had missed, or asked for that in vain.
+    pub counts: Counts,
+    /// Since when there has been none.
+    pub(crate) idle_since: Mutex<Option<Instant>>,
     /// Commands that wait for replicas, of all shards.
     pub(crate) ack_waits: AtomicUsize,
     /// When the stream was last said something only to show that it lives.
     pub(crate) pinged: Mutex<Option<Instant>>,
     /// Shards that have been told of something new in the stream, and have not looked.
     told: Vec<AtomicBool>,
+}
+
+/// How replicas came to their data.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub full: AtomicU64,
+    pub partial: AtomicU64,
+    pub refused: AtomicU64,
+}
+
+impl Counts {
+    /// Full ones, partial ones, and those refused.
+    pub fn shown(&self) -> [u64; 3] {
+        [&self.full, &self.partial, &self.refused].map(|count| count.load(Ordering::Relaxed))
+    }
 }
 
 impl Replication {
@@ -47,6 +66,8 @@ impl Replication {
             backlog: Backlog::new(id),
             syncs: Mutex::default(),
             replicas: Mutex::default(),
+            counts: Counts::default(),
+            idle_since: Mutex::default(),
             ack_waits: AtomicUsize::new(0),
             pinged: Mutex::default(),
             told: (0..shards).map(|_| AtomicBool::new(false)).collect(),

@@ -140,7 +140,8 @@ impl Session {
 
     /// Whether this connection may use `command` in the state it is in.
     pub fn admits(&self, command: &Command) -> Result<(), Error> {
-        if self.is_monitor() && touches_data(command) {
+        let is_replica = self.replica.as_ref().is_some_and(|it| !it.greets());
+        if (self.is_monitor() || is_replica) && touches_data(command) {
             return Err(Error::new("ERR Replica can't interact with the keyspace"));
         }
         if self.is_restricted() && command.subscribers == Subscribers::Refused {

@@ -422,6 +422,8 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let stats = &sum.stats;
     let pubsub = &report.shard.process.pubsub;
     let memory = &report.shard.process.memory;
+    let syncs = report.shard.process.replication.counts.shown();
+    let [full_syncs, partial_syncs, refused_syncs] = syncs;
     let (exceeded_ms, exceeded_now_ms) = memory.exceeded_ms(report.shard.engine.now.ms());
     lines!(out,
         "total_connections_received": stats.connections,
@@ -436,9 +438,9 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "instantaneous_input_repl_kbps": "0.00",
         "instantaneous_output_repl_kbps": "0.00",
         "rejected_connections": stats.rejected_connections,
-        "sync_full": 0,
-        "sync_partial_ok": 0,
-        "sync_partial_err": 0,
+        "sync_full": full_syncs,
+        "sync_partial_ok": partial_syncs,
+        "sync_partial_err": refused_syncs,
         "expired_subkeys": sum.expired_fields,
         "expired_keys": sum.expired_keys,
         // None that is known: the clock goes by the deadlines and does not look at keys by chance.

@@ -10,10 +10,12 @@ use protocol::reply::Reply;
 use storage::item::parse_int;
 use tracing::info;
 
-use crate::client::Client;
+use crate::client::close_reason::CloseReason;
+use crate::client::{Client, Closing};
 use crate::dispatch::handler::Answer;
 use crate::replication::link::{KnownState, Link, State};
 use crate::shard::Shard;
+use crate::snapshot;
 
 const NO_MASTER: Error = Error::new(
     "ERR percore cannot be a replica yet. To have a server's data, load its dump.rdb at the start",
@@ -40,7 +42,8 @@ pub fn psync(
     let id = (shard.engine.id, client.token);
     let is_new = client.session.replica.as_ref().is_none_or(|it| it.greets());
     let from = parse_int(&args[2]).and_then(|offset| u64::try_from(offset - 1).ok());
-    let backlog = &shard.process.replication.backlog;
+    let process = shard.process.clone();
+    let (backlog, counts) = (&process.replication.backlog, &process.replication.counts);
     if is_new
         && let Some(from) = from
         && backlog.resume(id, &args[1], from)
@@ -49,6 +52,8 @@ pub fn psync(
         let link = client.session.replica.get_or_insert_default();
         (link.state, link.knows_offsets) = (State::Follows(from), true);
         link.acknowledged = from;
+        client.session.subscriptions.get_or_insert_default();
+        counts.partial.fetch_add(1, Ordering::Relaxed);
         shard.note_replica(client, KnownState::Online);
         shard.post(Shard::feed_replicas);
         info!(
@@ -58,6 +63,9 @@ pub fn psync(
             "a replica is back"
         );
         return Ok(Answer::Now);
+    }
+    if from.is_some() {
+        counts.refused.fetch_add(1, Ordering::Relaxed);
     }
     Ok(begin(shard, client, true))
 }
@@ -69,6 +77,14 @@ fn begin(shard: &mut Shard, client: &mut Client, knows_offsets: bool) -> Answer 
         return Answer::None;
     }
     link.knows_offsets = knows_offsets;
+    if link.wants_functions_only {
+        return send_functions(shard, client);
+    }
+    // It is refused data commands from here on.
+    client.session.subscriptions.get_or_insert_default();
+    shard.note_replica(client, KnownState::WaitsForSnapshot);
+    let counts = &shard.process.replication.counts;
+    counts.full.fetch_add(1, Ordering::Relaxed);
     info!(
         client = client.session.id,
         address = &*client.peer.address,
@@ -86,6 +102,23 @@ fn begin(shard: &mut Shard, client: &mut Client, knows_offsets: bool) -> Answer 
         });
         Ok(())
     })
+}
+
+/// `redis-cli --functions-rdb` wants the libraries alone, which need no snapshot.
+fn send_functions(shard: &Shard, client: &mut Client) -> Answer {
+    let file = snapshot::file::functions_alone(&shard.process, &shard.engine.config);
+    let greeting = match &client.session.replica {
+        Some(link) if link.knows_offsets => {
+            let backlog = &shard.process.replication.backlog;
+            format!("+FULLRESYNC {} {}\r\n", backlog.id(), backlog.end())
+        }
+        _ => String::new(),
+    };
+    let header = format!("{greeting}${}\r\n", file.len());
+    client.out.extend_from_slice(header.as_bytes());
+    client.out.extend_from_slice(&file);
+    client.close_for(CloseReason::Replication, Closing::AfterReplies);
+    Answer::None
 }
 
 /// `REPLCONF [option value ...]`: what a replica tells of itself, and how far it has come.
@@ -116,6 +149,15 @@ pub fn replconf(
             link.address = Some(String::from_utf8_lossy(value).into());
         } else if is(option, "rdb-only") {
             link.wants_snapshot_only = integer(value)? == 1;
+        } else if is(option, "rdb-filter-only") {
+            link.wants_functions_only = match value {
+                b"" => false,
+                b"functions" => true,
+                other => {
+                    let text = [b"ERR Unsupported rdb-filter-only option: ", other].concat();
+                    return Err(Error::from_bytes(text));
+                }
+            };
         } else if !["capa", "version"].iter().any(|known| is(option, known)) {
             let text = [b"ERR Unrecognized REPLCONF option: ", option].concat();
             return Err(Error::from_bytes(text));

@@ -367,7 +367,8 @@ impl Shard {
 
 /// Whether a connection may be closed for its memory.
 fn may_go(client: &Client) -> bool {
-    !client.session.no_evict && client.closing != Some(Closing::Now)
+    let is_replica = client.session.replica.is_some();
+    !client.session.no_evict && !is_replica && client.closing != Some(Closing::Now)
 }
 
 #[cfg(test)]

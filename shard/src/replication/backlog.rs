@@ -79,6 +79,18 @@ impl Backlog {
         self.on.store(true, Ordering::Release);
     }
 
+    /// Nobody has asked for long: shards need say nothing. Whoever comes back needs all data, as
+    /// this history ends here; the next has another name.
+    pub fn close(&self, next_id: &str) {
+        let mut inner = self.inner();
+        self.on.store(false, Ordering::Release);
+        inner.cut_tail();
+        inner.pieces.clear();
+        inner.start = inner.pieces_end;
+        inner.tail = BytesMut::new();
+        next_id.clone_into(&mut inner.id);
+    }
+
     /// As much of the past is kept as this.
     pub fn resize(&self, size_max: u64) {
         let mut inner = self.inner();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use engine::header::ClientToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing};
@@ -79,7 +79,7 @@ impl Shard {
         let replication = &process.replication;
         let config = self.engine.config.clone();
         if replication.replicas().is_empty() {
-            return;
+            return self.look_at_idle_backlog();
         }
         let period = Duration::from_secs(u64::from(config.repl_ping_replica_period_s.max(1)));
         let mut pinged = replication
@@ -100,6 +100,29 @@ impl Shard {
                 let (home, token) = known.id;
                 let close = move |shard: &mut Shard| shard.give_replica_up(token);
                 self.send(home, Message::Visit(Box::new(close)));
+            }
+        }
+    }
+
+    /// There is no replica: the stream ends where none has come back for `repl-backlog-ttl`.
+    fn look_at_idle_backlog(&mut self) {
+        let process = self.process.clone();
+        let replication = &process.replication;
+        let ttl = self.engine.config.repl_backlog_ttl_s;
+        if !replication.backlog.is_on() || ttl == 0 {
+            return;
+        }
+        let idle_since = *replication
+            .idle_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if idle_since.is_some_and(|since| since.elapsed() >= Duration::from_secs(ttl)) {
+            let replicas = replication.replicas();
+            if replicas.is_empty() {
+                replication.backlog.close(&crate::process::random_id());
+                drop(replicas);
+                info!("no replica has come back for repl-backlog-ttl: the backlog is freed");
+                self.tell_all(Shard::close_stream);
             }
         }
     }
@@ -235,7 +258,15 @@ impl Shard {
         }
         let id = (self.engine.id, client.token);
         let replication = &self.process.replication;
-        replication.replicas().retain(|known| known.id != id);
+        let mut replicas = replication.replicas();
+        replicas.retain(|known| known.id != id);
+        if replicas.is_empty() {
+            *replication
+                .idle_since
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        drop(replicas);
         replication.syncs().forget(id);
         replication.backlog.leave(id);
     }

@@ -52,6 +52,15 @@ impl Shard {
         }
     }
 
+    /// Nobody hears what this shard says.
+    pub(crate) fn close_stream(&mut self) {
+        // Unless somebody has come meanwhile.
+        if !self.process.replication.backlog.is_on() {
+            self.engine.effects.journal.turn_stream(false);
+            self.heed_fsync_policy();
+        }
+    }
+
     /// A replica waits for all data. All shards say their effects.
     pub(crate) fn wait_for_snapshot(&mut self, client: &mut Client) {
         let id = (self.engine.id, client.token);

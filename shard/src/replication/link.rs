@@ -36,6 +36,8 @@ pub struct Link {
     pub address: Option<Box<str>>,
     /// It wants all data and nothing more (`redis-cli --rdb`).
     pub wants_snapshot_only: bool,
+    /// It wants the libraries of functions and nothing more (`redis-cli --functions-rdb`).
+    pub wants_functions_only: bool,
     /// It understands offsets: it asked with PSYNC.
     pub knows_offsets: bool,
     /// Up to here it has what it was sent.

@@ -11,7 +11,7 @@ use engine::transaction::global::Cut;
 use persistence::manifest::Folder;
 use persistence::rewriting::NewBase;
 use persistence::snapshot_file::{Header, SnapshotFile, dump_path, given_up};
-use storage::rdb::Format;
+use storage::rdb::{Checksum, Format};
 use storage::{Databases, Piece, Terms, rdb};
 use tracing::debug;
 
@@ -43,6 +43,16 @@ pub(crate) fn functions(process: &Process, config: &Config) -> Vec<u8> {
         rdb::function(&mut out, &library.code, config.compression());
     }
     out
+}
+
+/// A file that has the libraries of functions, and no key.
+pub(crate) fn functions_alone(process: &Process, config: &Config) -> Vec<u8> {
+    let mut file = rdb::header(Format::Since7, &[("redis-ver", REDIS_VERSION)]);
+    file.extend(functions(process, config));
+    let mut checksum = Checksum::new(config.rdbchecksum);
+    checksum.update(&file);
+    file.extend(checksum.end());
+    file
 }
 
 /// Writes a snapshot at once, of databases that nobody changes meanwhile. One that is being written
