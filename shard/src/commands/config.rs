@@ -14,20 +14,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use config::kind::plain;
-use config::{Config, ConfigError, Flag, LogLevel, Parameter};
+use config::{Config, ConfigError, Flag, LogLevel, Parameter, Section};
 use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
+use rustls::ServerConfig;
 use tracing::{debug, info, warn};
 
 use crate::client::{Client, Peer};
 use crate::dispatch::handler::Answer;
 use crate::redact::REDACTED;
 use crate::shard::Shard;
+use crate::tls::InForce;
+use crate::tls::settings::Unusable;
 use crate::transaction::gather::PartOf;
 
 /// The parameter that says where the log's file is.
 const LOG_FILE: &str = "logfile";
+
+const TLS_PORT: &str = "tls-port";
+
+/// Redis's words where the certificates or ciphers are of no use.
+const CANNOT_USE: &str = "Unable to update TLS configuration. Check server logs.";
 
 const HELP: &[&str] = &[
     "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -127,6 +135,7 @@ pub fn set(
             .take(&new, Duration::ZERO)
             .map_err(|held| Error::from_text(format!("ERR CONFIG SET failed - {held}")))?;
         let named: Vec<&Parameter> = named(args).collect();
+        let settings = read_tls(&old, &new, &named)?;
         let sets_log_file = named.iter().any(|row| row.name == LOG_FILE);
         let set_log_file = &process.log_control.set_file;
         if sets_log_file {
@@ -140,6 +149,9 @@ pub fn set(
                 let _ = set_log_file(old.log_path().as_deref());
             }
             return Err(refused(refusal.parameter, &ConfigError::from(refusal.why)));
+        }
+        if settings.is_some() {
+            process.tls.set(settings);
         }
         *current = Arc::new(new);
         tell_changes(shard, client, &named, &old, &current);
@@ -155,6 +167,24 @@ pub fn set(
         reply.ok();
         Ok(())
     }))
+}
+
+/// Reads what TLS goes by from now on. `None` where that stays as it is. A parameter that is set to
+/// what it was counts: its file may be another by now.
+fn read_tls(
+    old: &Config,
+    new: &Config,
+    named: &[&Parameter],
+) -> Result<Option<Arc<ServerConfig>>, Error> {
+    let mut of_tls = named.iter().filter(|row| row.section == Section::Tls);
+    let Some(first) = of_tls.find(|row| row.name != TLS_PORT || old.tls_port == 0) else {
+        return Ok(None);
+    };
+    InForce::read(new).map_err(|unusable| {
+        let Unusable { parameter, why } = unusable;
+        warn!(parameter, why, "the configuration of TLS stays as it was");
+        refused(first.name, &ConfigError::from(CANNOT_USE))
+    })
 }
 
 /// The parameters that CONFIG SET names.
@@ -282,6 +312,7 @@ impl Shard {
     /// Goes by the configuration in force from now on.
     fn adopt_config(&mut self) {
         self.engine.config = self.process.current_config();
+        self.tls.adopt(&self.process.tls);
         self.take_fresh_sockets();
         self.engine.admission.settle(&self.engine.config.clone());
         self.engine.access = self.engine.config.access_policy();
