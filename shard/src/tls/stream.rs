@@ -310,18 +310,23 @@ impl<W: AsyncWriteRent> Farewell<W> {
 
     /// Tells the client that nothing comes any more, or what was wrong with what it sent.
     pub async fn send(mut self) {
-        let mut cipher = Vec::new();
-        {
-            let session = &mut *self.session.borrow_mut();
-            if session.is_writing {
-                return;
-            }
-            session.rustls.send_close_notify();
-            if session.take_encrypted(&mut cipher).is_err() {
-                return;
-            }
+        if let Some(cipher) = self.last_words() {
+            // In a box: a connection is to be no larger for what comes at its end.
+            let writing = Box::pin(self.socket.write_all(cipher));
+            // Whether it hears makes no difference here.
+            let _ = Box::pin(monoio::time::timeout(FAREWELL_TIME_MAX, writing)).await;
         }
-        // Whether it hears makes no difference here.
-        let _ = monoio::time::timeout(FAREWELL_TIME_MAX, self.socket.write_all(cipher)).await;
+    }
+
+    /// `None` where nothing can be said behind what is written.
+    fn last_words(&self) -> Option<Vec<u8>> {
+        let session = &mut *self.session.borrow_mut();
+        if session.is_writing {
+            return None;
+        }
+        let mut cipher = Vec::new();
+        session.rustls.send_close_notify();
+        session.take_encrypted(&mut cipher).ok()?;
+        Some(cipher)
     }
 }
