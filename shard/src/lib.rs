@@ -5,7 +5,8 @@
 //! name belongs to it.
 //!
 //! - [`listening`] is what is listened on; [`accept`] takes a connection, [`tls`] encrypts it;
-//!   [`connection`] is its task: receive, run, send. [`client`] is what the shard knows of it: replies in order, output.
+//!   [`connection`] is its task: receive, run, send. [`client`] is what the shard knows of it:
+//!   replies in order, output.
 //! - [`dispatch`] parses and looks the verb up once; a command runs on this shard's engine, or on
 //!   its owner's.
 //! - [`shard`] is the engine with its outside: what that wants done is in `actions`.

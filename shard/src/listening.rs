@@ -1,9 +1,9 @@
 //! What the shards listen on, and how that changes while the server runs.
 //!
 //! The binary opens sockets, because it knows addresses, rights and files; a shard only accepts
-//! from them. When CONFIG SET changes `bind`, `port`, `tls-port` or `unixsocket`, the new sockets listen before
-//! anything old is given up, so a change that fails leaves everything as it was. Each shard then
-//! takes its own, and what it accepted from before is closed. Connections stay.
+//! from them. When CONFIG SET changes `bind`, `port`, `tls-port` or `unixsocket`, the new sockets
+//! listen before anything old is given up, so a change that fails leaves everything as it was. Each
+//! shard then takes its own, and what it accepted from before is closed. Connections stay.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

@@ -83,25 +83,24 @@ where
         }
     };
     cipher.drain(..cipher.len() - unread);
-    let farewell_half = OwnedWriteHalf(write_half.0.clone());
-    let (reader, writer) = stream::split(rustls, (read_half, write_half), cipher);
+    let (reader, writer, farewell) = stream::split(rustls, (read_half, write_half), cipher);
     Ok(Encrypted {
-        farewell: Farewell::of(&writer, farewell_half),
         reader,
         writer,
+        farewell,
     })
 }
 
 /// Lets rustls have what has come, up to the end of the handshake.
 fn take(rustls: &mut ServerConnection, unread: &mut &[u8]) -> io::Result<()> {
     while !unread.is_empty() && rustls.is_handshaking() {
-        if rustls.read_tls(unread)? == 0 {
-            // The client has taken its leave.
-            return Err(ErrorKind::ConnectionAborted.into());
-        }
-        rustls
+        rustls.read_tls(unread)?;
+        let state = rustls
             .process_new_packets()
             .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        if state.peer_has_closed() {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
     }
     Ok(())
 }

@@ -12,7 +12,7 @@
 //! An idle connection holds the session, a few KB, and a small buffer for the read in flight; what
 //! output is encrypted into is freed when it is written.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, ErrorKind, IoSlice, Write};
 use std::mem;
 use std::pin::pin;
@@ -79,13 +79,14 @@ impl Session {
     }
 }
 
-/// Makes both directions of a socket's halves and a session whose handshake is over. `cipher` has
+/// Makes both directions of a socket's halves and a session whose handshake is over, and what comes
+/// behind them. `cipher` has
 /// arrived and is not decrypted.
 pub fn split<R, W>(
     mut rustls: ServerConnection,
     socket: (R, W),
     cipher: Vec<u8>,
-) -> (Reader<R>, Writer<W>) {
+) -> (Reader<R>, Writer<W>, Farewell<W>) {
     // What is encrypted is taken at once, so this side of it needs no limit.
     rustls.set_buffer_limit(None);
     let session = Rc::new(RefCell::new(Session {
@@ -100,11 +101,17 @@ pub fn split<R, W>(
         room: READ_BYTES_MIN,
         small_reads: 0,
     };
+    let left_behind = Rc::default();
+    let farewell = Farewell {
+        left_behind: Rc::clone(&left_behind),
+        session: session.clone(),
+    };
     let writer = Writer {
-        socket: socket.1,
+        socket: Some(socket.1),
+        left_behind,
         session,
     };
-    (reader, writer)
+    (reader, writer, farewell)
 }
 
 /// What the client sends, decrypted.
@@ -240,8 +247,17 @@ fn copy<T: IoBufMut>(mut from: &[u8], to: T) -> (usize, T) {
 
 /// What the client gets, which is encrypted.
 pub struct Writer<W> {
-    socket: W,
+    /// Here until this is dropped.
+    socket: Option<W>,
+    /// Where it is then: a socket's writing half that is dropped ends that side of it.
+    left_behind: Rc<Cell<Option<W>>>,
     session: Rc<RefCell<Session>>,
+}
+
+impl<W> Drop for Writer<W> {
+    fn drop(&mut self) {
+        self.left_behind.set(self.socket.take());
+    }
 }
 
 impl<W: AsyncWriteRent> Writer<W> {
@@ -269,10 +285,13 @@ impl<W: AsyncWriteRent> Writer<W> {
     }
 
     async fn write_encrypted(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        let Some(socket) = &mut self.socket else {
+            return Err(ErrorKind::NotConnected.into());
+        };
         let cipher = self.session.borrow_mut().encrypt(pieces)?;
         self.session.borrow_mut().is_writing = true;
         // On an error the connection ends, and what is written would stand behind part of a record.
-        self.socket.write_all(cipher).await.0?;
+        socket.write_all(cipher).await.0?;
         self.session.borrow_mut().is_writing = false;
         Ok(())
     }
@@ -295,24 +314,19 @@ impl<W: AsyncWriteRent> Sink for Writer<W> {
 
 /// What ends a session when both directions have gone.
 pub struct Farewell<W> {
-    socket: W,
+    left_behind: Rc<Cell<Option<W>>>,
     session: Rc<RefCell<Session>>,
 }
 
 impl<W: AsyncWriteRent> Farewell<W> {
-    /// For the session of `writer`, with another handle of the socket.
-    pub fn of(writer: &Writer<W>, socket: W) -> Self {
-        Self {
-            socket,
-            session: writer.session.clone(),
-        }
-    }
-
     /// Tells the client that nothing comes any more, or what was wrong with what it sent.
-    pub async fn send(mut self) {
+    pub async fn send(self) {
+        let Some(mut socket) = self.left_behind.take() else {
+            return;
+        };
         if let Some(cipher) = self.last_words() {
             // In a box: a connection is to be no larger for what comes at its end.
-            let writing = Box::pin(self.socket.write_all(cipher));
+            let writing = Box::pin(socket.write_all(cipher));
             // Whether it hears makes no difference here.
             let _ = Box::pin(monoio::time::timeout(FAREWELL_TIME_MAX, writing)).await;
         }
