@@ -2,8 +2,8 @@
 //!
 //! All shards share them, since the kernel chooses the shard that a connection comes to. A session
 //! is remembered for `tls-session-cache-timeout`, and at most `tls-session-cache-size` are; the
-//! oldest go first. With TLS 1.3 a session serves for one connection only, so one that comes with it
-//! takes it.
+//! oldest go first. With TLS 1.3 a session serves for one connection only, so one that comes with
+//! it takes it.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
