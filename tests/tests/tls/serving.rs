@@ -167,6 +167,13 @@ fn connections_are_known_as_any() {
         let tls = TlsServer::start(Options::shards(shards));
         let mut wire = tls.connect();
         let mut plain = tls.server.connect();
+        let info = plain.ask("INFO server");
+        let info = String::from_utf8_lossy(info.text()).into_owned();
+        let line = format!(
+            "listener2:name=tls,bind=127.0.0.1,port={}",
+            tls.address.port()
+        );
+        assert!(info.contains(&line), "{info}");
         plain.ask("SET key value");
         assert_eq!(wire.ask("GET key").text(), b"value");
         let own = String::from_utf8(wire.ask("CLIENT INFO").text().into()).expect("text");
