@@ -29,6 +29,7 @@ mod scripts;
 mod series;
 mod servers;
 mod subject;
+mod tls;
 mod transactions;
 mod types;
 
@@ -144,6 +145,16 @@ enum Benchmark {
         #[arg(long)]
         rounds: Option<NonZeroU64>,
         /// Commands of a run [default: 3000000, quick: 300000].
+        #[arg(long)]
+        requests: Option<NonZeroU64>,
+    },
+    /// CPU time an operation over TLS, 16 deep and not; judges the project's bounds.
+    Tls {
+        /// Rounds of all servers [default: 5, quick: 1].
+        #[arg(long)]
+        rounds: Option<NonZeroU64>,
+        /// Commands of a run without a pipeline; 16-deep ones get ten times as many [default:
+        /// 200000, quick: 20000].
         #[arg(long)]
         requests: Option<NonZeroU64>,
     },
@@ -310,6 +321,10 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
         Benchmark::Overhead { rounds, requests } => {
             let (rounds, requests) = (pick(rounds, 7, 2), pick(requests, 3_000_000, 300_000));
             overhead::run(selection, rounds, requests)
+        }
+        Benchmark::Tls { rounds, requests } => {
+            let (rounds, requests) = (pick(rounds, 5, 1), pick(requests, 200_000, 20_000));
+            tls::run(selection, rounds, requests)
         }
         Benchmark::Publish(ref flags) => publish::run(
             selection,
