@@ -82,7 +82,7 @@ impl Server {
             .take(&process.current_config(), data_lock::AT_START)
             .map_err(unusable)?;
         let settings = InForce::read(&process.current_config());
-        process.tls.set(settings.map_err(|error| {
+        process.tls.replace(settings.map_err(|error| {
             unusable(io::Error::other(format!(
                 "Failed to configure TLS. {error}"
             )))

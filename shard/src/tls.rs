@@ -38,9 +38,11 @@ impl InForce {
         wanted.then(|| settings::read(config)).transpose()
     }
 
-    /// New connections go by `settings` from now on, once their shards know.
-    pub fn set(&self, settings: Option<Arc<ServerConfig>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+    /// New connections go by `settings` from now on, once their shards know. Returns what they went
+    /// by.
+    pub fn replace(&self, settings: Option<Arc<ServerConfig>>) -> Option<Arc<ServerConfig>> {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, settings)
     }
 
     fn current(&self) -> Option<Arc<ServerConfig>> {

@@ -143,15 +143,17 @@ pub fn set(
             set_log_file(new.log_path().as_deref())
                 .map_err(|error| refused(LOG_FILE, &ConfigError::Argument(plain(&error).into())))?;
         }
+        // Before anything listens: a shard may see the sockets of this change with one before it.
+        let settings_before = settings.map(|settings| process.tls.replace(Some(settings)));
         if let Err(refusal) = process.listening.change(&old, &new) {
+            if let Some(before) = settings_before {
+                process.tls.replace(before);
+            }
             if sets_log_file {
                 // It was open until now.
                 let _ = set_log_file(old.log_path().as_deref());
             }
             return Err(refused(refusal.parameter, &ConfigError::from(refusal.why)));
-        }
-        if settings.is_some() {
-            process.tls.set(settings);
         }
         *current = Arc::new(new);
         tell_changes(shard, client, &named, &old, &current);

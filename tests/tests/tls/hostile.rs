@@ -224,3 +224,57 @@ fn a_client_that_does_not_read_can_be_killed() {
         });
     }
 }
+
+/// Bytes that are changed, left out, doubled or put in.
+fn spoil(random: &mut fastrand::Rng, text: &[u8]) -> Vec<u8> {
+    let mut text = text.to_vec();
+    for _ in 0..random.usize(1..4) {
+        let at = random.usize(..text.len());
+        match random.u8(..5) {
+            0 => text[at] ^= 1 << random.u8(..8),
+            1 => text[at] = random.u8(..),
+            2 => drop(text.remove(at)),
+            3 => text.insert(at, random.u8(..)),
+            _ => text.truncate(at.max(1)),
+        }
+    }
+    text
+}
+
+#[test]
+fn spoiled_handshakes_and_records_harm_nobody() {
+    const ROUNDS: usize = 400;
+    let seed = std::env::var("PERCORE_SEED").ok();
+    let seed = seed
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
+    let mut random = fastrand::Rng::with_seed(seed);
+    for shards in SHARDS {
+        let tls = TlsServer::start(Options::shards(shards));
+        let client = tls.authority.client(None);
+        let hello = hello(&tls, &client);
+        let mut steady = tls.connect();
+        for round in 0..ROUNDS {
+            let mut socket = connect(&tls);
+            // It may be closed before all of it is taken.
+            drop(socket.write_all(&spoil(&mut random, &hello)));
+            drop(socket);
+            let mut encrypted = Encrypted::connect(tls.address, &client).expect("it listens");
+            encrypted.shake_hands().expect("a handshake");
+            let mut records = Vec::new();
+            let writer = &mut encrypted.rustls.writer();
+            writer.write_all(b"PING\r\nECHO text\r\n").expect("memory");
+            encrypted.rustls.write_tls(&mut records).expect("memory");
+            drop(encrypted.socket.write_all(&spoil(&mut random, &records)));
+            drop(encrypted);
+            assert_eq!(
+                steady.ask("PING").text(),
+                b"PONG",
+                "round {round}, seed {seed}"
+            );
+        }
+        eventually("all are gone", TIME_MAX, || {
+            steady.figure("connected_clients") == 1
+        });
+    }
+}

@@ -90,6 +90,40 @@ fn large_values_go_both_ways() {
 }
 
 #[test]
+fn it_works_with_epoll_too() {
+    let tls = TlsServer::start(Options::shards(2).flags("--io-driver epoll"));
+    let mut wire = tls.connect();
+    let value = "v".repeat(MB);
+    for _ in 0..10 {
+        assert_eq!(wire.command(&["SET", "key", &value]).text(), b"OK");
+        wire.send(b"GET key\r\nPING\r\n");
+        assert!(wire.value().text() == value.as_bytes());
+        assert_eq!(wire.reply(), b"+PONG\r\n");
+    }
+    assert_eq!(wire.ask("QUIT").text(), b"OK");
+    assert_eq!(wire.until_closed(), b"");
+}
+
+#[test]
+fn keys_may_change_at_any_time() {
+    for shards in SHARDS {
+        let tls = TlsServer::start(Options::shards(shards));
+        let mut wire = tls.connect();
+        for round in 0..100 {
+            let changed = wire.encrypted().rustls.refresh_traffic_keys();
+            changed.expect("TLS 1.3");
+            wire.send(b"PING\r\nPING\r\n");
+            if round % 3 == 0 {
+                let changed = wire.encrypted().rustls.refresh_traffic_keys();
+                changed.expect("TLS 1.3");
+            }
+            assert_eq!(wire.reply(), b"+PONG\r\n");
+            assert_eq!(wire.reply(), b"+PONG\r\n");
+        }
+    }
+}
+
+#[test]
 fn the_replies_of_a_pipeline_leave_in_few_records() {
     const PIPELINES: usize = 200;
     const DEPTH: usize = 16;
