@@ -149,15 +149,7 @@ enum Benchmark {
         requests: Option<NonZeroU64>,
     },
     /// CPU time an operation over TLS, 16 deep and not; judges the project's bounds.
-    Tls {
-        /// Rounds of all servers [default: 5, quick: 1].
-        #[arg(long)]
-        rounds: Option<NonZeroU64>,
-        /// Commands of a run without a pipeline; 16-deep ones get ten times as many [default:
-        /// 200000, quick: 20000].
-        #[arg(long)]
-        requests: Option<NonZeroU64>,
-    },
+    Tls(tls::Flags),
     /// CPU time a delivered message, by the size of the message and the number of subscribers;
     /// judges the project's bound.
     Publish(PublishFlags),
@@ -322,10 +314,7 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             let (rounds, requests) = (pick(rounds, 7, 2), pick(requests, 3_000_000, 300_000));
             overhead::run(selection, rounds, requests)
         }
-        Benchmark::Tls { rounds, requests } => {
-            let (rounds, requests) = (pick(rounds, 5, 1), pick(requests, 200_000, 20_000));
-            tls::run(selection, rounds, requests)
-        }
+        Benchmark::Tls(ref flags) => tls::run(selection, flags.size(pick)),
         Benchmark::Publish(ref flags) => publish::run(
             selection,
             pick(flags.rounds, 5, 1),

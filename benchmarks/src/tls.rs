@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -28,8 +29,28 @@ const COMMANDS: [&str; 2] = ["GET", "SET"];
 const CERTIFICATE: &str = "server.crt";
 const KEY: &str = "server.key";
 
-/// Measures `rounds` rounds of `requests` commands each, ten times as many 16 deep.
-pub fn run(selection: &Selection, rounds: u64, requests: u64) -> Result<Vec<Table>> {
+/// How much is measured.
+#[derive(clap::Args)]
+pub struct Flags {
+    /// Rounds of all servers [default: 5, quick: 1].
+    #[arg(long)]
+    rounds: Option<NonZeroU64>,
+    /// Commands of a run without a pipeline; 16-deep ones get ten times as many [default: 200000,
+    /// quick: 20000].
+    #[arg(long)]
+    requests: Option<NonZeroU64>,
+}
+
+impl Flags {
+    /// Rounds and commands, by what `pick` makes of a flag, its default and that of a quick run.
+    pub fn size(&self, pick: impl Fn(Option<NonZeroU64>, u64, u64) -> u64) -> (u64, u64) {
+        let (rounds, requests) = (self.rounds, self.requests);
+        (pick(rounds, 5, 1), pick(requests, 200_000, 20_000))
+    }
+}
+
+/// Measures so many rounds of so many commands each, ten times as many 16 deep.
+pub fn run(selection: &Selection, (rounds, requests): (u64, u64)) -> Result<Vec<Table>> {
     let title = format!("Server CPU an operation over TLS: medians of {rounds} rounds");
     let figures = [
         ("redis us", 3),

@@ -173,10 +173,8 @@ parameters! {
         "tls-port" => tls_port: u16 = 0, Integer(0, 65535);
         /// The server's certificate, in PEM; those that lead to its authority may stand behind it.
         "tls-cert-file" => tls_cert_file: Option<PathBuf> = None, Path;
-        /// Its private key, in PEM.
+        /// Its private key, in PEM and not encrypted.
         "tls-key-file" => tls_key_file: Option<PathBuf> = None, Path;
-        /// The password of that file, where it is encrypted.
-        "tls-key-file-pass" => tls_key_file_pass: Option<String> = None, Text, Sensitive;
         /// Whether clients must show a certificate; with `optional` one that they show is verified.
         "tls-auth-clients" => tls_auth_clients: TlsAuth = TlsAuth::Yes, TlsAuth::KIND;
         /// The authorities that clients' certificates come from, in PEM.
@@ -445,6 +443,8 @@ parameters! {
         "enable-module-command" => enable_module_command: Permission = Permission::No, Permission::KIND, Immutable, Inert;
         /// TLS between replicas and their master.
         "tls-replication" => tls_replication: bool = false, YesNo, Inert;
+        /// The password of the server's key, which percore reads where it is not encrypted.
+        "tls-key-file-pass" => tls_key_file_pass: Option<String> = None, Text, Sensitive, Inert;
         /// The certificate for connections to others.
         "tls-client-cert-file" => tls_client_cert_file: Option<String> = None, Text, Inert;
         /// Its key.

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
+use engine::header::ClientToken;
 use monoio::net::TcpStream;
 use rustls::ServerConfig;
 use tracing::warn;
@@ -114,7 +115,7 @@ impl Served {
 
 impl Shard {
     /// Closes a client whose handshake is the one that others need the place of.
-    fn give_handshake_up(&self, slowest: Option<engine::header::ClientToken>) {
+    fn give_handshake_up(&self, slowest: Option<ClientToken>) {
         if let Some(client) = slowest.and_then(|token| self.client(token)) {
             let mut client = client.borrow_mut();
             client.close_for(CloseReason::TooManyHandshakes, Closing::Now);
@@ -124,7 +125,11 @@ impl Shard {
     fn note_failed_handshake(&mut self, address: &str, error: &io::Error) {
         self.engine.stats.failed_handshakes += 1;
         if let Some(left_out) = self.measured.log_limits.handshakes.admit(self.second()) {
-            warn!(%error, address, left_out, "Error accepting a client connection");
+            // Redis's words.
+            warn!(
+                address,
+                left_out, "Error accepting a client connection: {error}"
+            );
         }
     }
 }

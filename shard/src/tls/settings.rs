@@ -103,8 +103,7 @@ fn certified(config: &Config, provider: &CryptoProvider) -> Result<CertifiedKey,
     let key_path = path(&config.tls_key_file, KEY)?;
     let certificates =
         pem::certificates(&certificate_path).map_err(in_file(CERTIFICATE, &certificate_path))?;
-    let key = pem::private_key(&key_path, config.tls_key_file_pass.as_deref())
-        .map_err(in_file(KEY, &key_path))?;
+    let key = pem::private_key(&key_path).map_err(in_file(KEY, &key_path))?;
     let key = provider.key_provider.load_private_key(key).map_err(|_| {
         let why = "percore has no use for this key; there are RSA of 2048 to 8192 bits, ECDSA on P-256 and P-384, and Ed25519";
         in_file(KEY, &key_path)(why.into())

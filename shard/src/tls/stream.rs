@@ -80,8 +80,7 @@ impl Session {
 }
 
 /// Makes both directions of a socket's halves and a session whose handshake is over, and what comes
-/// behind them. `cipher` has
-/// arrived and is not decrypted.
+/// behind them. `cipher` has arrived and is not decrypted.
 pub fn split<R, W>(
     mut rustls: ServerConnection,
     socket: (R, W),
