@@ -93,6 +93,52 @@ fn certificates_are_renewed_while_connections_are_open() {
     }
 }
 
+/// What CONFIG SET refuses, and what the log says of it.
+const OF_NO_USE: &[(&str, &str)] = &[
+    (
+        "tls-cert-file nothere",
+        "nothere': No such file or directory",
+    ),
+    ("tls-cert-file text", "there is no certificate in it"),
+    ("tls-key-file text", "there is no private key in it"),
+    ("tls-key-file encrypted.key", "the key is encrypted"),
+    (
+        "tls-ca-cert-file nothere",
+        "nothere': No such file or directory",
+    ),
+    (
+        "tls-ca-cert-dir nothere",
+        "nothere': No such file or directory",
+    ),
+    ("tls-protocols TLSv1.1", "percore has no TLSv1.1"),
+    (
+        "tls-ciphers AES128-SHA",
+        "percore has no cipher 'AES128-SHA'",
+    ),
+    (
+        "tls-ciphersuites nonsense",
+        "percore has no cipher 'nonsense'",
+    ),
+];
+
+/// Redis with the files of a server, and TLS on.
+fn oracle_beside(tls: &TlsServer) -> Oracle {
+    let names = [
+        "server.crt",
+        "server.key",
+        "ca.crt",
+        "encrypted.key",
+        "text",
+    ];
+    let options = names.into_iter().fold(Options::shards(1), |options, name| {
+        let text = std::fs::read(tls.server.directory().join(name)).expect("a file");
+        options.file(name, &text)
+    });
+    let flags = format!("--tls-port {} --tls-auth-clients no", free_port());
+    let named = "--tls-cert-file server.crt --tls-key-file server.key";
+    Oracle::start_with(options.flags(&flags).flags(named))
+}
+
 #[test]
 fn what_is_of_no_use_changes_nothing_and_the_log_says_why() {
     let tls = TlsServer::start(Options::shards(2));
@@ -101,50 +147,9 @@ fn what_is_of_no_use_changes_nothing_and_the_log_says_why() {
     tls.write("encrypted.key", encrypted);
     tls.write("text", "no PEM at all");
     let mut control = tls.server.connect();
-    let files = |options: Options| {
-        [
-            "server.crt",
-            "server.key",
-            "ca.crt",
-            "encrypted.key",
-            "text",
-        ]
-        .into_iter()
-        .fold(options, |options, name| {
-            let text = std::fs::read(tls.server.directory().join(name)).expect("a file");
-            options.file(name, &text)
-        })
-    };
-    let flags = format!("--tls-port {} --tls-auth-clients no", free_port());
-    let files_named = "--tls-cert-file server.crt --tls-key-file server.key";
-    let oracle = Oracle::start_with(files(Options::shards(1)).flags(&flags).flags(files_named));
+    let oracle = oracle_beside(&tls);
     let mut right = oracle.connect();
-    for (words, why) in [
-        (
-            "tls-cert-file nothere",
-            "nothere': No such file or directory",
-        ),
-        ("tls-cert-file text", "there is no certificate in it"),
-        ("tls-key-file text", "there is no private key in it"),
-        ("tls-key-file encrypted.key", "the key is encrypted"),
-        (
-            "tls-ca-cert-file nothere",
-            "nothere': No such file or directory",
-        ),
-        (
-            "tls-ca-cert-dir nothere",
-            "nothere': No such file or directory",
-        ),
-        ("tls-protocols TLSv1.1", "percore has no TLSv1.1"),
-        (
-            "tls-ciphers AES128-SHA",
-            "percore has no cipher 'AES128-SHA'",
-        ),
-        (
-            "tls-ciphersuites nonsense",
-            "percore has no cipher 'nonsense'",
-        ),
-    ] {
+    for &(words, why) in OF_NO_USE {
         let parameter = words.split(' ').next().expect("a word");
         let before = control.ask(&format!("CONFIG GET {parameter}"));
         let set = format!("CONFIG SET hz 33 {words}");
