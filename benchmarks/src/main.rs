@@ -29,6 +29,7 @@ mod scripts;
 mod series;
 mod servers;
 mod subject;
+mod tls;
 mod transactions;
 mod types;
 
@@ -147,6 +148,8 @@ enum Benchmark {
         #[arg(long)]
         requests: Option<NonZeroU64>,
     },
+    /// CPU time an operation over TLS, 16 deep and not; judges the project's bounds.
+    Tls(tls::Flags),
     /// CPU time a delivered message, by the size of the message and the number of subscribers;
     /// judges the project's bound.
     Publish(PublishFlags),
@@ -311,6 +314,7 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             let (rounds, requests) = (pick(rounds, 7, 2), pick(requests, 3_000_000, 300_000));
             overhead::run(selection, rounds, requests)
         }
+        Benchmark::Tls(ref flags) => tls::run(selection, flags.size(pick)),
         Benchmark::Publish(ref flags) => publish::run(
             selection,
             pick(flags.rounds, 5, 1),

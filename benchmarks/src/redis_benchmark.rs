@@ -40,6 +40,16 @@ pub struct Seen {
 
 /// Runs `workload` against the server on `port`.
 pub fn run(port: u16, placement: Placement, workload: Workload) -> Result<Seen> {
+    run_with(port, placement, workload, &[])
+}
+
+/// Runs `workload`, with more flags for redis-benchmark.
+pub fn run_with(
+    port: u16,
+    placement: Placement,
+    workload: Workload,
+    more: &[&str],
+) -> Result<Seen> {
     let name = "redis-benchmark";
     let program = servers::found(name)
         .ok_or_else(|| Error::from("redis-benchmark is not here: `apt-get install redis-tools`"))?;
@@ -55,7 +65,7 @@ pub fn run(port: u16, placement: Placement, workload: Workload) -> Result<Seen> 
     let flags = format!(
         "-h 127.0.0.1 -p {port} -c 50 -d 16 -r {KEYS} -n {requests} -P {pipeline} --precision 3"
     );
-    command.args(flags.split(' '));
+    command.args(flags.split(' ')).args(more);
     match words {
         Some(words) => command.args(words.split(' ')),
         None => command.args(["-t", test]),

@@ -42,6 +42,8 @@ Examples:
   echo 'port 7000' | percore -             the file from standard input
   percore --appendonly yes --appendfsync always
                                            nothing that was answered is ever lost
+  percore --port 0 --tls-port 6379 --tls-cert-file server.crt --tls-key-file server.key --tls-auth-clients no
+                                           TLS only, for clients with or without a certificate
   percore check /var/lib/percore           what is in the data files there, and whether it is whole
   percore --port 0 --unixsocket /run/percore.sock --unixsocketperm 770
                                            no network at all
@@ -55,6 +57,11 @@ const ESSENTIAL: &[&str] = &[
     "bind",
     "port",
     "unixsocket",
+    "tls-port",
+    "tls-cert-file",
+    "tls-key-file",
+    "tls-auth-clients",
+    "tls-ca-cert-file",
     "shards",
     "threads",
     "io-driver",
@@ -489,7 +496,7 @@ mod tests {
                 &["/does/not/exist.conf"],
                 "/does/not/exist.conf: No such file or directory",
             ),
-            (&["--tls-port", "1"], "percore does not speak TLS yet"),
+            (&["--tls-cluster", "yes"], "not part of a cluster"),
             (&["--user", "a", "on"], "does not have 'user'"),
             (&["a.conf", "b.conf"], "'b.conf' belongs to no flag"),
             (&["--maxmemory 1mb 2mb"], "takes one value, not 2"),

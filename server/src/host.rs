@@ -1,14 +1,13 @@
 //! What CONFIG SET changes about the process: its sockets, its title, its score for the kernel.
 
-use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use config::Config;
 use shard::{Host, Refused, Sockets};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::Failure;
-use crate::listeners::{self, UnixSocketFile};
+use crate::listeners::{self, Addresses, Port, UnixSocketFile};
 use crate::oom::Oom;
 use crate::title::Title;
 
@@ -22,18 +21,14 @@ pub struct Process {
     title: Title,
     oom: Oom,
     /// What it listens on.
-    addresses: Mutex<Vec<SocketAddr>>,
+    addresses: Mutex<Addresses>,
     /// Removed at the end, or when another takes its place.
     socket_file: Mutex<Option<UnixSocketFile>>,
 }
 
 impl Process {
     /// Nothing is changed yet.
-    pub fn new(
-        title: Title,
-        addresses: Vec<SocketAddr>,
-        socket_file: Option<UnixSocketFile>,
-    ) -> Self {
+    pub fn new(title: Title, addresses: Addresses, socket_file: Option<UnixSocketFile>) -> Self {
         Self {
             title,
             oom: Oom::default(),
@@ -66,14 +61,19 @@ impl Host for Process {
             .addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if (&new.bind, new.port) != (&old.bind, old.port) {
-            let refused = if new.port == old.port {
-                refused("bind", CANNOT_BIND)
-            } else {
-                refused("port", CANNOT_LISTEN)
-            };
-            sockets.tcp = Some(listeners::reopen(old, new, &addresses).map_err(refused)?);
-        }
+        let reopen = |port: Port| {
+            let opened = listeners::reopen(old, new, &addresses, port);
+            opened.map_err(|failure| {
+                let moves = port.number(new) != port.number(old);
+                let (parameter, why) = match port.parameter() {
+                    parameter if moves => (parameter, CANNOT_LISTEN),
+                    _ => ("bind", CANNOT_BIND),
+                };
+                refused(parameter, why)(failure)
+            })
+        };
+        sockets.tcp = reopen(Port::Plain)?;
+        sockets.tls = reopen(Port::Tls)?;
         let mut file = None;
         let moves = new.unixsocket != old.unixsocket;
         if moves {
@@ -96,12 +96,7 @@ impl Host for Process {
         if self.title.text(old) != self.title.text(new) {
             self.title.show(new);
         }
-        if let Some(tcp) = &sockets.tcp {
-            addresses.clone_from(&tcp.addresses);
-            if addresses.is_empty() {
-                info!("listening on no port any more");
-            }
-        }
+        addresses.follow(&sockets);
         Ok(sockets)
     }
 }

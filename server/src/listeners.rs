@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use config::Config;
 use rustix::io::Errno;
-use shard::Tcp;
+use shard::{Sockets, Tcp};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tracing::{info, warn};
 
@@ -28,7 +28,76 @@ const METRICS_BACKLOG: i32 = 16;
 pub struct Listeners {
     /// Of each shard, one an address.
     pub tcp: Vec<Vec<TcpListener>>,
+    /// Of each shard, too, for TLS.
+    pub tls: Vec<Vec<TcpListener>>,
     pub unix: Option<(UnixListener, UnixSocketFile)>,
+}
+
+/// A TCP port that commands come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Port {
+    Plain,
+    Tls,
+}
+
+impl Port {
+    /// Its number; 0 where there is none.
+    pub fn number(self, config: &Config) -> u16 {
+        match self {
+            Self::Plain => config.port,
+            Self::Tls => config.tls_port,
+        }
+    }
+
+    pub fn parameter(self) -> &'static str {
+        match self {
+            Self::Plain => "port",
+            Self::Tls => "tls-port",
+        }
+    }
+}
+
+/// Where the server listens.
+#[derive(Default)]
+pub struct Addresses {
+    plain: Vec<SocketAddr>,
+    tls: Vec<SocketAddr>,
+}
+
+impl Addresses {
+    /// Those of all shards' listeners, which are those of the first one.
+    pub fn of(plain: &[Vec<TcpListener>], tls: &[Vec<TcpListener>]) -> Self {
+        let addresses = |of: &[Vec<TcpListener>]| {
+            let first = of.first().into_iter().flatten();
+            let addresses = first.flat_map(|listener| listener.local_addr());
+            addresses.collect()
+        };
+        Self {
+            plain: addresses(plain),
+            tls: addresses(tls),
+        }
+    }
+
+    fn on(&self, port: Port) -> &[SocketAddr] {
+        match port {
+            Port::Plain => &self.plain,
+            Port::Tls => &self.tls,
+        }
+    }
+
+    /// Notes what has changed.
+    pub fn follow(&mut self, sockets: &Sockets) {
+        if let Some(tcp) = &sockets.tcp {
+            self.plain.clone_from(&tcp.addresses);
+        }
+        if let Some(tls) = &sockets.tls {
+            self.tls.clone_from(&tls.addresses);
+        }
+        let changes = sockets.tcp.is_some() || sockets.tls.is_some();
+        if changes && self.plain.is_empty() && self.tls.is_empty() {
+            info!("listening on no port any more");
+        }
+    }
 }
 
 /// The Unix socket's file, which is removed when this is dropped, and when the process ends.
@@ -49,39 +118,73 @@ impl Drop for UnixSocketFile {
 
 /// Opens what the configuration asks for.
 pub fn open(config: &Config) -> Result<Listeners, Failure> {
-    let mut tcp: Vec<Vec<TcpListener>> = (0..config.shards).map(|_| Vec::new()).collect();
-    let addresses = match config.port {
-        0 => Vec::new(),
-        port => bindable(config, port, "port")?,
-    };
-    for address in &addresses {
-        for listeners in &mut tcp {
-            listeners.push(
-                listen(*address, config.tcp_backlog, true)
-                    .map_err(|error| refused(*address, &error, "port"))?,
-            );
-        }
-        info!(%address, "listening");
+    if config.port == config.tls_port && config.port != 0 {
+        return Err(the_same(config.port));
     }
+    let open = |port: Port| {
+        let addresses = match port.number(config) {
+            0 => Vec::new(),
+            number => bindable(config, number, port.parameter())?,
+        };
+        listen_each(config, addresses.into_iter(), port)
+    };
+    let (tcp, tls) = (open(Port::Plain)?, open(Port::Tls)?);
     let unix = open_unix_socket(config)?;
-    if addresses.is_empty() && unix.is_none() {
+    if tcp.iter().chain(&tls).all(Vec::is_empty) && unix.is_none() {
         return Err(Failure(
-            "there is nothing to listen on; give a --port, a --bind address or a --unixsocket"
+            "there is nothing to listen on; give a --port, a --tls-port, a --bind address or a --unixsocket"
                 .into(),
         ));
     }
-    Ok(Listeners { tcp, unix })
+    Ok(Listeners { tcp, tls, unix })
 }
 
-/// Opens the TCP listeners of `new`, all or none, for a server that listens on the addresses `now`
-/// by `old`: those that stay are left alone.
+/// Opens one listener a shard for each address.
+fn listen_each(
+    config: &Config,
+    addresses: impl Iterator<Item = SocketAddr>,
+    port: Port,
+) -> Result<Vec<Vec<TcpListener>>, Failure> {
+    let mut of_shards: Vec<Vec<TcpListener>> = (0..config.shards).map(|_| Vec::new()).collect();
+    for address in addresses {
+        for listeners in &mut of_shards {
+            listeners.push(
+                listen(address, config.tcp_backlog, true)
+                    .map_err(|error| refused(address, &error, port.parameter()))?,
+            );
+        }
+        match port {
+            Port::Plain => info!(%address, "listening"),
+            Port::Tls => info!(%address, "listening, with TLS"),
+        }
+    }
+    Ok(of_shards)
+}
+
+fn the_same(port: u16) -> Failure {
+    Failure(format!(
+        "port and tls-port are both {port}; choose another one with --tls-port, or --port 0"
+    ))
+}
+
+/// Opens the listeners of `new` on one of its ports, all or none, for a server that listens by
+/// `old`: the addresses `now` that stay are left alone. `None` where all stay.
 pub fn reopen(
     old: &Config,
     new: &Config,
-    now: &[SocketAddr],
-) -> Result<Tcp<Vec<Vec<TcpListener>>>, Failure> {
-    // On the same port of this server whether another has an address, too, cannot be asked.
-    let shared = new.port == old.port;
+    now: &Addresses,
+    port: Port,
+) -> Result<Option<Tcp<Vec<Vec<TcpListener>>>>, Failure> {
+    let number = port.number(new);
+    if (&new.bind, number) == (&old.bind, port.number(old)) {
+        return Ok(None);
+    }
+    if new.port == new.tls_port && number != 0 {
+        return Err(the_same(number));
+    }
+    // On a port of this server whether another has an address, too, cannot be asked.
+    let shared = [old.port, old.tls_port].contains(&number);
+    let now = now.on(port);
     let free = |address: SocketAddr| {
         if now.contains(&address) {
             Ok(())
@@ -89,24 +192,16 @@ pub fn reopen(
             bound(address, shared).map(drop)
         }
     };
-    let addresses = match new.port {
+    let addresses = match number {
         0 => Vec::new(),
-        port => available(new, port, "port", free)?,
+        number => available(new, number, port.parameter(), free)?,
     };
-    let mut tcp: Vec<Vec<TcpListener>> = (0..new.shards).map(|_| Vec::new()).collect();
-    for &address in addresses.iter().filter(|address| !now.contains(address)) {
-        for listeners in &mut tcp {
-            listeners.push(
-                listen(address, new.tcp_backlog, true)
-                    .map_err(|error| refused(address, &error, "port"))?,
-            );
-        }
-        info!(%address, "listening");
-    }
-    Ok(Tcp {
+    let others = addresses.iter().filter(|address| !now.contains(address));
+    let opened = listen_each(new, others.copied(), port)?;
+    Ok(Some(Tcp {
         addresses,
-        new: tcp,
-    })
+        new: opened,
+    }))
 }
 
 /// Opens the Unix socket that the configuration names, if it names one.

@@ -30,7 +30,7 @@ use tracing::{error, info, warn};
 
 use crate::flags::Start;
 use crate::host::Process;
-use crate::listeners::Listeners;
+use crate::listeners::{Addresses, Listeners};
 
 /// Why percore does not start: a line for the one who started it.
 #[derive(Debug)]
@@ -117,11 +117,10 @@ fn run() -> Result<(), Failure> {
     // Before anybody can connect, and so know that there is something to end.
     let ends = signals::catch(log_file)
         .map_err(|error| Failure(format!("cannot catch signals: {error}")))?;
-    let Listeners { tcp, unix } = listeners::open(&config)?;
+    let Listeners { tcp, tls, unix } = listeners::open(&config)?;
     let (unix, socket_file) = unix.unzip();
-    let addresses = tcp.first().into_iter().flatten();
-    let addresses = addresses.flat_map(|listener| listener.local_addr());
-    let process = Arc::new(Process::new(title, addresses.collect(), socket_file));
+    let addresses = Addresses::of(&tcp, &tls);
+    let process = Arc::new(Process::new(title, addresses, socket_file));
     process.begin(&config);
     let for_metrics = listeners::open_metrics(&config)?;
     write_pid_file(&config)?;
@@ -131,6 +130,7 @@ fn run() -> Result<(), Failure> {
         users,
         config_file: file,
         tcp,
+        tls,
         unix,
         host: process.clone(),
         outside: Outside {

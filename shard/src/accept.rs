@@ -1,6 +1,7 @@
 //! New connections: every shard accepts on listeners of its own and keeps what it accepts.
 
 mod aside;
+mod encrypted;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -11,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use acl::user::Passwords;
-use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splitable};
 use monoio::net::TcpStream;
 use tracing::{Instrument, debug, debug_span, warn};
 
@@ -32,8 +33,17 @@ const PROTECTED: &[u8] = b"-DENIED percore is running in protected mode because 
 connections are only accepted from the loopback interface. To connect from another host, set a password (--requirepass), or turn the \
 protection off (--protected-mode no, or CONFIG SET protected-mode no from this host) if no untrusted network can reach it.\r\n";
 
+/// What is spoken on a TCP port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Via {
+    /// RESP.
+    Plain,
+    /// RESP within TLS.
+    Tls,
+}
+
 /// Accepts TCP connections until `over`, or the server stops.
-pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: Tcp, over: Rc<Cell<bool>>) {
+pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: Tcp, via: Via, over: Rc<Cell<bool>>) {
     loading::finished_or_long(&shard).await;
     loop {
         let accepted = listener.accept().await;
@@ -41,7 +51,10 @@ pub async fn accept_tcp(shard: Rc<RefCell<Shard>>, listener: Tcp, over: Rc<Cell<
             return;
         }
         match accepted {
-            Ok((stream, address)) => admit_tcp(&shard, stream, address),
+            Ok((stream, address)) => match via {
+                Via::Plain => admit_plain(&shard, stream, address),
+                Via::Tls => encrypted::admit(&shard, stream, address),
+            },
             Err(_) if over.get() => return,
             Err(error) => pause(&shard, &error).await,
         }
@@ -91,13 +104,21 @@ async fn pause(shard: &RefCell<Shard>, error: &io::Error) {
     monoio::time::sleep(RETRY_AFTER).await;
 }
 
-fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr) {
+fn admit_plain(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr) {
     if shard.borrow().is_protected_from(address) {
         let from = address.to_string();
         shard.borrow_mut().note_turned_away("protected-mode", &from);
         drop(thread_group::spawn(turn_away(stream, PROTECTED)));
         return;
     }
+    match open(shard, peer(shard, &stream, address)) {
+        Some(client) => begin(shard.clone(), client, stream),
+        None => drop(thread_group::spawn(turn_away(stream, TOO_MANY))),
+    }
+}
+
+/// Sets a socket's options. Returns what is known of its other end.
+fn peer(shard: &RefCell<Shard>, stream: &TcpStream, address: SocketAddr) -> Peer {
     let keepalive_s = shard.borrow().engine.config.tcp_keepalive_s;
     let _ = stream.set_nodelay(true);
     if keepalive_s > 0 {
@@ -110,17 +131,11 @@ fn admit_tcp(shard: &Rc<RefCell<Shard>>, stream: TcpStream, address: SocketAddr)
         .map(|address| address.to_string())
         .unwrap_or_default()
         .into();
-    let peer = Peer {
+    Peer {
         address: address.to_string().into(),
         local_address,
         unix: false,
         socket: stream.as_raw_fd(),
-    };
-    match open(shard, peer) {
-        Some(client) => {
-            begin(shard.clone(), client, stream);
-        }
-        None => drop(thread_group::spawn(turn_away(stream, TOO_MANY))),
     }
 }
 
@@ -129,12 +144,22 @@ fn begin<S>(shard: Rc<RefCell<Shard>>, client: Rc<RefCell<Client>>, stream: S)
 where
     S: AsyncReadRent + AsyncWriteRent + Split + 'static,
 {
+    let (read_half, write_half) = stream.into_split();
+    let nothing = std::future::ready(());
+    let served = Served {
+        shard,
+        client: client.clone(),
+    };
+    spawn(&client, serve(served, read_half, write_half, nothing));
+}
+
+/// Runs a connection's task, whose log lines name it.
+fn spawn(client: &RefCell<Client>, task: impl Future<Output = ()> + 'static) {
     let id = client.borrow().session.id;
     let span = match debug_span!("client", id) {
         span if span.is_disabled() => thread_group::span(),
         span => span,
     };
-    let task = serve(Served { shard, client }, stream);
     drop(monoio::spawn(task.instrument(span)));
 }
 

@@ -14,6 +14,8 @@
 //! which is no larger than receiving needs, and a small buffer for the read in flight; the state of
 //! sending is in a box that goes when the connection has been idle for a while.
 
+pub(crate) mod sink;
+
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -24,12 +26,13 @@ use std::{io, mem};
 
 use engine::blocking::ending::{CancelMode, End};
 use monoio::buf::IoBufMut;
-use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Split, Splitable};
+use monoio::io::AsyncReadRent;
 use tracing::debug;
 
 use crate::blocking::nobody_asks;
 use crate::client::close_reason::CloseReason;
 use crate::client::{Client, Closing, Due};
+use crate::connection::sink::Sink;
 use crate::shard::Shard;
 
 /// Room for the first read of a connection; one that sends little stays small.
@@ -47,12 +50,13 @@ pub struct Served {
     pub client: Rc<RefCell<Client>>,
 }
 
-/// Serves a connection until either side ends it.
-pub async fn serve<S>(served: Served, stream: S)
-where
-    S: AsyncReadRent + AsyncWriteRent + Split,
-{
-    let (mut read_half, write_half) = stream.into_split();
+/// Serves a connection until either side ends it; then comes `farewell`, and its shard forgets it.
+pub(crate) async fn serve(
+    served: Served,
+    mut read_half: impl AsyncReadRent,
+    write_half: impl Sink,
+    farewell: impl Future<Output = ()>,
+) {
     let client = &served.client;
     {
         let mut receiving = pin!(receive(&served, &mut read_half));
@@ -107,12 +111,12 @@ where
         .await;
         log_close(&client.borrow(), received.unwrap_or(Ok(())).and(ended));
     }
-    let token = client.borrow().token;
-    served.shard.borrow_mut().leave_by(token);
+    farewell.await;
+    served.leave();
 }
 
 /// Tells who ended the connection, or what.
-fn log_close(client: &Client, ended: io::Result<()>) {
+pub(crate) fn log_close(client: &Client, ended: io::Result<()>) {
     let reason: Cow<'_, str> = match (client.close_reason, ended) {
         (Some(reason), _) => reason.text().into(),
         (None, Err(error)) => error.to_string().into(),
@@ -254,6 +258,12 @@ async fn run_what_is_left(served: &Served) {
 }
 
 impl Served {
+    /// The connection is over, and its shard forgets it.
+    pub(crate) fn leave(&self) {
+        let token = self.client.borrow().token;
+        self.shard.borrow_mut().leave_by(token);
+    }
+
     fn run(&self) {
         let mut shard = self.shard.borrow_mut();
         shard.begin_turn();
@@ -301,16 +311,16 @@ async fn woken() {
 
 /// Writes what is due until the connection is to be closed and nothing is due any more, or until it
 /// has been idle for so long that it may rest: then the stream comes back, for the next call.
-async fn send<W: AsyncWriteRent>(served: &Served, mut stream: W) -> io::Result<Option<W>> {
+async fn send<W: Sink>(served: &Served, mut stream: W) -> io::Result<Option<W>> {
     loop {
         let due = poll_fn(|_| served.client.borrow_mut().next_due()).await;
         let (result, chunk) = match due {
             Due::Chunk(chunk) => {
-                let (result, chunk) = stream.write_all(chunk).await;
+                let (result, chunk) = stream.write_chunk(chunk).await;
                 (result, Some(chunk))
             }
-            Due::Shared(piece) => (stream.write_all(piece).await.0, None),
-            Due::Vectored(pieces) => (pieces.write_all(&mut stream).await, None),
+            Due::Shared(piece) => (stream.write_shared(piece).await, None),
+            Due::Vectored(pieces) => (stream.write_pieces(pieces).await, None),
             Due::Rest => return Ok(Some(stream)),
             Due::End => return Ok(None),
         };

@@ -4,8 +4,9 @@
 //! A tour, in the order in which a command meets it. What stands beside a file in a folder of its
 //! name belongs to it.
 //!
-//! - [`listening`] is what is listened on; [`accept`] takes a connection; [`connection`] is its
-//!   task: receive, run, send. [`client`] is what the shard knows of it: replies in order, output.
+//! - [`listening`] is what is listened on; [`accept`] takes a connection, [`tls`] encrypts it;
+//!   [`connection`] is its task: receive, run, send. [`client`] is what the shard knows of it:
+//!   replies in order, output.
 //! - [`access`] is who may do what.
 //! - [`dispatch`] parses and looks the verb up once; a command runs on this shard's engine, or on
 //!   its owner's.
@@ -64,6 +65,7 @@ pub mod snapshot;
 pub mod stop;
 mod tasks;
 pub mod timing;
+pub mod tls;
 pub mod tracking;
 pub mod transaction;
 pub mod turn;

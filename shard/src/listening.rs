@@ -1,9 +1,9 @@
 //! What the shards listen on, and how that changes while the server runs.
 //!
 //! The binary opens sockets, because it knows addresses, rights and files; a shard only accepts
-//! from them. When CONFIG SET changes `bind`, `port` or `unixsocket`, the new sockets listen before
-//! anything old is given up, so a change that fails leaves everything as it was. Each shard then
-//! takes its own, and what it accepted from before is closed. Connections stay.
+//! from them. When CONFIG SET changes `bind`, `port`, `tls-port` or `unixsocket`, the new sockets
+//! listen before anything old is given up, so a change that fails leaves everything as it was. Each
+//! shard then takes its own, and what it accepted from before is closed. Connections stay.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -17,7 +17,7 @@ use std::task::Poll;
 
 use config::Config;
 
-use crate::accept;
+use crate::accept::{self, Via};
 use crate::executor::thread_group;
 use crate::local_waker::LocalWaker;
 use crate::shard::Shard;
@@ -43,6 +43,8 @@ pub trait Host: Send + Sync {
 pub struct Sockets {
     /// `None` where that stays as it is.
     pub tcp: Option<Tcp<Vec<Vec<TcpListener>>>>,
+    /// The TLS port's.
+    pub tls: Option<Tcp<Vec<Vec<TcpListener>>>>,
     /// The Unix socket, which all shards share, if there is one. `None` where it stays as it is.
     pub unix: Option<Option<UnixListener>>,
 }
@@ -55,30 +57,56 @@ pub struct Tcp<New> {
     pub new: New,
 }
 
+impl Tcp<Vec<TcpListener>> {
+    /// A shard's first listeners.
+    pub(crate) fn first(listeners: Vec<TcpListener>) -> io::Result<Self> {
+        let addresses = listeners.iter().map(TcpListener::local_addr);
+        Ok(Self {
+            addresses: addresses.collect::<io::Result<_>>()?,
+            new: listeners,
+        })
+    }
+
+    /// Adds a later change to one that nobody has taken yet.
+    fn follow_with(this: &mut Option<Self>, later: Option<Self>) {
+        if let Some(mut later) = later {
+            if let Some(before) = this.take() {
+                later.new.extend(before.new);
+            }
+            *this = Some(later);
+        }
+    }
+}
+
+impl Tcp<Vec<Vec<TcpListener>>> {
+    /// Takes the next shard's part.
+    fn next_part(&mut self) -> Tcp<Vec<TcpListener>> {
+        Tcp {
+            addresses: self.addresses.clone(),
+            new: self.new.pop().unwrap_or_default(),
+        }
+    }
+}
+
 /// One shard's part of that.
 #[derive(Default)]
 pub(crate) struct Fresh {
     pub(crate) tcp: Option<Tcp<Vec<TcpListener>>>,
+    pub(crate) tls: Option<Tcp<Vec<TcpListener>>>,
     pub(crate) unix: Option<Option<UnixListener>>,
 }
 
 impl Sockets {
     /// Each shard's part.
-    fn divide(self, shards: usize) -> io::Result<Vec<Fresh>> {
-        let mut tcp = self.tcp.map(|tcp| Tcp {
-            addresses: tcp.addresses,
-            new: tcp.new.into_iter(),
-        });
+    fn divide(mut self, shards: usize) -> io::Result<Vec<Fresh>> {
         let part = |_| {
             let unix = self.unix.as_ref().map(|unix| {
                 let unix = unix.as_ref().map(UnixListener::try_clone);
                 unix.transpose()
             });
             Ok(Fresh {
-                tcp: tcp.as_mut().map(|tcp| Tcp {
-                    addresses: tcp.addresses.clone(),
-                    new: tcp.new.next().unwrap_or_default(),
-                }),
+                tcp: self.tcp.as_mut().map(Tcp::next_part),
+                tls: self.tls.as_mut().map(Tcp::next_part),
                 unix: unix.transpose()?,
             })
         };
@@ -89,12 +117,8 @@ impl Sockets {
 impl Fresh {
     /// Adds a later change to one that nobody has taken yet.
     fn follow_with(&mut self, later: Self) {
-        if let Some(mut tcp) = later.tcp {
-            if let Some(before) = self.tcp.take() {
-                tcp.new.extend(before.new);
-            }
-            self.tcp = Some(tcp);
-        }
+        Tcp::follow_with(&mut self.tcp, later.tcp);
+        Tcp::follow_with(&mut self.tls, later.tls);
         if later.unix.is_some() {
             self.unix = later.unix;
         }
@@ -122,7 +146,7 @@ impl Exchange {
             return Ok(());
         };
         let sockets = host.change(old, new)?;
-        if sockets.tcp.is_none() && sockets.unix.is_none() {
+        if sockets.tcp.is_none() && sockets.tls.is_none() && sockets.unix.is_none() {
             return Ok(());
         }
         let fresh = sockets.divide(old.shards).map_err(|_| Refused {
@@ -140,7 +164,8 @@ impl Exchange {
     fn take(&self, shard: usize) -> Option<Fresh> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = parts.get_mut(shard).map(std::mem::take)?;
-        (fresh.tcp.is_some() || fresh.unix.is_some()).then_some(fresh)
+        let has_some = fresh.tcp.is_some() || fresh.tls.is_some() || fresh.unix.is_some();
+        has_some.then_some(fresh)
     }
 }
 
@@ -155,7 +180,7 @@ pub(crate) struct Listening {
 /// A listener that a task accepts from.
 struct Open {
     /// `None` is the Unix socket.
-    address: Option<SocketAddr>,
+    address: Option<(SocketAddr, Via)>,
     socket: OwnedFd,
     /// The task ends at the next error.
     over: Rc<Cell<bool>>,
@@ -200,23 +225,10 @@ impl Shard {
 
 /// Accepts from what is new, and no more from what it replaces.
 fn follow(shard: &Rc<RefCell<Shard>>, fresh: Fresh) -> io::Result<()> {
-    if let Some(Tcp { addresses, new }) = fresh.tcp {
-        for listener in new {
-            let address = listener.local_addr()?;
-            let over = note_open(shard, Some(address), listener.try_clone()?.into());
-            let is_uring = shard.borrow().process.driver.is_uring();
-            let listener = accept::Tcp::new(listener, is_uring)?;
-            drop(thread_group::spawn(accept::accept_tcp(
-                shard.clone(),
-                listener,
-                over,
-            )));
+    for (via, tcp) in [(Via::Plain, fresh.tcp), (Via::Tls, fresh.tls)] {
+        if let Some(tcp) = tcp {
+            follow_tcp(shard, via, tcp)?;
         }
-        let is_gone = |open: &Open| {
-            open.address
-                .is_some_and(|address| !addresses.contains(&address))
-        };
-        shard.borrow_mut().listening.close_where(is_gone);
     }
     if let Some(listener) = fresh.unix {
         let is_unix = |open: &Open| open.address.is_none();
@@ -235,10 +247,35 @@ fn follow(shard: &Rc<RefCell<Shard>>, fresh: Fresh) -> io::Result<()> {
     Ok(())
 }
 
+fn follow_tcp(
+    shard: &Rc<RefCell<Shard>>,
+    via: Via,
+    Tcp { addresses, new }: Tcp<Vec<TcpListener>>,
+) -> io::Result<()> {
+    for listener in new {
+        let address = listener.local_addr()?;
+        let over = note_open(shard, Some((address, via)), listener.try_clone()?.into());
+        let is_uring = shard.borrow().process.driver.is_uring();
+        let listener = accept::Tcp::new(listener, is_uring)?;
+        drop(thread_group::spawn(accept::accept_tcp(
+            shard.clone(),
+            listener,
+            via,
+            over,
+        )));
+    }
+    let is_gone = |open: &Open| {
+        open.address
+            .is_some_and(|(address, of)| of == via && !addresses.contains(&address))
+    };
+    shard.borrow_mut().listening.close_where(is_gone);
+    Ok(())
+}
+
 /// Keeps what ends a listener's task. Returns what says to that task that it is to end.
 fn note_open(
     shard: &RefCell<Shard>,
-    address: Option<SocketAddr>,
+    address: Option<(SocketAddr, Via)>,
     socket: OwnedFd,
 ) -> Rc<Cell<bool>> {
     let over = Rc::new(Cell::new(false));

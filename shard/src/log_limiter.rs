@@ -44,6 +44,7 @@ impl LogLimiter {
 pub struct LogLimits {
     pub slow_commands: LogLimiter,
     pub limits: LogLimiter,
+    pub handshakes: LogLimiter,
     pub denied: LogLimiter,
     pub attacks: LogLimiter,
     pub evicted_clients: LogLimiter,

@@ -38,6 +38,7 @@ use crate::pubsub::registry::Registry;
 use crate::replication::Replication;
 use crate::snapshot::Snapshots;
 use crate::stop::Stop;
+use crate::tls::InForce;
 
 /// The version that INFO, HELLO and `--version` show.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -141,6 +142,8 @@ pub struct Process {
     pub stop: Stop,
     /// How CONFIG SET changes what is listened on.
     pub listening: Exchange,
+    /// What new connections of the TLS port go by.
+    pub tls: InForce,
     /// Who subscribes to what.
     pub pubsub: Registry,
     pub underway: Underway,
@@ -245,6 +248,7 @@ impl Process {
             disk,
             stop,
             listening: Exchange::default(),
+            tls: InForce::default(),
             pubsub: Registry::default(),
             underway: Underway::new(slots.shards()),
             next_client_id: AtomicU64::new(1),

@@ -33,6 +33,7 @@ use crate::permitted::Permitted;
 use crate::process::{Outside, Process};
 use crate::shard::Shard;
 use crate::stop::StopHandle;
+use crate::tls::InForce;
 use crate::{aof, blocking, cron, loading, snapshot, stop, turn};
 
 /// Between two looks whether the log has been read.
@@ -47,6 +48,8 @@ pub struct Setup {
     pub config_file: Option<String>,
     /// The listeners of each shard.
     pub tcp: Vec<Vec<TcpListener>>,
+    /// Those of the TLS port.
+    pub tls: Vec<Vec<TcpListener>>,
     pub unix: Option<UnixListener>,
     /// What CONFIG SET changes about the process.
     pub host: Arc<dyn Host>,
@@ -82,14 +85,24 @@ impl Server {
             .data_locks
             .take(&process.current_config(), data_lock::AT_START)
             .map_err(unusable)?;
+        let settings = InForce::read(&process.current_config());
+        process.tls.replace(settings.map_err(|error| {
+            unusable(io::Error::other(format!(
+                "Failed to configure TLS. {error}"
+            )))
+        })?);
         let ends = mesh::<Message>(shards, driver.is_uring())?;
         let bells: Vec<_> = ends.iter().map(Ends::bell).collect();
         // Set once, here.
         let _ = process.first_bell.set(bells[0].clone());
         let (ready, started) = channel();
-        let listens_on_tcp = setup.tcp.iter().any(|listeners| !listeners.is_empty());
-        let listens_on_unix = setup.unix.is_some();
-        let mut tcp = setup.tcp.into_iter();
+        let some = |listeners: &[Vec<TcpListener>]| listeners.iter().any(|it| !it.is_empty());
+        let listens_on = [
+            ("tcp", some(&setup.tcp)),
+            ("unix", setup.unix.is_some()),
+            ("tls", some(&setup.tls)),
+        ];
+        let (mut tcp, mut tls) = (setup.tcp.into_iter(), setup.tls.into_iter());
         let inits = ends.into_iter().enumerate().map(|(index, ends)| {
             let unix = setup.unix.as_ref().map(UnixListener::try_clone);
             Ok(ShardInit {
@@ -97,6 +110,7 @@ impl Server {
                 process: process.clone(),
                 ends,
                 tcp: tcp.next().unwrap_or_default(),
+                tls: tls.next().unwrap_or_default(),
                 unix: unix.transpose()?,
                 ready: ready.clone(),
             })
@@ -124,20 +138,12 @@ impl Server {
         }
         // Redis's words, which people's scripts and test helpers wait for.
         let (on, driver) = (groups.threads(), driver.name());
-        if listens_on_tcp {
+        for (name, _) in listens_on.into_iter().filter(|(_, listens)| *listens) {
             info!(
                 shards,
                 threads = on,
                 driver,
-                "Ready to accept connections tcp"
-            );
-        }
-        if listens_on_unix {
-            info!(
-                shards,
-                threads = on,
-                driver,
-                "Ready to accept connections unix"
+                "Ready to accept connections {name}"
             );
         }
         Ok(Self {
@@ -270,6 +276,7 @@ struct ShardInit {
     process: Arc<Process>,
     ends: Ends<Message>,
     tcp: Vec<TcpListener>,
+    tls: Vec<TcpListener>,
     unix: Option<UnixListener>,
     /// Where it says that it serves, or what keeps it from that.
     ready: Sender<io::Result<()>>,
@@ -312,12 +319,9 @@ impl ShardInit {
         drop(thread_group::spawn(blocking::run_timer(shard.clone())));
         drop(thread_group::spawn(snapshot::walk::walk(shard.clone())));
         drop(thread_group::spawn(aof::writer::run(shard.clone())));
-        let addresses = self.tcp.iter().map(TcpListener::local_addr);
         let sockets = Fresh {
-            tcp: Some(Tcp {
-                addresses: addresses.collect::<io::Result<_>>()?,
-                new: self.tcp,
-            }),
+            tcp: Some(Tcp::first(self.tcp)?),
+            tls: Some(Tcp::first(self.tls)?),
             unix: Some(self.unix),
         };
         listening::begin(&shard, sockets)?;

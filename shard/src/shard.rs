@@ -37,6 +37,7 @@ use crate::snapshot::walk::Walking;
 use crate::stop::Stopping;
 use crate::tasks::Tasks;
 use crate::timing::Measured;
+use crate::tls::Tls;
 use crate::transaction::exec::ExecState;
 use crate::transaction::gather::Gather;
 use crate::turn::Turns;
@@ -69,6 +70,7 @@ pub struct Shard {
     /// How far its end has come.
     pub stop: Stopping,
     pub(crate) listening: Listening,
+    pub(crate) tls: Tls,
     /// The ways to other shards, and to itself.
     pub(crate) links: Links,
     pub(crate) turns: Turns,
@@ -85,6 +87,8 @@ impl Shard {
         links: Links,
     ) -> Self {
         let slots = process.slots;
+        let mut tls = Tls::default();
+        tls.adopt(&process.tls);
         let idle_policy = IdlePolicy::new(&config, slots.shards(), Instant::now());
         let engine = Engine::new(engine::engine::Setup {
             id,
@@ -113,6 +117,7 @@ impl Shard {
             clock: Clock::default(),
             stop: Stopping::default(),
             listening: Listening::default(),
+            tls,
             links,
             turns: Turns::new(idle_policy),
             measured: Measured::default(),

@@ -20,6 +20,7 @@
 //! * [`info`]: what INFO says, read once.
 //! * [`miniature`]: a few commands on a few keys, the model for it.
 //! * [`noise`]: others who publish all the while.
+//! * [`tls`]: certificates that a test makes for itself, and a client of TLS.
 
 pub mod binary;
 pub mod compare;
@@ -36,6 +37,7 @@ pub mod noise;
 pub mod reference;
 pub mod reply;
 pub mod server;
+pub mod tls;
 pub mod wire;
 
 pub use reference::Reference;

@@ -5,9 +5,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+
 use crate::reply::{Scan, Value, show};
+use crate::tls::Encrypted;
 
 /// How long any one reply may take. Generous, for a debug build on a busy machine: a test that
 /// meets it has found a reply that never came.
@@ -19,7 +23,22 @@ const READ_SIZE: usize = 64 * 1024;
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<Encrypted>),
 }
+
+impl Socket {
+    fn stream(&mut self) -> &mut dyn ReadAndWrite {
+        match self {
+            Socket::Tcp(socket) => socket,
+            Socket::Unix(socket) => socket,
+            Socket::Tls(socket) => socket,
+        }
+    }
+}
+
+trait ReadAndWrite: Read + Write {}
+
+impl<S: Read + Write> ReadAndWrite for S {}
 
 /// A connection to a server. Every wait is bounded by [`REPLY_TIME_MAX`] a read.
 #[derive(Debug)]
@@ -48,6 +67,36 @@ impl Wire {
         Wire::over(Socket::Unix(UnixStream::connect(path)?))
     }
 
+    /// Connects over TCP and does TLS's handshake.
+    ///
+    /// # Errors
+    /// Where nobody listens, or the server or its certificate is refused.
+    pub fn connect_tls(address: SocketAddr, tls: &Arc<ClientConfig>) -> std::io::Result<Wire> {
+        let mut encrypted = Encrypted::connect(address, tls)?;
+        encrypted.socket.time_limit(REPLY_TIME_MAX)?;
+        encrypted.shake_hands()?;
+        Wire::over(Socket::Tls(Box::new(encrypted)))
+    }
+
+    /// Goes on with what has had its handshake already.
+    ///
+    /// # Errors
+    /// Where the socket refuses a time limit.
+    pub fn over_tls(encrypted: Encrypted) -> std::io::Result<Wire> {
+        Wire::over(Socket::Tls(Box::new(encrypted)))
+    }
+
+    /// What it is encrypted with.
+    ///
+    /// # Panics
+    /// Where it is not.
+    pub fn encrypted(&mut self) -> &mut Encrypted {
+        match &mut self.socket {
+            Socket::Tls(encrypted) => encrypted,
+            _ => panic!("this connection is plain"),
+        }
+    }
+
     fn over(socket: Socket) -> std::io::Result<Wire> {
         let wire = Wire {
             socket,
@@ -71,6 +120,7 @@ impl Wire {
                 socket.set_read_timeout(Some(limit))?;
                 socket.set_write_timeout(Some(limit))
             }
+            Socket::Tls(encrypted) => encrypted.socket.time_limit(limit),
         }
     }
 
@@ -79,10 +129,9 @@ impl Wire {
     /// # Errors
     /// Where the server has closed or does not read.
     pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        match &mut self.socket {
-            Socket::Tcp(socket) => socket.write_all(bytes),
-            Socket::Unix(socket) => socket.write_all(bytes),
-        }
+        let stream = self.socket.stream();
+        stream.write_all(bytes)?;
+        stream.flush()
     }
 
     /// Sends bytes as they are.
@@ -226,6 +275,7 @@ impl Wire {
         let shut = match &self.socket {
             Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
             Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Socket::Tls(encrypted) => encrypted.socket.finish_sending(),
         };
         match shut {
             Err(error) if error.kind() == ErrorKind::NotConnected => {}
@@ -238,11 +288,7 @@ impl Wire {
         // Grow with what is there, so that a reply of many megabytes takes few reads.
         self.arrived.resize(before + READ_SIZE.max(before / 4), 0);
         let read = loop {
-            let result = match &mut self.socket {
-                Socket::Tcp(socket) => socket.read(&mut self.arrived[before..]),
-                Socket::Unix(socket) => socket.read(&mut self.arrived[before..]),
-            };
-            match result {
+            match self.socket.stream().read(&mut self.arrived[before..]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => break other,
             }

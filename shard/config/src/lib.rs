@@ -41,6 +41,7 @@ pub const REDIS_VERSION: &str = "7.4.0";
 
 pub use choice::{
     AppendFsync, IdleMode, IoDriver, LogFormat, LogLevel, MaxmemoryPolicy, Permission, Supervised,
+    TlsAuth,
 };
 pub use event_class::EventClass;
 pub use file::{FileError, Loader};

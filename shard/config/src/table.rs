@@ -47,6 +47,7 @@ const NODE_NAME_MARKS: &str = " -_./=,'\"\\`";
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Section {
     Network,
+    Tls,
     General,
     Security,
     Clients,
@@ -67,6 +68,7 @@ impl Section {
     pub fn heading(self) -> &'static str {
         match self {
             Self::Network => "Network",
+            Self::Tls => "TLS",
             Self::General => "General",
             Self::Security => "Security",
             Self::Clients => "Clients",
@@ -168,6 +170,36 @@ parameters! {
         "tcp-keepalive" => tcp_keepalive_s: u32 = 300, Integer(0, INT_MAX);
         /// Close a connection that has been idle for so many seconds; 0 for never.
         "timeout" => timeout_s: u32 = 0, Integer(0, INT_MAX);
+    }
+    Tls {
+        /// TCP port for TLS, on the addresses of `bind`; 0 for none.
+        "tls-port" => tls_port: u16 = 0, Integer(0, 65535);
+        /// The server's certificate, in PEM; those that lead to its authority may stand behind it.
+        "tls-cert-file" => tls_cert_file: Option<PathBuf> = None, Path;
+        /// Its private key, in PEM and not encrypted.
+        "tls-key-file" => tls_key_file: Option<PathBuf> = None, Path;
+        /// Whether clients must show a certificate; with `optional` one that they show is verified.
+        "tls-auth-clients" => tls_auth_clients: TlsAuth = TlsAuth::Yes, TlsAuth::KIND;
+        /// The authorities that clients' certificates come from, in PEM.
+        "tls-ca-cert-file" => tls_ca_cert_file: Option<PathBuf> = None, Path;
+        /// A directory of such files.
+        "tls-ca-cert-dir" => tls_ca_cert_dir: Option<PathBuf> = None, Path;
+        /// Versions: TLSv1.2, TLSv1.3 or both; empty for both.
+        "tls-protocols" => tls_protocols: Option<String> = None, Text;
+        /// Ciphers of TLS 1.2, by the names that OpenSSL gives them, with colons between; empty for
+        /// all.
+        "tls-ciphers" => tls_ciphers: Option<String> = None, Text;
+        /// Ciphers of TLS 1.3; empty for all.
+        "tls-ciphersuites" => tls_ciphersuites: Option<String> = None, Text;
+        /// Whether the server's order of ciphers goes before the client's.
+        "tls-prefer-server-ciphers" => tls_prefer_server_ciphers: bool = false, YesNo;
+        /// Let a client that comes again resume its session, which spares the costly part of the
+        /// handshake.
+        "tls-session-caching" => tls_session_caching: bool = true, YesNo;
+        /// Sessions that are remembered; 0 for no limit.
+        "tls-session-cache-size" => tls_session_cache_size: u32 = 20480, Integer(0, INT_MAX);
+        /// Seconds that one is remembered.
+        "tls-session-cache-timeout" => tls_session_cache_timeout_s: u32 = 300, Integer(0, INT_MAX);
     }
     General {
         /// Shards, each with a part of the keys; by default one a core that the process may use.
@@ -412,17 +444,9 @@ parameters! {
         "close-on-replica-write" => close_on_replica_write: bool = true, YesNo, Hidden, Inert;
         /// Whether MODULE LOAD may be used.
         "enable-module-command" => enable_module_command: Permission = Permission::No, Permission::KIND, Immutable, Inert;
-        /// TCP port for TLS; 0 for none.
-        "tls-port" => tls_port: u16 = 0, Only("0", "percore does not speak TLS yet"), Inert;
-        /// TLS between the nodes of a cluster.
-        "tls-cluster" => tls_cluster: bool = false, YesNo, Inert;
         /// TLS between replicas and their master.
         "tls-replication" => tls_replication: bool = false, YesNo, Inert;
-        /// The server's certificate.
-        "tls-cert-file" => tls_cert_file: Option<String> = None, Text, Inert;
-        /// Its key.
-        "tls-key-file" => tls_key_file: Option<String> = None, Text, Inert;
-        /// The key's password.
+        /// The password of the server's key, which percore reads where it is not encrypted.
         "tls-key-file-pass" => tls_key_file_pass: Option<String> = None, Text, Sensitive, Inert;
         /// The certificate for connections to others.
         "tls-client-cert-file" => tls_client_cert_file: Option<String> = None, Text, Inert;
@@ -430,28 +454,10 @@ parameters! {
         "tls-client-key-file" => tls_client_key_file: Option<String> = None, Text, Inert;
         /// The key's password.
         "tls-client-key-file-pass" => tls_client_key_file_pass: Option<String> = None, Text, Sensitive, Inert;
-        /// Parameters of the Diffie-Hellman exchange.
+        /// Parameters of a key exchange that percore does not offer: it uses elliptic curves.
         "tls-dh-params-file" => tls_dh_params_file: Option<String> = None, Text, Inert;
-        /// The certificates of those who are trusted.
-        "tls-ca-cert-file" => tls_ca_cert_file: Option<String> = None, Text, Inert;
-        /// The directory of such certificates.
-        "tls-ca-cert-dir" => tls_ca_cert_dir: Option<String> = None, Text, Inert;
-        /// Whether clients need a certificate.
-        "tls-auth-clients" => tls_auth_clients: TlsAuth = TlsAuth::Yes, TlsAuth::KIND, Inert;
-        /// Versions of TLS.
-        "tls-protocols" => tls_protocols: Option<String> = None, Text, Inert;
-        /// Ciphers up to TLS 1.2.
-        "tls-ciphers" => tls_ciphers: Option<String> = None, Text, Inert;
-        /// Ciphers of TLS 1.3.
-        "tls-ciphersuites" => tls_ciphersuites: Option<String> = None, Text, Inert;
-        /// Whether the server's order of ciphers goes first.
-        "tls-prefer-server-ciphers" => tls_prefer_server_ciphers: bool = false, YesNo, Inert;
-        /// Keep sessions for the next connection.
-        "tls-session-caching" => tls_session_caching: bool = true, YesNo, Inert;
-        /// Sessions that are kept.
-        "tls-session-cache-size" => tls_session_cache_size: u32 = 20480, Integer(0, INT_MAX), Inert;
-        /// Seconds that they are kept.
-        "tls-session-cache-timeout" => tls_session_cache_timeout_s: u32 = 300, Integer(0, INT_MAX), Inert;
+        /// TLS between the nodes of a cluster.
+        "tls-cluster" => tls_cluster: bool = false, Only("no", "percore uses all cores of one machine; it is not part of a cluster"), Inert;
         /// New TLS connections that are taken at once.
         "max-new-tls-connections-per-cycle" => max_new_tls_connections_per_cycle: u32 = 1, Integer(1, 1000), Inert;
         /// New connections that are taken at once.

@@ -117,7 +117,7 @@ fn refusals_are_in_the_words_of_redis() {
     ] {
         assert_eq!(refusal(name, value), words, "{name} {value}");
     }
-    assert!(refusal("tls-port", "6380").contains("does not speak TLS"));
+    assert!(refusal("tls-cluster", "yes").contains("not part of a cluster"));
     assert!(refusal("replicaof", "127.0.0.1 1").contains("no replicas"));
     assert!(refusal("dir", "/does/not/exist").contains("No such file or directory"));
     assert!(refusal("dbfilename", "a/b").contains("path"));
@@ -261,7 +261,7 @@ fn what_is_wrong_with_a_file_is_told_with_its_line() {
         assert_eq!(error.to_string(), words);
     }
     for text in [
-        "tls-port 6380",
+        "tls-cluster yes",
         "replicaof a 1",
         "rename-command CONFIG",
         "loadmodule x.so",

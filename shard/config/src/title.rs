@@ -67,10 +67,16 @@ fn value(name: &str, process: Process<'_>, config: &Config) -> Option<String> {
     let socket = || config.get("unixsocket").unwrap_or_default();
     Some(match name {
         "title" => process.title.into(),
-        "listen-addr" if config.port == 0 => format!("unixsocket:{}", socket()),
+        "listen-addr" if (config.port, config.tls_port) == (0, 0) => {
+            format!("unixsocket:{}", socket())
+        }
         "listen-addr" => {
             let first = config.bind.0.first().map_or("*", String::as_str);
-            format!("{}:{}", first.trim_start_matches('-'), config.port)
+            let port = match config.port {
+                0 => config.tls_port,
+                port => port,
+            };
+            format!("{}:{port}", first.trim_start_matches('-'))
         }
         // Neither in a cluster nor a sentinel.
         "server-mode" => String::new(),
@@ -129,5 +135,12 @@ mod tests {
         };
         let title = config.proc_title_template.fill(process, &config);
         assert_eq!(title, "percore unixsocket:/s");
+        config.set("tls-port", "6380").expect("allowed");
+        let process = Process {
+            title: "percore",
+            config_file: None,
+        };
+        let title = config.proc_title_template.fill(process, &config);
+        assert_eq!(title, "percore *:6380");
     }
 }

@@ -13,6 +13,8 @@ const ERROR_CODES_MAX: usize = 128;
 pub struct Stats {
     pub connections: u64,
     pub rejected_connections: u64,
+    /// TLS handshakes that came to nothing.
+    pub failed_handshakes: u64,
     pub commands: u64,
     pub net_input_bytes: u64,
     pub net_output_bytes: u64,
@@ -75,6 +77,7 @@ impl Default for Stats {
         Self {
             connections: 0,
             rejected_connections: 0,
+            failed_handshakes: 0,
             commands: 0,
             net_input_bytes: 0,
             net_output_bytes: 0,
@@ -175,6 +178,7 @@ impl Stats {
     pub fn add(&mut self, other: &Stats) {
         self.connections += other.connections;
         self.rejected_connections += other.rejected_connections;
+        self.failed_handshakes += other.failed_handshakes;
         self.commands += other.commands;
         self.net_input_bytes += other.net_input_bytes;
         self.net_output_bytes += other.net_output_bytes;

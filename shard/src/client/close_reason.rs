@@ -24,6 +24,8 @@ pub enum CloseReason {
     ProtocolError,
     /// It was among the largest when all together went beyond `maxmemory-clients`.
     ClientMemory,
+    /// It was slow with its TLS handshake while too many were under way.
+    TooManyHandshakes,
     /// The server stops.
     Shutdown,
 }
@@ -42,6 +44,7 @@ impl CloseReason {
             Self::InputLimit => "client-query-buffer-limit",
             Self::ProtocolError => "protocol error",
             Self::ClientMemory => "maxmemory-clients",
+            Self::TooManyHandshakes => "too many TLS handshakes",
             Self::Shutdown => "shutdown",
         }
     }

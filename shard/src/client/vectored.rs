@@ -51,7 +51,6 @@ impl Vectored {
     }
 
     /// What is to be written yet.
-    #[cfg(test)]
     pub fn pieces(&self) -> &[Bytes] {
         &self.pieces[self.written..]
     }

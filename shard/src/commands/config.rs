@@ -15,10 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use config::kind::plain;
-use config::{Config, ConfigError, Flag, LogLevel, Parameter};
+use config::{Config, ConfigError, Flag, LogLevel, Parameter, Section};
 use engine::error::Error;
 use protocol::args::Args;
 use protocol::reply::Reply;
+use rustls::ServerConfig;
 use tracing::{debug, info, warn};
 
 use crate::blocking::cancel_mode_of;
@@ -26,6 +27,8 @@ use crate::client::{Client, Peer};
 use crate::dispatch::handler::Answer;
 use crate::redact::REDACTED;
 use crate::shard::Shard;
+use crate::tls::InForce;
+use crate::tls::settings::Unusable;
 use crate::transaction::gather::PartOf;
 
 /// The parameter that is the default user's password.
@@ -33,6 +36,11 @@ const PASSWORD: &str = "requirepass";
 
 /// The parameter that says where the log's file is.
 const LOG_FILE: &str = "logfile";
+
+const TLS_PORT: &str = "tls-port";
+
+/// Redis's words where the certificates or ciphers are of no use.
+const CANNOT_USE: &str = "Unable to update TLS configuration. Check server logs.";
 
 const HELP: &[&str] = &[
     "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -132,6 +140,7 @@ pub fn set(
             .take(&new, Duration::ZERO)
             .map_err(|held| Error::from_text(format!("ERR CONFIG SET failed - {held}")))?;
         let named: Vec<&Parameter> = named(args).collect();
+        let settings = read_tls(&old, &new, &named)?;
         let sets_log_file = named.iter().any(|row| row.name == LOG_FILE);
         let set_log_file = &process.log_control.set_file;
         if sets_log_file {
@@ -139,7 +148,12 @@ pub fn set(
             set_log_file(new.log_path().as_deref())
                 .map_err(|error| refused(LOG_FILE, &ConfigError::Argument(plain(&error).into())))?;
         }
+        // Before anything listens: a shard may see the sockets of this change with one before it.
+        let settings_before = settings.map(|settings| process.tls.replace(Some(settings)));
         if let Err(refusal) = process.listening.change(&old, &new) {
+            if let Some(before) = settings_before {
+                process.tls.replace(before);
+            }
             if sets_log_file {
                 // It was open until now.
                 let _ = set_log_file(old.log_path().as_deref());
@@ -168,6 +182,24 @@ pub fn set(
         reply.ok();
         Ok(())
     }))
+}
+
+/// Reads what TLS goes by from now on. `None` where that stays as it is. A parameter that is set to
+/// what it was counts: its file may be another by now.
+fn read_tls(
+    old: &Config,
+    new: &Config,
+    named: &[&Parameter],
+) -> Result<Option<Arc<ServerConfig>>, Error> {
+    let mut of_tls = named.iter().filter(|row| row.section == Section::Tls);
+    let Some(first) = of_tls.find(|row| row.name != TLS_PORT || old.tls_port == 0) else {
+        return Ok(None);
+    };
+    InForce::read(new).map_err(|unusable| {
+        let Unusable { parameter, why } = unusable;
+        warn!(parameter, why, "the configuration of TLS stays as it was");
+        refused(first.name, &ConfigError::from(CANNOT_USE))
+    })
 }
 
 /// The parameters that CONFIG SET names.
@@ -296,6 +328,7 @@ impl Shard {
     /// Goes by the configuration in force from now on.
     fn adopt_config(&mut self) {
         self.engine.config = self.process.current_config();
+        self.tls.adopt(&self.process.tls);
         self.take_fresh_sockets();
         self.engine.admission.settle(&self.engine.config.clone());
         self.engine.access = self.engine.config.access_policy();

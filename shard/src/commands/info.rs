@@ -260,7 +260,7 @@ fn server(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "process_id": process::id(),
         "process_supervised": supervisor(report.shard.engine.config.supervised),
         "run_id": shared.run_id,
-        "tcp_port": report.shard.engine.config.port,
+        "tcp_port": first_port(&report.shard.engine.config),
         "server_time_usec": unix_micros(),
         "uptime_in_seconds": uptime,
         "uptime_in_days": uptime / (24 * 60 * 60),
@@ -284,25 +284,31 @@ fn build_id() -> u64 {
     })
 }
 
-/// What is listened on, a line each.
+/// The port that a server is known by, as Redis chooses it.
+fn first_port(config: &Config) -> u16 {
+    match config.port {
+        0 => config.tls_port,
+        port => port,
+    }
+}
+
+/// What is listened on, a line each. Every kind has its own number.
 fn listeners(config: &Config, out: &mut String) -> std::fmt::Result {
-    let mut number = 0;
-    if config.port != 0 {
-        write!(out, "listener{number}:name=tcp")?;
+    let tcp = |out: &mut String, name: &str, port: u16| {
+        if port == 0 {
+            return Ok(());
+        }
+        write!(out, "{name}")?;
         for address in &config.bind.0 {
             write!(out, ",bind={address}")?;
         }
-        write!(out, ",port={}\r\n", config.port)?;
-        number += 1;
-    }
+        write!(out, ",port={port}\r\n")
+    };
+    tcp(out, "listener0:name=tcp", config.port)?;
     if let Some(path) = &config.unixsocket {
-        write!(
-            out,
-            "listener{number}:name=unix,bind={}\r\n",
-            path.display()
-        )?;
+        write!(out, "listener1:name=unix,bind={}\r\n", path.display())?;
     }
-    Ok(())
+    tcp(out, "listener2:name=tls", config.tls_port)
 }
 
 /// Who is told that percore is ready.

@@ -199,6 +199,12 @@ const OF_SHARDS: &[OfShard] = &[
         |it| it.stats.rejected_connections,
     ),
     (
+        "failed_tls_handshakes",
+        "Connections whose TLS handshake failed",
+        COUNTER,
+        |it| it.stats.failed_handshakes,
+    ),
+    (
         "evicted_clients",
         "Connections closed to keep within maxmemory-clients",
         COUNTER,
