@@ -572,7 +572,8 @@ pub(crate) fn script_kind(header: Header) -> ScriptKind {
     }
 }
 
-fn sha_of_text(text: &[u8]) -> Option<Sha> {
+/// The SHA1 that a command names, in letters of either case; none where it is none.
+pub fn sha_of_text(text: &[u8]) -> Option<Sha> {
     let mut sha: Sha = text.try_into().ok()?;
     sha.make_ascii_lowercase();
     Some(sha)
