@@ -4,6 +4,7 @@
 pub mod kind;
 pub mod known;
 pub mod outline;
+pub mod outline_library;
 pub mod run;
 pub mod scripting;
 pub mod tokens;
