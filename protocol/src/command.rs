@@ -4,8 +4,8 @@
 //! the server needs to know are in [`crate::facts`]. All of them are built at compile time.
 
 use crate::facts::{
-    Behind, Channels, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Libraries,
-    Secrets, Subscribers, Traits, Wants,
+    Behind, Changes, Channels, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule,
+    Libraries, Secrets, Subscribers, Traits, Wants,
 };
 
 /// A set of properties, one bit each.
@@ -468,6 +468,8 @@ pub struct Command {
     /// Which key of it lies in another database.
     pub elsewhere: Elsewhere,
     pub group: Group,
+    /// What it changes of a value, where that is little.
+    pub changes: Changes,
     pub keys: &'static [KeySpec],
     /// Which arguments nobody else may read.
     pub secrets: Secrets,

@@ -165,6 +165,31 @@ pub enum Elsewhere {
     Option { key: u8, from: u8 },
 }
 
+/// What a command changes of a value that is there, where that is little and can be foretold: who
+/// may have to undo a command on a large value keeps that, and no copy. A value that has more
+/// elements than the command has arguments is never emptied by it. Column `changes`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Changes {
+    /// Anything. The default.
+    #[default]
+    Anything,
+    /// A list gets elements at its front.
+    PushesFront,
+    /// A list gets elements at its back.
+    PushesBack,
+    /// A list loses one element at its front, or as many as argument 2 says.
+    PopsFront,
+    /// A list loses one element at its back, or as many as argument 2 says.
+    PopsBack,
+    /// The list that is argument 1 loses an element to that which is argument 2, at the ends that
+    /// the next two arguments name: LEFT or RIGHT. Without these at the back, and at the front.
+    Moves,
+    /// Of a set, hash or sorted set no elements but those among the arguments.
+    Named,
+    /// Entries of a stream.
+    Entries,
+}
+
 /// Which arguments of a command nobody else may read: the slow log and MONITOR repeat commands.
 /// Column `secrets`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

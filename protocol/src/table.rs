@@ -41,6 +41,7 @@
 //!     what nobody else may read;
 //!   * `finds Sort`: how its keys are found where the specs do not tell;
 //!   * `scripts Time`: what it is to a script;
+//!   * `changes Named`: what it changes of a value, where that is little;
 //!   * `traits [QUIET]`: what is true of few. A container's are its sub-commands'.
 //! * `syntax` is explained in [`crate::syntax`].
 //!
@@ -60,8 +61,8 @@ use crate::command::{
     BeginSearch, Categories, Command, FindKeys, Flags, Group, KeyFlags, KeyShape, KeySpec,
 };
 use crate::facts::{
-    Behind, Channels, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule, Libraries,
-    SecretOption, Secrets, Subscribers, Traits, Wants,
+    Behind, Changes, Channels, Databases, Division, Elsewhere, InMulti, InScripts, KeyRule,
+    Libraries, SecretOption, Secrets, Subscribers, Traits, Wants,
 };
 
 /// Calls the macro `$callback` once, with the rows of all enabled families. To switch a family on,
@@ -216,6 +217,7 @@ macro_rules! commands {
         $(secrets $secrets:ident($($s:tt)*);)?
         $(finds $finds:ident;)?
         $(scripts $scripts:ident;)?
+        $(changes $changes:ident;)?
         $(traits [$($trait:ident)*];)?
         group $group:ident; since $since:literal; complexity $complexity:literal;
         syntax $syntax:literal;
@@ -245,6 +247,7 @@ macro_rules! commands {
                 finds: said!(KeyRule::Specs, $(KeyRule::$finds)?),
                 in_scripts: said!(InScripts::AsElsewhere, $(InScripts::$scripts)?),
                 traits: Traits::NONE$($(.with(Traits::$trait))*)?,
+                changes: said!(Changes::Anything, $(Changes::$changes)?),
                 group: Group::$group,
                 since: $since,
                 complexity: $complexity,

@@ -101,6 +101,19 @@ pub struct StreamLog {
     last_id: StreamId,
     max_deleted_id: StreamId,
     entries_added: u64,
+    /// What has changed is kept in there, where somebody may want it back.
+    before: Option<Box<Before>>,
+}
+
+/// What a log was at a moment, as far as it has changed since.
+#[derive(Debug)]
+struct Before {
+    len: u64,
+    last_id: StreamId,
+    max_deleted_id: StreamId,
+    entries_added: u64,
+    /// The nodes that are not as they were; nothing where there was none.
+    nodes: BTreeMap<StreamId, Option<Node>>,
 }
 
 impl Clone for StreamLog {
@@ -110,8 +123,57 @@ impl Clone for StreamLog {
             // A copied buffer has no slack, so its memory is another.
             bytes: nodes.values().map(Node::memory_bytes).sum(),
             nodes,
+            before: None,
             ..*self
         }
+    }
+}
+
+/// Changes that can be taken back.
+impl StreamLog {
+    /// Keeps what changes from now on, for [`Self::undo_changes`]: a copy of each node before its
+    /// first change, and those that are trimmed off.
+    pub fn keep_changes(&mut self) {
+        let before = Before {
+            len: self.len,
+            last_id: self.last_id,
+            max_deleted_id: self.max_deleted_id,
+            entries_added: self.entries_added,
+            nodes: BTreeMap::new(),
+        };
+        self.before.get_or_insert_with(|| Box::new(before));
+    }
+
+    /// Makes the log what it was when [`Self::keep_changes`] was called, if it was.
+    pub fn undo_changes(&mut self) {
+        let Some(before) = self.before.take() else {
+            return;
+        };
+        for (master, node) in before.nodes {
+            let added = node.as_ref().map_or(0, Node::memory_bytes);
+            let now = match node {
+                Some(node) => self.nodes.insert(master, node),
+                None => self.nodes.remove(&master),
+            };
+            self.bytes = self.bytes + added - now.as_ref().map_or(0, Node::memory_bytes);
+        }
+        self.len = before.len;
+        self.last_id = before.last_id;
+        self.max_deleted_id = before.max_deleted_id;
+        self.entries_added = before.entries_added;
+    }
+
+    /// Keeps changes no longer.
+    pub fn forget_changes(&mut self) {
+        self.before = None;
+    }
+}
+
+/// Keeps a node that is to change, where that is wanted and it is as it was.
+fn keep_node(before: &mut Option<Box<Before>>, master: StreamId, node: &Node) {
+    if let Some(before) = before {
+        let kept = before.nodes.entry(master);
+        kept.or_insert_with(|| Some(node.clone()));
     }
 }
 
@@ -248,6 +310,7 @@ impl StreamLog {
             Some(mut last) if !full => {
                 let master = *last.key();
                 let node = last.get_mut();
+                keep_node(&mut self.before, master, node);
                 self.bytes -= node.memory_bytes();
                 node.push(master, id, fields);
                 self.bytes += node.memory_bytes();
@@ -257,6 +320,9 @@ impl StreamLog {
                 node.push(id, id, fields);
                 self.bytes += node.memory_bytes();
                 self.nodes.insert(id, node);
+                if let Some(before) = &mut self.before {
+                    before.nodes.entry(id).or_insert(None);
+                }
             }
         }
         self.len += 1;
@@ -289,6 +355,7 @@ impl StreamLog {
         let Some(start) = node.find(master, id).map(|e| e.start) else {
             return false;
         };
+        keep_node(&mut self.before, master, node);
         self.bytes -= node.memory_bytes();
         node.bury(master, start);
         if node.live() == 0 {
@@ -323,10 +390,14 @@ impl StreamLog {
             if whole {
                 self.bytes -= node.memory_bytes();
                 self.len -= live;
-                first.remove();
+                let node = first.remove();
+                if let Some(before) = &mut self.before {
+                    before.nodes.entry(master).or_insert(Some(node));
+                }
                 continue;
             }
             if precision == Precision::Exact {
+                keep_node(&mut self.before, master, node);
                 self.bytes -= node.memory_bytes();
                 while let Some(entry) = node.live_from(master, node.head()) {
                     let go = match keep {

@@ -106,3 +106,41 @@ fn conversations_are_held_as_by_redis_8_2() {
 fn conversations_are_held_as_by_valkey_9_1() {
     conversations(Reference::Valkey91);
 }
+
+/// SCRIPT SHOW, which Valkey alone has.
+const SHOWN: &str = r##"1 SCRIPT LOAD "return 2"
+1 SCRIPT SHOW 7f923f79fe76194c868d7e1d0820de36700eb649
+1 script show 7F923F79FE76194C868D7E1D0820DE36700EB649
+1 SCRIPT SHOW 7f923f79fe76194c868d7e1d0820de36700eb648
+1 SCRIPT SHOW x
+1 SCRIPT SHOW ""
+1 SCRIPT SHOW
+1 SCRIPT SHOW x y
+1 EVAL "#!lua flags=no-writes\nreturn '\x01\r\n'" 0
+1 SCRIPT SHOW c1dfd4e80258a4763d4feb08733b639d5239f0cd
+1 MULTI
+1 SCRIPT SHOW 7f923f79fe76194c868d7e1d0820de36700eb649
+1 EXEC
+1 SCRIPT FLUSH
+1 SCRIPT SHOW 7f923f79fe76194c868d7e1d0820de36700eb649
+"##;
+
+#[test]
+fn a_known_script_is_shown() {
+    let server = Server::start(Options::shards(SHARDS));
+    let heard = hold(&server, VERSIONS[0], SHOWN);
+    assert_eq!(heard[1].1, b"$8\r\nreturn 2\r\n");
+    let unknown = b"-NOSCRIPT No matching script.\r\n";
+    assert_eq!(heard[3].1, unknown);
+}
+
+#[test]
+#[ignore = "wants Valkey 9.1, which tests/run fetches"]
+fn a_known_script_is_shown_as_by_valkey_9_1() {
+    let oracle = Oracle::of(Reference::Valkey91, Options::shards(1));
+    let server = Server::start(Options::shards(SHARDS));
+    for version in VERSIONS {
+        let expected = hold(&oracle, version, SHOWN);
+        assert_eq!(hold(&server, version, SHOWN), expected);
+    }
+}

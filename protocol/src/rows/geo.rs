@@ -8,6 +8,7 @@ macro_rules! geo_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
     "geoadd" => keyed(geo::geoadd) {
         arity -5; flags [WRITE DENYOOM]; acl [GEO]; keys [at(1) range(0, 1, 0) RW UPDATE];
         behind Writes;
+        changes Named;
         group Geo; since "3.2.0"; complexity "O(log(N))";
         syntax "key [NX|XX] [CH] (longitude latitude member)...";
         summary "Adds places to a geospatial index.";

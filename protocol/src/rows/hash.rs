@@ -7,6 +7,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "hdel" => keyed(hash::hdel) {
         arity -3; flags [WRITE FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW DELETE];
+        changes Named;
         group Hash; since "2.0.0"; complexity "O(N)";
         syntax "key field...";
         summary "Deletes fields of a hash; how many there were.";
@@ -71,6 +72,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "hincrby" => keyed(hash::hincrby) {
         arity 4; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
+        changes Named;
         group Hash; since "2.0.0"; complexity "O(1)";
         syntax "key field increment";
         summary "Adds to the integer of a field, 0 where missing; the sum, an error where it is no integer.";
@@ -78,6 +80,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "hincrbyfloat" => keyed(hash::hincrbyfloat) {
         arity 4; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
+        changes Named;
         group Hash; since "2.6.0"; complexity "O(1)";
         syntax "key field increment:double";
         summary "Adds to the number of a field.";
@@ -107,6 +110,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "hmset" => keyed(hash::hmset) {
         arity -4; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW UPDATE];
+        changes Named;
         group Hash; since "2.0.0"; complexity "O(N)";
         syntax "key (field value)...";
         summary "As HSET, but answers OK.";
@@ -165,6 +169,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "hset" => keyed(hash::hset) {
         arity -4; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW UPDATE];
+        changes Named;
         group Hash; since "2.0.0"; complexity "O(1)";
         syntax "key (field value)...";
         summary "Sets fields of a hash, which is created where missing; how many fields were new.";
@@ -179,6 +184,7 @@ macro_rules! hash_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "hsetnx" => keyed(hash::hsetnx) {
         arity 4; flags [WRITE DENYOOM FAST]; acl [HASH]; keys [at(1) range(0, 1, 0) RW INSERT];
+        changes Named;
         group Hash; since "2.0.0"; complexity "O(1)";
         syntax "key field value";
         summary "Sets a field that does not exist.";

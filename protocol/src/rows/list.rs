@@ -30,6 +30,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "lmove" => keyed(list::lmove) {
         arity 5; flags [WRITE DENYOOM]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
         behind Writes;
+        changes Moves;
         group List; since "6.2.0"; complexity "O(1)";
         syntax "source destination (LEFT|RIGHT) (LEFT|RIGHT)";
         summary "Takes an element from one end of a list to one end of another.";
@@ -44,6 +45,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "lpop" => keyed(list::lpop) {
         arity -2; flags [WRITE FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE];
+        changes PopsFront;
         group List; since "1.0.0"; complexity "O(N)";
         syntax "key [count]";
         summary "Pops the first element of a list, or an array of so many; nil where there is no list.";
@@ -59,6 +61,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "lpush" => keyed(list::lpush) {
         arity -3; flags [WRITE DENYOOM FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW INSERT];
         behind Writes;
+        changes PushesFront;
         group List; since "1.0.0"; complexity "O(1)";
         syntax "key element...";
         summary "Pushes elements in front of a list, which is created where missing; the new length.";
@@ -67,6 +70,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "lpushx" => keyed(list::lpushx) {
         arity -3; flags [WRITE DENYOOM FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW INSERT];
         behind Writes;
+        changes PushesFront;
         group List; since "2.2.0"; complexity "O(1)";
         syntax "key element...";
         summary "Pushes elements in front of a list that exists.";
@@ -102,6 +106,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
 
     "rpop" => keyed(list::rpop) {
         arity -2; flags [WRITE FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE];
+        changes PopsBack;
         group List; since "1.0.0"; complexity "O(N)";
         syntax "key [count]";
         summary "Pops the last element of a list, or an array of so many; nil where there is no list.";
@@ -110,6 +115,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "rpoplpush" => keyed(list::rpoplpush) {
         arity 3; flags [WRITE DENYOOM]; acl [LIST]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
         behind Writes;
+        changes Moves;
         group List; since "1.2.0"; complexity "O(1)";
         syntax "source destination";
         summary "Takes the last element of a list to the front of another.";
@@ -118,6 +124,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "rpush" => keyed(list::rpush) {
         arity -3; flags [WRITE DENYOOM FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW INSERT];
         behind Writes;
+        changes PushesBack;
         group List; since "1.0.0"; complexity "O(1)";
         syntax "key element...";
         summary "Appends elements to a list, which is created where missing; the new length.";
@@ -126,6 +133,7 @@ macro_rules! list_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($s
     "rpushx" => keyed(list::rpushx) {
         arity -3; flags [WRITE DENYOOM FAST]; acl [LIST]; keys [at(1) range(0, 1, 0) RW INSERT];
         behind Writes;
+        changes PushesBack;
         group List; since "2.2.0"; complexity "O(1)";
         syntax "key element...";
         summary "Appends elements to a list that exists.";

@@ -113,4 +113,11 @@ macro_rules! script_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         summary "Makes a script known; its SHA1.";
     }
 
+    "script|show" => session(script::show) {
+        arity 3; flags [NOSCRIPT STALE]; acl [SCRIPTING]; keys [];
+        group Scripting; since "8.0.0"; complexity "O(1)";
+        syntax "sha1";
+        summary "The text of a known script. In Valkey, and not in Redis.";
+    }
+
 } } }

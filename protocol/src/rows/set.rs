@@ -7,6 +7,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
 
     "sadd" => keyed(set::sadd) {
         arity -3; flags [WRITE DENYOOM FAST]; acl [SET]; keys [at(1) range(0, 1, 0) RW INSERT];
+        changes Named;
         group Set; since "1.0.0"; complexity "O(1)";
         syntax "key member...";
         summary "Adds members to a set, which is created where missing; how many were new.";
@@ -80,6 +81,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
 
     "smove" => keyed(set::smove) {
         arity 4; flags [WRITE FAST]; acl [SET]; keys [at(1) range(0, 1, 0) RW ACCESS DELETE, at(2) range(0, 1, 0) RW INSERT];
+        changes Named;
         group Set; since "1.0.0"; complexity "O(1)";
         syntax "source destination member";
         summary "Moves a member from one set to another.";
@@ -103,6 +105,7 @@ macro_rules! set_commands { ($($so_far:tt)*) => { $crate::join_commands! { $($so
 
     "srem" => keyed(set::srem) {
         arity -3; flags [WRITE FAST]; acl [SET]; keys [at(1) range(0, 1, 0) RW DELETE];
+        changes Named;
         group Set; since "1.0.0"; complexity "O(N)";
         syntax "key member...";
         summary "Removes members from a set; how many there were.";

@@ -32,6 +32,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
     "zadd" => keyed(sorted_set_add::zadd) {
         arity -4; flags [WRITE DENYOOM FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW UPDATE];
         behind Writes;
+        changes Named;
         group SortedSet; since "1.2.0"; complexity "O(log(N))";
         syntax "key [NX|XX] [GT|LT] [CH] [INCR] (score member)...";
         summary "Adds members to a sorted set, or changes their scores; how many were new, with CH those changed too.";
@@ -69,6 +70,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
     "zincrby" => keyed(sorted_set_add::zincrby) {
         arity 4; flags [WRITE DENYOOM FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW ACCESS UPDATE];
         behind Writes;
+        changes Named;
         group SortedSet; since "1.2.0"; complexity "O(log(N))";
         syntax "key increment member";
         summary "Adds to a member's score, 0 where missing; the sum.";
@@ -177,6 +179,7 @@ macro_rules! sorted_set_commands { ($($so_far:tt)*) => { $crate::join_commands! 
 
     "zrem" => keyed(sorted_set::zrem) {
         arity -3; flags [WRITE FAST]; acl [SORTEDSET]; keys [at(1) range(0, 1, 0) RW DELETE];
+        changes Named;
         group SortedSet; since "1.2.0"; complexity "O(M*log(N))";
         syntax "key member...";
         summary "Removes members from a sorted set; how many there were.";

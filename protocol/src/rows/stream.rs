@@ -16,6 +16,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
         arity -5; flags [WRITE DENYOOM FAST]; acl [STREAM]; keys [at(1) range(0, 1, 0) RW UPDATE];
         tips ["nondeterministic_output"];
         behind Writes;
+        changes Entries;
         traits [LONG];
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key [NOMKSTREAM] [(MAXLEN|MINID) [=|~] threshold [LIMIT count]] (*|id) (field value)...";
@@ -40,6 +41,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "xdel" => keyed(stream::xdel) {
         arity -3; flags [WRITE FAST]; acl [STREAM]; keys [at(1) range(0, 1, 0) RW DELETE];
+        changes Entries;
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key id...";
         summary "Deletes entries of a stream.";
@@ -183,6 +185,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
 
     "xsetid" => keyed(stream::xsetid) {
         arity -3; flags [WRITE DENYOOM FAST]; acl [STREAM]; keys [at(1) range(0, 1, 0) RW UPDATE];
+        changes Entries;
         group Stream; since "5.0.0"; complexity "O(1)";
         syntax "key last-id [ENTRIESADDED entries_added] [MAXDELETEDID max_deleted_entry_id]";
         summary "Sets a stream's last id.";
@@ -191,6 +194,7 @@ macro_rules! stream_commands { ($($so_far:tt)*) => { $crate::join_commands! { $(
     "xtrim" => keyed(stream::xtrim) {
         arity -4; flags [WRITE]; acl [STREAM]; keys [at(1) range(0, 1, 0) RW DELETE];
         tips ["nondeterministic_output"];
+        changes Entries;
         group Stream; since "5.0.0"; complexity "O(N)";
         syntax "key (MAXLEN|MINID) [=|~] threshold [LIMIT count]";
         summary "Cuts old entries off a stream.";

@@ -4,8 +4,10 @@
 pub mod kind;
 pub mod known;
 pub mod outline;
+pub mod outline_library;
 pub mod run;
 pub mod scripting;
 pub mod tokens;
 pub mod told;
 pub mod undo;
+pub mod undo_step;

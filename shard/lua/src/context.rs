@@ -157,6 +157,8 @@ impl Hasher for ShaHasher {
 pub struct Loaded {
     pub generation: u64,
     pub callbacks: HashMap<Vec<u8>, c_int>,
+    /// Bytes that loading it took.
+    pub bytes: usize,
 }
 
 /// What one machine shares with the functions that Lua calls.

@@ -74,6 +74,9 @@ pub fn load(context: &Context, code: &[u8], generation: u64) -> Result<Arc<Libra
     let coded = |text: Vec<u8>| [b"ERR ", &text[..]].concat();
     let name = name_of(code).map_err(coded)?;
     let main = context.main.get().expect("a machine that was made");
+    let before = main.memory_bytes();
+    // The last call may have been ended.
+    context.halt.set(Halt::No);
     context.registered.borrow_mut().clear();
     *context.refusal.borrow_mut() = None;
     if main.enter(0, &|state| run_code(state, context, code_of(code))) == Status::Failed {
@@ -102,6 +105,8 @@ pub fn load(context: &Context, code: &[u8], generation: u64) -> Result<Arc<Libra
     let loaded = Loaded {
         generation,
         callbacks: registered.iter().map(callbacks).collect::<HashMap<_, _>>(),
+        // The collector may have freed more meanwhile.
+        bytes: main.memory_bytes().saturating_sub(before).max(code.len()),
     };
     context.libraries.borrow_mut().insert(name.clone(), loaded);
     Ok(Arc::new(Library {

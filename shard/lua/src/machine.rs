@@ -144,6 +144,12 @@ impl Machine {
         self.lua.used_memory()
     }
 
+    /// Bytes that the libraries it has loaded took then.
+    pub fn library_bytes(&self) -> usize {
+        let libraries = self.context.libraries.borrow();
+        libraries.values().map(|loaded| loaded.bytes).sum()
+    }
+
     /// Forgets all scripts: SCRIPT FLUSH.
     ///
     /// # Panics

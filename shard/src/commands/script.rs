@@ -4,6 +4,7 @@ use engine::admission::{BUSY_FUNCTION, BUSY_SCRIPT};
 use engine::commands::options::is;
 use engine::error::Error;
 use engine::steps::script_locks::Kill;
+use engine::steps::script_programs::sha_of_text;
 use lua::machine::LogLevel;
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -20,6 +21,9 @@ const UNKILLABLE: Error = Error::new(
      the server in a hard way using the SHUTDOWN NOSAVE command.",
 );
 
+/// Valkey's words, which are fewer than EVALSHA's.
+const NO_SCRIPT: Error = Error::new("NOSCRIPT No matching script.");
+
 const HELP: &[&str] = &[
     "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "DEBUG (YES|SYNC|NO)",
@@ -32,6 +36,8 @@ const HELP: &[&str] = &[
     "    End the script that has run for too long, unless it has written.",
     "LOAD <script>",
     "    Make a script known, and tell its SHA1.",
+    "SHOW <sha1>",
+    "    The text of a known script.",
     "HELP",
     "    Show this help.",
 ];
@@ -64,11 +70,7 @@ pub fn exists(
 ) -> Result<Answer, Error> {
     reply.array(args.len() - 2);
     for sha in args.iter().skip(2) {
-        let known = <&[u8; 40]>::try_from(sha).ok().and_then(|sha| {
-            let sha = sha.to_ascii_lowercase();
-            let sha = sha.as_slice().try_into().ok()?;
-            shard.process.scripts.find(sha)
-        });
+        let known = sha_of_text(sha).and_then(|sha| shard.process.scripts.find(&sha));
         reply.integer(i64::from(known.is_some()));
     }
     Ok(Answer::Now)
@@ -124,6 +126,18 @@ pub fn load(
 ) -> Result<Answer, Error> {
     let seen = shard.engine.learn_script(&args[2], true)?;
     reply.bulk(&seen.known.script.sha);
+    Ok(Answer::Now)
+}
+
+/// `SCRIPT SHOW sha1`: the text of a known script; NOSCRIPT where it is not known.
+pub fn show(
+    shard: &mut Shard,
+    _: &mut Client,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answer, Error> {
+    let known = sha_of_text(&args[2]).and_then(|sha| shard.process.scripts.find(&sha));
+    reply.bulk(&known.ok_or(NO_SCRIPT)?.script.source);
     Ok(Answer::Now)
 }
 

@@ -148,3 +148,54 @@ fn a_small_entry_is_small() {
         log.memory_bytes() / 100_000
     );
 }
+
+#[test]
+fn changes_are_undone() {
+    let mut rng = fastrand::Rng::with_seed(5);
+    let limits = StreamLimits {
+        node_bytes_max: 100,
+        node_entries_max: 3,
+    };
+    let all = |log: &StreamLog| -> Vec<(StreamId, Vec<u8>)> {
+        let entries = log.range(StreamId::MIN..=StreamId::MAX);
+        entries
+            .map(|entry| {
+                let texts = entry.fields.flat_map(|(_, value)| value.to_vec());
+                (entry.id, texts.collect())
+            })
+            .collect()
+    };
+    for _ in 0..300 {
+        let mut log = StreamLog::default();
+        let change = |log: &mut StreamLog, rng: &mut fastrand::Rng| match rng.u32(..6) {
+            0 => drop(log.delete(StreamId::new(rng.u64(..40), 0))),
+            1 => drop(log.trim(Keep::Newest(rng.u64(..20)), Precision::Exact)),
+            2 => {
+                let precision = Precision::Nodes { entries_max: 0 };
+                log.trim(Keep::From(StreamId::new(rng.u64(..40), 0)), precision);
+            }
+            _ => {
+                let value = rng.u32(..1_000).to_string();
+                let fields = [(&b"f"[..], value.as_bytes())];
+                let id = NewId::AutoSeq(log.last_id().ms + rng.u64(1..4));
+                assert!(log.append(&limits, id, 0, fields.into_iter()).is_ok());
+            }
+        };
+        for _ in 0..rng.usize(..30) {
+            change(&mut log, &mut rng);
+        }
+        let before = (log.counts(), all(&log));
+        log.keep_changes();
+        for _ in 0..rng.usize(..30) {
+            change(&mut log, &mut rng);
+        }
+        log.undo_changes();
+        assert_eq!((log.counts(), all(&log)), before);
+        let bytes: usize = log.nodes.values().map(Node::memory_bytes).sum();
+        assert_eq!(log.bytes, bytes);
+        // Nothing is kept any more.
+        let before = all(&log);
+        log.undo_changes();
+        assert_eq!(all(&log), before);
+    }
+}

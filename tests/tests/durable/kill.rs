@@ -14,8 +14,9 @@ use fastrand::Rng;
 use tests::{Options, SHARDS, Server, Wire};
 
 use crate::pipeline::Pipelines;
+use crate::sent::Loss;
 use crate::setting;
-use crate::workload::{Loss, Workload};
+use crate::workload::Workload;
 
 /// The files of the log, and how long each is.
 fn logs(server: &Server) -> HashMap<PathBuf, u64> {

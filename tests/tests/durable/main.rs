@@ -8,6 +8,8 @@ mod pipeline;
 mod power;
 mod redis_log;
 mod replay;
+mod scripts;
+mod sent;
 mod stop;
 mod workload;
 

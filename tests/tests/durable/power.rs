@@ -14,8 +14,9 @@ use tests::reply::Value;
 use tests::{Options, SHARDS, Server};
 
 use crate::kill::rewrite_and_save;
+use crate::sent::Loss;
 use crate::setting;
-use crate::workload::{Loss, Workload};
+use crate::workload::Workload;
 
 /// What `everysec` may lose: a second, the sync that follows it, and the moment until a busy
 /// machine begins it; where the disk or the machine stood still meanwhile, that too.

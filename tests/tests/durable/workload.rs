@@ -1,16 +1,17 @@
 //! Clients that write until the server is gone, note what was answered, and hold what they find
 //! after the next start against it.
 //!
-//! Each kind is about one promise: a command over all shards, a transaction over all shards, an
-//! element that moves between shards, one that a waiting client is given, what time takes, what
-//! chance takes, and what a reader was shown.
+//! Each kind is about one promise: a command over all shards, a transaction over all shards, a
+//! script over all shards, an element that moves between shards, one that a waiting client is
+//! given, what time takes, what chance takes, and what a reader was shown.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use tests::reply::Value;
-use tests::wire::encode;
 use tests::{Server, Wire};
+
+use crate::scripts;
+use crate::sent::{Loss, Sent, call, integer, integers};
 
 /// Clients of each kind.
 const CLIENTS: usize = 3;
@@ -27,95 +28,12 @@ const BRIEF: Duration = Duration::from_millis(10);
 /// Keys that are only there to give snapshots and rewrites something to do.
 const BALLAST: usize = 20_000;
 
-/// What a crash may have taken of what was answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Loss {
-    Nothing,
-    /// What was answered after this. Whatever is left is whole and in order all the same.
-    After(Instant),
-    Anything,
-}
-
-impl Loss {
-    /// Whether what was answered at that time has to be there.
-    fn spares(self, answered_at: Instant) -> bool {
-        match self {
-            Loss::Nothing => true,
-            Loss::After(instant) => answered_at <= instant,
-            Loss::Anything => false,
-        }
-    }
-}
-
-/// Sends a command; `None` where the server is gone.
-fn call(wire: &mut Wire, words: &str) -> Option<Value> {
-    let arguments: Vec<&str> = words.split(' ').collect();
-    let mut bytes = Vec::new();
-    encode(&arguments, &mut bytes);
-    wire.try_send(&bytes).ok()?;
-    let reply = Value::parse(&wire.try_reply().ok()??);
-    assert!(!reply.is_error(), "{words}: {reply:?}");
-    Some(reply)
-}
-
-fn integer(value: &Value) -> i64 {
-    match value {
-        Value::Null(_) => 0,
-        Value::Integer(number) => *number,
-        other => String::from_utf8_lossy(other.text())
-            .parse()
-            .expect("a number"),
-    }
-}
-
-fn integers(wire: &mut Wire, words: &str) -> Vec<i64> {
-    let reply = wire.ask(words);
-    let elements = reply.elements();
-    elements.expect("an array").iter().map(integer).collect()
-}
-
-/// Numbers that were sent one after the other, and when each was answered.
-#[derive(Clone, Default)]
-struct Sent {
-    last: i64,
-    answered: Vec<Instant>,
-}
-
-impl Sent {
-    fn next(&mut self) -> i64 {
-        self.last += 1;
-        self.last
-    }
-
-    fn answered(&mut self) {
-        self.answered.push(Instant::now());
-    }
-
-    /// The greatest number that must have outlived the crash.
-    fn least(&self, loss: Loss) -> i64 {
-        self.answered.partition_point(|at| loss.spares(*at)) as i64
-    }
-
-    fn assert_plausible(&self, found: i64, loss: Loss, what: &str, told: &str) {
-        let least = self.least(loss);
-        let answered = self.answered.len();
-        let lost = self.answered.get(found as usize);
-        let before = match loss {
-            Loss::After(instant) => lost.map(|lost| instant.saturating_duration_since(*lost)),
-            _ => None,
-        };
-        assert!(
-            (least..=self.last).contains(&found),
-            "{what}: {found} is there, {} was sent, {answered} answered, {least} must be there, the first lost by {before:?}: {told}",
-            self.last
-        );
-    }
-}
-
 /// One client and what it knows.
 enum Client {
     /// MSET over all shards; EXEC over all shards; LMOVE from one to another.
     Writer { name: usize, sent: Sent },
+    /// A script writes keys of all shards that it has not declared, alone or within EXEC.
+    Scripter { name: usize, sent: Sent },
     /// An element is pushed, and a waiting client moves it to another shard.
     Mover {
         name: usize,
@@ -160,6 +78,10 @@ impl Workload {
         let of_each = |name| {
             [
                 Client::Writer {
+                    name,
+                    sent: Sent::default(),
+                },
+                Client::Scripter {
                     name,
                     sent: Sent::default(),
                 },
@@ -229,6 +151,7 @@ impl Workload {
         for client in &self.0 {
             client.check(wire, loss, told);
         }
+        scripts::check_total(wire, CLIENTS, told);
         for name in 0..CLIENTS {
             let mut keys: Vec<String> = (0..WIDTH).map(|at| format!("pair:{name}:{at}")).collect();
             for key in [
@@ -237,6 +160,7 @@ impl Workload {
             ] {
                 keys.push(format!("{key}:{name}"));
             }
+            keys.extend(scripts::keys(name));
             wire.ask(&format!("DEL {}", keys.join(" ")));
             fill_bag(wire, name);
         }
@@ -258,6 +182,7 @@ impl Client {
         // Ends with the server.
         let _ended: Option<()> = match self {
             Client::Writer { name, sent } => write(&mut wire, *name, sent),
+            Client::Scripter { name, sent } => scripts::run(&mut wire, *name, sent),
             Client::Mover {
                 name,
                 pushed,
@@ -307,6 +232,7 @@ impl Client {
     fn check(&self, wire: &mut Wire, loss: Loss, told: &str) {
         match self {
             Client::Writer { name, sent } => check_writer(wire, *name, sent, loss, told),
+            Client::Scripter { name, sent } => scripts::check(wire, *name, sent, loss, told),
             Client::Mover {
                 name,
                 pushed,

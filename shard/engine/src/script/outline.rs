@@ -6,7 +6,7 @@
 //! not understand is taken for a script that may touch anything. Whoever runs a script checks every
 //! key all the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use protocol::command::{Command, Flags, KeyShape};
 use protocol::facts::{Behind, Elsewhere, InScripts};
@@ -75,13 +75,27 @@ impl Outline {
     }
 
     fn look(&mut self, tokens: &[Token<'_>]) {
-        let keys = Keys::find(tokens);
+        let is_keys = |(_, token): &(usize, &Token<'_>)| **token == Token::Name(b"KEYS");
+        let mut places = tokens.iter().enumerate().filter(is_keys);
+        let is_only_read = places.all(|(at, _)| is_read(tokens, at));
+        let keys = is_only_read.then(|| Keys::find(tokens, b"KEYS")).flatten();
         self.is_plain = keys.is_some();
-        let keys = keys.unwrap_or_default();
+        self.look_at_calls(tokens, &keys.unwrap_or_default(), &HashSet::new());
+    }
+
+    /// Looks at all that is called by `redis`, but for that at the places of `known` ones.
+    pub(super) fn look_at_calls(
+        &mut self,
+        tokens: &[Token<'_>],
+        keys: &Keys<'_>,
+        known: &HashSet<usize>,
+    ) {
         for (at, token) in tokens.iter().enumerate() {
             match token {
                 Token::Name(name) if BACK_DOORS.contains(name) => self.is_plain = false,
-                Token::Name(b"redis") => self.look_at_redis(&tokens[at + 1..], &keys),
+                Token::Name(b"redis") if !known.contains(&at) => {
+                    self.look_at_redis(&tokens[at + 1..], keys);
+                }
                 _ => {}
             }
         }
@@ -192,19 +206,17 @@ fn may_be_many(arg: &[Token<'_>]) -> bool {
 
 /// By what a script may name a key that it has declared.
 #[derive(Default)]
-struct Keys<'a> {
+pub(super) struct Keys<'a> {
+    /// The table that has them all.
+    table: &'a [u8],
     /// Locals that are one of KEYS, and nothing else.
     locals: Vec<&'a [u8]>,
 }
 
 impl<'a> Keys<'a> {
-    /// None where the table KEYS itself is handed on, or changed.
-    fn find(tokens: &[Token<'a>]) -> Option<Self> {
-        for (at, token) in tokens.iter().enumerate() {
-            if *token == Token::Name(b"KEYS") && !is_read(tokens, at) {
-                return None;
-            }
-        }
+    /// The names of keys that stand in a table, which nobody changes. None where a function has no
+    /// end.
+    pub(super) fn find(tokens: &[Token<'a>], table: &'a [u8]) -> Option<Self> {
         let mut bound: HashMap<&[u8], (usize, bool)> = HashMap::new();
         for (at, token) in tokens.iter().enumerate() {
             match token {
@@ -214,7 +226,7 @@ impl<'a> Keys<'a> {
                     let mut value = at + 2 * names.len() + 1;
                     let mut is_key = values == Some(&Token::Sign(b'='));
                     for name in names {
-                        let end = is_key.then(|| end_of_key(tokens, value)).flatten();
+                        let end = is_key.then(|| end_of_key(tokens, value, table)).flatten();
                         is_key = end.is_some();
                         let it = bound.entry(name).or_default();
                         it.0 += 1;
@@ -246,15 +258,21 @@ impl<'a> Keys<'a> {
         }
         let locals = bound.into_iter().filter(|(_, it)| *it == (1, true));
         Some(Self {
+            table,
             locals: locals.map(|(name, _)| name).collect(),
         })
+    }
+
+    /// Forgets locals that are not worth being kept.
+    pub(super) fn retain(&mut self, mut is_kept: impl FnMut(&[u8]) -> bool) {
+        self.locals.retain(|local| is_kept(local));
     }
 
     /// Whether an argument is a declared key.
     fn names(&self, arg: &[Token<'_>]) -> bool {
         match arg {
             [Token::Name(name)] => self.locals.contains(name),
-            _ => end_of_key(arg, 0) == Some(arg.len()),
+            _ => end_of_key(arg, 0, self.table) == Some(arg.len()),
         }
     }
 }
@@ -288,11 +306,14 @@ fn assigned_before<'a>(tokens: &[Token<'a>], at: usize) -> Vec<&'a [u8]> {
     names
 }
 
-/// Where `KEYS[...]` ends that stands at `from`.
-fn end_of_key(tokens: &[Token<'_>], from: usize) -> Option<usize> {
-    let [Token::Name(b"KEYS"), Token::Sign(b'['), ..] = tokens.get(from..)? else {
+/// Where `KEYS[...]` ends that stands at `from`, or that of another table.
+fn end_of_key(tokens: &[Token<'_>], from: usize, table: &[u8]) -> Option<usize> {
+    let [Token::Name(name), Token::Sign(b'['), ..] = tokens.get(from..)? else {
         return None;
     };
+    if *name != table {
+        return None;
+    }
     let end = end_of_index(tokens, from + 1)?;
     // Nothing is done with it.
     let goes_on = match tokens.get(end) {
@@ -323,7 +344,7 @@ fn end_of_index(tokens: &[Token<'_>], from: usize) -> Option<usize> {
 }
 
 /// Whether the name KEYS at a place is only read: its length, or one of it.
-fn is_read(tokens: &[Token<'_>], at: usize) -> bool {
+pub(super) fn is_read(tokens: &[Token<'_>], at: usize) -> bool {
     let before = at.checked_sub(1).map(|at| tokens[at]);
     if before == Some(Token::Sign(b'#')) {
         return true;

@@ -11,7 +11,8 @@
 //! Locks are first tried on all shards at once: one round trip. A shard that would have to queue
 //! refuses instead, after it has looked once more: the release it would wait for may lie in its
 //! mailbox. Then the locks from the first missing one on are given back and taken one shard after
-//! the other in ascending order, waiting in each queue.
+//! the other in ascending order, waiting in each queue. Where that is one round trip, too, as no
+//! more than one other shard takes part, nothing is tried.
 //!
 //! Why nothing deadlocks: a transaction that waits holds locks only on lower shards than the one it
 //! waits on, and one that tries never waits; on one shard see `locks`. Why nothing starves: the
@@ -154,9 +155,8 @@ impl Engine {
         parts: SmallVec<[Part; 4]>,
         job: Job,
     ) {
-        // With one part there is nothing to hold while it waits: it queues at once.
         let missing = parts.iter().filter(|part| part.granted.is_none()).count();
-        let wait = parts.len() == 1 && missing == 1;
+        let wait = self.queues_at_once(&parts);
         let pass = if wait {
             Pass::Ordered { at: 0 }
         } else {
@@ -186,6 +186,9 @@ impl Engine {
         if missing == 0 {
             return self.run_transaction(id);
         }
+        if wait {
+            return self.request_locks(id, 0, true);
+        }
         let mut local = None;
         for at in 0..self.coordinator.transactions[index].parts.len() {
             if self.coordinator.transactions[index].parts[at]
@@ -198,12 +201,23 @@ impl Engine {
             if self.coordinator.transactions[index].parts[at].shard == self.id {
                 local = Some(at)
             } else {
-                self.request_locks(id, at, wait)
+                self.request_locks(id, at, false)
             }
         }
         if let Some(at) = local {
-            self.request_locks(id, at, wait);
+            self.request_locks(id, at, false);
         }
+    }
+
+    /// Whether a transaction takes its locks in order at once: where it asks one other shard at
+    /// most, to try is no faster, and may be refused.
+    fn queues_at_once(&self, parts: &[Part]) -> bool {
+        // What is granted already may lie behind what is not.
+        let is_free = |part: &Part| part.granted.is_none();
+        let is_portion = |part: &Part| matches!(part.scope, Scope::Portion(_));
+        let elsewhere = parts.iter().filter(|part| part.shard != self.id).count();
+        parts.iter().all(is_free)
+            && (parts.len() == 1 || (elsewhere <= 1 && !parts.iter().any(is_portion)))
     }
 
     pub(crate) fn request_locks(&mut self, id: TransactionId, at: usize, wait: bool) {

@@ -55,11 +55,11 @@ impl Engine {
         match self.route(header.command, args) {
             Route::Here => {}
             // What a restricted user's script calls is checked where its connection is.
-            Route::At(owner)
-                if outline.is_plain && self.restricted_user(&header.caller).is_none() =>
-            {
-                return ScriptRoute::At(owner);
+            Route::At(_) if self.restricted_user(&header.caller).is_some() => {
+                return ScriptRoute::Locked;
             }
+            Route::At(owner) if outline.is_plain => return ScriptRoute::At(owner),
+            Route::At(owner) => return ScriptRoute::Sent(owner),
             _ => return ScriptRoute::Locked,
         }
         let is_free = || {

@@ -82,6 +82,9 @@ fn a_call_that_has_begun_may_be_given_up() {
         step,
         Step::Done(Ending::Failed { counted: false })
     ));
+    let code = b"#!lua name=lib\nredis.register_function('f', function() end)";
+    assert!(driver.machine.load_library(code, 1).is_ok());
+    assert!(driver.machine.library_bytes() >= code.len());
     assert_eq!(driver.eval("return 1"), r":1\r\n");
 }
 
