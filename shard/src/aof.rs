@@ -219,8 +219,8 @@ impl Shard {
         self.wake_log();
     }
 
-    /// Replicas are told of all that was said. Where there is no log on disk, nothing else is waited
-    /// for. Returns whether anybody may be answered who could not before.
+    /// Replicas are told of all that was said. Where there is no log on disk, replies wait for
+    /// nothing else. Returns whether anybody may be answered who could not before.
     pub(crate) fn stream_is_told(&mut self) -> bool {
         if self.engine.effects.journal.has_log() {
             return false;

@@ -1,11 +1,12 @@
 //! All data for replicas: one snapshot serves all who wait when its instant comes.
 //!
 //! ```text
-//! a replica's shard   PSYNC: all shards begin to say their effects (if none did); then the replica waits
+//! a replica's shard   PSYNC: all shards begin to say their effects; then the replica waits
 //! any shard           begins a snapshot for replicas, once none is being written
-//! shard 0             the snapshot's instant: all shards are locked, and have said all they did: the end of the
-//!                     stream is the snapshot's place in it. Each who waits is told: +FULLRESYNC id offset
-//! thread "snapshot"   writes the file; then each replica's shard sends it, and the stream from that place on
+//! shard 0             its instant: all shards are locked, and have said all they did, so the end
+//!                     of the stream is its place there: +FULLRESYNC id offset to each who waits
+//! thread "snapshot"   writes the file
+//! a replica's shard   sends it, and then the stream from that place on
 //! ```
 
 use std::fs::File;

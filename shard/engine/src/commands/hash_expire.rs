@@ -296,25 +296,7 @@ pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
 pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, now) = (&args[1], ctx.now);
     ctx.peek_mut::<Hash>(key)?;
-    let mut options = Options::new(args, 2);
-    let mut deadline = Deadline::Keep;
-    let names_at = loop {
-        let at = options.position();
-        match options.next() {
-            Some(word) if is(word, "PERSIST") && deadline == Deadline::Keep => {
-                deadline = Deadline::Clear;
-            }
-            Some(word) => match Scale::of_option(word) {
-                Some(scale) if deadline == Deadline::Keep => {
-                    let number = integer(options.value()?)?;
-                    deadline = Deadline::At(instant(number, scale, now, "hgetex")?);
-                }
-                Some(_) => return Err(Error::SYNTAX),
-                None => break at,
-            },
-            None => break at,
-        }
-    };
+    let (deadline, names_at) = hgetex_deadline(args, now)?;
     let names = fields(args, names_at, 1, FIELDS_NOT_POSITIVE)?;
     reply.array(names.len());
     let Some(hash) = ctx.get_mut::<Hash>(key)? else {
@@ -365,6 +347,29 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         ctx.lost(deleted, key, Event::HDEL, now_empty);
     }
     Ok(())
+}
+
+/// What HGETEX makes of the deadlines, and where its fields begin.
+fn hgetex_deadline(args: &Args<'_>, now: UnixMillis) -> Result<(Deadline, usize), Error> {
+    let mut options = Options::new(args, 2);
+    let mut deadline = Deadline::Keep;
+    loop {
+        let at = options.position();
+        match options.next() {
+            Some(word) if is(word, "PERSIST") && deadline == Deadline::Keep => {
+                deadline = Deadline::Clear;
+            }
+            Some(word) => match Scale::of_option(word) {
+                Some(scale) if deadline == Deadline::Keep => {
+                    let number = integer(options.value()?)?;
+                    deadline = Deadline::At(instant(number, scale, now, "hgetex")?);
+                }
+                Some(_) => return Err(Error::SYNTAX),
+                None => return Ok((deadline, at)),
+            },
+            None => return Ok((deadline, at)),
+        }
+    }
 }
 
 /// `HSETEX key [FNX | FXX] [EX seconds | PX ms | EXAT unix-seconds | PXAT unix-ms | KEEPTTL] FIELDS

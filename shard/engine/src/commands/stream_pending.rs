@@ -324,8 +324,6 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
     claims.created = created;
     let mut attempts = count.saturating_mul(ATTEMPTS_PER_CLAIM);
     let mut cursor = Some(start);
-    let mut deleted: Vec<StreamId> = Vec::new();
-    let mut claimed = 0;
     // The cursor stands before what was claimed, and is known only after it.
     let mut body = Vec::new();
     let mut entries = Reply::new(&mut body, reply.version());
@@ -339,7 +337,7 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         attempts -= 1;
         let Some(entry) = log.get(id) else {
             group.acknowledge(id);
-            deleted.push(id);
+            claims.acknowledged.push(id);
             count -= 1;
             continue;
         };
@@ -354,28 +352,27 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         } else {
             write_entry(&mut entries, &entry)
         }
-        claimed += 1;
         count -= 1;
     }
+    let (claimed, deleted) = (claims.entries.len(), &claims.acknowledged);
     let rest = cursor.and_then(|from| group.pending().range(from..).next());
     reply.array(3);
     reply.bulk(&rest.map_or(StreamId::MIN, |(id, _)| *id).text());
     reply.array(claimed);
     reply.raw(&body);
     reply.array(deleted.len());
-    for id in &deleted {
+    for id in deleted {
         reply.bulk(&id.text());
     }
     if let (Some(me), true) = (group.consumer_mut(me), claimed > 0) {
         me.active_ms = Some(now_ms);
     }
-    let gone = deleted.len() as u64;
-    claims.acknowledged = deleted;
+    let changes = (claimed + deleted.len()) as u64;
     exact::claimed(ctx, key, &claims);
     if created {
         ctx.changed(key, Event::XGROUP_CREATECONSUMER);
     }
-    changed_quietly(ctx, claimed as u64 + gone);
+    changed_quietly(ctx, changes);
     Ok(())
 }
 
