@@ -25,7 +25,7 @@ use storage::UnixMillis;
 use crate::blocking::BlockedAt;
 use crate::client::Client;
 use crate::mailbox::message::Message;
-use crate::replication::link::KnownState;
+use crate::replication::link::{Known, KnownState};
 use crate::shard::Shard;
 
 /// What WAITAOF answers where the disk is to be waited for and there is no log.
@@ -208,8 +208,8 @@ impl Shard {
             return;
         };
         wait.unsynced -= 1;
-        let offset = wait.offset;
-        let replicas = self.replicas_with(offset);
+        let (offset, wanted) = (wait.offset, wait.wanted);
+        let replicas = self.replicas_with(offset, wanted);
         let wait = self.acks.waits.get(&number);
         if wait.is_some_and(|wait| wait.is_over(replicas)) {
             self.end_ack(number, None);
@@ -222,19 +222,22 @@ impl Shard {
             let Some(wait) = self.acks.waits.get(&number) else {
                 continue;
             };
-            if wait.is_over(self.replicas_with(wait.offset)) {
+            if wait.is_over(self.replicas_with(wait.offset, wait.wanted)) {
                 self.end_ack(number, None);
             }
         }
         self.settle();
     }
 
-    /// How many replicas have the stream up to `offset`.
-    pub(crate) fn replicas_with(&self, offset: u64) -> i64 {
+    /// How many replicas have the stream up to `offset`: on disk, where a command asks for that.
+    pub(crate) fn replicas_with(&self, offset: u64, wanted: Wanted) -> i64 {
         let replicas = self.process.replication.replicas();
-        let have_it = replicas
-            .iter()
-            .filter(|it| it.state == KnownState::Online && it.acknowledged >= offset);
+        let has = |it: &&Known| match wanted.disk {
+            Some(_) => it.synced >= offset,
+            None => it.acknowledged >= offset,
+        };
+        let online = replicas.iter().filter(|it| it.state == KnownState::Online);
+        let have_it = online.filter(has);
         i64::try_from(have_it.count()).unwrap_or(i64::MAX)
     }
 
@@ -276,7 +279,7 @@ impl Shard {
         let mut reply = Reply::new(&mut encoded, wait.version);
         match error {
             None => {
-                let replicas = self.replicas_with(wait.offset);
+                let replicas = self.replicas_with(wait.offset, wait.wanted);
                 wait.wanted.write(wait.unsynced == 0, replicas, &mut reply);
             }
             Some(error) => {

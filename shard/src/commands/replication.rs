@@ -134,7 +134,9 @@ pub fn replconf(
     for at in (1..args.len()).step_by(2) {
         let (option, value) = (&args[at], &args[at + 1]);
         if is(option, "ack") {
-            acknowledge(shard, client, value);
+            let is_fack = args.get(at + 2).is_some_and(|word| is(word, "fack"));
+            let synced = args.get(at + 3).filter(|_| is_fack);
+            acknowledge(shard, client, value, synced);
             return Ok(Answer::None);
         }
         if is(option, "getack") {
@@ -167,12 +169,15 @@ pub fn replconf(
     Ok(Answer::Now)
 }
 
-fn acknowledge(shard: &mut Shard, client: &mut Client, offset: &[u8]) {
-    let offset = parse_int(offset).and_then(|offset| u64::try_from(offset).ok());
-    let (Some(offset), Some(link)) = (offset, &mut client.session.replica) else {
+fn acknowledge(shard: &mut Shard, client: &mut Client, offset: &[u8], synced: Option<&[u8]>) {
+    let number = |text| parse_int(text).and_then(|offset| u64::try_from(offset).ok());
+    let (Some(offset), Some(link)) = (number(offset), &mut client.session.replica) else {
         return;
     };
     link.acknowledged = link.acknowledged.max(offset);
+    if let Some(synced) = synced.and_then(number) {
+        link.synced = link.synced.max(synced);
+    }
     if matches!(link.state, State::Follows(_)) {
         shard.note_replica(client, KnownState::Online);
         if shard.process.replication.ack_waits.load(Ordering::Acquire) > 0 {

@@ -31,7 +31,7 @@ pub fn wait(
     };
     let until = deadline(&args[2], shard.engine.now)?;
     let offset = shard.stream_end();
-    let replicas = shard.replicas_with(offset);
+    let replicas = shard.replicas_with(offset, wanted);
     if replicas >= wanted.replicas || client.session.in_exec {
         wanted.write(false, replicas, reply);
         return Ok(Answer::Now);
@@ -67,7 +67,7 @@ pub fn waitaof(
         replicas: i64::try_from(replicas).unwrap_or(i64::MAX),
     };
     let offset = shard.stream_end();
-    let have_it = shard.replicas_with(offset);
+    let have_it = shard.replicas_with(offset, wanted);
     let has_all = !wants_disk && have_it >= wanted.replicas;
     if has_all || client.session.in_exec {
         let finish = move |_: &mut Shard, synced: Vec<bool>, reply: &mut Reply<'_>| {

@@ -229,11 +229,12 @@ impl Shard {
             return;
         };
         let mut replicas = self.process.replication.replicas();
-        let acknowledged = link.acknowledged;
+        let (acknowledged, synced) = (link.acknowledged, link.synced);
         match replicas.iter_mut().find(|known| known.id == id) {
             Some(known) => {
                 known.state = state;
                 known.acknowledged = acknowledged;
+                known.synced = synced;
                 known.heard_at = Instant::now();
             }
             None => {
@@ -245,6 +246,7 @@ impl Shard {
                     port: link.port,
                     state,
                     acknowledged,
+                    synced,
                     heard_at: Instant::now(),
                 });
             }

@@ -42,6 +42,8 @@ pub struct Link {
     pub knows_offsets: bool,
     /// Up to here it has what it was sent.
     pub acknowledged: u64,
+    /// Up to here it has that on disk.
+    pub synced: u64,
 }
 
 impl Link {
@@ -59,6 +61,7 @@ pub struct Known {
     pub port: u16,
     pub state: KnownState,
     pub acknowledged: u64,
+    pub synced: u64,
     pub heard_at: Instant,
 }
 
