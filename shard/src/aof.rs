@@ -213,6 +213,10 @@ impl Shard {
         self.log.gates = journal.is_on();
         self.log.awaits_disk =
             journal.has_log() && self.engine.config.appendfsync == AppendFsync::Always;
+        if !journal.has_log() {
+            // Where only replicas hear: what a log did not get any more is not waited for.
+            self.log.written = journal.taken();
+        }
         self.refresh_log_state();
         self.tell_certain();
         self.open_gates();

@@ -144,6 +144,12 @@ impl Journal {
         }
     }
 
+    /// Bytes of all records that were taken.
+    #[inline]
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Bytes of all records up to the last one of what a client asked for: not of what expired or
     /// was evicted.
     #[inline]

@@ -139,6 +139,7 @@ mod tests {
 
     fn header(created_unix_s: u64) -> Header<'static> {
         Header {
+            format: storage::rdb::Format::Current,
             redis_version: "7.4.0",
             created_unix_s,
             used_memory: 1,

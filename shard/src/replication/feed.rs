@@ -167,7 +167,7 @@ impl Shard {
             .config
             .client_output_buffer_limit
             .replica
-            .hard_bytes as u64;
+            .hard_bytes;
         while client.closing.is_none() && client.unsent_bytes() < UNSENT_BYTES_MAX {
             let Some(link) = &mut client.session.replica else {
                 return;

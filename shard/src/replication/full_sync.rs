@@ -89,7 +89,8 @@ impl Shard {
             let (home, token) = replica;
             let tell = move |shard: &mut Shard| {
                 let Some(client) = shard.client(token).cloned() else {
-                    return;
+                    // It left while it was told.
+                    return shard.process.replication.backlog.leave(replica);
                 };
                 let client = &mut *client.borrow_mut();
                 let Some(link) = &mut client.session.replica else {
