@@ -27,6 +27,16 @@ const RUNS_IDLE_MAX: usize = 128;
 /// Bytes that the values of one script may take.
 const SCRIPT_BYTES_MAX: usize = 1 << 30;
 
+/// Which scripts scout before they ask other shards for keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scouting {
+    /// Those for which it pays, as their last runs tell.
+    Learnt,
+    /// All, or none: for a simulator that is to find the same each time.
+    Always,
+    Never,
+}
+
 /// Where scripts give way. A simulator has them do so more often.
 #[derive(Clone, Copy, Debug)]
 pub struct ScriptLimits {
@@ -34,6 +44,7 @@ pub struct ScriptLimits {
     pub tick_instructions: u32,
     /// What is copied before its first change, to be put back.
     pub copy: CopyLimit,
+    pub scouting: Scouting,
 }
 
 impl Default for ScriptLimits {
@@ -41,6 +52,7 @@ impl Default for ScriptLimits {
         Self {
             tick_instructions: 10_000,
             copy: CopyLimit::default(),
+            scouting: Scouting::Learnt,
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::header::Header;
 use crate::journal::{Share, TransactionRecord, shares};
 use crate::script::known::{Asks, Program};
 use crate::script::run::{Next, Progress, Reach, RunState, ScriptRun};
+use crate::script::scripting::Scouting;
 use crate::script::told::Told;
 use crate::script::undo::Undo;
 use crate::steps::script_programs::{KEYS_AT, script_kind};
@@ -163,8 +164,10 @@ impl Engine {
         run.state.reads_only = reads_only || flags.no_writes;
         run.state.is_short_of_memory = is_short_of_memory && !flags.allow_oom;
         run.state.is_watched = self.environment.anybody_monitors();
-        let asks = program.asks();
-        run.state.is_to_scout = asks.is_none_or(Asks::advise_scouting);
+        run.state.is_to_scout = match self.scripting.limits.scouting {
+            Scouting::Learnt => program.asks().is_none_or(Asks::advise_scouting),
+            fixed => fixed == Scouting::Always,
+        };
         run.state.program = Some(program);
         run.state.has_scouted = false;
         run.state.attempts = 0;
