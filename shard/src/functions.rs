@@ -127,7 +127,7 @@ fn read_payload(payload: &[u8], machine: &mut Machine) -> Result<Libraries, Erro
 
 #[cfg(test)]
 mod tests {
-    use engine::steps::script::new_machine;
+    use engine::script::scripting::new_machine;
     use protocol::args::OwnedArgs;
 
     use super::*;

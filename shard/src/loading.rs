@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use config::Config;
 use engine::effect::{Effect, What};
+use engine::script::scripting::new_machine;
 use engine::slot::{ShardId, SlotMap};
-use engine::steps::script::new_machine;
 use engine::transaction::global::Global;
 use lua::libraries::{Libraries, LibraryStore};
 use persistence::disk::{Disk, open_snapshot};

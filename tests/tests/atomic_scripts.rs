@@ -5,6 +5,7 @@
 //! counts the same. `PERCORE_READS=N` makes it go on, with each number of shards, until it has been
 //! counted so often, instead of for a moment.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -151,5 +152,104 @@ fn scripts_move_money_and_lose_none() {
             }
         });
         assert_eq!(count(&mut wire, &mut Rng::with_seed(0)), TOTAL);
+    }
+}
+
+const LISTS: usize = 4;
+const ELEMENTS: usize = 2_500;
+const MOVES: usize = 150;
+
+/// Moves an element from one long list to another, gives it a point, and notes that; no key is
+/// declared.
+const MOVE_ELEMENT: &str = "local from, to = 'long:' .. ARGV[1], 'long:' .. ARGV[2] \
+    local element = redis.call('LPOP', from) redis.call('RPUSH', to, element) \
+    redis.call('ZINCRBY', 'points:' .. ARGV[2], 1, element) \
+    redis.call('HINCRBY', 'counts:' .. ARGV[1], element, 1) \
+    redis.call('SADD', 'moved:' .. ARGV[2], element) \
+    redis.call('XADD', 'notes:' .. ARGV[1], 'MAXLEN', '~', 500, '*', 'element', element) \
+    local other = redis.call('LMOVE', to, from, 'RIGHT', 'LEFT') \
+    redis.call('LMOVE', from, to, 'LEFT', 'RIGHT') \
+    return redis.call('INCR', 'count:' .. #redis.call('GET', 'pad:' .. ARGV[2]) .. other)";
+
+/// Fills the values of one list, all of them too large to be copied.
+fn fill(wire: &mut Wire, list: usize) {
+    let all: Vec<String> = (0..ELEMENTS)
+        .map(|at| format!("{list:03}{at:037}"))
+        .collect();
+    let scored = all.iter().flat_map(|it| ["0".to_owned(), it.clone()]);
+    let zeroes = all.iter().flat_map(|it| [it.clone(), "0".to_owned()]);
+    for (verb, key, words) in [
+        ("ZADD", "points", scored.collect()),
+        ("HSET", "counts", zeroes.collect()),
+        (
+            "SADD",
+            "moved",
+            (0..ELEMENTS).map(|at| format!("{at:080}")).collect(),
+        ),
+        ("RPUSH", "long", all.clone()),
+        ("SET", "pad", vec!["x".repeat(list)]),
+    ] {
+        let mut command = vec![verb.to_owned(), format!("{key}:{list}")];
+        command.extend::<Vec<String>>(words);
+        assert!(!wire.command(&command).is_error());
+    }
+    for at in 0..ELEMENTS {
+        wire.send_command(&["XADD", &format!("notes:{list}"), "*", "at", &at.to_string()]);
+    }
+    (0..ELEMENTS).for_each(|_| drop(wire.value()));
+}
+
+/// All that an array has.
+fn texts(wire: &mut Wire, words: &str) -> Vec<String> {
+    let array = wire.ask(words);
+    let all = array.elements().expect("an array").into_iter();
+    all.map(|it| String::from_utf8_lossy(it.text()).into_owned())
+        .collect()
+}
+
+/// Values that are too large to be copied are undone, too: nothing is lost or doubled, and all that
+/// a script has changed goes together.
+#[test]
+fn scripts_change_long_values() {
+    for shards in MANY_SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut wire = server.connect();
+        (0..LISTS).for_each(|list| fill(&mut wire, list));
+        std::thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let mut wire = server.connect();
+                scope.spawn(move || {
+                    let mut random = Rng::with_seed(client);
+                    for _ in 0..MOVES {
+                        let from = random.usize(..LISTS);
+                        let to = (from + random.usize(1..LISTS)) % LISTS;
+                        let args = [from.to_string(), to.to_string()];
+                        let reply = eval(&mut wire, MOVE_ELEMENT, &[], &args);
+                        assert!(!reply.is_error(), "{reply:?}");
+                    }
+                });
+            }
+        });
+        let mut elements = HashSet::new();
+        let (mut points, mut counts) = (0, 0);
+        for list in 0..LISTS {
+            elements.extend(texts(&mut wire, &format!("LRANGE long:{list} 0 -1")));
+            let scores = texts(&mut wire, &format!("ZRANGE points:{list} 0 -1 WITHSCORES"));
+            let scores = scores.iter().skip(1).step_by(2);
+            points += scores
+                .map(|it| it.parse::<usize>().expect("a score"))
+                .sum::<usize>();
+            let values = texts(&mut wire, &format!("HVALS counts:{list}"));
+            counts += values
+                .iter()
+                .map(|it| it.parse::<usize>().expect("a count"))
+                .sum::<usize>();
+            // Trimmed to whole nodes.
+            let notes = wire.ask(&format!("XLEN notes:{list}"));
+            assert!(matches!(notes, Value::Integer(500..=600)), "{notes:?}");
+        }
+        let moves = MOVES * CLIENTS as usize;
+        assert_eq!(elements.len(), LISTS * ELEMENTS, "{shards} shards");
+        assert_eq!((points, counts), (moves, moves), "{shards} shards");
     }
 }

@@ -29,6 +29,8 @@ pub enum Message {
     Refused(Box<LockRequest>),
     /// One command that may wait, for its owner.
     Command(Box<Parked>),
+    /// A script that began on another shard comes back to that of its connection.
+    Script(Box<ScriptBack>),
     /// An EXEC whose keys are all the receiver's.
     Exec(Box<Forwarded>),
     /// A blocked command's turn has come.
@@ -214,6 +216,13 @@ pub struct Parked {
     pub to: ReplyTo,
     pub header: Header,
     pub args: OwnedArgs,
+}
+
+/// A script that cannot be run to its end by another shard than that of its connection.
+pub struct ScriptBack {
+    pub parked: Parked,
+    /// It is to have everything.
+    pub everything: bool,
 }
 
 /// What waits in a shard's lock table.

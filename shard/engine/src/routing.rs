@@ -11,6 +11,9 @@ pub enum ScriptRoute {
     Here,
     /// On another one that owns all its keys, and it touches no others.
     At(ShardId),
+    /// On another one that owns all keys that it declares, and it may touch others: its connection
+    /// waits for it.
+    Sent(ShardId),
     /// As a transaction, once its declared keys are locked.
     Locked,
 }

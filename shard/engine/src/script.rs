@@ -10,3 +10,4 @@ pub mod scripting;
 pub mod tokens;
 pub mod told;
 pub mod undo;
+pub mod undo_step;

@@ -55,6 +55,8 @@ pub struct Stats {
     pub scripts_widened: u64,
     /// Scripts that were undone and run again.
     pub scripts_run_again: u64,
+    /// Scripts that ran with the whole keyspace locked.
+    pub scripts_exclusive: u64,
     /// Calls of each command, by its place in the table.
     pub calls: Vec<u64>,
     /// Nanoseconds that all calls of it took together.
@@ -96,6 +98,7 @@ impl Default for Stats {
             transactions_retried: 0,
             scripts_widened: 0,
             scripts_run_again: 0,
+            scripts_exclusive: 0,
             calls: each.clone(),
             nanos: each.clone(),
             failed: each.clone(),
@@ -191,6 +194,9 @@ impl Stats {
         self.evicted_clients += other.evicted_clients;
         self.transactions += other.transactions;
         self.transactions_retried += other.transactions_retried;
+        self.scripts_widened += other.scripts_widened;
+        self.scripts_run_again += other.scripts_run_again;
+        self.scripts_exclusive += other.scripts_exclusive;
         for (mine, theirs) in [
             (&mut self.calls, &other.calls),
             (&mut self.nanos, &other.nanos),

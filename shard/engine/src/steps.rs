@@ -24,6 +24,7 @@ mod script_again;
 mod script_calls;
 pub mod script_exec;
 pub mod script_locks;
+pub mod script_programs;
 mod shares;
 mod timing;
 mod workspace;

@@ -9,7 +9,7 @@ use engine::effects::Effects;
 use engine::error::Error;
 use engine::handler::{HANDLERS, Handler};
 use engine::header::Caller;
-use engine::steps::script::new_machine;
+use engine::script::scripting::new_machine;
 use lua::libraries::LibraryStore;
 use lua::machine::Machine;
 use protocol::args::{Args, OwnedArgs, Span};

@@ -498,6 +498,9 @@ fn stats(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "shard_wakes": stats.wakes,
         "shard_transactions": stats.transactions,
         "shard_transactions_retried": stats.transactions_retried,
+        "shard_scripts_widened": stats.scripts_widened,
+        "shard_scripts_run_again": stats.scripts_run_again,
+        "shard_scripts_exclusive": stats.scripts_exclusive,
     )
 }
 

@@ -29,6 +29,7 @@ pub fn write(
         ..
     } = footprint;
     let of_scripts = scripts.bytes as u64 + functions.bytes;
+    let machines = parts.machines_bytes + parts.machines_functions_bytes;
     let (pending, freed) = ledger.lazily_freed();
     let total = machine_bytes();
     let policy = config.get("maxmemory-policy").unwrap_or_default();
@@ -68,10 +69,10 @@ pub fn write(
         ("number_of_cached_scripts", &scripts.scripts),
         ("number_of_functions", &functions.functions),
         ("number_of_libraries", &functions.libraries),
-        // The same machines run both.
-        ("used_memory_vm_functions", &0),
-        ("used_memory_vm_total", &parts.machines_bytes),
-        ("used_memory_vm_total_human", &human(parts.machines_bytes)),
+        // The same machines run both: this is what libraries take in them.
+        ("used_memory_vm_functions", &parts.machines_functions_bytes),
+        ("used_memory_vm_total", &machines),
+        ("used_memory_vm_total_human", &human(machines)),
         ("used_memory_functions", &functions.bytes),
         ("used_memory_scripts", &of_scripts),
         ("used_memory_scripts_human", &human(of_scripts)),

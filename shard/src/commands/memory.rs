@@ -108,6 +108,7 @@ fn figures(footprint: &Footprint) -> Vec<(Cow<'static, str>, Figure)> {
         functions,
         ..
     } = footprint;
+    let machines = parts.machines_bytes + parts.machines_functions_bytes;
     let bytes = |value: &u64| Figure::Bytes(i64::try_from(*value).unwrap_or(i64::MAX));
     let used_databases = parts.databases.iter().filter(|(keys, _)| *keys > 0);
     let table_bytes: u64 = used_databases.map(|(_, bytes)| bytes).sum();
@@ -131,7 +132,7 @@ fn figures(footprint: &Footprint) -> Vec<(Cow<'static, str>, Figure)> {
         ("aof.buffer", bytes(&parts.log_buffer_bytes)),
         ("lua.caches", bytes(&(scripts.bytes as u64))),
         ("functions.caches", bytes(&functions.bytes)),
-        ("script.VMs", bytes(&parts.machines_bytes)),
+        ("script.VMs", bytes(&machines)),
     ])
     .chain(tables)
     .chain(fixed(vec![

@@ -3,8 +3,8 @@
 use engine::admission::{BUSY_FUNCTION, BUSY_SCRIPT};
 use engine::commands::options::is;
 use engine::error::Error;
-use engine::steps::script::sha_of_text;
 use engine::steps::script_locks::Kill;
+use engine::steps::script_programs::sha_of_text;
 use lua::machine::LogLevel;
 use protocol::args::Args;
 use protocol::reply::Reply;

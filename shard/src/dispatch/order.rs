@@ -86,7 +86,7 @@ impl Shard {
     /// Whether a command may only run when all its connection sent before has been answered.
     #[inline]
     pub(crate) fn comes_behind_all(
-        &self,
+        &mut self,
         client: &mut Client,
         id: CommandId,
         args: &Args<'_>,
@@ -107,7 +107,7 @@ impl Shard {
 
     /// Whether a script has to: one that may touch any key comes behind all.
     #[cold]
-    fn script_comes_behind(&self, client: &mut Client, id: CommandId, args: &Args<'_>) -> bool {
+    fn script_comes_behind(&mut self, client: &mut Client, id: CommandId, args: &Args<'_>) -> bool {
         if client.pending.is_empty() || client.session.queue.is_some() {
             return false;
         }

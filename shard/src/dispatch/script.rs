@@ -25,8 +25,8 @@ const NOBODY_THERE: &[u8] = b"-ERR the connection of this script has closed\r\n"
 
 impl Shard {
     /// Whether a script touches only the keys that it declares.
-    pub(crate) fn runs_plain_script(&self, header: Header, args: &Args<'_>) -> bool {
-        self.engine.outline_of(header, args).is_plain
+    pub(crate) fn runs_plain_script(&mut self, header: Header, args: &Args<'_>) -> bool {
+        self.engine.stays_plain(header, args)
     }
 
     /// Whether a command is refused when memory is short. Of scripts those that say so.
@@ -66,7 +66,13 @@ impl Shard {
                 let to = client.send_on(owner, header.command.command());
                 self.forward(owner, to, header, args);
             }
-            ScriptRoute::At(_) | ScriptRoute::Locked => {
+            ScriptRoute::Sent(owner) if !self.hearers.monitors.watched => {
+                let parked = self.park_script(client, header, args);
+                self.engine.stats.forwarded += 1;
+                self.engine.send_script(owner, parked);
+                self.settle();
+            }
+            ScriptRoute::At(_) | ScriptRoute::Sent(_) | ScriptRoute::Locked => {
                 let parked = self.park_script(client, header, args);
                 self.engine.begin_script_on_several(parked);
                 self.settle();

@@ -22,8 +22,10 @@ pub struct Part {
     pub clients_bytes: u64,
     /// Records of the log that are not written yet.
     pub log_buffer_bytes: u64,
-    /// Lua's machines that no script uses at the moment.
+    /// Lua's machines, but for the libraries that they have loaded.
     pub machines_bytes: u64,
+    /// Those.
+    pub machines_functions_bytes: u64,
     /// Keys of each database, and the memory of their table.
     pub databases: Vec<(u64, u64)>,
 }
@@ -34,11 +36,13 @@ impl Part {
         shard.engine.publish_memory();
         let clients = Clients::of(shard);
         let databases = &shard.engine.databases;
+        let machines = shard.engine.machine_bytes();
         Self {
             clients: clients.count,
             clients_bytes: clients.memory_bytes,
             log_buffer_bytes: shard.engine.effects.journal.waiting_bytes() as u64,
-            machines_bytes: shard.engine.scripting.memory_bytes() as u64,
+            machines_bytes: machines.eval as u64,
+            machines_functions_bytes: machines.functions as u64,
             databases: databases
                 .indices()
                 .map(|index| databases.get(index))
@@ -53,6 +57,7 @@ impl Part {
         self.clients_bytes += other.clients_bytes;
         self.log_buffer_bytes += other.log_buffer_bytes;
         self.machines_bytes += other.machines_bytes;
+        self.machines_functions_bytes += other.machines_functions_bytes;
         let databases = self.databases.len().max(other.databases.len());
         self.databases.resize(databases, (0, 0));
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
@@ -120,7 +125,8 @@ impl Footprint {
         let scripts = process.scripts.counts();
         let functions = FunctionCounts::of(&process.scripts.libraries.current());
         let overhead = startup + parts.clients_bytes + parts.log_buffer_bytes + tables;
-        let of_scripts = parts.machines_bytes + scripts.bytes as u64 + functions.bytes;
+        let machines = parts.machines_bytes + parts.machines_functions_bytes;
+        let of_scripts = machines + scripts.bytes as u64 + functions.bytes;
         let overhead = (overhead + of_scripts).min(used);
         Self {
             scripts,
@@ -205,6 +211,7 @@ mod tests {
             clients_bytes: 2,
             log_buffer_bytes: 3,
             machines_bytes: 6,
+            machines_functions_bytes: 7,
             databases: vec![(4, 5), (0, 1)],
         };
         sum.add(&part);
@@ -213,7 +220,7 @@ mod tests {
             (sum.clients, sum.clients_bytes, sum.log_buffer_bytes),
             (2, 4, 6)
         );
-        assert_eq!(sum.machines_bytes, 12);
+        assert_eq!((sum.machines_bytes, sum.machines_functions_bytes), (12, 14));
         assert_eq!(sum.databases, [(8, 10), (0, 2)]);
         assert!(Part::default().is_empty() && !sum.is_empty());
     }

@@ -127,6 +127,24 @@ const OF_SHARDS: &[OfShard] = &[
         |it| it.stats.transactions_retried,
     ),
     (
+        "scripts_widened",
+        "Times that scripts have asked other shards for keys while they ran",
+        COUNTER,
+        |it| it.stats.scripts_widened,
+    ),
+    (
+        "scripts_run_again",
+        "Times that scripts were undone, and run again",
+        COUNTER,
+        |it| it.stats.scripts_run_again,
+    ),
+    (
+        "scripts_exclusive",
+        "Scripts that ran with the whole keyspace locked",
+        COUNTER,
+        |it| it.stats.scripts_exclusive,
+    ),
+    (
         "batches",
         "Batches of commands sent to other shards",
         COUNTER,

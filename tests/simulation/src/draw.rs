@@ -179,9 +179,16 @@ impl Draw {
     /// A script that runs some commands, of whose keys it declares some.
     fn commands_in_script(&mut self, verb: &str) -> String {
         let count = self.rng.usize(1..6);
-        let lines: Vec<String> = (0..count).map(|_| self.line()).collect();
+        let mut lines: Vec<String> = (0..count).map(|_| self.line()).collect();
+        if self.rng.u32(..3) == 0 {
+            // It changes the same once more.
+            let again = lines[self.rng.usize(..count)].clone();
+            let last = self.line();
+            lines.extend([again, last]);
+        }
         let is_key = |word: &&str| {
-            word.len() == 2 && word.starts_with(['s', 'l', 'n', 't']) && word.as_bytes()[1] < b'5'
+            let kinds = ['s', 'l', 'n', 't', 'z', 'x'];
+            word.len() == 2 && word.starts_with(kinds) && word.as_bytes()[1] < b'5'
         };
         let mut keys: Vec<&str> = lines.iter().flat_map(|line| line.split(',')).collect();
         keys.retain(is_key);
@@ -203,9 +210,36 @@ impl Draw {
         words.join(" ")
     }
 
+    /// A command on a sorted set, which may grow too large to be copied.
+    fn of_sorted_set(&mut self) -> String {
+        let (key, score) = (self.key('z'), self.rng.u32(..9));
+        let member = format!("{}{}", "long".repeat(9), self.rng.u32(..20));
+        match self.rng.u32(..8) {
+            0 => format!("ZREM {key} {member}"),
+            1 => format!("ZINCRBY {key} {score} {member}"),
+            2 => format!("ZRANGE {key} 0 -1 WITHSCORES"),
+            3 => format!("ZADD {key} NX {score} {member} 1 other"),
+            4 => format!("ZPOPMIN {key}"),
+            _ => format!("ZADD {key} {score} {member} {score} {member}x"),
+        }
+    }
+
+    /// A command on a stream, which may grow too large to be copied.
+    fn of_stream(&mut self) -> String {
+        let (key, value) = (self.key('x'), self.value());
+        match self.rng.u32(..8) {
+            0 => format!("XLEN {key}"),
+            1 => format!("XRANGE {key} - +"),
+            2 => format!("XTRIM {key} MAXLEN {}", self.rng.u32(..9)),
+            3 => format!("XADD {key} MAXLEN 6 * name {value}"),
+            4 => format!("DEL {key}"),
+            _ => format!("XADD {key} * name {value} other {value}"),
+        }
+    }
+
     /// A command that a script runs: its words with commas between them.
     fn line(&mut self) -> String {
-        let text = match self.rng.u32(..60) {
+        let text = match self.rng.u32(..72) {
             0 => self.whole(),
             1 => "DBSIZE".into(),
             2 => self.waiting(),
@@ -217,6 +251,13 @@ impl Draw {
             10 => format!("INCR {}", self.key('s')),
             // More than is copied to be put back.
             11..=12 => format!("SETRANGE {} 200 {}", self.key('s'), self.value()),
+            13..=16 => self.of_sorted_set(),
+            17..=20 => self.of_stream(),
+            // A list of few such is too large to be copied.
+            21..=24 => {
+                let (verb, key) = (["LPUSH", "RPUSH"][self.rng.usize(..2)], self.key('l'));
+                format!("{verb} {key} {}{}", self.value(), "long".repeat(15))
+            }
             _ => self.plain(),
         };
         let text = if self.rng.u32(..3) == 0 {

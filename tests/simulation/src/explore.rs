@@ -2,6 +2,8 @@
 //! world again from its beginning with one choice changed. Nothing of an engine has to be copied
 //! for that.
 
+use engine::script::scripting::Scouting;
+
 use crate::client::Ask;
 use crate::world::{Choice, World};
 
@@ -26,6 +28,7 @@ pub fn explore(
     shards: usize,
     asks: &[Vec<Ask>],
     pauses: bool,
+    scouting: Scouting,
     orders_max: usize,
 ) -> Result<Explored, String> {
     let mut explored = Explored::default();
@@ -33,7 +36,7 @@ pub fn explore(
     let mut path: Vec<(usize, usize)> = Vec::new();
     let mut kept = Vec::new();
     loop {
-        let mut world = World::of_asks(shards, asks, pauses);
+        let mut world = World::of_asks(shards, asks, pauses, scouting);
         world.adopt_scripting(kept);
         let mut taken: Vec<Choice> = Vec::new();
         let mut at = 0;

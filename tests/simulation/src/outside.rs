@@ -6,7 +6,7 @@ use config::Config;
 use engine::engine::{Engine, Setup};
 use engine::environment::Environment;
 use engine::ledger::Ledger;
-use engine::script::scripting::ScriptLimits;
+use engine::script::scripting::{Scouting, ScriptLimits};
 use engine::script::undo::CopyLimit;
 use engine::slot::{ShardId, SlotMap};
 use fastrand::Rng;
@@ -84,6 +84,7 @@ pub fn engines(
             Ticks::Many => 3_000,
         },
         copy: COPY,
+        scouting: Scouting::Learnt,
     };
     let config = Arc::new(Config {
         databases: DATABASES,

@@ -13,9 +13,8 @@ use engine::batch::Batch;
 use engine::engine::Engine;
 use engine::header::ReplyTo;
 use engine::message::Message;
-use engine::script::scripting::Scripting;
+use engine::script::scripting::{Scouting, Scripting, new_machine};
 use engine::slot::{ShardId, SlotMap};
-use engine::steps::script::new_machine;
 use engine::task::TaskId;
 use engine::watch::Watched;
 use fastrand::Rng;
@@ -259,7 +258,7 @@ impl World {
 
     /// A world in which each client asks what is listed for it, one after the other. Where it
     /// `pauses`, scripts stand still whenever they look at the clock.
-    pub fn of_asks(shards: usize, asks: &[Vec<Ask>], pauses: bool) -> Self {
+    pub fn of_asks(shards: usize, asks: &[Vec<Ask>], pauses: bool, scouting: Scouting) -> Self {
         let size = Size {
             shards,
             clients: asks.len(),
@@ -269,6 +268,9 @@ impl World {
             ticks: if pauses { Ticks::Few } else { Ticks::Many },
         };
         let mut world = Self::new(1, size);
+        for shard in &mut world.shards {
+            shard.engine.scripting.limits.scouting = scouting;
+        }
         clock::set_pace(if pauses { Pace::Runs } else { Pace::Still });
         for (index, client) in world.clients.iter_mut().enumerate() {
             client.home = ShardId::new(index % shards);

@@ -1,5 +1,6 @@
 //! Small worlds in every order in which their messages can come.
 
+use engine::script::scripting::Scouting;
 use simulation::client::Ask;
 use simulation::draw::Draw;
 use simulation::explore;
@@ -39,10 +40,12 @@ fn explore_all(shards: usize, asks: &[&str], pauses: bool) {
         .iter()
         .map(|asks| asks.split(" | ").map(ask).collect())
         .collect();
-    let explored = explore(shards, &asks, pauses, ORDERS_MAX);
-    let explored = explored.unwrap_or_else(|what| panic!("{what}"));
-    println!("{explored:?}");
-    assert!(explored.all, "too many orders: {explored:?}");
+    for scouting in [Scouting::Always, Scouting::Never] {
+        let explored = explore(shards, &asks, pauses, scouting, ORDERS_MAX);
+        let explored = explored.unwrap_or_else(|what| panic!("{what}"));
+        println!("{explored:?}");
+        assert!(explored.all, "too many orders: {explored:?}");
+    }
 }
 
 // Of two shards the second owns `s0` and `l0`, the first `s2` and `l3`.
@@ -186,6 +189,21 @@ fn a_value_too_large_for_a_copy() {
     let text = "x".repeat(200);
     let large = format!("SET s0 {text} | EVAL run 0 SET,s2,a APPEND,s0,b");
     in_every_order(&[&large, "MSETNX s0 b s2 b"]);
+}
+
+#[test]
+fn a_long_list_is_undone() {
+    let element = "x".repeat(100);
+    let long = format!("RPUSH l0 {element} {element}x | EVAL run 1 l0 LPOP,l0 RPUSH,l0,a SET,s2,a");
+    in_every_order(&[&long, "EVAL run 1 s2 APPEND,s2,b RPUSH,l0,b"]);
+}
+
+#[test]
+fn a_script_of_another_shard_calls_the_outside() {
+    in_every_order(&[
+        "EVAL run 1 s0 APPEND,s0,a PUBLISH,c,x APPEND,s2,a",
+        "MSETNX s0 b s2 b",
+    ]);
 }
 
 #[test]

@@ -101,3 +101,50 @@ fn functions_reach_keys_of_all_shards() {
         }
     }
 }
+
+/// A function that names only its keys runs where they are. One that takes its place meanwhile, and
+/// names others and publishes, is run all the same.
+#[test]
+fn a_function_changes_while_it_is_called() {
+    const CALLS: usize = 300;
+    let incr = "redis.register_function('f', function(keys, args)
+        return redis.call('INCR', keys[1]) end)";
+    let publish = "redis.register_function('f', function(keys, args)
+        redis.call('PUBLISH', 'c', 'x') return redis.call('INCR', args[1]) end)";
+    for shards in SHARDS {
+        let server = Server::start(Options::shards(shards));
+        let mut control = server.connect();
+        let mut change = |text: &str| {
+            let code = format!("#!lua name=lib\n{text}");
+            let reply = control.command(&["FUNCTION", "LOAD", "REPLACE", &code]);
+            assert_eq!(reply.text(), b"lib");
+        };
+        change(incr);
+        std::thread::scope(|scope| {
+            let callers: Vec<_> = connections(&server)
+                .into_iter()
+                .enumerate()
+                .map(|(number, mut wire)| {
+                    scope.spawn(move || {
+                        for call in 0..CALLS {
+                            let key = format!("k{}", (number + call) % 7);
+                            let reply = wire.command(&["FCALL", "f", "1", &key, &key]);
+                            assert!(!reply.is_error(), "{shards} shards: {reply:?}");
+                        }
+                    })
+                })
+                .collect();
+            while callers.iter().any(|caller| !caller.is_finished()) {
+                change(publish);
+                change(incr);
+            }
+        });
+        let counts = control.ask("MGET k0 k1 k2 k3 k4 k5 k6");
+        let count = |value: &tests::reply::Value| {
+            let text = String::from_utf8_lossy(value.text()).into_owned();
+            text.parse::<usize>().expect("a number")
+        };
+        let sum: usize = counts.elements().expect("an array").iter().map(count).sum();
+        assert_eq!(sum, CALLS * CONNECTIONS, "{shards} shards");
+    }
+}

@@ -68,7 +68,9 @@ pub(crate) struct Failure {
 
 /// One run. Where it is over, the machine is kept for the next.
 pub struct ScriptRun {
-    pub(crate) machine: Machine,
+    /// From its first step on, until its end or until it is undone: who waits for locks before that
+    /// has none.
+    pub(crate) machine: Option<Box<Machine>>,
     pub(crate) state: RunState,
 }
 
@@ -100,8 +102,14 @@ pub struct RunState {
     pub(crate) held: HashSet<TransactionKey, foldhash::fast::RandomState>,
     /// It has this one shard to itself, which has all keys: nothing can be refused.
     pub(crate) is_alone: bool,
+    /// It is to scout before it asks other shards for keys, if it has to ask.
+    pub(crate) is_to_scout: bool,
     /// It goes on without keys that it has not, as if they did not exist, to learn which it names.
     pub(crate) scouts: bool,
+    /// It has scouted, and runs again since.
+    pub(crate) has_scouted: bool,
+    /// How often it has asked other shards for keys in this run.
+    pub(crate) asks: u32,
     /// What it has changed, where it may have to be undone.
     pub(crate) undo: Option<Undo>,
     /// It has called a command that writes.
@@ -143,6 +151,16 @@ impl Equivalent<TransactionKey> for KeyName<'_> {
     }
 }
 
+impl ScriptRun {
+    /// Its machine.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub(crate) fn machine(&mut self) -> &mut Machine {
+        self.machine.as_mut().expect("a script that runs")
+    }
+}
+
 impl RunState {
     /// Remembers that the command whose reply is `encoded` has been counted as failed.
     pub(crate) fn note_failure(&mut self, command: Option<CommandId>, was_refused: bool) {
@@ -157,7 +175,7 @@ impl RunState {
 
     /// Whether it may scout: what it does can be undone, and it has not been run before.
     pub(crate) fn may_scout(&self) -> bool {
-        self.scouts || (self.undo.is_some() && self.attempts == 0)
+        self.scouts || (self.undo.is_some() && self.attempts == 0 && self.is_to_scout)
     }
 
     /// Whether it is a function.

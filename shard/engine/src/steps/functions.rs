@@ -10,6 +10,7 @@ use storage::DbIndex;
 use crate::engine::Engine;
 use crate::script::known::Program;
 use crate::script::run::ScriptRun;
+use crate::script::scripting::MachineBytes;
 use crate::transaction::coordinator::Job;
 
 /// A script or function that has run for long.
@@ -24,10 +25,21 @@ pub struct Running {
 impl Engine {
     /// Lends a machine, which loads libraries.
     pub fn with_machine<R>(&mut self, work: impl FnOnce(&mut Machine) -> R) -> R {
-        let mut run = self.idle_run();
-        let outcome = work(&mut run.machine);
-        self.scripting.keep_idle(run);
+        let mut machine = self.scripting.take_machine();
+        let outcome = work(&mut machine);
+        self.scripting.keep_machine(Some(machine));
         outcome
+    }
+
+    /// Bytes of the machines of this shard, but for that of an EXEC.
+    pub fn machine_bytes(&self) -> MachineBytes {
+        let running = self.coordinator.transactions.iter();
+        let running = running.filter_map(|(_, transaction)| match &transaction.job {
+            Job::Script(Some(run)) => run.machine.as_deref(),
+            _ => None,
+        });
+        let idle = self.scripting.machine_bytes();
+        running.map(MachineBytes::of).fold(idle, MachineBytes::with)
     }
 
     /// A command has changed what all shards share: this shard's log has it.

@@ -20,6 +20,7 @@ impl Engine {
                 self.let_held_back_go(from, parked.to.client);
                 self.run_command(*parked);
             }
+            Message::Script(back) => self.begin_script_again(back.parked, back.everything),
             Message::Exec(exec) => {
                 self.let_held_back_go(from, exec.client());
                 self.run_forwarded(exec);

@@ -55,6 +55,7 @@ impl Engine {
         match self.route(header.command, args) {
             Route::Here => {}
             Route::At(owner) if outline.is_plain => return ScriptRoute::At(owner),
+            Route::At(owner) => return ScriptRoute::Sent(owner),
             _ => return ScriptRoute::Locked,
         }
         let is_free = || {

@@ -1,23 +1,21 @@
-//! Scripts: what EVAL, EVALSHA and FCALL run, and how that begins and ends.
+//! Scripts: how what EVAL, EVALSHA and FCALL run begins and ends. What that is: `script_programs`.
 //!
 //! A script is a transaction whose keys are known while it runs. Most show by their text that they
-//! touch nothing but what they declare ([`Outline::is_plain`]), and run where their keys are, as
-//! any command does. One that may touch more begins at its connection's shard, in place if its
-//! declared keys are there. Whatever it does is held back until it is over: effects are handed out,
-//! and logged, as those of one transaction (`Workspace`), so it can be undone until then.
+//! touch nothing but what they declare (`Outline::is_plain`), and run where their keys are, as any
+//! command does. One that may touch more begins in place where its declared keys are, if that is
+//! one shard, else as a transaction of its connection's. Whatever it does is held back until it is
+//! over: effects are handed out, and logged, as those of one transaction (`Workspace`), so it can
+//! be undone until then.
 //!
 //! When it names a key that is not there, or has to wait for anything, it stands still on its own
 //! stack, and becomes a transaction that is held: see `script_locks`. `script_calls` is what
 //! happens at each command.
 
 use std::mem;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use lua::library::Library;
-use lua::machine::{Answer, Call, Ending, Machine, Settings, Step};
-use lua::script::{Script, ScriptFlags, Sha};
+use lua::machine::{Answer, Call, Ending, Step};
+use lua::script::ScriptFlags;
 use protocol::args::Args;
 use protocol::number::parse_int;
 use protocol::reply::Reply;
@@ -26,35 +24,22 @@ use crate::action::Action;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::eviction::Room;
-use crate::handler::{HANDLERS, Handler};
 use crate::header::Header;
 use crate::journal::{Share, TransactionRecord, shares};
-use crate::script::kind::{ScriptKind, Source};
-use crate::script::known::{Program, Seen};
-use crate::script::outline::Outline;
+use crate::script::known::{Asks, Program};
 use crate::script::run::{Next, Progress, Reach, RunState, ScriptRun};
-use crate::script::scripting::ScriptLimits;
+use crate::script::scripting::Scouting;
 use crate::script::told::Told;
 use crate::script::undo::Undo;
+use crate::steps::script_programs::{KEYS_AT, script_kind};
 use crate::transaction::workspace::Workspace;
 
-const NO_SCRIPT: Error = Error::new("NOSCRIPT No matching script. Please use EVAL.");
-const NO_FUNCTION: Error = Error::new("ERR Function not found");
-const NEGATIVE_KEYS: Error = Error::new("ERR Number of keys can't be negative");
-const TOO_MANY_KEYS: Error = Error::new("ERR Number of keys can't be greater than number of args");
-const BAD_KEYS: Error = Error::new("ERR Bad number of keys provided");
 const MAY_WRITE: Error =
     Error::new("ERR Can not execute a script with write flag using *_ro command.");
 const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL...";
 
-/// Where the keys of such a command begin.
-const KEYS_AT: usize = 3;
-
 /// A script that has run for so long lets others have a turn, once it is busy.
 const SLICE: Duration = Duration::from_millis(5);
-
-/// Bytes that the values of one script may take.
-const SCRIPT_BYTES_MAX: usize = 1 << 30;
 
 /// A script that has outlasted the call in which it began: [`Engine::suspend_script`] takes it on.
 pub struct Unfinished {
@@ -63,103 +48,6 @@ pub struct Unfinished {
 }
 
 impl Engine {
-    /// What a command runs that runs a script. A script that EVAL brings is known from then on.
-    /// A connection's shard asks before the command goes anywhere: so in a pipeline EVALSHA finds
-    /// what stands before it, and nothing that stands behind it.
-    pub fn program_of(&mut self, header: Header, args: &Args<'_>) -> Result<Program, Error> {
-        let kind = script_kind(header);
-        match kind.source {
-            Source::Sha => {
-                let sha = sha_of_text(&args[1]).ok_or(NO_SCRIPT)?;
-                check_keys(args, false)?;
-                if let Some(seen) = self.scripting.by_sha(&sha) {
-                    return Ok(Program::Script(seen));
-                }
-                let known = self.environment.scripts().find(&sha).ok_or(NO_SCRIPT)?;
-                Ok(Program::Script(self.scripting.remember(known)))
-            }
-            Source::Text => {
-                check_keys(args, false)?;
-                if let Some(seen) = self.scripting.by_text(&args[1]) {
-                    self.environment.scripts().note_use(&seen.known);
-                    return Ok(Program::Script(seen));
-                }
-                let known = self.learn_script(&args[1], false)?;
-                Ok(Program::Script(known))
-            }
-            Source::Function => {
-                let library = self.library_of(&args[1]).ok_or(NO_FUNCTION)?;
-                check_keys(args, true)?;
-                let name = args[1].into();
-                Ok(Program::Function { library, name })
-            }
-        }
-    }
-
-    /// The library that has a function.
-    fn library_of(&mut self, function: &[u8]) -> Option<Arc<Library>> {
-        let libraries = &self.environment.scripts().libraries;
-        let current = self.scripting.libraries.current(libraries);
-        current.function(function).cloned()
-    }
-
-    /// Forgets all scripts.
-    pub fn forget_scripts(&mut self) {
-        self.scripting.forget();
-    }
-
-    /// What the text of a script shows that a command runs. Of one that is not known nothing: it
-    /// is refused wherever it runs.
-    pub fn outline_of(&self, header: Header, args: &Args<'_>) -> Outline {
-        let unknown = Outline {
-            is_plain: true,
-            ..Outline::default()
-        };
-        let seen = match script_kind(header).source {
-            Source::Text => match self.scripting.by_text(&args[1]) {
-                Some(seen) => Some(seen),
-                None => return Outline::of(&args[1]),
-            },
-            Source::Sha => {
-                let sha = sha_of_text(&args[1]);
-                let here = sha.and_then(|sha| self.scripting.by_sha(&sha));
-                match (here, sha) {
-                    (Some(seen), _) => Some(seen),
-                    (None, Some(sha)) => {
-                        let known = self.environment.scripts().find(&sha);
-                        let outline = known.map(|known| Outline::of(&known.script.source));
-                        return outline.unwrap_or(unknown);
-                    }
-                    (None, None) => None,
-                }
-            }
-            Source::Function => return Outline::of_function(),
-        };
-        seen.map_or(unknown, |seen| seen.outline)
-    }
-
-    /// Makes a script known to all shards, which `stays` where SCRIPT LOAD brings it.
-    pub fn learn_script(&mut self, text: &[u8], stays: bool) -> Result<Rc<Seen>, Error> {
-        let sha = lua::script::sha_of(text);
-        let scripts = self.environment.clone();
-        let scripts = scripts.scripts();
-        let known = match scripts.find(&sha) {
-            Some(known) => {
-                scripts.note_use(&known);
-                scripts.add(known.script.clone(), stays)
-            }
-            None => {
-                let script = Script::parse(text).map_err(Error::from_bytes)?;
-                let mut run = self.idle_run();
-                let compiled = run.machine.compile(&script);
-                self.scripting.keep_idle(run);
-                compiled.map_err(Error::from_bytes)?;
-                scripts.add(script, stays)
-            }
-        };
-        Ok(self.scripting.remember(known))
-    }
-
     /// Runs a script on this shard's own keys, as far as that goes: its declared keys are here, and
     /// free. Nothing comes back where it is answered.
     pub fn run_script(
@@ -194,7 +82,7 @@ impl Engine {
         if run.state.undo.is_some() {
             run.state.held.extend(self.keys_of(header, args));
         }
-        run.start(args);
+        self.start_run(&mut run, args);
         match self.drive(&mut run) {
             Progress::Done => {
                 self.end_in_place(run, args, reply);
@@ -257,31 +145,6 @@ impl Engine {
         Ok(())
     }
 
-    /// What the first line of a script says that a command runs, or a function's registration;
-    /// nothing of what is not known. The script is not known by this.
-    pub fn flags_of_script(&mut self, header: Header, args: &Args<'_>) -> ScriptFlags {
-        match script_kind(header).source {
-            // Most have no such line.
-            Source::Text if !args[1].starts_with(b"#!") => ScriptFlags::default(),
-            Source::Text => {
-                let script = Script::parse(&args[1]);
-                script.map(|script| script.flags).unwrap_or_default()
-            }
-            Source::Sha => {
-                let sha = sha_of_text(&args[1]);
-                let known = sha.and_then(|sha| self.environment.scripts().find(&sha));
-                known.map(|known| known.script.flags).unwrap_or_default()
-            }
-            Source::Function => {
-                let name = args[1].into();
-                let library = self.library_of(&args[1]);
-                library
-                    .map(|library| Program::Function { library, name }.flags())
-                    .unwrap_or_default()
-            }
-        }
-    }
-
     /// A run of a program, where its flags allow it.
     fn run_of(
         &mut self,
@@ -301,7 +164,12 @@ impl Engine {
         run.state.reads_only = reads_only || flags.no_writes;
         run.state.is_short_of_memory = is_short_of_memory && !flags.allow_oom;
         run.state.is_watched = self.environment.anybody_monitors();
+        run.state.is_to_scout = match self.scripting.limits.scouting {
+            Scouting::Learnt => program.asks().is_none_or(Asks::advise_scouting),
+            fixed => fixed == Scouting::Always,
+        };
         run.state.program = Some(program);
+        run.state.has_scouted = false;
         run.state.attempts = 0;
         run.state.is_busy = false;
         self.reset_run(&mut run.state);
@@ -321,13 +189,14 @@ impl Engine {
         run.called.clear();
         run.failures.clear();
         run.scouts = false;
+        run.asks = 0;
         run.is_alone = false;
         run.db = run.header.db;
     }
 
-    /// A machine for the next script.
-    pub(crate) fn idle_run(&mut self) -> Box<ScriptRun> {
-        if let Some(run) = self.scripting.take_idle() {
+    /// A run for the next script.
+    fn idle_run(&mut self) -> Box<ScriptRun> {
+        if let Some(run) = self.scripting.take_run() {
             return run;
         }
         let began = (self.timing.clock)();
@@ -348,7 +217,10 @@ impl Engine {
             reach: Reach::Here,
             held: Default::default(),
             is_alone: false,
+            is_to_scout: true,
             scouts: false,
+            has_scouted: false,
+            asks: 0,
             failures: Vec::new(),
             undo: None,
             has_written: false,
@@ -365,9 +237,29 @@ impl Engine {
             propagates: true,
         };
         Box::new(ScriptRun {
-            machine: machine_with(&self.scripting.limits),
+            machine: None,
             state,
         })
+    }
+
+    /// Begins a run, for a command with these arguments, on a machine of its own.
+    pub(crate) fn start_run(&mut self, run: &mut ScriptRun, args: &Args<'_>) {
+        let keys = parse_int(&args[2]).and_then(|number| usize::try_from(number).ok());
+        let rest = args.tail(KEYS_AT);
+        let keys = keys.unwrap_or_default();
+        let Some(program) = &run.state.program else {
+            unreachable!("a run that begins has a program");
+        };
+        let mut machine = self.scripting.take_machine();
+        machine.begin(&Call {
+            chunk: program.chunk(),
+            keys: rest.head(keys),
+            args: rest.tail(keys),
+            version: run.state.header.version,
+        });
+        run.machine = Some(machine);
+        run.state.next = Next::Go;
+        run.state.ending = None;
     }
 
     /// Lets a script go on until it is over, or cannot for the moment.
@@ -392,6 +284,9 @@ impl Engine {
             self.keep_untold(said, &mut run.state.told);
         }
         self.trace.pause(false);
+        if let (Progress::Done, Some(undo)) = (&progress, &mut run.state.undo) {
+            undo.settle(&mut self.databases);
+        }
         run.state.workspace.close(self);
         self.now = outside;
         progress
@@ -413,10 +308,14 @@ impl Engine {
     fn steps_of(&mut self, run: &mut ScriptRun) -> Progress {
         loop {
             let step = match run.state.next {
-                Next::Go => run.machine.resume(Answer::Go),
-                Next::Reply => run.machine.resume(Answer::Reply(&run.state.encoded)),
-                Next::Allowed(may) => run.machine.resume(Answer::Allowed(may)),
-                Next::Kill => run.machine.resume(Answer::Kill(KILLED)),
+                Next::Go => run.machine().resume(Answer::Go),
+                Next::Reply => {
+                    let ScriptRun { machine, state } = &mut *run;
+                    let machine = machine.as_mut().expect("a script that runs");
+                    machine.resume(Answer::Reply(&state.encoded))
+                }
+                Next::Allowed(may) => run.machine().resume(Answer::Allowed(may)),
+                Next::Kill => run.machine().resume(Answer::Kill(KILLED)),
                 Next::Again => Step::Command,
             };
             run.state.next = match step {
@@ -427,7 +326,7 @@ impl Engine {
                         return progress;
                     }
                 },
-                Step::MayRun => Next::Allowed(self.knows_command(&run.machine.command())),
+                Step::MayRun => Next::Allowed(self.knows_command(&run.machine().command())),
                 Step::Log(level, text) => {
                     if !run.state.scouts {
                         self.actions.push(Action::Tell(Told::Log(level, text)));
@@ -495,7 +394,8 @@ impl Engine {
     ) {
         let told = run.state.told.drain(..);
         self.actions.extend(told.map(Action::Tell));
-        let encoded = run.machine.reply();
+        let machine = run.machine.as_ref().expect("a script that ran");
+        let encoded = machine.reply();
         reply.raw(encoded);
         let index = run.state.header.command.index();
         self.trace.note(run.state.header);
@@ -524,74 +424,7 @@ impl Engine {
         run.state.program = None;
         run.state.parked = None;
         run.state.held.clear();
-        if let Some(undo) = &mut run.state.undo {
-            undo.clear();
-        }
-        self.scripting.keep_idle(run);
+        debug_assert!(run.state.undo.as_ref().is_none_or(Undo::is_empty));
+        self.scripting.keep_run(run);
     }
-}
-
-impl ScriptRun {
-    /// Begins to run, for a command with these arguments.
-    pub(crate) fn start(&mut self, args: &Args<'_>) {
-        let keys = parse_int(&args[2]).and_then(|number| usize::try_from(number).ok());
-        let rest = args.tail(KEYS_AT);
-        let keys = keys.unwrap_or_default();
-        let Some(program) = &self.state.program else {
-            unreachable!("a run that begins has a program");
-        };
-        self.machine.begin(&Call {
-            chunk: program.chunk(),
-            keys: rest.head(keys),
-            args: rest.tail(keys),
-            version: self.state.header.version,
-        });
-        self.state.next = Next::Go;
-        self.state.ending = None;
-    }
-}
-
-/// A machine with nothing loaded.
-pub fn new_machine() -> Machine {
-    machine_with(&ScriptLimits::default())
-}
-
-fn machine_with(limits: &ScriptLimits) -> Machine {
-    Machine::new(&Settings {
-        memory_max: SCRIPT_BYTES_MAX,
-        redis_version: config::REDIS_VERSION,
-        tick_instructions: limits.tick_instructions,
-    })
-}
-
-/// What a command runs that runs a script.
-pub(crate) fn script_kind(header: Header) -> ScriptKind {
-    match HANDLERS[header.command.index()] {
-        Handler::Script(kind) => kind,
-        _ => unreachable!("only what runs scripts is asked what it runs"),
-    }
-}
-
-/// The SHA1 that a command names, in letters of either case; none where it is none.
-pub fn sha_of_text(text: &[u8]) -> Option<Sha> {
-    let mut sha: Sha = text.try_into().ok()?;
-    sha.make_ascii_lowercase();
-    Some(sha)
-}
-
-/// Whether the number of keys is one.
-fn check_keys(args: &Args<'_>, is_function: bool) -> Result<(), Error> {
-    let wrong = if is_function {
-        BAD_KEYS
-    } else {
-        Error::NOT_AN_INTEGER
-    };
-    let number = parse_int(&args[2]).ok_or(wrong)?;
-    if number > (args.len() - KEYS_AT) as i64 {
-        return Err(TOO_MANY_KEYS);
-    }
-    if number < 0 {
-        return Err(NEGATIVE_KEYS);
-    }
-    Ok(())
 }

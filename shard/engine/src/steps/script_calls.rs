@@ -7,6 +7,7 @@ use protocol::facts::InScripts;
 use protocol::number::parse_int;
 use protocol::reply::{Reply, Version};
 use protocol::table::{CommandId, lookup, lookup_sub};
+use smallvec::SmallVec;
 use storage::{Hash, UnixMillis};
 
 use crate::action::Action;
@@ -17,6 +18,7 @@ use crate::handler::{HANDLERS, Handler};
 use crate::header::{Caller, Header, TransactionKey};
 use crate::script::run::{KeyName, Progress, Reach, RunState, ScriptRun};
 use crate::script::told::Told;
+use crate::script::undo_step::Change;
 
 const UNKNOWN: Error = Error::new("ERR Unknown Redis command called from script");
 const BAD_ARITY: Error = Error::new("ERR Wrong number of args calling Redis command from script");
@@ -44,6 +46,7 @@ impl Engine {
     /// is missing.
     pub(crate) fn run_call(&mut self, run: &mut ScriptRun) -> Result<(), Progress> {
         let ScriptRun { machine, state } = run;
+        let machine = machine.as_deref().expect("a script that runs");
         let args = machine.command();
         if !self.config.renames.is_empty()
             && let Some(original) = self.config.renames.original(&args)
@@ -320,17 +323,26 @@ impl Engine {
         let Some(undo) = &mut run.undo else {
             return Ok(());
         };
-        let (databases, limit) = (&self.databases, self.scripting.limits.copy);
+        let limit = self.scripting.limits.copy;
         let mut fits = true;
+        let mut keys: SmallVec<[TransactionKey; 4]> = SmallVec::new();
         self.each_key(header, args, &mut |db, key| {
-            if writes || loses_by_time(databases, db, key, run.now) {
-                let key = TransactionKey {
+            if writes || loses_by_time(&self.databases, db, key, run.now) {
+                keys.push(TransactionKey {
                     db,
                     key: key.into(),
-                };
-                fits &= undo.keep(&key, databases, limit);
+                });
             }
         });
+        for key in &keys {
+            let change = Change {
+                key,
+                what: header.command.command().changes,
+                args,
+                now: run.now,
+            };
+            fits &= undo.keep(change, &mut self.databases, limit);
+        }
         if fits {
             Ok(())
         } else {

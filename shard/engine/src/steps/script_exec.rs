@@ -56,7 +56,7 @@ impl Engine {
                 _ => state.reach = Reach::Everything,
             }
         }
-        run.start(args);
+        self.start_run(&mut run, args);
         Some(run)
     }
 
@@ -70,21 +70,21 @@ impl Engine {
                 Progress::Done => return ScriptInExec::Done,
                 Progress::Keys(_) | Progress::Everything | Progress::Scouted => {
                     run.state.encoded.clear();
-                    let version = run.machine.version();
+                    let version = run.machine().version();
                     NOT_LOCKED.write(&mut Reply::new(&mut run.state.encoded, version));
                     run.state.next = Next::Reply;
                 }
                 Progress::Outside(command) => {
                     run.state.next = Next::Reply;
                     if run.state.is_watched {
-                        let args = OwnedArgs::from(run.machine.command());
+                        let args = OwnedArgs::from(run.machine().command());
                         let called = Told::Called(command, run.state.db, args);
                         self.actions.push(Action::Tell(called));
                     }
                     return ScriptInExec::Outside {
                         command,
-                        args: OwnedArgs::from(run.machine.command()),
-                        version: run.machine.version(),
+                        args: OwnedArgs::from(run.machine().command()),
+                        version: run.machine().version(),
                         db: run.state.db,
                     };
                 }

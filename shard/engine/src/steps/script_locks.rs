@@ -1,17 +1,18 @@
 //! Scripts that are transactions: how they get the keys that they name, and what happens where they
 //! cannot.
 //!
-//! Most scripts name their keys whatever these hold. So a script that meets a key which is
-//! elsewhere *scouts* first: it goes on to its end as if such keys did not exist, and all of that
-//! is undone. Then the keys that it has named are asked for at once, and it runs.
+//! A script that names a key which is elsewhere *widens*: it tries the key's lock where the key
+//! lives, while it stands still. Many scripts name their keys whatever these hold, and many keys.
+//! Such a script *scouts* first: it goes on to its end as if keys that it has not did not exist,
+//! and all of that is undone. Then it keeps what it has, tries all keys that it has named at once,
+//! and runs from its beginning. Which of the two is tried is learnt: see `known::Asks`.
 //!
-//! A script that names still more keys *widens*: it tries the key's lock where the key lives,
-//! while it stands still. It never waits for one: where the lock is refused, what it wrote is
+//! Whoever widens tries a lock. It never waits for one: where the lock is refused, what it wrote is
 //! undone, all is given back, all keys that are known by now are taken in order, waiting, as any
 //! transaction takes them, and it runs again from its beginning. So nobody waits for somebody who
-//! may wait for him. After some of that, or before the first write to a value too large to keep a
-//! copy of, or for a command on the whole keyspace, it runs again with everything locked. Then
-//! nothing can be refused, and nothing need be undone: see `script_again`.
+//! may wait for him. After some of that, or before a change of which too much would have to be
+//! kept, or for a command on the whole keyspace, it runs again with everything locked. Then nothing
+//! can be refused, and nothing need be undone: see `script_again`.
 //!
 //! What makes this invisible: until its end no effect has left the workspace, all keys that it has
 //! read are locked, and all that it has written are put back before their locks go. A lock that it
@@ -30,6 +31,7 @@ use crate::action::{Action, OutsideCall};
 use crate::engine::Engine;
 use crate::header::{ClientToken, TransactionKey};
 use crate::message::{CheckedOut, Grant, LockRequest, Message, Parked, Scope, TransactionId, Work};
+use crate::script::known::Program;
 use crate::script::run::{Next, Progress, Reach, ScriptRun};
 use crate::script::told::Told;
 use crate::script::undo::Undo;
@@ -57,6 +59,16 @@ impl Engine {
     /// Begins a script as a transaction: its declared keys are of several shards, or locked, or it
     /// surely wants everything. Nothing runs before they are there.
     pub fn begin_script_on_several(&mut self, parked: Parked) {
+        self.begin_script_again(parked, false);
+    }
+
+    /// Sends a script to the shard that owns all keys that it declares.
+    pub fn send_script(&mut self, owner: ShardId, parked: Parked) {
+        self.send(owner, Message::Command(Box::new(parked)));
+    }
+
+    /// Begins such a script, with everything where it is known to want that.
+    pub(crate) fn begin_script_again(&mut self, parked: Parked, everything: bool) {
         let mut encoded = Vec::new();
         let args = parked.args.borrow();
         let mut reply = Reply::new(&mut encoded, parked.header.version);
@@ -69,7 +81,7 @@ impl Engine {
         let outline = outline.unwrap_or_default();
         run.state.undo = (!outline.is_plain).then(Undo::default);
         let scopes = self.scopes_of(parked.header, &args);
-        let mut parts = if outline.asks_whole {
+        let mut parts = if outline.asks_whole || everything {
             scopes.into_whole(self.slots.shards())
         } else {
             scopes.into_parts()
@@ -92,6 +104,9 @@ impl Engine {
         if run.state.undo.is_some() && (everything || matches!(progress, Progress::Scouted)) {
             // What it did stands where it ran, and so do keys that are not this shard's.
             self.undo_script(&mut run);
+            if everything && home != self.id {
+                return self.send_back(run, true);
+            }
             let parts = self.parts_of_known(&mut run, everything);
             return self.begin_for(client, home, parts, Job::Script(Some(run)));
         }
@@ -193,9 +208,16 @@ impl Engine {
     pub(crate) fn begin_script(&mut self, index: usize) {
         let transaction = &mut self.coordinator.transactions[index];
         transaction.pass = Pass::Running;
-        let mut run = self.take_run(index);
         let fresh = Workspace::new(&self.databases, self.coordinator.spare.take());
+        let mut run = self.take_run(index);
         run.state.workspace = fresh;
+        self.put_run(index, run);
+        self.run_from_beginning(index);
+    }
+
+    /// Runs a script from its beginning, with what it holds.
+    pub(crate) fn run_from_beginning(&mut self, index: usize) {
+        let mut run = self.take_run(index);
         self.reset_run(&mut run.state);
         run.state.reach = Reach::Locked;
         for part in &mut self.coordinator.transactions[index].parts {
@@ -209,11 +231,12 @@ impl Engine {
         }
         if run.state.reach == Reach::Everything {
             run.state.undo = None;
+            self.stats.scripts_exclusive += 1;
         }
         let Some(parked) = run.state.parked.take() else {
             unreachable!("a script's transaction knows where it came from");
         };
-        run.start(&parked.args.borrow());
+        self.start_run(&mut run, &parked.args.borrow());
         run.state.parked = Some(parked);
         let progress = self.drive(&mut run);
         self.put_run(index, run);
@@ -248,11 +271,14 @@ impl Engine {
                 Progress::Keys(keys) => {
                     let missing = self.take_keys_here(index, keys);
                     if !missing.is_empty() {
-                        return self.widen(index, missing);
+                        return self.widen(index, missing, false);
                     }
                 }
                 Progress::Everything if self.has_everything(index) => {}
                 Progress::Everything => return self.run_again(index, true),
+                Progress::Outside(_) if self.is_away(index) => {
+                    return self.run_at_home(index, false);
+                }
                 Progress::Scouted => return self.run_scouted(index),
                 Progress::Outside(command) => return self.call_outside(index, command),
                 Progress::Pause => return self.pause_script(index),
@@ -264,7 +290,11 @@ impl Engine {
     }
 
     /// Takes those keys that are here and free. Returns the others.
-    fn take_keys_here(&mut self, index: usize, keys: Vec<TransactionKey>) -> Vec<TransactionKey> {
+    pub(crate) fn take_keys_here(
+        &mut self,
+        index: usize,
+        keys: Vec<TransactionKey>,
+    ) -> Vec<TransactionKey> {
         let transaction = &self.coordinator.transactions[index];
         let mut parts = transaction.parts.iter();
         let own = parts.position(|part| part.shard == self.id);
@@ -307,8 +337,8 @@ impl Engine {
         }
     }
 
-    /// Tries the locks of more keys, wherever they live.
-    fn widen(&mut self, index: usize, keys: Vec<TransactionKey>) {
+    /// Tries the locks of more keys, wherever they live. The script goes on then, or runs `anew`.
+    pub(crate) fn widen(&mut self, index: usize, keys: Vec<TransactionKey>, anew: bool) {
         let mut by_owner: BTreeMap<usize, Vec<TransactionKey>> = BTreeMap::new();
         for key in keys {
             let owner = self.slots.owner(&key.key).index();
@@ -318,8 +348,12 @@ impl Engine {
         transaction.pass = Pass::Widening {
             missing: by_owner.len(),
             refused: false,
+            anew,
         };
         self.stats.scripts_widened += 1;
+        if let Job::Script(Some(run)) = &mut transaction.job {
+            run.state.asks += u32::from(!anew);
+        }
         for (owner, keys) in by_owner {
             let shard = ShardId::new(owner);
             let transaction = &mut self.coordinator.transactions[index];
@@ -383,7 +417,12 @@ impl Engine {
 
     fn one_has_answered(&mut self, index: usize, was_refused: bool) {
         let transaction = &mut self.coordinator.transactions[index];
-        let Pass::Widening { missing, refused } = &mut transaction.pass else {
+        let Pass::Widening {
+            missing,
+            refused,
+            anew,
+        } = &mut transaction.pass
+        else {
             unreachable!("an answer to a script that has not asked");
         };
         *missing -= 1;
@@ -391,12 +430,13 @@ impl Engine {
         if *missing > 0 {
             return;
         }
-        let refused = *refused;
+        let how = (*refused, *anew);
         transaction.pass = Pass::Running;
-        if refused {
-            self.run_again(index, false);
-        } else {
-            self.resume_script(index);
+        match how {
+            (false, false) => self.resume_script(index),
+            (false, true) => self.run_from_beginning(index),
+            (true, false) => self.run_again(index, false),
+            (true, true) => self.take_in_order(index, false),
         }
     }
 
@@ -410,6 +450,12 @@ impl Engine {
         else {
             unreachable!("a script's transaction knows where it came from");
         };
+        if let (Reach::Locked, Some(asks)) = (
+            run.state.reach,
+            run.state.program.as_ref().and_then(Program::asks),
+        ) {
+            asks.note(run.state.has_scouted, run.state.asks);
+        }
         let mut encoded = Vec::new();
         let mut reply = Reply::new(&mut encoded, run.state.header.version);
         self.end_script(&mut run, &args.borrow(), &mut reply);
@@ -431,18 +477,18 @@ impl Engine {
         let Some(parked) = &run.state.parked else {
             unreachable!("a script's transaction knows where it came from");
         };
-        debug_assert_eq!(parked.origin, self.id, "only what is plain runs elsewhere");
+        debug_assert_eq!(parked.origin, self.id, "its connection is elsewhere");
         let call = OutsideCall {
             transaction: index,
             client: parked.to.client,
             command,
-            args: OwnedArgs::from(run.machine.command()),
-            version: run.machine.version(),
+            args: OwnedArgs::from(run.machine().command()),
+            version: run.machine().version(),
             db: run.state.db,
         };
         run.state.next = Next::Reply;
         if run.state.is_watched {
-            let args = OwnedArgs::from(run.machine.command());
+            let args = OwnedArgs::from(run.machine().command());
             let db = run.state.db;
             match run.state.undo {
                 Some(_) => run.state.told.push(Told::Called(command, db, args)),

@@ -88,7 +88,12 @@ pub(crate) enum Pass {
     /// All are held, and a script runs.
     Running,
     /// The script has named more keys; `missing` shards have not answered.
-    Widening { missing: usize, refused: bool },
+    Widening {
+        missing: usize,
+        refused: bool,
+        /// It has scouted them, and runs from its beginning.
+        anew: bool,
+    },
 }
 
 /// What runs once all locks are held.

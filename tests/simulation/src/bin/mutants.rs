@@ -33,6 +33,7 @@ const SCRIPT_AGAIN: &str = "steps/script_again.rs";
 const SCRIPT_CALLS: &str = "steps/script_calls.rs";
 const SCRIPT_EXEC: &str = "steps/script_exec.rs";
 const UNDO: &str = "script/undo.rs";
+const UNDO_STEP: &str = "script/undo_step.rs";
 const OUTLINE: &str = "script/outline.rs";
 const ROUTING: &str = "steps/routing.rs";
 const REQUESTS: &str = "steps/requests.rs";
@@ -188,29 +189,71 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a script that runs again is not undone",
         file: SCRIPT_AGAIN,
-        good: "undo.put_back(&mut self.databases, &mut self.effects);",
-        bad: "undo.clear();",
+        good: "undo.put_back(&mut self.databases, &mut self.effects, &limits);",
+        bad: "let _ = limits;\n            undo.settle(&mut self.databases);",
         places: 1,
     },
     Fault {
         name: "an undo forgets a key",
         file: UNDO,
-        good: "for (key, before) in self.before.drain() {",
-        bad: "for (key, before) in self.before.drain().skip(1) {",
+        good: "for (key, step) in self.steps.drain(..).rev() {",
+        bad: "for (key, step) in self.steps.drain(..).rev().skip(1) {",
+        places: 1,
+    },
+    Fault {
+        name: "the first change of a script is undone first",
+        file: UNDO,
+        good: "for (key, step) in self.steps.drain(..).rev() {",
+        bad: "for (key, step) in self.steps.drain(..) {",
+        places: 1,
+    },
+    Fault {
+        name: "elements that were pushed to a long list stay",
+        file: UNDO_STEP,
+        good: "list.pop(end, limits.list);",
+        bad: "break;",
+        places: 1,
+    },
+    Fault {
+        name: "elements that were popped from a long list do not come back",
+        file: UNDO_STEP,
+        good: "list.push(end, element, limits.list);",
+        bad: "let _ = element;",
+        places: 1,
+    },
+    Fault {
+        name: "members that were added to a large sorted set stay",
+        file: UNDO_STEP,
+        good: "None => drop(set.remove(&member)),",
+        bad: "None => {}",
+        places: 1,
+    },
+    Fault {
+        name: "what changed in a long stream stays",
+        file: UNDO_STEP,
+        good: "stream.log.undo_changes();",
+        bad: "stream.log.forget_changes();",
+        places: 1,
+    },
+    Fault {
+        name: "a stream that is kept is changed as a whole",
+        file: UNDO,
+        good: "return what == Changes::Entries;",
+        bad: "return true;",
         places: 1,
     },
     Fault {
         name: "a value that is too large for a copy is changed",
         file: UNDO,
-        good: "return false;",
-        bad: "return true;",
+        good: "let Some(step) = step else {\n                    return false;",
+        bad: "let Some(step) = step else {\n                    return true;",
         places: 1,
     },
     Fault {
         name: "what a script changes of another database is not put back",
         file: SCRIPT_CALLS,
-        good: "fits &= undo.keep(&key, databases, limit);",
-        bad: "fits &= db != header.db || undo.keep(&key, databases, limit);",
+        good: "fits &= undo.keep(change, &mut self.databases, limit);",
+        bad: "fits &= key.db != header.db || undo.keep(change, &mut self.databases, limit);",
         places: 1,
     },
     Fault {
@@ -269,8 +312,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a script goes on without the keys that it was refused",
         file: SCRIPT_LOCKS,
-        good: "let refused = *refused;",
-        bad: "let refused = *refused && false;",
+        good: "let how = (*refused, *anew);",
+        bad: "let how = (false, *anew);",
         places: 1,
     },
     Fault {
@@ -381,7 +424,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a script that was busy stays so",
         file: SCRIPT_LOCKS,
-        good: "self.no_longer_busy(&mut run);",
+        good: "self.tell_busy(&mut run, false);",
         bad: "",
         places: 1,
     },

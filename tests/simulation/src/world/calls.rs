@@ -181,7 +181,7 @@ impl World {
         let (home, to, id) = (client.home, client.reply_to(), client.id);
         let watched: Vec<Watched> = client.watched.iter().map(|it| it.0.clone()).collect();
         let header: Vec<_> = commands.iter().map(|it| client.header(it)).collect();
-        let engine = &self.shards[home.index()].engine;
+        let engine = &mut self.shards[home.index()].engine;
         let is_whole = |command: &Command| {
             let computes = engine::commands::sort::reads_computed_keys(
                 command.id.command(),
@@ -191,13 +191,14 @@ impl World {
         };
         let may_touch_all = |(command, header): (&Command, &Header)| {
             if is_script(command) {
-                !engine.outline_of(*header, &command.args.borrow()).is_plain
+                !engine.stays_plain(*header, &command.args.borrow())
             } else {
                 is_whole(command)
             }
         };
         let whole = commands.iter().zip(&header).any(may_touch_all);
         let runs_scripts = commands.iter().any(is_script);
+        let engine = &self.shards[home.index()].engine;
         let mut scopes = Scopes::default();
         let mut owners = Vec::new();
         for (command, header) in commands.iter().zip(&header) {

@@ -5,6 +5,7 @@ use engine::handler::{HANDLERS, Handler};
 use engine::header::{Header, ReplyTo};
 use engine::message::Parked;
 use engine::routing::ScriptRoute;
+use engine::script::outline::Outline;
 use engine::script::run::ScriptRun;
 use engine::slot::ShardId;
 use engine::steps::script_exec::ScriptInExec;
@@ -37,11 +38,18 @@ impl World {
         let (home, to, header) = (client.home, client.reply_to(), client.header(command));
         let args = command.args.borrow();
         let engine = &mut self.shards[home.index()].engine;
-        let outline = engine.outline_of(header, &args);
+        let program = engine.program_of(header, &args);
+        let outline = program.map_or_else(|_| Outline::default(), |it| it.outline());
         match engine.route_script(header, &args, outline) {
             ScriptRoute::Here => self.run_script_here(at, command),
             ScriptRoute::At(owner) => {
                 self.forward(home, owner, to, header, command);
+                Ok(())
+            }
+            ScriptRoute::Sent(owner) => {
+                let parked = self.parked(at, command);
+                let engine = &mut self.shards[home.index()].engine;
+                engine.send_script(owner, parked);
                 Ok(())
             }
             ScriptRoute::Locked => {

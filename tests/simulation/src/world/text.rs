@@ -30,6 +30,7 @@ pub(super) fn name_of(message: &Message) -> &'static str {
         Message::Granted(_) => "granted",
         Message::Refused(_) => "refused",
         Message::Command(_) => "command",
+        Message::Script(_) => "script",
         Message::Exec(_) => "exec",
         Message::Claim(_) => "claim",
         Message::Release(_) => "release",
