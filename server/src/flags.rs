@@ -13,6 +13,7 @@ use std::path::Path;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use config::file::{INCLUDE, RENAME, words};
+use config::user_lines::USER;
 use config::{Config, Flag, Loader, PARAMETERS, Parameter, Section, absent};
 use shard::process::{REDIS_VERSION, VERSION};
 
@@ -260,7 +261,7 @@ fn split(flag: &str) -> Result<(String, Vec<String>), Failure> {
 fn takes_a_value(name: &str) -> bool {
     Parameter::find(name).is_some()
         || absent::find(name).is_some()
-        || [INCLUDE, RENAME]
+        || [INCLUDE, RENAME, USER]
             .iter()
             .any(|known| known.eq_ignore_ascii_case(name))
 }
@@ -497,7 +498,10 @@ mod tests {
                 "/does/not/exist.conf: No such file or directory",
             ),
             (&["--tls-cluster", "yes"], "not part of a cluster"),
-            (&["--user", "a", "on"], "does not have 'user'"),
+            (
+                &["--user", "a", "foo"],
+                "Error in user declaration 'a': Syntax error",
+            ),
             (&["a.conf", "b.conf"], "'b.conf' belongs to no flag"),
             (&["--maxmemory 1mb 2mb"], "takes one value, not 2"),
             (&["--requirepass \"a"], "--requirepass: there is a quote"),

@@ -63,7 +63,7 @@ impl Shard {
     ) {
         let users = self.process.access.users();
         let before = std::mem::replace(&mut self.connections.users, users.clone());
-        let mut waits = Vec::new();
+        let (mut waits, mut closed) = (Vec::new(), Vec::new());
         for (_, known) in &self.connections.clients {
             let Ok(mut client) = known.client.try_borrow_mut() else {
                 debug_assert!(false, "visits come when no connection is in use");
@@ -85,6 +85,7 @@ impl Shard {
                         Closing::Now
                     };
                     client.close_for(CloseReason::Revoked, how);
+                    closed.push(known.client.clone());
                 }
             }
             // Also what an earlier change ends, which may have been answered no more than this one.
@@ -93,6 +94,10 @@ impl Shard {
             }
         }
         drop(before);
+        for client in closed {
+            // Nothing is counted as heard by it from here on.
+            self.drop_subscriptions(&mut client.borrow_mut());
+        }
         self.end_waits(waits, End::Gone, mode, then);
     }
 
