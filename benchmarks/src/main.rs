@@ -32,6 +32,7 @@ mod subject;
 mod tls;
 mod transactions;
 mod types;
+mod users;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -150,6 +151,9 @@ enum Benchmark {
     },
     /// CPU time an operation over TLS, 16 deep and not; judges the project's bounds.
     Tls(tls::Flags),
+    /// CPU time an operation as a user with patterns of keys, beside one who may do everything;
+    /// judges the project's bound.
+    Users(users::Flags),
     /// CPU time a delivered message, by the size of the message and the number of subscribers;
     /// judges the project's bound.
     Publish(PublishFlags),
@@ -315,6 +319,7 @@ fn run(flags: &Flags) -> Result<Vec<Table>> {
             overhead::run(selection, rounds, requests)
         }
         Benchmark::Tls(ref flags) => tls::run(selection, flags.size(pick)),
+        Benchmark::Users(ref flags) => users::run(selection, flags.size(pick)),
         Benchmark::Publish(ref flags) => publish::run(
             selection,
             pick(flags.rounds, 5, 1),
