@@ -1,6 +1,6 @@
-//! `users`: what access control costs. GET and SET of one server, 16 deep and not, one shard: as the
-//! default user, who may do everything, and as one with three patterns of keys, of which the last
-//! fits. Which of them asks changes from run to run, and the server is the same.
+//! `users`: what access control costs. GET and SET of one server, 16 deep and not, one shard: as
+//! the default user, who may do everything, and as one with three patterns of keys, of which the
+//! last fits. Which of them asks changes from run to run, and the server is the same.
 
 use std::num::NonZeroU64;
 
