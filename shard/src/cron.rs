@@ -177,7 +177,7 @@ impl Shard {
                     .command_hold
                     .intersects(CommandHold::UNFINISHED | CommandHold::PAUSED)
                 && client.session.subscriptions.is_none()
-                && client.session.replica.is_none()
+                && !client.session.is_replica()
             {
                 client.close_for(CloseReason::Idle, Closing::Now);
             } else if idle >= IDLE_BUFFERS_KEPT {

@@ -128,6 +128,11 @@ impl Session {
         self.subscriptions.is_some() | self.tracking.is_some()
     }
 
+    /// Whether it is a replica's, which has asked for data.
+    pub fn is_replica(&self) -> bool {
+        self.replica.as_ref().is_some_and(|it| !it.greets())
+    }
+
     /// Whether it is shown every command.
     pub fn is_monitor(&self) -> bool {
         self.subscriptions.as_ref().is_some_and(|it| it.is_monitor)
@@ -140,8 +145,7 @@ impl Session {
 
     /// Whether this connection may use `command` in the state it is in.
     pub fn admits(&self, command: &Command) -> Result<(), Error> {
-        let is_replica = self.replica.as_ref().is_some_and(|it| !it.greets());
-        if (self.is_monitor() || is_replica) && touches_data(command) {
+        if (self.is_monitor() || self.is_replica()) && touches_data(command) {
             return Err(Error::new("ERR Replica can't interact with the keyspace"));
         }
         if self.is_restricted() && command.subscribers == Subscribers::Refused {

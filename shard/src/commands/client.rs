@@ -106,12 +106,7 @@ impl ClientType {
 
     /// What `client` is. There are no masters yet.
     pub fn of(client: &Client) -> Self {
-        if client
-            .session
-            .replica
-            .as_ref()
-            .is_some_and(|it| !it.greets())
-        {
+        if client.session.is_replica() {
             Self::Replica
         } else if client.session.is_subscriber() {
             Self::Pubsub
@@ -308,7 +303,7 @@ fn flags(client: &Client) -> String {
     let tracking = session.tracking.as_ref();
     let is_paused = client.command_hold.contains(CommandHold::PAUSED);
     let flags: String = [
-        (session.replica.as_ref().is_some_and(|it| !it.greets()), 'S'),
+        (session.is_replica(), 'S'),
         (session.is_monitor(), 'O'),
         (session.is_subscriber(), 'P'),
         (session.queue.is_some(), 'x'),

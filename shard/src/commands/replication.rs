@@ -41,7 +41,8 @@ pub fn psync(
 ) -> Result<Answer, Error> {
     let id = (shard.engine.id, client.token);
     let is_new = client.session.replica.as_ref().is_none_or(|it| it.greets());
-    let from = parse_int(&args[2]).and_then(|offset| u64::try_from(offset - 1).ok());
+    let from = parse_int(&args[2]).and_then(|offset| offset.checked_sub(1));
+    let from = from.and_then(|from| u64::try_from(from).ok());
     let process = shard.process.clone();
     let (backlog, counts) = (&process.replication.backlog, &process.replication.counts);
     if is_new

@@ -367,7 +367,7 @@ impl Shard {
 
 /// Whether a connection may be closed for its memory.
 fn may_go(client: &Client) -> bool {
-    let is_replica = client.session.replica.is_some();
+    let is_replica = client.session.is_replica();
     !client.session.no_evict && !is_replica && client.closing != Some(Closing::Now)
 }
 

@@ -45,6 +45,26 @@ fn a_link_that_missed_too_much_gets_all_data_again() {
 }
 
 #[test]
+fn an_offset_that_cannot_be_gets_all_data() {
+    let master = master(2, "");
+    for offset in ["-9223372036854775808", "9223372036854775807", "0", "x"] {
+        let mut wire = master.connect();
+        let greeting = wire.ask(&format!("PSYNC some-id {offset}"));
+        assert!(greeting.text().starts_with(b"FULLRESYNC "), "{offset}");
+    }
+    assert_eq!(master.connect().ask("PING").text(), b"PONG");
+}
+
+#[test]
+fn who_only_greets_is_no_replica() {
+    let master = master(2, "");
+    let mut wire = master.connect();
+    assert_eq!(wire.ask("REPLCONF capa psync2").text(), b"OK");
+    assert!(wire.ask("CLIENT LIST TYPE replica").text().is_empty());
+    assert_eq!(wire.ask("SET a 1").text(), b"OK");
+}
+
+#[test]
 fn wait_counts_those_that_have_it() {
     for shards in SHARDS {
         let master = master(shards, "");
